@@ -1,0 +1,171 @@
+"""Every exception usechat raises, in one place.
+
+    UsechatError
+    ├─ ConfigurationError      a key, a setting or an optional dependency is missing or wrong
+    ├─ RequestError            the client's body is wrong: path into it and an HTTP status
+    ├─ StreamProtocolError     an illegal part was about to be sent: our bug, never the client's
+    ├─ DecodeError             bytes that are none of the frames a decoder knows
+    ├─ ProviderError           the model provider failed
+    │  ├─ ProviderStatusError  it answered with an HTTP error status
+    │  ├─ ProviderStreamError  it sent an error event, or its stream was cut
+    │  └─ ProviderConnectionError  it could not be reached, or in time
+    ├─ ToolError               a tool call that cannot be carried out
+    │  ├─ NoSuchToolError      the model named a tool that is not there
+    │  ├─ InvalidToolInputError  the input does not fit the tool's schema
+    │  ├─ ToolExecutionError   the tool raised, hung or answered something JSON cannot hold
+    │  └─ InvalidToolApprovalError  an approval that is forged, altered or out of place
+    └─ RunError                a run cannot be created, read or written
+
+Errors carry data, not only text: what a caller decides on is an attribute.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+__all__ = [
+    "ConfigurationError",
+    "DecodeError",
+    "InvalidToolApprovalError",
+    "InvalidToolInputError",
+    "NoSuchToolError",
+    "ProviderConnectionError",
+    "ProviderError",
+    "ProviderStatusError",
+    "ProviderStreamError",
+    "RequestError",
+    "RunError",
+    "StreamProtocolError",
+    "ToolError",
+    "ToolExecutionError",
+    "UsechatError",
+]
+
+
+class UsechatError(Exception):
+    """Base of all exceptions of this package."""
+
+
+class ConfigurationError(UsechatError):
+    """A key, a setting or an optional dependency is missing or wrong. The text says how to mend it."""
+
+
+class RequestError(UsechatError):
+    """The client's request cannot be answered.
+
+    Args:
+        message: One short sentence; it never repeats what the client sent.
+        path: Where in the body, as in ``messages[2].parts[0].type``; empty for the body as a whole.
+        status: The HTTP status to answer with (400, 401, 409, 413, 415 or 422).
+    """
+
+    def __init__(self, message: str, *, path: str = "", status: int = 400) -> None:
+        super().__init__(f"{path}: {message}" if path else message)
+        self.message = message
+        self.path = path
+        self.status = status
+
+
+class StreamProtocolError(UsechatError):
+    """An illegal part was about to be sent: a defect in this package, raised in strict mode only."""
+
+
+class DecodeError(UsechatError):
+    """A decoder met bytes that are no frame of its wire format."""
+
+
+class ProviderError(UsechatError):
+    """The model provider failed.
+
+    Args:
+        message: The provider's own words, for logs; the browser gets a masked text.
+        provider: For instance ``anthropic``.
+        code: The provider's error type, for instance ``overloaded_error``.
+        status: The HTTP status, where there was one.
+        request_id: The provider's id of the request, where there was one.
+        is_retryable: Whether the same request may succeed later.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        provider: str,
+        code: str | None = None,
+        status: int | None = None,
+        request_id: str | None = None,
+        is_retryable: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.provider = provider
+        self.code = code
+        self.status = status
+        self.request_id = request_id
+        self.is_retryable = is_retryable
+
+
+class ProviderStatusError(ProviderError):
+    """The provider answered with an HTTP error status."""
+
+
+class ProviderStreamError(ProviderError):
+    """The provider sent an error event, or its stream broke off before its end."""
+
+
+class ProviderConnectionError(ProviderError):
+    """The provider could not be reached, or did not answer in time."""
+
+
+class ToolError(UsechatError):
+    """A tool call that cannot be carried out.
+
+    Args:
+        message: What went wrong, for the model to read.
+        tool_name: The name the model used.
+        tool_call_id: The id of the call.
+    """
+
+    sdk_name = "Error"
+    """The name the AI SDK gives this error; its text begins with it in AI SDK 7."""
+
+    def __init__(self, message: str, *, tool_name: str, tool_call_id: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.tool_name = tool_name
+        self.tool_call_id = tool_call_id
+
+
+class NoSuchToolError(ToolError):
+    """The model named a tool that is not among those it was given."""
+
+    sdk_name = "AI_NoSuchToolError"
+
+
+class InvalidToolInputError(ToolError):
+    """The tool's input is no JSON or does not fit its schema."""
+
+    sdk_name = "AI_InvalidToolInputError"
+
+
+class ToolExecutionError(ToolError):
+    """The tool raised, did not end in time, or answered something JSON cannot hold."""
+
+
+class InvalidToolApprovalError(ToolError):
+    """An approval that is unsigned, forged, altered or answers no open request."""
+
+    sdk_name = "AI_InvalidToolApprovalError"
+
+
+class RunError(UsechatError):
+    """A run cannot be created, read or written.
+
+    Args:
+        message: What went wrong.
+        code: What a caller can decide on.
+    """
+
+    def __init__(self, message: str, *, code: Literal["missing", "exists", "finished", "fenced", "invalid-id"]) -> None:
+        super().__init__(message)
+        self.code = code

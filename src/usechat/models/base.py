@@ -1,0 +1,97 @@
+"""What the loop asks of a model, and what it hands over: the edge between `usechat.generate` and any provider.
+
+Knows no provider, no HTTP and no wire format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+
+import msgspec
+
+from usechat.messages.model import ModelMessage
+from usechat.parts import ModelPart
+
+__all__ = ["FunctionTool", "Model", "ModelCall", "ProviderTool", "ResponseFormat", "ToolChoice", "ToolDefinition"]
+
+
+class FunctionTool(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool the model may call and somebody else carries out."""
+
+    name: str
+    description: str | None = None
+    input_schema: Mapping[str, Any] = msgspec.field(default_factory=dict[str, Any])
+    """JSON schema of the input."""
+    provider_options: Mapping[str, Mapping[str, Any]] | None = None
+
+
+class ProviderTool(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool that the provider defines and, mostly, carries out itself."""
+
+    id: str
+    """The provider and its type of the tool, as in ``anthropic.web_search_20250305``."""
+    name: str
+    """What the application calls it: the key in ``tools``."""
+    args: Mapping[str, Any] = msgspec.field(default_factory=dict[str, Any])
+
+
+ToolDefinition: TypeAlias = FunctionTool | ProviderTool
+
+ToolChoice: TypeAlias = Literal["auto", "none", "required"] | str
+"""``auto``, ``none``, ``required``, or ``tool:NAME`` for one tool."""
+
+
+class ResponseFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for JSON that fits a schema."""
+
+    json_schema: Mapping[str, Any]
+    name: str | None = None
+    description: str | None = None
+
+
+class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
+    """All that one model call needs. Unset options are left to the provider."""
+
+    messages: Sequence[ModelMessage]
+    system: str | None = None
+    tools: Sequence[ToolDefinition] = ()
+    tool_choice: ToolChoice | None = None
+    max_output_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    stop_sequences: Sequence[str] = ()
+    provider_options: Mapping[str, Mapping[str, Any]] | None = None
+    headers: Mapping[str, str] | None = None
+    response_format: ResponseFormat | None = None
+    max_retries: int | None = None
+    """How often a request that failed before its first byte is tried again; ``None``: the client's own number."""
+
+
+@runtime_checkable
+class Model(Protocol):
+    """A language model that streams."""
+
+    @property
+    def provider(self) -> str:
+        """For instance ``anthropic``."""
+        ...
+
+    @property
+    def model_id(self) -> str:
+        """For instance ``claude-sonnet-4-6``."""
+        ...
+
+    def stream(self, call: ModelCall) -> AsyncIterator[Sequence[ModelPart]]:
+        """Run one call.
+
+        Yields batches of parts: what one read of the provider's connection brought. The last part of a call that
+        ended well, badly or early is a `ModelFinish`; an error event in mid-stream is an `Error` part.
+        Closing the iterator (``aclose``) closes the provider's connection.
+
+        Raises:
+            ProviderError: The provider failed before the first part.
+            RequestError: The messages cannot be expressed to this provider.
+        """
+        ...
