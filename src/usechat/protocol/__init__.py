@@ -1,0 +1,1 @@
+"""The AI SDK's stream protocols: pure and synchronous, bytes on one side, parts on the other."""

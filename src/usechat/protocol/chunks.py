@@ -1,0 +1,173 @@
+"""Chunks: the objects of the UI message stream (AI SDK 5, 6, 7), one row a type, read in both directions.
+
+Upstream: ``ai/src/ui-message-stream/ui-message-chunks.ts`` and ``to-ui-message-chunk.ts`` (7.0.173); PROTOCOL.md
+section 2. The order of the fields is the SDK's own. A field that is not required is left out when it is None: every
+client refuses an explicit ``null`` there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from usechat import parts as p
+from usechat.errors import DecodeError
+from usechat.protocol.dialects import Dialect
+
+__all__ = ["CHUNKS", "Chunk", "decode_chunk", "encode_chunk"]
+
+
+class Field(NamedTuple):
+    """One key of a chunk."""
+
+    key: str
+    attribute: str
+    required: bool
+
+
+class Chunk(NamedTuple):
+    """One chunk type and the part it stands for."""
+
+    type: str
+    part: type
+    fields: tuple[Field, ...]
+
+
+def snake(key: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in key)
+
+
+def read_row(type_: str, part: type, keys: str) -> Chunk:
+    """``id delta providerMetadata?`` as fields; ``toolCallId=id`` where the part calls it otherwise."""
+
+    def fields() -> Iterator[Field]:
+        for word in keys.split():
+            key, _, attribute = word.rstrip("?").partition("=")
+            yield Field(key, attribute or snake(key), not word.endswith("?"))
+
+    return Chunk(type_, part, tuple(fields()))
+
+
+META = "providerMetadata?"
+TOOL = f"providerExecuted? {META} toolMetadata? dynamic?"
+
+CHUNKS: tuple[Chunk, ...] = (
+    read_row("start", p.Start, "messageMetadata? messageId?"),
+    read_row("start-step", p.StartStep, ""),
+    read_row("text-start", p.TextStart, f"id {META}"),
+    read_row("text-delta", p.TextDelta, f"id delta {META}"),
+    read_row("text-end", p.TextEnd, f"id citations? {META}"),
+    read_row("reasoning-start", p.ReasoningStart, f"id {META}"),
+    read_row("reasoning-delta", p.ReasoningDelta, f"id delta {META}"),
+    read_row("reasoning-end", p.ReasoningEnd, f"id {META}"),
+    read_row("source-url", p.SourceUrl, f"sourceId url title? {META}"),
+    read_row("source-document", p.SourceDocument, f"sourceId mediaType title filename? {META}"),
+    read_row("file", p.File, f"mediaType url {META}"),
+    read_row("reasoning-file", p.ReasoningFile, f"mediaType url {META}"),
+    read_row("custom", p.Custom, f"kind {META}"),
+    read_row("message-metadata", p.MessageMetadata, "messageMetadata"),
+    read_row(
+        "tool-input-start",
+        p.ToolInputStart,
+        f"toolCallId toolName inputEncoding? providerExecuted? {META} toolMetadata? dynamic? title?",
+    ),
+    read_row("tool-input-delta", p.ToolInputDelta, "toolCallId inputTextDelta=delta"),
+    read_row("tool-input-available", p.ToolInputAvailable, f"toolCallId toolName input {TOOL} title?"),
+    read_row("tool-input-error", p.ToolInputError, f"toolCallId toolName input {TOOL} errorText title?"),
+    read_row(
+        "tool-output-available",
+        p.ToolOutputAvailable,
+        f"toolCallId output providerExecuted? {META} toolMetadata? preliminary? dynamic?",
+    ),
+    read_row("tool-output-error", p.ToolOutputError, f"toolCallId errorText {TOOL}"),
+    read_row("tool-output-denied", p.ToolOutputDenied, "toolCallId"),
+    read_row(
+        "tool-approval-request",
+        p.ToolApprovalRequest,
+        "approvalId toolCallId approvalDescriptor? inputSchemaInput? reason? isAutomatic? signature?",
+    ),
+    read_row(
+        "tool-approval-response", p.ToolApprovalResponse, f"approvalId approved reason? providerExecuted? {META}"
+    ),
+    read_row("finish-step", p.FinishStep, ""),
+    read_row("finish", p.Finish, "finishReason? messageMetadata?"),
+    read_row("abort", p.Abort, "reason?"),
+    read_row("error", p.Error, "errorText"),
+    read_row("reset-step", p.ResetStep, ""),
+    read_row("steering-message", p.SteeringMessage, "id parts"),
+)
+
+BY_PART: dict[type, Chunk] = {row.part: row for row in CHUNKS}
+BY_TYPE: dict[str, Chunk] = {row.type: row for row in CHUNKS}
+
+NEEDS: dict[type, Mapping[str, Any]] = {
+    # what a part has beyond its chunk, so that a decoder can make one
+    p.FinishStep: {"finish_reason": p.FinishReason("other"), "usage": p.Usage()},
+    p.Finish: {"total_usage": p.Usage()},
+    p.ToolOutputAvailable: {"tool_name": ""},
+    p.ToolOutputError: {"tool_name": ""},
+}
+
+
+def encode_chunk(part: p.Part, dialect: Dialect) -> dict[str, Any] | None:
+    """The chunk for ``part`` with the fields that ``dialect`` accepts; None when it has no such chunk."""
+    if isinstance(part, p.Data):
+        return encode_data(part)
+    row = BY_PART[type(part)]
+    if row.type in dialect.refused:
+        return None
+    chunk: dict[str, Any] = {"type": row.type}
+    for field in row.fields:
+        value = getattr(part, field.attribute)
+        if field.required or (value is not None and f"{row.type}.{field.key}" not in dialect.refused):
+            chunk[field.key] = value
+    if isinstance(part, p.Finish) and "finishReason" in chunk:
+        chunk["finishReason"] = dialect.finish_reason(part.finish_reason)
+    return chunk
+
+
+def encode_data(part: p.Data) -> dict[str, Any]:
+    chunk: dict[str, Any] = {"type": f"data-{part.name}"}
+    if part.id is not None:
+        chunk["id"] = part.id
+    chunk["data"] = part.data
+    if part.transient is not None:
+        chunk["transient"] = part.transient
+    return chunk
+
+
+def decode_chunk(chunk: Any) -> p.Part:
+    """The part a chunk stands for; keys that are not in the table are ignored.
+
+    Raises:
+        DecodeError: It is no chunk of the UI message stream.
+    """
+    type_ = chunk.get("type") if isinstance(chunk, dict) else None
+    if not isinstance(type_, str):
+        raise DecodeError("a chunk must be an object with a type")
+    if type_.startswith("data-"):
+        return p.Data(
+            name=type_.removeprefix("data-"),
+            data=chunk.get("data"),
+            id=chunk.get("id"),
+            transient=chunk.get("transient"),
+        )
+    row = BY_TYPE.get(type_)
+    if row is None:
+        raise DecodeError("unknown chunk type")
+    values = dict(NEEDS.get(row.part, {}))
+    for field in row.fields:
+        if field.key in chunk:
+            values[field.attribute] = chunk[field.key]
+        elif field.required and field.key not in ("input", "output"):
+            raise DecodeError(f"{type_} lacks {field.key}")
+        elif field.required:
+            values[field.attribute] = None
+    if row.part is p.Finish:
+        values["finish_reason"] = read_finish_reason(values.get("finish_reason"))
+    return row.part(**values)
+
+
+def read_finish_reason(word: str | None) -> p.FinishReason:
+    known = ("stop", "length", "content-filter", "tool-calls", "error", "other", "interrupted")
+    return p.FinishReason(word if word in known else "other", None if word in known else word)  # type: ignore[arg-type]

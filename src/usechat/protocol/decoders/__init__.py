@@ -1,0 +1,7 @@
+"""Decoders: the bytes of a wire format back to parts. For tests, for readers of a log and for clients in Python."""
+
+from usechat.protocol.decoders.data_stream import DataStreamDecoder
+from usechat.protocol.decoders.plain import EventsDecoder, TextStreamDecoder
+from usechat.protocol.decoders.ui_message_stream import UIMessageStreamDecoder
+
+__all__ = ["DataStreamDecoder", "EventsDecoder", "TextStreamDecoder", "UIMessageStreamDecoder"]

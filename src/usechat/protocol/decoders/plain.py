@@ -1,0 +1,77 @@
+"""Reads the two formats that carry text alone."""
+
+from __future__ import annotations
+
+import codecs
+from typing import Any
+
+from usechat import parts as p
+from usechat.errors import DecodeError
+from usechat.protocol.json import decode_json
+from usechat.protocol.sse import SSEDecoder
+
+__all__ = ["EventsDecoder", "TextStreamDecoder"]
+
+BLOCK = "0"
+
+
+class TextStreamDecoder:
+    """UTF-8, cut anywhere, to one text block (``processTextStream`` in ``ai/src/ui``)."""
+
+    def __init__(self) -> None:
+        self.characters = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self.is_open = False
+
+    def feed(self, data: bytes) -> list[p.Part]:
+        """The text that ``data`` completes."""
+        return self.read(self.characters.decode(data))
+
+    def finish(self) -> list[p.Part]:
+        """The end of the block, if there was any text."""
+        return [*self.read(self.characters.decode(b"", final=True)), *([p.TextEnd(BLOCK)] if self.is_open else [])]
+
+    def read(self, text: str) -> list[p.Part]:
+        if not text:
+            return []
+        start = [] if self.is_open else [p.TextStart(BLOCK)]
+        self.is_open = True
+        return [*start, p.TextDelta(BLOCK, text)]
+
+
+class EventsDecoder:
+    """The plain events stream to one text block and its end."""
+
+    def __init__(self) -> None:
+        self.events = SSEDecoder()
+        self.is_open = False
+
+    def feed(self, data: bytes) -> list[p.Part]:
+        """The parts that ``data`` completes.
+
+        Raises:
+            DecodeError: An event is none of the format's three.
+        """
+        return [part for event in self.events.feed(data) for part in self.read(event)]
+
+    def finish(self) -> list[p.Part]:
+        """The part of a last event that lacks its blank line."""
+        return [part for event in self.events.finish() for part in self.read(event)]
+
+    def read(self, event: bytes) -> list[p.Part]:
+        try:
+            value: Any = decode_json(event)
+        except ValueError as error:
+            raise DecodeError("an event's data is not JSON") from error
+        match value:
+            case {"text": str(text)}:
+                start = [] if self.is_open else [p.TextStart(BLOCK)]
+                self.is_open = True
+                return [*start, p.TextDelta(BLOCK, text)]
+            case {"error": str(text)}:
+                return [p.Error(text)]
+            case {"done": True}:
+                usage = p.Usage(raw=value.get("usage"))
+                end = [p.TextEnd(BLOCK)] if self.is_open else []
+                return [*end, p.Finish(finish_reason=p.FinishReason("other"), total_usage=usage)]
+            case _:
+                raise DecodeError("an event is none of text, done and error")

@@ -1,0 +1,49 @@
+"""Reads the UI message stream of AI SDK 5, 6 and 7, as leniently as its clients do."""
+
+from __future__ import annotations
+
+from usechat import parts as p
+from usechat.errors import DecodeError
+from usechat.protocol.chunks import decode_chunk
+from usechat.protocol.json import decode_json
+from usechat.protocol.sse import SSEDecoder
+
+__all__ = ["UIMessageStreamDecoder"]
+
+
+class UIMessageStreamDecoder:
+    """Bytes, however they are cut, to parts."""
+
+    def __init__(self) -> None:
+        self.events = SSEDecoder()
+        self.is_done = False
+        """Whether ``[DONE]`` was read. Clients neither need it nor stop at it."""
+
+    def feed(self, data: bytes) -> list[p.Part]:
+        """The parts that ``data`` completes.
+
+        Raises:
+            DecodeError: An event is no chunk.
+        """
+        return self.read(self.events.feed(data))
+
+    def finish(self) -> list[p.Part]:
+        """The part of a last event that lacks its blank line.
+
+        Raises:
+            DecodeError: It is no chunk.
+        """
+        return self.read(self.events.finish())
+
+    def read(self, events: list[bytes]) -> list[p.Part]:
+        parts: list[p.Part] = []
+        for data in events:
+            if data == b"[DONE]":
+                self.is_done = True
+                continue
+            try:
+                chunk = decode_json(data)
+            except ValueError as error:
+                raise DecodeError("an event's data is not JSON") from error
+            parts.append(decode_chunk(chunk))
+        return parts

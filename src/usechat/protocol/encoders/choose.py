@@ -1,0 +1,30 @@
+"""One encoder for a wire format and a dialect."""
+
+from __future__ import annotations
+
+from usechat.protocol.dialects import AUTO, Dialect
+from usechat.protocol.encoders.base import Encoder, WireFormat
+from usechat.protocol.encoders.data_stream import DataStreamEncoder
+from usechat.protocol.encoders.events import EventsEncoder
+from usechat.protocol.encoders.text_stream import TextStreamEncoder
+from usechat.protocol.encoders.ui_message_stream import UIMessageStreamEncoder
+from usechat.protocol.options import EncoderOptions
+
+__all__ = ["make_encoder"]
+
+
+def make_encoder(
+    wire_format: WireFormat | None = None, dialect: Dialect = AUTO, options: EncoderOptions | None = None
+) -> Encoder:
+    """The encoder for ``wire_format``; without one, the chat format of the dialect's major."""
+    match wire_format:
+        case "text-stream":
+            return TextStreamEncoder()
+        case "events":
+            return EventsEncoder()
+        case "data-stream":
+            return DataStreamEncoder(options)
+        case "ui-message-stream":
+            return UIMessageStreamEncoder(dialect if dialect.major >= 5 else AUTO, options)
+        case None:
+            return DataStreamEncoder(options) if dialect.major == 4 else UIMessageStreamEncoder(dialect, options)

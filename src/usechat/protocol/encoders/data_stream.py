@@ -1,0 +1,229 @@
+"""The data stream v1 of AI SDK 4: lines ``CODE:JSON`` (PROTOCOL.md section 1).
+
+What it cannot say, it leaves out: documents as sources, approvals, preliminary outputs, custom parts. A failed tool
+is an error line, as from the AI SDK's own server; its client ends there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from usechat import parts as p
+from usechat.protocol.dialects import NEWEST, Dialect
+from usechat.protocol.encoders.base import PROXY_HEADERS, provider_value
+from usechat.protocol.json import encode_json
+from usechat.protocol.lifecycle import Lifecycle
+from usechat.protocol.options import MASKED_ERROR, EncoderOptions
+from usechat.protocol.usage import show_usage, usage_for_major
+
+__all__ = ["DataStreamEncoder"]
+
+V4 = Dialect(NEWEST[4], exact=True)
+
+
+def line(code: str, value: Any) -> bytes:
+    """One frame. Always whole: the client parses only when a network chunk ends in LF."""
+    return code.encode() + b":" + encode_json(value) + b"\n"
+
+
+class DataStreamEncoder:
+    """Parts to the lines of AI SDK 4."""
+
+    headers: Mapping[str, str] = {
+        "content-type": "text/plain; charset=utf-8",
+        **PROXY_HEADERS,
+        "x-vercel-ai-data-stream": "v1",
+    }
+    opening = b""
+    # Unknown codes throw; an empty line is the only thing its parser passes over.
+    heartbeat = b"\n"
+
+    def __init__(self, options: EncoderOptions | None = None) -> None:
+        self.options = options or EncoderOptions()
+        self.lifecycle = Lifecycle(
+            strict=self.options.strict,
+            closes_blocks=False,
+            known_tool_calls=self.options.known_tool_calls,
+            known_approvals=self.options.known_approvals,
+        )
+        self.prefixes: dict[str, bytes] = {}
+        self.shown_calls: set[str] = set(self.options.known_tool_calls)
+
+    def feed(self, part: p.Part) -> bytes:
+        """The lines for one part.
+
+        Raises:
+            StreamProtocolError: In strict mode, when ``part`` is illegal here.
+            TypeError: It holds something JSON cannot.
+        """
+        return self.feed_all((part,))
+
+    def feed_all(self, parts: Iterable[p.Part]) -> bytes:
+        """The lines for several parts, in one piece."""
+        frames: list[bytes] = []
+        open_blocks = self.lifecycle.open_blocks
+        for part in parts:
+            class_ = type(part)
+            if class_ is p.TextDelta and ("text", part.id) in open_blocks:  # type: ignore[union-attr]
+                if part.delta:  # type: ignore[union-attr]
+                    frames += (b"0:", encode_json(part.delta), b"\n")  # type: ignore[union-attr]
+            elif class_ is p.ToolInputDelta and part.tool_call_id in self.prefixes:  # type: ignore[union-attr]
+                # Empty deltas are sent here, as by the SDK.
+                frames += (
+                    self.prefixes[part.tool_call_id],  # type: ignore[union-attr]
+                    encode_json(part.delta),  # type: ignore[union-attr]
+                    b"}\n",
+                )
+            else:
+                frames += [self.encode(admitted) for admitted in self.lifecycle.admit(part)]
+        return b"".join(frames)
+
+    def finish(self) -> bytes:
+        """What is still due; the format has no terminator."""
+        return b"".join(self.encode(part) for part in self.lifecycle.finish())
+
+    def encode(self, part: p.Part) -> bytes:
+        handler = HANDLERS.get(type(part))
+        return handler(self, part) if handler else b""
+
+    def usage(self, usage: p.Usage) -> dict[str, Any]:
+        return {"usage": usage_for_major(usage, 4)} if self.options.send_usage else {}
+
+
+Self = DataStreamEncoder
+
+
+def encode_start(self: Self, part: p.Start) -> bytes:
+    return b"" if part.message_metadata is None else encode_metadata(self, part)
+
+
+def encode_metadata(self: Self, part: p.Start | p.Finish | p.MessageMetadata) -> bytes:
+    return line("8", [show_usage(part.message_metadata, V4)])
+
+
+def encode_start_step(self: Self, part: p.StartStep) -> bytes:
+    return line("f", {"messageId": part.message_id or self.options.new_id()})
+
+
+def encode_text(self: Self, part: p.TextDelta) -> bytes:
+    return line("0", part.delta) if part.delta else b""
+
+
+def encode_reasoning_start(self: Self, part: p.ReasoningStart) -> bytes:
+    redacted = provider_value(part.provider_metadata, "redactedData")
+    return b"" if redacted is None or not self.options.send_reasoning else line("i", {"data": redacted})
+
+
+def encode_reasoning(self: Self, part: p.ReasoningDelta) -> bytes:
+    if not self.options.send_reasoning:
+        return b""
+    signature = provider_value(part.provider_metadata, "signature")
+    text = line("g", part.delta) if part.delta else b""
+    return text if signature is None else text + line("j", {"signature": signature})
+
+
+def encode_source(self: Self, part: p.SourceUrl) -> bytes:
+    if not self.options.send_sources or part.since_major > V4.major:
+        return b""
+    value: dict[str, Any] = {"sourceType": "url", "id": part.source_id, "url": part.url}
+    if part.title is not None:
+        value["title"] = part.title
+    if part.provider_metadata is not None:
+        value["providerMetadata"] = part.provider_metadata
+    return line("h", value)
+
+
+def encode_file(self: Self, part: p.File) -> bytes:
+    # The format holds base64 only: a file elsewhere has no frame.
+    head, comma, data = part.url.partition(",")
+    whole = comma and head.startswith("data:") and head.endswith(";base64")
+    return line("k", {"data": data, "mimeType": part.media_type}) if whole else b""
+
+
+def encode_data(self: Self, part: p.Data) -> bytes:
+    value: dict[str, Any] = {"type": f"data-{part.name}"}
+    if part.id is not None:
+        value["id"] = part.id
+    return line("2", [{**value, "data": part.data}])
+
+
+def encode_input_start(self: Self, part: p.ToolInputStart) -> bytes:
+    if not self.options.tool_call_streaming:
+        return b""
+    self.prefixes[part.tool_call_id] = b'c:{"toolCallId":%s,"argsTextDelta":' % encode_json(part.tool_call_id)
+    return line("b", {"toolCallId": part.tool_call_id, "toolName": part.tool_name})
+
+
+def encode_input(self: Self, part: p.ToolInputAvailable) -> bytes:
+    self.prefixes.pop(part.tool_call_id, None)
+    self.shown_calls.add(part.tool_call_id)
+    # A string as `args` throws in the client; tools take objects.
+    args = part.input if isinstance(part.input, Mapping) or part.input is None else {"value": part.input}
+    return line("9", {"toolCallId": part.tool_call_id, "toolName": part.tool_name, "args": args})
+
+
+def encode_input_error(self: Self, part: p.ToolInputError) -> bytes:
+    self.prefixes.pop(part.tool_call_id, None)
+    return line("3", MASKED_ERROR if part.client_text is None else part.client_text)
+
+
+def encode_output(self: Self, part: p.ToolOutputAvailable) -> bytes:
+    if part.preliminary or part.tool_call_id not in self.shown_calls:
+        return b""
+    return line("a", {"toolCallId": part.tool_call_id, "result": part.output})
+
+
+def encode_output_error(self: Self, part: p.ToolOutputError) -> bytes:
+    if part.invalid_input:
+        return b""
+    if part.provider_executed and part.tool_call_id in self.shown_calls:
+        # The model reads it and goes on, so the answer goes on too.
+        return line("a", {"toolCallId": part.tool_call_id, "result": {"error": MASKED_ERROR}})
+    return line("3", MASKED_ERROR if part.client_text is None else part.client_text)
+
+
+def encode_denied(self: Self, part: p.ToolOutputDenied) -> bytes:
+    if part.tool_call_id not in self.shown_calls:
+        return b""
+    return line("a", {"toolCallId": part.tool_call_id, "result": "Tool call execution denied."})
+
+
+def encode_finish_step(self: Self, part: p.FinishStep) -> bytes:
+    self.prefixes.clear()
+    reason = V4.finish_reason(part.finish_reason)
+    return line("e", {"finishReason": reason, **self.usage(part.usage), "isContinued": part.is_continued})
+
+
+def encode_finish(self: Self, part: p.Finish) -> bytes:
+    metadata = b"" if part.message_metadata is None else encode_metadata(self, part)
+    if not self.options.send_finish:
+        return metadata
+    return metadata + line("d", {"finishReason": V4.finish_reason(part.finish_reason), **self.usage(part.total_usage)})
+
+
+def encode_error(self: Self, part: p.Error) -> bytes:
+    return line("3", part.error_text)
+
+
+HANDLERS: dict[type, Any] = {
+    p.Start: encode_start,
+    p.StartStep: encode_start_step,
+    p.TextDelta: encode_text,
+    p.ReasoningStart: encode_reasoning_start,
+    p.ReasoningDelta: encode_reasoning,
+    p.SourceUrl: encode_source,
+    p.File: encode_file,
+    p.Data: encode_data,
+    p.MessageMetadata: encode_metadata,
+    p.ToolInputStart: encode_input_start,
+    p.ToolInputAvailable: encode_input,
+    p.ToolInputError: encode_input_error,
+    p.ToolOutputAvailable: encode_output,
+    p.ToolOutputError: encode_output_error,
+    p.ToolOutputDenied: encode_denied,
+    p.FinishStep: encode_finish_step,
+    p.Finish: encode_finish,
+    p.Error: encode_error,
+}
+"""Parts without a row have no frame in this format."""

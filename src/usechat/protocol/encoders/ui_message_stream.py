@@ -1,0 +1,138 @@
+"""The UI message stream of AI SDK 5, 6 and 7: one SSE event a chunk (PROTOCOL.md section 2).
+
+The hot path is a delta of an open block: its frame up to the text is made once, and each delta costs a look-up, one
+JSON string and an append.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from usechat import parts as p
+from usechat.protocol.dialects import Dialect
+from usechat.protocol.encoders.base import PROXY_HEADERS
+from usechat.protocol.json import encode_json
+from usechat.protocol.options import EncoderOptions
+from usechat.protocol.shaping import ChunkShaper
+from usechat.protocol.sse import DONE, KEEP_ALIVE, STREAM_OPEN, encode_event
+
+__all__ = ["UIMessageStreamEncoder"]
+
+END_OF_FRAME = b"}\n\n"
+BLOCK_PREFIX = b'data: {"type":"%s-delta","id":%s,"delta":'
+INPUT_PREFIX = b'data: {"type":"tool-input-delta","toolCallId":%s,"inputTextDelta":'
+
+
+class UIMessageStreamEncoder:
+    """Parts to chunks of one dialect, as server-sent events."""
+
+    headers: Mapping[str, str] = {
+        "content-type": "text/event-stream",
+        **PROXY_HEADERS,
+        "connection": "keep-alive",
+        "x-vercel-ai-ui-message-stream": "v1",
+    }
+    opening = STREAM_OPEN
+    heartbeat = KEEP_ALIVE
+
+    def __init__(self, dialect: Dialect, options: EncoderOptions | None = None) -> None:
+        self.shaper = ChunkShaper(dialect, options or EncoderOptions())
+        self.text: dict[str, bytes] = {}
+        self.reasoning: dict[str, bytes] = {}
+        self.inputs: dict[str, bytes] = {}
+
+    def feed(self, part: p.Part) -> bytes:
+        """The frames for one part.
+
+        Raises:
+            StreamProtocolError: In strict mode, when ``part`` is illegal here.
+            TypeError: It holds something JSON cannot.
+        """
+        return self.feed_all((part,))
+
+    def feed_all(self, parts: Iterable[p.Part]) -> bytes:
+        """The frames for several parts, in one piece."""
+        frames: list[bytes] = []
+        for part in parts:
+            if isinstance(part, p.TextDelta):
+                prefix = self.text.get(part.id) if part.provider_metadata is None else None
+            elif isinstance(part, p.ReasoningDelta):
+                prefix = self.reasoning.get(part.id) if part.provider_metadata is None else None
+            elif isinstance(part, p.ToolInputDelta):
+                prefix = self.inputs.get(part.tool_call_id)
+            else:
+                frames.append(self.encode(part))
+                continue
+            if prefix is None:
+                frames.append(self.encode(part))
+            elif part.delta:  # the SDK drops empty ones
+                frames += (prefix, encode_json(part.delta), END_OF_FRAME)
+        return b"".join(frames)
+
+    def finish(self) -> bytes:
+        """What is still due, and the terminator."""
+        return b"".join([*(encode_event(encode_json(chunk)) for chunk in self.shaper.finish()), DONE])
+
+    def encode(self, part: p.Part) -> bytes:
+        """The frames of a part off the hot path, whose prefixes are brought up to date."""
+        chunks = self.shaper.shape(part)
+        for chunk in chunks:
+            track = TRACKERS.get(chunk["type"])
+            if track is not None:
+                track(self, chunk, part)
+        return b"".join([encode_event(encode_json(chunk)) for chunk in chunks])
+
+
+def open_text(self: UIMessageStreamEncoder, chunk: dict[str, Any], part: Any) -> None:
+    self.text[part.id] = BLOCK_PREFIX % (b"text", encode_json(chunk["id"]))
+
+
+def open_reasoning(self: UIMessageStreamEncoder, chunk: dict[str, Any], part: Any) -> None:
+    self.reasoning[part.id] = BLOCK_PREFIX % (b"reasoning", encode_json(chunk["id"]))
+
+
+def open_input(self: UIMessageStreamEncoder, chunk: dict[str, Any], part: Any) -> None:
+    self.inputs[chunk["toolCallId"]] = INPUT_PREFIX % encode_json(chunk["toolCallId"])
+
+
+def close_text(self: UIMessageStreamEncoder, chunk: dict[str, Any], part: Any) -> None:
+    close_block(self.text, part, p.TextEnd)
+
+
+def close_reasoning(self: UIMessageStreamEncoder, chunk: dict[str, Any], part: Any) -> None:
+    close_block(self.reasoning, part, p.ReasoningEnd)
+
+
+def close_block(prefixes: dict[str, bytes], part: Any, end: type) -> None:
+    if isinstance(part, end):
+        prefixes.pop(part.id, None)
+    else:
+        # Closed on another part's behalf, as before an error: whatever is still open takes the slow way.
+        prefixes.clear()
+
+
+def close_input(self: UIMessageStreamEncoder, chunk: dict[str, Any], part: Any) -> None:
+    self.inputs.pop(chunk["toolCallId"], None)
+
+
+def close_all(self: UIMessageStreamEncoder, chunk: dict[str, Any], part: Any) -> None:
+    self.text.clear()
+    self.reasoning.clear()
+    self.inputs.clear()
+
+
+TRACKERS: dict[str, Any] = {
+    "text-start": open_text,
+    "reasoning-start": open_reasoning,
+    "tool-input-start": open_input,
+    "text-end": close_text,
+    "reasoning-end": close_reasoning,
+    "tool-input-available": close_input,
+    "tool-input-error": close_input,
+    "finish-step": close_all,
+    "finish": close_all,
+    "abort": close_all,
+    "reset-step": close_all,
+}
+"""What a chunk does to the blocks that are open."""

@@ -1,0 +1,286 @@
+"""Lifecycle: what may follow what in an answer, and what mends it.
+
+Rule 1: one message, then steps within it, then an end. `TRANSITIONS` is the whole of it; what has no row there is
+illegal and `REPAIRS` says what to put before it, or that it is dropped.
+
+Rule 2: blocks and tool calls have identities. A delta or an end needs its open block, an output needs its call
+(``process-ui-message-stream.ts``: the client throws ``UIMessageStreamError`` otherwise).
+
+In strict mode (tests) an illegal part raises; otherwise it is mended, because the reader must get a legal stream
+even from our own defects. Knows no wire format.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from enum import Enum
+from typing import TypeAlias
+
+from usechat import parts as p
+from usechat.errors import StreamProtocolError
+
+__all__ = ["Lifecycle"]
+
+logger = logging.getLogger(__name__)
+
+
+class State(Enum):
+    """Where an answer stands."""
+
+    NEW = "nothing was sent"
+    OPEN = "the message is open, between steps"
+    STEP = "a step is open"
+    DONE = "the end was sent"
+
+
+class Kind(Enum):
+    """What a part is to the message as a whole."""
+
+    START = "start"
+    STEP_START = "step start"
+    CONTENT = "content"
+    STEP_END = "step end"
+    END = "end"
+
+
+KINDS: dict[type, Kind] = {
+    p.Start: Kind.START,
+    p.StartStep: Kind.STEP_START,
+    p.FinishStep: Kind.STEP_END,
+    p.Finish: Kind.END,
+    p.Abort: Kind.END,
+}
+"""Every other part is content."""
+
+TRANSITIONS: dict[tuple[State, Kind], State] = {
+    (State.NEW, Kind.START): State.OPEN,
+    # A writer's own stream may do without `start` and steps; no client minds (PROTOCOL.md, Ordering rules).
+    (State.NEW, Kind.CONTENT): State.OPEN,
+    (State.NEW, Kind.STEP_START): State.STEP,
+    (State.NEW, Kind.END): State.DONE,
+    # A second start renames the message in place.
+    (State.OPEN, Kind.START): State.OPEN,
+    (State.OPEN, Kind.CONTENT): State.OPEN,
+    (State.OPEN, Kind.STEP_START): State.STEP,
+    # AI SDK 5's server ends a step it never began when the model sent nothing at all.
+    (State.OPEN, Kind.STEP_END): State.OPEN,
+    (State.OPEN, Kind.END): State.DONE,
+    (State.STEP, Kind.START): State.STEP,
+    (State.STEP, Kind.CONTENT): State.STEP,
+    (State.STEP, Kind.STEP_END): State.OPEN,
+}
+
+UNKNOWN_FINISH = p.FinishReason("other")
+CLOSED_STEP = p.FinishStep(finish_reason=UNKNOWN_FINISH, usage=p.Usage())
+
+REPAIRS: dict[tuple[State, Kind], tuple[p.Part, ...] | None] = {
+    # what to send first; None: the part is dropped
+    (State.NEW, Kind.STEP_END): None,
+    (State.STEP, Kind.STEP_START): (CLOSED_STEP,),
+    (State.STEP, Kind.END): (CLOSED_STEP,),
+    (State.DONE, Kind.START): None,
+    (State.DONE, Kind.STEP_START): None,
+    (State.DONE, Kind.CONTENT): None,
+    (State.DONE, Kind.STEP_END): None,
+    (State.DONE, Kind.END): None,
+}
+
+Parts: TypeAlias = tuple[p.Part, ...]
+
+
+class Lifecycle:
+    """Watches one answer. `admit` says what to send in place of a part: itself, mended, or nothing.
+
+    Args:
+        strict: Raise `StreamProtocolError` for an illegal part instead of mending.
+        closes_blocks: End open blocks before an error and before a step's end. The AI SDK's own server does not.
+        known_tool_calls: Calls of the message that this answer continues.
+        known_approvals: Approval requests of that message.
+    """
+
+    def __init__(
+        self,
+        *,
+        strict: bool = False,
+        closes_blocks: bool = True,
+        known_tool_calls: Iterable[str] = (),
+        known_approvals: Iterable[str] = (),
+    ) -> None:
+        self.strict = strict
+        self.closes_blocks = closes_blocks
+        self.state = State.NEW
+        self.open_blocks: dict[tuple[str, str], p.Part] = {}
+        self.open_inputs: set[str] = set()
+        self.tool_calls = set(known_tool_calls)
+        self.approvals = set(known_approvals)
+
+    def admit(self, part: p.Part) -> Parts:
+        """What to send for ``part``, in order.
+
+        Raises:
+            StreamProtocolError: In strict mode, when ``part`` is illegal here.
+        """
+        kind = KINDS.get(type(part), Kind.CONTENT)
+        transition = (self.state, kind)
+        if transition not in TRANSITIONS:
+            return self.repair(part, transition)
+        check = CHECKS.get(type(part))
+        first = check(self, part) if check else ()
+        if first is None:
+            return ()
+        self.state = TRANSITIONS[transition]
+        return (*first, part)
+
+    def repair(self, part: p.Part, transition: tuple[State, Kind]) -> Parts:
+        self.complain(part, f"when {transition[0].value}")
+        first = REPAIRS[transition]
+        if first is None:
+            return ()
+        mended: list[p.Part] = []
+        for earlier in first:
+            mended.extend(self.admit(earlier))
+        return (*mended, *self.admit(part))
+
+    def complain(self, part: p.Part, why: str) -> None:
+        text = f"{type(part).__name__} {why}"
+        if self.strict:
+            raise StreamProtocolError(text)
+        logger.error("mended an illegal part: %s", text)
+
+    def finish(self) -> Parts:
+        """What is still due at the end of the stream: open blocks closed, the step and the message ended."""
+        if self.state is State.DONE:
+            return ()
+        due = (*self.close_blocks(), *((CLOSED_STEP,) if self.state is State.STEP else ()))
+        # An answer that ended between steps, as after an error before the first step, needs no `finish`.
+        ended = (*due, p.Finish(finish_reason=UNKNOWN_FINISH, total_usage=p.Usage())) if due else ()
+        self.state = State.DONE
+        return ended
+
+    def close_blocks(self) -> Parts:
+        """The ends of all open blocks, which are then closed."""
+        ends = tuple(ENDS[kind](id) for kind, id in self.open_blocks)
+        self.open_blocks.clear()
+        self.open_inputs.clear()
+        return ends
+
+
+ENDS = {"text": p.TextEnd, "reasoning": p.ReasoningEnd}
+STARTS = {"text": p.TextStart, "reasoning": p.ReasoningStart}
+
+
+def open_block(kind: str):  # noqa: ANN201 - a row of CHECKS
+    def check(self: Lifecycle, part: p.TextStart | p.ReasoningStart) -> Parts | None:
+        key = (kind, part.id)
+        first: Parts = ()
+        if key in self.open_blocks:
+            self.complain(part, "for a block that is open")
+            first = (ENDS[kind](part.id),)
+        self.open_blocks[key] = part
+        return first
+
+    return check
+
+
+def in_block(kind: str):  # noqa: ANN201 - a row of CHECKS
+    def check(self: Lifecycle, part: p.TextDelta | p.ReasoningDelta) -> Parts | None:
+        if (kind, part.id) in self.open_blocks:
+            return ()
+        self.complain(part, "without its block's start")
+        start = STARTS[kind](part.id)
+        self.open_blocks[kind, part.id] = start
+        return (start,)
+
+    return check
+
+
+def end_block(kind: str):  # noqa: ANN201 - a row of CHECKS
+    def check(self: Lifecycle, part: p.TextEnd | p.ReasoningEnd) -> Parts | None:
+        if self.open_blocks.pop((kind, part.id), None) is not None:
+            return ()
+        self.complain(part, "without its block's start")
+        return None
+
+    return check
+
+
+def begin_input(self: Lifecycle, part: p.ToolInputStart) -> Parts | None:
+    self.tool_calls.add(part.tool_call_id)
+    self.open_inputs.add(part.tool_call_id)
+    return ()
+
+
+def in_input(self: Lifecycle, part: p.ToolInputDelta) -> Parts | None:
+    if part.tool_call_id in self.open_inputs:
+        return ()
+    self.complain(part, "without its call's start")
+    return None
+
+
+def end_input(self: Lifecycle, part: p.ToolInputAvailable | p.ToolInputError) -> Parts | None:
+    self.tool_calls.add(part.tool_call_id)
+    self.open_inputs.discard(part.tool_call_id)
+    return ()
+
+
+def of_call(
+    self: Lifecycle, part: p.ToolOutputAvailable | p.ToolOutputError | p.ToolOutputDenied | p.ToolApprovalRequest
+) -> Parts | None:
+    if part.tool_call_id not in self.tool_calls:
+        self.complain(part, "for an unknown tool call")
+        return None
+    if isinstance(part, p.ToolApprovalRequest):
+        self.approvals.add(part.approval_id)
+    return ()
+
+
+def of_approval(self: Lifecycle, part: p.ToolApprovalResponse) -> Parts | None:
+    if part.approval_id in self.approvals:
+        return ()
+    self.complain(part, "for an unknown approval")
+    return None
+
+
+def before_end(self: Lifecycle, part: p.Part) -> Parts | None:
+    # Clients before 7.0.79 forget open blocks at the end of a step, and ignore everything after an error.
+    if self.closes_blocks:
+        return self.close_blocks()
+    self.open_blocks.clear()
+    self.open_inputs.clear()
+    return ()
+
+
+def forget_step(self: Lifecycle, part: p.Part) -> Parts | None:
+    self.open_blocks.clear()
+    self.open_inputs.clear()
+    return ()
+
+
+def before_error(self: Lifecycle, part: p.Error) -> Parts | None:
+    return self.close_blocks() if self.closes_blocks else ()
+
+
+CHECKS = {
+    p.TextStart: open_block("text"),
+    p.TextDelta: in_block("text"),
+    p.TextEnd: end_block("text"),
+    p.ReasoningStart: open_block("reasoning"),
+    p.ReasoningDelta: in_block("reasoning"),
+    p.ReasoningEnd: end_block("reasoning"),
+    p.ToolInputStart: begin_input,
+    p.ToolInputDelta: in_input,
+    p.ToolInputAvailable: end_input,
+    p.ToolInputError: end_input,
+    p.ToolOutputAvailable: of_call,
+    p.ToolOutputError: of_call,
+    p.ToolOutputDenied: of_call,
+    p.ToolApprovalRequest: of_call,
+    p.ToolApprovalResponse: of_approval,
+    p.FinishStep: before_end,
+    p.Finish: before_end,
+    p.Abort: before_end,
+    p.Error: before_error,
+    p.ResetStep: forget_step,
+}
+"""What a part needs beside its place: the parts to send first, or None to drop it."""

@@ -1,0 +1,40 @@
+"""What an application may choose about the frames of one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from usechat.ids import generate_id
+
+__all__ = ["MASKED_ERROR", "EncoderOptions"]
+
+MASKED_ERROR = "An error occurred."
+"""What the AI SDK tells the browser in place of an error's own text."""
+
+
+def block_id() -> str:
+    return generate_id("aitxt")
+
+
+class EncoderOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What the AI SDK's ``toUIMessageStreamResponse`` and ``toDataStreamResponse`` let one choose."""
+
+    send_reasoning: bool = True
+    send_sources: bool = True
+    """The AI SDK leaves sources out unless asked; a page that shows them needs them, one that does not ignores them."""
+    send_start: bool = True
+    send_finish: bool = True
+    tool_call_streaming: bool = True
+    """AI SDK 4: whether a call's input is shown as it arrives."""
+    send_usage: bool = True
+    """AI SDK 4: whether the end of a step and of the message carry the usage."""
+    strict: bool = False
+    """Raise for an illegal part instead of mending it; for tests."""
+    known_tool_calls: frozenset[str] = frozenset()
+    """Tool calls of the assistant message that this answer continues."""
+    known_approvals: frozenset[str] = frozenset()
+    """Approval requests of that message."""
+    new_id: Callable[[], str] = block_id
+    """Makes the id of a block whose own was used before in the same answer."""

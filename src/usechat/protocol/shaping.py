@@ -1,0 +1,170 @@
+"""Shaping: parts to the chunks that one dialect shows for them.
+
+What differs between the majors beyond a missing field is here, one function a part, in `ADAPTERS`: error texts, ids,
+sources, usage. Upstream: ``ai/src/ui-message-stream/to-ui-message-chunk.ts`` (7.0.173) and what the servers of majors
+5 and 6 were seen to send.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from usechat import parts as p
+from usechat.protocol.chunks import encode_chunk
+from usechat.protocol.dialects import Dialect
+from usechat.protocol.lifecycle import Lifecycle
+from usechat.protocol.options import MASKED_ERROR, EncoderOptions
+from usechat.protocol.usage import show_usage
+
+__all__ = ["ChunkShaper"]
+
+REASONING = {p.ReasoningStart, p.ReasoningDelta, p.ReasoningEnd, p.ReasoningFile}
+
+
+class ChunkShaper:
+    """The chunks of one answer, part by part, legal in their order and known to the dialect's client."""
+
+    def __init__(self, dialect: Dialect, options: EncoderOptions) -> None:
+        self.dialect = dialect
+        self.options = options
+        self.lifecycle = Lifecycle(
+            strict=options.strict,
+            closes_blocks=not dialect.exact,
+            known_tool_calls=options.known_tool_calls,
+            known_approvals=options.known_approvals,
+        )
+        self.used_ids: set[str] = set()
+        self.shown_ids: dict[str, str] = {}
+        self.hidden: set[type] = set() if options.send_reasoning else set(REASONING)
+        self.hidden |= set() if options.send_start else {p.Start}
+        self.hidden |= set() if options.send_finish else {p.Finish}
+
+    def shape(self, part: p.Part) -> list[dict[str, Any]]:
+        """The chunks for one part.
+
+        Raises:
+            StreamProtocolError: In strict mode, when ``part`` is illegal here.
+        """
+        return [chunk for admitted in self.lifecycle.admit(part) for chunk in self.show(admitted)]
+
+    def finish(self) -> list[dict[str, Any]]:
+        """The chunks that are still due at the end."""
+        return [chunk for due in self.lifecycle.finish() for chunk in self.show(due)]
+
+    def show(self, part: p.Part) -> list[dict[str, Any]]:
+        if type(part) in self.hidden:
+            return []
+        adapter = ADAPTERS.get(type(part))
+        shown = adapter(self, part) if adapter else (part,)
+        chunks = (encode_chunk(each, self.dialect) for each in shown)
+        return [chunk for chunk in chunks if chunk is not None]
+
+    def tool_error_text(self, part: p.ToolInputError | p.ToolOutputError) -> str:
+        """What this dialect's server tells the browser of a failed tool."""
+        if part.client_text is not None:
+            return part.client_text
+        if isinstance(part, p.ToolOutputError) and part.provider_executed and not part.invalid_input:
+            # The provider's own error codes go through from AI SDK 6 on: clients send them back.
+            shown = self.dialect.exact and self.dialect.major >= 6
+        else:
+            shown = self.dialect.shows_tool_errors
+        return part.error_text if shown else MASKED_ERROR
+
+
+def adapt_block_start(self: ChunkShaper, part: Any) -> tuple[p.Part, ...]:
+    if part.id in self.used_ids and self.dialect.unique_block_ids:
+        self.shown_ids[part.id] = self.options.new_id()
+    self.used_ids.add(part.id)
+    return adapt_block(self, part)
+
+
+def adapt_block(self: ChunkShaper, part: Any) -> tuple[p.Part, ...]:
+    shown = self.shown_ids.get(part.id)
+    return (part if shown is None else msgspec.structs.replace(part, id=shown),)
+
+
+def adapt_delta(self: ChunkShaper, part: Any) -> tuple[p.Part, ...]:
+    return adapt_block(self, part) if part.delta or part.provider_metadata is not None else ()
+
+
+def adapt_input_delta(self: ChunkShaper, part: p.ToolInputDelta) -> tuple[p.Part, ...]:
+    return (part,) if part.delta else ()
+
+
+def adapt_source(self: ChunkShaper, part: Any) -> tuple[p.Part, ...]:
+    shown = self.options.send_sources and part.since_major <= self.dialect.major <= part.until_major
+    return (part,) if shown else ()
+
+
+def adapt_metadata(self: ChunkShaper, part: Any) -> tuple[p.Part, ...]:
+    if part.message_metadata is None:
+        return () if isinstance(part, p.MessageMetadata) else (part,)
+    metadata = show_usage(part.message_metadata, self.dialect)
+    return (msgspec.structs.replace(part, message_metadata=metadata),)
+
+
+def adapt_input_start(self: ChunkShaper, part: p.ToolInputStart) -> tuple[p.Part, ...]:
+    # `dynamic: false` is how AI SDK 6 and 7 begin a call of a tool they do not know.
+    drop = part.dynamic is False and self.dialect.major < 6
+    return (msgspec.structs.replace(part, dynamic=None) if drop else part,)
+
+
+def adapt_input_error(self: ChunkShaper, part: p.ToolInputError) -> tuple[p.Part, ...]:
+    text = self.tool_error_text(part)
+    dynamic = part.dynamic if self.dialect.major >= 6 else None
+    if self.dialect.accepts("tool-input-error"):
+        return (msgspec.structs.replace(part, error_text=text, dynamic=dynamic),)
+    # 5.0.0 knows no `tool-input-error`: the call is shown as made, and then as failed.
+    available = p.ToolInputAvailable(
+        tool_call_id=part.tool_call_id,
+        tool_name=part.tool_name,
+        input=part.input,
+        provider_executed=part.provider_executed,
+        provider_metadata=part.provider_metadata,
+    )
+    return (
+        available,
+        p.ToolOutputError(
+            tool_call_id=part.tool_call_id,
+            tool_name=part.tool_name,
+            error_text=text,
+            provider_executed=part.provider_executed,
+        ),
+    )
+
+
+def adapt_output_error(self: ChunkShaper, part: p.ToolOutputError) -> tuple[p.Part, ...]:
+    if part.invalid_input and (self.dialect.major >= 7 or not self.dialect.exact):
+        return ()
+    hides_dynamic = part.invalid_input and self.dialect.major < 6
+    text = self.tool_error_text(part)
+    return (msgspec.structs.replace(part, error_text=text, dynamic=None if hides_dynamic else part.dynamic),)
+
+
+def adapt_output(self: ChunkShaper, part: p.ToolOutputAvailable) -> tuple[p.Part, ...]:
+    # A client that cannot tell a preliminary output from the last one gets the last one only.
+    hidden = part.preliminary and not self.dialect.accepts("tool-output-available", "preliminary")
+    return () if hidden else (part,)
+
+
+ADAPTERS: dict[type, Any] = {
+    p.Start: adapt_metadata,
+    p.Finish: adapt_metadata,
+    p.MessageMetadata: adapt_metadata,
+    p.TextStart: adapt_block_start,
+    p.TextDelta: adapt_delta,
+    p.TextEnd: adapt_block,
+    p.ReasoningStart: adapt_block_start,
+    p.ReasoningDelta: adapt_delta,
+    p.ReasoningEnd: adapt_block,
+    p.SourceUrl: adapt_source,
+    p.SourceDocument: adapt_source,
+    p.ToolInputStart: adapt_input_start,
+    p.ToolInputDelta: adapt_input_delta,
+    p.ToolInputError: adapt_input_error,
+    p.ToolOutputAvailable: adapt_output,
+    p.ToolOutputError: adapt_output_error,
+}
+"""How a dialect shows a part that is not simply its chunk."""

@@ -1,0 +1,75 @@
+"""Usage as each AI SDK major shows it in message metadata (PROTOCOL.md section 2, Usage)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from usechat.parts import Usage, add_counts
+from usechat.protocol.dialects import Dialect
+
+__all__ = ["show_usage", "usage_for_major"]
+
+
+def usage_for_major(usage: Usage, major: int) -> dict[str, Any]:
+    """``usage`` in the shape of AI SDK ``major``, keys without a value left out."""
+    return present(SHAPES[major](usage))
+
+
+def shape_4(usage: Usage) -> dict[str, Any]:
+    # AI SDK 4 counts what was announced when the answer began, without cached tokens.
+    prompt, completion = usage.input_first or 0, usage.output or 0
+    return {"promptTokens": prompt, "completionTokens": completion}
+
+
+def shape_5(usage: Usage) -> dict[str, Any]:
+    return {
+        "inputTokens": usage.input_no_cache,
+        "outputTokens": usage.output,
+        "totalTokens": add_counts(usage.input_no_cache, usage.output),
+        "reasoningTokens": usage.output_reasoning,
+        "cachedInputTokens": usage.input_cache_read,
+    }
+
+
+def shape_6(usage: Usage) -> dict[str, Any]:
+    raw = {} if usage.raw is None else {"raw": dict(usage.raw)}
+    return {**shape_7(usage), "cachedInputTokens": usage.input_cache_read, **raw}
+
+
+def shape_7(usage: Usage) -> dict[str, Any]:
+    return {
+        "inputTokens": usage.input,
+        "inputTokenDetails": present(
+            {
+                "noCacheTokens": usage.input_no_cache,
+                "cacheReadTokens": usage.input_cache_read,
+                "cacheWriteTokens": usage.input_cache_write,
+            }
+        ),
+        "outputTokens": usage.output,
+        "outputTokenDetails": present(
+            {"textTokens": usage.output_text, "reasoningTokens": usage.output_reasoning}
+        ),
+        "totalTokens": usage.total,
+        "raw": None if usage.raw is None else dict(usage.raw),
+    }
+
+
+SHAPES = {4: shape_4, 5: shape_5, 6: shape_6, 7: shape_7}
+
+
+def present(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def show_usage(metadata: Any, dialect: Dialect) -> Any:
+    """``metadata`` with each `Usage` in it replaced by the dialect's shape of it."""
+    if isinstance(metadata, Usage):
+        return usage_for_major(metadata, dialect.major)
+    if isinstance(metadata, Mapping):
+        items = cast("Mapping[Any, Any]", metadata).items()
+        return {key: show_usage(value, dialect) for key, value in items}
+    if isinstance(metadata, list | tuple):
+        return [show_usage(value, dialect) for value in cast("list[Any]", metadata)]
+    return metadata
