@@ -162,6 +162,8 @@ class TextEnd(msgspec.Struct, frozen=True):
     provider_metadata: ProviderMetadata | None = None
     citations: tuple[Mapping[str, Any], ...] | None = None
     """AI SDK 7's citations of the block, in its own shape (camelCase)."""
+    provider_metadata_before_7: ProviderMetadata | None = None
+    """What AI SDK 5 and 6 show in place of ``provider_metadata`` when the block has citations: they keep some only."""
 
 
 class ReasoningStart(msgspec.Struct, frozen=True):

@@ -1,0 +1,1 @@
+"""The loop: a model, its tools and the steps between them, as parts. Knows no HTTP and no wire format."""

@@ -79,8 +79,9 @@ class ToolCallContent(msgspec.Struct, frozen=True, kw_only=True):
 class ToolResultOutput(msgspec.Struct, frozen=True):
     """A tool's result as the model gets it.
 
-    ``value`` is a string for ``text`` and ``error-text``, any JSON for ``json`` and ``error-json``, a list of content
-    parts for ``content``, and the reason (or None) for ``execution-denied``.
+    ``value`` is a string for ``text`` and ``error-text``, any JSON for ``json`` and ``error-json``, a sequence of
+    `TextContent`, `FileContent` and `CustomContent` for ``content``, and the reason (or None) for
+    ``execution-denied``.
     """
 
     type: Literal["text", "json", "error-text", "error-json", "content", "execution-denied"]
@@ -103,6 +104,10 @@ class ToolApprovalRequestContent(msgspec.Struct, frozen=True, kw_only=True):
     tool_call_id: str
     signature: str | None = None
     is_automatic: bool | None = None
+    reason: str | None = None
+    """Why it was asked, as the server said when it asked."""
+    input_schema_input: Any = msgspec.UNSET
+    """The input before the tool's schema changed it, where the server sent it along; ``None`` is a value."""
 
 
 class ToolApprovalResponseContent(msgspec.Struct, frozen=True, kw_only=True):

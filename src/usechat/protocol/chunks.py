@@ -8,7 +8,7 @@ client refuses an explicit ``null`` there.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from usechat import parts as p
 from usechat.errors import DecodeError
@@ -86,9 +86,7 @@ CHUNKS: tuple[Chunk, ...] = (
         p.ToolApprovalRequest,
         "approvalId toolCallId approvalDescriptor? inputSchemaInput? reason? isAutomatic? signature?",
     ),
-    read_row(
-        "tool-approval-response", p.ToolApprovalResponse, f"approvalId approved reason? providerExecuted? {META}"
-    ),
+    read_row("tool-approval-response", p.ToolApprovalResponse, f"approvalId approved reason? providerExecuted? {META}"),
     read_row("finish-step", p.FinishStep, ""),
     read_row("finish", p.Finish, "finishReason? messageMetadata?"),
     read_row("abort", p.Abort, "reason?"),
@@ -107,6 +105,8 @@ NEEDS: dict[type, Mapping[str, Any]] = {
     p.ToolOutputAvailable: {"tool_name": ""},
     p.ToolOutputError: {"tool_name": ""},
 }
+
+FINISH_REASONS: Mapping[str, p.UnifiedFinishReason] = {word: word for word in get_args(p.UnifiedFinishReason)}
 
 
 def encode_chunk(part: p.Part, dialect: Dialect) -> dict[str, Any] | None:
@@ -142,25 +142,33 @@ def decode_chunk(chunk: Any) -> p.Part:
     Raises:
         DecodeError: It is no chunk of the UI message stream.
     """
-    type_ = chunk.get("type") if isinstance(chunk, dict) else None
-    if not isinstance(type_, str):
-        raise DecodeError("a chunk must be an object with a type")
-    if type_.startswith("data-"):
-        return p.Data(
-            name=type_.removeprefix("data-"),
-            data=chunk.get("data"),
-            id=chunk.get("id"),
-            transient=chunk.get("transient"),
-        )
-    row = BY_TYPE.get(type_)
-    if row is None:
-        raise DecodeError("unknown chunk type")
+    match chunk:
+        case {"type": str(type_)} if type_.startswith("data-"):
+            return decode_data(type_, chunk)
+        case {"type": str(type_)} if type_ in BY_TYPE:
+            return decode_row(BY_TYPE[type_], chunk)
+        case {"type": str()}:
+            raise DecodeError("unknown chunk type")
+        case _:
+            raise DecodeError("a chunk must be an object with a type")
+
+
+def decode_data(type_: str, chunk: Mapping[str, Any]) -> p.Part:
+    return p.Data(
+        name=type_.removeprefix("data-"),
+        data=chunk.get("data"),
+        id=chunk.get("id"),
+        transient=chunk.get("transient"),
+    )
+
+
+def decode_row(row: Chunk, chunk: Mapping[str, Any]) -> p.Part:
     values = dict(NEEDS.get(row.part, {}))
     for field in row.fields:
         if field.key in chunk:
             values[field.attribute] = chunk[field.key]
         elif field.required and field.key not in ("input", "output"):
-            raise DecodeError(f"{type_} lacks {field.key}")
+            raise DecodeError(f"{row.type} lacks {field.key}")
         elif field.required:
             values[field.attribute] = None
     if row.part is p.Finish:
@@ -169,5 +177,5 @@ def decode_chunk(chunk: Any) -> p.Part:
 
 
 def read_finish_reason(word: str | None) -> p.FinishReason:
-    known = ("stop", "length", "content-filter", "tool-calls", "error", "other", "interrupted")
-    return p.FinishReason(word if word in known else "other", None if word in known else word)  # type: ignore[arg-type]
+    unified = FINISH_REASONS.get(word or "")
+    return p.FinishReason("other", word) if unified is None else p.FinishReason(unified)

@@ -9,6 +9,7 @@ refuses an unknown chunk type: so what is not in the table for a version is not 
 
 from __future__ import annotations
 
+import re
 from functools import cached_property, lru_cache
 from typing import Literal, TypeAlias
 
@@ -32,27 +33,27 @@ SINCE: dict[str, tuple[str | None, str | None, str | None]] = {
     "tool-input-start.title": (None, "6.0.0", "7.0.0"),
     "tool-input-start.providerMetadata": (None, "6.0.100", "7.0.0"),
     "tool-input-start.toolMetadata": (None, "6.0.176", "7.0.0"),
-    "tool-input-start.inputEncoding": (None, "6.0.308", "7.0.173"),
+    "tool-input-start.inputEncoding": (None, "6.0.308", "7.0.149"),
     "tool-input-available.title": (None, "6.0.0", "7.0.0"),
     "tool-input-available.toolMetadata": (None, "6.0.176", "7.0.0"),
     "tool-input-error.title": (None, "6.0.0", "7.0.0"),
     "tool-input-error.toolMetadata": (None, "6.0.176", "7.0.0"),
     "tool-output-available.preliminary": ("5.0.11", "6.0.0", "7.0.0"),
-    "tool-output-available.providerMetadata": (None, "6.0.324", "7.0.0"),
-    "tool-output-available.toolMetadata": (None, "6.0.324", "7.0.0"),
-    "tool-output-error.providerMetadata": (None, "6.0.324", "7.0.0"),
-    "tool-output-error.toolMetadata": (None, "6.0.324", "7.0.0"),
+    "tool-output-available.providerMetadata": (None, "6.0.230", "7.0.0"),
+    "tool-output-available.toolMetadata": (None, "6.0.230", "7.0.0"),
+    "tool-output-error.providerMetadata": (None, "6.0.230", "7.0.0"),
+    "tool-output-error.toolMetadata": (None, "6.0.230", "7.0.0"),
     "tool-approval-request": (None, "6.0.0", "7.0.0"),
-    "tool-approval-request.signature": (None, "6.0.324", "7.0.0"),
-    "tool-approval-request.approvalDescriptor": (None, "6.0.324", "7.0.173"),
-    "tool-approval-request.inputSchemaInput": (None, "6.0.324", "7.0.173"),
+    "tool-approval-request.signature": (None, "6.0.230", "7.0.0"),
+    "tool-approval-request.approvalDescriptor": (None, "6.0.324", "7.0.149"),
+    "tool-approval-request.inputSchemaInput": (None, "6.0.324", "7.0.149"),
     "tool-approval-request.isAutomatic": (None, None, "7.0.0"),
-    "tool-approval-request.reason": (None, None, "7.0.173"),
+    "tool-approval-request.reason": (None, None, "7.0.149"),
     "tool-approval-response": (None, None, "7.0.0"),
     "tool-output-denied": (None, "6.0.0", "7.0.0"),
     "custom": (None, None, "7.0.0"),
     "reasoning-file": (None, None, "7.0.0"),
-    "reset-step": (None, None, "7.0.173"),
+    "reset-step": (None, None, "7.0.149"),
     "steering-message": (None, None, "7.0.173"),
 }
 
@@ -67,8 +68,11 @@ OTHER_REASON: dict[int, str] = {4: "unknown", 5: "unknown", 6: "other", 7: "othe
 INTERRUPTED_SINCE: Version = (7, 0, 149)
 
 
+VERSION = re.compile(r"[4-7](\.[0-9]{1,9}){0,2}")
+
+
 def parse_version(text: str) -> Version:
-    major, minor, patch = (text.split(".") + ["0", "0"])[:3]
+    major, minor, patch = [*text.split("."), "0", "0"][:3]
     return int(major), int(minor), int(patch)
 
 
@@ -154,10 +158,6 @@ def parse_dialect(name: str) -> Dialect | None:
     text = name.strip().removeprefix("v")
     if text == "auto":
         return None
-    try:
-        version = parse_version(text)
-    except ValueError:
-        version = (0, 0, 0)
-    if version[0] not in NEWEST:
+    if VERSION.fullmatch(text) is None:
         raise ConfigurationError("the AI SDK version must be auto, 4, 5, 6, 7 or a full version such as 6.0.100")
-    return Dialect(version if "." in text else NEWEST[version[0]], exact=True)
+    return Dialect(parse_version(text) if "." in text else NEWEST[int(text)], exact=True)

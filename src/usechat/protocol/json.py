@@ -1,13 +1,16 @@
 """JSON as JavaScript reads and writes it: one encoder and one decoder for everything on the wire.
 
-msgspec does the work; it refuses lone surrogates, which JavaScript strings may hold and `JSON.stringify` escapes, so
-those few values take the standard library's slower way.
+msgspec does the work. What it refuses and JavaScript does not, takes the standard library's slower way: lone
+surrogates, which `JSON.stringify` escapes, and keys that are no strings.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any
+import math
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any, NoReturn, cast
 
 import msgspec
 
@@ -18,24 +21,65 @@ decode_fast = msgspec.json.Decoder().decode
 
 
 def encode_json(value: Any) -> bytes:
-    """Compact UTF-8 JSON. Lone surrogates become ``\\udXXX`` escapes, NaN and infinities ``null``.
+    r"""Compact UTF-8 JSON. Lone surrogates become ``\udXXX`` escapes, NaN and infinities ``null``.
 
     Raises:
-        TypeError: The value holds something JSON cannot.
+        TypeError: The value holds something JSON cannot, or is nested too deeply.
     """
     try:
         return encode_fast(value)
-    except UnicodeEncodeError:
-        return json.dumps(msgspec.to_builtins(value), separators=(",", ":")).encode()
+    except (UnicodeEncodeError, TypeError):
+        return encode_slowly(value)
+    except RecursionError:
+        raise TypeError("a value is nested too deeply for JSON") from None
+
+
+def encode_slowly(value: Any) -> bytes:
+    try:
+        return json.dumps(plain(value), separators=(",", ":")).encode()
+    except RecursionError:
+        raise TypeError("a value is nested too deeply for JSON") from None
+
+
+def plain(value: Any) -> Any:
+    """``value`` in the types that the standard library encodes as JavaScript would."""
+    match value:
+        case None | str() | int():
+            return value
+        case float():
+            return value if math.isfinite(value) else None
+        case Mapping():
+            items = cast("Mapping[Any, Any]", value).items()
+            return {key: plain(item) for key, item in items}
+        case list() | tuple() | AbstractSet():
+            return [plain(item) for item in cast("list[Any]", value)]
+        case _:
+            # Raises TypeError for what msgspec does not know either.
+            return json.loads(encode_fast(value))
 
 
 def decode_json(data: bytes | str) -> Any:
-    """The value of a JSON text; lone surrogate escapes are kept as lone surrogates.
+    """The value of a JSON text; lone surrogate escapes are kept as such, bytes that are not UTF-8 become U+FFFD.
 
     Raises:
-        ValueError: The text is not JSON.
+        ValueError: The text is not JSON, or is nested too deeply.
     """
     try:
         return decode_fast(data)
-    except msgspec.DecodeError:
-        return json.loads(data)
+    except (msgspec.DecodeError, UnicodeError):
+        return decode_slowly(data)
+    except RecursionError:
+        raise ValueError("JSON is nested too deeply") from None
+
+
+def decode_slowly(data: bytes | str) -> Any:
+    text = data if isinstance(data, str) else data.decode("utf-8", "replace")
+    try:
+        return json.loads(text, parse_constant=refuse_constant)
+    except RecursionError:
+        raise ValueError("JSON is nested too deeply") from None
+
+
+def refuse_constant(name: str) -> NoReturn:
+    # Python's parser takes NaN and Infinity; JSON has no such words.
+    raise ValueError(f"JSON has no {name}")

@@ -13,9 +13,9 @@ even from our own defects. Knows no wire format.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from usechat import parts as p
 from usechat.errors import StreamProtocolError
@@ -23,6 +23,8 @@ from usechat.errors import StreamProtocolError
 __all__ = ["Lifecycle"]
 
 logger = logging.getLogger(__name__)
+
+Parts: TypeAlias = tuple[p.Part, ...]
 
 
 class State(Enum):
@@ -40,16 +42,22 @@ class Kind(Enum):
     START = "start"
     STEP_START = "step start"
     CONTENT = "content"
+    NOTE = "the application's own, at any time"
+    RESET = "a step's second try"
     STEP_END = "step end"
     END = "end"
+    ABORT = "end, wherever the answer stands"
 
 
 KINDS: dict[type, Kind] = {
     p.Start: Kind.START,
     p.StartStep: Kind.STEP_START,
+    p.Data: Kind.NOTE,
+    p.MessageMetadata: Kind.NOTE,
+    p.ResetStep: Kind.RESET,
     p.FinishStep: Kind.STEP_END,
     p.Finish: Kind.END,
-    p.Abort: Kind.END,
+    p.Abort: Kind.ABORT,
 }
 """Every other part is content."""
 
@@ -57,36 +65,42 @@ TRANSITIONS: dict[tuple[State, Kind], State] = {
     (State.NEW, Kind.START): State.OPEN,
     # A writer's own stream may do without `start` and steps; no client minds (PROTOCOL.md, Ordering rules).
     (State.NEW, Kind.CONTENT): State.OPEN,
+    (State.NEW, Kind.NOTE): State.OPEN,
     (State.NEW, Kind.STEP_START): State.STEP,
     (State.NEW, Kind.END): State.DONE,
+    (State.NEW, Kind.ABORT): State.DONE,
     # A second start renames the message in place.
     (State.OPEN, Kind.START): State.OPEN,
     (State.OPEN, Kind.CONTENT): State.OPEN,
+    (State.OPEN, Kind.NOTE): State.OPEN,
     (State.OPEN, Kind.STEP_START): State.STEP,
     # AI SDK 5's server ends a step it never began when the model sent nothing at all.
     (State.OPEN, Kind.STEP_END): State.OPEN,
     (State.OPEN, Kind.END): State.DONE,
+    (State.OPEN, Kind.ABORT): State.DONE,
     (State.STEP, Kind.START): State.STEP,
     (State.STEP, Kind.CONTENT): State.STEP,
+    (State.STEP, Kind.NOTE): State.STEP,
+    (State.STEP, Kind.RESET): State.STEP,
     (State.STEP, Kind.STEP_END): State.OPEN,
+    (State.STEP, Kind.ABORT): State.DONE,
+    # A page title made while the answer ran may come after its `finish`; clients take it.
+    (State.DONE, Kind.NOTE): State.DONE,
 }
 
 UNKNOWN_FINISH = p.FinishReason("other")
 CLOSED_STEP = p.FinishStep(finish_reason=UNKNOWN_FINISH, usage=p.Usage())
 
-REPAIRS: dict[tuple[State, Kind], tuple[p.Part, ...] | None] = {
+REPAIRS: dict[tuple[State, Kind], Parts | None] = {
     # what to send first; None: the part is dropped
     (State.NEW, Kind.STEP_END): None,
+    # Outside a step it would take away what an earlier step has shown.
+    (State.NEW, Kind.RESET): None,
+    (State.OPEN, Kind.RESET): None,
     (State.STEP, Kind.STEP_START): (CLOSED_STEP,),
     (State.STEP, Kind.END): (CLOSED_STEP,),
-    (State.DONE, Kind.START): None,
-    (State.DONE, Kind.STEP_START): None,
-    (State.DONE, Kind.CONTENT): None,
-    (State.DONE, Kind.STEP_END): None,
-    (State.DONE, Kind.END): None,
+    **dict.fromkeys(((State.DONE, kind) for kind in Kind if kind is not Kind.NOTE), None),
 }
-
-Parts: TypeAlias = tuple[p.Part, ...]
 
 
 class Lifecycle:
@@ -95,6 +109,7 @@ class Lifecycle:
     Args:
         strict: Raise `StreamProtocolError` for an illegal part instead of mending.
         closes_blocks: End open blocks before an error and before a step's end. The AI SDK's own server does not.
+        resets_steps: The client knows `ResetStep` and forgets what the step has shown.
         known_tool_calls: Calls of the message that this answer continues.
         known_approvals: Approval requests of that message.
     """
@@ -104,16 +119,20 @@ class Lifecycle:
         *,
         strict: bool = False,
         closes_blocks: bool = True,
+        resets_steps: bool = True,
         known_tool_calls: Iterable[str] = (),
         known_approvals: Iterable[str] = (),
     ) -> None:
         self.strict = strict
         self.closes_blocks = closes_blocks
+        self.resets_steps = resets_steps
         self.state = State.NEW
         self.open_blocks: dict[tuple[str, str], p.Part] = {}
         self.open_inputs: set[str] = set()
         self.tool_calls = set(known_tool_calls)
-        self.approvals = set(known_approvals)
+        self.calls_of_step: set[str] = set()
+        self.approvals: dict[str, str] = dict.fromkeys(known_approvals, "")
+        """Approval ids and the calls they are for, where that is known."""
 
     def admit(self, part: p.Part) -> Parts:
         """What to send for ``part``, in order.
@@ -133,16 +152,15 @@ class Lifecycle:
         return (*first, part)
 
     def repair(self, part: p.Part, transition: tuple[State, Kind]) -> Parts:
+        """What to send for a part that has no place here."""
         self.complain(part, f"when {transition[0].value}")
         first = REPAIRS[transition]
         if first is None:
             return ()
-        mended: list[p.Part] = []
-        for earlier in first:
-            mended.extend(self.admit(earlier))
-        return (*mended, *self.admit(part))
+        return tuple(admitted for each in (*first, part) for admitted in self.admit(each))
 
     def complain(self, part: p.Part, why: str) -> None:
+        """Report a part that is illegal: an exception in strict mode, a line in the log otherwise."""
         text = f"{type(part).__name__} {why}"
         if self.strict:
             raise StreamProtocolError(text)
@@ -160,17 +178,30 @@ class Lifecycle:
 
     def close_blocks(self) -> Parts:
         """The ends of all open blocks, which are then closed."""
-        ends = tuple(ENDS[kind](id) for kind, id in self.open_blocks)
-        self.open_blocks.clear()
-        self.open_inputs.clear()
+        ends = tuple(ENDS[kind](block) for kind, block in self.open_blocks)
+        self.forget_blocks()
         return ends
 
+    def forget_blocks(self) -> None:
+        """Take all blocks and tool inputs for closed, as the client does by itself."""
+        self.open_blocks.clear()
+        self.open_inputs.clear()
+
+    def add_call(self, tool_call_id: str) -> None:
+        """Take note of a tool call that the client knows from now on."""
+        if tool_call_id not in self.tool_calls:
+            self.tool_calls.add(tool_call_id)
+            self.calls_of_step.add(tool_call_id)
+
+
+Check: TypeAlias = Callable[[Lifecycle, Any], Parts | None]
+"""The parts to send first, or None to drop the part."""
 
 ENDS = {"text": p.TextEnd, "reasoning": p.ReasoningEnd}
 STARTS = {"text": p.TextStart, "reasoning": p.ReasoningStart}
 
 
-def open_block(kind: str):  # noqa: ANN201 - a row of CHECKS
+def open_block(kind: str) -> Check:
     def check(self: Lifecycle, part: p.TextStart | p.ReasoningStart) -> Parts | None:
         key = (kind, part.id)
         first: Parts = ()
@@ -183,7 +214,7 @@ def open_block(kind: str):  # noqa: ANN201 - a row of CHECKS
     return check
 
 
-def in_block(kind: str):  # noqa: ANN201 - a row of CHECKS
+def in_block(kind: str) -> Check:
     def check(self: Lifecycle, part: p.TextDelta | p.ReasoningDelta) -> Parts | None:
         if (kind, part.id) in self.open_blocks:
             return ()
@@ -195,7 +226,7 @@ def in_block(kind: str):  # noqa: ANN201 - a row of CHECKS
     return check
 
 
-def end_block(kind: str):  # noqa: ANN201 - a row of CHECKS
+def end_block(kind: str) -> Check:
     def check(self: Lifecycle, part: p.TextEnd | p.ReasoningEnd) -> Parts | None:
         if self.open_blocks.pop((kind, part.id), None) is not None:
             return ()
@@ -206,7 +237,7 @@ def end_block(kind: str):  # noqa: ANN201 - a row of CHECKS
 
 
 def begin_input(self: Lifecycle, part: p.ToolInputStart) -> Parts | None:
-    self.tool_calls.add(part.tool_call_id)
+    self.add_call(part.tool_call_id)
     self.open_inputs.add(part.tool_call_id)
     return ()
 
@@ -219,7 +250,7 @@ def in_input(self: Lifecycle, part: p.ToolInputDelta) -> Parts | None:
 
 
 def end_input(self: Lifecycle, part: p.ToolInputAvailable | p.ToolInputError) -> Parts | None:
-    self.tool_calls.add(part.tool_call_id)
+    self.add_call(part.tool_call_id)
     self.open_inputs.discard(part.tool_call_id)
     return ()
 
@@ -227,12 +258,21 @@ def end_input(self: Lifecycle, part: p.ToolInputAvailable | p.ToolInputError) ->
 def of_call(
     self: Lifecycle, part: p.ToolOutputAvailable | p.ToolOutputError | p.ToolOutputDenied | p.ToolApprovalRequest
 ) -> Parts | None:
-    if part.tool_call_id not in self.tool_calls:
-        self.complain(part, "for an unknown tool call")
-        return None
-    if isinstance(part, p.ToolApprovalRequest):
-        self.approvals.add(part.approval_id)
-    return ()
+    if part.tool_call_id in self.tool_calls:
+        # More of the input would take the client back to the state before this.
+        self.open_inputs.discard(part.tool_call_id)
+        return ()
+    self.complain(part, "for an unknown tool call")
+    return None
+
+
+def ask_approval(self: Lifecycle, part: p.ToolApprovalRequest) -> Parts | None:
+    admitted = of_call(self, part)
+    if admitted is not None:
+        # A call holds one approval: a second request takes the first one's place.
+        self.approvals = {key: call for key, call in self.approvals.items() if call != part.tool_call_id}
+        self.approvals[part.approval_id] = part.tool_call_id
+    return admitted
 
 
 def of_approval(self: Lifecycle, part: p.ToolApprovalResponse) -> Parts | None:
@@ -242,18 +282,26 @@ def of_approval(self: Lifecycle, part: p.ToolApprovalResponse) -> Parts | None:
     return None
 
 
-def before_end(self: Lifecycle, part: p.Part) -> Parts | None:
-    # Clients before 7.0.79 forget open blocks at the end of a step, and ignore everything after an error.
-    if self.closes_blocks:
-        return self.close_blocks()
-    self.open_blocks.clear()
-    self.open_inputs.clear()
+def begin_step(self: Lifecycle, part: p.StartStep) -> Parts | None:
+    self.calls_of_step.clear()
     return ()
 
 
-def forget_step(self: Lifecycle, part: p.Part) -> Parts | None:
-    self.open_blocks.clear()
-    self.open_inputs.clear()
+def before_end(self: Lifecycle, part: p.FinishStep | p.Finish | p.Abort) -> Parts | None:
+    # Clients before 7.0.79 forget open blocks at the end of a step, and ignore everything after an error.
+    if self.closes_blocks:
+        return self.close_blocks()
+    self.forget_blocks()
+    return ()
+
+
+def before_reset(self: Lifecycle, part: p.ResetStep) -> Parts | None:
+    if not self.resets_steps:
+        return self.close_blocks()
+    self.forget_blocks()
+    self.tool_calls -= self.calls_of_step
+    self.approvals = {key: call for key, call in self.approvals.items() if call not in self.calls_of_step}
+    self.calls_of_step.clear()
     return ()
 
 
@@ -261,7 +309,7 @@ def before_error(self: Lifecycle, part: p.Error) -> Parts | None:
     return self.close_blocks() if self.closes_blocks else ()
 
 
-CHECKS = {
+CHECKS: dict[type, Check] = {
     p.TextStart: open_block("text"),
     p.TextDelta: in_block("text"),
     p.TextEnd: end_block("text"),
@@ -275,12 +323,13 @@ CHECKS = {
     p.ToolOutputAvailable: of_call,
     p.ToolOutputError: of_call,
     p.ToolOutputDenied: of_call,
-    p.ToolApprovalRequest: of_call,
+    p.ToolApprovalRequest: ask_approval,
     p.ToolApprovalResponse: of_approval,
+    p.StartStep: begin_step,
     p.FinishStep: before_end,
     p.Finish: before_end,
     p.Abort: before_end,
     p.Error: before_error,
-    p.ResetStep: forget_step,
+    p.ResetStep: before_reset,
 }
-"""What a part needs beside its place: the parts to send first, or None to drop it."""
+"""What a part needs beside its place."""

@@ -8,10 +8,12 @@ import msgspec
 
 from usechat.ids import generate_id
 
-__all__ = ["MASKED_ERROR", "EncoderOptions"]
+__all__ = ["DENIED", "MASKED_ERROR", "EncoderOptions"]
 
 MASKED_ERROR = "An error occurred."
 """What the AI SDK tells the browser in place of an error's own text."""
+DENIED = "Tool call execution denied."
+"""What AI SDK 6 and 7 tell the model of a denial that came without a reason."""
 
 
 def block_id() -> str:

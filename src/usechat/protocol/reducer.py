@@ -1,27 +1,28 @@
 """The reducer: parts to the UI message that the real client has at the end.
 
-Upstream: ``ai/src/ui/process-ui-message-stream.ts`` (7.0.173). Keys whose value JavaScript has as ``undefined`` are
-absent, as in what ``useChat`` posts. Text is gathered in lists and joined once, so that a long answer costs no more
-per delta than a short one.
+Upstream: ``ai/src/ui/process-ui-message-stream.ts`` (7.0.173). Like ``readUIMessageStream``, and like the AI SDK's
+server when it saves a message, it goes on after an error, so that the usage on ``finish`` is kept.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from usechat import parts as p
 from usechat.protocol.dialects import NEWEST, Dialect
+from usechat.protocol.message_state import MessageState, UIPart, merge_metadata, present
 from usechat.protocol.options import EncoderOptions
 from usechat.protocol.shaping import ChunkShaper
+from usechat.protocol.tool_parts import TOOL_HANDLERS
 
 __all__ = ["Reducer", "merge_metadata"]
 
-UIPart: TypeAlias = dict[str, Any]
+Chunk: TypeAlias = dict[str, Any]
 
 NEWEST_CLIENT = Dialect(NEWEST[7], exact=True)
-OF_ONE_STATE = ("input", "output", "errorText", "rawInput", "preliminary")
+KEEPS_REASONING_IDS = {5: (5, 0, 234), 6: (6, 0, 253), 7: (7, 0, 63)}
+"""The first client of each major that keeps the id of a reasoning block."""
 
 
 class Reducer:
@@ -43,274 +44,143 @@ class Reducer:
         options: EncoderOptions | None = None,
     ) -> None:
         # AI SDK 4 has no chunks: its messages are kept in the newest form.
-        self.shaper = ChunkShaper(dialect if dialect.major >= 5 else NEWEST_CLIENT, options or EncoderOptions())
-        self.state: dict[str, Any] = {"id": message_id, "role": "assistant", "parts": []}
-        if message is not None:
-            self.state = copy.deepcopy(dict(message))
-            self.state.setdefault("parts", [])
+        dialect = dialect if dialect.major >= 5 else NEWEST_CLIENT
+        self.shaper = ChunkShaper(dialect, options or EncoderOptions())
+        self.state = MessageState({"id": message_id, "role": "assistant"} if message is None else message, dialect)
         self.text: dict[str, list[str]] = {}
-        self.blocks: dict[tuple[str, str], tuple[UIPart, list[str]]] = {}
+        self.reasoning: dict[str, list[str]] = {}
         self.inputs: dict[str, list[str]] = {}
 
     @property
     def parts(self) -> list[UIPart]:
         """The message's parts so far; text that is still growing is not in them yet."""
-        return self.state["parts"]
+        return self.state.parts
 
     def feed(self, part: p.Part) -> None:
-        """Take one part."""
+        """Take one part.
+
+        Raises:
+            StreamProtocolError: In strict mode, when ``part`` is illegal here.
+        """
         self.feed_all((part,))
 
     def feed_all(self, parts: Iterable[p.Part]) -> None:
         """Take several parts."""
         for part in parts:
-            if isinstance(part, p.TextDelta) and part.provider_metadata is None and part.id in self.text:
-                self.text[part.id].append(part.delta)
+            if isinstance(part, p.TextDelta):
+                texts = self.text.get(part.id) if part.provider_metadata is None else None
+            elif isinstance(part, p.ReasoningDelta):
+                texts = self.reasoning.get(part.id) if part.provider_metadata is None else None
+            elif isinstance(part, p.ToolInputDelta):
+                texts = self.inputs.get(part.tool_call_id) if part.delta else None
             else:
                 self.take(part)
+                continue
+            if texts is None:
+                self.take(part)
+            else:
+                texts.append(part.delta)
 
     def take(self, part: p.Part) -> None:
+        """Take a part off the hot path, and bring up to date what is open for it."""
         for chunk in self.shaper.shape(part):
-            type_ = chunk["type"]
-            handler = add_data if type_.startswith("data-") else HANDLERS.get(type_)
-            if handler is not None:
-                handler(self, chunk)
-        if isinstance(part, p.TextStart) and (block := self.current_text(part.id)) is not None:
-            self.text[part.id] = block
-        elif isinstance(part, p.TextEnd):
-            self.text.pop(part.id, None)
+            self.apply(chunk)
+            match chunk["type"]:
+                case "text-start":
+                    self.text[part.id] = self.state.blocks["text", chunk["id"]][1]  # type: ignore[union-attr]
+                case "reasoning-start":
+                    self.reasoning[part.id] = self.state.blocks["reasoning", chunk["id"]][1]  # type: ignore[union-attr]
+                case "tool-input-start":
+                    self.inputs[chunk["toolCallId"]] = self.state.inputs[chunk["toolCallId"]][1]
+                case _:
+                    pass
+        self.shaper.drop_closed(self.text, self.reasoning, self.inputs)
 
-    def current_text(self, part_id: str) -> list[str] | None:
-        shown = self.shaper.shown_ids.get(part_id, part_id)
-        block = self.blocks.get(("text", shown))
-        return None if block is None else block[1]
+    def apply(self, chunk: Chunk) -> None:
+        """Do to the message what the client does for ``chunk``."""
+        handler = add_data if chunk["type"].startswith("data-") else HANDLERS.get(chunk["type"])
+        if handler is not None:
+            handler(self.state, chunk)
 
     def finish(self) -> None:
         """Take what the lifecycle adds at the end of the stream."""
         for chunk in self.shaper.finish():
-            handler = HANDLERS.get(chunk["type"])
-            if handler is not None:
-                handler(self, chunk)
+            self.apply(chunk)
 
     def message(self) -> dict[str, Any]:
-        """The UI message as of now: ``{id, role, parts, metadata?}``, a copy."""
-        for block, texts in self.blocks.values():
-            join_text(block, texts)
-        for tool_call_id in self.inputs:
-            self.show_partial_input(tool_call_id)
-        return copy.deepcopy(self.state)
+        """The UI message as of now: ``{id, role, parts, metadata?}``.
 
-    def show_partial_input(self, tool_call_id: str) -> None:
-        part = self.find_call(tool_call_id)
-        if part is not None and part.get("state") == "input-streaming" and self.inputs[tool_call_id]:
-            self.inputs[tool_call_id] = ["".join(self.inputs[tool_call_id])]
-            part["rawInput"] = self.inputs[tool_call_id][0]
-
-    def find_call(self, tool_call_id: str) -> UIPart | None:
-        """The newest part of a tool call."""
-        return next((part for part in reversed(self.parts) if part.get("toolCallId") == tool_call_id), None)
-
-    def current_step(self) -> list[UIPart]:
-        for index in range(len(self.parts) - 1, -1, -1):
-            if self.parts[index].get("type") == "step-start":
-                return self.parts[index + 1 :]
-        return self.parts
+        A copy down to its parts; values within parts are shared and not to be changed.
+        """
+        return self.state.message()
 
 
-def join_text(block: UIPart, texts: list[str]) -> None:
-    text = "".join(texts)
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        # Two halves of a character that came in different deltas are one character in JavaScript.
-        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
-    texts[:] = [text]
-    block["text"] = text
-
-
-def present(**values: Any) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if value is not None}
-
-
-def start_block(self: Reducer, chunk: dict[str, Any]) -> None:
+def start_block(state: MessageState, chunk: Chunk) -> None:
     kind = chunk["type"].removesuffix("-start")
+    keeps_id = kind == "reasoning" and state.dialect.version >= KEEPS_REASONING_IDS[state.dialect.major]
     block: UIPart = {
         "type": kind,
-        **({"id": chunk["id"]} if kind == "reasoning" and keeps_reasoning_ids(self.shaper.dialect) else {}),
+        **({"id": chunk["id"]} if keeps_id else {}),
         "text": "",
         **present(providerMetadata=chunk.get("providerMetadata")),
         "state": "streaming",
     }
-    self.parts.append(block)
-    self.blocks[kind, chunk["id"]] = (block, [])
+    state.open_block(kind, chunk["id"], block)
 
 
-def keeps_reasoning_ids(dialect: Dialect) -> bool:
-    return dialect.version >= {5: (5, 0, 234), 6: (6, 0, 253), 7: (7, 0, 63)}[dialect.major]
+def grow_block(state: MessageState, chunk: Chunk) -> None:
+    block, texts = state.blocks[chunk["type"].removesuffix("-delta"), chunk["id"]]
+    texts.append(chunk["delta"])
+    block |= present(providerMetadata=chunk.get("providerMetadata"))
 
 
-def grow_block(self: Reducer, chunk: dict[str, Any]) -> None:
-    found = self.blocks.get((chunk["type"].removesuffix("-delta"), chunk["id"]))
-    if found is not None:
-        block, texts = found
-        texts.append(chunk["delta"])
-        block.update(present(providerMetadata=chunk.get("providerMetadata")))
-
-
-def end_block(self: Reducer, chunk: dict[str, Any]) -> None:
-    found = self.blocks.pop((chunk["type"].removesuffix("-end"), chunk["id"]), None)
-    if found is not None:
-        block, texts = found
-        join_text(block, texts)
+def end_block(state: MessageState, chunk: Chunk) -> None:
+    block = state.close_block(chunk["type"].removesuffix("-end"), chunk["id"])
+    if block is not None:
         block["state"] = "done"
-        block.update(present(citations=chunk.get("citations"), providerMetadata=chunk.get("providerMetadata")))
+        block |= present(citations=chunk.get("citations"), providerMetadata=chunk.get("providerMetadata"))
 
 
-def add_part(self: Reducer, chunk: dict[str, Any]) -> None:
-    self.parts.append(dict(chunk))
+def add_part(state: MessageState, chunk: Chunk) -> None:
+    state.parts.append(dict(chunk))
 
 
-def add_data(self: Reducer, chunk: dict[str, Any]) -> None:
+def add_file(state: MessageState, chunk: Chunk) -> None:
+    # AI SDK 5 takes a file's provider metadata and does not keep it.
+    dropped = "providerMetadata" if state.dialect.major < 6 else None
+    state.parts.append({key: value for key, value in chunk.items() if key != dropped})
+
+
+def add_data(state: MessageState, chunk: Chunk) -> None:
     if chunk.get("transient"):
         return
-    same = (part for part in self.parts if part["type"] == chunk["type"] and part.get("id") == chunk["id"])
+    same = (part for part in state.parts if part.get("type") == chunk["type"] and part.get("id") == chunk["id"])
     known = next(same, None) if "id" in chunk else None
     if known is None:
-        self.parts.append(dict(chunk))
+        state.parts.append(dict(chunk))
     else:
         known["data"] = chunk["data"]
 
 
-def start_step(self: Reducer, chunk: dict[str, Any]) -> None:
-    self.parts.append({"type": "step-start"})
+def start_step(state: MessageState, chunk: Chunk) -> None:
+    state.parts.append({"type": "step-start"})
 
 
-def reset_step(self: Reducer, chunk: dict[str, Any]) -> None:
-    step = self.current_step()
-    del self.parts[len(self.parts) - len(step) :]
-    self.text.clear()
-    self.blocks.clear()
-    self.inputs.clear()
+def reset_step(state: MessageState, chunk: Chunk) -> None:
+    state.reset_step()
 
 
-def start_message(self: Reducer, chunk: dict[str, Any]) -> None:
+def start_message(state: MessageState, chunk: Chunk) -> None:
     if "messageId" in chunk:
-        self.state["id"] = chunk["messageId"]
-    add_metadata(self, chunk)
+        state.values["id"] = chunk["messageId"]
+    add_metadata(state, chunk)
 
 
-def add_metadata(self: Reducer, chunk: dict[str, Any]) -> None:
-    metadata = chunk.get("messageMetadata")
-    if metadata is not None:
-        self.state["metadata"] = merge_metadata(self.state.get("metadata"), metadata)
+def add_metadata(state: MessageState, chunk: Chunk) -> None:
+    state.add_metadata(chunk.get("messageMetadata"))
 
 
-def merge_metadata(old: Any, new: Any) -> Any:
-    """Two metadata values as one: objects are merged deeply, anything else is replaced (``merge-objects.ts``)."""
-    if not isinstance(old, Mapping) or not isinstance(new, Mapping):
-        return new
-    merged: dict[str, Any] = dict(old)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    for key, value in new.items():  # pyright: ignore[reportUnknownVariableType]
-        merged[str(key)] = merge_metadata(merged.get(str(key)), value)  # pyright: ignore[reportUnknownArgumentType]
-    return merged
-
-
-def update_call(self: Reducer, part: UIPart | None, chunk: dict[str, Any], state: str, **values: Any) -> None:
-    """Bring a tool part to ``state``: what belongs to another state goes, what was said once stays."""
-    if part is None:
-        dynamic = bool(chunk.get("dynamic"))
-        part = {"type": "dynamic-tool" if dynamic else f"tool-{chunk['toolName']}"}
-        part |= {"toolName": chunk["toolName"]} if dynamic else {}
-        part |= {"toolCallId": chunk["toolCallId"]}
-        self.parts.append(part)
-    part["state"] = state
-    for key in OF_ONE_STATE:
-        part.pop(key, None)
-    part |= values
-    part |= present(**{key: chunk.get(key) for key in ("title", "toolMetadata", "providerExecuted")})
-    metadata = chunk.get("providerMetadata")
-    if metadata is not None:
-        part["resultProviderMetadata" if state.startswith("output-") else "callProviderMetadata"] = metadata
-
-
-def find_in_step(self: Reducer, chunk: dict[str, Any]) -> UIPart | None:
-    same = (part for part in self.current_step() if part.get("toolCallId") == chunk["toolCallId"])
-    return next(same, None)
-
-
-def start_input(self: Reducer, chunk: dict[str, Any]) -> None:
-    self.inputs[chunk["toolCallId"]] = []
-    update_call(self, find_in_step(self, chunk), chunk, "input-streaming")
-
-
-def grow_input(self: Reducer, chunk: dict[str, Any]) -> None:
-    texts = self.inputs.get(chunk["toolCallId"])
-    if texts is not None:
-        texts.append(chunk["inputTextDelta"])
-
-
-def end_input(self: Reducer, chunk: dict[str, Any]) -> None:
-    self.inputs.pop(chunk["toolCallId"], None)
-    update_call(self, find_in_step(self, chunk), chunk, "input-available", input=chunk["input"])
-
-
-def fail_input(self: Reducer, chunk: dict[str, Any]) -> None:
-    self.inputs.pop(chunk["toolCallId"], None)
-    values = {"input": chunk["input"], "errorText": chunk["errorText"]}
-    update_call(self, find_in_step(self, chunk), chunk, "output-error", **values)
-
-
-def output_available(self: Reducer, chunk: dict[str, Any]) -> None:
-    part = self.find_call(chunk["toolCallId"])
-    if part is not None:
-        values = {**kept(part, "input"), "output": chunk["output"], **present(preliminary=chunk.get("preliminary"))}
-        update_call(self, part, chunk, "output-available", **values)
-
-
-def output_error(self: Reducer, chunk: dict[str, Any]) -> None:
-    part = self.find_call(chunk["toolCallId"])
-    if part is not None:
-        static = part["type"] != "dynamic-tool"
-        values = {**kept(part, "input"), **(kept(part, "rawInput") if static else {}), "errorText": chunk["errorText"]}
-        update_call(self, part, chunk, "output-error", **values)
-
-
-def kept(part: UIPart, key: str) -> dict[str, Any]:
-    return {key: part[key]} if key in part else {}
-
-
-def output_denied(self: Reducer, chunk: dict[str, Any]) -> None:
-    part = self.find_call(chunk["toolCallId"])
-    if part is not None:
-        part["state"] = "output-denied"
-
-
-def request_approval(self: Reducer, chunk: dict[str, Any]) -> None:
-    part = self.find_call(chunk["toolCallId"])
-    if part is not None:
-        part["state"] = "approval-requested"
-        part["approval"] = {
-            "id": chunk["approvalId"],
-            **present(
-                descriptor=chunk.get("approvalDescriptor"),
-                inputSchemaInput=chunk.get("inputSchemaInput"),
-                requestReason=chunk.get("reason"),
-                isAutomatic=chunk.get("isAutomatic") or None,
-                signature=chunk.get("signature"),
-            ),
-        }
-
-
-def answer_approval(self: Reducer, chunk: dict[str, Any]) -> None:
-    asked = (part for part in self.parts if part.get("approval", {}).get("id") == chunk["approvalId"])
-    part = next(asked, None)
-    if part is not None:
-        part["state"] = "approval-responded"
-        part["approval"] |= {"approved": chunk["approved"], **present(reason=chunk.get("reason"))}
-        part |= present(
-            providerExecuted=chunk.get("providerExecuted"), callProviderMetadata=chunk.get("providerMetadata")
-        )
-
-
-HANDLERS: dict[str, Any] = {
+HANDLERS: dict[str, Callable[[MessageState, Chunk], None]] = {
     "start": start_message,
     "start-step": start_step,
     "text-start": start_block,
@@ -321,21 +191,13 @@ HANDLERS: dict[str, Any] = {
     "reasoning-end": end_block,
     "source-url": add_part,
     "source-document": add_part,
-    "file": add_part,
+    "file": add_file,
     "reasoning-file": add_part,
     "custom": add_part,
     "steering-message": add_part,
     "message-metadata": add_metadata,
-    "tool-input-start": start_input,
-    "tool-input-delta": grow_input,
-    "tool-input-available": end_input,
-    "tool-input-error": fail_input,
-    "tool-output-available": output_available,
-    "tool-output-error": output_error,
-    "tool-output-denied": output_denied,
-    "tool-approval-request": request_approval,
-    "tool-approval-response": answer_approval,
     "finish": add_metadata,
     "reset-step": reset_step,
+    **TOOL_HANDLERS,
 }
 """What a chunk does to the message; the others do nothing to it."""

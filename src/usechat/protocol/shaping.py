@@ -7,7 +7,8 @@ sources, usage. Upstream: ``ai/src/ui-message-stream/to-ui-message-chunk.ts`` (7
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -15,7 +16,7 @@ from usechat import parts as p
 from usechat.protocol.chunks import encode_chunk
 from usechat.protocol.dialects import Dialect
 from usechat.protocol.lifecycle import Lifecycle
-from usechat.protocol.options import MASKED_ERROR, EncoderOptions
+from usechat.protocol.options import DENIED, MASKED_ERROR, EncoderOptions
 from usechat.protocol.usage import show_usage
 
 __all__ = ["ChunkShaper"]
@@ -32,11 +33,14 @@ class ChunkShaper:
         self.lifecycle = Lifecycle(
             strict=options.strict,
             closes_blocks=not dialect.exact,
+            resets_steps=dialect.accepts("reset-step"),
             known_tool_calls=options.known_tool_calls,
             known_approvals=options.known_approvals,
         )
-        self.used_ids: set[str] = set()
-        self.shown_ids: dict[str, str] = {}
+        self.used_ids: set[tuple[str, str]] = set()
+        self.shown_ids: dict[tuple[str, str], str] = {}
+        self.dynamic_calls: dict[str, bool] = {}
+        """The tool calls of this answer, and whether the client holds them as dynamic tools."""
         self.hidden: set[type] = set() if options.send_reasoning else set(REASONING)
         self.hidden |= set() if options.send_start else {p.Start}
         self.hidden |= set() if options.send_finish else {p.Finish}
@@ -54,12 +58,21 @@ class ChunkShaper:
         return [chunk for due in self.lifecycle.finish() for chunk in self.show(due)]
 
     def show(self, part: p.Part) -> list[dict[str, Any]]:
+        """The chunks for a part that is legal in its place."""
         if type(part) in self.hidden:
             return []
         adapter = ADAPTERS.get(type(part))
         shown = adapter(self, part) if adapter else (part,)
         chunks = (encode_chunk(each, self.dialect) for each in shown)
         return [chunk for chunk in chunks if chunk is not None]
+
+    def drop_closed(self, text: dict[str, Any], reasoning: dict[str, Any], inputs: dict[str, Any]) -> None:
+        """Remove from these, keyed by the parts' own ids, what is not open any more."""
+        for kind, blocks in (("text", text), ("reasoning", reasoning)):
+            for block in [block for block in blocks if (kind, block) not in self.lifecycle.open_blocks]:
+                del blocks[block]
+        for call in inputs.keys() - self.lifecycle.open_inputs:
+            del inputs[call]
 
     def tool_error_text(self, part: p.ToolInputError | p.ToolOutputError) -> str:
         """What this dialect's server tells the browser of a failed tool."""
@@ -73,20 +86,48 @@ class ChunkShaper:
         return part.error_text if shown else MASKED_ERROR
 
 
-def adapt_block_start(self: ChunkShaper, part: Any) -> tuple[p.Part, ...]:
-    if part.id in self.used_ids and self.dialect.unique_block_ids:
-        self.shown_ids[part.id] = self.options.new_id()
-    self.used_ids.add(part.id)
-    return adapt_block(self, part)
+Adapter: TypeAlias = Callable[[ChunkShaper, Any], tuple[p.Part, ...]]
 
 
-def adapt_block(self: ChunkShaper, part: Any) -> tuple[p.Part, ...]:
-    shown = self.shown_ids.get(part.id)
-    return (part if shown is None else msgspec.structs.replace(part, id=shown),)
+def adapt_block_start(kind: str) -> Adapter:
+    adapt = adapt_block(kind)
+
+    def adapter(self: ChunkShaper, part: Any) -> tuple[p.Part, ...]:
+        key = (kind, part.id)
+        if key in self.used_ids and self.dialect.unique_block_ids:
+            self.shown_ids[key] = shown = self.options.new_id()
+            self.used_ids.add((kind, shown))
+        self.used_ids.add(key)
+        return adapt(self, part)
+
+    return adapter
 
 
-def adapt_delta(self: ChunkShaper, part: Any) -> tuple[p.Part, ...]:
-    return adapt_block(self, part) if part.delta or part.provider_metadata is not None else ()
+def adapt_block(kind: str) -> Adapter:
+    def adapter(self: ChunkShaper, part: Any) -> tuple[p.Part, ...]:
+        shown = self.shown_ids.get((kind, part.id))
+        return (part if shown is None else msgspec.structs.replace(part, id=shown),)
+
+    return adapter
+
+
+def adapt_delta(kind: str) -> Adapter:
+    adapt = adapt_block(kind)
+
+    def adapter(self: ChunkShaper, part: Any) -> tuple[p.Part, ...]:
+        return adapt(self, part) if part.delta or part.provider_metadata is not None else ()
+
+    return adapter
+
+
+adapt_text = adapt_block("text")
+
+
+def adapt_text_end(self: ChunkShaper, part: p.TextEnd) -> tuple[p.Part, ...]:
+    before_7 = part.provider_metadata_before_7
+    if before_7 is not None and self.dialect.major < 7:
+        part = msgspec.structs.replace(part, provider_metadata=before_7 or None)
+    return adapt_text(self, part)
 
 
 def adapt_input_delta(self: ChunkShaper, part: p.ToolInputDelta) -> tuple[p.Part, ...]:
@@ -106,65 +147,89 @@ def adapt_metadata(self: ChunkShaper, part: Any) -> tuple[p.Part, ...]:
 
 
 def adapt_input_start(self: ChunkShaper, part: p.ToolInputStart) -> tuple[p.Part, ...]:
+    self.dynamic_calls[part.tool_call_id] = bool(part.dynamic)
     # `dynamic: false` is how AI SDK 6 and 7 begin a call of a tool they do not know.
     drop = part.dynamic is False and self.dialect.major < 6
     return (msgspec.structs.replace(part, dynamic=None) if drop else part,)
 
 
+def adapt_input(self: ChunkShaper, part: p.ToolInputAvailable) -> tuple[p.Part, ...]:
+    self.dynamic_calls[part.tool_call_id] = bool(part.dynamic)
+    return (part,)
+
+
 def adapt_input_error(self: ChunkShaper, part: p.ToolInputError) -> tuple[p.Part, ...]:
+    if self.dialect.major < 6:
+        # AI SDK 5 does not take a call of an unknown tool for a dynamic one.
+        dynamic = self.dynamic_calls.setdefault(part.tool_call_id, False)
+        part = msgspec.structs.replace(part, dynamic=dynamic or None)
     text = self.tool_error_text(part)
-    dynamic = part.dynamic if self.dialect.major >= 6 else None
     if self.dialect.accepts("tool-input-error"):
-        return (msgspec.structs.replace(part, error_text=text, dynamic=dynamic),)
+        return (msgspec.structs.replace(part, error_text=text),)
     # 5.0.0 knows no `tool-input-error`: the call is shown as made, and then as failed.
     available = p.ToolInputAvailable(
         tool_call_id=part.tool_call_id,
         tool_name=part.tool_name,
         input=part.input,
         provider_executed=part.provider_executed,
+        dynamic=part.dynamic,
         provider_metadata=part.provider_metadata,
     )
-    return (
-        available,
-        p.ToolOutputError(
-            tool_call_id=part.tool_call_id,
-            tool_name=part.tool_name,
-            error_text=text,
-            provider_executed=part.provider_executed,
-        ),
+    failed = p.ToolOutputError(
+        tool_call_id=part.tool_call_id,
+        tool_name=part.tool_name,
+        error_text=text,
+        provider_executed=part.provider_executed,
+        dynamic=part.dynamic,
     )
-
-
-def adapt_output_error(self: ChunkShaper, part: p.ToolOutputError) -> tuple[p.Part, ...]:
-    if part.invalid_input and (self.dialect.major >= 7 or not self.dialect.exact):
-        return ()
-    hides_dynamic = part.invalid_input and self.dialect.major < 6
-    text = self.tool_error_text(part)
-    return (msgspec.structs.replace(part, error_text=text, dynamic=None if hides_dynamic else part.dynamic),)
+    return (available, failed)
 
 
 def adapt_output(self: ChunkShaper, part: p.ToolOutputAvailable) -> tuple[p.Part, ...]:
     # A client that cannot tell a preliminary output from the last one gets the last one only.
     hidden = part.preliminary and not self.dialect.accepts("tool-output-available", "preliminary")
-    return () if hidden else (part,)
+    return () if hidden else (match_dynamic(self, part),)
 
 
-ADAPTERS: dict[type, Any] = {
+def adapt_output_error(self: ChunkShaper, part: p.ToolOutputError) -> tuple[p.Part, ...]:
+    if part.invalid_input and (self.dialect.major >= 7 or not self.dialect.exact):
+        return ()
+    return (match_dynamic(self, msgspec.structs.replace(part, error_text=self.tool_error_text(part))),)
+
+
+def match_dynamic(self: ChunkShaper, part: Any) -> p.Part:
+    """``part`` as dynamic as its call: the client of AI SDK 5 looks for the call among that kind only, and throws."""
+    dynamic = self.dynamic_calls.get(part.tool_call_id)
+    if self.dialect.major >= 6 or dynamic is None:
+        return part
+    return msgspec.structs.replace(part, dynamic=dynamic or None)
+
+
+def adapt_denied(self: ChunkShaper, part: p.ToolOutputDenied) -> tuple[p.Part, ...]:
+    if self.dialect.accepts("tool-output-denied"):
+        return (part,)
+    failed = p.ToolOutputError(tool_call_id=part.tool_call_id, tool_name=part.tool_name, error_text=DENIED)
+    return (match_dynamic(self, failed),)
+
+
+ADAPTERS: dict[type, Adapter] = {
     p.Start: adapt_metadata,
     p.Finish: adapt_metadata,
     p.MessageMetadata: adapt_metadata,
-    p.TextStart: adapt_block_start,
-    p.TextDelta: adapt_delta,
-    p.TextEnd: adapt_block,
-    p.ReasoningStart: adapt_block_start,
-    p.ReasoningDelta: adapt_delta,
-    p.ReasoningEnd: adapt_block,
+    p.TextStart: adapt_block_start("text"),
+    p.TextDelta: adapt_delta("text"),
+    p.TextEnd: adapt_text_end,
+    p.ReasoningStart: adapt_block_start("reasoning"),
+    p.ReasoningDelta: adapt_delta("reasoning"),
+    p.ReasoningEnd: adapt_block("reasoning"),
     p.SourceUrl: adapt_source,
     p.SourceDocument: adapt_source,
     p.ToolInputStart: adapt_input_start,
     p.ToolInputDelta: adapt_input_delta,
+    p.ToolInputAvailable: adapt_input,
     p.ToolInputError: adapt_input_error,
     p.ToolOutputAvailable: adapt_output,
     p.ToolOutputError: adapt_output_error,
+    p.ToolOutputDenied: adapt_denied,
 }
 """How a dialect shows a part that is not simply its chunk."""

@@ -58,6 +58,7 @@ class SSEDecoder:
         return self.take_lines([*lines, b""])
 
     def take_lines(self, lines: list[bytes]) -> list[bytes]:
+        """The data of each event that whole lines complete."""
         events: list[bytes] = []
         for line in lines:
             if line.startswith(b"data:"):

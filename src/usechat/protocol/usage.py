@@ -48,9 +48,7 @@ def shape_7(usage: Usage) -> dict[str, Any]:
             }
         ),
         "outputTokens": usage.output,
-        "outputTokenDetails": present(
-            {"textTokens": usage.output_text, "reasoningTokens": usage.output_reasoning}
-        ),
+        "outputTokenDetails": present({"textTokens": usage.output_text, "reasoningTokens": usage.output_reasoning}),
         "totalTokens": usage.total,
         "raw": None if usage.raw is None else dict(usage.raw),
     }

@@ -39,6 +39,7 @@ class DataStreamDecoder:
         return [*self.read(line), *self.close()]
 
     def read(self, line: bytes) -> list[p.Part]:
+        """The parts of one line."""
         if not line.strip():
             return []
         code, colon, text = line.partition(b":")
@@ -52,9 +53,11 @@ class DataStreamDecoder:
 
     @property
     def block(self) -> str:
+        """The id of the newest block."""
         return str(self.blocks)
 
     def close(self) -> list[p.Part]:
+        """The end of the open block, if there is one."""
         ended, self.open = self.open, None
         return [] if ended is None else [ended(self.block)]
 
@@ -158,9 +161,7 @@ def read_input(self: Self, value: Any) -> list[p.Part]:
     if isinstance(value["args"], str):
         raise TypeError
     self.calls[value["toolCallId"]] = value["toolName"]
-    call = p.ToolInputAvailable(
-        tool_call_id=value["toolCallId"], tool_name=value["toolName"], input=value["args"]
-    )
+    call = p.ToolInputAvailable(tool_call_id=value["toolCallId"], tool_name=value["toolName"], input=value["args"])
     return [*self.close(), call]
 
 
@@ -170,7 +171,7 @@ def read_output(self: Self, value: Any) -> list[p.Part]:
 
 
 def read_usage(value: Any) -> p.Usage:
-    usage = value.get("usage") or {}
+    usage: Any = value.get("usage") or {}
     prompt = usage.get("promptTokens")
     return p.Usage(input_no_cache=prompt, input_first=prompt, output=usage.get("completionTokens"))
 

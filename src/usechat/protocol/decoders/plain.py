@@ -31,6 +31,7 @@ class TextStreamDecoder:
         return [*self.read(self.characters.decode(b"", final=True)), *([p.TextEnd(BLOCK)] if self.is_open else [])]
 
     def read(self, text: str) -> list[p.Part]:
+        """The parts for more text."""
         if not text:
             return []
         start = [] if self.is_open else [p.TextStart(BLOCK)]
@@ -58,6 +59,7 @@ class EventsDecoder:
         return [part for event in self.events.finish() for part in self.read(event)]
 
     def read(self, event: bytes) -> list[p.Part]:
+        """The parts of one event."""
         try:
             value: Any = decode_json(event)
         except ValueError as error:

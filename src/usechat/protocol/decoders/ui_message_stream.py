@@ -36,6 +36,7 @@ class UIMessageStreamDecoder:
         return self.read(self.events.finish())
 
     def read(self, events: list[bytes]) -> list[p.Part]:
+        """The parts of whole events."""
         parts: list[p.Part] = []
         for data in events:
             if data == b"[DONE]":

@@ -14,7 +14,7 @@ from usechat.protocol.dialects import NEWEST, Dialect
 from usechat.protocol.encoders.base import PROXY_HEADERS, provider_value
 from usechat.protocol.json import encode_json
 from usechat.protocol.lifecycle import Lifecycle
-from usechat.protocol.options import MASKED_ERROR, EncoderOptions
+from usechat.protocol.options import DENIED, MASKED_ERROR, EncoderOptions
 from usechat.protocol.usage import show_usage, usage_for_major
 
 __all__ = ["DataStreamEncoder"]
@@ -44,6 +44,7 @@ class DataStreamEncoder:
         self.lifecycle = Lifecycle(
             strict=self.options.strict,
             closes_blocks=False,
+            resets_steps=False,
             known_tool_calls=self.options.known_tool_calls,
             known_approvals=self.options.known_approvals,
         )
@@ -64,30 +65,33 @@ class DataStreamEncoder:
         frames: list[bytes] = []
         open_blocks = self.lifecycle.open_blocks
         for part in parts:
-            class_ = type(part)
-            if class_ is p.TextDelta and ("text", part.id) in open_blocks:  # type: ignore[union-attr]
-                if part.delta:  # type: ignore[union-attr]
-                    frames += (b"0:", encode_json(part.delta), b"\n")  # type: ignore[union-attr]
-            elif class_ is p.ToolInputDelta and part.tool_call_id in self.prefixes:  # type: ignore[union-attr]
+            if isinstance(part, p.TextDelta) and ("text", part.id) in open_blocks:
+                if part.delta:
+                    frames += (b"0:", encode_json(part.delta), b"\n")
+            elif isinstance(part, p.ToolInputDelta) and part.tool_call_id in self.prefixes:
                 # Empty deltas are sent here, as by the SDK.
-                frames += (
-                    self.prefixes[part.tool_call_id],  # type: ignore[union-attr]
-                    encode_json(part.delta),  # type: ignore[union-attr]
-                    b"}\n",
-                )
+                frames += (self.prefixes[part.tool_call_id], encode_json(part.delta), b"}\n")
             else:
                 frames += [self.encode(admitted) for admitted in self.lifecycle.admit(part)]
+                self.drop_closed()
         return b"".join(frames)
 
     def finish(self) -> bytes:
         """What is still due; the format has no terminator."""
         return b"".join(self.encode(part) for part in self.lifecycle.finish())
 
+    def drop_closed(self) -> None:
+        """Forget the prefixes of tool inputs that are not open any more."""
+        for call in self.prefixes.keys() - self.lifecycle.open_inputs:
+            del self.prefixes[call]
+
     def encode(self, part: p.Part) -> bytes:
+        """The lines for a part that is legal in its place."""
         handler = HANDLERS.get(type(part))
         return handler(self, part) if handler else b""
 
     def usage(self, usage: p.Usage) -> dict[str, Any]:
+        """The key for usage, unless it is not to be sent."""
         return {"usage": usage_for_major(usage, 4)} if self.options.send_usage else {}
 
 
@@ -124,7 +128,7 @@ def encode_reasoning(self: Self, part: p.ReasoningDelta) -> bytes:
 
 
 def encode_source(self: Self, part: p.SourceUrl) -> bytes:
-    if not self.options.send_sources or part.since_major > V4.major:
+    if not self.options.send_sources or not part.since_major <= V4.major <= part.until_major:
         return b""
     value: dict[str, Any] = {"sourceType": "url", "id": part.source_id, "url": part.url}
     if part.title is not None:
@@ -156,15 +160,15 @@ def encode_input_start(self: Self, part: p.ToolInputStart) -> bytes:
 
 
 def encode_input(self: Self, part: p.ToolInputAvailable) -> bytes:
-    self.prefixes.pop(part.tool_call_id, None)
     self.shown_calls.add(part.tool_call_id)
-    # A string as `args` throws in the client; tools take objects.
-    args = part.input if isinstance(part.input, Mapping) or part.input is None else {"value": part.input}
+    # A string or a number as `args` throws in the client; tools take objects.
+    args: Any = part.input
+    if args is not None and not isinstance(args, Mapping | list | tuple):
+        args = {"value": args}
     return line("9", {"toolCallId": part.tool_call_id, "toolName": part.tool_name, "args": args})
 
 
 def encode_input_error(self: Self, part: p.ToolInputError) -> bytes:
-    self.prefixes.pop(part.tool_call_id, None)
     return line("3", MASKED_ERROR if part.client_text is None else part.client_text)
 
 
@@ -186,11 +190,10 @@ def encode_output_error(self: Self, part: p.ToolOutputError) -> bytes:
 def encode_denied(self: Self, part: p.ToolOutputDenied) -> bytes:
     if part.tool_call_id not in self.shown_calls:
         return b""
-    return line("a", {"toolCallId": part.tool_call_id, "result": "Tool call execution denied."})
+    return line("a", {"toolCallId": part.tool_call_id, "result": DENIED})
 
 
 def encode_finish_step(self: Self, part: p.FinishStep) -> bytes:
-    self.prefixes.clear()
     reason = V4.finish_reason(part.finish_reason)
     return line("e", {"finishReason": reason, **self.usage(part.usage), "isContinued": part.is_continued})
 

@@ -47,6 +47,7 @@ class EventsEncoder:
         return b"".join(frames)
 
     def encode(self, part: p.Part) -> bytes:
+        """The event for a part that is no text, if it has one."""
         match part:
             case p.FinishStep():
                 self.usage = add_usage(self.usage, part.usage.raw or {})

@@ -7,7 +7,6 @@ JSON string and an append.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from usechat import parts as p
 from usechat.protocol.dialects import Dialect
@@ -78,61 +77,14 @@ class UIMessageStreamEncoder:
         """The frames of a part off the hot path, whose prefixes are brought up to date."""
         chunks = self.shaper.shape(part)
         for chunk in chunks:
-            track = TRACKERS.get(chunk["type"])
-            if track is not None:
-                track(self, chunk, part)
+            match chunk["type"]:
+                case "text-start":
+                    self.text[part.id] = BLOCK_PREFIX % (b"text", encode_json(chunk["id"]))  # type: ignore[union-attr]
+                case "reasoning-start":
+                    self.reasoning[part.id] = BLOCK_PREFIX % (b"reasoning", encode_json(chunk["id"]))  # type: ignore[union-attr]
+                case "tool-input-start":
+                    self.inputs[chunk["toolCallId"]] = INPUT_PREFIX % encode_json(chunk["toolCallId"])
+                case _:
+                    pass
+        self.shaper.drop_closed(self.text, self.reasoning, self.inputs)
         return b"".join([encode_event(encode_json(chunk)) for chunk in chunks])
-
-
-def open_text(self: UIMessageStreamEncoder, chunk: dict[str, Any], part: Any) -> None:
-    self.text[part.id] = BLOCK_PREFIX % (b"text", encode_json(chunk["id"]))
-
-
-def open_reasoning(self: UIMessageStreamEncoder, chunk: dict[str, Any], part: Any) -> None:
-    self.reasoning[part.id] = BLOCK_PREFIX % (b"reasoning", encode_json(chunk["id"]))
-
-
-def open_input(self: UIMessageStreamEncoder, chunk: dict[str, Any], part: Any) -> None:
-    self.inputs[chunk["toolCallId"]] = INPUT_PREFIX % encode_json(chunk["toolCallId"])
-
-
-def close_text(self: UIMessageStreamEncoder, chunk: dict[str, Any], part: Any) -> None:
-    close_block(self.text, part, p.TextEnd)
-
-
-def close_reasoning(self: UIMessageStreamEncoder, chunk: dict[str, Any], part: Any) -> None:
-    close_block(self.reasoning, part, p.ReasoningEnd)
-
-
-def close_block(prefixes: dict[str, bytes], part: Any, end: type) -> None:
-    if isinstance(part, end):
-        prefixes.pop(part.id, None)
-    else:
-        # Closed on another part's behalf, as before an error: whatever is still open takes the slow way.
-        prefixes.clear()
-
-
-def close_input(self: UIMessageStreamEncoder, chunk: dict[str, Any], part: Any) -> None:
-    self.inputs.pop(chunk["toolCallId"], None)
-
-
-def close_all(self: UIMessageStreamEncoder, chunk: dict[str, Any], part: Any) -> None:
-    self.text.clear()
-    self.reasoning.clear()
-    self.inputs.clear()
-
-
-TRACKERS: dict[str, Any] = {
-    "text-start": open_text,
-    "reasoning-start": open_reasoning,
-    "tool-input-start": open_input,
-    "text-end": close_text,
-    "reasoning-end": close_reasoning,
-    "tool-input-available": close_input,
-    "tool-input-error": close_input,
-    "finish-step": close_all,
-    "finish": close_all,
-    "abort": close_all,
-    "reset-step": close_all,
-}
-"""What a chunk does to the blocks that are open."""

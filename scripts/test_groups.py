@@ -1,0 +1,195 @@
+"""`make test` and its parts: which groups of checks there are, what each needs, and how they went.
+
+With no name, every group runs, one after the other, whatever became of the one before, and a table closes the run.
+With a name, that group runs alone and its tools write to the terminal; further arguments go to its pytest.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from scripts.preparations import (
+    DEPLOY_PYTHON,
+    DEV_PACKAGES,
+    LOCAL_MODEL,
+    PAGE,
+    VIRTUAL_ENVIRONMENT,
+    WEB_PACKAGES,
+    Preparation,
+    carry_out_all,
+    carry_out_due,
+    npm_packages_below,
+    programs,
+    tool_variables,
+)
+from scripts.progress import ROOT, Command, Progress, run_logged, tail
+from scripts.stamps import one_at_a_time
+
+_CACHE = ROOT / ".cache"
+_NOT_FOR_TESTS = ("ANTHROPIC_", "USECHAT_")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Checks that belong together."""
+
+    name: str
+    tools: Sequence[Sequence[str]] = ()
+    """Commands other than pytest; each counts as one check."""
+    folder: str = ""
+    """What pytest runs."""
+    options: Sequence[str] = ()
+    """Further arguments of pytest."""
+    needs: Sequence[Preparation] = ()
+    """What it needs besides the Python packages, the npm packages in its folder and its system programs."""
+
+    def preparations(self) -> list[Preparation]:
+        """All that has to be there, in the order in which it is made."""
+        own = npm_packages_below(ROOT / self.folder) if self.folder else ()
+        return [VIRTUAL_ENVIRONMENT, DEV_PACKAGES, *self.needs, *own, *programs(self.name)]
+
+    def report(self) -> Path:
+        """Where pytest writes what became of each test."""
+        return _CACHE / "reports" / f"{self.name}.xml"
+
+    def commands(self, arguments: Sequence[str] = ()) -> list[Command]:
+        """What to start, one after the other."""
+        commands = [Command(arguments=tool, variables=_variables()) for tool in self.tools]
+        if self.folder and any((ROOT / self.folder).rglob("test_*.py")):
+            pytest = ["pytest", self.folder, f"--junitxml={self.report()}", *self.options, *arguments]
+            commands.append(Command(arguments=pytest, variables=_variables()))
+        return commands
+
+
+@dataclass
+class Outcome:
+    """How one group went."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: list[str] = field(default_factory=list[str])
+    """Each skipped test with its reason."""
+    seconds: float = 0
+
+    def __str__(self) -> str:
+        return f"{self.passed} passed, {self.failed} failed, {len(self.skipped)} skipped in {self.seconds:.0f} s"
+
+
+_GROUPS = (
+    Group(name="lint", tools=[["ruff", "check"], ["ruff", "format", "--check"]]),
+    Group(
+        name="type",
+        tools=[["pyright"], ["npm", "--prefix", "web", "run", "typecheck"]],
+        needs=[WEB_PACKAGES],
+    ),
+    Group(name="unit", folder="tests/unit", options=["--cov", "--cov-report=term:skip-covered"], needs=[LOCAL_MODEL]),
+    Group(name="integration", folder="tests/integration", needs=[LOCAL_MODEL]),
+    Group(name="conformance", folder="tests/conformance"),
+    Group(name="clients", folder="tests/clients"),
+    Group(name="e2e", folder="tests/e2e", needs=[LOCAL_MODEL, WEB_PACKAGES, PAGE]),
+    Group(name="deploy-test", folder="tests/deploy", needs=[DEPLOY_PYTHON]),
+)
+
+
+def main() -> None:
+    """Run the group named on the command line, or all of them."""
+    for name in [name for name in os.environ if name.startswith(_NOT_FOR_TESTS)]:
+        del os.environ[name]
+    os.chdir(ROOT)
+    named = {group.name: group for group in _GROUPS}
+    sys.exit(_run_alone(named[sys.argv[1]], sys.argv[2:]) if sys.argv[1:] else _run_all(_GROUPS))
+
+
+def _variables() -> dict[str, str]:
+    pyright = {"PYRIGHT_PYTHON_CACHE_DIR": str(_CACHE / "pyright"), "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
+    return {**tool_variables(), **pyright}
+
+
+def _run_alone(group: Group, arguments: Sequence[str]) -> int:
+    with one_at_a_time():
+        if carry_out_due(group.preparations()):
+            return 1
+    codes = [
+        subprocess.run(command.arguments, env=command.environment(), check=False).returncode
+        for command in group.commands(arguments)
+    ]
+    return max(codes, default=0)
+
+
+def _run_all(groups: Sequence[Group]) -> int:
+    preparations = {one.name: one for group in groups for one in group.preparations()}
+    progress = Progress(len(preparations) + len(groups))
+    with one_at_a_time():
+        problems = carry_out_all(preparations.values(), progress)
+    outcomes = {group.name: _run_one(group, problems, progress) for group in groups}
+    return _summarise(outcomes)
+
+
+def _run_one(group: Group, problems: set[str], progress: Progress) -> Outcome:
+    progress.start(f"make {group.name}")
+    if not group.commands():
+        progress.end("left out: no test yet")
+        return Outcome()
+    lacking = [one.title for one in group.preparations() if one.name in problems]
+    if lacking:
+        progress.end(f"FAILED, because this failed: {'; '.join(lacking)}")
+        return Outcome(failed=1)
+    group.report().unlink(missing_ok=True)
+    log = _CACHE / "logs" / f"{group.name}.log"
+    log.unlink(missing_ok=True)
+    outcome = Outcome()
+    for command in group.commands():
+        code = run_logged(command, log, progress)
+        _count(outcome, code, group.report() if command.arguments[0] == "pytest" else None)
+    outcome.seconds = progress.seconds()
+    progress.end(f"FAILED: {outcome}" if outcome.failed else str(outcome))
+    for skipped in outcome.skipped:
+        print(f"    skipped: {skipped}")
+    if outcome.failed:
+        print(f"{tail(log)}\nThe whole log: {log}", flush=True)
+    return outcome
+
+
+def _count(outcome: Outcome, code: int, report: Path | None) -> None:
+    """Add what a command did. A command that fails without a failed test to show for it counts as one failure."""
+    if report is None or not report.exists():
+        outcome.passed += code == 0 and report is None
+        outcome.failed += code != 0 or report is not None
+        return
+    cases = [*ET.parse(report).getroot().iter("testcase")]  # noqa: S314 - written by pytest a moment ago
+    failed = sum(1 for case in cases if case.find("failure") is not None or case.find("error") is not None)
+    skipped = [(case, case.find("skipped")) for case in cases]
+    reasons = [f"{case.get('name')}: {why.get('message')}" for case, why in skipped if why is not None]
+    outcome.passed += len(cases) - failed - len(reasons)
+    outcome.failed += failed or code != 0
+    outcome.skipped += reasons
+
+
+def _summarise(outcomes: dict[str, Outcome]) -> int:
+    """Print one line a group, the names of those that failed, and a total; return the exit code."""
+    print()
+    for name, outcome in outcomes.items():
+        print(f"{name:12} {outcome}")
+    failing = [name for name, outcome in outcomes.items() if outcome.failed]
+    if failing:
+        print(f"\nFailed: {', '.join(failing)}. One alone: make {failing[0]}")
+    passed, failed, skipped = (
+        sum(outcome.passed for outcome in outcomes.values()),
+        sum(outcome.failed for outcome in outcomes.values()),
+        sum(len(outcome.skipped) for outcome in outcomes.values()),
+    )
+    print(f"\n{passed} passed, {failed} failed, {skipped} skipped")
+    return 1 if failing else 0
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("\nStopped.")

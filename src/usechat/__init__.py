@@ -1,0 +1,75 @@
+"""The Python backend for ``useChat``: the stream protocols of Vercel's AI SDK 4 to 7, for Anthropic models."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from usechat.fastapi import ChatRequest, CompletionRequest, StreamingAnswer
+    from usechat.generate.answer import Answer, FinishEvent
+    from usechat.generate.loop import StepSettings
+    from usechat.generate.recorder import StepResult
+    from usechat.generate.stop import has_tool_call, step_count_is
+    from usechat.generate.stream_text import StreamTextResult, stream_text
+    from usechat.generate.tools import Tool, ToolContext, tool
+    from usechat.generate.ui_stream import UIMessageStreamWriter, ui_message_stream
+    from usechat.ids import generate_id
+    from usechat.messages.convert import convert_to_model_messages
+    from usechat.messages.ui import UIMessage
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Answer",
+    "ChatRequest",
+    "CompletionRequest",
+    "FinishEvent",
+    "StepResult",
+    "StepSettings",
+    "StreamTextResult",
+    "StreamingAnswer",
+    "Tool",
+    "ToolContext",
+    "UIMessage",
+    "UIMessageStreamWriter",
+    "convert_to_model_messages",
+    "generate_id",
+    "has_tool_call",
+    "step_count_is",
+    "stream_text",
+    "tool",
+    "ui_message_stream",
+]
+
+# Loaded when asked for: an import of the package alone brings no web framework and no provider's package.
+HOMES = {
+    "Answer": "usechat.generate.answer",
+    "ChatRequest": "usechat.fastapi",
+    "CompletionRequest": "usechat.fastapi",
+    "FinishEvent": "usechat.generate.answer",
+    "StepResult": "usechat.generate.recorder",
+    "StepSettings": "usechat.generate.loop",
+    "StreamTextResult": "usechat.generate.stream_text",
+    "StreamingAnswer": "usechat.fastapi",
+    "Tool": "usechat.generate.tools",
+    "ToolContext": "usechat.generate.tools",
+    "UIMessage": "usechat.messages.ui",
+    "UIMessageStreamWriter": "usechat.generate.ui_stream",
+    "convert_to_model_messages": "usechat.messages.convert",
+    "generate_id": "usechat.ids",
+    "has_tool_call": "usechat.generate.stop",
+    "step_count_is": "usechat.generate.stop",
+    "stream_text": "usechat.generate.stream_text",
+    "tool": "usechat.generate.tools",
+    "ui_message_stream": "usechat.generate.ui_stream",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,51 @@
+"""How the loop behaves towards one client: what AI SDK majors do differently beyond their frames (PROTOCOL.md).
+
+A row a difference, so that the loop itself knows no versions.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from usechat.protocol.dialects import Dialect
+
+__all__ = ["LoopPolicy", "policy_for"]
+
+
+class LoopPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """The default is what AI SDK 7 does, with a cut stream told as the error it is."""
+
+    approvals: bool = True
+    """Whether the client can be asked."""
+    has_signature_field: bool = True
+    """Whether the client keeps an approval's signature; otherwise the approval's id carries it."""
+    runs_tools_after: frozenset[str] = frozenset({"stop", "tool-calls"})
+    """The finish reasons after which called tools are run."""
+    tool_error_ends: bool = False
+    """Whether a failed tool ends the answer: AI SDK 4 sends it as an error, where its client stops."""
+    first_error_opens_step: bool = False
+    """Whether an error event that is a model call's first comes within a step."""
+    accepts_empty_answer: bool = False
+    """Whether a model call that brings nothing at all counts as an answer, rather than as an error."""
+    tells_truncation: bool = True
+    """Whether an answer that broke off ends in an error. The AI SDK ends it as if all were well."""
+    reads_start_input: bool = True
+    """Whether input that came whole with a call's start counts."""
+
+
+ALL_REASONS = frozenset({"stop", "tool-calls", "length", "content-filter", "other", "error"})
+
+
+def policy_for(dialect: Dialect) -> LoopPolicy:
+    """The policy towards the client that ``dialect`` stands for."""
+    is_4, exact = dialect.major == 4, dialect.exact  # noqa: PLR2004
+    return LoopPolicy(
+        approvals=dialect.approvals,
+        has_signature_field=dialect.accepts("tool-approval-request", "signature"),
+        runs_tools_after=ALL_REASONS if is_4 else LoopPolicy().runs_tools_after,
+        tool_error_ends=is_4,
+        first_error_opens_step=is_4,
+        accepts_empty_answer=exact and dialect.major <= 5,  # noqa: PLR2004
+        tells_truncation=not exact,
+        reads_start_input=not exact or dialect.major >= 6,  # noqa: PLR2004
+    )

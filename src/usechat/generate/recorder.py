@@ -1,0 +1,281 @@
+"""Records a step: from its parts to the model messages that the next step is given, and to a `StepResult`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from usechat import parts as p
+from usechat.messages.model import (
+    AssistantContent,
+    AssistantMessage,
+    CustomContent,
+    FileContent,
+    ModelMessage,
+    ReasoningContent,
+    TextContent,
+    ToolApprovalRequestContent,
+    ToolCallContent,
+    ToolContent,
+    ToolMessage,
+    ToolResultContent,
+    ToolResultOutput,
+)
+
+__all__ = ["StepRecorder", "StepResult", "ToolCallResult"]
+
+
+class ToolCallResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool call of a step and what came of it."""
+
+    tool_call_id: str
+    tool_name: str
+    input: Any
+    provider_executed: bool = False
+    output: Any = None
+    error_text: str | None = None
+    is_resolved: bool = False
+    """Whether there is an output, an error or a denial."""
+
+
+class StepResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One step: a model call and its tools."""
+
+    step_number: int
+    """From 0."""
+    text: str
+    reasoning_text: str
+    tool_calls: Sequence[ToolCallResult]
+    sources: Sequence[p.SourceUrl | p.SourceDocument]
+    files: Sequence[p.File]
+    finish_reason: p.FinishReason
+    usage: p.Usage
+    provider_metadata: p.ProviderMetadata | None
+    messages: Sequence[ModelMessage]
+    """What the step adds to the conversation."""
+
+
+class StepRecorder:
+    """Takes the parts of one step."""
+
+    def __init__(self) -> None:
+        self.blocks: dict[tuple[str, str], Block] = {}
+        self.text: dict[str, list[str]] = {}
+        self.content: list[Block | AssistantContent] = []
+        self.results: dict[str, ToolResultContent] = {}
+        self.calls: dict[str, ToolCallResult] = {}
+        self.sources: list[p.SourceUrl | p.SourceDocument] = []
+        self.files: list[p.File] = []
+        self.finish: p.FinishStep | None = None
+        self.has_output = False
+
+    def take(self, part: p.Part) -> None:
+        """Record one part."""
+        handler = HANDLERS.get(type(part))
+        if handler is not None:
+            handler(self, part)
+
+    def take_result(self, result: ToolResultContent) -> None:
+        """Record what the model is to get for a call, which may be other than what the client is shown."""
+        self.results[result.tool_call_id] = result
+
+    def resolve(self, tool_call_id: str, *, output: Any = None, error_text: str | None = None) -> None:
+        """Note how a call ended."""
+        call = self.calls.get(tool_call_id)
+        if call is not None:
+            self.calls[tool_call_id] = msgspec.structs.replace(
+                call, output=output, error_text=error_text, is_resolved=True
+            )
+
+    @property
+    def open_calls(self) -> list[ToolCallResult]:
+        """Calls that neither the provider nor anybody else has answered yet."""
+        return [call for call in self.calls.values() if not call.is_resolved and not call.provider_executed]
+
+    @property
+    def own_calls(self) -> list[ToolCallResult]:
+        """Calls that the provider does not carry out."""
+        return [call for call in self.calls.values() if not call.provider_executed]
+
+    def messages(self) -> list[ModelMessage]:
+        """The assistant's message, and the tools' one when there are results."""
+        own: list[ToolContent] = [self.results[call.tool_call_id] for call in self.own_calls if self.has(call)]
+        content = tuple(item.content() if isinstance(item, Block) else item for item in self.content)
+        assistant = [AssistantMessage(content)] if content else []
+        return [*assistant, *([ToolMessage(tuple(own))] if own else [])]
+
+    def has(self, call: ToolCallResult) -> bool:
+        return call.tool_call_id in self.results
+
+    def result(self, step_number: int, finish: p.FinishStep) -> StepResult:
+        """The step as a whole."""
+        return StepResult(
+            step_number=step_number,
+            text=self.joined("text"),
+            reasoning_text=self.joined("reasoning"),
+            tool_calls=tuple(self.calls.values()),
+            sources=tuple(self.sources),
+            files=tuple(self.files),
+            finish_reason=finish.finish_reason,
+            usage=finish.usage,
+            provider_metadata=finish.provider_metadata,
+            messages=tuple(self.messages()),
+        )
+
+    def joined(self, kind: str) -> str:
+        return "".join("".join(item.texts) for item in self.content if isinstance(item, Block) and item.kind == kind)
+
+
+class Block:
+    """A text or reasoning block of the step."""
+
+    def __init__(self, kind: str, metadata: p.ProviderMetadata | None) -> None:
+        self.kind = kind
+        self.texts: list[str] = []
+        self.metadata: dict[str, Mapping[str, Any]] = dict(metadata or {})
+
+    def merge(self, metadata: p.ProviderMetadata | None) -> None:
+        for provider, values in (metadata or {}).items():
+            self.metadata[provider] = {**self.metadata.get(provider, {}), **values}
+
+    def content(self) -> AssistantContent:
+        class_ = TextContent if self.kind == "text" else ReasoningContent
+        return class_("".join(self.texts), self.metadata or None)
+
+
+def start(kind: str):  # noqa: ANN201 - a row of HANDLERS
+    def take(self: StepRecorder, part: p.TextStart | p.ReasoningStart) -> None:
+        block = Block(kind, part.provider_metadata)
+        self.blocks[kind, part.id] = block
+        self.content.append(block)
+        self.has_output = True
+        if kind == "text":
+            self.text[part.id] = block.texts
+
+    return take
+
+
+def grow(kind: str):  # noqa: ANN201 - a row of HANDLERS
+    def take(self: StepRecorder, part: p.TextDelta | p.ReasoningDelta) -> None:
+        block = self.blocks.get((kind, part.id))
+        if block is not None:
+            block.texts.append(part.delta)
+            block.merge(part.provider_metadata)
+
+    return take
+
+
+def end(kind: str):  # noqa: ANN201 - a row of HANDLERS
+    def take(self: StepRecorder, part: p.TextEnd | p.ReasoningEnd) -> None:
+        block = self.blocks.get((kind, part.id))
+        if block is not None:
+            block.merge(part.provider_metadata)
+
+    return take
+
+
+def take_call(self: StepRecorder, part: p.ToolInputAvailable | p.ToolInputError) -> None:
+    self.has_output = True
+    self.calls[part.tool_call_id] = ToolCallResult(
+        tool_call_id=part.tool_call_id,
+        tool_name=part.tool_name,
+        input=part.input,
+        provider_executed=bool(part.provider_executed),
+    )
+    # A call whose input is no object goes back as an empty one: the provider takes nothing else.
+    shown = part.input if isinstance(part, p.ToolInputAvailable) or isinstance(part.input, dict) else {}
+    self.content.append(
+        ToolCallContent(
+            tool_call_id=part.tool_call_id,
+            tool_name=part.tool_name,
+            input=shown,
+            provider_executed=part.provider_executed,
+            provider_options=part.provider_metadata,
+        )
+    )
+
+
+def take_output(self: StepRecorder, part: p.ToolOutputAvailable) -> None:
+    if part.preliminary:
+        return
+    self.resolve(part.tool_call_id, output=part.output)
+    if part.provider_executed:
+        add_provider_result(self, part, ToolResultOutput("json", part.output))
+
+
+def take_error(self: StepRecorder, part: p.ToolOutputError) -> None:
+    self.resolve(part.tool_call_id, error_text=part.error_text)
+    if part.provider_executed:
+        add_provider_result(self, part, ToolResultOutput("error-json", part.error_text))
+
+
+def add_provider_result(
+    self: StepRecorder, part: p.ToolOutputAvailable | p.ToolOutputError, output: ToolResultOutput
+) -> None:
+    self.content.append(
+        ToolResultContent(
+            tool_call_id=part.tool_call_id,
+            tool_name=part.tool_name,
+            output=output,
+            provider_options=part.provider_metadata,
+        )
+    )
+
+
+def take_denied(self: StepRecorder, part: p.ToolOutputDenied) -> None:
+    self.resolve(part.tool_call_id)
+
+
+def take_request(self: StepRecorder, part: p.ToolApprovalRequest) -> None:
+    self.content.append(
+        ToolApprovalRequestContent(
+            approval_id=part.approval_id, tool_call_id=part.tool_call_id, signature=part.signature
+        )
+    )
+
+
+def take_source(self: StepRecorder, part: p.SourceUrl | p.SourceDocument) -> None:
+    self.sources.append(part)
+
+
+def take_file(self: StepRecorder, part: p.File) -> None:
+    self.files.append(part)
+    head, _, data = part.url.partition(",")
+    is_data = head.startswith("data:")
+    self.content.append(
+        FileContent(
+            media_type=part.media_type, url=None if is_data else part.url, data=data if is_data else None
+        )
+    )
+
+
+def take_custom(self: StepRecorder, part: p.Custom) -> None:
+    self.content.append(CustomContent(part.kind, part.provider_metadata))
+
+
+def take_finish(self: StepRecorder, part: p.FinishStep) -> None:
+    self.finish = part
+
+
+HANDLERS: dict[type, Any] = {
+    p.TextStart: start("text"),
+    p.TextDelta: grow("text"),
+    p.TextEnd: end("text"),
+    p.ReasoningStart: start("reasoning"),
+    p.ReasoningDelta: grow("reasoning"),
+    p.ReasoningEnd: end("reasoning"),
+    p.ToolInputAvailable: take_call,
+    p.ToolInputError: take_call,
+    p.ToolOutputAvailable: take_output,
+    p.ToolOutputError: take_error,
+    p.ToolOutputDenied: take_denied,
+    p.ToolApprovalRequest: take_request,
+    p.SourceUrl: take_source,
+    p.SourceDocument: take_source,
+    p.File: take_file,
+    p.Custom: take_custom,
+    p.FinishStep: take_finish,
+}
+"""Parts without a row leave nothing for the model."""

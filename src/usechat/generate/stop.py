@@ -1,0 +1,41 @@
+"""Stop conditions: after which step the loop asks the model no more (``stop-condition.ts``, 7.0.173)."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
+
+from usechat.generate.recorder import StepResult
+
+__all__ = ["StopCondition", "has_tool_call", "is_met", "step_count_is"]
+
+StopCondition: TypeAlias = Callable[[Sequence[StepResult]], "bool | Awaitable[bool]"]
+"""Gets the steps so far; true ends the loop."""
+
+
+def step_count_is(count: int) -> StopCondition:
+    """End after ``count`` steps."""
+
+    def is_reached(steps: Sequence[StepResult]) -> bool:
+        return len(steps) >= count
+
+    return is_reached
+
+
+def has_tool_call(*names: str) -> StopCondition:
+    """End after a step that called one of these tools."""
+
+    def was_called(steps: Sequence[StepResult]) -> bool:
+        return any(call.tool_name in names for call in steps[-1].tool_calls)
+
+    return was_called
+
+
+async def is_met(conditions: Sequence[StopCondition], steps: Sequence[StepResult]) -> bool:
+    """Whether one of the conditions holds."""
+    for condition in conditions:
+        met = condition(steps)
+        if await met if inspect.isawaitable(met) else met:
+            return True
+    return False

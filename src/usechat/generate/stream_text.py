@@ -1,0 +1,178 @@
+"""`stream_text`: an answer by a model, its tools and as many steps as it takes.
+
+Upstream: ``streamText`` and its result (``stream-text.ts``, 7.0.173), in snake case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import msgspec
+
+from usechat import parts as p
+from usechat.errors import ConfigurationError
+from usechat.generate.answer import Answer, Callbacks, FinishEvent, MessageMetadataCallback, Source
+from usechat.generate.approvals import process_secret
+from usechat.generate.calls import RepairToolCall
+from usechat.generate.loop import Loop, LoopRequest, PrepareStep
+from usechat.generate.recorder import StepResult
+from usechat.generate.stop import StopCondition, step_count_is
+from usechat.generate.tools import Tool, read_tools
+from usechat.messages.convert import convert_to_model_messages
+from usechat.messages.model import AssistantMessage, ModelMessage, SystemMessage, TextContent, ToolMessage, UserMessage
+from usechat.messages.ui import UIMessage
+from usechat.models.base import Model, ModelCall, ToolChoice
+
+__all__ = ["StreamTextResult", "stream_text"]
+
+Messages: TypeAlias = Sequence[Any]
+"""UI messages as ``useChat`` posts them (or the same as plain objects), or model messages."""
+MODEL_MESSAGES = (SystemMessage, UserMessage, AssistantMessage, ToolMessage)
+
+
+class StreamTextResult(Answer):
+    """An answer by a model."""
+
+    def __init__(
+        self,
+        request: LoopRequest,
+        messages: Messages,
+        callbacks: Callbacks,
+        message_metadata: MessageMetadataCallback | None,
+        convert_options: Mapping[str, Any],
+    ) -> None:
+        super().__init__(callbacks, message_metadata)
+        self.request = request
+        self.messages = messages
+        self.convert_options = convert_options
+        self.is_prepared = False
+
+    def prepare(self) -> None:
+        """Turn the messages into the model's, so that what is wrong with them shows before anything is sent.
+
+        Raises:
+            RequestError: A message cannot be expressed to a model.
+        """
+        if not self.is_prepared:
+            call = self.request.call
+            self.request.call = msgspec.structs.replace(call, messages=self.model_messages())
+            self.is_prepared = True
+
+    def model_messages(self) -> Sequence[ModelMessage]:
+        if all(isinstance(item, MODEL_MESSAGES) for item in self.messages):
+            return self.messages
+        ui_messages = [UIMessage.model_validate(item) if isinstance(item, dict) else item for item in self.messages]
+        return convert_to_model_messages(ui_messages, **self.convert_options)
+
+    def make_source(self) -> Source:
+        """The loop."""
+        self.request.message_id = self.message_id
+        self.request.on_error = self.callbacks.error_text
+        self.request.on_step_finish = self.step_finished
+        return Loop(self.request, self.policy, self.abort_event)
+
+    async def step_finished(self, step: StepResult) -> None:
+        await self.callbacks.call("on_step_finish", step)
+
+
+def stream_text(
+    model: Model,
+    *,
+    messages: Messages | None = None,
+    prompt: str | None = None,
+    system: str | None = None,
+    tools: Iterable[Tool] | Mapping[str, Tool] | None = None,
+    tool_choice: ToolChoice | None = None,
+    active_tools: Sequence[str] | None = None,
+    stop_when: StopCondition | Sequence[StopCondition] | None = None,
+    prepare_step: PrepareStep | None = None,
+    repair_tool_call: RepairToolCall | None = None,
+    approval_secret: str | bool = True,
+    context: Any = None,
+    message_metadata: MessageMetadataCallback | None = None,
+    max_output_tokens: int | None = None,
+    temperature: float | None = None,
+    top_p: float | None = None,
+    top_k: int | None = None,
+    stop_sequences: Sequence[str] = (),
+    provider_options: Mapping[str, Mapping[str, Any]] | None = None,
+    headers: Mapping[str, str] | None = None,
+    max_retries: int | None = None,
+    allow_system_messages: bool = False,
+    convert_data_part: Callable[[Mapping[str, Any]], Any] | None = None,
+    on_part: Callable[[p.Part], Any] | None = None,
+    on_step_finish: Callable[[StepResult], Any] | None = None,
+    on_finish: Callable[[FinishEvent], Any] | None = None,
+    on_error: Callable[[BaseException], str | None] | None = None,
+    on_abort: Callable[[Sequence[StepResult]], Any] | None = None,
+) -> StreamTextResult:
+    """Answer with a model, its tools and as many steps as it takes. Nothing runs until the answer is read.
+
+    Args:
+        model: For instance ``anthropic("claude-sonnet-4-6")``.
+        messages: UI messages as ``useChat`` posts them, or model messages. Either these or ``prompt``.
+        prompt: One user message.
+        system: Instructions.
+        tools: Tools made with `tool`; a mapping's keys are their names.
+        tool_choice: ``auto``, ``none``, ``required``, or ``tool:NAME``.
+        active_tools: The names of the tools the model is told of; all without it.
+        stop_when: After which step to ask the model no more; after the first without it.
+        prepare_step: Changes settings before each model call.
+        repair_tool_call: Mends a tool call that does not fit.
+        approval_secret: Signs approval requests. True: a secret of this process; False: they are not signed.
+        context: Given to tools as ``ToolContext.request``.
+        message_metadata: Asked about each part that is no delta; what it returns is merged into the message's metadata.
+        max_output_tokens: Tokens; the model's own limit without it.
+        temperature: The provider's.
+        top_p: The provider's.
+        top_k: The provider's.
+        stop_sequences: Texts that end the answer.
+        provider_options: ``{"anthropic": {…}}``, whatever else the provider's API takes.
+        headers: Sent to the provider.
+        max_retries: Of a request that failed before its first byte; the provider package's own number without it.
+        allow_system_messages: Whether system messages among ``messages`` reach the model. A client could send them.
+        convert_data_part: Makes model content of a data part in a user message; None leaves it out.
+        on_part: Gets each part.
+        on_step_finish: Gets each step.
+        on_finish: Gets how the answer ended, exactly once whatever happens.
+        on_error: Gets each error; what it returns the browser is shown in place of "An error occurred.".
+        on_abort: Gets the finished steps when the answer was stopped or its reader left.
+
+    Raises:
+        ConfigurationError: The arguments contradict each other.
+    """
+    if (messages is None) == (prompt is None):
+        raise ConfigurationError("stream_text takes either messages or prompt")
+    by_name = read_tools(tools if isinstance(tools, Mapping) or tools is None else list(tools))
+    conditions = [stop_when] if callable(stop_when) else list(stop_when or [step_count_is(1)])
+    call = ModelCall(
+        messages=(),
+        system=system,
+        tool_choice=tool_choice,
+        max_output_tokens=max_output_tokens,
+        temperature=temperature,
+        top_p=top_p,
+        top_k=top_k,
+        stop_sequences=stop_sequences,
+        provider_options=provider_options,
+        headers=headers,
+        max_retries=max_retries,
+    )
+    request = LoopRequest(
+        model=model,
+        call=call,
+        tools=by_name,
+        stop_when=conditions,
+        active_tools=active_tools,
+        prepare_step=prepare_step,
+        repair_tool_call=repair_tool_call,
+        approval_secret=process_secret() if approval_secret is True else approval_secret or None,
+        context=context,
+    )
+    callbacks = Callbacks(
+        on_part=on_part, on_step_finish=on_step_finish, on_finish=on_finish, on_error=on_error, on_abort=on_abort
+    )
+    given = [UserMessage((TextContent(prompt),))] if prompt is not None else messages or ()
+    options = {"allow_system": allow_system_messages, "convert_data_part": convert_data_part}
+    return StreamTextResult(request, given, callbacks, message_metadata, options)

@@ -1,0 +1,195 @@
+"""Tools: what a model may call, and what a call is given.
+
+``@tool`` makes one of a function; ``tool(name=…, input_schema=…)`` without a function makes one that the client
+carries out. Upstream: ``tool()`` in ``@ai-sdk/provider-utils`` (7.0.173).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias, overload
+
+import msgspec
+
+from usechat.errors import ConfigurationError
+from usechat.generate.schema import InputSchema, JsonSchemaInput, input_from_signature, read_input_schema
+from usechat.messages.model import ModelMessage, ToolResultOutput
+from usechat.models.base import FunctionTool, ProviderTool, ToolDefinition
+from usechat.parts import Part
+
+__all__ = ["Tool", "ToolContext", "ToolWriter", "read_tools", "tool"]
+
+DEFAULT_TIMEOUT = 60.0
+"""Seconds a tool may run unless it says otherwise."""
+
+
+class ToolWriter(Protocol):
+    """Sends parts of a tool's own into the answer, at once."""
+
+    def write(self, part: Part) -> None:
+        """Show ``part`` now."""
+        ...
+
+
+class ToolContext(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tool may know of its call: declare a parameter of this type to get it."""
+
+    tool_call_id: str
+    tool_name: str
+    messages: Sequence[ModelMessage]
+    """What the model was given when it made the call."""
+    writer: ToolWriter
+    abort: asyncio.Event
+    """Set when the answer is stopped."""
+    request: Any = None
+    """Whatever the application passed to `stream_text` as ``context``."""
+
+
+NeedsApproval: TypeAlias = bool | Callable[[Any, ToolContext], "bool | Awaitable[bool]"]
+
+
+class Tool(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool. Make it with `tool`."""
+
+    name: str
+    description: str | None = None
+    schema: InputSchema = msgspec.field(default_factory=lambda: JsonSchemaInput({"type": "object"}))
+    execute: Callable[..., Any] | None = None
+    """Plain, async, or a generator of preliminary results whose last one counts; None: the client carries it out."""
+    needs_approval: NeedsApproval = False
+    """Whether the user must allow each call: always, or as a function of the input says."""
+    timeout: float | None = DEFAULT_TIMEOUT
+    """Seconds; None for no limit."""
+    title: str | None = None
+    """What a client may show in place of the name."""
+    dynamic: bool = False
+    """Whether clients get it as a ``dynamic-tool`` part, because they have no type for it."""
+    to_model_output: Callable[[Any], ToolResultOutput] | None = None
+    """What the model gets of a result, where that is not the result itself."""
+    provider_options: Mapping[str, Mapping[str, Any]] | None = None
+    provider: ProviderTool | None = None
+    """Set for a tool that the provider defines."""
+    context_parameter: str | None = None
+    takes_keywords: bool = False
+    """Whether ``execute`` takes the input's fields as arguments, rather than the input as one."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function itself, as if it had not been decorated."""
+        if self.execute is None:
+            raise ConfigurationError(f"tool {self.name} has no function: the client carries it out")
+        return self.execute(*args, **kwargs)
+
+    @property
+    def definition(self) -> ToolDefinition:
+        """The tool as the model gets it."""
+        if self.provider is not None:
+            return self.provider
+        return FunctionTool(
+            name=self.name,
+            description=self.description,
+            input_schema=self.schema.json_schema,
+            provider_options=self.provider_options,
+        )
+
+
+@overload
+def tool(function: Callable[..., Any], /) -> Tool: ...
+@overload
+def tool(
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    input_schema: Any = None,
+    execute: Callable[..., Any] | None = None,
+    **options: Any,
+) -> Any: ...
+def tool(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    input_schema: Any = None,
+    execute: Callable[..., Any] | None = None,
+    **options: Any,
+) -> Any:
+    """Make a `Tool`, as a decorator or by a call.
+
+    Args:
+        function: What to decorate. Name, description and input come from its name, docstring and signature.
+        name: The name the model uses.
+        description: What the model is told.
+        input_schema: A JSON schema or a type that pydantic knows; then the function gets the input as one argument.
+        execute: The function, when this is no decorator.
+        options: The other fields of `Tool`: ``needs_approval``, ``timeout``, ``title``, ``dynamic``,
+            ``to_model_output``, ``provider_options``.
+
+    Returns:
+        A `Tool`; or a decorator, when there is neither a function nor an input schema.
+
+    Raises:
+        ConfigurationError: A parameter cannot be made part of a schema, or an option is unknown.
+    """
+
+    def make(target: Callable[..., Any] | None) -> Tool:
+        return make_tool(target, name, description, input_schema, options)
+
+    if function is not None or execute is not None or input_schema is not None:
+        return make(function or execute)
+    return make
+
+
+def make_tool(
+    function: Callable[..., Any] | None,
+    name: str | None,
+    description: str | None,
+    input_schema: Any,
+    options: dict[str, Any],
+) -> Tool:
+    tool_name = name or getattr(function, "__name__", None)
+    if not tool_name:
+        raise ConfigurationError("a tool without a function needs a name")
+    unknown = options.keys() - {"needs_approval", "timeout", "title", "dynamic", "to_model_output", "provider_options"}
+    if unknown:
+        raise ConfigurationError(f"tool {tool_name}: unknown option {min(unknown)}")
+    doc = inspect.getdoc(function) if function is not None else None
+    fields = {"name": tool_name, "description": description or doc, "execute": function, **options}
+    if input_schema is None and function is not None:
+        schema, parameter = input_from_signature(function, tool_name, ToolContext)
+        return Tool(**fields, schema=schema, context_parameter=parameter, takes_keywords=True)
+    context_parameter = None if function is None else find_context_parameter(function)
+    return Tool(**fields, schema=read_input_schema(input_schema), context_parameter=context_parameter)
+
+
+def find_context_parameter(function: Callable[..., Any]) -> str | None:
+    hints = inspect.get_annotations(function, eval_str=True)
+    return next((parameter for parameter, hint in hints.items() if hint is ToolContext), None)
+
+
+def read_tools(tools: Sequence[Tool] | Mapping[str, Tool] | None) -> dict[str, Tool]:
+    """Tools by name; a mapping's keys are their names, as in the AI SDK.
+
+    Raises:
+        ConfigurationError: Two tools have the same name, or something in it is no `Tool`.
+    """
+    if tools is None:
+        return {}
+    named = (
+        [msgspec.structs.replace(item, name=key) for key, item in tools.items()]
+        if isinstance(tools, Mapping)
+        else [as_tool(item) for item in tools]
+    )
+    by_name = {item.name: item for item in named}
+    if len(by_name) < len(named):
+        raise ConfigurationError("two tools have the same name")
+    return by_name
+
+
+def as_tool(value: Any) -> Tool:
+    if isinstance(value, Tool):
+        return value
+    if callable(value):
+        return tool(value)
+    raise ConfigurationError("tools must be made with tool()")

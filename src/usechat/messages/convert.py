@@ -1,0 +1,344 @@
+"""UI messages to model messages: what was said, in the order the model needs it.
+
+An assistant's UI message holds all the steps of an answer; here each step becomes one assistant message and, where
+tools ran or the user decided on one, one tool message. It repairs nothing that depends on a provider and knows none.
+
+Source: ``ai/src/ui/convert-to-model-messages.ts`` and ``ai/src/prompt/create-tool-model-output.ts`` (7.0.173).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from usechat.errors import RequestError
+from usechat.messages.files import provider_options, read_file_part
+from usechat.messages.model import (
+    AssistantContent,
+    AssistantMessage,
+    CustomContent,
+    FileContent,
+    ModelMessage,
+    ReasoningContent,
+    SystemMessage,
+    TextContent,
+    ToolApprovalRequestContent,
+    ToolApprovalResponseContent,
+    ToolCallContent,
+    ToolContent,
+    ToolMessage,
+    ToolResultContent,
+    ToolResultOutput,
+    UserContent,
+    UserMessage,
+)
+from usechat.messages.ui import UIMessage, is_tool_part, tool_name
+
+__all__ = ["ConvertDataPart", "ConvertToolOutput", "convert_to_model_messages", "tool_result_output"]
+
+UIPart: TypeAlias = Mapping[str, Any]
+
+ConvertDataPart: TypeAlias = Callable[[UIPart], UserContent | None]
+"""Turns a ``data-NAME`` part into text or a file for the model, or into nothing."""
+
+ConvertToolOutput: TypeAlias = Callable[[ToolCallContent, Any], ToolResultOutput | None]
+"""Turns a tool's output into what the model gets; None leaves it to `tool_result_output`."""
+
+_COMPLETE_STATES: Final = frozenset({"approval-responded", "output-available", "output-error", "output-denied"})
+_RESULT_STATES: Final = frozenset({"output-available", "output-error"})
+_DENIED: Final = "Tool call execution denied."
+_UNAVAILABLE: Final = "Tool output omitted because the tool is no longer available."
+
+
+class _Options(msgspec.Struct, frozen=True, kw_only=True):
+    allow_system: bool
+    allow_http: bool
+    ignore_incomplete_tool_calls: bool
+    convert_data_part: ConvertDataPart | None
+    convert_tool_output: ConvertToolOutput | None
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """Where a part is, and what it is read with."""
+
+    path: str
+    options: _Options
+    is_superseded: bool = False
+    """Whether the user has spoken since, so that an open approval request is void."""
+
+
+def convert_to_model_messages(
+    messages: Sequence[UIMessage],
+    *,
+    allow_system: bool = False,
+    allow_http: bool = False,
+    ignore_incomplete_tool_calls: bool = False,
+    convert_data_part: ConvertDataPart | None = None,
+    convert_tool_output: ConvertToolOutput | None = None,
+) -> list[ModelMessage]:
+    """What a model is given for a chat.
+
+    Args:
+        messages: The chat, from any AI SDK major.
+        allow_system: Whether ``system`` messages count. They are the client's, so by default they are dropped.
+        allow_http: Whether files may have http: URLs; data: and https: URLs are always taken.
+        ignore_incomplete_tool_calls: Leave out calls that have neither result nor decision. Otherwise they stay, and
+            the model's own conversion says that they were not carried out.
+        convert_data_part: What the model sees of ``data-NAME`` parts; without it nothing.
+        convert_tool_output: What the model sees of a tool's output, where a tool has a say in it.
+
+    Raises:
+        RequestError: A file in a user's message has a URL that is not taken or cannot be read.
+    """
+    options = _Options(
+        allow_system=allow_system,
+        allow_http=allow_http,
+        ignore_incomplete_tool_calls=ignore_incomplete_tool_calls,
+        convert_data_part=convert_data_part,
+        convert_tool_output=convert_tool_output,
+    )
+    last_user = max((index for index, message in enumerate(messages) if message.role == "user"), default=-1)
+    return [
+        converted
+        for index, message in enumerate(messages)
+        for converted in _MESSAGES[message.role](message, _Place(f"messages[{index}]", options, index < last_user))
+    ]
+
+
+def tool_result_output(output: Any) -> ToolResultOutput:
+    """A tool's output as the model gets it when the tool has no say: text as text, anything else as JSON."""
+    return ToolResultOutput("text" if isinstance(output, str) else "json", output)
+
+
+# Messages
+
+
+def _convert_system(message: UIMessage, place: _Place) -> Iterator[ModelMessage]:
+    if not place.options.allow_system or not message.text:
+        return
+    merged: dict[str, Mapping[str, Any]] = {}
+    for part in message.parts:
+        if part["type"] == "text":
+            merged |= provider_options(part.get("providerMetadata")) or {}
+    yield SystemMessage(message.text, merged or None)
+
+
+def _convert_user(message: UIMessage, place: _Place) -> Iterator[ModelMessage]:
+    yield UserMessage(_user_content(message.parts, place))
+
+
+def _convert_assistant(message: UIMessage, place: _Place) -> Iterator[ModelMessage]:
+    step: list[tuple[UIPart, _Place]] = []
+    for index, part in enumerate(message.parts):
+        part_place = msgspec.structs.replace(place, path=f"{place.path}.parts[{index}]")
+        match part["type"]:
+            case "step-start":
+                yield from _convert_step(step)
+                step = []
+            case "steering-message":
+                yield from _convert_step(step)
+                step = []
+                yield UserMessage(_user_content(part["parts"], part_place))
+            case _:
+                step.append((part, part_place))
+    yield from _convert_step(step)
+
+
+def _ignore_message(_message: UIMessage, _place: _Place) -> Iterator[ModelMessage]:
+    yield from ()
+
+
+_MESSAGES: Final[Mapping[str, Callable[[UIMessage, _Place], Iterator[ModelMessage]]]] = {
+    "system": _convert_system,
+    "user": _convert_user,
+    "assistant": _convert_assistant,
+    "data": _ignore_message,
+}
+
+
+def _convert_step(parts: Sequence[tuple[UIPart, _Place]]) -> Iterator[ModelMessage]:
+    kept = [(part, place) for part, place in parts if _is_kept(part, place)]
+    content = tuple(item for part, place in kept for item in _assistant_content(part, place))
+    if content:
+        yield AssistantMessage(content)
+    answers = tuple(item for part, place in kept if is_tool_part(part) for item in _tool_content(part, place))
+    if answers:
+        yield ToolMessage(answers)
+
+
+def _is_kept(part: UIPart, place: _Place) -> bool:
+    if not is_tool_part(part):
+        return True
+    state = part.get("state")
+    if state in (None, "input-streaming") or (state == "approval-requested" and place.is_superseded):
+        return False
+    is_complete = state in _COMPLETE_STATES and part.get("preliminary") is not True
+    return is_complete or not place.options.ignore_incomplete_tool_calls
+
+
+# Parts
+
+
+def _family(part: UIPart) -> str:
+    kind: str = part["type"]
+    if is_tool_part(part):
+        return "tool"
+    return "data" if kind.startswith("data-") else kind
+
+
+def _user_content(parts: Sequence[UIPart], place: _Place) -> tuple[UserContent, ...]:
+    places = ((part, msgspec.structs.replace(place, path=f"{place.path}.parts[{i}]")) for i, part in enumerate(parts))
+    return tuple(item for part, at in places for item in _USER_PARTS.get(_family(part), _ignore_part)(part, at))
+
+
+def _assistant_content(part: UIPart, place: _Place) -> Iterator[AssistantContent]:
+    yield from _ASSISTANT_PARTS.get(_family(part), _ignore_part)(part, place)
+
+
+def _ignore_part(_part: UIPart, _place: _Place) -> Iterator[Any]:
+    yield from ()
+
+
+def _convert_text(part: UIPart, _place: _Place) -> Iterator[TextContent]:
+    if part["text"]:
+        yield TextContent(part["text"], provider_options(part.get("providerMetadata")))
+
+
+def _convert_user_file(part: UIPart, place: _Place) -> Iterator[FileContent]:
+    yield read_file_part(part, place.path, allow_http=place.options.allow_http)
+
+
+def _convert_assistant_file(part: UIPart, place: _Place) -> Iterator[FileContent]:
+    # The model made it and no provider takes it back, so a URL that cannot be read is no reason to refuse.
+    try:
+        yield read_file_part(part, place.path, allow_http=True)
+    except RequestError:
+        return
+
+
+def _convert_data(part: UIPart, place: _Place) -> Iterator[UserContent]:
+    convert = place.options.convert_data_part
+    content = None if convert is None else convert(part)
+    if content is not None:
+        yield content
+
+
+def _convert_reasoning(part: UIPart, _place: _Place) -> Iterator[ReasoningContent]:
+    yield ReasoningContent(part["text"], provider_options(part.get("providerMetadata")))
+
+
+def _convert_custom(part: UIPart, _place: _Place) -> Iterator[CustomContent]:
+    yield CustomContent(part.get("kind") or "", provider_options(part.get("providerMetadata")))
+
+
+def _convert_tool(part: UIPart, place: _Place) -> Iterator[AssistantContent]:
+    call = _tool_call(part)
+    yield call
+    if part.get("approval") is not None:
+        yield _approval_request(part)
+    if call.provider_executed and part["state"] in _RESULT_STATES:
+        metadata = part.get("resultProviderMetadata") or part.get("callProviderMetadata")
+        yield ToolResultContent(
+            tool_call_id=call.tool_call_id,
+            tool_name=call.tool_name,
+            output=_output(part, call, place, error_type="error-json"),
+            provider_options=provider_options(metadata),
+        )
+
+
+_USER_PARTS: Final[Mapping[str, Callable[[UIPart, _Place], Iterator[UserContent]]]] = {
+    "text": _convert_text,
+    "file": _convert_user_file,
+    "data": _convert_data,
+}
+_ASSISTANT_PARTS: Final[Mapping[str, Callable[[UIPart, _Place], Iterator[AssistantContent]]]] = {
+    "text": _convert_text,
+    "file": _convert_assistant_file,
+    "data": _convert_data,
+    "reasoning": _convert_reasoning,
+    "custom": _convert_custom,
+    "tool": _convert_tool,
+}
+
+
+# Tools
+
+
+def _tool_call(part: UIPart) -> ToolCallContent:
+    is_error = part["state"] == "output-error"
+    # A call whose input could not be read keeps the raw text beside it.
+    given = part.get("rawInput") if is_error and part.get("input") is None else part.get("input")
+    metadata = part.get("callProviderMetadata")
+    if metadata is None and is_error:
+        metadata = part.get("resultProviderMetadata")
+    return ToolCallContent(
+        tool_call_id=part["toolCallId"],
+        tool_name=tool_name(part),
+        input=given,
+        provider_executed=True if part.get("providerExecuted") is True else None,
+        provider_options=provider_options(metadata),
+    )
+
+
+def _approval_request(part: UIPart) -> ToolApprovalRequestContent:
+    approval: Mapping[str, Any] = part["approval"]
+    return ToolApprovalRequestContent(
+        approval_id=approval["id"],
+        tool_call_id=part["toolCallId"],
+        signature=_text_or_none(approval.get("signature")),
+        is_automatic=_flag_or_none(approval.get("isAutomatic")),
+        reason=_text_or_none(approval.get("requestReason")),
+        input_schema_input=approval.get("inputSchemaInput", msgspec.UNSET),
+    )
+
+
+def _tool_content(part: UIPart, place: _Place) -> Iterator[ToolContent]:
+    approval: Mapping[str, Any] = part.get("approval") or {}
+    approved, reason = _flag_or_none(approval.get("approved")), _text_or_none(approval.get("reason"))
+    call = _tool_call(part)
+    if approved is not None:
+        yield ToolApprovalResponseContent(
+            approval_id=approval["id"], approved=approved, reason=reason, provider_executed=call.provider_executed
+        )
+    output = _denial(part["state"], approved, reason)
+    if output is None and not call.provider_executed and part["state"] in _RESULT_STATES:
+        output = _output(part, call, place, error_type="error-text")
+    # The denial of a call that the provider would have run is the provider's to hear of through the decision alone.
+    if output is not None and not (call.provider_executed and part["state"] == "output-denied"):
+        yield ToolResultContent(
+            tool_call_id=call.tool_call_id,
+            tool_name=call.tool_name,
+            output=output,
+            provider_options=provider_options(part.get("callProviderMetadata")),
+        )
+
+
+def _denial(state: str, approved: bool | None, reason: str | None) -> ToolResultOutput | None:
+    if state == "approval-responded" and approved is False:
+        return ToolResultOutput("execution-denied", reason)
+    return ToolResultOutput("error-text", _DENIED if reason is None else reason) if state == "output-denied" else None
+
+
+def _output(part: UIPart, call: ToolCallContent, place: _Place, *, error_type: Any) -> ToolResultOutput:
+    if part["state"] == "output-error":
+        text = part.get("errorText")
+        return ToolResultOutput(error_type, "unknown error" if text is None else text)
+    output = part.get("output")
+    convert = place.options.convert_tool_output
+    converted = None if convert is None else convert(call, output)
+    if converted is not None:
+        return converted
+    # AI SDK 7 marks so what belonged to a tool that the application has taken away since.
+    if part["type"] == "dynamic-tool" and part.get("dynamic") is False:
+        return ToolResultOutput("text", _UNAVAILABLE)
+    return tool_result_output(output)
+
+
+def _text_or_none(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _flag_or_none(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None

@@ -1,0 +1,71 @@
+"""Which AI SDK a chat request proves to come from.
+
+The first requests of AI SDK 5, 6 and 7 are the same to the byte, so a request proves a lower bound at most, except
+for AI SDK 4 and where the browser sent the SDK's user agent. It decides nothing: what follows from the evidence is
+the dialect's affair.
+
+Source: first requests of ai 4.3.19, 5.0.0, 5.0.277, 6.0.0, 6.0.324, 7.0.0 and 7.0.173, compared byte by byte.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+
+from usechat.messages.ui import ChatRequest, is_tool_part
+
+__all__ = ["ClientEvidence", "detect"]
+
+_USER_AGENT: Final = re.compile(r"\bai-sdk/((\d+)\.\d+\.\d+[-.\w]*)")
+_OLDEST_MAJORS: Final[Mapping[str, int]] = {"custom": 7, "reasoning-file": 7, "steering-message": 7}
+_OLDEST_MAJORS_BY_STATE: Final[Mapping[str, int]] = {
+    "approval-requested": 6,
+    "approval-responded": 6,
+    "output-denied": 6,
+}
+_APPROVAL_KEYS_OF_7: Final = ("isAutomatic", "requestReason")
+
+
+class ClientEvidence(msgspec.Struct, frozen=True):
+    """What a request proves about the AI SDK that sent it."""
+
+    major: Literal[4, 5, 6, 7] | None
+    """The major, where it is certain."""
+    minimum_major: int
+    """The oldest major that can have sent it."""
+    version: str | None = None
+    """The exact version, where the user agent says it."""
+
+
+def detect(chat: ChatRequest, headers: Mapping[str, str] | None = None) -> ClientEvidence:
+    """What a request proves about its sender.
+
+    Args:
+        chat: The request's body.
+        headers: The request's headers, in any letter case.
+    """
+    if chat.is_v4:
+        return ClientEvidence(4, 4)
+    proven = max((_oldest_major(part) for message in chat.messages for part in message.parts), default=5)
+    version, major = _version(headers or {})
+    if major in (5, 6, 7):
+        return ClientEvidence(major, major, version)
+    return ClientEvidence(None, proven, version)
+
+
+def _version(headers: Mapping[str, str]) -> tuple[str | None, int | None]:
+    agents: Iterator[str] = (value for name, value in headers.items() if name.lower() == "user-agent")
+    found = _USER_AGENT.search(next(agents, ""))
+    return (found.group(1), int(found.group(2))) if found else (None, None)
+
+
+def _oldest_major(part: Mapping[str, Any]) -> int:
+    if not is_tool_part(part):
+        return _OLDEST_MAJORS.get(part["type"], 5)
+    approval: Mapping[str, Any] = part.get("approval") or {}
+    if any(key in approval for key in _APPROVAL_KEYS_OF_7):
+        return 7
+    return 6 if approval else _OLDEST_MAJORS_BY_STATE.get(str(part.get("state")), 5)

@@ -1,0 +1,133 @@
+"""Files in messages: which URLs are taken, what a data: URL holds, what kind of image it is.
+
+Nothing is fetched here or anywhere else: an https: URL goes to the provider as it is. Every other scheme but data:
+is refused (``file:``, ``http:`` unless allowed, ``javascript:`` and the rest).
+
+Source: ``ai/src/prompt/file-part-data.ts``, ``@ai-sdk/provider-utils/src/detect-media-type.ts`` (7.0.173), RFC 2397.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import mimetypes
+import re
+from collections.abc import Mapping
+from typing import Any, Final, cast
+from urllib.parse import quote, unquote_to_bytes, urlsplit, urlunsplit
+
+from usechat.errors import RequestError
+from usechat.messages.model import FileContent
+
+__all__ = ["provider_options", "read_file_part"]
+
+_URL_SAFE: Final = "/%:=&?~#+!$,;'@()*[]|"
+_NOT_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/]")
+
+_IMAGE_SIGNATURES: Final = (
+    ("image/png", re.compile(rb"\x89PNG")),
+    ("image/jpeg", re.compile(rb"\xff\xd8")),
+    ("image/gif", re.compile(rb"GIF8[79]a")),
+    ("image/webp", re.compile(rb"RIFF.{4}WEBP", re.DOTALL)),
+    ("image/bmp", re.compile(rb"BM.{4}\0{4}", re.DOTALL)),
+    ("image/tiff", re.compile(rb"II\x2a\0|MM\0\x2a")),
+    ("image/avif", re.compile(rb"\0{3}.ftypavif", re.DOTALL)),
+    ("image/heic", re.compile(rb"\0{3}.ftypheic", re.DOTALL)),
+)
+_SIGNATURE_BASE64_LENGTH: Final = 24
+"""Characters of base64 that hold the longest signature."""
+
+
+def read_file_part(part: Mapping[str, Any], path: str, *, allow_http: bool = False) -> FileContent:
+    """The file of a UI file part.
+
+    Args:
+        part: The UI part.
+        path: Where the part is in the request, for errors.
+        allow_http: Whether http: URLs are taken too.
+
+    Raises:
+        RequestError: 422 for a URL of another scheme, or one that cannot be read.
+    """
+    reference = part.get("providerReference")
+    url = part.get("url") or ""
+    filename, options = part.get("filename"), provider_options(part.get("providerMetadata"))
+    if reference is not None:
+        names = {key: value for key, value in reference.items() if isinstance(value, str)}
+        media_type = part.get("mediaType") or "application/octet-stream"
+        return FileContent(media_type=media_type, provider_reference=names, filename=filename, provider_options=options)
+    if url[:5].lower() == "data:":
+        media_type, data = _read_data_url(url, f"{path}.url")
+        return FileContent(
+            media_type=_sniff_image(data) or media_type or _declared_media_type(part),
+            data=data,
+            filename=filename,
+            provider_options=options,
+        )
+    return FileContent(
+        media_type=_declared_media_type(part),
+        url=_checked_url(url, f"{path}.url", allow_http=allow_http),
+        filename=filename,
+        provider_options=options,
+    )
+
+
+def provider_options(metadata: Any) -> Mapping[str, Mapping[str, Any]] | None:
+    """Provider metadata of a UI part as provider options: only objects within an object are kept."""
+    if not isinstance(metadata, Mapping):
+        return None
+    members = cast("Mapping[Any, Any]", metadata).items()
+    return {str(key): cast("Mapping[str, Any]", value) for key, value in members if isinstance(value, Mapping)} or None
+
+
+def _declared_media_type(part: Mapping[str, Any]) -> str:
+    declared = part.get("mediaType")
+    if declared:
+        return declared.partition(";")[0].strip().lower()
+    name = part.get("filename") or urlsplit(part.get("url") or "").path[-200:]
+    return mimetypes.guess_type(name)[0] or "application/octet-stream"
+
+
+def _checked_url(url: str, path: str, *, allow_http: bool) -> str:
+    allowed = ("https", "http") if allow_http else ("https",)
+    try:
+        split = urlsplit(url.strip())
+        has_host = bool(split.hostname)
+    except ValueError:
+        raise RequestError("must be a URL", path=path, status=422) from None
+    if split.scheme not in allowed or not has_host:
+        names = " or ".join(f"{scheme}:" for scheme in ("data", *allowed))
+        raise RequestError(f"must be a {names} URL", path=path, status=422)
+    # As `new URL` writes it: a path at least, and nothing in it that needs escaping.
+    tail = (quote(text, safe=_URL_SAFE) for text in (split.path or "/", split.query, split.fragment))
+    return urlunsplit((split.scheme, split.netloc.lower(), *tail))
+
+
+def _read_data_url(url: str, path: str) -> tuple[str, str]:
+    """The media type ("" where it is left out) and the content as base64."""
+    header, comma, content = url[5:].partition(",")
+    if not comma:
+        raise RequestError("must be a data: URL", path=path, status=422)
+    media_type, *parameters = (item.strip().lower() for item in header.split(";"))
+    raw = unquote_to_bytes(content) if "%" in content else content.encode("utf-8", "replace")
+    if "base64" not in parameters:
+        return media_type, base64.b64encode(raw).decode("ascii")
+    return media_type, _checked_base64(raw, path)
+
+
+def _checked_base64(text: bytes, path: str) -> str:
+    # The common case, whole and standard, costs one pass; the rest is put in order first, as `atob` would.
+    try:
+        binascii.a2b_base64(text, strict_mode=True)
+        return text.decode("ascii")
+    except binascii.Error:
+        standard = b"".join(text.split()).translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
+    if _NOT_BASE64.search(standard) or len(standard) % 4 == 1:
+        raise RequestError("must hold base64", path=path, status=422)
+    padded = standard + b"=" * (-len(standard) % 4)
+    return base64.b64encode(base64.b64decode(padded)).decode("ascii")
+
+
+def _sniff_image(data: str) -> str | None:
+    head = base64.b64decode(data[:_SIGNATURE_BASE64_LENGTH])
+    return next((media_type for media_type, signature in _IMAGE_SIGNATURES if signature.match(head)), None)

@@ -1,0 +1,135 @@
+"""JSON as JavaScript reads and writes it, in Python values.
+
+What a browser posts was made by ``JSON.stringify``, and what the AI SDK hands to a model as a tool's result was made
+by it too. This module keeps to that: numbers as JavaScript prints them, lone surrogates escaped, and on the way in
+nothing that JSON cannot hold. It knows no message.
+
+Source: ECMA-262, ``JSON.stringify`` (QuoteJSONString) and ``Number::toString``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, NoReturn, cast
+
+__all__ = ["MAX_DEPTH", "JsonDepthError", "parse_json", "replace_lone_surrogates", "to_json_value", "write_json"]
+
+MAX_DEPTH = 200
+"""How deep objects and lists may be nested; deeper ones exhaust the stack of what reads them later."""
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_EXPONENT_ZERO = re.compile(r"e([+-])0(?=\d)")
+_MAX_INTEGER = 2**64
+
+
+class JsonDepthError(ValueError):
+    """Nested deeper than `MAX_DEPTH`."""
+
+
+def parse_json(text: bytes | str) -> Any:
+    """Read JSON; ``NaN`` and ``Infinity``, which JSON does not have, are refused.
+
+    Raises:
+        ValueError: No JSON, or not UTF-8.
+        JsonDepthError: Nested too deep.
+    """
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError as error:
+        raise JsonDepthError("nested too deep") from error
+    return to_json_value(value)
+
+
+def _refuse_constant(_name: str) -> NoReturn:
+    raise ValueError("not a JSON number")
+
+
+def to_json_value(value: Any, depth: int = 0) -> Any:
+    """A copy that every JSON writer accepts: numbers JavaScript cannot hold become what it makes of them.
+
+    ``1e999`` is infinite, which ``JSON.stringify`` writes as ``null``; integers beyond 64 bits become floats.
+
+    Raises:
+        JsonDepthError: Nested too deep.
+    """
+    if depth > MAX_DEPTH:
+        raise JsonDepthError("nested too deep")
+    match value:
+        case dict():
+            return {key: to_json_value(item, depth + 1) for key, item in cast("dict[Any, Any]", value).items()}
+        case list() | tuple():
+            return [to_json_value(item, depth + 1) for item in cast("Sequence[Any]", value)]
+        case bool():
+            return value
+        case int():
+            return value if -_MAX_INTEGER < value < _MAX_INTEGER else _to_float(value)
+        case float():
+            return value if math.isfinite(value) else None
+        case _:
+            return value
+
+
+def _to_float(value: int) -> float | None:
+    try:
+        return float(value)
+    except OverflowError:
+        return None
+
+
+def write_json(value: Any) -> str:
+    """``JSON.stringify(value)``: no spaces, the keys in their order, numbers as JavaScript prints them.
+
+    What JSON cannot hold is written as its text.
+    """
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case float():
+            return _write_number(value)
+        case Mapping():
+            members = cast("Mapping[Any, Any]", value).items()
+            return "{" + ",".join(f"{_quote(str(key))}:{write_json(item)}" for key, item in members) + "}"
+        case list() | tuple():
+            return "[" + ",".join(write_json(item) for item in cast("Sequence[Any]", value)) + "]"
+        case _:
+            return _quote(str(value))
+
+
+def _quote(text: str) -> str:
+    quoted = json.dumps(text, ensure_ascii=False)
+    return _LONE_SURROGATE.sub(lambda found: f"\\u{ord(found.group()):04x}", quoted)
+
+
+def _write_number(value: float) -> str:
+    if not math.isfinite(value):
+        return "null"
+    if value.is_integer() and abs(value) < 1e21:
+        return str(int(value))
+    # JavaScript turns to exponents below 1e-6 and from 1e21 on, and pads them with no zero.
+    if 1e-6 <= abs(value) < 1e21:
+        return format(Decimal(repr(value)), "f")
+    return _EXPONENT_ZERO.sub(r"e\1", repr(value))
+
+
+def replace_lone_surrogates(value: Any) -> Any:
+    """A copy in which halves of UTF-16 pairs, which UTF-8 cannot carry, are U+FFFD."""
+    match value:
+        case str():
+            return value if value.isascii() else _LONE_SURROGATE.sub("\ufffd", value)
+        case Mapping():
+            return {
+                replace_lone_surrogates(key): replace_lone_surrogates(item)
+                for key, item in cast("Mapping[Any, Any]", value).items()
+            }
+        case list() | tuple():
+            return [replace_lone_surrogates(item) for item in cast("Sequence[Any]", value)]
+        case _:
+            return value

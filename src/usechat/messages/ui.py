@@ -1,0 +1,314 @@
+"""What ``useChat`` and ``useCompletion`` of AI SDK 4 to 7 post, read leniently.
+
+A part stays the object it arrived as: what is checked is only what later code relies on, what is unknown is kept, and
+`UIMessage.to_json` gives back what came in. AI SDK 4's messages are brought into the later form; what was posted stays
+in `UIMessage.original`. A refusal is one `RequestError` that names a place and never repeats what the client sent.
+This module knows no HTTP framework; `ChatRequest` is a pydantic model and so also a FastAPI body parameter.
+
+Source: ``ai/src/ui/ui-messages.ts`` and ``http-chat-transport.ts`` of 5.0.277, 6.0.324 and 7.0.173;
+``@ai-sdk/ui-utils/src/call-chat-api.ts`` for AI SDK 4.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, Protocol, TypeAlias, TypeVar, cast
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from usechat.errors import RequestError
+from usechat.messages.json_text import JsonDepthError, parse_json, to_json_value
+from usechat.messages.legacy import is_legacy_message, to_ui_message
+
+__all__ = [
+    "ChatRequest",
+    "CompletionRequest",
+    "UIMessage",
+    "UIPart",
+    "is_tool_part",
+    "parse_chat_request",
+    "parse_completion_request",
+    "request_error_from_validation",
+    "tool_name",
+]
+
+_REQUIRED_TEXT: Final[Mapping[str, tuple[str, ...]]] = {
+    "text": ("text",),
+    "reasoning": ("text",),
+    "dynamic-tool": ("toolCallId", "toolName"),
+    "tool": ("toolCallId",),
+}
+_OPTIONAL_TEXT: Final[Mapping[str, tuple[str, ...]]] = {
+    "file": ("url", "mediaType", "filename"),
+    "reasoning-file": ("url", "mediaType"),
+    "custom": ("kind",),
+    "dynamic-tool": ("state", "errorText"),
+    "tool": ("state", "errorText"),
+}
+_OBJECTS: Final = (
+    "providerMetadata",
+    "callProviderMetadata",
+    "resultProviderMetadata",
+    "providerReference",
+    "approval",
+)
+
+
+def is_tool_part(part: Mapping[str, Any]) -> bool:
+    """Whether a UI part is a tool call, of a tool known by name or a dynamic one."""
+    return part["type"] == "dynamic-tool" or part["type"].startswith("tool-")
+
+
+def tool_name(part: Mapping[str, Any]) -> str:
+    """The name of the tool that a tool part calls."""
+    return part["toolName"] if part["type"] == "dynamic-tool" else part["type"].removeprefix("tool-")
+
+
+def _check_part(part: dict[str, Any]) -> dict[str, Any]:
+    kind = part.get("type")
+    if not isinstance(kind, str):
+        raise _wrong("must be text", "type")
+    family = "tool" if kind.startswith("tool-") else kind
+    for key in _REQUIRED_TEXT.get(family, ()):
+        if not isinstance(part.get(key), str):
+            raise _wrong("must be text", key)
+    for key in _OPTIONAL_TEXT.get(family, ()):
+        if not isinstance(part.get(key), str | None):
+            raise _wrong("must be text", key)
+    for key in _OBJECTS:
+        if not isinstance(part.get(key), dict | None):
+            raise _wrong("must be an object", key)
+    _check_nested(part, kind)
+    return part
+
+
+def _check_nested(part: Mapping[str, Any], kind: str) -> None:
+    if kind == "file" and part.get("url") is None and part.get("providerReference") is None:
+        raise _wrong("is missing", "url")
+    if part.get("approval") is not None and not isinstance(part["approval"].get("id"), str):
+        raise _wrong("must be text", "approval.id")
+    if kind == "steering-message":
+        _check_steering_parts(part.get("parts"))
+
+
+def _check_steering_parts(parts: Any) -> None:
+    if not isinstance(parts, list):
+        raise _wrong("must be a list", "parts")
+    for index, inner in enumerate(cast("list[Any]", parts)):
+        if not isinstance(inner, dict):
+            raise _wrong("must be an object", f"parts[{index}]")
+        _check_part(cast("dict[str, Any]", inner))
+
+
+def _wrong(text: str, key: str) -> PydanticCustomError:
+    return PydanticCustomError("ui_part", "{text}", {"text": text, "key": key})
+
+
+UIPart: TypeAlias = Annotated[dict[str, Any], AfterValidator(_check_part)]
+"""One part of a UI message, as the AI SDK's ``UIMessagePart`` in JSON."""
+
+
+class UIMessage(BaseModel):
+    """One message of a chat, as ``useChat`` keeps it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str | None = None
+    """As the client gave it; AI SDK 4 sends none."""
+    role: Literal["system", "user", "assistant", "data"]
+    """``data`` is AI SDK 4's own and never reaches a model."""
+    metadata: Any = None
+    parts: list[UIPart]
+
+    _original: Mapping[str, Any] | None = PrivateAttr(default=None)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _read(cls, value: Any, handler: ModelWrapValidatorHandler[UIMessage]) -> UIMessage:
+        if not isinstance(value, dict):
+            return handler(value)
+        posted = cast("dict[str, Any]", value)
+        message = handler(to_ui_message(posted) if is_legacy_message(posted) else posted)
+        message._original = posted  # noqa: SLF001 - its own class
+        return message
+
+    @property
+    def original(self) -> Mapping[str, Any]:
+        """The message exactly as it was posted, AI SDK 4's form included."""
+        return self.to_json() if self._original is None else self._original
+
+    @property
+    def text(self) -> str:
+        """The text parts, joined."""
+        return "".join(part["text"] for part in self.parts if part["type"] == "text")
+
+    def to_json(self) -> dict[str, Any]:
+        """The message in the form of AI SDK 5 and later: what was set and what is unknown, nothing else."""
+        return {
+            **{name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set},
+            **(self.model_extra or {}),
+        }
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="allow", populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _clean(cls, value: Any, info: ValidationInfo) -> Any:
+        if info.context == _ALREADY_CLEAN:
+            return value
+        try:
+            return to_json_value(value)
+        except JsonDepthError:
+            raise PydanticCustomError("too_deep", "is nested too deep") from None
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """Every other key of the body: ``model``, ``data`` and whatever the page adds."""
+        return self.model_extra or {}
+
+
+_ALREADY_CLEAN: Final = {"is_clean_json": True}
+
+
+class ChatRequest(_Body):
+    """The body of a ``useChat`` request, of any major."""
+
+    id: str | None = None
+    """The chat's id."""
+    messages: list[UIMessage]
+    trigger: str | None = None
+    """``submit-message`` or ``regenerate-message``; AI SDK 4 sends none."""
+    message_id: str | None = Field(default=None, alias="messageId")
+    """The message that is edited, regenerated or continued."""
+
+    @field_validator("messages")
+    @classmethod
+    def _not_empty(cls, messages: list[UIMessage]) -> list[UIMessage]:
+        if not messages:
+            raise PydanticCustomError("empty", "must not be empty")
+        return messages
+
+    @property
+    def is_v4(self) -> bool:
+        """Whether AI SDK 4 sent it: a string ``content`` and no ``trigger``, which later majors always send."""
+        return self.trigger is None and any(isinstance(item.original.get("content"), str) for item in self.messages)
+
+    @property
+    def continues_message_id(self) -> str | None:
+        """The id of the assistant's message that the answer goes on with, when the last message is one."""
+        last = self.messages[-1]
+        return last.id if last.role == "assistant" else None
+
+    @property
+    def is_continuation(self) -> bool:
+        """Whether the answer goes on with the last message, which may have no id."""
+        return self.messages[-1].role == "assistant"
+
+
+class CompletionRequest(_Body):
+    """The body of a ``useCompletion`` request, of any major."""
+
+    prompt: str
+
+    @field_validator("prompt")
+    @classmethod
+    def _not_blank(cls, prompt: str) -> str:
+        if not prompt.strip():
+            raise PydanticCustomError("empty", "must not be empty")
+        return prompt
+
+
+def parse_chat_request(body: bytes) -> ChatRequest:
+    """Read the body of a ``useChat`` request.
+
+    Raises:
+        RequestError: 400 for what is no JSON or has no messages, 422 for a value of the wrong type.
+    """
+    return _parse(ChatRequest, body)
+
+
+def parse_completion_request(body: bytes) -> CompletionRequest:
+    """Read the body of a ``useCompletion`` request.
+
+    Raises:
+        RequestError: 400 for what is no JSON or has no prompt, 422 for a value of the wrong type.
+    """
+    return _parse(CompletionRequest, body)
+
+
+_BodyT = TypeVar("_BodyT", bound=_Body)
+
+
+def _parse(model: type[_BodyT], body: bytes) -> _BodyT:
+    try:
+        value = parse_json(body)
+    except JsonDepthError:
+        raise RequestError("The body is nested too deep.", status=400) from None
+    except ValueError:
+        raise RequestError("The body is not JSON.", status=400) from None
+    try:
+        return model.model_validate(value, context=_ALREADY_CLEAN)
+    except ValidationError as error:
+        raise request_error_from_validation(error) from None
+
+
+class _Validation(Protocol):
+    """pydantic's ``ValidationError`` and FastAPI's ``RequestValidationError``."""
+
+    def errors(self) -> Any: ...
+
+
+_ERROR_TEXTS: Final[Mapping[str, str]] = {
+    "missing": "is missing",
+    "string_type": "must be text",
+    "list_type": "must be a list",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+    "literal_error": "is not one of the values known here",
+    "json_invalid": "The body is not JSON.",
+    "empty": "must not be empty",
+    "too_deep": "is nested too deep",
+}
+_MALFORMED: Final = frozenset({"json_invalid", "empty", "too_deep"})
+_ESSENTIAL_PATHS: Final = frozenset({"", "messages", "prompt"})
+
+
+def request_error_from_validation(error: _Validation) -> RequestError:
+    """The first failure of a validation as the one short error that a client gets.
+
+    Takes pydantic's ``ValidationError`` and FastAPI's ``RequestValidationError``. Nothing of what the client sent is in
+    the result: its texts are this module's own, its path is made of field names and indices.
+    """
+    first: Mapping[str, Any] = error.errors()[0]
+    kind: str = first["type"]
+    context: Mapping[str, Any] = first.get("ctx") or {}
+    path = "" if kind == "json_invalid" else _path(first["loc"], context.get("key"))
+    is_malformed = kind in _MALFORMED or (kind == "missing" and path in _ESSENTIAL_PATHS)
+    text = context["text"] if kind == "ui_part" else _ERROR_TEXTS.get(kind, "is not valid")
+    return RequestError(_sentence(text, path), path=path, status=400 if is_malformed else 422)
+
+
+def _path(location: tuple[int | str, ...], key: str | None) -> str:
+    # FastAPI says first that the value came in the body.
+    steps = location[1:] if location[:1] == ("body",) else location
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
+    return (f"{path}.{key}" if key else path).removeprefix(".")
+
+
+def _sentence(text: str, path: str) -> str:
+    return text if path or text.startswith("The body") else f"The body {text}."

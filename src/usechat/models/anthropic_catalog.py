@@ -1,0 +1,82 @@
+"""What each Claude model can do, as far as a request depends on it.
+
+A table: the first pattern that a model's name contains decides. A name with ``claude-`` that no pattern knows is taken
+for a model newer than this table, any other name for one about which nothing is known.
+
+Source: ``@ai-sdk/anthropic/src/anthropic-model-catalog.ts`` (4.0.105); prefill: Anthropic's migration notes for
+Claude 4.6 ("Prefill removed").
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+
+__all__ = ["ModelCapabilities", "model_capabilities"]
+
+
+class ModelCapabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model takes and what it refuses."""
+
+    max_output_tokens: int = 4096
+    is_known: bool = True
+    has_structured_output: bool = False
+    """Native JSON output and strict tools."""
+    has_adaptive_thinking: bool = False
+    has_budget_thinking: bool = True
+    has_between_tools_thinking: bool = False
+    takes_sampling: bool = True
+    """``temperature``, ``top_p`` and ``top_k``."""
+    can_disable_thinking: bool = True
+    can_disable_thinking_above_high_effort: bool = True
+    can_force_tools: bool = True
+    """``tool_choice`` of ``any`` or of one tool."""
+    takes_prefill: bool = True
+    """Whether the last message may be the assistant's own unfinished text."""
+
+
+_CURRENT: Final = ModelCapabilities(
+    max_output_tokens=128_000, has_structured_output=True, has_adaptive_thinking=True, takes_prefill=False
+)
+_NEWER: Final = msgspec.structs.replace(_CURRENT, takes_sampling=False)
+_ALWAYS_THINKING: Final = msgspec.structs.replace(_NEWER, can_disable_thinking=False, has_budget_thinking=False)
+_WITHOUT_FORCED_TOOLS: Final = msgspec.structs.replace(_ALWAYS_THINKING, can_force_tools=False)
+_EFFORT_BOUND: Final = msgspec.structs.replace(_NEWER, can_disable_thinking_above_high_effort=False)
+_STRUCTURED: Final = ModelCapabilities(max_output_tokens=64_000, has_structured_output=True)
+
+_RULES: Final = tuple(
+    (re.compile(pattern), capabilities)
+    for pattern, capabilities in (
+        (
+            "claude-sonnet-5-5",
+            msgspec.structs.replace(
+                _WITHOUT_FORCED_TOOLS, can_disable_thinking_above_high_effort=False, has_between_tools_thinking=True
+            ),
+        ),
+        (
+            "claude-opus-5-5",
+            msgspec.structs.replace(_WITHOUT_FORCED_TOOLS, can_disable_thinking_above_high_effort=False),
+        ),
+        ("claude-haiku-5-5", msgspec.structs.replace(_EFFORT_BOUND, has_budget_thinking=False)),
+        ("claude-opus-5", _EFFORT_BOUND),
+        ("claude-fable-5-[12]", _WITHOUT_FORCED_TOOLS),
+        ("claude-fable-5", _ALWAYS_THINKING),
+        ("claude-opus-4-[78]|claude-sonnet-5", _NEWER),
+        ("claude-(?:sonnet|opus)-4-6", _CURRENT),
+        ("claude-(?:sonnet|opus|haiku)-4-5", _STRUCTURED),
+        ("claude-opus-4-1", msgspec.structs.replace(_STRUCTURED, max_output_tokens=32_000)),
+        ("claude-sonnet-4[-@]", ModelCapabilities(max_output_tokens=64_000)),
+        ("claude-opus-4[-@]", ModelCapabilities(max_output_tokens=32_000)),
+        ("claude-3-haiku", ModelCapabilities()),
+        (r"claude-(?:instant(?:-|$)|v?2(?=$|[-.:])|3(?=$|[-.]))", ModelCapabilities(is_known=False)),
+        ("claude-", msgspec.structs.replace(_EFFORT_BOUND, is_known=False)),
+    )
+)
+_UNKNOWN: Final = ModelCapabilities(is_known=False)
+
+
+def model_capabilities(model_id: str) -> ModelCapabilities:
+    """What the model of this name can do."""
+    return next((capabilities for pattern, capabilities in _RULES if pattern.search(model_id)), _UNKNOWN)

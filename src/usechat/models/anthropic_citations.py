@@ -1,0 +1,145 @@
+"""What Anthropic's text quotes: citations on their text block, and the sources that the AI SDK makes of some of them.
+
+The majors disagree, so sources say which of them shows them: AI SDK 5 makes no source of a quoted web page, 6 makes one
+where the quote stands, 7 one at the message's end unless a web search has already listed the pages.
+
+Facts from ``@ai-sdk/anthropic`` 4.0.105 (``map-anthropic-citation.ts``, ``createCitationSource``), 3.0.139 and 2.0.112.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from usechat.parts import ModelPart, ProviderMetadata, SourceDocument, SourceUrl
+
+__all__ = ["CitationDocument", "Citations"]
+
+Json = dict[str, Any]
+
+_WEB = "web_search_result_location"
+_SEARCH = "search_result_location"
+_PLACES = {
+    "page_location": {"startPageNumber": "start_page_number", "endPageNumber": "end_page_number"},
+    "char_location": {"startCharIndex": "start_char_index", "endCharIndex": "end_char_index"},
+}
+"""Where in a document a quote stands, for the locations that the AI SDK makes sources of."""
+
+
+class CitationDocument(msgspec.Struct, frozen=True):
+    """A document of the request for which citations were enabled; citations name it by its position."""
+
+    title: str
+    media_type: str
+    filename: str | None = None
+
+
+class Citations:
+    """The citations of one message, in the order they come.
+
+    Args:
+        documents: The request's documents with citations enabled, in order.
+        generate_id: Makes the ids of sources.
+    """
+
+    def __init__(self, documents: Iterable[CitationDocument], generate_id: Callable[[], str]) -> None:
+        self.documents = list(documents)
+        self.has_search_results = False
+        self._generate_id = generate_id
+        self._web: list[Json] = []
+
+    def sources_of(self, citation: Json) -> list[ModelPart]:
+        """The sources that stand where the citation does."""
+        if citation.get("type") == _WEB:
+            self._web.append(citation)
+            return [self._web_source(citation, since_major=6, until_major=6)]
+        source = self._document_source(citation)
+        return [] if source is None else [source]
+
+    def closing_sources(self) -> list[ModelPart]:
+        """The quoted web pages that AI SDK 7 lists at the message's end."""
+        citations, self._web = self._web, []
+        if self.has_search_results:
+            return []
+        return [self._web_source(citation, since_major=7) for citation in citations]
+
+    def result_source(self, result: Json) -> SourceUrl:
+        """The source of one hit of a web search."""
+        self.has_search_results = True
+        return SourceUrl(
+            source_id=self._generate_id(),
+            url=result["url"],
+            title=result.get("title"),
+            provider_metadata={"anthropic": {"pageAge": result.get("page_age")}},
+        )
+
+    def shown(self, citation: Json) -> Json:
+        """The citation as AI SDK 7 writes it on ``text-end``."""
+        if citation.get("type") in {_WEB, _SEARCH}:
+            url = citation["url"] if citation["type"] == _WEB else citation["source"]
+            source: Json = {"type": "source", "sourceType": "url", "id": url, "url": url}
+            _set_present(source, title=citation.get("title"))
+        else:
+            source = self._shown_document(citation)
+        source["providerMetadata"] = {"anthropic": dict(citation)}
+        shown: Json = {"source": source}
+        _set_present(shown, citedText=citation.get("cited_text"))
+        return shown
+
+    def _shown_document(self, citation: Json) -> Json:
+        index = citation.get("document_index")
+        document = self._document(index)
+        title = citation.get("document_title") or (document.title if document else f"Document {index}")
+        source: Json = {
+            "type": "source",
+            "sourceType": "document",
+            "id": citation.get("file_id") or str(index),
+            "mediaType": document.media_type if document else "text/plain",
+            "title": title,
+        }
+        _set_present(source, filename=document.filename if document else None)
+        return source
+
+    def _document(self, index: Any) -> CitationDocument | None:
+        return self.documents[index] if isinstance(index, int) and 0 <= index < len(self.documents) else None
+
+    def _web_source(self, citation: Json, *, since_major: int, until_major: int = 99) -> SourceUrl:
+        return SourceUrl(
+            source_id=self._generate_id(),
+            url=citation["url"],
+            title=citation.get("title"),
+            provider_metadata={
+                "anthropic": {
+                    "citedText": citation.get("cited_text"),
+                    "encryptedIndex": citation.get("encrypted_index"),
+                }
+            },
+            since_major=since_major,
+            until_major=until_major,
+        )
+
+    def _document_source(self, citation: Json) -> SourceDocument | None:
+        places = _PLACES.get(citation.get("type", ""))
+        document = self._document(citation.get("document_index"))
+        if places is None or document is None:
+            return None
+        place = {name: citation.get(key) for name, key in places.items()}
+        return SourceDocument(
+            source_id=self._generate_id(),
+            media_type=document.media_type,
+            title=citation.get("document_title") or document.title,
+            filename=document.filename,
+            provider_metadata={"anthropic": {"citedText": citation.get("cited_text"), **place}},
+        )
+
+
+def citations_metadata(citations: Iterable[Mapping[str, Any]], *, web_only: bool = False) -> ProviderMetadata | None:
+    """The metadata of a text block that carries these citations; AI SDK 5 and 6 keep those of web pages only."""
+    kept = [citation for citation in citations if not web_only or citation.get("type") == _WEB]
+    return {"anthropic": {"citations": kept}} if kept else None
+
+
+def _set_present(target: Json, **values: Any) -> None:
+    target.update({name: value for name, value in values.items() if value is not None})

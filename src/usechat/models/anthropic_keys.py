@@ -1,0 +1,79 @@
+"""Provider options for Anthropic: their spelling, and the four cache breakpoints a request may have.
+
+Options are written in camelCase, as the AI SDK has them, or in snake_case, as the Messages API has them; behind this
+module there is only the latter.
+
+Source: ``@ai-sdk/anthropic/src/get-cache-control.ts`` (4.0.105); prompt caching in Anthropic's documentation.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+__all__ = ["CacheBreakpoints", "anthropic_options", "snake_keys"]
+
+_MAX_BREAKPOINTS: Final = 4
+_HUMP: Final = re.compile(r"(?<=[a-z0-9])([A-Z])")
+
+
+def snake_keys(value: Any) -> Any:
+    """The value with every key in it in snake_case; other values are left as they are."""
+    if isinstance(value, Mapping):
+        members = cast("Mapping[Any, Any]", value).items()
+        return {_snake(key) if isinstance(key, str) else key: snake_keys(item) for key, item in members}
+    return [snake_keys(item) for item in cast("list[Any]", value)] if isinstance(value, list | tuple) else value
+
+
+def _snake(name: str) -> str:
+    return _HUMP.sub(lambda found: f"_{found.group().lower()}", name)
+
+
+def anthropic_options(options: Mapping[str, Mapping[str, Any]] | None) -> dict[str, Any]:
+    """What stands under ``anthropic``, its own keys in snake_case; their values are as they were."""
+    own: Any = (options or {}).get("anthropic")
+    if not isinstance(own, Mapping):
+        return {}
+    return {_snake(str(key)): value for key, value in cast("Mapping[Any, Any]", own).items()}
+
+
+class CacheBreakpoints:
+    """Hands out the cache breakpoints of one request, in the order in which they are asked for."""
+
+    def __init__(self) -> None:
+        self._asked = 0
+        self.warnings: list[str] = []
+
+    def take(
+        self, options: Mapping[str, Mapping[str, Any]] | None, place: str, *, can_cache: bool = True
+    ) -> dict[str, Any]:
+        """The ``cache_control`` that the options ask for, as a key to add to a block; nothing where they do not.
+
+        Args:
+            options: Provider options of a message, a part or a tool.
+            place: What they belong to, for the warning.
+            can_cache: Whether the API allows a breakpoint there.
+        """
+        control = _cache_control(anthropic_options(options).get("cache_control"))
+        if control is None:
+            return {}
+        if not can_cache:
+            self.warnings.append(f"cache_control cannot be set on a {place} and was left out")
+            return {}
+        self._asked += 1
+        if self._asked > _MAX_BREAKPOINTS:
+            self.warnings.append(f"a request has {_MAX_BREAKPOINTS} cache breakpoints at most; one more was left out")
+            return {}
+        return {"cache_control": control}
+
+
+def _cache_control(value: Any) -> dict[str, Any] | None:
+    # Clients can send these options back, so only what the API takes goes on.
+    if not isinstance(value, Mapping):
+        return None
+    given = cast("Mapping[Any, Any]", value)
+    ttl = given.get("ttl")
+    if given.get("type") != "ephemeral" or ttl not in (None, "5m", "1h"):
+        return None
+    return {"type": "ephemeral"} if ttl is None else {"type": "ephemeral", "ttl": ttl}

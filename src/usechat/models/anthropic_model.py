@@ -1,0 +1,265 @@
+"""Claude, and whatever else speaks Anthropic's Messages API: opens the stream and reads it into parts.
+
+The ``anthropic`` package authenticates, retries and opens the response; its raw body is read here in the pieces that
+the connection brings, because the package's own event objects cost thirty times as much. What the events mean is
+`usechat.models.anthropic_events`' job, what to ask `usechat.models.anthropic_request`'s. Knows nothing of browsers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from usechat.errors import ConfigurationError, ProviderError, ProviderStreamError
+from usechat.models.anthropic_client import ClientSettings, aclose_client, shared_client
+from usechat.models.anthropic_errors import maybe_map_error
+from usechat.models.anthropic_events import AnthropicStream
+from usechat.models.anthropic_request import AnthropicRequest, build_request
+from usechat.models.base import ModelCall
+from usechat.parts import Error, ModelPart
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic, AsyncStream, RequestOptions
+
+__all__ = ["AnthropicModel", "anthropic"]
+
+logger = logging.getLogger(__name__)
+
+_AWS_EVENT_STREAM = "application/vnd.amazon.eventstream"
+_DRAIN_SECONDS = 1.0
+"""How long the connection may take to end after ``message_stop``; one that does not is closed, not kept."""
+_FIRST_PAUSE_SECONDS = 0.5
+_LONGEST_PAUSE_SECONDS = 8.0
+_WEB_TOOLS_THAT_RUN_CODE = frozenset(
+    {"web_fetch_20260209", "web_fetch_20260318", "web_search_20260209", "web_search_20260318"}
+)
+_CODE_TOOLS = frozenset({"code_execution_20250522", "code_execution_20250825", "code_execution_20260120"})
+
+
+def anthropic(
+    model_id: str,
+    *,
+    client: AsyncAnthropic | None = None,
+    api_key: str | None = None,
+    base_url: str | None = None,
+    max_retries: int | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> AnthropicModel:
+    """A model of Anthropic's, or of any server that speaks its Messages API.
+
+        model = anthropic("claude-sonnet-4-6")
+        model = anthropic("qwen3", base_url="http://127.0.0.1:11434")
+
+    Args:
+        model_id: The model's name, sent as it is written.
+        client: Your own client, for instance an ``AsyncAnthropicBedrock``; you close it. Otherwise one is shared.
+        api_key: Instead of ``ANTHROPIC_API_KEY``.
+        base_url: Instead of ``ANTHROPIC_BASE_URL``; without ``/v1``.
+        max_retries: How often a request that failed before its first byte is tried again; the package's number is 2.
+        headers: Sent with each request.
+
+    Raises:
+        ConfigurationError: Both ``client`` and what a client is made from were given.
+    """
+    if client is not None and (api_key is not None or base_url is not None):
+        raise ConfigurationError("give anthropic() either client= or api_key= and base_url=, not both")
+    return AnthropicModel(
+        model_id,
+        client=client,
+        settings=ClientSettings(api_key, base_url),
+        max_retries=max_retries,
+        headers=headers or {},
+    )
+
+
+class AnthropicModel:
+    """Made by `anthropic`; implements `usechat.models.base.Model`."""
+
+    provider = "anthropic"
+
+    def __init__(
+        self,
+        model_id: str,
+        *,
+        client: AsyncAnthropic | None,
+        settings: ClientSettings,
+        max_retries: int | None,
+        headers: Mapping[str, str],
+    ) -> None:
+        self.model_id = model_id
+        self._client = client
+        self._settings = settings
+        self._max_retries = max_retries
+        self._headers = headers
+        self._told: set[str] = set()
+
+    def __repr__(self) -> str:
+        return f"anthropic({self.model_id!r})"
+
+    async def aclose(self) -> None:
+        """Close the shared connections that this model uses on the running event loop, not a client of your own."""
+        await aclose_client(self._settings)
+
+    async def stream(self, call: ModelCall) -> AsyncGenerator[list[ModelPart]]:
+        """Run one call; see `usechat.models.base.Model.stream`.
+
+        Raises:
+            ConfigurationError: There is no key.
+            ProviderStatusError: The provider refused, after the retries that its status allows.
+            ProviderConnectionError: It could not be reached.
+            ProviderStreamError: Its stream failed before the first part.
+            RequestError: The messages cannot be expressed to it.
+        """
+        request = build_request(call, self.model_id)
+        self._tell(request.warnings)
+        client = self._client or await shared_client(self._settings)
+        retries = _first_given(call.max_retries, self._max_retries, client.max_retries)
+        options = self._options(call, request, retries)
+        for retry in range(retries + 1):
+            try:
+                async with aclosing(_answer(client, request, options)) as batches:
+                    async for batch in batches:
+                        yield batch
+                return
+            except ProviderStreamError as error:
+                # Anthropic says that it is overloaded with status 200 too; the package does not retry that.
+                if retry == retries or not error.is_retryable:
+                    raise
+            await asyncio.sleep(_pause(retry))
+
+    def _tell(self, warnings: Iterable[str]) -> None:
+        for warning in warnings:
+            if warning not in self._told:
+                self._told.add(warning)
+                logger.warning("%s: %s", self.model_id, warning)
+
+    def _options(self, call: ModelCall, request: AnthropicRequest, retries: int) -> RequestOptions:
+        # Compressed events would have to be inflated, and come in lumps.
+        headers = {"accept-encoding": "identity", **_lower(self._headers), **_lower(call.headers or {})}
+        betas = dict.fromkeys([*request.betas, *_listed(self._headers), *_listed(call.headers or {})])
+        if betas:
+            headers["anthropic-beta"] = ",".join(betas)
+        return {"headers": headers, "max_retries": retries}
+
+
+async def _answer(
+    client: AsyncAnthropic, request: AnthropicRequest, options: RequestOptions
+) -> AsyncGenerator[list[ModelPart]]:
+    """One attempt: raises what fails before the first part, says what fails after it in parts."""
+    reader = AnthropicStream(
+        citation_documents=request.citation_documents,
+        uses_json_tool=request.uses_json_tool,
+        tool_names=request.tool_names,
+        dynamic_code_execution=_may_run_code(request.body),
+    )
+    connection = await _open(client, request.body, options)
+    has_parts = False
+    async with aclosing(_batches(connection, reader)) as batches:
+        try:
+            async for parts in batches:
+                if not has_parts:
+                    _raise_first_error(parts)
+                    has_parts = True
+                yield parts
+        except ProviderError as error:
+            if not has_parts:
+                raise
+            yield reader.fail(error)
+    if reader.event_count == 0:
+        raise ProviderStreamError("the answer holds no events", provider="anthropic", code="no_events")
+    yield reader.finish()
+
+
+async def _open(client: AsyncAnthropic, body: dict[str, Any], options: RequestOptions) -> AsyncStream[object]:
+    from anthropic import AsyncStream
+
+    try:
+        return await client.post(
+            "/v1/messages",
+            cast_to=object,
+            body=body,
+            options=options,
+            stream=True,
+            stream_cls=AsyncStream[object],
+        )
+    except Exception as error:
+        mapped = maybe_map_error(error)
+        if mapped is None:
+            raise
+        raise mapped from error
+
+
+async def _batches(connection: AsyncStream[object], reader: AnthropicStream) -> AsyncGenerator[list[ModelPart]]:
+    """The parts of each read, until the connection ends; closes it whatever happens.
+
+    Raises:
+        ProviderError: The connection broke.
+    """
+    headers = connection.response.headers
+    try:
+        if headers.get("content-type", "").startswith(_AWS_EVENT_STREAM):
+            async for event in connection:
+                if parts := reader.feed_event(event):
+                    yield parts
+            return
+        encoded = "content-encoding" in headers
+        reads = connection.response.aiter_bytes() if encoded else connection.response.aiter_raw()
+        async with aclosing(reads):
+            async for data in reads:
+                if parts := reader.feed(data):
+                    yield parts
+                if reader.is_complete:
+                    if parts := await _drain(reads, reader):
+                        yield parts
+                    return
+    except Exception as error:
+        mapped = maybe_map_error(error, is_reading=True)
+        if mapped is None:
+            raise
+        raise mapped from error
+    finally:
+        await connection.close()
+
+
+async def _drain(reads: AsyncIterator[bytes], reader: AnthropicStream) -> list[ModelPart]:
+    """Read to the end of a message that is complete, so that its connection can serve the next."""
+    parts: list[ModelPart] = []
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            async for data in reads:
+                parts += reader.feed(data)
+    return parts
+
+
+def _raise_first_error(parts: list[ModelPart]) -> None:
+    first = parts[0]
+    if isinstance(first, Error) and isinstance(first.error, ProviderError):
+        raise first.error
+
+
+def _may_run_code(body: Mapping[str, Any]) -> bool:
+    types = {tool.get("type") for tool in body.get("tools") or ()}
+    return not types.isdisjoint(_WEB_TOOLS_THAT_RUN_CODE) and types.isdisjoint(_CODE_TOOLS)
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _listed(headers: Mapping[str, str]) -> list[str]:
+    names = _lower(headers).get("anthropic-beta", "").split(",")
+    return [name.strip() for name in names if name.strip()]
+
+
+def _first_given(*values: int | None) -> int:
+    return next(value for value in values if value is not None)
+
+
+def _pause(retry: int) -> float:
+    jitter = random.uniform(0.75, 1.0)  # noqa: S311 - it keeps clients from coming back all at once, no secret
+    return min(_FIRST_PAUSE_SECONDS * 2**retry, _LONGEST_PAUSE_SECONDS) * jitter

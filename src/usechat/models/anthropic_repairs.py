@@ -1,0 +1,303 @@
+"""Histories that the Messages API would refuse, put in order.
+
+A client stops an answer in the middle, abandons a question, drops a message or sends nonsense; what it then posts is
+still answered. Each function repairs one rule and leaves a history that keeps it as it is. The rules themselves are in
+`usechat.testing.messages_api_rules`. Nothing here knows model messages.
+
+Source: Anthropic's API reference and the error texts of the Messages API; block order and callers as
+``moveToolUseBlocksToEnd`` and its caller in ``@ai-sdk/anthropic/src/convert-to-anthropic-prompt.ts`` (4.0.105).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+__all__ = ["repair_messages"]
+
+Block: TypeAlias = dict[str, Any]
+Message: TypeAlias = dict[str, Any]
+
+_THINKING: Final = ("thinking", "redacted_thinking")
+_SEGMENT_ENDS: Final = (*_THINKING, "fallback")
+_SERVER_USES: Final = ("server_tool_use", "mcp_tool_use")
+_RESULT_TYPES: Final[Mapping[str, str]] = {
+    "web_search": "web_search_tool_result",
+    "web_fetch": "web_fetch_tool_result",
+    "code_execution": "code_execution_tool_result",
+    "bash_code_execution": "bash_code_execution_tool_result",
+    "text_editor_code_execution": "text_editor_code_execution_tool_result",
+    "tool_search_tool_regex": "tool_search_tool_result",
+    "tool_search_tool_bm25": "tool_search_tool_result",
+    "advisor": "advisor_tool_result",
+}
+_ALL_RESULT_TYPES: Final = frozenset({*_RESULT_TYPES.values(), "mcp_tool_result"})
+_NOT_IN_IDS: Final = re.compile(r"[^a-zA-Z0-9_-]")
+_SERVER_ID: Final = re.compile(r"srvtoolu_[a-zA-Z0-9_]+")
+_MAX_NAME_LENGTH: Final = 128
+
+_NOT_CARRIED_OUT: Final = "The tool call was not carried out."
+_OPENING: Final = "(The assistant spoke first.)"
+_CONTINUE: Final = "Continue."
+
+
+def repair_messages(messages: Iterable[Message], *, takes_prefill: bool = True) -> list[Message]:
+    """The history as the Messages API takes it.
+
+    Args:
+        messages: Wire messages with lists of blocks; they may be changed.
+        takes_prefill: Whether the model goes on with an assistant's text at the end. Where it does not, it is asked to.
+    """
+    turns = _merge_turns(messages)
+    for turn in turns:
+        if turn["role"] == "assistant":
+            turn["content"] = _move_tool_uses_to_end(turn["content"])
+    _make_ids_legal(turns)
+    turns = _pair_tools(_merge_turns(_pair_server_tools(turns)))
+    turns = _start_with_user(_merge_turns(turns))
+    _drop_dangling_callers(turns)
+    return _finish(turns, takes_prefill=takes_prefill)
+
+
+def _merge_turns(messages: Iterable[Message]) -> list[Message]:
+    """Neighbours of one role become one turn; system messages stay alone, empty messages go."""
+    turns: list[Message] = []
+    for message in messages:
+        if not message["content"] and message["role"] != "system":
+            continue
+        if turns and message["role"] == turns[-1]["role"] != "system":
+            turns[-1] = {**turns[-1], "content": [*turns[-1]["content"], *message["content"]]}
+        else:
+            turns.append(message)
+    return turns
+
+
+def _move_tool_uses_to_end(blocks: Sequence[Block]) -> list[Block]:
+    # Text after a tool_use is refused; thinking keeps its place, so the move is within what lies between.
+    ordered: list[Block] = []
+    calls: list[Block] = []
+    for block in blocks:
+        if block["type"] in _SEGMENT_ENDS:
+            ordered += [*calls, block]
+            calls = []
+        elif block["type"] == "tool_use":
+            calls.append(block)
+        else:
+            ordered.append(block)
+    return [*ordered, *calls]
+
+
+# Ids and names
+
+
+def _make_ids_legal(turns: Sequence[Message]) -> None:
+    """Ids match their patterns and are used once; results follow their call's new id."""
+    taken: set[str] = set()
+    renamed: dict[str, str] = {}
+    server_renamed: dict[str, str] = {}
+    for turn in turns:
+        if turn["role"] == "assistant":
+            renamed = {}
+            turn["content"] = _rename_in_answer(turn["content"], taken, renamed, server_renamed)
+        elif turn["role"] == "user":
+            turn["content"] = [_rename_result(block, renamed) for block in turn["content"]]
+
+
+def _rename_in_answer(
+    blocks: Sequence[Block], taken: set[str], renamed: dict[str, str], server_renamed: dict[str, str]
+) -> list[Block]:
+    kept: list[Block] = []
+    used: set[str] = set()
+    for block in blocks:
+        if block["type"] == "tool_use" or block["type"] in _SERVER_USES:
+            if block["id"] in used:
+                continue  # the same call twice in one answer
+            used.add(block["id"])
+            legal = _legal_id(block, taken)
+            taken.add(legal)
+            (renamed if block["type"] == "tool_use" else server_renamed)[block["id"]] = legal
+            kept.append({**block, "id": legal, "name": _legal_name(block["name"])})
+        else:
+            kept.append(_rename_result(block, server_renamed))
+    return kept
+
+
+def _rename_result(block: Block, renamed: Mapping[str, str]) -> Block:
+    if "tool_use_id" not in block:
+        return block
+    return {**block, "tool_use_id": renamed.get(block["tool_use_id"], "")}
+
+
+def _legal_id(block: Block, taken: set[str]) -> str:
+    legal = _NOT_IN_IDS.sub("_", block["id"]) or "call"
+    if block["type"] == "server_tool_use" and not _SERVER_ID.fullmatch(legal):
+        legal = "srvtoolu_" + legal.replace("-", "_")
+    numbered, number = legal, 2
+    while numbered in taken:
+        numbered, number = f"{legal}_{number}", number + 1
+    return numbered
+
+
+def _legal_name(name: str) -> str:
+    return _NOT_IN_IDS.sub("_", name)[:_MAX_NAME_LENGTH] or "unknown"
+
+
+# Calls and results
+
+
+def _pair_tools(turns: Sequence[Message]) -> list[Message]:
+    """Each turn of calls is followed by a user's turn that begins with exactly their results."""
+    paired: list[Message] = []
+    calls: list[str] = []
+    for turn in turns:
+        if turn["role"] == "user":
+            paired.append({**turn, "content": _with_results(calls, turn["content"])})
+        else:
+            paired += [{"role": "user", "content": _with_results(calls, [])}] if calls else []
+            paired.append(turn)
+        calls = [block["id"] for block in turn["content"] if block["type"] == "tool_use"]
+    return [*paired, {"role": "user", "content": _with_results(calls, [])}] if calls else paired
+
+
+def _with_results(calls: Sequence[str], blocks: Sequence[Block]) -> list[Block]:
+    results: dict[str, Block] = {}
+    for block in blocks:
+        if block["type"] == "tool_result" and block["tool_use_id"] in calls:
+            results.setdefault(block["tool_use_id"], block)
+    missing = [
+        {"type": "tool_result", "tool_use_id": call, "content": _NOT_CARRIED_OUT, "is_error": True}
+        for call in calls
+        if call not in results
+    ]
+    return [*results.values(), *missing, *(block for block in blocks if block["type"] != "tool_result")]
+
+
+def _pair_server_tools(turns: Sequence[Message]) -> list[Message]:
+    """Calls that Anthropic ran keep their results, in this answer or a later one; halves of pairs go.
+
+    A call without a result stays where the history ends with it: the model goes on with it (``pause_turn``).
+    """
+    while True:
+        ended = _without_trailing_thinking(turns)
+        paired = [*_with_paired_server_tools(ended)]
+        if paired == turns:
+            return paired
+        turns = paired  # what is now at the end may have to go as well
+
+
+def _with_paired_server_tools(turns: Sequence[Message]) -> Iterator[Message]:
+    results = _server_results(turns)
+    open_from = len(turns) if _ends_in_text(turns) else _last_spoken_turn(turns)
+    kept: set[str] = set()
+    for index, turn in enumerate(turns):
+        if turn["role"] != "assistant":
+            yield turn
+            continue
+        is_open = index > open_from
+        repaired = (_keep_paired(block, results, kept, is_open=is_open) for block in turn["content"])
+        yield {**turn, "content": [block for blocks in repaired for block in blocks]}
+
+
+def _ends_in_text(turns: Sequence[Message]) -> bool:
+    last = turns[-1]["content"][-1:] if turns and turns[-1]["role"] == "assistant" else []
+    return any(block["type"] == "text" for block in last)
+
+
+def _server_results(turns: Sequence[Message]) -> dict[str, Block]:
+    results: dict[str, Block] = {}
+    expected: dict[str, str] = {}
+    for block in (block for turn in turns if turn["role"] == "assistant" for block in turn["content"]):
+        if block["type"] in _SERVER_USES:
+            is_mcp = block["type"] == "mcp_tool_use"
+            expected[block["id"]] = "mcp_tool_result" if is_mcp else _RESULT_TYPES.get(block["name"], "")
+        elif block["type"] in _ALL_RESULT_TYPES and block["tool_use_id"] in expected:
+            fitting = _fit_result(block, expected[block["tool_use_id"]])
+            if fitting is not None:
+                results.setdefault(block["tool_use_id"], fitting)
+    return results
+
+
+def _fit_result(block: Block, expected: str) -> Block | None:
+    if block["type"] == expected:
+        return block
+    content = block["content"]
+    is_error = isinstance(content, dict) and "error_code" in content
+    # A failure is kept without the sub-tool it belongs to, so it may have come out as another sub-tool's.
+    return {**block, "type": expected, "content": {**content, "type": f"{expected}_error"}} if is_error else None
+
+
+def _keep_paired(block: Block, results: Mapping[str, Block], kept: set[str], *, is_open: bool) -> list[Block]:
+    if block["type"] in _SERVER_USES:
+        return [block] if block["id"] in results or is_open else []
+    if block["type"] not in _ALL_RESULT_TYPES:
+        return [block]
+    tool_use_id = block["tool_use_id"]
+    if tool_use_id in kept or tool_use_id not in results:
+        return []
+    kept.add(tool_use_id)
+    return [{**results[tool_use_id], **({"cache_control": block["cache_control"]} if "cache_control" in block else {})}]
+
+
+def _last_spoken_turn(turns: Sequence[Message]) -> int:
+    """The last turn in which the user said something, not only tools; -1 when there is none."""
+    spoken = (
+        index
+        for index, turn in enumerate(turns)
+        if turn["role"] == "user" and any(block["type"] != "tool_result" for block in turn["content"])
+    )
+    return max(spoken, default=-1)
+
+
+def _drop_dangling_callers(turns: Sequence[Message]) -> None:
+    """A call made by code names the run of that code; where that is gone, in a past turn, the name goes too."""
+    runs = {
+        block["id"]
+        for turn in turns
+        if turn["role"] == "assistant"
+        for block in turn["content"]
+        if block["type"] == "server_tool_use" and block["name"] == "code_execution"
+    }
+    for turn in turns[: max(_last_spoken_turn(turns), 0)]:
+        if turn["role"] == "assistant":
+            turn["content"] = [_without_dangling_caller(block, runs) for block in turn["content"]]
+
+
+def _without_dangling_caller(block: Block, runs: set[str]) -> Block:
+    caller = block.get("caller")
+    if caller is None or caller["type"] == "direct" or caller["tool_id"] in runs:
+        return block
+    return {key: value for key, value in block.items() if key != "caller"}
+
+
+# Both ends
+
+
+def _without_trailing_thinking(turns: Sequence[Message]) -> list[Message]:
+    """No answer ends in thinking: stopped there, it has said nothing."""
+    return [{**turn, "content": _strip_end(turn["content"])} if turn["role"] == "assistant" else turn for turn in turns]
+
+
+def _strip_end(blocks: Sequence[Block]) -> list[Block]:
+    end = len(blocks)
+    while end and blocks[end - 1]["type"] in _THINKING:
+        end -= 1
+    return list(blocks[:end])
+
+
+def _start_with_user(turns: list[Message]) -> list[Message]:
+    first = next((index for index, turn in enumerate(turns) if turn["role"] != "system"), None)
+    if first is None or turns[first]["role"] == "user":
+        return turns
+    opening = {"role": "user", "content": [{"type": "text", "text": _OPENING}]}
+    return [*turns[:first], opening, *turns[first:]]
+
+
+def _finish(turns: list[Message], *, takes_prefill: bool) -> list[Message]:
+    if not _ends_in_text(turns):
+        return turns
+    if not takes_prefill:
+        return [*turns, {"role": "user", "content": [{"type": "text", "text": _CONTINUE}]}]
+    # A prefill must not end in white space.
+    *before, last = turns[-1]["content"]
+    return [*turns[:-1], {**turns[-1], "content": [*before, {**last, "text": last["text"].strip()}]}]

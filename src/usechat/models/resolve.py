@@ -1,0 +1,55 @@
+"""Which model a name means, and which one answers when no name is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from usechat.models.base import Model
+from usechat.models.embedded import local_available
+
+__all__ = ["ANTHROPIC_MODEL_ID", "default_model", "resolve_model"]
+
+ANTHROPIC_MODEL_ID = "claude-sonnet-4-6"
+"""The model that answers when only a key or an address is set."""
+
+_ANTHROPIC_VARIABLES = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL")
+_HOW_TO_CHANGE = "Set ANTHROPIC_API_KEY (or ANTHROPIC_BASE_URL) for Anthropic, or choose another with --model."
+
+
+def resolve_model(name: str) -> Model:
+    """The model of that name: ``local``, ``demo``, or any other at Anthropic, with ``anthropic/`` before it or not."""
+    # Each model is imported only when it is asked for: its libraries take up to half a second.
+    match name:
+        case "local":
+            from usechat.models.local_model import local
+
+            return local()
+        case "demo":
+            from usechat.models.demo_model import demo
+
+            return demo()
+        case _:
+            from usechat.models.anthropic_model import anthropic
+
+            return anthropic(name.removeprefix("anthropic/"))
+
+
+def default_model(environ: Mapping[str, str]) -> tuple[str, str]:
+    """The name of the model that answers when none was chosen, and in plain words why it does and how to change it.
+
+    Args:
+        environ: The environment; only whether Anthropic's variables are set is looked at.
+    """
+    variable = next((name for name in _ANTHROPIC_VARIABLES if environ.get(name)), None)
+    if variable is not None:
+        return ANTHROPIC_MODEL_ID, f"Anthropic's {ANTHROPIC_MODEL_ID} answers, because {variable} is set."
+    reason = local_available()
+    if reason is None:
+        return "local", (
+            "No key for Anthropic is set, so the embedded SmolLM2 answers: a very small model, fluent and often wrong. "
+            + _HOW_TO_CHANGE
+        )
+    return "demo", (
+        f"No key for Anthropic is set and the embedded model cannot run ({reason}), so the demo answers: "
+        f"a script, not a model. {_HOW_TO_CHANGE}"
+    )

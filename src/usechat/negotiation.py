@@ -1,0 +1,58 @@
+"""Negotiation: which dialect a request is answered in.
+
+The ``x-usechat-sdk`` header says it for one request, an argument or a setting for all; without them the request's own
+evidence raises the default as far as it proves (PROTOCOL.md section 6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from usechat.errors import ConfigurationError, RequestError
+from usechat.messages.evidence import detect
+from usechat.messages.ui import ChatRequest
+from usechat.protocol.dialects import AUTO, NEWEST, Dialect, parse_dialect
+
+__all__ = ["SDK_HEADER", "negotiate"]
+
+SDK_HEADER = "x-usechat-sdk"
+"""The request header by which a client names its AI SDK version: ``7`` or ``6.0.100``."""
+
+
+def negotiate(chat: ChatRequest | None, headers: Mapping[str, str], sdk: str | int | None = None) -> Dialect:
+    """The dialect to answer in.
+
+    Args:
+        chat: The request's body; None where the body says nothing, as for a completion.
+        headers: The request's headers.
+        sdk: The version that the application names, or None or ``auto``.
+
+    Raises:
+        RequestError: The request's header names no version there is.
+        ConfigurationError: The application does.
+    """
+    named = headers.get(SDK_HEADER)
+    if named is not None:
+        try:
+            dialect = parse_dialect(named)
+        except ConfigurationError as error:
+            raise RequestError(str(error), path=SDK_HEADER) from None
+    else:
+        dialect = parse_dialect(str(sdk)) if sdk is not None else None
+    if dialect is not None:
+        return dialect
+    return AUTO if chat is None else from_evidence(chat, headers)
+
+
+def from_evidence(chat: ChatRequest, headers: Mapping[str, str]) -> Dialect:
+    evidence = detect(chat, headers)
+    if evidence.major == 4:  # noqa: PLR2004
+        return Dialect(NEWEST[4], exact=True)
+    if evidence.version is not None:
+        try:
+            dialect = parse_dialect(evidence.version)
+        except ConfigurationError:
+            dialect = None
+        if dialect is not None:
+            return dialect
+    return AUTO if evidence.minimum_major <= 5 else Dialect((evidence.minimum_major, 0, 0), exact=False)  # noqa: PLR2004

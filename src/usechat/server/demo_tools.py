@@ -1,0 +1,72 @@
+"""The tools that the demo calls: one that answers, one that asks first, one that draws, one that reports its progress.
+
+None of them acts on the world. They are also what a tool looks like: a function with types and a docstring.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+from typing import Annotated
+
+from pydantic import Field
+
+from usechat import ToolContext, tool
+from usechat.generate.tools import Tool
+from usechat.models.base import ProviderTool
+from usechat.parts import Data, File
+from usechat.server.demo_picture import HEIGHT, WIDTH, sunset_png
+
+__all__ = ["demo_tools", "draw_picture", "get_weather", "send_email", "show_progress"]
+
+_SKIES = ("sunny", "cloudy", "rainy", "windy", "foggy")
+_STEP_SECONDS = 0.3
+_LABELS = ("Reading", "Sorting", "Counting", "Checking", "Writing")
+
+
+async def get_weather(
+    city: Annotated[str, Field(description="Name of the city, as in Lisbon")],
+) -> dict[str, str | int]:
+    """Tell the weather in a city. It is made up, and always the same for the same city."""
+    digest = hashlib.sha256(city.strip().lower().encode()).digest()
+    return {"city": city, "temperature": 5 + digest[0] % 25, "sky": _SKIES[digest[1] % len(_SKIES)]}
+
+
+async def send_email(to: str, subject: str, body: str) -> dict[str, str]:
+    """Send an e-mail, once the user has allowed it. In the demo nothing leaves this machine."""
+    return {"status": "sent", "to": to, "subject": subject, "note": "As this is a demo, no e-mail was really sent."}
+
+
+async def draw_picture(subject: str, context: ToolContext) -> dict[str, str | int]:
+    """Draw a picture and show it to the user. It is of hills at sunset, whatever the subject."""
+    picture = await asyncio.to_thread(sunset_png)
+    url = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
+    context.writer.write(File(media_type="image/png", url=url))
+    return {"drawn": "hills at sunset", "asked_for": subject, "width": WIDTH, "height": HEIGHT}
+
+
+async def show_progress(
+    steps: Annotated[int, Field(ge=1, le=20, description="How many steps to take")], context: ToolContext
+) -> dict[str, int]:
+    """Do some work in steps and show the user how far it is."""
+    # One id for all: each part takes the place of the one before.
+    progress_id = f"progress-{context.tool_call_id}"
+    for step in range(1, steps + 1):
+        label = _LABELS[(step - 1) % len(_LABELS)]
+        context.writer.write(Data(name="progress", id=progress_id, data={"step": step, "steps": steps, "label": label}))
+        await asyncio.sleep(_STEP_SECONDS)
+    context.writer.write(Data(name="notification", data={"text": "The work is done."}, transient=True))
+    return {"steps": steps}
+
+
+def demo_tools() -> list[Tool]:
+    """All tools that the demo calls, among them Anthropic's web search, which the demo plays itself."""
+    web_search = ProviderTool(id="anthropic.web_search_20250305", name="web_search")
+    return [
+        tool(get_weather),
+        tool(show_progress),
+        tool(draw_picture),
+        tool(name="send_email", execute=send_email, needs_approval=True),
+        Tool(name=web_search.name, provider=web_search),
+    ]

@@ -1,0 +1,255 @@
+"""The demo's script: what it answers to a conversation, as blocks of a Messages API answer.
+
+Pure and deterministic: the same request gets the same answer. A topic is a row of acts; an act says something and may
+end in a call of one of the demo's tools, in which case the next request, which brings the result, goes on behind it. So
+the place in the script is read off the conversation: the results since the user's last words. Knows no HTTP, no
+pace and none of usechat's own types, and stands on the format of
+https://docs.anthropic.com/en/api/messages alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any, Literal, TypeAlias, cast
+
+import msgspec
+
+from usechat.testing.demo_texts import (
+    APPROVAL,
+    CITED,
+    DATA,
+    DENIED,
+    ERROR,
+    FILE,
+    GREETING,
+    LONG,
+    MARKDOWN,
+    REASONING,
+    REASONING_ANSWER,
+    SEARCH_HITS,
+    SEARCH_QUERY,
+    SOURCES,
+    TOOL,
+    TOUR,
+)
+
+__all__ = ["TOPICS", "Block", "Cited", "Failure", "Search", "Text", "Thinking", "ToolUse", "answer"]
+
+Json = Mapping[str, Any]
+
+
+class Text(msgspec.Struct, frozen=True):
+    """Plain text."""
+
+    text: str
+
+
+class Thinking(msgspec.Struct, frozen=True):
+    """Reasoning."""
+
+    text: str
+
+
+class Cited(msgspec.Struct, frozen=True):
+    """A sentence that quotes a search hit."""
+
+    text: str
+    hit: Mapping[str, str]
+    cited_text: str
+
+
+class Search(msgspec.Struct, frozen=True):
+    """A web search that the provider ran, and its hits."""
+
+    query: str
+    hits: Sequence[Mapping[str, str]]
+
+
+class ToolUse(msgspec.Struct, frozen=True):
+    """A call of a tool that the application runs."""
+
+    name: str
+    input: Json
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """The stream ends in an error event."""
+
+    type: str
+    message: str
+
+
+Block: TypeAlias = Text | Thinking | Cited | Search | ToolUse | Failure
+
+
+class _Result(msgspec.Struct, frozen=True):
+    """A tool's result as the conversation has it."""
+
+    text: str
+    is_error: bool
+
+    @property
+    def fields(self) -> Json:
+        """The result's own fields, when it is a JSON object."""
+        try:
+            value: Any = json.loads(self.text)
+        except ValueError:
+            return {}
+        return cast("Json", value) if isinstance(value, dict) else {}
+
+
+class _Act(msgspec.Struct, frozen=True, kw_only=True):
+    says: tuple[Block, ...]
+    call: ToolUse | None = None
+    reply: Callable[[_Result], str] | None = None
+    """What is said to the call's result."""
+    needs: str | None = None
+    """The provider's tool without which this cannot be shown."""
+
+
+def answer(request: Json) -> tuple[Block, ...]:
+    """The blocks of the answer to a Messages API request."""
+    words, results = _last_turn(request.get("messages") or ())
+    offered = {str(tool.get("name")) for tool in request.get("tools") or ()}
+    return tuple(_joined(_perform(_acts(words), results, offered)))
+
+
+def _perform(acts: Sequence[_Act], results: Iterator[_Result], offered: set[str]) -> list[Block]:
+    """The blocks from behind the last call that has been answered to the next one that has not."""
+    blocks: list[Block] = []
+    for act in acts:
+        missing = next((name for name in (act.needs, act.call and act.call.name) if name and name not in offered), None)
+        if missing is not None:
+            blocks.append(Text(f"\n\n*(This needs the tool `{missing}`, which this application does not offer.)*\n\n"))
+            continue
+        if act.call is None or act.reply is None:
+            blocks += act.says
+            continue
+        result = next(results, None)
+        if result is None:
+            return [*blocks, *act.says, act.call]
+        blocks = [Text(_failed(act.call, result) if result.is_error else act.reply(result))]
+    return blocks
+
+
+def _joined(blocks: Sequence[Block]) -> Iterator[Block]:
+    """Neighbouring texts as one: a model does not end a block in the middle of what it says."""
+    for is_text, group in groupby(blocks, key=lambda block: isinstance(block, Text)):
+        if is_text:
+            yield Text("".join(block.text for block in group if isinstance(block, Text)))
+        else:
+            yield from group
+
+
+def _failed(call: ToolUse, result: _Result) -> str:
+    return f"The call of `{call.name}` failed: {result.text}\n\n"
+
+
+def _last_turn(messages: Sequence[Json]) -> tuple[str, Iterator[_Result]]:
+    """The user's last words, and the results of the tools since."""
+    words = ""
+    results: list[_Result] = []
+    for message in messages:
+        if message.get("role") != "user":
+            continue
+        content = message.get("content") or ()
+        blocks: Sequence[Json] = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        brought = [block for block in blocks if block.get("type") == "tool_result"]
+        results += [_result(block) for block in brought]
+        if len(brought) < len(blocks) or not blocks:
+            words, results = " ".join(str(block["text"]) for block in blocks if "text" in block), []
+    return words, iter(results)
+
+
+def _result(block: Json) -> _Result:
+    content = block.get("content") or ""
+    parts: Sequence[Json] = [{"text": content}] if isinstance(content, str) else content
+    text = "\n".join(str(part["text"]) for part in parts if "text" in part)
+    return _Result(text, bool(block.get("is_error")))
+
+
+def _weather(result: _Result) -> str:
+    fields = result.fields
+    if "temperature" not in fields:
+        return f"The tool answered: {result.text}\n\n"
+    return f"In **{fields.get('city')}** it is {fields['temperature']} °C and {fields.get('sky')}.\n\n"
+
+
+def _picture(result: _Result) -> str:
+    drawn = result.fields.get("drawn", "a picture")
+    return f"There it is: {drawn}. It came as a file part, made by a few lines of Python.\n\n"
+
+
+def _progress(result: _Result) -> str:
+    return (
+        f"The tool wrote its progress {result.fields.get('steps', 'several')} times into one data part, and one "
+        "notification that is not kept in the message.\n\n"
+    )
+
+
+def _sent(result: _Result) -> str:
+    if result.fields.get("status") == "sent":
+        return f"You agreed, so the tool ran. {result.fields.get('note', '')}\n\n"
+    return DENIED.format(reason=result.text) + "\n\n"
+
+
+_TEXT = _Act(says=(Text(MARKDOWN),))
+_REASONING = _Act(says=(Thinking(REASONING), Text(REASONING_ANSWER)))
+_SOURCES = _Act(
+    needs="web_search",
+    says=(
+        Text(SOURCES),
+        Search(SEARCH_QUERY, SEARCH_HITS),
+        *(Cited(said, SEARCH_HITS[index], quoted) for said, index, quoted in CITED),
+        Text("\n\n"),
+    ),
+)
+_TOOL = _Act(says=(Text(TOOL),), call=ToolUse("get_weather", {"city": "Lisbon"}), reply=_weather)
+_DATA = _Act(says=(Text(DATA),), call=ToolUse("show_progress", {"steps": 5}), reply=_progress)
+_FILE = _Act(says=(Text(FILE),), call=ToolUse("draw_picture", {"subject": "hills at sunset"}), reply=_picture)
+_APPROVAL = _Act(
+    says=(Text(APPROVAL),),
+    call=ToolUse(
+        "send_email",
+        {"to": "ada@example.com", "subject": "Hello", "body": "This e-mail was written by usechat's demo."},
+    ),
+    reply=_sent,
+)
+_ERROR = _Act(says=(Text(ERROR), Failure("overloaded_error", "Overloaded")))
+
+Topic = Literal["tour", "approval", "sources", "file", "data", "error", "reasoning", "long", "tool", "text"]
+
+TOPICS: Mapping[Topic, tuple[frozenset[str], tuple[_Act, ...]]] = {
+    "tour": (
+        frozenset({"tour", "everything", "all"}),
+        (
+            _Act(says=(Text(TOUR),)),
+            _REASONING,
+            _TEXT,
+            _SOURCES,
+            _TOOL,
+            _DATA,
+            _FILE,
+            _APPROVAL,
+            _ERROR,
+        ),
+    ),
+    "approval": (frozenset({"approval", "approve", "approvals", "email", "mail"}), (_APPROVAL,)),
+    "sources": (frozenset({"source", "sources", "search", "cite", "citation", "citations"}), (_SOURCES,)),
+    "file": (frozenset({"file", "files", "picture", "image", "draw"}), (_FILE,)),
+    "data": (frozenset({"data", "progress"}), (_DATA,)),
+    "error": (frozenset({"error", "errors", "fail", "failure"}), (_ERROR,)),
+    "reasoning": (frozenset({"reasoning", "reason", "think", "thinking"}), (_REASONING,)),
+    "long": (frozenset({"long", "longer", "stop"}), (_Act(says=(Text(LONG),)),)),
+    "tool": (frozenset({"tool", "tools", "weather"}), (_TOOL,)),
+    "text": (frozenset({"text", "markdown", "table", "code"}), (_TEXT,)),
+}
+"""What can be asked for: the words that choose a topic, and its acts. The first topic with a word wins."""
+
+
+def _acts(words: str) -> tuple[_Act, ...]:
+    said = set(re.findall(r"[a-z]+", words.lower()))
+    return next((acts for keys, acts in TOPICS.values() if keys & said), (_Act(says=(Text(GREETING),)),))

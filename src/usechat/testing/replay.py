@@ -1,0 +1,297 @@
+"""A stand-in for the Anthropic Messages API: a real HTTP server on loopback that replays scripted streams.
+
+    with ReplayServer(Reply("text"), Reply(status=529)) as server:
+        client = anthropic.Anthropic(base_url=server.url, api_key="none")
+
+It answers the first request with the first reply and so on, and repeats the last. It records each request, and when the
+client went away before the reply was over. It runs on an event loop and a thread of its own, so that the code under
+test may block, be synchronous, or be cancelled. HTTP/1.1 only, and only as much of it as clients of the API use.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any, Self, TypeAlias
+
+import msgspec
+
+from usechat.testing.streams import Framing, frame_event, read_events
+
+__all__ = ["ReplayServer", "ReplayedRequest", "Reply"]
+
+_REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests"}
+_BEFORE_RESET_SECONDS = 0.02
+_ERROR_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    529: "overloaded_error",
+}
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """How one request is answered.
+
+    Which events: ``stream`` (a name from `usechat.testing.streams`) or ``events``; for an HTTP error only ``status``.
+    """
+
+    stream: str | None = None
+    """The name of a stream that ships with this package."""
+    events: Sequence[str | Mapping[str, Any]] | None = None
+    """Events of your own, as JSON text or as what becomes JSON."""
+    status: int = 200
+    """From 400 on the body is an Anthropic error object, unless ``body`` says otherwise."""
+    body: bytes | None = None
+    """The whole body, in place of events."""
+    content_type: str | None = None
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    framing: Framing = "lf"
+    delay: float = 0.0
+    """Seconds before each event."""
+    split: int | None = None
+    """Send pieces of so many bytes; -1: everything in one piece. Otherwise one piece for each event."""
+    cut_after: int | None = None
+    """Reset the connection after so many events."""
+    end_after: int | None = None
+    """End the body, cleanly, after so many events."""
+    hold_after: int | None = None
+    """Fall silent after so many events, until the client goes away or the server closes."""
+
+
+Script: TypeAlias = Callable[["ReplayedRequest"], Reply]
+
+
+class ReplayedRequest:
+    """A request as it arrived, and how it ended."""
+
+    def __init__(self, method: str, path: str, headers: dict[str, str], body: bytes) -> None:
+        self.method = method
+        self.path = path
+        self.headers = headers
+        """Names in lower case."""
+        self.body = body
+        self.aborted_at: float | None = None
+        """When the client went away before the reply was over, on `time.monotonic`'s clock."""
+        self.is_complete = False
+        """Whether the whole reply was sent."""
+        self._over: Future[None] = Future()
+
+    @property
+    def json(self) -> Any:
+        """The body, parsed."""
+        return json.loads(self.body)
+
+    @property
+    def is_aborted(self) -> bool:
+        """Whether the client went away before the reply was over."""
+        return self.aborted_at is not None
+
+    def wait_over(self, *, within: float = 5.0) -> None:
+        """Block until the reply is over or the client has gone away.
+
+        Raises:
+            TimeoutError: Neither happened in time.
+        """
+        self._over.result(within)
+
+    async def over(self, *, within: float = 5.0) -> None:
+        """Wait until the reply is over or the client has gone away.
+
+        Raises:
+            TimeoutError: Neither happened in time.
+        """
+        async with asyncio.timeout(within):
+            await asyncio.shield(asyncio.wrap_future(self._over))
+
+    def end(self, *, aborted: bool) -> None:
+        """Note how it ended; the server calls this."""
+        if self._over.done():
+            return
+        self.is_complete = not aborted
+        self.aborted_at = time.monotonic() if aborted else None
+        self._over.set_result(None)
+
+
+class ReplayServer:
+    """Serves replies in turn; use it as a context manager, synchronous or asynchronous.
+
+    Args:
+        replies: What the first, second, … request gets; the last is repeated. Or one function of the request.
+        port: Where to listen on 127.0.0.1; 0 takes a free one.
+    """
+
+    def __init__(self, *replies: Reply | str | Script, port: int = 0) -> None:
+        if not replies:
+            raise ValueError("a replay server needs a reply")
+        self._replies = replies
+        self._port = port
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="replay-server", daemon=True)
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+        self.requests: list[ReplayedRequest] = []
+        """Every request so far, in order."""
+        self.connection_count = 0
+        """How many connections clients have opened."""
+
+    @property
+    def url(self) -> str:
+        """The base URL for clients of the ``anthropic`` package, without ``/v1``."""
+        return f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """Listen. `close` undoes it."""
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(5)
+
+    def close(self) -> None:
+        """Stop listening, reset what is open, end the thread."""
+        asyncio.run_coroutine_threadsafe(self._shut(), self._loop).result(5)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+        self._loop.close()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self.start)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.to_thread(self.close)
+
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
+        self._port = self._server.sockets[0].getsockname()[1]
+
+    async def _shut(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for connection in self._connections:
+            connection.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        self.connection_count += 1
+        ahead: bytes | None = b""
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                while ahead is not None:
+                    ahead = await self._serve_one(ahead, reader, writer)
+        except asyncio.CancelledError:
+            # Only `_shut` cancels, and it waits for the end of this; nobody else is to hear of it.
+            writer.transport.abort()
+        finally:
+            self._connections.discard(task)
+            writer.close()
+
+    async def _serve_one(
+        self, ahead: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bytes | None:
+        """Answer one request; return what has come of the next, or None when the connection is over."""
+        request = await _read_request(ahead, reader)
+        self.requests.append(request)
+        reply = self._reply_to(request)
+        next_byte = asyncio.ensure_future(reader.read(1))
+        sending = asyncio.ensure_future(_send(reply, writer))
+        try:
+            await asyncio.wait({next_byte, sending}, return_when=asyncio.FIRST_COMPLETED)
+            is_sent = sending.done() and sending.exception() is None
+            request.end(aborted=not is_sent)
+            if not is_sent or not sending.result() or "close" in request.headers.get("connection", ""):
+                return None
+        finally:
+            request.end(aborted=True)
+            sending.cancel()
+            next_byte.cancel()
+            ahead_of, _ = await asyncio.gather(next_byte, sending, return_exceptions=True)
+        return ahead_of if isinstance(ahead_of, bytes) else b""
+
+    def _reply_to(self, request: ReplayedRequest) -> Reply:
+        reply = self._replies[min(len(self.requests), len(self._replies)) - 1]
+        if isinstance(reply, str):
+            return Reply(reply)
+        return reply if isinstance(reply, Reply) else reply(request)
+
+
+async def _read_request(ahead: bytes, reader: asyncio.StreamReader) -> ReplayedRequest:
+    head = (ahead + await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    line, *lines = head.removesuffix("\r\n\r\n").split("\r\n")
+    method, path, _ = line.split(" ", 2)
+    headers = {name.strip().lower(): value.strip() for name, _, value in (each.partition(":") for each in lines)}
+    body = await reader.readexactly(int(headers.get("content-length", "0")))
+    return ReplayedRequest(method, path, headers, body)
+
+
+async def _send(reply: Reply, writer: asyncio.StreamWriter) -> bool:
+    """Send the reply; return whether the connection can serve another request."""
+    if reply.body is not None or reply.status != 200:
+        await _send_whole(reply, writer)
+        return True
+    writer.write(_head(reply, {"transfer-encoding": "chunked"}, "text/event-stream; charset=utf-8"))
+    for number, piece in enumerate(_pieces(reply)):
+        if number == reply.cut_after:
+            break
+        if reply.delay:
+            await asyncio.sleep(reply.delay)
+        if number == reply.hold_after:
+            break
+        writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        await writer.drain()
+    if reply.hold_after is not None:
+        await asyncio.Event().wait()
+    if reply.cut_after is not None:
+        # Written bytes are lost with a reset: the client is to see them first.
+        await asyncio.sleep(_BEFORE_RESET_SECONDS)
+        writer.transport.abort()
+        return False
+    writer.write(b"0\r\n\r\n")
+    await writer.drain()
+    return True
+
+
+async def _send_whole(reply: Reply, writer: asyncio.StreamWriter) -> None:
+    body = reply.body
+    if body is None:
+        kind = _ERROR_TYPES.get(reply.status, "api_error")
+        error = {"type": "error", "error": {"type": kind, "message": f"scripted {reply.status}"}}
+        body = json.dumps(error).encode()
+    writer.write(_head(reply, {"content-length": str(len(body))}, "application/json") + body)
+    await writer.drain()
+
+
+def _head(reply: Reply, more: Mapping[str, str], content_type: str) -> bytes:
+    headers = {"content-type": reply.content_type or content_type, "request-id": "req_replay", **more, **reply.headers}
+    lines = [f"HTTP/1.1 {reply.status} {_REASONS.get(reply.status, 'Scripted')}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def _pieces(reply: Reply) -> list[bytes]:
+    events = read_events(reply.stream) if reply.stream is not None else list(reply.events or ())
+    if reply.end_after is not None:
+        events = events[: reply.end_after]
+    texts = [event if isinstance(event, str) else json.dumps(event) for event in events]
+    framed = [frame_event(text, reply.framing, number=number) for number, text in enumerate(texts)]
+    if reply.split is None:
+        return framed
+    whole = b"".join(framed)
+    size = len(whole) if reply.split < 0 else reply.split
+    return [whole[start : start + size] for start in range(0, len(whole), size)]

@@ -1,0 +1,146 @@
+"""The conformance target: a backend made with the public API alone, which offers what the harness asks of one.
+
+Routes are mounted once without a prefix, where the client's version is told from its request, and once under each of
+``/v4`` to ``/v7``, where the prefix names it. The request's body chooses the model and the tools, which no real
+backend should allow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, FastAPI
+from pydantic import BaseModel, Field
+
+from usechat import (
+    ChatRequest,
+    CompletionRequest,
+    StreamingAnswer,
+    Tool,
+    generate_id,
+    step_count_is,
+    stream_text,
+    tool,
+)
+from usechat.models import anthropic
+from usechat.parts import Finish, Part, Start
+
+SYSTEM = "You are a helpful assistant."
+THINKING = {"anthropic": {"thinking": {"type": "enabled", "budget_tokens": 1024}}}
+
+# The AI SDK's own headers, without what this package adds for proxies, so that they can be compared.
+SDK_HEADERS: dict[str, dict[str, str | None]] = {
+    "4": {"cache-control": None, "x-accel-buffering": None},
+    "text": {"cache-control": None, "x-accel-buffering": None},
+    "5": {"cache-control": "no-cache"},
+}
+
+
+@tool(description="Get the current weather in a city.")
+async def get_weather(
+    city: Annotated[str, Field(description="The city name.")],
+    unit: Literal["celsius", "fahrenheit"] | None = None,
+) -> dict[str, Any]:
+    if city == "ERROR":
+        raise RuntimeError("weather service is down")
+    return {"city": city, "temperature": 18, "unit": unit or "celsius", "condition": "sunny"}
+
+
+@tool(description="Get the current time.")
+async def get_time() -> dict[str, str]:
+    return {"time": "12:00"}
+
+
+class Question(BaseModel):
+    question: str
+    options: list[Any] | None = None
+
+
+ask_user = tool(name="ask_user", description="Ask the user a question.", input_schema=Question)
+
+
+async def delete(path: str) -> dict[str, str]:
+    return {"deleted": path}
+
+
+def make_tools(sdk: str, extra: list[str]) -> list[Tool]:
+    """The tools every target has; AI SDK 4 and 5 know no approvals."""
+    asks = sdk not in ("4", "5")
+    delete_file = tool(name="delete_file", description="Delete a file. Needs approval.", needs_approval=asks)(delete)
+    return [get_weather, get_time, ask_user, delete_file, *map(make_generic_tool, extra)]
+
+
+def make_generic_tool(name: str) -> Tool:
+    async def answer(_: Any) -> dict[str, Any]:
+        return {"ok": True, "tool": name}
+
+    schema = {"type": "object", "properties": {}}
+    return tool(name=name, description="Generic test tool.", input_schema=schema, execute=answer)
+
+
+def make_metadata(model: str) -> Callable[[Part], Any]:
+    def metadata(part: Part) -> Any:
+        match part:
+            case Start():
+                return {"model": model}
+            case Finish():
+                return {"usage": part.total_usage}
+            case _:
+                return None
+
+    return metadata
+
+
+def make_router(sdk: str) -> APIRouter:
+    """All routes, answering in the protocol of ``sdk``."""
+    router = APIRouter()
+    headers = SDK_HEADERS["4" if sdk == "4" else "5"]
+
+    @router.post("/api/chat")
+    async def chat(chat: ChatRequest) -> StreamingAnswer:
+        body = chat.extra
+        result = stream_text(
+            anthropic(body["model"]),
+            system=body.get("system") or SYSTEM,
+            messages=chat.messages,
+            tools=make_tools(sdk, body.get("extraTools") or []),
+            stop_when=step_count_is(body.get("maxSteps") or 5),
+            approval_secret=body.get("approvalSecret") or False,
+            provider_options=THINKING if body.get("thinking") else None,
+            message_metadata=make_metadata(body["model"]) if body.get("usageMetadata") else None,
+            max_retries=0,
+        )
+        keep_alive = body.get("keepAliveMs")
+        return result.response(
+            chat,
+            sdk=sdk,
+            headers=headers,
+            message_id=(lambda: generate_id("msg", 16)) if body.get("persist") else None,
+            tool_call_streaming=body.get("toolCallStreaming", True),
+            send_usage=body.get("sendUsage", True),
+            **({"heartbeat": keep_alive / 1000} if keep_alive else {}),
+        )
+
+    @router.post("/api/text")
+    async def text(chat: ChatRequest) -> StreamingAnswer:
+        result = stream_text(anthropic(chat.extra["model"]), messages=chat.messages, max_retries=0)
+        return result.response(chat, sdk=sdk, wire_format="text-stream", headers=SDK_HEADERS["text"])
+
+    @router.post("/api/completion")
+    async def completion(completion: CompletionRequest) -> StreamingAnswer:
+        result = stream_text(anthropic(completion.extra["model"]), prompt=completion.prompt, max_retries=0)
+        return result.response(completion, sdk=sdk, headers=headers)
+
+    @router.post("/api/completion-text")
+    async def completion_text(completion: CompletionRequest) -> StreamingAnswer:
+        result = stream_text(anthropic(completion.extra["model"]), prompt=completion.prompt, max_retries=0)
+        return result.response(completion, sdk=sdk, wire_format="text-stream", headers=SDK_HEADERS["text"])
+
+    return router
+
+
+app = FastAPI()
+app.include_router(make_router("auto"))
+for major in ("4", "5", "6", "7"):
+    app.include_router(make_router(major), prefix=f"/v{major}")

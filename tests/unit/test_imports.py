@@ -1,0 +1,205 @@
+"""The arrows between the packages, read off their imports: who may know whom, and who may know which third party."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[2] / "src" / "usechat"
+ANY = frozenset({"*"})
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one package may import. A package may always import itself; names cover what is below them."""
+
+    ours: frozenset[str] = frozenset()
+    lazily: frozenset[str] = frozenset()
+    """Besides these, inside a function: known only when it is called."""
+    never: frozenset[str] = frozenset()
+    """Not even where a wider name allows it."""
+    third_party: frozenset[str] = ANY
+    is_pure: bool = False
+    """Nothing in it waits for anything."""
+    reads_environment: bool = False
+
+
+LEAVES = frozenset({"errors", "ids", "parts"})
+EDGES = frozenset({"cli", "server", "testing"})
+
+ROWS = {
+    "errors": Row(third_party=frozenset(), is_pure=True),
+    "ids": Row(third_party=frozenset(), is_pure=True),
+    "parts": Row(third_party=frozenset({"msgspec"}), is_pure=True),
+    "protocol": Row(ours=LEAVES, third_party=frozenset({"msgspec"}), is_pure=True),
+    "messages": Row(ours=LEAVES, third_party=frozenset({"msgspec", "pydantic", "pydantic_core"}), is_pure=True),
+    "models": Row(ours=LEAVES | {"messages"}),
+    "generate": Row(
+        ours=LEAVES | {"messages", "models"},
+        # A result turns into a response or a UI message when it is asked to.
+        lazily=frozenset({"fastapi", "protocol"}),
+        never=frozenset({"protocol.encoders", "protocol.decoders"}),
+    ),
+    "runs": Row(ours=frozenset({"errors", "ids"})),
+    "chats": Row(ours=frozenset({"errors", "ids"})),
+    "fastapi": Row(ours=ANY, never=EDGES),
+    "server": Row(ours=ANY, reads_environment=True),
+    "testing": Row(ours=ANY, never=frozenset({"cli", "server"})),
+    "cli": Row(ours=ANY, reads_environment=True),
+    "__main__": Row(ours=frozenset({"cli"}), third_party=frozenset()),
+    "__init__": Row(ours=ANY, never=EDGES),
+}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One name that a module imports."""
+
+    line: int
+    name: str
+    """In full, as in ``usechat.protocol.sse``."""
+    is_lazy: bool
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def row_name(module: Path) -> str:
+    """The top of a module below the package: ``protocol`` for protocol/sse.py."""
+    return module.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(tree: ast.AST, module: str, *, is_lazy: bool = False) -> Iterator[Import]:
+    """Every import below a node; ``module`` is the importing module's name in full, for relative ones."""
+    for node in ast.iter_child_nodes(tree):
+        match node:
+            case ast.Import():
+                yield from (Import(node.lineno, alias.name, is_lazy) for alias in node.names)
+            case ast.ImportFrom():
+                base = ".".join([*module.split(".")[: -node.level], node.module or ""]) if node.level else node.module
+                yield from (Import(node.lineno, f"{base}.{alias.name}", is_lazy) for alias in node.names)
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
+                yield from imports(node, module, is_lazy=True)
+            case _:
+                yield from imports(node, module, is_lazy=is_lazy)
+
+
+def is_below(name: str, tops: frozenset[str]) -> bool:
+    return tops == ANY or any(name == top or name.startswith(f"{top}.") for top in tops)
+
+
+def own_name(imported: str) -> str:
+    """An import of ours below the package; ``__init__`` for a name that only the package's front door gives."""
+    inner = imported.removeprefix("usechat").removeprefix(".")
+    top = inner.split(".")[0]
+    return inner if (PACKAGE / top).is_dir() or (PACKAGE / f"{top}.py").is_file() else "__init__"
+
+
+def breaches(name: str, row: Row, source: str) -> list[str]:
+    """What a module of package ``name`` imports against its row, or does though it is pure."""
+    found: list[str] = []
+    tree = ast.parse(source)
+    for imported in imports(tree, f"usechat.{name}.module"):
+        top = imported.name.split(".")[0]
+        if top == "usechat":
+            inner = own_name(imported.name)
+            lazily = imported.is_lazy and is_below(inner, row.lazily)
+            legal = lazily or is_below(inner, row.ours) or is_below(inner, frozenset({name}))
+            if not legal or is_below(inner, row.never - {name}):
+                found.append(f"line {imported.line}: {name} must not import {imported.name}")
+        elif top not in sys.stdlib_module_names and not is_below(top, row.third_party):
+            found.append(f"line {imported.line}: {name} must not import the third party {top}")
+        elif row.is_pure and top == "asyncio":
+            found.append(f"line {imported.line}: {name} is pure and imports asyncio")
+    waiting = (ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await)
+    if row.is_pure:
+        found += [
+            f"line {node.lineno}: {name} is pure and waits" for node in ast.walk(tree) if isinstance(node, waiting)
+        ]
+    if not row.reads_environment:
+        found += [f"line {line}: only server and cli read the environment" for line in environment_reads(tree)]
+    return found
+
+
+def environment_reads(tree: ast.Module) -> Iterator[int]:
+    """The lines that read a variable. Setting one, for a library that looks at it later, is no reading."""
+    writes: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Expr(ast.Call(ast.Attribute(target, "setdefault"))) | ast.Subscript(target, ctx=ast.Store()):
+                writes.add(target)
+            case ast.ImportFrom(module="os", names=names) if {alias.name for alias in names} & {"environ", "getenv"}:
+                yield node.lineno
+            case ast.Attribute(ast.Name("os"), "environ" | "getenv") if node not in writes:
+                yield node.lineno
+            case _:
+                pass
+
+
+@pytest.mark.parametrize("module", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_module_imports_only_what_its_package_may_know(module: Path) -> None:
+    name = row_name(module)
+    assert name in ROWS, f"{name} is new: give it a row, and DESIGN its arrow"
+    assert breaches(name, ROWS[name], module.read_text()) == []
+
+
+def test_every_row_has_its_package() -> None:
+    assert {row_name(module) for module in modules()} == set(ROWS)
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("errors", "from usechat.parts import Part"),
+        ("parts", "import pydantic"),
+        ("protocol", "from usechat.messages import ui"),
+        ("protocol", "from ..models import base"),
+        ("protocol", "import pydantic"),
+        ("protocol", "async def feed(): ..."),
+        ("protocol", "import asyncio"),
+        ("messages", "import fastapi"),
+        ("messages", "from usechat import protocol"),
+        ("models", "def late():\n    from usechat.generate import steps"),
+        ("models", "import os\nkey = os.environ['KEY']"),
+        ("models", "import os\nkey = os.environ.setdefault('KEY', '')"),
+        ("models", "from os import getenv"),
+        ("generate", "from usechat.protocol import reducer"),
+        ("generate", "def late():\n    from usechat.protocol.encoders import choose"),
+        ("runs", "from usechat.parts import Part"),
+        ("fastapi", "from usechat.server import app"),
+        ("testing", "import usechat.server.app"),
+        ("chats", "from usechat import stream_text"),
+    ],
+)
+def test_wrong_arrow_is_found(name: str, source: str) -> None:
+    assert len(breaches(name, ROWS[name], source)) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("protocol", "from usechat.errors import DecodeError\nfrom .encoders import choose\nimport json, msgspec"),
+        ("models", "import os, anthropic\nos.environ['A'] = 'b'\nos.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')"),
+        ("generate", "def late():\n    from usechat.protocol import reducer"),
+        ("server", "import os\nhost = os.environ['HOST']"),
+    ],
+)
+def test_right_arrow_is_let_pass(name: str, source: str) -> None:
+    assert breaches(name, ROWS[name], source) == []
+
+
+def test_importing_the_package_imports_no_framework_and_no_provider() -> None:
+    program = "import json, sys, usechat; print(json.dumps(sorted(sys.modules)))"
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    loaded = set(json.loads(printed))
+    heavy = {"aiohttp", "anthropic", "fastapi", "httpx", "sqlalchemy", "starlette", "uvicorn", "xllamacpp"}
+    assert "usechat" in loaded
+    assert loaded & heavy == set()

@@ -1,0 +1,561 @@
+"""What each stream of the Messages API means in parts: text, reasoning, endings, and what nobody knows."""
+
+from __future__ import annotations
+
+import logging
+from itertools import count
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from usechat.errors import ProviderStreamError
+from usechat.models.anthropic_events import AnthropicStream
+from usechat.parts import (
+    Custom,
+    Error,
+    FinishReason,
+    ModelFinish,
+    ModelPart,
+    ReasoningDelta,
+    ReasoningEnd,
+    ReasoningStart,
+    TextDelta,
+    TextEnd,
+    TextStart,
+    ToolInputDelta,
+    Usage,
+)
+from usechat.testing.streams import Framing, frame_event, read_events, read_stream, stream_names
+
+FRAMINGS: list[Framing] = ["lf", "crlf", "cr", "multiline", "no-space", "comments", "no-event"]
+
+
+def stream_for(name: str) -> AnthropicStream:
+    numbers = count()
+    return AnthropicStream(uses_json_tool=name.startswith("json-tool"), generate_id=lambda: f"source-{next(numbers)}")
+
+
+def read(name: str) -> list[ModelPart]:
+    stream = stream_for(name)
+    return stream.feed(read_stream(name)) + stream.finish()
+
+
+def read_pieces(name: str, body: bytes, *cuts: int) -> list[ModelPart]:
+    stream = stream_for(name)
+    parts: list[ModelPart] = []
+    for start, end in zip([0, *cuts], [*cuts, len(body)], strict=True):
+        parts += stream.feed(body[start:end])
+    return parts + stream.finish()
+
+
+def content(name: str) -> list[ModelPart]:
+    """What is between the message's start and its end."""
+    return [part for part in read(name) if not isinstance(part, Custom | ModelFinish)]
+
+
+def finish(name: str) -> ModelFinish:
+    last = read(name)[-1]
+    assert isinstance(last, ModelFinish)
+    return last
+
+
+def metadata(name: str) -> dict[str, Any]:
+    found = finish(name).provider_metadata
+    assert found is not None
+    return dict(found["anthropic"])
+
+
+def comparable(parts: list[ModelPart]) -> list[object]:
+    """Parts that hold an exception are equal when their exceptions say the same."""
+    return [(part.error_text, vars(part.error)) if isinstance(part, Error) else part for part in parts]
+
+
+def text(index: str, *deltas: str) -> list[ModelPart]:
+    return [TextStart(index), *(TextDelta(index, delta) for delta in deltas), TextEnd(index)]
+
+
+def signature(value: str) -> dict[str, dict[str, str]]:
+    return {"anthropic": {"signature": value}}
+
+
+SIGNATURE = signature("EqQBCkYIBRgCKkBUaWRlIHRhYmxlcw==")
+INTERRUPTED_USAGE = Usage()
+
+
+# Text and reasoning
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("text", text("0", "High water ", "is at ", "14:20 ", "in Whitby.")),
+        ("text-two-blocks", text("0", "First the tide.") + text("1", "Then the wind.")),
+        ("text-empty-deltas", text("0", "Slack", "water")),
+        ("text-in-block-start", text("0", "streamed")),
+        ("ping", text("0", "Still ", "here.")),
+        ("empty-message", []),
+        ("text-surrogates", text("0", "half a wave: \ud83c", "\udf0a and the other half", "alone \ude00")),
+    ],
+)
+def test_text_blocks_open_grow_and_end(name: str, expected: list[ModelPart]):
+    assert content(name) == expected
+
+
+def test_every_character_that_json_can_escape_survives():
+    deltas = [part.delta for part in content("text-escapes") if isinstance(part, TextDelta)]
+    assert deltas[0] == 'quote " backslash \\ slash / tab \t'
+    assert deltas[1:4] == ["line\nbreak\r\nand\rmore", "null \x00 bell \x07", "\u2028 and \u2029"]
+    assert deltas[-2] == "👩‍👩‍👧‍👦 🌊"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (
+            "thinking",
+            [
+                ReasoningStart("0"),
+                ReasoningDelta("0", "The moon is new, "),
+                ReasoningDelta("0", "so the range is large."),
+                ReasoningDelta("0", "", SIGNATURE),
+                ReasoningEnd("0"),
+            ],
+        ),
+        ("thinking-signature-only", [ReasoningStart("0"), ReasoningDelta("0", "", SIGNATURE), ReasoningEnd("0")]),
+        ("thinking-unsigned", [ReasoningStart("0"), ReasoningDelta("0", "Nobody signed this."), ReasoningEnd("0")]),
+        (
+            "thinking-redacted",
+            [
+                ReasoningStart("0", {"anthropic": {"redactedData": "EmwKAhgBEgxSZWRhY3RlZFRpZGU="}}),
+                ReasoningEnd("0"),
+            ],
+        ),
+    ],
+)
+def test_reasoning_comes_with_its_signature_or_its_redacted_data(name: str, expected: list[ModelPart]):
+    parts = content(name)
+    assert parts[: len(expected)] == expected
+    assert parts[len(expected)] == TextStart("1")
+
+
+def test_reasoning_between_tool_calls_keeps_the_order_of_its_blocks():
+    kinds = [type(part).__name__ for part in content("thinking-interleaved")]
+    one_round = ["ReasoningStart", "ReasoningDelta", "ReasoningDelta", "ReasoningEnd"]
+    call = ["ToolInputStart", "ToolInputDelta", "ToolCall"]
+    assert kinds == [*one_round, *call, *one_round, *call]
+
+
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [
+        ("compaction", TextStart("0", {"anthropic": {"type": "compaction"}})),
+        ("compaction-signed", TextStart("0", {"anthropic": {"type": "compaction", "signature": "EqQBCm"}})),
+    ],
+)
+def test_compaction_is_text_that_says_what_it_is(name: str, start: TextStart):
+    assert content(name)[:3] == [start, TextDelta("0", "Earlier: tides of Whitby."), TextEnd("0")]
+
+
+# How a message begins and ends
+
+
+def test_message_start_tells_id_model_and_usage():
+    usage = {
+        "input_tokens": 42,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": 0,
+        "output_tokens": 1,
+        "service_tier": "standard",
+    }
+    expected = {"id": "msg_text", "model": "claude-sonnet-4-6", "usage": usage}
+    assert read("text")[0] == Custom("anthropic.message_start", {"anthropic": expected})
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("text", FinishReason("stop", "end_turn")),
+        ("stop-stop-sequence", FinishReason("stop", "stop_sequence")),
+        ("stop-pause-turn", FinishReason("stop", "pause_turn")),
+        ("tool", FinishReason("tool-calls", "tool_use")),
+        ("stop-max-tokens", FinishReason("length", "max_tokens")),
+        ("stop-model-context-window-exceeded", FinishReason("length", "model_context_window_exceeded")),
+        ("stop-refusal", FinishReason("content-filter", "refusal")),
+        ("stop-compaction", FinishReason("other", "compaction")),
+        ("stop-washed-ashore", FinishReason("other", "washed_ashore")),
+        ("json-tool", FinishReason("stop", "tool_use")),
+        ("tool-prefilled", FinishReason("tool-calls", "tool_use")),
+        ("early-end", FinishReason("interrupted")),
+        ("early-end-silent", FinishReason("other")),
+        ("error-midway", FinishReason("error")),
+        ("sequential-messages", FinishReason("length", "max_tokens")),
+    ],
+)
+def test_finish_reason_is_the_unified_one_and_the_raw_one(name: str, reason: FinishReason):
+    assert finish(name).finish_reason == reason
+
+
+def test_early_end_counts_no_tokens_and_leaves_its_block_open():
+    assert content("early-end") == [TextStart("0"), TextDelta("0", "And then the line went")]
+    assert finish("early-end") == ModelFinish(
+        finish_reason=FinishReason("interrupted"),
+        usage=Usage(),
+        response_id="msg_early_end",
+        model_id="claude-sonnet-4-6",
+    )
+
+
+@pytest.mark.parametrize("delta", ['{"type":"thinking_delta","thinking":"x"}', '{"type":"input_json_delta","partial_json":"x"}'])
+def test_reasoning_and_tool_input_count_as_output_too(delta: str):
+    kind = '{"type":"thinking"}' if "thinking" in delta else '{"type":"tool_use","id":"t","name":"n","input":{}}'
+    stream = AnthropicStream()
+    stream.feed(frame_event(f'{{"type":"content_block_start","index":0,"content_block":{kind}}}'))
+    stream.feed(frame_event(f'{{"type":"content_block_delta","index":0,"delta":{delta}}}'))
+    last = stream.finish()[-1]
+    assert isinstance(last, ModelFinish)
+    assert last.finish_reason.unified == "interrupted"
+
+
+def test_last_event_without_its_blank_line_counts():
+    stream = AnthropicStream()
+    stream.feed(read_stream("text")[:-1])
+    assert not stream.is_complete
+    assert isinstance(last := stream.finish()[-1], ModelFinish)
+    assert last.finish_reason.unified == "stop"
+
+
+def test_half_an_event_at_the_end_is_no_error():
+    stream = AnthropicStream()
+    parts = stream.feed(read_stream("text")[:-20]) + stream.finish()
+    assert not any(isinstance(part, Error) for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("text", Usage(input_no_cache=42, input_cache_read=0, input_cache_write=0, output=24, input_first=42)),
+        (
+            "usage-cache",
+            Usage(input_no_cache=11, input_cache_read=2048, input_cache_write=100, output=24, input_first=9),
+        ),
+        (
+            "usage-thinking",
+            Usage(
+                input_no_cache=42,
+                input_cache_read=0,
+                input_cache_write=0,
+                output=40,
+                output_text=9,
+                output_reasoning=31,
+                input_first=42,
+            ),
+        ),
+        ("advisor", Usage(input_no_cache=110, input_cache_read=0, input_cache_write=0, output=24, input_first=42)),
+        ("compaction", Usage(input_no_cache=9400, input_cache_read=0, input_cache_write=0, output=324, input_first=42)),
+        ("fallback", Usage(input_no_cache=42, input_cache_read=0, input_cache_write=0, output=24, input_first=42)),
+        ("usage-missing", Usage(input_cache_read=0, input_cache_write=0, output=0)),
+    ],
+)
+def test_usage_counts_what_is_billed(name: str, expected: Usage):
+    assert msgspec.structs.replace(finish(name).usage, raw=None) == expected
+
+
+def test_raw_usage_is_what_the_provider_said_merged():
+    assert finish("usage-cache").usage.raw == {
+        "input_tokens": 11,
+        "cache_creation_input_tokens": 100,
+        "cache_read_input_tokens": 2048,
+        "output_tokens": 24,
+        "service_tier": "priority",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "expected"),
+    [
+        ("text", "stopSequence", None),
+        ("text", "container", None),
+        ("text", "iterations", None),
+        ("text", "contextManagement", None),
+        ("text", "serviceTier", "standard"),
+        ("usage-cache", "serviceTier", "priority"),
+        ("stop-stop-sequence", "stopSequence", "###"),
+        ("stop-refusal", "stopDetails", {"type": "refusal", "category": "cyber", "explanation": "Not this."}),
+        (
+            "container",
+            "container",
+            {
+                "expiresAt": "2026-11-22T10:05:00Z",
+                "id": "container_1",
+                "skills": [{"type": "anthropic", "skillId": "xlsx", "version": "latest"}],
+            },
+        ),
+        ("compaction", "contextManagement", {"appliedEdits": [{"type": "compact_20260112"}]}),
+        (
+            "context-management",
+            "contextManagement",
+            {
+                "appliedEdits": [
+                    {"type": "clear_tool_uses_20250919", "clearedToolUses": 2, "clearedInputTokens": 900},
+                    {"type": "clear_thinking_20251015", "clearedThinkingTurns": 1, "clearedInputTokens": 300},
+                ]
+            },
+        ),
+        (
+            "advisor",
+            "iterations",
+            [
+                {"type": "message", "inputTokens": 40, "outputTokens": 9},
+                {"type": "advisor_message", "model": "claude-opus-4-6", "inputTokens": 500, "outputTokens": 60},
+                {
+                    "type": "message",
+                    "inputTokens": 70,
+                    "outputTokens": 15,
+                    "cacheCreationInputTokens": 3,
+                    "cacheReadInputTokens": 12,
+                },
+            ],
+        ),
+    ],
+)
+def test_finish_carries_the_metadata_of_the_ai_sdk(name: str, key: str, expected: object):
+    assert metadata(name)[key] == expected
+
+
+def test_metadata_that_was_not_sent_is_left_out():
+    assert {"stopDetails", "inputTransformations", "safeguardResults"}.isdisjoint(metadata("text"))
+
+
+def test_container_of_the_message_start_stands_until_the_message_delta():
+    stream = AnthropicStream()
+    stream.feed(b"".join(frame_event(event) for event in read_events("container")[:1]))
+    stream.feed(frame_event('{"type":"message_stop"}'))
+    last = stream.finish()[-1]
+    assert isinstance(last, ModelFinish)
+    assert last.provider_metadata is not None
+    assert last.provider_metadata["anthropic"]["container"] == {
+        "expiresAt": "2026-11-22T10:00:00Z",
+        "id": "container_1",
+        "skills": None,
+    }
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "status", "is_retryable"),
+    [
+        ("error-api", "api_error", 500, True),
+        ("error-authentication", "authentication_error", 401, False),
+        ("error-billing", "billing_error", 400, False),
+        ("error-invalid-request", "invalid_request_error", 400, False),
+        ("error-not-found", "not_found_error", 404, False),
+        ("error-overloaded", "overloaded_error", 529, True),
+        ("error-permission", "permission_error", 403, False),
+        ("error-rate-limit", "rate_limit_error", 429, True),
+        ("error-request-too-large", "request_too_large", 413, False),
+        ("error-tsunami", "tsunami_error", None, False),
+    ],
+)
+def test_error_event_is_masked_and_carries_what_happened(name: str, code: str, status: int | None, is_retryable: bool):
+    part, last = read(name)
+    assert isinstance(part, Error)
+    assert part.error_text == "An error occurred."
+    error = part.error
+    assert isinstance(error, ProviderStreamError)
+    assert (error.code, error.status, error.is_retryable) == (code, status, is_retryable)
+    assert isinstance(last, ModelFinish)
+    assert last.finish_reason == FinishReason("error")
+
+
+def test_error_midway_follows_what_was_said_and_names_the_request():
+    *said, part = content("error-midway")
+    assert said == [TextStart("0"), TextDelta("0", "Until ")]
+    assert isinstance(part, Error)
+    assert isinstance(part.error, ProviderStreamError)
+    assert part.error.request_id == "req_midway"
+
+
+def test_broken_connection_is_an_error_and_an_error_finish():
+    stream = AnthropicStream()
+    stream.feed(read_stream("early-end"))
+    error = ProviderStreamError("cut", provider="anthropic")
+    assert stream.fail(error) == [Error("An error occurred.", error)]
+    assert isinstance(last := stream.finish()[-1], ModelFinish)
+    assert last.finish_reason.unified == "error"
+
+
+def test_event_that_is_not_json_is_an_error_because_something_was_lost():
+    stream = AnthropicStream()
+    (part,) = stream.feed(b"data: {oops\n\n")
+    assert isinstance(part, Error)
+    assert isinstance(part.error, ProviderStreamError)
+    assert part.error.code == "invalid_json"
+
+
+def test_end_mark_of_other_providers_is_passed_over():
+    stream = AnthropicStream()
+    assert stream.feed(b"data: [DONE]\n\n") == []
+    assert stream.event_count == 0
+
+
+def test_repeated_message_start_of_the_same_message_is_passed_over():
+    assert [type(part).__name__ for part in read("message-start-twice")].count("Custom") == 1
+    assert content("message-start-twice") == text("0", "Once.")
+
+
+def test_second_message_within_the_first_ends_the_reading():
+    *said, part = content("message-spliced")
+    assert said == text("0", "Mine.")
+    assert isinstance(part, Error)
+    assert finish("message-spliced").finish_reason.unified == "error"
+
+
+def test_message_after_the_first_is_read_on():
+    assert content("sequential-messages") == text("0", "One.") + text("0", "Two.")
+    assert finish("sequential-messages").response_id == "msg_sequel"
+
+
+# What nobody knows
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("unknown-block", text("1", "After it.")),
+        ("unknown-event", text("0", "After it.")),
+        ("unknown-delta", text("0", "Before ", "and after.")),
+    ],
+)
+def test_what_is_unknown_is_passed_over_and_logged(
+    name: str, expected: list[ModelPart], caplog: pytest.LogCaptureFixture
+):
+    with caplog.at_level(logging.DEBUG, "usechat.models"):
+        assert content(name) == expected
+    assert {record.levelno for record in caplog.records} == {logging.DEBUG}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        '{"type":"content_block_start"}',
+        '{"type":"content_block_start","index":0,"content_block":{"type":"tool_use"}}',
+        '{"type":"content_block_start","index":0,"content_block":{"type":"redacted_thinking"}}',
+        '{"type":"content_block_start","index":0,"content_block":{"type":"web_search_tool_result","content":[]}}',
+        '{"type":"content_block_start","index":0,"content_block":7}',
+        '{"type":"content_block_stop"}',
+        '{"type":"content_block_stop","index":[]}',
+        '{"type":"content_block_delta"}',
+        '{"type":"content_block_delta","index":"0","delta":{"type":"text_delta","text":"x"}}',
+        '{"type":"content_block_delta","index":9,"delta":{"type":"text_delta","text":"to no block"}}',
+        '{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":null}}',
+        '{"type":"message_start"}',
+        '{"type":"message_start","message":{"content":[{"type":"tool_use"}]}}',
+        '{"type":"message_delta","usage":[]}',
+        '{"type":"message_delta","delta":null,"usage":null,"context_management":{"applied_edits":[null]}}',
+        '{"type":["list"]}',
+        '{"no":"type"}',
+        "[]",
+        "null",
+        '"text"',
+    ],
+)
+def test_malformed_event_costs_only_itself(event: str):
+    stream = AnthropicStream()
+    before = stream.feed(frame_event(event)) if event.startswith("{") else stream.feed(f"data: {event}\n\n".encode())
+    assert not any(isinstance(part, Error) for part in before)
+    events = [each for each in read_events("text") if "message_start" not in each]
+    after = stream.feed(b"".join(frame_event(each) for each in events)) + stream.finish()
+    assert TextDelta("0", "14:20 ") in after
+
+
+def test_bytes_that_are_no_utf8_are_replaced():
+    stream = AnthropicStream()
+    stream.feed(frame_event(read_events("text")[1]))
+    event = b'{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"\xff!"}}'
+    assert stream.feed(b"data: " + event + b"\n\n") == [TextDelta("0", "\ufffd!")]
+
+
+# However the bytes arrive
+
+
+@pytest.mark.parametrize("framing", FRAMINGS)
+@pytest.mark.parametrize("name", stream_names())
+def test_every_stream_means_the_same_in_every_framing(name: str, framing: Framing):
+    events = read_events(name)
+    body = b"".join(frame_event(event, framing, number=number) for number, event in enumerate(events))
+    assert comparable(read_pieces(name, body)) == comparable(read(name))
+
+
+@pytest.mark.parametrize("name", stream_names())
+def test_every_stream_means_the_same_byte_by_byte(name: str):
+    body = read_stream(name)
+    assert comparable(read_pieces(name, body, *range(1, len(body)))) == comparable(read(name))
+
+
+@given(st.data(), st.sampled_from(stream_names()), st.sampled_from(FRAMINGS))
+def test_any_split_of_the_bytes_gives_the_same_parts(data: st.DataObject, name: str, framing: Framing):
+    events = read_events(name)
+    body = b"".join(frame_event(event, framing, number=number) for number, event in enumerate(events))
+    cuts = data.draw(st.lists(st.integers(0, len(body)), max_size=10).map(sorted))
+    assert comparable(read_pieces(name, body, *cuts)) == comparable(read(name))
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=())), max_size=5))
+def test_any_text_arrives_as_it_was_sent(deltas: list[str]):
+    start = frame_event(read_events("text")[1])
+    events = [
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": delta}} for delta in deltas
+    ]
+    stream = AnthropicStream()
+    stream.feed(start)
+    parts = stream.feed(b"".join(b"data: " + as_json(event) + b"\n\n" for event in events))
+    assert parts == [TextDelta("0", delta) for delta in deltas if delta]
+
+
+def as_json(event: object) -> bytes:
+    import json
+
+    return json.dumps(event).encode()
+
+
+@pytest.mark.parametrize("name", stream_names())
+def test_decoded_events_mean_the_same_as_bytes(name: str):
+    import json
+
+    stream = stream_for(name)
+    parts = [part for event in read_events(name) for part in stream.feed_event(json.loads(event))]
+    assert comparable(parts + stream.finish()) == comparable(read(name))
+
+
+@pytest.mark.parametrize("name", [name for name in stream_names() if name != "usage-missing"])
+def test_event_objects_of_the_anthropic_package_mean_the_same_as_bytes(name: str):
+    import json
+
+    from anthropic._models import construct_type
+    from anthropic.types import RawMessageStreamEvent
+
+    stream = stream_for(name)
+    events: list[Any] = [
+        construct_type(value=json.loads(event), type_=RawMessageStreamEvent)  # pyright: ignore[reportArgumentType]
+        for event in read_events(name)
+    ]
+    parts = [part for event in events for part in stream.feed_event(event)]
+    assert comparable(parts + stream.finish()) == comparable(read(name))
+
+
+def test_object_that_is_no_event_is_passed_over():
+    stream = AnthropicStream()
+    assert stream.feed_event(object()) == []
+
+
+def test_tool_input_costs_the_same_for_each_delta_however_long_it_grows():
+    stream = AnthropicStream()
+    stream.feed(frame_event(read_events("tool")[1]))
+    delta = frame_event('{"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":"1"}}')
+    for _ in range(3):
+        assert stream.feed(delta) == [ToolInputDelta("toolu_tide", "1")]

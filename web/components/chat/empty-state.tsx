@@ -1,0 +1,33 @@
+'use client';
+
+import { useServer } from '@/hooks/use-server';
+import styles from './empty-state.module.css';
+
+const SUGGESTIONS = [
+  'Explain in two sentences how a streamed answer works.',
+  'Write a haiku about the sea.',
+  'Suggest three names for a grey cat.',
+];
+
+const DEMO_SUGGESTIONS = ['Show me everything you can do.', ...SUGGESTIONS.slice(0, 2)];
+
+/** Before the first message: a greeting, and something to begin with. */
+export function EmptyState({ onPick }: { onPick: (text: string) => void }) {
+  const { state } = useServer();
+  const isDemo = state.status === 'ready' && state.info.model.provider === 'demo';
+  return (
+    <section className={styles.empty}>
+      <h1>What would you like to know?</h1>
+      <p>Stock useChat, answered by Python. Write a message, or begin with one of these.</p>
+      <ul>
+        {(isDemo ? DEMO_SUGGESTIONS : SUGGESTIONS).map((text) => (
+          <li key={text}>
+            <button type="button" onClick={() => onPick(text)}>
+              {text}
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}

@@ -1,0 +1,47 @@
+'use client';
+
+import { memo } from 'react';
+import { sourcesOf } from '@/lib/sources';
+import type { ChatMessage } from '@/lib/types';
+import { MessageActions } from './message-actions';
+import { MessagePart } from './message-part';
+import { Sources } from './sources';
+import type { ToolActions } from './tool-call';
+import styles from './message.module.css';
+
+const SPEAKERS: Record<ChatMessage['role'], string> = { user: 'You', assistant: 'Assistant', system: 'System' };
+
+type MessageItemProps = {
+  message: ChatMessage;
+  isStreaming: boolean;
+  /** Why the answer ended early, where it did. */
+  ending: string | undefined;
+  /** Present where the visitor can still answer the tool calls. */
+  toolActions: ToolActions | undefined;
+  onRegenerate: (() => void) | undefined;
+};
+
+/** Earlier messages keep their identity while the last one grows, so only that one renders again. */
+export const MessageItem = memo(function MessageItem(props: MessageItemProps) {
+  const { message, isStreaming, ending, toolActions, onRegenerate } = props;
+  const isAnswer = message.role === 'assistant';
+  return (
+    <article className={styles.message} data-role={message.role} data-testid={`message-${message.role}`}>
+      <h2 className="visually-hidden">{SPEAKERS[message.role]}</h2>
+      <div className={styles.body}>
+        {message.parts.map((part, index) => (
+          <MessagePart
+            key={index}
+            part={part}
+            role={message.role}
+            isStreaming={isStreaming}
+            toolActions={toolActions}
+          />
+        ))}
+      </div>
+      {isAnswer && <Sources sources={sourcesOf(message)} />}
+      {ending && <p className={styles.ending}>{ending}</p>}
+      {isAnswer && !isStreaming && <MessageActions message={message} onRegenerate={onRegenerate} />}
+    </article>
+  );
+});

@@ -1,0 +1,115 @@
+import type { ReactNode } from 'react';
+
+/** All icons are decoration beside words or a label, so they are hidden from assistive technology. */
+function Icon({ children }: { children: ReactNode }) {
+  return (
+    <svg
+      viewBox="0 0 20 20"
+      width="1.125em"
+      height="1.125em"
+      fill="none"
+      stroke="currentColor"
+      strokeWidth="1.6"
+      strokeLinecap="round"
+      strokeLinejoin="round"
+      aria-hidden="true"
+      focusable="false"
+    >
+      {children}
+    </svg>
+  );
+}
+
+export const ArrowUpIcon = () => (
+  <Icon>
+    <path d="M10 16V4M4.8 9.2 10 4l5.2 5.2" />
+  </Icon>
+);
+
+export const ArrowDownIcon = () => (
+  <Icon>
+    <path d="M10 4v12M4.8 10.8 10 16l5.2-5.2" />
+  </Icon>
+);
+
+export const StopIcon = () => (
+  <Icon>
+    <rect x="5.5" y="5.5" width="9" height="9" rx="1.5" fill="currentColor" />
+  </Icon>
+);
+
+export const ChevronIcon = () => (
+  <Icon>
+    <path d="m7.5 5 5 5-5 5" />
+  </Icon>
+);
+
+export const CopyIcon = () => (
+  <Icon>
+    <rect x="7" y="7" width="9" height="9" rx="2" />
+    <path d="M13 4.5A1.5 1.5 0 0 0 11.5 3H5a2 2 0 0 0-2 2v6.500A1.5 1.5 0 0 0 4.5 13" />
+  </Icon>
+);
+
+export const CheckIcon = () => (
+  <Icon>
+    <path d="m4 10.5 4 4 8-9" />
+  </Icon>
+);
+
+export const RetryIcon = () => (
+  <Icon>
+    <path d="M16 10a6 6 0 1 1-1.8-4.300M16 3v3.500h-3.5" />
+  </Icon>
+);
+
+export const PlusIcon = () => (
+  <Icon>
+    <path d="M10 4v12M4 10h12" />
+  </Icon>
+);
+
+export const AlertIcon = () => (
+  <Icon>
+    <path d="M10 6v4.500M10 13.800v.1" />
+    <circle cx="10" cy="10" r="7" />
+  </Icon>
+);
+
+export const InfoIcon = () => (
+  <Icon>
+    <path d="M10 9.500V14M10 6.200v.1" />
+    <circle cx="10" cy="10" r="7" />
+  </Icon>
+);
+
+export const ToolIcon = () => (
+  <Icon>
+    <path d="M12.8 3.500a4 4 0 0 0-4.6 5.400L3.5 13.600a2 2 0 0 0 2.9 2.900l4.7-4.700a4 4 0 0 0 5.4-4.600l-2.5 2.5-2.6-.7-.7-2.600z" />
+  </Icon>
+);
+
+export const ThoughtIcon = () => (
+  <Icon>
+    <path d="M10 2.500v15M2.5 10h15M4.7 4.700l10.6 10.600M15.3 4.7 4.7 15.3" />
+  </Icon>
+);
+
+export const FileIcon = () => (
+  <Icon>
+    <path d="M11.5 2.500H6a2 2 0 0 0-2 2v11a2 2 0 0 0 2 2h8a2 2 0 0 0 2-2V7z" />
+    <path d="M11.5 2.500V7H16" />
+  </Icon>
+);
+
+export const DataIcon = () => (
+  <Icon>
+    <path d="M7 3.500c-2 0-2.5 1-2.5 2.500v1.500c0 1.5-.5 2.5-2 2.5 1.5 0 2 1 2 2.500V14c0 1.5.5 2.5 2.5 2.500M13 3.500c2 0 2.5 1 2.5 2.500v1.500c0 1.5.5 2.5 2 2.5-1.5 0-2 1-2 2.500V14c0 1.5-.5 2.5-2.5 2.5" />
+  </Icon>
+);
+
+export const LinkIcon = () => (
+  <Icon>
+    <path d="M8.5 5.500H5a1.5 1.5 0 0 0-1.5 1.500v8A1.5 1.5 0 0 0 5 16.500h8a1.5 1.5 0 0 0 1.5-1.500v-3.500M11.5 3.500h5v5M16 4l-7 7" />
+  </Icon>
+);

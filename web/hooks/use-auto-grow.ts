@@ -1,0 +1,11 @@
+import { useLayoutEffect, type RefObject } from 'react';
+
+/** Lets a textarea grow with its text; `max-height` in the style sheet is where it begins to scroll instead. */
+export function useAutoGrow(ref: RefObject<HTMLTextAreaElement | null>, text: string): void {
+  useLayoutEffect(() => {
+    const element = ref.current;
+    if (element === null) return;
+    element.style.height = 'auto';
+    element.style.height = `${element.scrollHeight}px`;
+  }, [ref, text]);
+}
