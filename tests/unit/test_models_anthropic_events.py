@@ -208,7 +208,9 @@ def test_early_end_counts_no_tokens_and_leaves_its_block_open():
     )
 
 
-@pytest.mark.parametrize("delta", ['{"type":"thinking_delta","thinking":"x"}', '{"type":"input_json_delta","partial_json":"x"}'])
+@pytest.mark.parametrize(
+    "delta", ['{"type":"thinking_delta","thinking":"x"}', '{"type":"input_json_delta","partial_json":"x"}']
+)
 def test_reasoning_and_tool_input_count_as_output_too(delta: str):
     kind = '{"type":"thinking"}' if "thinking" in delta else '{"type":"tool_use","id":"t","name":"n","input":{}}'
     stream = AnthropicStream()
@@ -556,6 +558,8 @@ def test_object_that_is_no_event_is_passed_over():
 def test_tool_input_costs_the_same_for_each_delta_however_long_it_grows():
     stream = AnthropicStream()
     stream.feed(frame_event(read_events("tool")[1]))
-    delta = frame_event('{"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":"1"}}')
+    delta = frame_event(
+        '{"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":"1"}}'
+    )
     for _ in range(3):
         assert stream.feed(delta) == [ToolInputDelta("toolu_tide", "1")]

@@ -8,7 +8,10 @@ from hypothesis import strategies as st
 
 from usechat.models.anthropic_sse import SseReader
 
-EVENTS = ['{"type":"ping"}', '{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"tide – 潮"}}']
+EVENTS = [
+    '{"type":"ping"}',
+    '{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"tide – 潮"}}',
+]
 
 
 def payloads(body: bytes, *cuts: int) -> list[bytes]:

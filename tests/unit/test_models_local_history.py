@@ -6,6 +6,7 @@ import base64
 from collections.abc import Sequence
 from typing import Any
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -192,8 +193,6 @@ async def test_last_message_beyond_the_slot_is_refused_without_repeating_it() ->
 
 @given(st.lists(st.tuples(st.integers(0, 900), st.integers(0, 900)), max_size=12), st.integers(1, 900))
 def test_what_is_kept_is_an_end_of_the_conversation(turns: list[tuple[int, int]], last: int) -> None:
-    import anyio
-
     messages: list[ModelMessage] = []
     for asked, answered in turns:
         messages += [user("u " * asked), assistant("a " * answered)]

@@ -85,7 +85,11 @@ def check_input(call: p.ToolCall, tool: Tool, value: Any) -> ParsedCall:
     execution = None
     if tool.execute is not None:
         execution = Execution(
-            tool=tool, tool_call_id=call.tool_call_id, arguments=arguments, dynamic=tool.dynamic or None
+            tool=tool,
+            tool_call_id=call.tool_call_id,
+            arguments=arguments,
+            dynamic=tool.dynamic or None,
+            provider_metadata=call.provider_metadata,
         )
     return ParsedCall(call=call, input=shown, tool=tool, execution=execution)
 

@@ -31,6 +31,8 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     arguments: Any
     """The checked input, as the function takes it."""
     dynamic: bool | None = None
+    provider_metadata: p.ProviderMetadata | None = None
+    """The call's own, which its output repeats."""
 
 
 def error_text(error: BaseException) -> str:
@@ -139,6 +141,7 @@ class ToolRunner:
             output=output,
             preliminary=preliminary,
             dynamic=execution.dynamic,
+            provider_metadata=execution.provider_metadata,
         )
 
     def succeed(self, execution: Execution, output: Any) -> None:
@@ -157,6 +160,7 @@ class ToolRunner:
                 error_text=text,
                 client_text=self.on_error(error),
                 dynamic=execution.dynamic,
+                provider_metadata=execution.provider_metadata,
             )
         )
 

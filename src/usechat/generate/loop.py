@@ -94,6 +94,7 @@ class Loop:
         self.finish: p.FinishReason | None = None
         self.failure: BaseException | None = None
         self.tool_failed = False
+        self.ended: p.ModelFinish | None = None
 
     def outcome(self) -> Outcome:
         """How far the answer has come."""
@@ -136,35 +137,40 @@ class Loop:
         """One model call, then its tools. Sets ``finish``, to None when the call failed before its first part."""
         self.recorder, self.parsed, self.finish = StepRecorder(), {}, None
         model, call = await self.prepare_call()
-        ended: p.ModelFinish | None = None
-        stream = model.stream(call)
+        self.ended = None
         is_open = False
+        stream = model.stream(call)
         try:
             async for batch in stream:
-                if not is_open and isinstance(batch[0], p.ModelFinish):
-                    ended = batch[0]
+                shown = await self.absorb(batch)
+                if not shown:
                     continue
-                if not is_open and isinstance(batch[0], p.Error) and not self.policy.first_error_opens_step:
-                    yield [self.fail(batch[0].error or ProviderError(batch[0].error_text, provider=model.provider))]
-                    return
-                shown, ended = await self.absorb(batch)
-                if not is_open:
-                    is_open = True
-                    shown = [p.StartStep(message_id=generate_id("msg")), *shown]
-                if shown:
-                    yield shown
+                yield shown if is_open else [p.StartStep(message_id=generate_id("msg")), *shown]
+                is_open = True
+        except ProviderStreamError as error:
+            if is_open:
+                raise
+            shown = self.fail_first(error)
+            yield shown
+            if isinstance(shown[-1], p.FinishStep):
+                await self.close_step(shown[-1])
+            return
         finally:
             await close(stream)
-        async for batch in self.end_step(ended, is_open=is_open, provider=model.provider):
+        async for batch in self.end_step(self.ended, provider=model.provider):
             yield batch
 
-    async def end_step(
-        self, ended: p.ModelFinish | None, *, is_open: bool, provider: str
-    ) -> AsyncIterator[list[p.Part]]:
+    def fail_first(self, error: ProviderStreamError) -> list[p.Part]:
+        """A model call whose stream failed before its first part."""
+        if error.code == "no_events" and self.policy.accepts_empty_answer:
+            return [p.FinishStep(finish_reason=p.FinishReason("interrupted"), usage=p.Usage())]
+        if not self.policy.first_error_opens_step:
+            return [self.fail(error)]
+        finish = p.FinishStep(finish_reason=p.FinishReason("error"), usage=p.Usage())
+        return [p.StartStep(message_id=generate_id("msg")), self.fail(error), finish]
+
+    async def end_step(self, ended: p.ModelFinish | None, *, provider: str) -> AsyncIterator[list[p.Part]]:
         reason = ended.finish_reason if ended is not None else p.FinishReason("interrupted")
-        if not is_open and not self.policy.accepts_empty_answer:
-            yield [self.fail(ProviderStreamError("The provider sent no answer.", provider=provider))]
-            return
         if is_truncated(reason) and self.policy.tells_truncation:
             error = ProviderStreamError("The provider's stream ended early.", provider=provider, is_retryable=True)
             reason = p.FinishReason("error")
@@ -223,10 +229,9 @@ class Loop:
 
     # -- what the model brought ---------------------------------------------------------------------------------
 
-    async def absorb(self, batch: Sequence[p.ModelPart]) -> tuple[list[p.Part], p.ModelFinish | None]:
-        """A batch as the client gets it, and the model's end when it is among it."""
+    async def absorb(self, batch: Sequence[p.ModelPart]) -> list[p.Part]:
+        """A batch as the client gets it; the model's end is kept for later."""
         shown: list[p.Part] = []
-        ended: p.ModelFinish | None = None
         text = self.recorder.text
         for part in batch:
             if isinstance(part, p.TextDelta) and part.id in text:
@@ -235,10 +240,13 @@ class Loop:
             elif isinstance(part, p.ToolInputDelta):
                 shown.append(part)
             elif isinstance(part, p.ModelFinish):
-                ended = part
+                self.ended = part
             else:
+                if isinstance(part, p.Error) and self.policy.runs_tools_before_error:
+                    async for outputs in self.run_tools():
+                        shown += outputs
                 shown += await self.absorb_one(part)
-        return shown, ended
+        return shown
 
     async def absorb_one(self, part: p.ModelPart) -> list[p.Part]:
         match part:

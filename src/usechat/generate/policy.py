@@ -23,6 +23,8 @@ class LoopPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """The finish reasons after which called tools are run."""
     tool_error_ends: bool = False
     """Whether a failed tool ends the answer: AI SDK 4 sends it as an error, where its client stops."""
+    runs_tools_before_error: bool = False
+    """Whether called tools are run before an error in mid-stream is told, rather than not at all."""
     first_error_opens_step: bool = False
     """Whether an error event that is a model call's first comes within a step."""
     accepts_empty_answer: bool = False
@@ -44,6 +46,7 @@ def policy_for(dialect: Dialect) -> LoopPolicy:
         has_signature_field=dialect.accepts("tool-approval-request", "signature"),
         runs_tools_after=ALL_REASONS if is_4 else LoopPolicy().runs_tools_after,
         tool_error_ends=is_4,
+        runs_tools_before_error=is_4,
         first_error_opens_step=is_4,
         accepts_empty_answer=exact and dialect.major <= 5,  # noqa: PLR2004
         tells_truncation=not exact,

@@ -132,6 +132,7 @@ class AnthropicStream:
         except msgspec.ValidationError:
             self._feed_object(_as_json(event), parts)
         else:
+            self.event_count += 1
             self._feed_delta(delta, parts)
         self._note_output(parts)
         return parts
@@ -165,6 +166,7 @@ class AnthropicStream:
             except (msgspec.MsgspecError, UnicodeDecodeError):
                 self._feed_json(payload, parts)
             else:
+                self.event_count += 1
                 self._feed_delta(event, parts)
         self._note_output(parts)
         return parts
@@ -224,7 +226,6 @@ class AnthropicStream:
         self._feed_delta(delta, parts)
 
     def _feed_delta(self, event: ContentBlockDelta, parts: list[ModelPart]) -> None:
-        self.event_count += 1
         block = self._blocks.get(event.index)
         if block is not None:
             block.feed(event.delta, parts)

@@ -54,8 +54,8 @@ def repair_messages(messages: Iterable[Message], *, takes_prefill: bool = True) 
         if turn["role"] == "assistant":
             turn["content"] = _move_tool_uses_to_end(turn["content"])
     _make_ids_legal(turns)
-    turns = _pair_tools(_merge_turns(_pair_server_tools(turns)))
-    turns = _start_with_user(_merge_turns(turns))
+    turns = _merge_turns(_pair_tools(turns))
+    turns = _start_with_user(_merge_turns(_pair_server_tools(turns)))
     _drop_dangling_callers(turns)
     return _finish(turns, takes_prefill=takes_prefill)
 

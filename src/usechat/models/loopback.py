@@ -6,8 +6,7 @@ is imported at first use, because that takes half a second.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -24,11 +23,8 @@ class LoopbackServer(Protocol):
         ...
 
 
-@asynccontextmanager
-async def loopback_client(
-    base_url: str, api_key: str, *, headers: Mapping[str, str] | None = None
-) -> AsyncGenerator[AsyncAnthropic]:
-    """A client that is closed with the block.
+def loopback_client(base_url: str, api_key: str, *, headers: Mapping[str, str] | None = None) -> AsyncAnthropic:
+    """A client to use as an async context manager, which closes it.
 
     Args:
         base_url: Address of the server, on 127.0.0.1.
@@ -39,10 +35,9 @@ async def loopback_client(
 
     # trust_env: a proxy that is set for the world outside cannot reach this machine's loopback.
     # connection: close, because llama.cpp drops one in ten streams on a connection that is used again.
-    async with AsyncAnthropic(
+    return AsyncAnthropic(
         base_url=base_url,
         api_key=api_key,
         http_client=DefaultAioHttpClient(trust_env=False, verify=False),
         default_headers={"connection": "close", **(headers or {})},
-    ) as client:
-        yield client
+    )

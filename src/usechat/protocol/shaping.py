@@ -124,9 +124,9 @@ adapt_text = adapt_block("text")
 
 
 def adapt_text_end(self: ChunkShaper, part: p.TextEnd) -> tuple[p.Part, ...]:
-    before_7 = part.provider_metadata_before_7
-    if before_7 is not None and self.dialect.major < 7:
-        part = msgspec.structs.replace(part, provider_metadata=before_7 or None)
+    # A guessed client gets all of them: it sends them back, and the model then sees its citations again.
+    if part.citations and self.dialect.exact and self.dialect.major < 7:
+        part = msgspec.structs.replace(part, provider_metadata=part.provider_metadata_before_7)
     return adapt_text(self, part)
 
 

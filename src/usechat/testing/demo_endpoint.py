@@ -48,6 +48,8 @@ class DemoEndpoint:
         self._base_url = ""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
+        self._open_answers = 0
+        self._idle = threading.Condition()
 
     def __enter__(self) -> Self:
         self.start()
@@ -78,6 +80,21 @@ class DemoEndpoint:
             self._loop.call_soon_threadsafe(self._stopping.set)
             thread.join()
 
+    @property
+    def open_answers(self) -> int:
+        """How many answers are being streamed now."""
+        return self._open_answers
+
+    def wait_until_idle(self, seconds: float = 5.0) -> bool:
+        """Wait until no answer is being streamed; False when one still is after so many seconds."""
+        with self._idle:
+            return self._idle.wait_for(lambda: self._open_answers == 0, seconds)
+
+    def _count(self, change: int) -> None:
+        with self._idle:
+            self._open_answers += change
+            self._idle.notify_all()
+
     async def _serve(self, ready: Future[str]) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         application = web.Application(client_max_size=_MOST_BYTES)
@@ -105,7 +122,11 @@ class DemoEndpoint:
             return _refuse(400, "invalid_request_error", "messages: a list of at least one message is required")
         if body.get("stream") is not True:
             return _refuse(400, "invalid_request_error", "stream: this endpoint only streams")
-        return await _stream(request, body, _pace(request, self.pace))
+        self._count(1)
+        try:
+            return await _stream(request, body, _pace(request, self.pace))
+        finally:
+            self._count(-1)
 
 
 async def _stream(request: web.Request, body: Mapping[str, Any], pace: float) -> web.StreamResponse:

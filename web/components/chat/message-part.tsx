@@ -1,12 +1,13 @@
 'use client';
 
 import { isDataUIPart, isToolUIPart } from 'ai';
+import type { ToolActions } from '@/hooks/use-conversation';
 import type { ChatMessage, ChatPart } from '@/lib/types';
 import { DataPart } from './data-part';
 import { FilePart } from './file-part';
 import { Markdown } from './markdown';
 import { Reasoning } from './reasoning';
-import { ToolCall, type ToolActions } from './tool-call';
+import { ToolCall } from './tool-call';
 import styles from './message-part.module.css';
 
 type MessagePartProps = {

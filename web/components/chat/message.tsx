@@ -1,12 +1,12 @@
 'use client';
 
 import { memo } from 'react';
+import type { ToolActions } from '@/hooks/use-conversation';
 import { sourcesOf } from '@/lib/sources';
 import type { ChatMessage } from '@/lib/types';
 import { MessageActions } from './message-actions';
 import { MessagePart } from './message-part';
 import { Sources } from './sources';
-import type { ToolActions } from './tool-call';
 import styles from './message.module.css';
 
 const SPEAKERS: Record<ChatMessage['role'], string> = { user: 'You', assistant: 'Assistant', system: 'System' };

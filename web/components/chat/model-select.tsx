@@ -12,6 +12,7 @@ type ModelSelectProps = {
 export function ModelSelect({ value, onChange }: ModelSelectProps) {
   const { state } = useServer();
   if (state.status !== 'ready' || state.info.models.length < 2) return null;
+  const models = new Set([state.info.model.id, ...state.info.models]);
   return (
     <label className={styles.field}>
       <span className="visually-hidden">Model</span>
@@ -20,7 +21,7 @@ export function ModelSelect({ value, onChange }: ModelSelectProps) {
         onChange={(event) => onChange(event.target.value)}
         data-testid="model-select"
       >
-        {state.info.models.map((model) => (
+        {[...models].map((model) => (
           <option key={model}>{model}</option>
         ))}
       </select>

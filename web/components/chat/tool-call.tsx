@@ -1,6 +1,7 @@
 'use client';
 
 import { getToolName } from 'ai';
+import type { ToolActions } from '@/hooks/use-conversation';
 import { previewOf } from '@/lib/preview';
 import type { ToolPart, ToolState } from '@/lib/types';
 import { ChevronIcon, ToolIcon } from '../icons';
@@ -8,12 +9,6 @@ import { Approval } from './approval';
 import styles from './disclosure.module.css';
 import { JsonView } from './json-view';
 import { ToolAnswer } from './tool-answer';
-
-/** What the visitor can do about a tool call. */
-export type ToolActions = {
-  approve: (approvalId: string, isApproved: boolean) => void;
-  answer: (toolName: string, toolCallId: string, output: string) => void;
-};
 
 type Tone = 'good' | 'bad' | 'wait' | 'busy' | 'idle';
 type Look = { label: string; tone: Tone };

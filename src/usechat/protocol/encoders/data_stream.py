@@ -49,6 +49,7 @@ class DataStreamEncoder:
             known_approvals=self.options.known_approvals,
         )
         self.prefixes: dict[str, bytes] = {}
+        self.begun_calls: dict[str, str] = {}
         self.shown_calls: set[str] = set(self.options.known_tool_calls)
 
     def feed(self, part: p.Part) -> bytes:
@@ -153,10 +154,20 @@ def encode_data(self: Self, part: p.Data) -> bytes:
 
 
 def encode_input_start(self: Self, part: p.ToolInputStart) -> bytes:
-    if not self.options.tool_call_streaming:
+    # The SDK begins a call with its first delta: one without any input is shown whole, or not at all.
+    if self.options.tool_call_streaming:
+        self.begun_calls[part.tool_call_id] = part.tool_name
+    return b""
+
+
+def encode_input_delta(self: Self, part: p.ToolInputDelta) -> bytes:
+    tool_name = self.begun_calls.pop(part.tool_call_id, None)
+    if tool_name is None:
         return b""
-    self.prefixes[part.tool_call_id] = b'c:{"toolCallId":%s,"argsTextDelta":' % encode_json(part.tool_call_id)
-    return line("b", {"toolCallId": part.tool_call_id, "toolName": part.tool_name})
+    prefix = b'c:{"toolCallId":%s,"argsTextDelta":' % encode_json(part.tool_call_id)
+    self.prefixes[part.tool_call_id] = prefix
+    start = line("b", {"toolCallId": part.tool_call_id, "toolName": tool_name})
+    return start + prefix + encode_json(part.delta) + b"}\n"
 
 
 def encode_input(self: Self, part: p.ToolInputAvailable) -> bytes:
@@ -220,6 +231,7 @@ HANDLERS: dict[type, Any] = {
     p.Data: encode_data,
     p.MessageMetadata: encode_metadata,
     p.ToolInputStart: encode_input_start,
+    p.ToolInputDelta: encode_input_delta,
     p.ToolInputAvailable: encode_input,
     p.ToolInputError: encode_input_error,
     p.ToolOutputAvailable: encode_output,

@@ -1,0 +1,56 @@
+'use client';
+
+import { useMemo } from 'react';
+import type { ToolActions, useConversation } from '@/hooks/use-conversation';
+import type { ChatMessage } from '@/lib/types';
+import { MessageItem } from './message';
+import { TypingDots } from './typing-dots';
+
+type MessageListProps = {
+  conversation: Pick<ReturnType<typeof useConversation>, 'messages' | 'error' | 'endings' | 'toolActions'>;
+  isBusy: boolean;
+  focusLog: () => void;
+  onRetry: () => void;
+};
+
+export function MessageList({ conversation, isBusy, focusLog, onRetry }: MessageListProps) {
+  const { messages, error, endings, toolActions } = conversation;
+  const actions = useMemo<ToolActions>(
+    () => ({
+      approve: (...decision) => {
+        focusLog();
+        toolActions.approve(...decision);
+      },
+      answer: (...answer) => {
+        focusLog();
+        toolActions.answer(...answer);
+      },
+    }),
+    [toolActions, focusLog],
+  );
+
+  const last = messages.at(-1);
+  const isSettled = !isBusy && !error;
+  return (
+    <>
+      {(messages.length > 0 || error) && <h1 className="visually-hidden">Chat</h1>}
+      {messages.map((message) => (
+        <MessageItem
+          key={message.id}
+          message={message}
+          isStreaming={isBusy && message === last}
+          ending={endings[message.id]}
+          toolActions={message === last && isSettled && !endings[message.id] ? actions : undefined}
+          onRegenerate={message === last && isSettled ? onRetry : undefined}
+        />
+      ))}
+      {isBusy && <TypingDots isQuiet={hasContent(last)} />}
+    </>
+  );
+}
+
+/** Whether something of the answer can be seen already. */
+function hasContent(message: ChatMessage | undefined): boolean {
+  if (message?.role !== 'assistant') return false;
+  return message.parts.some((part) => part.type !== 'step-start' && part.type !== 'custom');
+}
