@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from typing import Annotated, Any, TypeAlias
 
 from fastapi import Depends, HTTPException, Request
+from starlette.background import BackgroundTask
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
@@ -142,7 +143,7 @@ class StreamingAnswer(Response):
         self.heartbeat_seconds = heartbeat
         self.options = options
         self.status_code = 200
-        self.background = None
+        self.background: BackgroundTask | None = None
         self.body = b""
         # Filled by whoever sets a header or a cookie on the response.
         self.raw_headers: list[tuple[bytes, bytes]] = []
@@ -156,9 +157,9 @@ class StreamingAnswer(Response):
         except RequestError as error:
             await error_response(error)(scope, receive, send)
             return
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.all_headers(encoder)})
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self._all_headers(encoder)})
         try:
-            await self.send_all(encoder, receive, send)
+            await self._send_all(encoder, receive, send)
         finally:
             if self.background is not None:
                 await self.background()
@@ -171,14 +172,13 @@ class StreamingAnswer(Response):
         """
         dialect = negotiate(self.chat, headers, self.sdk)
         continued = continued_message(self.chat)
-        options = EncoderOptions(**self.options, **known_ids(continued))
-        self.answer.bind(
-            dialect, options, message=continued, message_id=self.choose_message_id(continued)
-        )
+        known: dict[str, Any] = known_ids(continued)
+        options = EncoderOptions(**self.options, **known)
+        self.answer.bind(dialect, options, message=continued, message_id=self.choose_message_id(continued))
         self.answer.prepare()
-        return self.make_encoder(dialect, options)
+        return self._make_encoder(dialect, options)
 
-    def make_encoder(self, dialect: Dialect, options: EncoderOptions) -> Encoder:
+    def _make_encoder(self, dialect: Dialect, options: EncoderOptions) -> Encoder:
         return make_encoder(self.wire_format, dialect, options)
 
     def choose_message_id(self, continued: Mapping[str, Any] | None) -> str | None:
@@ -191,14 +191,14 @@ class StreamingAnswer(Response):
             return generate_id("msg", 16)
         return self.message_id() if callable(self.message_id) else self.message_id
 
-    def all_headers(self, encoder: Encoder) -> list[tuple[bytes, bytes]]:
+    def _all_headers(self, encoder: Encoder) -> list[tuple[bytes, bytes]]:
         merged = {**encoder.headers, **{name.lower(): value for name, value in self.extra_headers.items()}}
         own = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in merged.items() if value is not None]
         return [*own, *self.raw_headers]
 
     # -- sending ------------------------------------------------------------------------------------------------
 
-    async def send_all(self, encoder: Encoder, receive: Receive, send: Send) -> None:
+    async def _send_all(self, encoder: Encoder, receive: Receive, send: Send) -> None:
         loop = asyncio.get_running_loop()
         sender = asyncio.current_task()
         assert sender is not None
@@ -219,7 +219,7 @@ class StreamingAnswer(Response):
         finally:
             watcher.cancel()
 
-    async def frames(self, encoder: Encoder) -> AsyncIterator[bytes]:
+    async def frames(self, encoder: Encoder) -> AsyncGenerator[bytes]:
         """The answer's bytes, with a legal end whatever happens."""
         if encoder.opening:
             yield encoder.opening
@@ -272,8 +272,9 @@ def continued_message(chat: ui.ChatRequest | None) -> Mapping[str, Any] | None:
 def known_ids(message: Mapping[str, Any] | None) -> dict[str, frozenset[str]]:
     """The tool calls and approval requests of the continued message: what comes may refer to them."""
     parts: list[Mapping[str, Any]] = list(message.get("parts", ())) if message is not None else []
+    none: Mapping[str, Any] = {}
     calls = (part.get("toolCallId") for part in parts)
-    approvals = ((part.get("approval") or {}).get("id") for part in parts)
+    approvals = ((part.get("approval") or none).get("id") for part in parts)
     return {
         "known_tool_calls": frozenset(call for call in calls if isinstance(call, str)),
         "known_approvals": frozenset(approval for approval in approvals if isinstance(approval, str)),

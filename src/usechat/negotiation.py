@@ -46,7 +46,7 @@ def negotiate(chat: ChatRequest | None, headers: Mapping[str, str], sdk: str | i
 
 def from_evidence(chat: ChatRequest, headers: Mapping[str, str]) -> Dialect:
     evidence = detect(chat, headers)
-    if evidence.major == 4:  # noqa: PLR2004
+    if evidence.major == 4:
         return Dialect(NEWEST[4], exact=True)
     if evidence.version is not None:
         try:
@@ -55,4 +55,4 @@ def from_evidence(chat: ChatRequest, headers: Mapping[str, str]) -> Dialect:
             dialect = None
         if dialect is not None:
             return dialect
-    return AUTO if evidence.minimum_major <= 5 else Dialect((evidence.minimum_major, 0, 0), exact=False)  # noqa: PLR2004
+    return AUTO if evidence.minimum_major <= 5 else Dialect((evidence.minimum_major, 0, 0), exact=False)

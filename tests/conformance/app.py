@@ -75,7 +75,7 @@ def make_generic_tool(name: str) -> Tool:
     async def answer(_: Any) -> dict[str, Any]:
         return {"ok": True, "tool": name}
 
-    schema = {"type": "object", "properties": {}}
+    schema: dict[str, Any] = {"type": "object", "properties": {}}
     return tool(name=name, description="Generic test tool.", input_schema=schema, execute=answer)
 
 

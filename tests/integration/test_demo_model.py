@@ -13,13 +13,16 @@ from typing import Any
 import anthropic
 import pytest
 
+from usechat import step_count_is, stream_text
 from usechat.errors import ProviderStatusError
 from usechat.messages.model import TextContent, UserMessage
 from usechat.models.base import FunctionTool, Model, ModelCall, ProviderTool
 from usechat.models.demo_model import DemoModel, demo
 from usechat.models.loopback import loopback_client
 from usechat.parts import (
+    Data,
     Error,
+    File,
     ModelFinish,
     ModelPart,
     ReasoningDelta,
@@ -28,9 +31,14 @@ from usechat.parts import (
     SourceUrl,
     TextDelta,
     TextStart,
+    ToolApprovalRequest,
     ToolCall,
+    ToolInputAvailable,
+    ToolInputError,
     ToolOutputAvailable,
+    ToolOutputError,
 )
+from usechat.server.demo_tools import demo_tools
 from usechat.testing.demo_endpoint import DemoEndpoint, demo_endpoint
 
 pytestmark = pytest.mark.anyio
@@ -196,3 +204,20 @@ async def test_same_conversation_gets_the_same_parts() -> None:
 
     first, second = await parts_of(demo(pace=0), "sources"), await parts_of(demo(pace=0), "sources")
     assert comparable(first) == comparable(second)
+
+
+async def test_tour_runs_through_all_tools_to_the_approval() -> None:
+    result = stream_text(demo(pace=0), prompt="tour", tools=demo_tools(), stop_when=step_count_is(10))
+    parts = [part async for part in result]
+    calls = [part.tool_name for part in parts if isinstance(part, ToolInputAvailable)]
+    assert calls == ["web_search", "get_weather", "show_progress", "draw_picture", "send_email"]
+    assert {type(part) for part in parts} >= {
+        TextDelta,
+        ReasoningDelta,
+        SourceUrl,
+        File,
+        Data,
+        ToolOutputAvailable,
+        ToolApprovalRequest,
+    }
+    assert not [part for part in parts if isinstance(part, Error | ToolInputError | ToolOutputError)]

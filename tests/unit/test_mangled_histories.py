@@ -65,7 +65,15 @@ outputs = (
             None,
             {"type": "code_execution_result", "stdout": "", "stderr": "", "return_code": 0, "content": []},
             {"type": "bash_code_execution_result", "stdout": "", "stderr": "", "return_code": 0, "content": []},
-            [{"type": "web_search_result", "url": "https://a", "title": None, "encryptedContent": "e", "pageAge": None}],
+            [
+                {
+                    "type": "web_search_result",
+                    "url": "https://a",
+                    "title": None,
+                    "encryptedContent": "e",
+                    "pageAge": None,
+                }
+            ],
             {"type": "advisor_result", "text": "do"},
         ]
     )
@@ -124,7 +132,14 @@ server_calls = st.builds(
     st.sampled_from([{}, {"callProviderMetadata": {"anthropic": {"type": "mcp-tool-use", "serverName": "echo"}}}]),
 )
 urls = st.sampled_from(
-    [PNG, "data:text/plain,hello", "data:text/csv;base64,YSxi", "data:,", "data:text/plain;base64,", "https://a.b/c.png"]
+    [
+        PNG,
+        "data:text/plain,hello",
+        "data:text/csv;base64,YSxi",
+        "data:,",
+        "data:text/plain;base64,",
+        "https://a.b/c.png",
+    ]
 )
 media_types = st.sampled_from(["image/png", "text/plain", "text/csv", "application/pdf", "image/*", "", None])
 parts = st.one_of(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import msgspec
@@ -152,27 +152,27 @@ class Answer:
     @property
     def text(self) -> Awaitable[str]:
         """The text of the last step."""
-        return self.field("text")
+        return self._field("text")
 
     @property
     def usage(self) -> Awaitable[p.Usage]:
         """The usage of all steps."""
-        return self.field("usage")
+        return self._field("usage")
 
     @property
     def finish_reason(self) -> Awaitable[p.FinishReason | None]:
         """Why the last step ended."""
-        return self.field("finish_reason")
+        return self._field("finish_reason")
 
     @property
     def steps(self) -> Awaitable[Sequence[StepResult]]:
         """All steps."""
-        return self.field("steps")
+        return self._field("steps")
 
     @property
     def ui_message(self) -> Awaitable[Mapping[str, Any]]:
         """The assistant's message as the client has it."""
-        return self.field("ui_message")
+        return self._field("ui_message")
 
     def response(self, chat: ChatRequest | CompletionRequest | None = None, **options: Any) -> StreamingAnswer:
         """The answer as an HTTP response in the protocol of whoever asked; see `usechat.fastapi.StreamingAnswer`."""
@@ -211,11 +211,9 @@ class Answer:
         self.policy = policy_for(dialect)
         self.is_continuation = message is not None
         self.message_id = message_id
-        self.reducer = Reducer(
-            message_id or generate_id("msg", 16), message=message, dialect=dialect, options=options
-        )
+        self.reducer = Reducer(message_id or generate_id("msg", 16), message=message, dialect=dialect, options=options)
 
-    async def batches(self) -> AsyncIterator[list[p.Part]]:
+    async def batches(self) -> AsyncGenerator[list[p.Part]]:
         """The answer's parts, in the batches they came in.
 
         Raises:
@@ -305,7 +303,7 @@ class Answer:
                 shown.append(p.MessageMetadata(metadata))
         return shown
 
-    async def field(self, name: str) -> Any:
+    async def _field(self, name: str) -> Any:
         if not self.is_started:
             async for _ in self.batches():
                 pass

@@ -43,7 +43,7 @@ def process_secret() -> str:
 
 
 def canonical_json(value: Any) -> bytes:
-    """``value`` as the AI SDK hashes it: keys sorted as JavaScript sorts, no spaces, numbers as JavaScript writes them."""
+    """``value`` as the AI SDK hashes it: keys sorted, no spaces, numbers as JavaScript writes them."""
     match value:
         case dict():
             fields = cast("dict[str, Any]", value)

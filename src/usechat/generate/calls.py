@@ -19,7 +19,7 @@ from usechat.protocol.json import decode_json
 
 __all__ = ["ParsedCall", "RepairToolCall", "check_input", "parse_call", "show_input_start"]
 
-RepairToolCall: TypeAlias = Callable[[p.ToolCall, ToolError], "p.ToolCall | None | Awaitable[p.ToolCall | None]"]
+RepairToolCall: TypeAlias = Callable[[p.ToolCall, ToolError], "p.ToolCall | Awaitable[p.ToolCall | None] | None"]
 """Gets a broken call and why it is broken; gives a mended one, or None."""
 
 

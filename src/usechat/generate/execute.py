@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import anyio.to_thread
 import msgspec
+from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from usechat import parts as p
@@ -50,9 +51,7 @@ class ToolRunner:
         on_error: Told of each exception; may give the text that the browser is to see.
     """
 
-    def __init__(
-        self, context: Callable[..., ToolContext], on_error: Callable[[BaseException], str | None]
-    ) -> None:
+    def __init__(self, context: Callable[..., ToolContext], on_error: Callable[[BaseException], str | None]) -> None:
         self.make_context = context
         self.on_error = on_error
         self.queue: asyncio.Queue[p.Part | None] = asyncio.Queue()
@@ -64,7 +63,7 @@ class ToolRunner:
 
     async def run(self, executions: Sequence[Execution]) -> AsyncIterator[list[p.Part]]:
         """Run all calls at once; yields what they show, as soon as there is something."""
-        tasks = [asyncio.create_task(self.run_one(execution)) for execution in executions]
+        tasks = [asyncio.create_task(self._run_one(execution)) for execution in executions]
         for task in tasks:
             task.add_done_callback(lambda _: self.queue.put_nowait(None))
         try:
@@ -82,37 +81,37 @@ class ToolRunner:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def run_one(self, execution: Execution) -> None:
+    async def _run_one(self, execution: Execution) -> None:
         try:
             async with asyncio.timeout(execution.tool.timeout):
                 output = await self.call(execution)
-            self.succeed(execution, output)
+            self._succeed(execution, output)
         except TimeoutError:
             limit = execution.tool.timeout
-            self.fail(execution, self.error(execution, f"The tool did not end within {limit:g} seconds."))
+            self._fail(execution, self._error(execution, f"The tool did not end within {limit:g} seconds."))
         except Exception as error:  # noqa: BLE001 - whatever a tool raises is the model's to hear
-            self.fail(execution, error)
+            self._fail(execution, error)
 
-    def error(self, execution: Execution, message: str) -> ToolExecutionError:
+    def _error(self, execution: Execution, message: str) -> ToolExecutionError:
         return ToolExecutionError(message, tool_name=execution.tool.name, tool_call_id=execution.tool_call_id)
 
     async def call(self, execution: Execution) -> Any:
         """The tool's result; preliminary ones are shown on the way."""
         function, args, kwargs = self.bind(execution)
         if inspect.isasyncgenfunction(function):
-            return await self.drain(execution, function(*args, **kwargs))
+            return await self._drain(execution, function(*args, **kwargs))
         if inspect.isgeneratorfunction(function):
-            return await self.drain(execution, iterate_on_thread(function(*args, **kwargs)))
+            return await self._drain(execution, iterate_on_thread(function(*args, **kwargs)))
         if inspect.iscoroutinefunction(function):
             return await function(*args, **kwargs)
         result = await anyio.to_thread.run_sync(lambda: function(*args, **kwargs), abandon_on_cancel=True)
         return await result if inspect.isawaitable(result) else result
 
-    async def drain(self, execution: Execution, outputs: AsyncIterator[Any]) -> Any:
+    async def _drain(self, execution: Execution, outputs: AsyncIterator[Any]) -> Any:
         last: Any = None
         async for output in outputs:
             last = output
-            self.write(self.available(execution, self.to_json(execution, output), preliminary=True))
+            self.write(self._available(execution, self._to_json(execution, output), preliminary=True))
         return last
 
     def bind(self, execution: Execution) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
@@ -123,18 +122,18 @@ class ToolRunner:
         args: tuple[Any, ...] = (arguments,)
         if tool.takes_keywords:
             args = ()
-            kwargs = {name: getattr(arguments, name) for name in type(arguments).model_fields}
+            kwargs = {name: getattr(arguments, name) for name in cast("type[BaseModel]", type(arguments)).model_fields}
         if tool.context_parameter is not None:
             kwargs[tool.context_parameter] = self.make_context(execution, self)
         return tool.execute, args, kwargs
 
-    def to_json(self, execution: Execution, output: Any) -> Any:
+    def _to_json(self, execution: Execution, output: Any) -> Any:
         try:
             return to_jsonable_python(output)
         except (PydanticSerializationError, ValueError, RecursionError) as error:
-            raise self.error(execution, "The tool's result cannot be written as JSON.") from error
+            raise self._error(execution, "The tool's result cannot be written as JSON.") from error
 
-    def available(self, execution: Execution, output: Any, *, preliminary: bool | None = None) -> p.Part:
+    def _available(self, execution: Execution, output: Any, *, preliminary: bool | None = None) -> p.Part:
         return p.ToolOutputAvailable(
             tool_call_id=execution.tool_call_id,
             tool_name=execution.tool.name,
@@ -144,15 +143,15 @@ class ToolRunner:
             provider_metadata=execution.provider_metadata,
         )
 
-    def succeed(self, execution: Execution, output: Any) -> None:
-        shown = self.to_json(execution, output)
+    def _succeed(self, execution: Execution, output: Any) -> None:
+        shown = self._to_json(execution, output)
         convert = execution.tool.to_model_output
-        self.keep(execution, model_output(shown) if convert is None else convert(output))
-        self.write(self.available(execution, shown))
+        self._keep(execution, model_output(shown) if convert is None else convert(output))
+        self.write(self._available(execution, shown))
 
-    def fail(self, execution: Execution, error: Exception) -> None:
+    def _fail(self, execution: Execution, error: Exception) -> None:
         text = error_text(error)
-        self.keep(execution, ToolResultOutput("error-text", text))
+        self._keep(execution, ToolResultOutput("error-text", text))
         self.write(
             p.ToolOutputError(
                 tool_call_id=execution.tool_call_id,
@@ -164,7 +163,7 @@ class ToolRunner:
             )
         )
 
-    def keep(self, execution: Execution, output: ToolResultOutput) -> None:
+    def _keep(self, execution: Execution, output: ToolResultOutput) -> None:
         self.results[execution.tool_call_id] = ToolResultContent(
             tool_call_id=execution.tool_call_id, tool_name=execution.tool.name, output=output
         )

@@ -50,7 +50,7 @@ class StepSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 PrepareStep: TypeAlias = Callable[
     [int, Sequence[StepResult], Sequence[ModelMessage]],
-    "StepSettings | None | Awaitable[StepSettings | None]",
+    "StepSettings | Awaitable[StepSettings | None] | None",
 ]
 """Gets the step's number, the steps before it and the messages; called before each model call."""
 
@@ -127,7 +127,7 @@ class Loop:
         """The error as the client is told of it."""
         self.failure = error
         if not isinstance(error, ProviderError | InvalidToolApprovalError):
-            logger.exception("the answer failed", exc_info=error)
+            logger.error("the answer failed", exc_info=error)
         text = self.request.on_error(error)
         return p.Error(MASKED_ERROR if text is None else text, error)
 
@@ -153,11 +153,11 @@ class Loop:
             shown = self.fail_first(error)
             yield shown
             if isinstance(shown[-1], p.FinishStep):
-                await self.close_step(shown[-1])
+                await self._close_step(shown[-1])
             return
         finally:
             await close(stream)
-        async for batch in self.end_step(self.ended, provider=model.provider):
+        async for batch in self._end_step(self.ended, provider=model.provider):
             yield batch
 
     def fail_first(self, error: ProviderStreamError) -> list[p.Part]:
@@ -169,7 +169,7 @@ class Loop:
         finish = p.FinishStep(finish_reason=p.FinishReason("error"), usage=p.Usage())
         return [p.StartStep(message_id=generate_id("msg")), self.fail(error), finish]
 
-    async def end_step(self, ended: p.ModelFinish | None, *, provider: str) -> AsyncIterator[list[p.Part]]:
+    async def _end_step(self, ended: p.ModelFinish | None, *, provider: str) -> AsyncIterator[list[p.Part]]:
         reason = ended.finish_reason if ended is not None else p.FinishReason("interrupted")
         if is_truncated(reason) and self.policy.tells_truncation:
             error = ProviderStreamError("The provider's stream ended early.", provider=provider, is_retryable=True)
@@ -185,9 +185,9 @@ class Loop:
             provider_metadata=ended.provider_metadata if ended is not None else None,
         )
         yield [finish]
-        await self.close_step(finish)
+        await self._close_step(finish)
 
-    async def close_step(self, finish: p.FinishStep) -> None:
+    async def _close_step(self, finish: p.FinishStep) -> None:
         self.finish = finish.finish_reason
         # A single call's raw numbers are kept; several calls' cannot be added up.
         self.usage = finish.usage if not self.steps else self.usage + finish.usage
@@ -213,9 +213,7 @@ class Loop:
             prepared = self.request.prepare_step(len(self.steps), self.steps, self.messages)
             settings = (await prepared if inspect.isawaitable(prepared) else prepared) or settings
         active = settings.active_tools if settings.active_tools is not None else self.request.active_tools
-        definitions = [
-            item.definition for name, item in self.request.tools.items() if active is None or name in active
-        ]
+        definitions = [item.definition for name, item in self.request.tools.items() if active is None or name in active]
         first = self.request.call
         call = msgspec.structs.replace(
             first,
@@ -245,13 +243,13 @@ class Loop:
                 if isinstance(part, p.Error) and self.policy.runs_tools_before_error:
                     async for outputs in self.run_tools():
                         shown += outputs
-                shown += await self.absorb_one(part)
+                shown += await self._absorb_one(part)
         return shown
 
-    async def absorb_one(self, part: p.ModelPart) -> list[p.Part]:
+    async def _absorb_one(self, part: p.ModelPart) -> list[p.Part]:
         match part:
             case p.ToolCall():
-                return await self.absorb_call(part)
+                return await self._absorb_call(part)
             case p.ToolInputStart():
                 part = show_input_start(part, self.request.tools)
             case p.Error():
@@ -263,7 +261,7 @@ class Loop:
         self.recorder.take(part)  # type: ignore[arg-type]
         return [part]  # type: ignore[list-item]
 
-    async def absorb_call(self, call: p.ToolCall) -> list[p.Part]:
+    async def _absorb_call(self, call: p.ToolCall) -> list[p.Part]:
         parsed = await parse_call(
             call,
             self.request.tools,
@@ -271,7 +269,9 @@ class Loop:
             repair=self.request.repair_tool_call,
         )
         self.parsed[call.tool_call_id] = parsed
-        shown = show_broken_call(parsed, self.request.on_error) if parsed.error else [show_call(parsed)]
+        shown: list[p.Part] = [show_call(parsed)]
+        if parsed.error is not None:
+            shown = show_broken_call(parsed, self.request.on_error)
         for part in shown:
             self.recorder.take(part)
         if parsed.error is not None:
@@ -289,17 +289,17 @@ class Loop:
             parsed = self.parsed[call.tool_call_id]
             if parsed.tool is None:
                 continue
-            if await self.needs_approval(parsed):
+            if await self._needs_approval(parsed):
                 yield [self.ask_approval(parsed)]
             elif parsed.execution is not None:
                 executions.append(parsed.execution)
-        async for batch in self.execute(executions):
+        async for batch in self._execute(executions):
             yield batch
 
-    async def execute(self, executions: Sequence[Execution]) -> AsyncIterator[list[p.Part]]:
+    async def _execute(self, executions: Sequence[Execution]) -> AsyncIterator[list[p.Part]]:
         if not executions:
             return
-        runner = ToolRunner(self.make_context, self.request.on_error)
+        runner = ToolRunner(self._make_context, self.request.on_error)
         async for batch in runner.run(executions):
             for part in batch:
                 self.recorder.take(part)
@@ -308,7 +308,7 @@ class Loop:
         for result in runner.results.values():
             self.recorder.take_result(result)
 
-    def make_context(self, execution: Execution, runner: ToolRunner) -> ToolContext:
+    def _make_context(self, execution: Execution, runner: ToolRunner) -> ToolContext:
         return ToolContext(
             tool_call_id=execution.tool_call_id,
             tool_name=execution.tool.name,
@@ -318,13 +318,15 @@ class Loop:
             request=self.request.context,
         )
 
-    async def needs_approval(self, parsed: ParsedCall) -> bool:
+    async def _needs_approval(self, parsed: ParsedCall) -> bool:
         assert parsed.tool is not None
         needs = parsed.tool.needs_approval
         if not callable(needs):
             return needs
         execution = Execution(tool=parsed.tool, tool_call_id=parsed.call.tool_call_id, arguments=parsed.input)
-        answer = needs(parsed.input, self.make_context(execution, ToolRunner(self.make_context, self.request.on_error)))
+        answer = needs(
+            parsed.input, self._make_context(execution, ToolRunner(self._make_context, self.request.on_error))
+        )
         return bool(await answer if inspect.isawaitable(answer) else answer)
 
     def ask_approval(self, parsed: ParsedCall) -> p.Part:
@@ -347,9 +349,7 @@ class Loop:
                 tool_name=call.tool_name,
                 input=parsed.input,
             )
-        asked = p.ToolApprovalRequest(
-            approval_id=approval_id, tool_call_id=call.tool_call_id, signature=signature
-        )
+        asked = p.ToolApprovalRequest(approval_id=approval_id, tool_call_id=call.tool_call_id, signature=signature)
         self.recorder.take(asked)
         return asked
 
@@ -363,7 +363,7 @@ class Loop:
         self.recorder = StepRecorder()
         denied = [approval for approval in approvals if not approval.response.approved]
         if denied:
-            yield [self.deny(approval) for approval in denied]
+            yield [self._deny(approval) for approval in denied]
         executions: list[Execution] = []
         for approval in approvals:
             if approval.response.approved:
@@ -372,7 +372,7 @@ class Loop:
                     executions.append(ready)
                 else:
                     yield [ready]
-        async for batch in self.execute(executions):
+        async for batch in self._execute(executions):
             yield batch
         last = self.messages[-1]
         assert isinstance(last, ToolMessage)
@@ -383,7 +383,7 @@ class Loop:
         )
         self.messages[-1] = ToolMessage((*settled, *self.recorder.results.values()), last.provider_options)
 
-    def deny(self, approval: Approval) -> p.Part:
+    def _deny(self, approval: Approval) -> p.Part:
         output = ToolResultOutput("execution-denied", approval.response.reason)
         self.recorder.take_result(tool_result(approval.call, output))
         return p.ToolOutputDenied(tool_call_id=approval.call.tool_call_id, tool_name=approval.call.tool_name)
@@ -396,9 +396,7 @@ class Loop:
         """
         if self.request.approval_secret is not None:
             approval.check(self.request.approval_secret)
-        call = p.ToolCall(
-            tool_call_id=approval.call.tool_call_id, tool_name=approval.call.tool_name, input_text=""
-        )
+        call = p.ToolCall(tool_call_id=approval.call.tool_call_id, tool_name=approval.call.tool_name, input_text="")
         tool = self.request.tools.get(call.tool_name)
         if tool is None or tool.execute is None:
             error = no_such_tool(call, self.request.tools)

@@ -15,7 +15,7 @@ from usechat.models.anthropic_events import AnthropicStream
 
 __all__ = ["read_parts"]
 
-PART_CLASSES = p.Part.__args__  # type: ignore[attr-defined]
+PART_CLASSES = p.Part.__args__
 
 
 async def read_parts(stream: Any) -> AsyncIterator[p.Part]:

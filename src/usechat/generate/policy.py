@@ -40,7 +40,7 @@ ALL_REASONS = frozenset({"stop", "tool-calls", "length", "content-filter", "othe
 
 def policy_for(dialect: Dialect) -> LoopPolicy:
     """The policy towards the client that ``dialect`` stands for."""
-    is_4, exact = dialect.major == 4, dialect.exact  # noqa: PLR2004
+    is_4, exact = dialect.major == 4, dialect.exact
     return LoopPolicy(
         approvals=dialect.approvals,
         has_signature_field=dialect.accepts("tool-approval-request", "signature"),
@@ -48,7 +48,7 @@ def policy_for(dialect: Dialect) -> LoopPolicy:
         tool_error_ends=is_4,
         runs_tools_before_error=is_4,
         first_error_opens_step=is_4,
-        accepts_empty_answer=exact and dialect.major <= 5,  # noqa: PLR2004
+        accepts_empty_answer=exact and dialect.major <= 5,
         tells_truncation=not exact,
-        reads_start_input=not exact or dialect.major >= 6,  # noqa: PLR2004
+        reads_start_input=not exact or dialect.major >= 6,
     )

@@ -101,12 +101,12 @@ class StepRecorder:
 
     def messages(self) -> list[ModelMessage]:
         """The assistant's message, and the tools' one when there are results."""
-        own: list[ToolContent] = [self.results[call.tool_call_id] for call in self.own_calls if self.has(call)]
+        own: list[ToolContent] = [self.results[call.tool_call_id] for call in self.own_calls if self._has(call)]
         content = tuple(item.content() if isinstance(item, Block) else item for item in self.content)
         assistant = [AssistantMessage(content)] if content else []
         return [*assistant, *([ToolMessage(tuple(own))] if own else [])]
 
-    def has(self, call: ToolCallResult) -> bool:
+    def _has(self, call: ToolCallResult) -> bool:
         return call.tool_call_id in self.results
 
     def result(self, step_number: int, finish: p.FinishStep) -> StepResult:
@@ -125,6 +125,7 @@ class StepRecorder:
         )
 
     def joined(self, kind: str) -> str:
+        """All ``text`` or all ``reasoning`` so far."""
         return "".join("".join(item.texts) for item in self.content if isinstance(item, Block) and item.kind == kind)
 
 
@@ -145,7 +146,7 @@ class Block:
         return class_("".join(self.texts), self.metadata or None)
 
 
-def start(kind: str):  # noqa: ANN201 - a row of HANDLERS
+def start(kind: str):
     def take(self: StepRecorder, part: p.TextStart | p.ReasoningStart) -> None:
         block = Block(kind, part.provider_metadata)
         self.blocks[kind, part.id] = block
@@ -157,7 +158,7 @@ def start(kind: str):  # noqa: ANN201 - a row of HANDLERS
     return take
 
 
-def grow(kind: str):  # noqa: ANN201 - a row of HANDLERS
+def grow(kind: str):
     def take(self: StepRecorder, part: p.TextDelta | p.ReasoningDelta) -> None:
         block = self.blocks.get((kind, part.id))
         if block is not None:
@@ -167,7 +168,7 @@ def grow(kind: str):  # noqa: ANN201 - a row of HANDLERS
     return take
 
 
-def end(kind: str):  # noqa: ANN201 - a row of HANDLERS
+def end(kind: str):
     def take(self: StepRecorder, part: p.TextEnd | p.ReasoningEnd) -> None:
         block = self.blocks.get((kind, part.id))
         if block is not None:
@@ -185,12 +186,14 @@ def take_call(self: StepRecorder, part: p.ToolInputAvailable | p.ToolInputError)
         provider_executed=bool(part.provider_executed),
     )
     # A call whose input is no object goes back as an empty one: the provider takes nothing else.
-    shown = part.input if isinstance(part, p.ToolInputAvailable) or isinstance(part.input, dict) else {}
+    input_: Any = part.input
+    if isinstance(part, p.ToolInputError) and not isinstance(input_, dict):
+        input_ = {}
     self.content.append(
         ToolCallContent(
             tool_call_id=part.tool_call_id,
             tool_name=part.tool_name,
-            input=shown,
+            input=input_,
             provider_executed=part.provider_executed,
             provider_options=part.provider_metadata,
         )
@@ -245,9 +248,7 @@ def take_file(self: StepRecorder, part: p.File) -> None:
     head, _, data = part.url.partition(",")
     is_data = head.startswith("data:")
     self.content.append(
-        FileContent(
-            media_type=part.media_type, url=None if is_data else part.url, data=data if is_data else None
-        )
+        FileContent(media_type=part.media_type, url=None if is_data else part.url, data=data if is_data else None)
     )
 
 

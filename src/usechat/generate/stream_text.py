@@ -56,10 +56,10 @@ class StreamTextResult(Answer):
         """
         if not self.is_prepared:
             call = self.request.call
-            self.request.call = msgspec.structs.replace(call, messages=self.model_messages())
+            self.request.call = msgspec.structs.replace(call, messages=self._model_messages())
             self.is_prepared = True
 
-    def model_messages(self) -> Sequence[ModelMessage]:
+    def _model_messages(self) -> Sequence[ModelMessage]:
         if all(isinstance(item, MODEL_MESSAGES) for item in self.messages):
             return self.messages
         ui_messages = [UIMessage.model_validate(item) if isinstance(item, dict) else item for item in self.messages]
@@ -69,10 +69,10 @@ class StreamTextResult(Answer):
         """The loop."""
         self.request.message_id = self.message_id
         self.request.on_error = self.callbacks.error_text
-        self.request.on_step_finish = self.step_finished
+        self.request.on_step_finish = self._step_finished
         return Loop(self.request, self.policy, self.abort_event)
 
-    async def step_finished(self, step: StepResult) -> None:
+    async def _step_finished(self, step: StepResult) -> None:
         await self.callbacks.call("on_step_finish", step)
 
 
@@ -144,7 +144,7 @@ def stream_text(
     """
     if (messages is None) == (prompt is None):
         raise ConfigurationError("stream_text takes either messages or prompt")
-    by_name = read_tools(tools if isinstance(tools, Mapping) or tools is None else list(tools))
+    by_name = read_tools(tools)
     conditions = [stop_when] if callable(stop_when) else list(stop_when or [step_count_is(1)])
     call = ModelCall(
         messages=(),

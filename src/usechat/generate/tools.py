@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias, overload
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol, TypeAlias, TypedDict, cast, overload
 
 import msgspec
+from typing_extensions import Unpack
 
 from usechat.errors import ConfigurationError
 from usechat.generate.schema import InputSchema, JsonSchemaInput, input_from_signature, read_input_schema
@@ -94,6 +96,17 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class ToolOptions(TypedDict, total=False):
+    """What may be said of a tool beside its function; see the fields of `Tool`."""
+
+    needs_approval: NeedsApproval
+    timeout: float | None
+    title: str | None
+    dynamic: bool
+    to_model_output: Callable[[Any], ToolResultOutput] | None
+    provider_options: Mapping[str, Mapping[str, Any]] | None
+
+
 @overload
 def tool(function: Callable[..., Any], /) -> Tool: ...
 @overload
@@ -101,66 +114,83 @@ def tool(
     *,
     name: str | None = None,
     description: str | None = None,
-    input_schema: Any = None,
+    input_schema: object,
     execute: Callable[..., Any] | None = None,
-    **options: Any,
-) -> Any: ...
+    **options: Unpack[ToolOptions],
+) -> Tool: ...
+@overload
+def tool(
+    *, name: str | None = None, description: str | None = None, **options: Unpack[ToolOptions]
+) -> Callable[[Callable[..., Any]], Tool]: ...
 def tool(
     function: Callable[..., Any] | None = None,
     /,
     *,
     name: str | None = None,
     description: str | None = None,
-    input_schema: Any = None,
+    input_schema: object = None,
     execute: Callable[..., Any] | None = None,
-    **options: Any,
-) -> Any:
-    """Make a `Tool`, as a decorator or by a call.
+    **options: Unpack[ToolOptions],
+) -> Tool | Callable[[Callable[..., Any]], Tool]:
+    """Make a `Tool`: of a function, as a decorator, or of a schema.
+
+        @tool
+        async def get_weather(city: str) -> dict:
+            \"\"\"The current weather in a city.\"\"\"
+
+        @tool(needs_approval=True, timeout=10)
+        def delete_file(path: str) -> str: ...
+
+        ask_user = tool(name="ask_user", input_schema=Question)  # no function: the client carries it out
 
     Args:
         function: What to decorate. Name, description and input come from its name, docstring and signature.
         name: The name the model uses.
         description: What the model is told.
         input_schema: A JSON schema or a type that pydantic knows; then the function gets the input as one argument.
-        execute: The function, when this is no decorator.
-        options: The other fields of `Tool`: ``needs_approval``, ``timeout``, ``title``, ``dynamic``,
-            ``to_model_output``, ``provider_options``.
-
-    Returns:
-        A `Tool`; or a decorator, when there is neither a function nor an input schema.
+        execute: The function that goes with ``input_schema``.
+        options: Other fields of `Tool`.
 
     Raises:
-        ConfigurationError: A parameter cannot be made part of a schema, or an option is unknown.
+        ConfigurationError: There is no name, or a parameter cannot be made part of a schema.
     """
+    if function is not None:
+        return make_tool(function, name, description, options)
+    if input_schema is None:
+        return partial(make_tool, name=name, description=description, options=options)
+    return Tool(
+        name=name or name_of(execute),
+        description=description or describe(execute),
+        schema=read_input_schema(input_schema),
+        execute=execute,
+        context_parameter=None if execute is None else find_context_parameter(execute),
+        **options,
+    )
 
-    def make(target: Callable[..., Any] | None) -> Tool:
-        return make_tool(target, name, description, input_schema, options)
 
-    if function is not None or execute is not None or input_schema is not None:
-        return make(function or execute)
-    return make
+def make_tool(function: Callable[..., Any], name: str | None, description: str | None, options: ToolOptions) -> Tool:
+    name = name or name_of(function)
+    schema, context_parameter = input_from_signature(function, name, ToolContext)
+    return Tool(
+        name=name,
+        description=description or describe(function),
+        schema=schema,
+        execute=function,
+        context_parameter=context_parameter,
+        takes_keywords=True,
+        **options,
+    )
 
 
-def make_tool(
-    function: Callable[..., Any] | None,
-    name: str | None,
-    description: str | None,
-    input_schema: Any,
-    options: dict[str, Any],
-) -> Tool:
-    tool_name = name or getattr(function, "__name__", None)
-    if not tool_name:
+def name_of(function: Callable[..., Any] | None) -> str:
+    name: str | None = getattr(function, "__name__", None)
+    if not name:
         raise ConfigurationError("a tool without a function needs a name")
-    unknown = options.keys() - {"needs_approval", "timeout", "title", "dynamic", "to_model_output", "provider_options"}
-    if unknown:
-        raise ConfigurationError(f"tool {tool_name}: unknown option {min(unknown)}")
-    doc = inspect.getdoc(function) if function is not None else None
-    fields = {"name": tool_name, "description": description or doc, "execute": function, **options}
-    if input_schema is None and function is not None:
-        schema, parameter = input_from_signature(function, tool_name, ToolContext)
-        return Tool(**fields, schema=schema, context_parameter=parameter, takes_keywords=True)
-    context_parameter = None if function is None else find_context_parameter(function)
-    return Tool(**fields, schema=read_input_schema(input_schema), context_parameter=context_parameter)
+    return name
+
+
+def describe(function: Callable[..., Any] | None) -> str | None:
+    return None if function is None else inspect.getdoc(function)
 
 
 def find_context_parameter(function: Callable[..., Any]) -> str | None:
@@ -168,7 +198,7 @@ def find_context_parameter(function: Callable[..., Any]) -> str | None:
     return next((parameter for parameter, hint in hints.items() if hint is ToolContext), None)
 
 
-def read_tools(tools: Sequence[Tool] | Mapping[str, Tool] | None) -> dict[str, Tool]:
+def read_tools(tools: Iterable[Tool] | Mapping[str, Tool] | None) -> dict[str, Tool]:
     """Tools by name; a mapping's keys are their names, as in the AI SDK.
 
     Raises:
@@ -176,11 +206,11 @@ def read_tools(tools: Sequence[Tool] | Mapping[str, Tool] | None) -> dict[str, T
     """
     if tools is None:
         return {}
-    named = (
-        [msgspec.structs.replace(item, name=key) for key, item in tools.items()]
-        if isinstance(tools, Mapping)
-        else [as_tool(item) for item in tools]
-    )
+    if isinstance(tools, Mapping):
+        by_key = cast("Mapping[str, Tool]", tools)
+        named = [msgspec.structs.replace(item, name=key) for key, item in by_key.items()]
+    else:
+        named = [as_tool(item) for item in tools]
     by_name = {item.name: item for item in named}
     if len(by_name) < len(named):
         raise ConfigurationError("two tools have the same name")

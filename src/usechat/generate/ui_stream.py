@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from usechat import parts as p
 from usechat.errors import ConfigurationError
@@ -53,11 +53,11 @@ class UIMessageStreamWriter:
         Args:
             stream: An async iterator of text, of parts, or of the ``anthropic`` package's stream events; or an answer.
         """
-        task = asyncio.create_task(self.drain(stream))
+        task = asyncio.create_task(self._drain(stream))
         self.merging.append(task)
         return task
 
-    async def drain(self, stream: Any) -> None:
+    async def _drain(self, stream: Any) -> None:
         try:
             async for part in read_parts(stream):
                 self.write(part)
@@ -67,7 +67,7 @@ class UIMessageStreamWriter:
     def fail(self, error: BaseException) -> None:
         """Send an error."""
         self.failure = error
-        logger.exception("the answer failed", exc_info=error)
+        logger.error("the answer failed", exc_info=error)
         text = self.on_error(error)
         self.write(p.Error(MASKED_ERROR if text is None else text, error))
 
@@ -172,13 +172,12 @@ def ui_message_stream(
     Raises:
         ConfigurationError: The source is neither.
     """
-    if callable(source):
-        execute: Execute = source
-    elif hasattr(source, "__aiter__"):
-
-        async def execute(writer: UIMessageStreamWriter) -> None:
-            writer.merge(source)
-    else:
+    if not callable(source) and not hasattr(source, "__aiter__"):
         raise ConfigurationError("ui_message_stream takes an async function or an async iterator")
+
+    async def merge(writer: UIMessageStreamWriter) -> None:
+        writer.merge(source)
+
+    execute = cast("Execute", source) if callable(source) else merge
     callbacks = Callbacks(on_part=on_part, on_finish=on_finish, on_error=on_error, on_abort=on_abort)
     return UIMessageStream(execute, callbacks, message_metadata)

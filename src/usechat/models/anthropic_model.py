@@ -30,6 +30,13 @@ __all__ = ["AnthropicModel", "anthropic"]
 
 logger = logging.getLogger(__name__)
 
+_HEADERS = {
+    # Compressed events would have to be inflated, and come in lumps.
+    "accept-encoding": "identity",
+    # The version that the AI SDK writes its requests for. From 2.12 on the package names 2026-10-21 otherwise, which
+    # refuses temperature, top_p and top_k.
+    "anthropic-version": "2023-06-01",
+}
 _AWS_EVENT_STREAM = "application/vnd.amazon.eventstream"
 _DRAIN_SECONDS = 1.0
 """How long the connection may take to end after ``message_stop``; one that does not is closed, not kept."""
@@ -139,8 +146,7 @@ class AnthropicModel:
                 logger.warning("%s: %s", self.model_id, warning)
 
     def _options(self, call: ModelCall, request: AnthropicRequest, retries: int) -> RequestOptions:
-        # Compressed events would have to be inflated, and come in lumps.
-        headers = {"accept-encoding": "identity", **_lower(self._headers), **_lower(call.headers or {})}
+        headers = {**_HEADERS, **_lower(self._headers), **_lower(call.headers or {})}
         betas = dict.fromkeys([*request.betas, *_listed(self._headers), *_listed(call.headers or {})])
         if betas:
             headers["anthropic-beta"] = ",".join(betas)

@@ -200,8 +200,10 @@ def _with_paired_server_tools(turns: Sequence[Message]) -> Iterator[Message]:
 
 
 def _ends_in_text(turns: Sequence[Message]) -> bool:
-    last = turns[-1]["content"][-1:] if turns and turns[-1]["role"] == "assistant" else []
-    return any(block["type"] == "text" for block in last)
+    if not turns or turns[-1]["role"] != "assistant":
+        return False
+    blocks: list[Block] = turns[-1]["content"]
+    return bool(blocks) and blocks[-1]["type"] == "text"
 
 
 def _server_results(turns: Sequence[Message]) -> dict[str, Block]:

@@ -92,12 +92,15 @@ def build_request(call: ModelCall, model_id: str) -> AnthropicRequest:
         call, settings.structured_output_mode, capabilities
     )
     tools = _prepare(call, settings, capabilities, cache, uses_json_tool=uses_json_tool)
+    # A thread that goes on has its instructions and tools from its first request.
+    starts_afresh = settings.body.get("thread", {}).get("type") != "continue"
     body = _clean(
         {
             **settings.body,
-            **({"system": system} if system else {}),
+            **_mcp_fields(call, settings, tools, uses_json_tool=uses_json_tool),
+            **({"system": system} if system and starts_afresh else {}),
             "messages": messages,
-            **_tool_fields(tools, messages),
+            **(_tool_fields(tools, messages) if starts_afresh else _choice_field(tools)),
             "stream": True,
         }
     )
@@ -200,7 +203,26 @@ def _tool_fields(tools: PreparedTools, messages: Sequence[Mapping[str, Any]]) ->
         )
         declared = [{"name": name, "input_schema": {"type": "object"}} for name in names]
         return {"tools": declared, "tool_choice": {"type": "none"}} if declared else {}
-    return {"tools": tools.tools, **({} if tools.tool_choice is None else {"tool_choice": tools.tool_choice})}
+    return {"tools": tools.tools, **_choice_field(tools)}
+
+
+def _choice_field(tools: PreparedTools) -> dict[str, Any]:
+    return {} if tools.tool_choice is None else {"tool_choice": tools.tool_choice}
+
+
+def _mcp_fields(call: ModelCall, settings: Settings, tools: PreparedTools, *, uses_json_tool: bool) -> dict[str, Any]:
+    """MCP servers, switched off where the choice of one tool or none could not be sent and they would undo it."""
+    choice = call.tool_choice or "auto"
+    is_softened = uses_json_tool or (tools.tool_choice or {}).get("type") == "auto"
+    undoes = (choice.startswith("tool:") and is_softened) or (choice == "none" and uses_json_tool)
+    servers = settings.body.get("mcp_servers")
+    if not undoes or not servers:
+        return {}
+    off = (
+        {**server, "tool_configuration": {**server.get("tool_configuration", {}), "enabled": False}}
+        for server in servers
+    )
+    return {"mcp_servers": list(off)}
 
 
 def _clean(body: dict[str, Any]) -> dict[str, Any]:

@@ -171,6 +171,9 @@ def decode_row(row: Chunk, chunk: Mapping[str, Any]) -> p.Part:
             raise DecodeError(f"{row.type} lacks {field.key}")
         elif field.required:
             values[field.attribute] = None
+    if "error_text" in values and row.part is not p.Error:
+        # What the browser was told; what the model was told is not in the chunk.
+        values["client_text"] = values["error_text"]
     if row.part is p.Finish:
         values["finish_reason"] = read_finish_reason(values.get("finish_reason"))
     return row.part(**values)

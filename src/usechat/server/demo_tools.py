@@ -67,6 +67,6 @@ def demo_tools() -> list[Tool]:
         tool(get_weather),
         tool(show_progress),
         tool(draw_picture),
-        tool(name="send_email", execute=send_email, needs_approval=True),
+        tool(needs_approval=True)(send_email),
         Tool(name=web_search.name, provider=web_search),
     ]

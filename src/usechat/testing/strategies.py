@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -16,19 +17,31 @@ from usechat import parts as p
 __all__ = ["any_parts", "any_text", "json_values", "legal_parts", "provider_metadata"]
 
 SPECIAL_TEXTS = ("", '"', "\\", "\n", "\r\n", "\x00", "\u2028", "\u0085", "é", "😀", "\ud83d", "\ude00", "data: x\n\n")
-BLOCK_IDS = st.sampled_from(["0", "1", 'a "b"', "__proto__"])
+BLOCKS = frozenset({"0", "1", 'a "b"', "__proto__"})
+BLOCK_IDS = st.sampled_from(sorted(BLOCKS))
 NAMES = st.sampled_from(["get_weather", "search", "x"])
 MEDIA_TYPES = st.sampled_from(["image/png", "text/plain"])
 FILE_URLS = st.sampled_from(["data:image/png;base64,iVBORw0KGgo=", "https://example.org/a.png"])
 FLAGS = st.sampled_from([None, True, False])
 YES = st.sampled_from([None, True])
+ENCODINGS = st.sampled_from([None, "json", "text"])
+RESULTS = st.sampled_from(["preliminary", "output", "error", "denied"])
+SOURCE: dict[str, Any] = {"type": "source", "sourceType": "url", "id": "s1", "url": "https://example.org/"}
+CITATIONS = st.sampled_from([None, ({"source": SOURCE, "citedText": "so"},)])
+KEPT: dict[str, dict[str, Any]] = {"anthropic": {"citations": ["web"]}}
+KEPT_BEFORE_7 = st.sampled_from([None, {}, KEPT])
 
 
+@cache
 def any_text() -> st.SearchStrategy[str]:
     """Text with all that breaks careless framing: line ends, quotes, NUL, lone halves of characters."""
     return st.one_of(st.sampled_from(SPECIAL_TEXTS), st.text(max_size=8))
 
 
+INPUT_TEXTS = st.one_of(any_text(), st.sampled_from(['{"a": ', "[1, ", "tru", '"b\\u00', "-1.", "}"]))
+
+
+@cache
 def json_values() -> st.SearchStrategy[Any]:
     """Any value JSON has, large integers included."""
     leaves = st.one_of(
@@ -45,35 +58,42 @@ def json_containers(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.one_of(st.lists(children, max_size=3), st.dictionaries(any_text(), children, max_size=3))
 
 
+@cache
 def json_objects() -> st.SearchStrategy[dict[str, Any]]:
     return st.dictionaries(st.sampled_from(["a", "b", "é"]), json_values(), max_size=2)
 
 
+@cache
 def provider_metadata() -> st.SearchStrategy[dict[str, dict[str, Any]] | None]:
     """What a provider adds to a part, or nothing."""
     return st.one_of(st.none(), st.fixed_dictionaries({"anthropic": json_objects()}))
 
 
+@cache
 def message_metadata() -> st.SearchStrategy[Any]:
     counts = st.one_of(st.none(), st.integers(min_value=0, max_value=10**6))
     usages = st.builds(p.Usage, input_no_cache=counts, input_cache_read=counts, output=counts, input_first=counts)
     return st.one_of(json_objects(), st.fixed_dictionaries({"usage": usages}))
 
 
+@cache
 def optional(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.one_of(st.none(), values)
 
 
+@cache
 def finish_reasons() -> st.SearchStrategy[p.FinishReason]:
     raws = st.sampled_from([None, "end_turn", "pause_turn", "refusal", "compaction", "model_context_window_exceeded"])
     unified = st.sampled_from(["stop", "length", "content-filter", "tool-calls", "error", "other", "interrupted"])
     return st.builds(p.FinishReason, unified, raws)
 
 
+@cache
 def finish_steps() -> st.SearchStrategy[p.FinishStep]:
     return st.builds(p.FinishStep, finish_reason=finish_reasons(), usage=st.just(p.Usage(output=3)))
 
 
+@cache
 def finishes() -> st.SearchStrategy[p.Finish]:
     usage = st.just(p.Usage(output=3))
     return st.builds(
@@ -81,11 +101,13 @@ def finishes() -> st.SearchStrategy[p.Finish]:
     )
 
 
+@cache
 def starts() -> st.SearchStrategy[p.Start]:
     ids = st.sampled_from([None, "m1", "m2"])
     return st.builds(p.Start, message_id=ids, message_metadata=optional(message_metadata()))
 
 
+@cache
 def notes() -> st.SearchStrategy[p.Part]:
     """What an application may send at any time."""
     ids = st.sampled_from([None, "d1", "d2"])
@@ -93,6 +115,7 @@ def notes() -> st.SearchStrategy[p.Part]:
     return st.one_of(data, st.builds(p.MessageMetadata, message_metadata()))
 
 
+@cache
 def single_parts() -> st.SearchStrategy[p.Part]:
     """Content that stands for itself."""
     metadata = provider_metadata()
@@ -125,6 +148,11 @@ def single_parts() -> st.SearchStrategy[p.Part]:
     )
 
 
+def as_strategies(values: dict[str, Any]) -> dict[str, st.SearchStrategy[Any]]:
+    """``values``, those that are no strategies as such that give themselves."""
+    return {key: value if isinstance(value, st.SearchStrategy) else st.just(value) for key, value in values.items()}  # pyright: ignore[reportUnknownVariableType]
+
+
 @dataclass
 class Call:
     """A tool call of the answer that is being made up."""
@@ -153,6 +181,11 @@ class Answer:
     def add(self, strategy: st.SearchStrategy[Any]) -> None:
         """One part, drawn."""
         self.parts.append(self.draw(strategy))
+
+    def make(self, part: type[p.Part], **values: Any) -> None:
+        """One part of these values, of which some may be strategies."""
+        drawn = {key: self.draw(strategy) for key, strategy in as_strategies(values).items()}
+        self.parts.append(part(**drawn))
 
     def pick(self, values: list[Any]) -> Any:
         """One of ``values``."""
@@ -236,40 +269,42 @@ def add_single(answer: Answer) -> None:
 
 
 def start_text(answer: Answer) -> None:
-    block = answer.draw(BLOCK_IDS.filter(lambda block: block not in answer.text))
-    answer.add(st.builds(p.TextStart, st.just(block), provider_metadata()))
+    block = answer.pick(sorted(BLOCKS - answer.text))
+    answer.make(p.TextStart, id=block, provider_metadata=provider_metadata())
     answer.text.add(block)
 
 
 def grow_text(answer: Answer) -> None:
-    block = st.sampled_from(sorted(answer.text))
-    answer.add(st.builds(p.TextDelta, block, any_text(), optional(provider_metadata())))
+    block = answer.pick(sorted(answer.text))
+    answer.make(p.TextDelta, id=block, delta=any_text(), provider_metadata=optional(provider_metadata()))
 
 
 def end_text(answer: Answer) -> None:
     block = answer.pick(sorted(answer.text))
-    source = {"type": "source", "sourceType": "url", "id": "s1", "url": "https://example.org/"}
-    citations = st.sampled_from([None, ({"source": source, "citedText": "so"},)])
-    kept: dict[str, dict[str, Any]] = {"anthropic": {"citations": ["web"]}}
-    before_7 = st.sampled_from([None, {}, kept])
-    answer.add(st.builds(p.TextEnd, st.just(block), provider_metadata(), citations, before_7))
+    answer.make(
+        p.TextEnd,
+        id=block,
+        provider_metadata=provider_metadata(),
+        citations=CITATIONS,
+        provider_metadata_before_7=KEPT_BEFORE_7,
+    )
     answer.text.remove(block)
 
 
 def start_reasoning(answer: Answer) -> None:
-    block = answer.draw(BLOCK_IDS.filter(lambda block: block not in answer.reasoning))
-    answer.add(st.builds(p.ReasoningStart, st.just(block), provider_metadata()))
+    block = answer.pick(sorted(BLOCKS - answer.reasoning))
+    answer.make(p.ReasoningStart, id=block, provider_metadata=provider_metadata())
     answer.reasoning.add(block)
 
 
 def grow_reasoning(answer: Answer) -> None:
-    block = st.sampled_from(sorted(answer.reasoning))
-    answer.add(st.builds(p.ReasoningDelta, block, any_text(), provider_metadata()))
+    block = answer.pick(sorted(answer.reasoning))
+    answer.make(p.ReasoningDelta, id=block, delta=any_text(), provider_metadata=provider_metadata())
 
 
 def end_reasoning(answer: Answer) -> None:
     block = answer.pick(sorted(answer.reasoning))
-    answer.add(st.builds(p.ReasoningEnd, st.just(block), provider_metadata()))
+    answer.make(p.ReasoningEnd, id=block, provider_metadata=provider_metadata())
     answer.reasoning.remove(block)
 
 
@@ -281,29 +316,27 @@ def new_call(answer: Answer) -> Call:
 
 
 def named(call: Call) -> dict[str, Any]:
-    return {"tool_call_id": st.just(call.id), "tool_name": st.just(call.name)}
+    return {"tool_call_id": call.id, "tool_name": call.name}
 
 
 def described(call: Call) -> dict[str, Any]:
     return {
         **named(call),
-        "provider_executed": st.just(call.provider_executed),
-        "dynamic": st.just(call.dynamic),
-        "title": optional(any_text()),
+        "provider_executed": call.provider_executed,
+        "dynamic": call.dynamic,
         "provider_metadata": provider_metadata(),
         "tool_metadata": optional(json_objects()),
     }
 
 
 def start_input(answer: Answer) -> None:
-    encodings = st.sampled_from([None, "json", "text"])
-    answer.add(st.builds(p.ToolInputStart, **described(new_call(answer)), input_encoding=encodings))
+    call = new_call(answer)
+    answer.make(p.ToolInputStart, **described(call), title=optional(any_text()), input_encoding=ENCODINGS)
 
 
 def grow_input(answer: Answer) -> None:
     call = answer.pick(answer.open_calls())
-    texts = st.one_of(any_text(), st.sampled_from(['{"a": ', "[1, ", "tru", '"b\\u00', "-1.", "}"]))
-    answer.add(st.builds(p.ToolInputDelta, tool_call_id=st.just(call.id), delta=texts))
+    answer.make(p.ToolInputDelta, tool_call_id=call.id, delta=INPUT_TEXTS)
 
 
 def end_input(answer: Answer) -> None:
@@ -316,45 +349,42 @@ def call_at_once(answer: Answer) -> None:
 
 def make_input(answer: Answer, call: Call) -> None:
     call.is_open = False
+    title = optional(any_text())
     if answer.draw(st.booleans()):
-        answer.add(st.builds(p.ToolInputAvailable, **described(call), input=json_values()))
+        answer.make(p.ToolInputAvailable, **described(call), title=title, input=json_values())
         return
     call.is_settled = True
     texts = {"error_text": any_text(), "client_text": optional(any_text())}
-    answer.add(st.builds(p.ToolInputError, **described(call), input=json_values(), **texts))
+    answer.make(p.ToolInputError, **described(call), title=title, input=json_values(), **texts)
     if answer.draw(st.booleans()):
-        again = {**named(call), "provider_executed": st.just(call.provider_executed), "dynamic": st.just(call.dynamic)}
-        answer.add(st.builds(p.ToolOutputError, **again, **texts, invalid_input=st.just(value=True)))
+        again = {**named(call), "provider_executed": call.provider_executed, "dynamic": call.dynamic}
+        answer.make(p.ToolOutputError, **again, **texts, invalid_input=True)
 
 
 def ask_approval(answer: Answer) -> None:
     call = answer.pick([call for call in answer.ready_calls() if call.approval is None])
     call.approval = f"approval_{call.id}"
-    answer.add(
-        st.builds(
-            p.ToolApprovalRequest,
-            approval_id=st.just(call.approval),
-            tool_call_id=st.just(call.id),
-            signature=optional(any_text()),
-            is_automatic=FLAGS,
-            reason=optional(any_text()),
-            input_schema_input=json_values(),
-            approval_descriptor=json_values(),
-        )
+    answer.make(
+        p.ToolApprovalRequest,
+        approval_id=call.approval,
+        tool_call_id=call.id,
+        signature=optional(any_text()),
+        is_automatic=FLAGS,
+        reason=optional(any_text()),
+        input_schema_input=json_values(),
+        approval_descriptor=json_values(),
     )
 
 
 def answer_approval(answer: Answer) -> None:
     call = answer.pick([call for call in answer.ready_calls() if call.approval is not None])
-    answer.add(
-        st.builds(
-            p.ToolApprovalResponse,
-            approval_id=st.just(call.approval),
-            approved=st.booleans(),
-            reason=optional(any_text()),
-            provider_executed=YES,
-            provider_metadata=provider_metadata(),
-        )
+    answer.make(
+        p.ToolApprovalResponse,
+        approval_id=call.approval,
+        approved=st.booleans(),
+        reason=optional(any_text()),
+        provider_executed=YES,
+        provider_metadata=provider_metadata(),
     )
 
 
@@ -363,20 +393,20 @@ def end_call(answer: Answer) -> None:
 
 
 def add_result(answer: Answer, call: Call) -> None:
-    said = {key: value for key, value in described(call).items() if key != "title"}
-    kind = answer.draw(st.sampled_from(["preliminary", "output", "error", "denied"]))
+    kind = answer.draw(RESULTS)
     call.is_settled = kind != "preliminary"
     if kind == "error":
-        answer.add(st.builds(p.ToolOutputError, **said, error_text=any_text(), client_text=optional(any_text())))
+        texts = {"error_text": any_text(), "client_text": optional(any_text())}
+        answer.make(p.ToolOutputError, **described(call), **texts)
     elif kind == "denied":
-        answer.add(st.builds(p.ToolOutputDenied, **named(call)))
+        answer.make(p.ToolOutputDenied, **named(call))
     else:
-        preliminary = st.just(True if kind == "preliminary" else None)
-        answer.add(st.builds(p.ToolOutputAvailable, **said, output=json_values(), preliminary=preliminary))
+        preliminary = True if kind == "preliminary" else None
+        answer.make(p.ToolOutputAvailable, **described(call), output=json_values(), preliminary=preliminary)
 
 
 def reset_step(answer: Answer) -> None:
-    answer.add(st.just(p.ResetStep()))
+    answer.make(p.ResetStep)
     answer.text.clear()
     answer.reasoning.clear()
     del answer.calls[answer.calls_before_step :]
@@ -414,18 +444,23 @@ def any_parts(*, max_size: int = 20) -> st.SearchStrategy[list[p.Part]]:
     return st.lists(st.one_of(*frame, *blocks, *deltas, *of_calls, *ends, single_parts(), notes()), max_size=max_size)
 
 
+def built(part: type[p.Part], **values: Any) -> st.SearchStrategy[p.Part]:
+    """A part of these values, of which some may be strategies."""
+    return st.builds(part, **as_strategies(values))
+
+
 def parts_of_call(call: Call) -> list[st.SearchStrategy[Any]]:
     """Every part that names a tool call."""
     said = {**named(call), "provider_executed": YES, "dynamic": YES}
-    approval = st.just(f"approval_{call.id}")
+    approval = f"approval_{call.id}"
     return [
-        st.builds(p.ToolInputStart, **described(call)),
-        st.builds(p.ToolInputDelta, tool_call_id=st.just(call.id), delta=any_text()),
-        st.builds(p.ToolInputAvailable, **described(call), input=json_values()),
-        st.builds(p.ToolInputError, **described(call), input=json_values(), error_text=any_text()),
-        st.builds(p.ToolOutputAvailable, **said, output=json_values(), preliminary=YES),
-        st.builds(p.ToolOutputError, **said, error_text=any_text(), invalid_input=st.booleans()),
-        st.builds(p.ToolOutputDenied, **named(call)),
-        st.builds(p.ToolApprovalRequest, approval_id=approval, tool_call_id=st.just(call.id)),
-        st.builds(p.ToolApprovalResponse, approval_id=approval, approved=st.booleans()),
+        built(p.ToolInputStart, **described(call)),
+        built(p.ToolInputDelta, tool_call_id=call.id, delta=any_text()),
+        built(p.ToolInputAvailable, **described(call), input=json_values()),
+        built(p.ToolInputError, **described(call), input=json_values(), error_text=any_text()),
+        built(p.ToolOutputAvailable, **said, output=json_values(), preliminary=YES),
+        built(p.ToolOutputError, **said, error_text=any_text(), invalid_input=st.booleans()),
+        built(p.ToolOutputDenied, **named(call)),
+        built(p.ToolApprovalRequest, approval_id=approval, tool_call_id=call.id),
+        built(p.ToolApprovalResponse, approval_id=approval, approved=st.booleans()),
     ]

@@ -1,0 +1,102 @@
+// Holds a conversation with the `Chat` of AI SDK 5, 6 and 7, through its own transport; or with `useChat` in React.
+import { sleep, waitIdle, waitUntil } from '../lib/wait.mjs';
+
+const clone = (value) => JSON.parse(JSON.stringify(value ?? null));
+const SETTLE = 5;
+const SETTLE_WHERE_IT_GOES_ON = 25;
+
+export async function holdChat({ url, scenario, recording, ai, react, renderHook }) {
+  const chunks = [];
+  const events = [];
+  const chat = new react.Chat({
+    id: `chat-${scenario.name}`,
+    messages: clone(scenario.messages ?? []),
+    generateId: countingIds(),
+    transport: makeTransport({ url, scenario, recording, ai, chunks }),
+    sendAutomaticallyWhen: scenario.goesOn ? goesOn(ai) : undefined,
+    ...tellingCallbacks(events),
+  });
+  const hook = scenario.react ? renderHook(() => react.useChat({ chat })) : null;
+  const shown = () => hook?.current ?? chat;
+  const settle = scenario.goesOn ? SETTLE_WHERE_IT_GOES_ON : SETTLE;
+  for (const step of scenario.flow) {
+    await STEPS[step.kind]({ chat, step, chunks, events });
+    await waitIdle(() => ['submitted', 'streaming'].includes(shown().status), settle);
+  }
+  const { status, error, messages } = shown();
+  hook?.unmount();
+  return { status, error: error?.message ?? null, messages: clone(messages), events };
+}
+
+function countingIds() {
+  let count = 0;
+  return () => `client-${++count}`;
+}
+
+/** The SDK's transport, with the chunks noted that it hands to the chat. */
+function makeTransport({ url, scenario, recording, ai, chunks }) {
+  const Transport = scenario.route === 'text' ? ai.TextStreamChatTransport : ai.DefaultChatTransport;
+  class NotingTransport extends Transport {
+    processResponseStream(stream) {
+      const noting = new TransformStream({
+        transform(chunk, controller) {
+          chunks.push(chunk);
+          controller.enqueue(chunk);
+        },
+      });
+      return super.processResponseStream(stream).pipeThrough(noting);
+    }
+  }
+  return new NotingTransport({
+    api: `${url}/api/${scenario.route}`,
+    fetch: recording.fetch,
+    body: { model: scenario.model, ...scenario.body },
+  });
+}
+
+function goesOn(ai) {
+  return (options) =>
+    ai.lastAssistantMessageIsCompleteWithToolCalls(options) ||
+    Boolean(ai.lastAssistantMessageIsCompleteWithApprovalResponses?.(options));
+}
+
+function tellingCallbacks(events) {
+  return {
+    onError: (error) => events.push({ onError: error.message }),
+    onData: (part) => events.push({ onData: clone(part) }),
+    onToolCall: ({ toolCall }) => void events.push({ onToolCall: clone(toolCall) }),
+    onFinish: ({ message, messages, ...rest }) => events.push({ onFinish: { id: message?.id, ...clone(rest) } }),
+  };
+}
+
+const STEPS = {
+  async send({ chat, step, chunks }) {
+    const { text, files, stopAfter } = step;
+    const before = chunks.length;
+    const sent = chat.sendMessage(files ? { text, files } : { text });
+    if (stopAfter) {
+      const deltas = () => chunks.slice(before).filter((chunk) => chunk.type === 'text-delta');
+      const textSoFar = () => deltas().map((chunk) => chunk.delta).join('');
+      await waitUntil(() => textSoFar().endsWith(stopAfter), `the text ${stopAfter}`);
+      await chat.stop();
+    }
+    await sent;
+  },
+
+  regenerate: ({ chat }) => chat.regenerate(),
+
+  async toolOutput({ chat, step: { kind, ...output } }) {
+    const add = chat.addToolOutput ?? chat.addToolResult;
+    await add.call(chat, output);
+  },
+
+  async approve({ chat, step, events }) {
+    const parts = chat.messages.at(-1).parts.filter((part) => part.state === 'approval-requested');
+    events.push({ approvalsAsked: parts.length });
+    for (const [index, { approval }] of parts.entries()) {
+      await chat.addToolApprovalResponse({ id: approval.id, approved: step.answers[index], reason: step.reason });
+    }
+  },
+
+  wait: ({ step }) => sleep(step.milliseconds),
+};

@@ -1,0 +1,31 @@
+// The real client of one AI SDK major: `node main.mjs --major 6`.
+// Commands: `run` drives it through a scenario against a backend and tells what it came to; `validate` asks
+// `validateUIMessages` for its opinion of messages (majors 5 to 7).
+import { setUpDom } from '../lib/dom.mjs';
+import { answerLines, argument } from '../lib/lines.mjs';
+import { Recording } from '../lib/recording.mjs';
+
+const major = Number(argument('major'));
+globalThis.AI_SDK_LOG_WARNINGS = false;
+const renderHook = await setUpDom();
+const react = await import(`react-${major}`);
+const ai = await import(`ai-${major}`);
+const { holdChat } = await import(major === 4 ? './chat_v4.mjs' : './chat.mjs');
+const { complete, makeObject } = await import('./one_shot.mjs');
+
+const DRIVERS = { chat: holdChat, text: holdChat, completion: complete, 'completion-text': complete, object: makeObject };
+
+/** Drive the client of `scenario` at `url`; resolves to the exchanges on the wire and the client's final state. */
+async function run({ url, headers, scenario }) {
+  const recording = new Recording(headers);
+  const drive = DRIVERS[scenario.route];
+  const state = await drive({ url, scenario, recording, ai, react, renderHook });
+  return { state, exchanges: await recording.finished() };
+}
+
+async function validate({ messages }) {
+  const result = await ai.safeValidateUIMessages({ messages });
+  return result.success ? null : result.error.message;
+}
+
+answerLines({ run, validate });

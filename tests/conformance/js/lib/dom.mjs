@@ -1,0 +1,30 @@
+// React's hooks without a browser: jsdom's globals, and a component that does nothing but call a hook.
+import { JSDOM } from 'jsdom';
+
+const GLOBALS = ['HTMLElement', 'Node', 'Element', 'MutationObserver', 'FileList', 'File'];
+
+/** Give this process a document; returns `renderHook(use)`, whose `current` is what the hook returned last. */
+export async function setUpDom() {
+  const { window } = new JSDOM('<!doctype html>', { url: 'http://localhost/' });
+  process.env.NODE_ENV ??= 'production';
+  globalThis.window = window;
+  globalThis.document = window.document;
+  globalThis.navigator ??= window.navigator;
+  for (const name of GLOBALS) globalThis[name] ??= window[name];
+  // React looks for a document when it is loaded, so it is loaded after there is one.
+  const { createElement } = await import('react');
+  const { createRoot } = await import('react-dom/client');
+  const { flushSync } = await import('react-dom');
+
+  return function renderHook(use) {
+    const hook = { current: null };
+    const root = createRoot(document.createElement('div'));
+    const Component = () => {
+      hook.current = use();
+      return null;
+    };
+    flushSync(() => root.render(createElement(Component)));
+    hook.unmount = () => root.unmount();
+    return hook;
+  };
+}

@@ -1,0 +1,57 @@
+"""A FastAPI app in a server process of its own, as a client meets it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+__all__ = ["Backend"]
+
+_ROOT = Path(__file__).parents[2]
+_END_SECONDS = 5.0
+
+
+class Backend:
+    """uvicorn with an app, on a free port of loopback, its models pointed at a stand-in.
+
+    Args:
+        app: Where it is, ``tests.conformance.app:app``.
+        upstream: The base URL of the Messages API.
+        log: Where its output goes.
+    """
+
+    def __init__(self, app: str, *, upstream: str, log: Path) -> None:
+        self._log = log
+        listening = socket.socket()
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        listening.set_inheritable(True)
+        self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        """Without a slash at its end."""
+        options = ["--fd", str(listening.fileno()), "--log-level", "warning", "--timeout-graceful-shutdown", "1"]
+        environment = {**os.environ, "ANTHROPIC_BASE_URL": upstream, "ANTHROPIC_API_KEY": "test"}
+        with listening, log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "uvicorn", app, *options],
+                cwd=_ROOT,
+                env=environment,
+                pass_fds=[listening.fileno()],
+                stdout=output,
+                stderr=output,
+            )
+
+    def close(self) -> None:
+        """Stop the server."""
+        self._process.terminate()
+        try:
+            self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def log(self) -> str:
+        """What the server has printed."""
+        return self._log.read_text(errors="replace")

@@ -1,0 +1,372 @@
+"""What clients post: read leniently, kept whole, refused in one short sentence."""
+
+import json
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.testclient import TestClient
+
+from usechat.errors import RequestError
+from usechat.messages.evidence import ClientEvidence, detect
+from usechat.messages.json_text import parse_json, replace_lone_surrogates, write_json
+from usechat.messages.ui import (
+    ChatRequest,
+    UIMessage,
+    parse_chat_request,
+    parse_completion_request,
+    request_error_from_validation,
+)
+
+Json = Any
+
+MODERN = {
+    "id": "chat-1",
+    "trigger": "submit-message",
+    "messageId": "m-1",
+    "model": "x",
+    "messages": [
+        {
+            "id": "m-1",
+            "role": "user",
+            "metadata": {"a": None},
+            "parts": [{"type": "text", "text": "hi", "unheard": 1}, {"type": "brand-new", "deep": [{"x": None}]}],
+            "unknownKey": {"kept": True},
+        }
+    ],
+}
+
+
+def read(body: Json) -> ChatRequest:
+    return parse_chat_request(json.dumps(body).encode())
+
+
+def parts_of(message: Json) -> Json:
+    return read({"messages": [message]}).messages[0].parts
+
+
+def test_a_message_comes_back_exactly_as_it_was_posted():
+    assert [message.to_json() for message in read(MODERN).messages] == MODERN["messages"]
+
+
+def test_everything_else_in_the_body_is_reachable():
+    chat = read(MODERN)
+    assert (chat.id, chat.trigger, chat.message_id, chat.extra) == ("chat-1", "submit-message", "m-1", {"model": "x"})
+
+
+def test_an_absent_key_does_not_come_back_as_null():
+    assert read({"messages": [{"role": "user", "parts": []}]}).messages[0].to_json() == {"role": "user", "parts": []}
+
+
+def test_a_last_assistant_message_is_continued():
+    chat = read({"messages": [{"id": "a-1", "role": "assistant", "parts": []}]})
+    assert (chat.continues_message_id, chat.is_continuation) == ("a-1", True)
+    assert read(MODERN).continues_message_id is None
+
+
+def test_messages_can_be_made_in_python():
+    message = UIMessage(role="user", parts=[{"type": "text", "text": "a"}, {"type": "text", "text": "b"}])
+    assert message.text == "ab"
+    assert ChatRequest(messages=[message]).messages[0].original == message.to_json()
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "path"),
+    [
+        (b"", 400, ""),
+        (b"{", 400, ""),
+        (b"\xff\xfe{}", 400, ""),
+        (b'{"messages":[],"x":NaN}', 400, ""),
+        (b"[" * 100_000, 400, ""),
+        (b'{"a":' * 300 + b"1" + b"}" * 300, 400, ""),
+        (b"[]", 422, ""),
+        (b"{}", 400, "messages"),
+        (b'{"messages":[]}', 400, "messages"),
+        (b'{"messages":"hi"}', 422, "messages"),
+        (b'{"messages":[1]}', 422, "messages[0]"),
+        (b'{"messages":[{"role":"user"}]}', 422, "messages[0].parts"),
+        (b'{"messages":[{"role":"tool","parts":[]}]}', 422, "messages[0].role"),
+        (b'{"messages":[{"id":7,"role":"user","parts":[]}]}', 422, "messages[0].id"),
+        (b'{"messages":[{"role":"user","parts":[3]}]}', 422, "messages[0].parts[0]"),
+        (b'{"messages":[{"role":"user","parts":[{"type":"text","text":5}]}]}', 422, "messages[0].parts[0].text"),
+        (b'{"messages":[{"role":"user","parts":[{"type":"file"}]}]}', 422, "messages[0].parts[0].url"),
+        (b'{"messages":[{"role":"user","parts":[{"type":"tool-x"}]}]}', 422, "messages[0].parts[0].toolCallId"),
+        (
+            b'{"messages":[{"role":"user","parts":[{"type":"text","text":"","providerMetadata":1}]}]}',
+            422,
+            "messages[0].parts[0].providerMetadata",
+        ),
+        (
+            b'{"messages":[{"role":"user","parts":[{"type":"tool-x","toolCallId":"","approval":{}}]}]}',
+            422,
+            "messages[0].parts[0].approval.id",
+        ),
+        (
+            b'{"messages":[{"role":"assistant","parts":[{"type":"steering-message","parts":[{"type":1}]}]}]}',
+            422,
+            "messages[0].parts[0].type",
+        ),
+        (
+            b'{"messages":[{"role":"assistant","parts":[{"type":"steering-message"}]}]}',
+            422,
+            "messages[0].parts[0].parts",
+        ),
+        (
+            b'{"messages":[{"role":"assistant","parts":[{"type":"steering-message","parts":[0]}]}]}',
+            422,
+            "messages[0].parts[0].parts[0]",
+        ),
+    ],
+)
+def test_a_wrong_body_is_refused_with_one_place(body: bytes, status: int, path: str):
+    with pytest.raises(RequestError) as caught:
+        parse_chat_request(body)
+    assert (caught.value.status, caught.value.path) == (status, path)
+    assert len(str(caught.value)) < 120
+
+
+def test_a_refusal_never_repeats_what_the_client_sent():
+    body = {"messages": [{"role": "secret-role", "parts": [{"type": "text", "text": ["secret"]}]}], "id": ["secret"]}
+    with pytest.raises(RequestError) as caught:
+        read(body)
+    assert "secret" not in str(caught.value)
+
+
+def test_numbers_that_json_cannot_hold_become_what_javascript_makes_of_them():
+    chat = parse_chat_request(b'{"messages":[{"role":"user","parts":[]}],"a":1e999,"b":' + b"9" * 400 + b"}")
+    assert chat.extra == {"a": None, "b": None}
+
+
+def test_fastapi_takes_the_request_as_its_body_and_its_error_is_turned_into_ours():
+    app = FastAPI()
+
+    @app.post("/")
+    async def _chat(chat: ChatRequest) -> Json:  # pyright: ignore[reportUnusedFunction] - FastAPI calls it
+        return chat.messages[0].to_json()
+
+    @app.exception_handler(RequestValidationError)
+    async def _refuse(_request: Json, error: RequestValidationError) -> Json:  # pyright: ignore[reportUnusedFunction]
+        refusal = request_error_from_validation(error)
+        return JSONResponse(refusal.path, refusal.status)
+
+    client = TestClient(app)
+    assert client.post("/", json=MODERN).json()["parts"] == MODERN["messages"][0]["parts"]
+    headers = {"content-type": "application/json"}
+    bodies = (b"{", b"", b'{"messages":[]}', b'{"messages":[{"role":"user","parts":[{"type":"text"}]}]}')
+    answers = [client.post("/", content=content, headers=headers) for content in bodies]
+    assert [(answer.status_code, answer.json()) for answer in answers] == [
+        (400, ""),
+        (400, ""),
+        (400, "messages"),
+        (422, "messages[0].parts[0].text"),
+    ]
+
+
+def test_a_completion_needs_a_prompt():
+    assert parse_completion_request(b'{"prompt":"hi","model":"x"}').extra == {"model": "x"}
+    for body, status in ((b'{"prompt":" "}', 400), (b"{}", 400), (b'{"prompt":5}', 422)):
+        with pytest.raises(RequestError) as caught:
+            parse_completion_request(body)
+        assert caught.value.status == status
+
+
+# AI SDK 4
+
+
+def test_legacy_content_becomes_a_text_part_and_the_original_is_kept():
+    posted = {"role": "user", "content": "hi", "createdAt": "then"}
+    message = read({"messages": [posted]}).messages[0]
+    assert message.to_json() == {"role": "user", "createdAt": "then", "parts": [{"type": "text", "text": "hi"}]}
+    assert message.original == posted
+
+
+def test_legacy_attachments_come_before_the_text():
+    posted = {
+        "role": "user",
+        "content": "look",
+        "parts": [{"type": "text", "text": "look"}],
+        "experimental_attachments": [
+            {"name": "a.png", "contentType": "image/png", "url": "data:,"},
+            {"url": "https://a"},
+        ],
+    }
+    assert parts_of(posted) == [
+        {"type": "file", "mediaType": "image/png", "url": "data:,", "filename": "a.png"},
+        {"type": "file", "mediaType": None, "url": "https://a"},
+        {"type": "text", "text": "look"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("invocation", "expected"),
+    [
+        ({"state": "partial-call"}, {"state": "input-streaming", "input": None}),
+        ({"state": "call", "args": {"a": 1}}, {"state": "input-available", "input": {"a": 1}}),
+        (
+            {"state": "result", "args": {}, "result": None},
+            {"state": "output-available", "input": {}, "output": None},
+        ),
+    ],
+)
+def test_legacy_tool_invocations_become_tool_parts(invocation: Json, expected: Json):
+    call = {"toolCallId": "1", "toolName": "t", "step": 0, **invocation}
+    posted = {"role": "assistant", "content": "", "parts": [{"type": "tool-invocation", "toolInvocation": call}]}
+    assert parts_of(posted) == [{"type": "tool-t", "toolCallId": "1", **expected}]
+
+
+def test_legacy_reasoning_keeps_signatures_and_redacted_data():
+    details = [{"type": "text", "text": "a", "signature": "s"}, {"type": "redacted", "data": "d"}, {"text": "b"}]
+    posted = {
+        "role": "assistant",
+        "content": "",
+        "parts": [{"type": "reasoning", "reasoning": "ab", "details": details}],
+    }
+    assert parts_of(posted) == [
+        {"type": "reasoning", "text": "a", "providerMetadata": {"anthropic": {"signature": "s"}}},
+        {"type": "reasoning", "text": "", "providerMetadata": {"anthropic": {"redactedData": "d"}}},
+        {"type": "reasoning", "text": "b"},
+    ]
+
+
+def test_legacy_sources_and_files_take_the_later_form():
+    source = {"sourceType": "url", "id": "1", "url": "https://a", "title": "A"}
+    posted = {
+        "role": "assistant",
+        "content": "",
+        "parts": [
+            {"type": "source", "source": source},
+            {"type": "file", "mimeType": "image/png", "data": "AAAA"},
+            {"type": "reasoning", "reasoning": "r"},
+            {"type": "source"},
+        ],
+    }
+    assert parts_of(posted) == [
+        {"type": "source-url", "sourceId": "1", "url": "https://a", "title": "A"},
+        {"type": "file", "mediaType": "image/png", "url": "data:image/png;base64,AAAA"},
+        {"type": "reasoning", "text": "r"},
+    ]
+
+
+def tool_invocation(step: int, call_id: str) -> Json:
+    return {"state": "result", "step": step, "toolCallId": call_id, "toolName": "t", "args": {}, "result": 1}
+
+
+@pytest.mark.parametrize(
+    ("message", "types"),
+    [
+        # By the numbers of the calls, and by text after a call.
+        (
+            {"parts": [tool_invocation(0, "1"), tool_invocation(1, "2"), "text"]},
+            ["tool-t", "step-start", "tool-t", "step-start", "text"],
+        ),
+        # Where the client marked steps, its marks stand.
+        (
+            {"parts": ["step-start", tool_invocation(0, "1"), "step-start", "text"]},
+            ["step-start", "tool-t", "step-start", "text"],
+        ),
+        # Without parts: one step begins with its text, several end with it.
+        ({"toolInvocations": [tool_invocation(0, "1")]}, ["text", "tool-t"]),
+        (
+            {"toolInvocations": [tool_invocation(0, "1"), tool_invocation(1, "2")]},
+            ["tool-t", "step-start", "tool-t", "step-start", "text"],
+        ),
+    ],
+)
+def test_legacy_steps_are_told_apart(message: Json, types: list[str]):
+    plain: Json = {"text": {"type": "text", "text": "x"}, "step-start": {"type": "step-start"}}
+    posted = {"role": "assistant", "content": "x", **message}
+    if "parts" in posted:
+        posted["parts"] = [
+            plain[part] if isinstance(part, str) else {"type": "tool-invocation", "toolInvocation": part}
+            for part in posted["parts"]
+        ]
+    assert [part["type"] for part in parts_of(posted)] == types
+
+
+def test_mangled_legacy_parts_are_refused():
+    for posted in (
+        {"role": "user", "content": "", "experimental_attachments": ["x"]},
+        {"role": "assistant", "content": "a", "parts": [{"type": "tool-invocation", "toolInvocation": 5}]},
+    ):
+        with pytest.raises(RequestError):
+            parts_of(posted)
+
+
+def test_a_later_tool_that_is_called_invocation_is_no_legacy_part():
+    part = {"type": "tool-invocation", "toolCallId": "1", "state": "output-available", "output": 1}
+    assert parts_of({"role": "assistant", "parts": [part]}) == [part]
+
+
+# Evidence
+
+
+@pytest.mark.parametrize(
+    ("message", "trigger", "agent", "expected"),
+    [
+        ({"role": "user", "content": "hi"}, None, None, ClientEvidence(4, 4)),
+        ({"role": "user", "parts": []}, None, None, ClientEvidence(None, 5)),
+        ({"role": "user", "parts": [], "content": "both"}, "submit-message", None, ClientEvidence(None, 5)),
+        ({"role": "assistant", "parts": [{"type": "custom", "kind": "a.b"}]}, None, None, ClientEvidence(None, 7)),
+        (
+            {"role": "assistant", "parts": [{"type": "tool-x", "toolCallId": "1", "state": "approval-requested"}]},
+            None,
+            None,
+            ClientEvidence(None, 6),
+        ),
+        (
+            {"role": "assistant", "parts": [{"type": "tool-x", "toolCallId": "1", "approval": {"id": "a"}}]},
+            None,
+            None,
+            ClientEvidence(None, 6),
+        ),
+        (
+            {
+                "role": "assistant",
+                "parts": [{"type": "tool-x", "toolCallId": "1", "approval": {"id": "a", "isAutomatic": True}}],
+            },
+            None,
+            None,
+            ClientEvidence(None, 7),
+        ),
+        (
+            {"role": "user", "parts": []},
+            "submit-message",
+            "ai-sdk/6.0.12 runtime/browser",
+            ClientEvidence(6, 6, "6.0.12"),
+        ),
+        ({"role": "user", "parts": []}, None, "ai-sdk/9.0.0", ClientEvidence(None, 5, "9.0.0")),
+        ({"role": "user", "parts": []}, None, "curl/8", ClientEvidence(None, 5)),
+    ],
+)
+def test_a_request_proves_only_what_it_shows(message: Json, trigger: str | None, agent: str | None, expected: Json):
+    chat = read({"messages": [message], **({"trigger": trigger} if trigger else {})})
+    assert detect(chat, {"User-Agent": agent} if agent else None) == expected
+
+
+# JSON as JavaScript writes it
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({"b": 1, "a": [True, False, None]}, '{"b":1,"a":[true,false,null]}'),
+        ([18.0, 1.5, 1e-7, 1e-5, 1e21, 1e20, -0.1], "[18,1.5,1e-7,0.00001,1e+21,100000000000000000000,-0.1]"),
+        ("ü\u2028\ud800\n", '"ü\u2028\\ud800\\n"'),
+        (float("inf"), "null"),
+        ({1: {2}}, '{"1":"{2}"}'),
+    ],
+)
+def test_json_is_written_as_javascript_writes_it(value: Json, text: str):
+    assert write_json(value) == text
+
+
+def test_lone_surrogates_can_be_replaced_everywhere():
+    assert replace_lone_surrogates({"a\ud800": ["\udc00ü", 1, "ascii"]}) == {"a\ufffd": ["\ufffdü", 1, "ascii"]}
+
+
+def test_json_text_is_read_strictly():
+    assert parse_json('{"a": [1.5, 99999999999999999999999]}') == {"a": [1.5, 1e23]}
+    with pytest.raises(ValueError, match="not a JSON number"):
+        parse_json("Infinity")
