@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from usechat.fastapi import ChatRequest, CompletionRequest, StreamingAnswer
     from usechat.generate.answer import Answer, FinishEvent
+    from usechat.generate.generate_text import generate_text
     from usechat.generate.loop import StepSettings
+    from usechat.generate.objects import ObjectFinishEvent, generate_object, stream_object
     from usechat.generate.recorder import StepResult
+    from usechat.generate.smooth import smooth_stream
     from usechat.generate.stop import has_tool_call, step_count_is
     from usechat.generate.stream_text import StreamTextResult, stream_text
     from usechat.generate.tools import Tool, ToolContext, tool
@@ -25,6 +28,7 @@ __all__ = [
     "ChatRequest",
     "CompletionRequest",
     "FinishEvent",
+    "ObjectFinishEvent",
     "StepResult",
     "StepSettings",
     "StreamTextResult",
@@ -35,8 +39,12 @@ __all__ = [
     "UIMessageStreamWriter",
     "convert_to_model_messages",
     "generate_id",
+    "generate_object",
+    "generate_text",
     "has_tool_call",
+    "smooth_stream",
     "step_count_is",
+    "stream_object",
     "stream_text",
     "tool",
     "ui_message_stream",
@@ -57,9 +65,14 @@ HOMES = {
     "UIMessage": "usechat.messages.ui",
     "UIMessageStreamWriter": "usechat.generate.ui_stream",
     "convert_to_model_messages": "usechat.messages.convert",
+    "ObjectFinishEvent": "usechat.generate.objects",
     "generate_id": "usechat.ids",
+    "generate_object": "usechat.generate.objects",
+    "generate_text": "usechat.generate.generate_text",
     "has_tool_call": "usechat.generate.stop",
+    "smooth_stream": "usechat.generate.smooth",
     "step_count_is": "usechat.generate.stop",
+    "stream_object": "usechat.generate.objects",
     "stream_text": "usechat.generate.stream_text",
     "tool": "usechat.generate.tools",
     "ui_message_stream": "usechat.generate.ui_stream",

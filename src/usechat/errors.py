@@ -14,6 +14,7 @@
     │  ├─ InvalidToolInputError  the input does not fit the tool's schema
     │  ├─ ToolExecutionError   the tool raised, hung or answered something JSON cannot hold
     │  └─ InvalidToolApprovalError  an approval that is forged, altered or out of place
+    ├─ NoObjectGeneratedError  the model answered with something else than the object asked for
     └─ RunError                a run cannot be created, read or written
 
 Errors carry data, not only text: what a caller decides on is an attribute.
@@ -28,6 +29,7 @@ __all__ = [
     "DecodeError",
     "InvalidToolApprovalError",
     "InvalidToolInputError",
+    "NoObjectGeneratedError",
     "NoSuchToolError",
     "ProviderConnectionError",
     "ProviderError",
@@ -156,6 +158,20 @@ class InvalidToolApprovalError(ToolError):
     """An approval that is unsigned, forged, altered or answers no open request."""
 
     sdk_name = "AI_InvalidToolApprovalError"
+
+
+class NoObjectGeneratedError(UsechatError):
+    """The model's text is no JSON, or not the object it was asked for.
+
+    Args:
+        message: What is wrong with it.
+        text: What the model wrote.
+    """
+
+    def __init__(self, message: str, *, text: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.text = text
 
 
 class RunError(UsechatError):

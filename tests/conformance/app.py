@@ -20,6 +20,7 @@ from usechat import (
     Tool,
     generate_id,
     step_count_is,
+    stream_object,
     stream_text,
     tool,
 )
@@ -62,6 +63,11 @@ ask_user = tool(name="ask_user", description="Ask the user a question.", input_s
 
 async def delete(path: str) -> dict[str, str]:
     return {"deleted": path}
+
+
+class Recipe(BaseModel):
+    title: str
+    items: list[str]
 
 
 def make_tools(sdk: str, extra: list[str]) -> list[Tool]:
@@ -136,6 +142,13 @@ def make_router(sdk: str) -> APIRouter:
     async def completion_text(completion: CompletionRequest) -> StreamingAnswer:
         result = stream_text(anthropic(completion.extra["model"]), prompt=completion.prompt, max_retries=0)
         return result.response(completion, sdk=sdk, wire_format="text-stream", headers=SDK_HEADERS["text"])
+
+    @router.post("/api/object")
+    async def an_object(completion: CompletionRequest) -> StreamingAnswer:
+        result = stream_object(
+            anthropic(completion.extra["model"]), schema=Recipe, prompt=completion.prompt, max_retries=0
+        )
+        return result.response(completion, sdk=sdk, headers=SDK_HEADERS["text"])
 
     return router
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import anthropic
 import pytest
+from aiohttp import web
 
 from usechat import step_count_is, stream_text
 from usechat.errors import ProviderStatusError
@@ -163,6 +164,17 @@ async def test_refusal_is_a_provider_error() -> None:
     with pytest.raises(ProviderStatusError) as caught:
         await parts_of(DemoModel(server=WrongKey()), "hi")
     assert caught.value.status == 401
+
+
+def test_endpoint_that_cannot_listen_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(site: web.TCPSite) -> None:
+        raise OSError("no more sockets")
+
+    monkeypatch.setattr(web.TCPSite, "start", refuse)
+    endpoint = DemoEndpoint()
+    with pytest.raises(OSError, match="no more sockets"):
+        endpoint.start()
+    endpoint.stop()
 
 
 def test_endpoint_serves_every_event_loop() -> None:

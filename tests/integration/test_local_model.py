@@ -7,6 +7,7 @@ import logging
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -17,8 +18,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from usechat.errors import ConfigurationError, RequestError
+from usechat.errors import ConfigurationError, ProviderConnectionError, RequestError
 from usechat.messages.model import AssistantMessage, FileContent, ModelMessage, TextContent, UserMessage
+from usechat.models import embedded
 from usechat.models.base import FunctionTool, ModelCall, ToolDefinition
 from usechat.models.embedded import EmbeddedServer, embedded_server, launch, local_available
 from usechat.models.local_history import HISTORY_TOKENS
@@ -237,6 +239,36 @@ async def test_weights_that_cannot_be_read_are_a_clear_error(tmp_path: Path) -> 
     broken.write_bytes(b"no weights")
     with pytest.raises(ConfigurationError, match="The local model cannot run: "):
         await asyncio.to_thread(launch, broken)
+
+
+async def test_where_nobody_describes_the_processor_starting_shows_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def nobody(cpuinfo: Path | None = None) -> bool:
+        return False
+
+    server = EmbeddedServer()
+    monkeypatch.setattr(embedded, "embedded_server", server)
+    monkeypatch.setattr(embedded, "is_processor_known", nobody)
+    try:
+        assert await asyncio.to_thread(local_available) is None
+    finally:
+        await asyncio.to_thread(server.stop)
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"no weights")
+    monkeypatch.setattr(embedded, "weights_file", lambda: broken)
+    assert "The local model cannot run: " in str(await asyncio.to_thread(local_available))
+
+
+async def test_server_that_is_gone_is_a_provider_error() -> None:
+    class Gone:
+        def start(self) -> tuple[str, str]:
+            with socket.create_server(("127.0.0.1", 0)) as closed:
+                return f"http://127.0.0.1:{closed.getsockname()[1]}", "key"
+
+    with pytest.raises(ProviderConnectionError) as caught:
+        await answer(LocalModel(Gone()), call(user("Hi")))
+    assert caught.value.is_retryable
 
 
 PROGRAM = """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing, contextmanager
 
 import anthropic
@@ -15,14 +15,14 @@ from usechat.testing.streams import Framing, read_events, read_stream, stream_na
 
 
 @contextmanager
-def connected(server: ReplayServer) -> Iterator[http.client.HTTPConnection]:
+def connected(server: ReplayServer) -> Generator[http.client.HTTPConnection]:
     connection = http.client.HTTPConnection("127.0.0.1", int(server.url.rsplit(":", 1)[1]), timeout=5)
     with closing(connection):
         yield connection
 
 
 @contextmanager
-def asked(server: ReplayServer) -> Iterator[http.client.HTTPResponse]:
+def asked(server: ReplayServer) -> Generator[http.client.HTTPResponse]:
     with connected(server) as connection:
         connection.request("POST", "/v1/messages", body=b'{"stream":true}')
         with connection.getresponse() as response:
@@ -179,6 +179,13 @@ def test_waiting_for_what_does_not_happen_ends():
 
 
 @pytest.mark.anyio
+async def test_request_that_does_not_come_is_not_waited_for_long():
+    async with ReplayServer("text") as server:
+        with pytest.raises(TimeoutError):
+            await server.received(within=0.01)
+
+
+@pytest.mark.anyio
 async def test_server_serves_asynchronous_code_too():
     async with (
         ReplayServer(Reply("text", delay=0.001)) as server,
@@ -188,7 +195,7 @@ async def test_server_serves_asynchronous_code_too():
             model="m", max_tokens=9, messages=[{"role": "user", "content": "hi"}], stream=True
         )
         kinds = [event.type async for event in stream]
-        await server.requests[0].over()
+        await (await server.received()).over()
     assert kinds[-1] == "message_stop"
     assert server.requests[0].is_complete
 

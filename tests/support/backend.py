@@ -28,14 +28,12 @@ class Backend:
         listening = socket.socket()
         listening.bind(("127.0.0.1", 0))
         listening.listen()
-        listening.set_inheritable(True)
         self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         """Without a slash at its end."""
-        options = ["--fd", str(listening.fileno()), "--log-level", "warning", "--timeout-graceful-shutdown", "1"]
         environment = {**os.environ, "ANTHROPIC_BASE_URL": upstream, "ANTHROPIC_API_KEY": "test"}
         with listening, log.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "uvicorn", app, *options],
+                [sys.executable, "-m", "tests.support.serve", app, str(listening.fileno())],
                 cwd=_ROOT,
                 env=environment,
                 pass_fds=[listening.fileno()],

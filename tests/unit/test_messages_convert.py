@@ -49,7 +49,8 @@ def tool(state: str, **more: Json) -> Json:
 
 
 def call(**more: Any) -> ToolCallContent:
-    return ToolCallContent(**{"tool_call_id": "1", "tool_name": "t", "input": {"a": 1}, **more})
+    fields: dict[str, Any] = {"tool_call_id": "1", "tool_name": "t", "input": {"a": 1}, **more}
+    return ToolCallContent(**fields)
 
 
 def result(kind: Any, value: Any, **more: Any) -> ToolResultContent:

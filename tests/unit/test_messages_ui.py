@@ -22,7 +22,7 @@ from usechat.messages.ui import (
 
 Json = Any
 
-MODERN = {
+MODERN: Json = {
     "id": "chat-1",
     "trigger": "submit-message",
     "messageId": "m-1",
@@ -143,11 +143,11 @@ def test_fastapi_takes_the_request_as_its_body_and_its_error_is_turned_into_ours
     app = FastAPI()
 
     @app.post("/")
-    async def _chat(chat: ChatRequest) -> Json:  # pyright: ignore[reportUnusedFunction] - FastAPI calls it
+    async def _chat(chat: ChatRequest) -> Json:
         return chat.messages[0].to_json()
 
     @app.exception_handler(RequestValidationError)
-    async def _refuse(_request: Json, error: RequestValidationError) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def _refuse(_request: Json, error: RequestValidationError) -> Json:
         refusal = request_error_from_validation(error)
         return JSONResponse(refusal.path, refusal.status)
 

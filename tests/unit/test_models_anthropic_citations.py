@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -32,8 +33,6 @@ def shown(name: str, *documents: CitationDocument) -> dict[str, Any]:
 
 
 def raw(name: str) -> dict[str, Any]:
-    import json
-
     return next(json.loads(event)["delta"]["citation"] for event in read_events(name) if "citations_delta" in event)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 import anthropic
+import anthropic.lib as library
 import httpx2
 import pytest
 
@@ -36,7 +37,7 @@ def subclasses(kind: type[Any]) -> Iterator[type[Any]]:
 def import_everything() -> None:
     """Errors for single codes live in modules of their own, which the package imports when it needs them."""
     importlib.import_module("anthropic._error_classes")
-    for module in pkgutil.iter_modules(anthropic.lib.__path__, "anthropic.lib."):
+    for module in pkgutil.iter_modules(library.__path__, library.__name__ + "."):
         try:
             importlib.import_module(module.name)
         except ImportError:
@@ -65,8 +66,12 @@ TRANSPORT_ERRORS = sorted(
 
 def bare(kind: type[Exception]) -> Exception:
     """An instance without the arguments that each class wants in its own way."""
-    spoken: type[Exception] = type(kind.__name__, (kind,), {"__str__": lambda _: "words"})
-    return spoken.__new__(spoken)
+
+    class Spoken(kind):
+        def __str__(self) -> str:
+            return "words"
+
+    return Spoken.__new__(Spoken)
 
 
 def status_error(kind: type[Any], status: int, body: object = None) -> Any:

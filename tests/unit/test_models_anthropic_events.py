@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from itertools import count
 from typing import Any
 
 import msgspec
 import pytest
+from anthropic._models import construct_type
+from anthropic.types import RawMessageStreamEvent
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -82,7 +85,6 @@ def signature(value: str) -> dict[str, dict[str, str]]:
 
 
 SIGNATURE = signature("EqQBCkYIBRgCKkBUaWRlIHRhYmxlcw==")
-INTERRUPTED_USAGE = Usage()
 
 
 # Text and reasoning
@@ -457,6 +459,7 @@ def test_what_is_unknown_is_passed_over_and_logged(
         '{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":null}}',
         '{"type":"message_start"}',
         '{"type":"message_start","message":{"content":[{"type":"tool_use"}]}}',
+        '{"type":"message_start","message":{"content":[{"type":"text"}]}}',
         '{"type":"message_delta","usage":[]}',
         '{"type":"message_delta","delta":null,"usage":null,"context_management":{"applied_edits":[null]}}',
         '{"type":["list"]}',
@@ -473,6 +476,52 @@ def test_malformed_event_costs_only_itself(event: str):
     events = [each for each in read_events("text") if "message_start" not in each]
     after = stream.feed(b"".join(frame_event(each) for each in events)) + stream.finish()
     assert TextDelta("0", "14:20 ") in after
+
+
+DELTAS = {
+    "text_delta": {"text": "x"},
+    "thinking_delta": {"thinking": "x"},
+    "signature_delta": {"signature": "x"},
+    "input_json_delta": {"partial_json": "x"},
+    "compaction_delta": {"content": "x"},
+    "citations_delta": {"citation": {"type": "char_location", "document_index": 0}},
+}
+BLOCKS: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "text": ({"text": ""}, {"text_delta", "compaction_delta"}),
+    "thinking": ({"thinking": ""}, {"thinking_delta", "signature_delta"}),
+    "redacted_thinking": ({"data": "x"}, set()),
+    "tool_use": ({"id": "t", "name": "n", "input": {}}, {"input_json_delta"}),
+    "server_tool_use": ({"id": "t", "name": "bash_code_execution", "input": {}}, {"input_json_delta"}),
+    "mcp_tool_result": ({"tool_use_id": "t", "content": []}, set()),
+}
+
+
+@pytest.mark.parametrize("delta", DELTAS)
+@pytest.mark.parametrize("block", BLOCKS)
+def test_delta_that_its_block_cannot_hold_says_nothing(block: str, delta: str):
+    fields, takes = BLOCKS[block]
+    stream = AnthropicStream()
+    stream.feed_event({"type": "content_block_start", "index": 0, "content_block": {"type": block, **fields}})
+    parts = stream.feed_event({"type": "content_block_delta", "index": 0, "delta": {"type": delta, **DELTAS[delta]}})
+    assert bool(parts) == (delta in takes)
+
+
+@pytest.mark.parametrize("delta", DELTAS)
+def test_toolset_input_and_held_text_say_nothing_before_their_end(delta: str):
+    stream = AnthropicStream(uses_json_tool=True)
+    toolset = {"type": "tool_use", "id": "t", "name": "n", "toolset_name": "computer"}
+    for index, block in enumerate([{"type": "text", "text": ""}, toolset]):
+        stream.feed_event({"type": "content_block_start", "index": index, "content_block": block})
+        assert not stream.feed_event(
+            {"type": "content_block_delta", "index": index, "delta": {"type": delta, **DELTAS[delta]}}
+        )
+
+
+def test_text_held_back_keeps_its_citations():
+    stream = AnthropicStream(uses_json_tool=True)
+    parts = stream.feed(read_stream("citations-char")) + stream.finish()
+    (end, _) = [part for part in parts if isinstance(part, TextEnd)]
+    assert end.citations
 
 
 def test_bytes_that_are_no_utf8_are_replaced():
@@ -520,15 +569,11 @@ def test_any_text_arrives_as_it_was_sent(deltas: list[str]):
 
 
 def as_json(event: object) -> bytes:
-    import json
-
     return json.dumps(event).encode()
 
 
 @pytest.mark.parametrize("name", stream_names())
 def test_decoded_events_mean_the_same_as_bytes(name: str):
-    import json
-
     stream = stream_for(name)
     parts = [part for event in read_events(name) for part in stream.feed_event(json.loads(event))]
     assert comparable(parts + stream.finish()) == comparable(read(name))
@@ -536,15 +581,9 @@ def test_decoded_events_mean_the_same_as_bytes(name: str):
 
 @pytest.mark.parametrize("name", [name for name in stream_names() if name != "usage-missing"])
 def test_event_objects_of_the_anthropic_package_mean_the_same_as_bytes(name: str):
-    import json
-
-    from anthropic._models import construct_type
-    from anthropic.types import RawMessageStreamEvent
-
     stream = stream_for(name)
     events: list[Any] = [
-        construct_type(value=json.loads(event), type_=RawMessageStreamEvent)  # pyright: ignore[reportArgumentType]
-        for event in read_events(name)
+        construct_type(value=json.loads(event), type_=RawMessageStreamEvent) for event in read_events(name)
     ]
     parts = [part for event in events for part in stream.feed_event(event)]
     assert comparable(parts + stream.finish()) == comparable(read(name))

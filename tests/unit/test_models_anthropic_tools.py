@@ -177,7 +177,10 @@ def test_text_before_a_continuation_is_dropped_in_json_mode(name: str):
 
 
 def test_empty_text_is_not_shown_in_json_mode():
-    assert content("empty-message", uses_json_tool=True) == []
+    stream = AnthropicStream(uses_json_tool=True)
+    for event in ('"content_block_start","index":0,"content_block":{"type":"text","text":""}', '"message_stop"'):
+        stream.feed(frame_event(f'{{"type":{event}}}'))
+    assert not any(isinstance(part, TextStart) for part in stream.finish())
 
 
 def test_tool_named_json_is_a_tool_when_it_was_not_forced():

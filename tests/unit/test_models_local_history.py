@@ -121,6 +121,11 @@ def test_system_texts_are_joined() -> None:
     assert (call.system, texts(call)) == ("Be brief.\n\nBe kind.", ["hi"])
 
 
+def test_every_message_has_a_text() -> None:
+    messages = [SystemMessage("a"), user("b"), assistant("c"), RESULT]
+    assert [message_text(message) for message in messages] == ["a", "b", "c", ""]
+
+
 def test_no_system_text_is_none() -> None:
     assert plain_call(ModelCall(messages=[user("hi")], system="")).system is None
 

@@ -29,6 +29,7 @@ from usechat.models.resolve import ANTHROPIC_MODEL_ID, default_model, resolve_mo
 def test_name_means_a_model(name: str, kind: type, model_id: str) -> None:
     model = resolve_model(name)
     assert (type(model), model.model_id) == (kind, model_id)
+    assert repr(model).startswith(("local()", "demo()", f"anthropic('{model_id}')"))
 
 
 @pytest.mark.parametrize("variable", ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL"])

@@ -160,7 +160,8 @@ def results(parts: list[dict[str, Any]]) -> set[bytes]:
 
 
 def inline_files(parts: list[dict[str, Any]]) -> list[str]:
-    return [part["url"] for part in parts if part["type"] == "file" and part["url"].startswith("data:")]
+    urls = [part["url"] for part in parts if part["type"] == "file"]
+    return [url.partition(",")[2] for url in urls if url.startswith("data:")]
 
 
 @given(parts=any_parts(), dialect=dialects)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import msgspec
@@ -18,6 +18,7 @@ from usechat import parts as p
 from usechat.errors import ConfigurationError
 from usechat.generate.policy import LoopPolicy, policy_for
 from usechat.generate.recorder import StepResult
+from usechat.generate.smooth import Transform
 from usechat.ids import generate_id
 from usechat.protocol.dialects import Dialect
 from usechat.protocol.options import EncoderOptions
@@ -111,8 +112,14 @@ class Callbacks(msgspec.Struct, frozen=True, kw_only=True):
 class Answer:
     """One answer. It is made once: by a response, by iterating, or by awaiting one of its values."""
 
-    def __init__(self, callbacks: Callbacks, message_metadata: MessageMetadataCallback | None = None) -> None:
+    def __init__(
+        self,
+        callbacks: Callbacks,
+        message_metadata: MessageMetadataCallback | None = None,
+        transform: Transform | None = None,
+    ) -> None:
         self.callbacks = callbacks
+        self.transform = transform
         self.message_metadata = message_metadata
         self.policy = LoopPolicy()
         self.message_id: str | None = None
@@ -225,7 +232,8 @@ class Answer:
         self.prepare()
         self.is_started = True
         source = self.make_source()
-        stream = source.run()
+        made = source.run()
+        stream = made if self.transform is None else self.transform(made)
         reducer = self.reducer or Reducer(generate_id("msg", 16))
         is_whole = False
         try:
@@ -244,7 +252,7 @@ class Answer:
                 is_whole = True
         finally:
             self.abort_event.set()
-            task = asyncio.create_task(self.end(source, stream, reducer, is_aborted=not is_whole))
+            task = asyncio.create_task(self.end(source, (stream, made), reducer, is_aborted=not is_whole))
             self.background.add(task)
             task.add_done_callback(self.background.discard)
             # The end is told whatever happens to the reader: a second cancellation does not reach it.
@@ -267,12 +275,13 @@ class Answer:
         finally:
             self.waiting = None
 
-    async def end(self, source: Source, stream: Any, reducer: Reducer, *, is_aborted: bool) -> None:
+    async def end(self, source: Source, streams: Iterable[Any], reducer: Reducer, *, is_aborted: bool) -> None:
         """Stop the source and tell how the answer ended, once."""
-        try:
-            await stream.aclose()
-        except Exception:
-            logger.exception("closing the answer's source failed")
+        for stream in streams:
+            try:
+                await stream.aclose()
+            except Exception:
+                logger.exception("closing the answer's source failed")
         reducer.finish()
         outcome = source.outcome()
         self.final = FinishEvent(

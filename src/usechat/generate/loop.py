@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
@@ -106,7 +106,7 @@ class Loop:
             error=self.failure,
         )
 
-    async def run(self) -> AsyncIterator[list[p.Part]]:
+    async def run(self) -> AsyncGenerator[list[p.Part]]:
         """The answer's parts, from `Start` to `Finish`; after an error before a step's first part there is no end."""
         yield [p.Start(message_id=self.request.message_id)]
         try:

@@ -6,29 +6,23 @@ Upstream: ``streamText`` and its result (``stream-text.ts``, 7.0.173), in snake 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
 from usechat import parts as p
-from usechat.errors import ConfigurationError
 from usechat.generate.answer import Answer, Callbacks, FinishEvent, MessageMetadataCallback, Source
 from usechat.generate.approvals import process_secret
 from usechat.generate.calls import RepairToolCall
+from usechat.generate.inputs import Messages, given_messages, read_messages
 from usechat.generate.loop import Loop, LoopRequest, PrepareStep
 from usechat.generate.recorder import StepResult
+from usechat.generate.smooth import Transform
 from usechat.generate.stop import StopCondition, step_count_is
 from usechat.generate.tools import Tool, read_tools
-from usechat.messages.convert import convert_to_model_messages
-from usechat.messages.model import AssistantMessage, ModelMessage, SystemMessage, TextContent, ToolMessage, UserMessage
-from usechat.messages.ui import UIMessage
 from usechat.models.base import Model, ModelCall, ToolChoice
 
 __all__ = ["StreamTextResult", "stream_text"]
-
-Messages: TypeAlias = Sequence[Any]
-"""UI messages as ``useChat`` posts them (or the same as plain objects), or model messages."""
-MODEL_MESSAGES = (SystemMessage, UserMessage, AssistantMessage, ToolMessage)
 
 
 class StreamTextResult(Answer):
@@ -39,10 +33,12 @@ class StreamTextResult(Answer):
         request: LoopRequest,
         messages: Messages,
         callbacks: Callbacks,
-        message_metadata: MessageMetadataCallback | None,
+        *,
+        message_metadata: MessageMetadataCallback | None = None,
+        transform: Transform | None = None,
         convert_options: Mapping[str, Any],
     ) -> None:
-        super().__init__(callbacks, message_metadata)
+        super().__init__(callbacks, message_metadata, transform)
         self.request = request
         self.messages = messages
         self.convert_options = convert_options
@@ -55,15 +51,9 @@ class StreamTextResult(Answer):
             RequestError: A message cannot be expressed to a model.
         """
         if not self.is_prepared:
-            call = self.request.call
-            self.request.call = msgspec.structs.replace(call, messages=self._model_messages())
+            messages = read_messages(self.messages, **self.convert_options)
+            self.request.call = msgspec.structs.replace(self.request.call, messages=messages)
             self.is_prepared = True
-
-    def _model_messages(self) -> Sequence[ModelMessage]:
-        if all(isinstance(item, MODEL_MESSAGES) for item in self.messages):
-            return self.messages
-        ui_messages = [UIMessage.model_validate(item) if isinstance(item, dict) else item for item in self.messages]
-        return convert_to_model_messages(ui_messages, **self.convert_options)
 
     def make_source(self) -> Source:
         """The loop."""
@@ -91,6 +81,7 @@ def stream_text(
     approval_secret: str | bool = True,
     context: Any = None,
     message_metadata: MessageMetadataCallback | None = None,
+    transform: Transform | None = None,
     max_output_tokens: int | None = None,
     temperature: float | None = None,
     top_p: float | None = None,
@@ -123,6 +114,7 @@ def stream_text(
         approval_secret: Signs approval requests. True: a secret of this process; False: they are not signed.
         context: Given to tools as ``ToolContext.request``.
         message_metadata: Asked about each part that is no delta; what it returns is merged into the message's metadata.
+        transform: Changes the parts on their way, as `smooth_stream` does.
         max_output_tokens: Tokens; the model's own limit without it.
         temperature: The provider's.
         top_p: The provider's.
@@ -142,8 +134,6 @@ def stream_text(
     Raises:
         ConfigurationError: The arguments contradict each other.
     """
-    if (messages is None) == (prompt is None):
-        raise ConfigurationError("stream_text takes either messages or prompt")
     by_name = read_tools(tools)
     conditions = [stop_when] if callable(stop_when) else list(stop_when or [step_count_is(1)])
     call = ModelCall(
@@ -173,6 +163,11 @@ def stream_text(
     callbacks = Callbacks(
         on_part=on_part, on_step_finish=on_step_finish, on_finish=on_finish, on_error=on_error, on_abort=on_abort
     )
-    given = [UserMessage((TextContent(prompt),))] if prompt is not None else messages or ()
-    options = {"allow_system": allow_system_messages, "convert_data_part": convert_data_part}
-    return StreamTextResult(request, given, callbacks, message_metadata, options)
+    return StreamTextResult(
+        request,
+        given_messages(messages, prompt),
+        callbacks,
+        message_metadata=message_metadata,
+        transform=transform,
+        convert_options={"allow_system": allow_system_messages, "convert_data_part": convert_data_part},
+    )

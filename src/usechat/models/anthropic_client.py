@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import sys
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
@@ -49,9 +48,10 @@ async def shared_client(settings: ClientSettings) -> AsyncAnthropic:
     Raises:
         ConfigurationError: No key is set, or the package cannot be configured.
     """
-    if "anthropic" not in sys.modules:
-        await asyncio.to_thread(importlib.import_module, "anthropic")
     key = (asyncio.get_running_loop(), settings)
+    if key not in _clients:
+        # In a thread: the import would keep every other answer waiting.
+        await asyncio.to_thread(importlib.import_module, "anthropic")
     shared = _clients.get(key)
     if shared is None:
         shared = _Shared(*_new_client(settings, key))

@@ -7,7 +7,8 @@ Facts from ``anthropic`` 2.12 (``_exceptions.py``, ``_base_client.py``, the vend
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Generator
 
 from usechat.errors import (
     ConfigurationError,
@@ -18,7 +19,7 @@ from usechat.errors import (
     UsechatError,
 )
 
-__all__ = ["maybe_map_error"]
+__all__ = ["mapped_errors", "maybe_map_error"]
 
 _PROVIDER = "anthropic"
 _RETRYABLE_STATUSES = frozenset({408, 409, 429})
@@ -56,6 +57,26 @@ def maybe_map_error(error: Exception, *, is_reading: bool = False) -> UsechatErr
             return make(error)
     # How the package says that a client of the caller's own has no key.
     return _misconfigured(error) if isinstance(error, TypeError) and "authentication method" in str(error) else None
+
+
+@contextlib.contextmanager
+def mapped_errors(*, is_reading: bool = False) -> Generator[None]:
+    """What is raised within and can be mapped is raised as our error; see `maybe_map_error`.
+
+    Args:
+        is_reading: Whether the response had begun.
+
+    Raises:
+        ProviderError: The provider failed.
+        ConfigurationError: The client cannot be used as it is configured.
+    """
+    try:
+        yield
+    except Exception as error:
+        mapped = maybe_map_error(error, is_reading=is_reading)
+        if mapped is None or mapped is error:
+            raise
+        raise mapped from error
 
 
 def _same(error: Exception) -> UsechatError:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from usechat.errors import ConfigurationError, ProviderError, ProviderStreamError
 from usechat.models.anthropic_client import ClientSettings, aclose_client, shared_client
-from usechat.models.anthropic_errors import maybe_map_error
+from usechat.models.anthropic_errors import mapped_errors
 from usechat.models.anthropic_events import AnthropicStream
 from usechat.models.anthropic_request import AnthropicRequest, build_request
 from usechat.models.base import ModelCall
@@ -127,7 +127,8 @@ class AnthropicModel:
         client = self._client or await shared_client(self._settings)
         retries = _first_given(call.max_retries, self._max_retries, client.max_retries)
         options = self._options(call, request, retries)
-        for retry in range(retries + 1):
+        retry = 0
+        while True:
             try:
                 async with aclosing(_answer(client, request, options)) as batches:
                     async for batch in batches:
@@ -138,6 +139,7 @@ class AnthropicModel:
                 if retry == retries or not error.is_retryable:
                     raise
             await asyncio.sleep(_pause(retry))
+            retry += 1
 
     def _tell(self, warnings: Iterable[str]) -> None:
         for warning in warnings:
@@ -184,7 +186,7 @@ async def _answer(
 async def _open(client: AsyncAnthropic, body: dict[str, Any], options: RequestOptions) -> AsyncStream[object]:
     from anthropic import AsyncStream
 
-    try:
+    with mapped_errors():
         return await client.post(
             "/v1/messages",
             cast_to=object,
@@ -193,11 +195,6 @@ async def _open(client: AsyncAnthropic, body: dict[str, Any], options: RequestOp
             stream=True,
             stream_cls=AsyncStream[object],
         )
-    except Exception as error:
-        mapped = maybe_map_error(error)
-        if mapped is None:
-            raise
-        raise mapped from error
 
 
 async def _batches(connection: AsyncStream[object], reader: AnthropicStream) -> AsyncGenerator[list[ModelPart]]:
@@ -207,29 +204,34 @@ async def _batches(connection: AsyncStream[object], reader: AnthropicStream) -> 
         ProviderError: The connection broke.
     """
     headers = connection.response.headers
+    is_framed_for_aws = headers.get("content-type", "").startswith(_AWS_EVENT_STREAM)
+    read = _package_events if is_framed_for_aws else _raw_body
     try:
-        if headers.get("content-type", "").startswith(_AWS_EVENT_STREAM):
-            async for event in connection:
-                if parts := reader.feed_event(event):
+        with mapped_errors(is_reading=True):
+            async with aclosing(read(connection, reader)) as batches:
+                async for parts in batches:
                     yield parts
-            return
-        encoded = "content-encoding" in headers
-        reads = connection.response.aiter_bytes() if encoded else connection.response.aiter_raw()
-        async with aclosing(reads):
-            async for data in reads:
-                if parts := reader.feed(data):
-                    yield parts
-                if reader.is_complete:
-                    if parts := await _drain(reads, reader):
-                        yield parts
-                    return
-    except Exception as error:
-        mapped = maybe_map_error(error, is_reading=True)
-        if mapped is None:
-            raise
-        raise mapped from error
     finally:
         await connection.close()
+
+
+async def _package_events(connection: AsyncStream[object], reader: AnthropicStream) -> AsyncGenerator[list[ModelPart]]:
+    async for event in connection:
+        if parts := reader.feed_event(event):
+            yield parts
+
+
+async def _raw_body(connection: AsyncStream[object], reader: AnthropicStream) -> AsyncGenerator[list[ModelPart]]:
+    response = connection.response
+    reads = response.aiter_bytes() if "content-encoding" in response.headers else response.aiter_raw()
+    async with aclosing(reads):
+        async for data in reads:
+            if parts := reader.feed(data):
+                yield parts
+            if reader.is_complete:
+                break
+        if parts := await _drain(reads, reader):
+            yield parts
 
 
 async def _drain(reads: AsyncIterator[bytes], reader: AnthropicStream) -> list[ModelPart]:

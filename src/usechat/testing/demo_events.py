@@ -98,8 +98,8 @@ def _content_blocks(block: Block, digest: str) -> Iterator[tuple[Json, _Deltas]]
             yield _search_result(search_id, hits), iter(())
         case ToolUse(name, tool_input):
             yield _tool_block("tool_use", f"toolu_demo_{digest}", name), _input_deltas(tool_input)
-        case Failure():
-            return
+        case _:
+            return  # a failure is an event of its own
 
 
 def _tool_block(block_type: str, tool_use_id: str, name: str) -> Json:

@@ -138,6 +138,8 @@ class ReplayServer:
         self._thread = threading.Thread(target=self._loop.run_forever, name="replay-server", daemon=True)
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
+        self._lock = threading.Lock()
+        self._awaited: list[tuple[int, Future[None]]] = []
         self.requests: list[ReplayedRequest] = []
         """Every request so far, in order."""
         self.connection_count = 0
@@ -147,6 +149,20 @@ class ReplayServer:
     def url(self) -> str:
         """The base URL for clients of the ``anthropic`` package, without ``/v1``."""
         return f"http://127.0.0.1:{self._port}"
+
+    async def received(self, count: int = 1, *, within: float = 5.0) -> ReplayedRequest:
+        """Wait until this many requests have come; return the last of them.
+
+        Raises:
+            TimeoutError: They did not come in time.
+        """
+        arrival: Future[None] = Future()
+        with self._lock:
+            self._awaited.append((count, arrival))
+            self._tell_waiters()
+        async with asyncio.timeout(within):
+            await asyncio.shield(asyncio.wrap_future(arrival))
+        return self.requests[count - 1]
 
     def start(self) -> None:
         """Listen. `close` undoes it."""
@@ -207,8 +223,11 @@ class ReplayServer:
     ) -> bytes | None:
         """Answer one request; return what has come of the next, or None when the connection is over."""
         request = await _read_request(ahead, reader)
-        self.requests.append(request)
-        reply = self._reply_to(request)
+        with self._lock:
+            self.requests.append(request)
+            number = len(self.requests)
+            self._tell_waiters()
+        reply = self._reply_to(request, number)
         next_byte = asyncio.ensure_future(reader.read(1))
         sending = asyncio.ensure_future(_send(reply, writer))
         try:
@@ -224,8 +243,14 @@ class ReplayServer:
             ahead_of, _ = await asyncio.gather(next_byte, sending, return_exceptions=True)
         return ahead_of if isinstance(ahead_of, bytes) else b""
 
-    def _reply_to(self, request: ReplayedRequest) -> Reply:
-        reply = self._replies[min(len(self.requests), len(self._replies)) - 1]
+    def _tell_waiters(self) -> None:
+        come = len(self.requests)
+        for _, arrival in (waiter for waiter in self._awaited if waiter[0] <= come):
+            arrival.set_result(None)
+        self._awaited = [waiter for waiter in self._awaited if waiter[0] > come]
+
+    def _reply_to(self, request: ReplayedRequest, number: int) -> Reply:
+        reply = self._replies[min(number, len(self._replies)) - 1]
         if isinstance(reply, str):
             return Reply(reply)
         return reply if isinstance(reply, Reply) else reply(request)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from hypothesis import strategies as st
 
@@ -150,7 +150,11 @@ def single_parts() -> st.SearchStrategy[p.Part]:
 
 def as_strategies(values: dict[str, Any]) -> dict[str, st.SearchStrategy[Any]]:
     """``values``, those that are no strategies as such that give themselves."""
-    return {key: value if isinstance(value, st.SearchStrategy) else st.just(value) for key, value in values.items()}  # pyright: ignore[reportUnknownVariableType]
+    return {key: as_strategy(value) for key, value in values.items()}
+
+
+def as_strategy(value: Any) -> st.SearchStrategy[Any]:
+    return cast("st.SearchStrategy[Any]", value) if isinstance(value, st.SearchStrategy) else st.just(value)
 
 
 @dataclass

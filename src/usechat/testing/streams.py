@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from importlib.resources import files
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias, assert_never
 
 __all__ = ["Framing", "frame_event", "read_events", "read_stream", "stream_names"]
 
@@ -45,6 +45,9 @@ def frame_event(event: str, framing: Framing = "lf", *, number: int = 0) -> byte
         event: Its JSON text.
         framing: How it is written.
         number: Its position in the stream, which the ``comments`` framing gives as its id.
+
+    Raises:
+        ValueError: It is not JSON.
     """
     kind = _type_of(event)
     match framing:
@@ -63,15 +66,13 @@ def frame_event(event: str, framing: Framing = "lf", *, number: int = 0) -> byte
             text = f": comment {number}\nid: {number}\nretry: 1000\nevent: {kind}\ndata: {event}\n\n:\n\n"
         case "no-event":
             text = f"data: {event}\n\n"
+        case _:
+            assert_never(framing)
     return text.encode()
 
 
 def _type_of(event: str) -> str:
-    try:
-        value: Any = json.loads(event)
-    except ValueError:
-        return "message"
-    return str(value.get("type")) if isinstance(value, dict) else "message"  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+    return str(json.loads(event).get("type"))
 
 
 def _data_lines(text: str) -> Iterator[str]:

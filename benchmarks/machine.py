@@ -1,0 +1,101 @@
+"""What the kernel says of processes: their CPU time and memory; and on which cores they run. Linux only."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["cpu_seconds", "describe", "free_port", "is_split", "on_load_core", "on_server_core", "resident_bytes"]
+
+_CORES = sorted(os.sched_getaffinity(0))
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+def is_split() -> bool:
+    """Whether the server has a core of its own, apart from the load's."""
+    return len(_CORES) > 1
+
+
+@contextmanager
+def on_server_core() -> Generator[None]:
+    """Processes started within run on the first core."""
+    with _on_core(_CORES[0]):
+        yield
+
+
+@contextmanager
+def on_load_core() -> Generator[None]:
+    """Processes started within run on the last core."""
+    with _on_core(_CORES[-1]):
+        yield
+
+
+@contextmanager
+def _on_core(core: int) -> Generator[None]:
+    # A child inherits what its parent has at that moment: nothing of it ever runs elsewhere.
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, _CORES)
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process and its children so far, threads that have ended included."""
+    return sum(_clock_of(each) for each in _with_children(pid))
+
+
+def _clock_of(pid: int) -> float:
+    # The number of a process's CPU clock, as clock_getcpuclockid(3) makes it; it counts nanoseconds.
+    try:
+        return time.clock_gettime((~pid << 3) | 2)
+    except OSError:
+        return 0.0
+
+
+def resident_bytes(pid: int) -> int:
+    """Physical memory of a process and its children."""
+    pages = 0
+    for each in _with_children(pid):
+        try:
+            pages += int(Path(f"/proc/{each}/statm").read_text().split()[1])
+        except OSError:
+            continue
+    return pages * _PAGE_BYTES
+
+
+def _with_children(pid: int) -> list[int]:
+    found, pending = [], [pid]
+    while pending:
+        each = pending.pop()
+        found.append(each)
+        for listing in Path(f"/proc/{each}/task").glob("*/children"):
+            try:
+                pending += map(int, listing.read_text().split())
+            except OSError:
+                continue
+    return found
+
+
+def free_port() -> int:
+    """A port on loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def describe() -> dict[str, str]:
+    """What a reader must know to place the figures."""
+    names = [line.partition(":")[2] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+    return {
+        "processor": names[0].strip() if names else platform.machine(),
+        "cores": str(len(_CORES)),
+        "system": platform.system() + " " + platform.release(),
+        "python": platform.python_version(),
+        "pinning": "server and load on a core each" if is_split() else "one core for everything",
+    }

@@ -1,0 +1,137 @@
+"""The two C programs: the stand-in for Anthropic's API, and the load generator that reads and checks every answer.
+
+Compiled when they are first needed, and again when their sources change.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.machine import free_port, on_load_core
+from scripts.progress import ROOT
+from scripts.stamps import files_below, fingerprint, is_current, mark_current
+
+__all__ = ["CACHE", "BenchmarkError", "LoadPlan", "LoadResult", "compile_programs", "run_load", "tokens", "upstream"]
+
+CACHE = ROOT / ".cache" / "bench"
+_SOURCES = Path(__file__).parent / "native"
+_LAST_RESULT_SECONDS = 10
+
+
+class BenchmarkError(Exception):
+    """A measurement that cannot be made; the text says why, to the person at the terminal."""
+
+
+def compile_programs() -> None:
+    """Compile what is not compiled yet.
+
+    Raises:
+        BenchmarkError: There is no C compiler, or it refuses.
+    """
+    CACHE.mkdir(parents=True, exist_ok=True)
+    sources = fingerprint(files_below(_SOURCES))
+    if is_current("bench-programs", sources, CACHE / "load"):
+        return
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        raise BenchmarkError("a C compiler (cc or gcc) is needed for the load generator")
+    for name in ("upstream", "load"):
+        command = [compiler, "-O2", "-Wall", "-o", CACHE / name, _SOURCES / f"{name}.c"]
+        compiled = subprocess.run(command, capture_output=True, text=True, check=False)
+        if compiled.returncode != 0:
+            raise BenchmarkError(f"{name}.c does not compile:\n{compiled.stderr}")
+    mark_current("bench-programs", sources)
+
+
+def tokens() -> str:
+    """The texts that answers are made of, as a JSON array."""
+    return subprocess.run([CACHE / "upstream", "--tokens"], capture_output=True, text=True, check=True).stdout
+
+
+@contextmanager
+def upstream() -> Generator[int]:
+    """The stand-in for Anthropic's API, on the load's core; gives its port."""
+    port = free_port()
+    with on_load_core():
+        process = subprocess.Popen([CACHE / "upstream", str(port)])
+    try:
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadPlan:
+    """What one run of the load generator asks for."""
+
+    answer: str
+    """As native/answer.h says."""
+    streams: int
+    """Answers read at once."""
+    requests: int
+    ramp_ms: int = 0
+    timeout_s: int = 120
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadResult:
+    """What became of it. Times are in microseconds: their median, 99th percentile and maximum."""
+
+    requests: int
+    whole: int
+    wall_s: float
+    chunks: int
+    """HTTP chunks of all answers."""
+    deltas: int
+    """Of the answers that arrived whole."""
+    first_delta_us: dict[str, int]
+    """From the request's last byte."""
+    gap_us: dict[str, int]
+    """Between two reads that brought deltas; paced answers only."""
+    delay_us: dict[str, int]
+    """From the upstream's sending of the first delta to its arrival; answers of kind ``s`` only."""
+    first_error: str
+
+
+@contextmanager
+def start_load(port: int, path: str, body: Path, plan: LoadPlan) -> Generator[subprocess.Popen[str]]:
+    """The load generator at work, on its core."""
+    numbers = (plan.streams, plan.requests, plan.ramp_ms, plan.timeout_s)
+    command = [CACHE / "load", str(port), path, body, plan.answer, *map(str, numbers)]
+    with on_load_core():
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def run_load(port: int, path: str, body: Path, plan: LoadPlan, *, watch: Any = None) -> LoadResult:
+    """Post ``body`` as often as the plan says, and read every answer to its end.
+
+    Args:
+        port: The server's.
+        path: The route.
+        body: The file that holds the request's body.
+        plan: How often, how many at once.
+        watch: Called every 50 ms meanwhile.
+    """
+    with start_load(port, path, body, plan) as process:
+        deadline = time.monotonic() + plan.timeout_s + _LAST_RESULT_SECONDS
+        while watch is not None and process.poll() is None and time.monotonic() < deadline:
+            watch()
+            time.sleep(0.05)
+        printed, _ = process.communicate(timeout=plan.timeout_s + _LAST_RESULT_SECONDS)
+    values = json.loads(printed)
+    return LoadResult(**{name: values[name] for name in LoadResult.__dataclass_fields__})

@@ -1,0 +1,7 @@
+"""``python -m usechat``."""
+
+from __future__ import annotations
+
+from usechat.cli import main
+
+main()

@@ -1,0 +1,96 @@
+"""The ``usechat`` command. Everything heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from usechat import __version__
+from usechat.errors import ConfigurationError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="The Python backend for useChat.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+EnvFile = Annotated[Path | None, typer.Option(help="Read settings from this file instead of .env.")]
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]")] = None,
+    port: Annotated[str | None, typer.Option(help="Port to listen on; 0 takes a free one.  [default: 8000]")] = None,
+    model: Annotated[str | None, typer.Option(help="Model that answers: a model's name, local or demo.")] = None,
+    workers: Annotated[str | None, typer.Option(help="How many processes answer.  [default: 1]")] = None,
+    reload: Annotated[bool, typer.Option("--reload", help="Start anew when the sources change.")] = False,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Serve without API keys, also beyond this machine.")
+    ] = False,
+    env_file: EnvFile = None,
+) -> None:
+    """Serve the chat API and, where it has been built, the page."""
+    given = {"HOST": host, "PORT": port, "MODEL": model, "WORKERS": workers, "INSECURE": "true" if insecure else None}
+    # Workers and reloads are processes of their own: the environment is what they all see.
+    for name, value in given.items():
+        if value is not None:
+            os.environ[f"USECHAT_{name}"] = value
+    name_env_file(env_file)
+    try:
+        from usechat.server.process import serve as run
+
+        run(reload=reload, announce=announce)
+    except ConfigurationError as error:
+        fail(error)
+
+
+@app.command()
+def settings(env_file: EnvFile = None) -> None:
+    """Show every setting, its value and where it comes from; secrets are masked."""
+    name_env_file(env_file)
+    try:
+        from usechat.server.environment import load_environment
+
+        environment = load_environment()
+    except ConfigurationError as error:
+        fail(error)
+    rows = [("SETTING", "VALUE", "FROM"), *environment.rows()]
+    widths = [max(len(row[column]) for row in rows) for column in range(2)]
+    for name, value, source in rows:
+        typer.echo(f"{name:{widths[0]}}  {value:{widths[1]}}  {source}")
+    for warning in environment.warnings():
+        typer.echo(warning, err=True)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def name_env_file(path: Path | None) -> None:
+    if path is not None:
+        os.environ["USECHAT_ENV_FILE"] = str(path.absolute())
+
+
+def announce(line: str) -> None:
+    typer.echo(line)
+    sys.stdout.flush()
+
+
+def fail(error: ConfigurationError) -> None:
+    typer.echo(f"usechat: {error}", err=True)
+    raise typer.Exit(2)

@@ -1,0 +1,52 @@
+"""What an answer is asked with: UI messages, model messages or one prompt, as the model's messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from pydantic import ValidationError
+
+from usechat.errors import ConfigurationError
+from usechat.messages.convert import convert_to_model_messages
+from usechat.messages.model import AssistantMessage, ModelMessage, SystemMessage, TextContent, ToolMessage, UserMessage
+from usechat.messages.ui import UIMessage, request_error_from_validation
+
+__all__ = ["Messages", "given_messages", "read_messages"]
+
+Messages: TypeAlias = Sequence[Any]
+"""UI messages as ``useChat`` posts them (or the same as plain objects), or model messages."""
+
+MODEL_MESSAGES = (SystemMessage, UserMessage, AssistantMessage, ToolMessage)
+
+
+def given_messages(messages: Messages | None, prompt: str | None) -> Messages:
+    """The messages, or the prompt as one.
+
+    Raises:
+        ConfigurationError: Both were given, or neither.
+    """
+    if messages is not None and prompt is None:
+        return messages
+    if prompt is not None and messages is None:
+        return [UserMessage((TextContent(prompt),))]
+    raise ConfigurationError("give either messages or prompt")
+
+
+def read_messages(messages: Messages, **options: Any) -> Sequence[ModelMessage]:
+    """The messages as the model gets them; ``options`` are `convert_to_model_messages`'.
+
+    Raises:
+        RequestError: A message cannot be expressed to a model.
+    """
+    if all(isinstance(message, MODEL_MESSAGES) for message in messages):
+        return messages
+    ui_messages = [read_message(message) if isinstance(message, dict) else message for message in messages]
+    return convert_to_model_messages(ui_messages, **options)
+
+
+def read_message(message: Any) -> UIMessage:
+    try:
+        return UIMessage.model_validate(message)
+    except ValidationError as error:
+        raise request_error_from_validation(error) from error

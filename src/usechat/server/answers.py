@@ -1,0 +1,119 @@
+"""How this server answers: its model, its instructions, its limits, put together for one request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from usechat import StreamingAnswer, step_count_is, stream_text
+from usechat.generate.stream_text import StreamTextResult
+from usechat.generate.tools import Tool
+from usechat.messages import ui
+from usechat.models.base import Model
+from usechat.models.resolve import resolve_model
+from usechat.parts import Part, Start
+from usechat.protocol.encoders import WireFormat
+from usechat.server.choice import ModelChoice
+from usechat.server.settings import Settings
+
+__all__ = ["DEFAULT_SYSTEM_PROMPT", "Answers"]
+
+DEFAULT_SYSTEM_PROMPT: Final = "You are a helpful assistant."
+
+
+class Answers:
+    """Makes the answers of one server.
+
+    Args:
+        settings: The server's settings.
+        choice: The model that answers where a client chooses none.
+    """
+
+    def __init__(self, settings: Settings, choice: ModelChoice) -> None:
+        self.settings = settings
+        self.choice = choice
+        self.models: list[str] = [choice.name, *(name for name in settings.models if name != choice.name)]
+        """The models that there are, the one that answers by default first."""
+        self._resolved: dict[str, Model] = {}
+        secret = settings.approval_secret
+        self._approval_secret: str | bool = True if secret is None else secret.get_secret_value()
+
+    def to_chat(self, chat: ui.ChatRequest, wire_format: WireFormat | None) -> StreamingAnswer:
+        """The answer to a ``useChat`` request."""
+        name = self.chosen(chat.extra)
+        result = self.stream(name, messages=chat.messages, tools=demo_tools() if name == "demo" else ())
+        return self.response(result, chat, wire_format)
+
+    def to_completion(self, completion: ui.CompletionRequest, wire_format: WireFormat | None) -> StreamingAnswer:
+        """The answer to a ``useCompletion`` request."""
+        return self.response(self.stream(self.chosen(completion.extra), prompt=completion.prompt), completion, wire_format)
+
+    def to_fetch(self, chat: ui.ChatRequest) -> StreamingAnswer:
+        """The answer to a hand-written client of the plain events stream."""
+        system = self.system_prompt_for(chat)
+        return self.response(self.stream(self.chosen(chat.extra), messages=chat.messages, system=system), None, "events")
+
+    def chosen(self, body: Mapping[str, Any]) -> str:
+        """The model that a client asks for, where the settings leave it the choice."""
+        wanted = body.get("model")
+        return wanted if isinstance(wanted, str) and wanted in self.settings.models else self.choice.name
+
+    def system_prompt_for(self, chat: ui.ChatRequest) -> str:
+        """The instructions of a client that may give its own: after the operator's, in place of the default ones."""
+        given: list[Any] = [chat.extra.get("systemPrompt")]
+        given += [message.text for message in chat.messages if message.role == "system"]
+        texts = [self.settings.system_prompt, *(text for text in given if isinstance(text, str))]
+        return "\n\n".join(text for text in texts if text and text.strip()) or DEFAULT_SYSTEM_PROMPT
+
+    def stream(
+        self,
+        name: str,
+        *,
+        messages: Sequence[ui.UIMessage] | None = None,
+        prompt: str | None = None,
+        system: str | None = None,
+        tools: Sequence[Tool] = (),
+    ) -> StreamTextResult:
+        """An answer by the model of that name."""
+        return stream_text(
+            self.model(name),
+            messages=messages,
+            prompt=prompt,
+            system=system or self.settings.system_prompt or DEFAULT_SYSTEM_PROMPT,
+            tools=tools,
+            stop_when=step_count_is(self.settings.max_steps),
+            approval_secret=self._approval_secret,
+            max_output_tokens=self.settings.max_output_tokens,
+            on_error=str if self.settings.error_detail else None,
+            # Where there is one model only, the page knows it from /api/info.
+            message_metadata=named(name) if self.settings.models else None,
+        )
+
+    def response(
+        self,
+        result: StreamTextResult,
+        request: ui.ChatRequest | ui.CompletionRequest | None,
+        wire_format: WireFormat | None,
+    ) -> StreamingAnswer:
+        """The answer on its way to the client."""
+        return result.response(
+            request, wire_format=wire_format, sdk=self.settings.sdk, heartbeat=self.settings.heartbeat or None
+        )
+
+    def model(self, name: str) -> Model:
+        """The model of that name, made at its first use."""
+        if name not in self._resolved:
+            self._resolved[name] = resolve_model(name)
+        return self._resolved[name]
+
+
+def named(model: str) -> Callable[[Part], Any]:
+    """Tells the client in the message's metadata which model writes it."""
+    return lambda part: {"model": model} if isinstance(part, Start) else None
+
+
+def demo_tools() -> Sequence[Tool]:
+    # Imported when the demo answers: its tools are nothing to other models.
+    from usechat.server import demo_tools as demo
+
+    return demo.demo_tools()

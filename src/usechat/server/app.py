@@ -1,0 +1,103 @@
+"""The server as an ASGI application: settings in, a FastAPI app out."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import JSONResponse
+
+import usechat
+from usechat.errors import RequestError
+from usechat.fastapi import error_response
+from usechat.messages.ui import request_error_from_validation
+from usechat.server.answers import Answers
+from usechat.server.choice import choose_model
+from usechat.server.environment import load_environment
+from usechat.server.keys import KeyGuard
+from usechat.server.middleware import REQUEST_ID_HEADER, LastResort, LoopbackOnly, RequestIds
+from usechat.server.page import PageFiles, default_page_folder
+from usechat.server.routes import make_api_router, make_open_router
+from usechat.server.settings import Settings, is_loopback_host
+
+__all__ = ["create_app"]
+
+EXPOSED_HEADERS: Final = ("x-vercel-ai-ui-message-stream", "x-vercel-ai-data-stream", REQUEST_ID_HEADER)
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The server's application; also what ``uvicorn --factory usechat.server.app:create_app`` takes.
+
+    Args:
+        settings: Without them, those of the environment and the ``.env`` file.
+
+    Raises:
+        ConfigurationError: A setting is wrong, or the server would be open to strangers by accident.
+    """
+    if settings is None:
+        environment = load_environment()
+        settings = environment.settings
+        for warning in environment.warnings():
+            logger.warning(warning)
+    settings.check_exposure()
+    is_public = os.environ.get("VERCEL") == "1"
+    has_docs = is_loopback_host(settings.host) and not is_public
+    answers = Answers(settings, choose_model(settings))
+    warn_of_unshared_secret(settings, is_public=is_public)
+
+    app = FastAPI(
+        title="usechat",
+        version=usechat.__version__,
+        description="A backend for useChat and useCompletion of AI SDK 4 to 7.",
+        docs_url="/docs" if has_docs else None,
+        openapi_url="/openapi.json" if has_docs else None,
+        redoc_url=None,
+    )
+    app.add_exception_handler(RequestError, refuse)
+    app.add_exception_handler(RequestValidationError, refuse_invalid)
+    add_middleware(app, settings, is_public=is_public)
+    app.include_router(make_api_router(answers, KeyGuard(settings, is_public=is_public)))
+    app.include_router(make_open_router())
+    app.mount("/", PageFiles(settings.web_dir or default_page_folder()))
+    return app
+
+
+def add_middleware(app: FastAPI, settings: Settings, *, is_public: bool) -> None:
+    """The innermost first."""
+    app.add_middleware(LastResort)
+    if not (settings.api_keys or settings.insecure or is_public):
+        app.add_middleware(LoopbackOnly, origins=settings.cors_origins)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["*"],
+            allow_private_network=True,
+            expose_headers=EXPOSED_HEADERS,
+        )
+    app.add_middleware(RequestIds)
+
+
+def warn_of_unshared_secret(settings: Settings, *, is_public: bool) -> None:
+    if settings.approval_secret is None and (settings.workers > 1 or is_public):
+        logger.warning(
+            "USECHAT_APPROVAL_SECRET is not set, so each process signs approvals with a secret of its own: "
+            "one that was asked for by one process is refused by the others."
+        )
+
+
+async def refuse(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestError)
+    return error_response(error)
+
+
+async def refuse_invalid(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    return error_response(request_error_from_validation(error))

@@ -1,0 +1,64 @@
+"""API keys: who may use ``/api``."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import Annotated, Final
+
+from fastapi import Depends, HTTPException
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from usechat.server.settings import Settings
+
+__all__ = ["KeyGuard"]
+
+NO_KEY: Final = "An API key is needed: send the header Authorization: Bearer KEY."
+WRONG_KEY: Final = "The API key is not valid."
+NOT_SET_UP: Final = (
+    "This deployment is not open yet: set USECHAT_API_KEYS in its environment variables, "
+    "or USECHAT_INSECURE=1 to let everybody in, and deploy again."
+)
+
+Credentials = Annotated[
+    HTTPAuthorizationCredentials | None,
+    Depends(HTTPBearer(auto_error=False, description="One of the server's API keys.")),
+]
+
+
+class KeyGuard:
+    """A dependency that lets only those in who know a key.
+
+    Args:
+        settings: The keys; without any, everybody gets in.
+        is_public: Whether the whole internet can reach this process. Then no keys means nobody gets in, unless the
+            settings say that everybody may.
+    """
+
+    def __init__(self, settings: Settings, *, is_public: bool) -> None:
+        # Digests are all of one length, so that not even a key's length shows in the time a comparison takes.
+        self._digests = [digest(key) for key in settings.keys]
+        self._is_closed = is_public and not settings.keys and not settings.insecure
+
+    async def __call__(self, credentials: Credentials) -> None:
+        """Check one request.
+
+        Raises:
+            HTTPException: 401 without a valid key; 503 when nobody has set keys where they are needed.
+        """
+        if self._is_closed:
+            raise HTTPException(503, NOT_SET_UP)
+        if self._digests and (credentials is None or not self.knows(credentials.credentials)):
+            detail = NO_KEY if credentials is None else WRONG_KEY
+            raise HTTPException(401, detail, headers={"www-authenticate": "Bearer"})
+
+    def knows(self, key: str) -> bool:
+        """Whether the key is one of the server's; takes the same time for every key."""
+        given, is_known = digest(key), False
+        for one in self._digests:
+            is_known |= hmac.compare_digest(given, one)
+        return is_known
+
+
+def digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode(errors="surrogateescape")).digest()

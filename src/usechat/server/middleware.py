@@ -1,0 +1,150 @@
+"""What every request passes: its id, headers for browsers, who may come without a key, the last resort.
+
+Plain ASGI throughout: Starlette's ``BaseHTTPMiddleware`` would hide a reader's leaving from the answer.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import re
+from collections.abc import Iterable
+from contextvars import ContextVar
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
+
+from usechat.ids import generate_id
+from usechat.server.settings import is_loopback_host
+
+__all__ = ["REQUEST_ID_HEADER", "LastResort", "LoopbackOnly", "RequestIds", "request_id"]
+
+REQUEST_ID_HEADER: Final = "x-request-id"
+GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+NOT_FOR_STRANGERS: Final = (
+    "Without API keys this server answers only pages and programs on its own machine. "
+    "Set USECHAT_API_KEYS, or USECHAT_INSECURE=1 to let everybody in."
+)
+NOT_FOR_OTHER_ORIGINS: Final = (
+    "Without API keys this server answers pages of its own machine only. "
+    "Name the page's origin in USECHAT_CORS_ORIGINS, or set USECHAT_API_KEYS."
+)
+
+request_id: ContextVar[str] = ContextVar("request_id", default="-")
+"""The id of the request that is being answered, for log lines."""
+
+logger = logging.getLogger(__name__)
+
+
+class RequestIds:
+    """Gives each request an id, or keeps the one a proxy gave it, and tells browsers not to guess content types."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
+        own = given if GIVEN_ID.fullmatch(given) else generate_id("req", 20)
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID_HEADER] = own
+                headers.setdefault("x-content-type-options", "nosniff")
+            await send(message)
+
+        token = request_id.set(own)
+        try:
+            await self.app(scope, receive, send_with_id)
+        finally:
+            request_id.reset(token)
+
+
+class LastResort:
+    """Turns whatever a route did not catch into a short JSON answer and a line in the log."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        is_started = False
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal is_started
+            is_started = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_and_note)
+        except ClientDisconnect:
+            logger.debug("the client left before its request had arrived")
+        except Exception:
+            # Once the answer has begun, only the server can end it, by closing the connection; it logs the error too.
+            if is_started or scope["type"] != "http":
+                raise
+            logger.exception("the request failed")
+            await JSONResponse({"detail": "Internal Server Error"}, status_code=500)(scope, receive, send)
+
+
+class LoopbackOnly:
+    """Lets nobody in from beyond this machine: for a server without keys.
+
+    Listening on loopback is not enough: a page of any site can send requests there (and, with a name that resolves to
+    127.0.0.1, read the answers), and a proxy on this machine can pass on those of strangers.
+
+    Args:
+        app: What is guarded.
+        origins: Pages elsewhere that may come in all the same; ``*`` for all.
+    """
+
+    def __init__(self, app: ASGIApp, origins: Iterable[str] = ()) -> None:
+        self.app = app
+        self.origins = frozenset(origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        refusal = self.refusal(scope) if scope["type"] in ("http", "websocket") else None
+        if refusal is None:
+            await self.app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await WebSocketClose(code=1008)(scope, receive, send)
+        else:
+            await JSONResponse({"detail": refusal}, status_code=403)(scope, receive, send)
+
+    def refusal(self, scope: Scope) -> str | None:
+        """Why a request is refused; None when it is not."""
+        headers = Headers(scope=scope)
+        host, client = headers.get("host"), scope.get("client")
+        if (host is not None and not is_loopback_url(f"//{host}")) or (client and is_elsewhere(client[0])):
+            return NOT_FOR_STRANGERS
+        origin = headers.get("origin")
+        if origin is None or headers.get("sec-fetch-site") in ("same-origin", "none"):
+            return None
+        is_named = "*" in self.origins or origin.lower() in self.origins
+        return None if is_named or is_loopback_url(origin) else NOT_FOR_OTHER_ORIGINS
+
+
+def is_loopback_url(url: str) -> bool:
+    try:
+        return is_loopback_host(urlsplit(url).hostname or "")
+    except ValueError:
+        return False
+
+
+def is_elsewhere(address: str) -> bool:
+    """Whether it is the address of another machine. What is no address (a socket's file, a test) is not."""
+    try:
+        ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    return not is_loopback_host(address)

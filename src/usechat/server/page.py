@@ -1,0 +1,119 @@
+"""The built page: static files with the headers that let browsers keep what never changes and run nothing else.
+
+The files are those of Next's static export (16.4): ``v4/index.html`` or ``v4.html`` for ``/v4``, ``404.html``, and
+below ``_next/static`` names with a digest in them.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+import stat
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+__all__ = ["PageFiles", "default_page_folder"]
+
+FOREVER: Final = "public, max-age=31536000, immutable"
+ASK_EACH_TIME: Final = "no-cache"
+INLINE_SCRIPT: Final = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
+PAGE_HEADERS: Final = {
+    "referrer-policy": "no-referrer",
+    "x-frame-options": "DENY",
+    "cross-origin-opener-policy": "same-origin",
+}
+POLICY: Final = (
+    "default-src 'self'",
+    # The page shows pictures that a tool or a model answered with, wherever they are.
+    "img-src 'self' data: blob: https:",
+    "font-src 'self' data:",
+    # React writes style attributes into the HTML that it renders while the page is built.
+    "style-src 'self' 'unsafe-inline'",
+    "object-src 'none'",
+    "base-uri 'self'",
+    "form-action 'self'",
+    "frame-ancestors 'none'",
+)
+NOT_BUILT: Final = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>usechat</title></head><body>
+<h1>usechat is running</h1>
+<p>The API answers at <code>POST /api/chat</code>. The chat page has not been built yet. In a checkout:</p>
+<pre>make run</pre>
+<p>or, by hand:</p>
+<pre>npm --prefix web ci
+npm --prefix web run build:static</pre>
+<p>A page that lies elsewhere is named by <code>USECHAT_WEB_DIR</code>.</p>
+</body></html>
+"""
+
+
+def default_page_folder() -> Path:
+    """Where ``make run`` builds the page in a checkout, whether it has done so or not."""
+    return Path(__file__).resolve().parents[3] / "web" / "out"
+
+
+class PageFiles(StaticFiles):
+    """The folder of the built page. It may be built, or built anew, while the server runs."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(directory=folder, check_dir=False)
+        self.folder = folder
+        # The check would fail every request while there is no folder.
+        self.config_checked = True
+
+    def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
+        """The file for a path: itself, ``PATH.html`` or ``PATH/index.html``."""
+        for candidate in (path, f"{path}.html", f"{path}/index.html"):
+            full_path, found = super().lookup_path(candidate)
+            if found is not None and stat.S_ISREG(found.st_mode):
+                return full_path, found
+        return "", None
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """The file, or the page that says that there is none."""
+        try:
+            return await super().get_response(path, scope)
+        except HTTPException as error:
+            if error.status_code == 405:
+                raise
+        if path == "." and not (self.folder / "index.html").is_file():
+            return HTMLResponse(NOT_BUILT, headers={**PAGE_HEADERS, "cache-control": "no-store"})
+        full_path, found = self.lookup_path("404.html")
+        wants_html = "text/html" in Headers(scope=scope).get("accept", "")
+        if found is None or not wants_html:
+            return JSONResponse({"detail": "Not Found"}, status_code=404)
+        return self.file_response(full_path, found, scope, status_code=404)
+
+    def file_response(
+        self,
+        full_path: str | os.PathLike[str],
+        stat_result: os.stat_result,
+        scope: Scope,
+        status_code: int = 200,
+    ) -> Response:
+        """The file with its headers, or 304 where the browser has it."""
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        path = Path(full_path)
+        is_lasting = path.is_relative_to(self.folder.resolve() / "_next" / "static")
+        response.headers["cache-control"] = FOREVER if is_lasting else ASK_EACH_TIME
+        if path.suffix == ".html" and isinstance(response, FileResponse):
+            response.headers.update(PAGE_HEADERS)
+            response.headers["content-security-policy"] = policy_for(path, stat_result.st_mtime_ns)
+        return response
+
+
+@lru_cache(maxsize=64)
+def policy_for(path: Path, _mtime_ns: int) -> str:
+    """The content security policy of an HTML file, which names the very scripts that stand in it."""
+    digests = [hashlib.sha256(script).digest() for script in INLINE_SCRIPT.findall(path.read_bytes())]
+    sources = ["'self'", *(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)]
+    return "; ".join([*POLICY, f"script-src {' '.join(dict.fromkeys(sources))}"])

@@ -1,0 +1,106 @@
+"""The server's routes. What they answer with is made in `usechat.server.answers`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, HTTPException, Request
+from pydantic import Field
+from starlette.responses import Response
+from starlette.routing import Match
+
+import usechat
+from usechat.errors import RequestError
+from usechat.fastapi import chat_request, completion_request
+from usechat.messages import ui
+from usechat.protocol.encoders import WireFormat
+from usechat.server.answers import Answers
+from usechat.server.keys import KeyGuard
+from usechat.server.openapi import STREAMED, body_schema
+
+__all__ = ["make_api_router", "make_open_router"]
+
+PROTOCOL_HEADER: Final = "x-usechat-protocol"
+PROTOCOLS: Final[Mapping[str, WireFormat | None]] = {"data": None, "text": "text-stream"}
+ANY_METHOD: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+
+class FetchChatBody(ui.ChatRequest):
+    """The body of a request for the plain events stream: messages of role and content, and instructions."""
+
+    system_prompt: Annotated[str | None, Field(alias="systemPrompt")] = None
+
+
+def make_api_router(answers: Answers, guard: KeyGuard) -> APIRouter:
+    """Every route below ``/api``."""
+    router = APIRouter(prefix="/api", dependencies=[Depends(guard)])
+    max_bytes = answers.settings.max_body_bytes
+    read_chat, read_completion = chat_request(max_bytes), completion_request(max_bytes)
+
+    @router.post("/chat", response_class=Response, responses=STREAMED, openapi_extra=body_schema(ui.ChatRequest))
+    async def chat(request: Request, body: Annotated[ui.ChatRequest, Depends(read_chat)]) -> Response:
+        """Answer `useChat` of AI SDK 4 to 7."""
+        return answers.to_chat(body, wire_format(request, body.extra))
+
+    @router.post(
+        "/completion", response_class=Response, responses=STREAMED, openapi_extra=body_schema(ui.CompletionRequest)
+    )
+    async def completion(
+        request: Request, body: Annotated[ui.CompletionRequest, Depends(read_completion)]
+    ) -> Response:
+        """Answer `useCompletion` of AI SDK 4 to 7."""
+        return answers.to_completion(body, wire_format(request, body.extra))
+
+    @router.post(
+        "/ai/chat/stream", response_class=Response, responses=STREAMED, openapi_extra=body_schema(FetchChatBody)
+    )
+    async def fetch_chat(body: Annotated[ui.ChatRequest, Depends(read_chat)]) -> Response:
+        """Answer a hand-written `fetch` client with plain events."""
+        return answers.to_fetch(body)
+
+    @router.get("/info")
+    async def info() -> dict[str, Any]:
+        """Which model answers, and which others there are."""
+        choice = answers.choice
+        model = {"id": choice.name, "provider": choice.provider, "label": choice.label}
+        return {"model": model, "notice": choice.notice, "models": answers.models if answers.settings.models else []}
+
+    known = list(router.routes)
+
+    # The last one, so that nobody without a key learns which routes there are.
+    @router.api_route("/{path:path}", methods=ANY_METHOD, include_in_schema=False)
+    async def nothing_here(request: Request) -> None:
+        if any(route.matches(request.scope)[0] is Match.PARTIAL for route in known):
+            raise HTTPException(405)
+        raise HTTPException(404)
+
+    return router
+
+
+def make_open_router() -> APIRouter:
+    """The routes that need no key."""
+    router = APIRouter()
+
+    @router.api_route("/healthz", methods=["GET", "HEAD"])
+    async def healthz() -> dict[str, str]:
+        """Whether the process answers."""
+        return {"status": "ok", "version": usechat.__version__}
+
+    return router
+
+
+def wire_format(request: Request, body: Mapping[str, Any]) -> WireFormat | None:
+    """The stream protocol that a client asks for, of the two that `useChat` and `useCompletion` have.
+
+    Nothing that the AI SDK sends by itself tells ``streamProtocol: "text"`` from ``"data"``.
+
+    Raises:
+        RequestError: There is no such protocol.
+    """
+    named = request.query_params.get("protocol") or request.headers.get(PROTOCOL_HEADER) or body.get("streamProtocol")
+    if named is None:
+        return None
+    if not isinstance(named, str) or named not in PROTOCOLS:
+        raise RequestError(f"The protocol must be one of: {', '.join(PROTOCOLS)}.")
+    return PROTOCOLS[named]

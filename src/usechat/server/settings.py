@@ -1,0 +1,179 @@
+"""The server's settings: what there is to set, and what a value must be.
+
+Each setting is read from ``USECHAT_…`` in the environment or in the ``.env`` file; `usechat.server.environment` does the
+reading. A wrong value becomes one line that names the setting and says what it should be, and never repeats the value,
+which may be a secret.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar, cast
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from usechat.errors import ConfigurationError
+from usechat.protocol.dialects import parse_dialect
+
+__all__ = ["PREFIX", "Settings", "is_loopback_host", "settings_error"]
+
+PREFIX: Final = "USECHAT_"
+
+FLAGS: Final[Mapping[str, str]] = {
+    name: f"--{name}" for name in ("host", "port", "model", "workers", "insecure")
+}
+"""Settings that ``usechat serve`` also takes as an argument."""
+
+ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s,]+", re.IGNORECASE)
+KEY: Final = re.compile(r"[!-~]+")
+
+ItemT = TypeVar("ItemT")
+
+
+def setting(default: Any, purpose: str, expects: str, **constraints: Any) -> Any:
+    """A field with its purpose, for ``usechat settings``, and with the end of the sentence "NAME must be …"."""
+    return Field(default, description=purpose, json_schema_extra={"expects": expects}, **constraints)
+
+
+def split_list(value: Any) -> Any:
+    """The items of a list that is written with commas or as JSON; an empty list is not what somebody meant to set."""
+    if not isinstance(value, str):
+        return value
+    items: Any = json.loads(value) if value.lstrip().startswith("[") else value.split(",")
+    texts = [item.strip() for item in cast("list[Any]", items) if isinstance(item, str) and item.strip()]
+    if not texts or (value.lstrip().startswith("[") and len(texts) != len(items)):
+        raise ValueError("no list")
+    return tuple(texts)
+
+
+def check_key(key: SecretStr) -> SecretStr:
+    # Anything else cannot be sent in an Authorization header, so nobody could ever use it.
+    if KEY.fullmatch(key.get_secret_value()) is None:
+        raise ValueError("not printable")
+    return key
+
+
+def check_origin(origin: str) -> str:
+    bare = origin.removesuffix("/")
+    if bare != "*" and ORIGIN.fullmatch(bare) is None:
+        raise ValueError("no origin")
+    return bare.lower()
+
+
+def check_sdk(name: str) -> str:
+    try:
+        parse_dialect(name)
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from None
+    return name
+
+
+def check_page(folder: Path) -> Path:
+    if not (folder / "index.html").is_file():
+        raise ValueError("no page")
+    return folder
+
+
+ListOf: TypeAlias = Annotated[tuple[ItemT, ...], NoDecode, BeforeValidator(split_list)]
+
+
+class Settings(BaseSettings):
+    """All that can be set. Empty variables count as unset."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    model: str | None = setting(
+        None, "The model that answers; without it, what the environment has a key for", "a model's name, local or demo"
+    )
+    models: ListOf[str] = setting((), "Models that a client may choose by its body's model field", "a list of models")
+    system_prompt: str | None = setting(None, "Instructions to the model", "text")
+    max_output_tokens: int | None = setting(
+        None, "The most tokens of one model call; without it, the model's own limit", "a whole number from 1", ge=1
+    )
+    max_steps: int = setting(5, "The most model calls of one answer", "a whole number from 1 to 100", ge=1, le=100)
+
+    host: str = setting("127.0.0.1", "The address to listen on", "an address of this machine", min_length=1)
+    port: int = setting(8000, "The port to listen on; 0: a free one", "a whole number from 0 to 65535", ge=0, le=65535)
+    workers: int = setting(1, "How many processes answer", "a whole number from 1 to 256", ge=1, le=256)
+    shutdown_seconds: int = setting(
+        10, "How long running answers may go on when the server is told to stop", "a whole number from 0", ge=0
+    )
+
+    api_keys: ListOf[Annotated[SecretStr, AfterValidator(check_key)]] = setting(
+        (), "Keys of which every request to /api must carry one", "a list of keys, of printable characters"
+    )
+    insecure: bool = setting(False, "Serve without keys beyond this machine", "true or false")
+    cors_origins: ListOf[Annotated[str, AfterValidator(check_origin)]] = setting(
+        (), "Origins of pages on other hosts that may use /api", "a list of origins such as https://chat.example, or *"
+    )
+    max_body_bytes: int = setting(20 * 2**20, "The largest request body, in bytes", "a whole number from 1", ge=1)
+    approval_secret: SecretStr | None = setting(
+        None, "Signs requests for approval; without it, one is made at each start", "at least 16 characters",
+        min_length=16,
+    )
+
+    sdk: Annotated[str, AfterValidator(check_sdk)] = setting(
+        "auto", "The clients' AI SDK version", "auto, 4, 5, 6, 7 or a full version such as 6.0.100"
+    )
+    heartbeat: float = setting(
+        15, "Seconds of silence after which a sign of life is sent; 0: none", "a number from 0 to 3600", ge=0, le=3600
+    )
+    error_detail: bool = setting(False, "Show errors' own words in the browser, not only in the log", "true or false")
+    web_dir: Annotated[Path, AfterValidator(check_page)] | None = setting(
+        None, "The folder of the built page; without it, web/out of the checkout", "a folder with an index.html"
+    )
+    log_level: Literal["debug", "info", "warning", "error", "critical"] = setting(
+        "info", "What is logged", "debug, info, warning, error or critical"
+    )
+    access_log: bool = setting(False, "Log every request", "true or false")
+
+    def check_exposure(self) -> None:
+        """See that nobody beyond this machine gets in by accident.
+
+        Raises:
+            ConfigurationError: The server would listen beyond loopback with no key set.
+        """
+        if not (self.api_keys or self.insecure or is_loopback_host(self.host)):
+            raise ConfigurationError(
+                "USECHAT_HOST (--host) must be a loopback address as long as USECHAT_API_KEYS is not set: "
+                "set keys, or let everybody in with --insecure."
+            )
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The API keys, no longer hidden."""
+        return tuple(key.get_secret_value() for key in self.api_keys)
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether a host name or address, with brackets or not, means this very machine."""
+    name = host.strip("[]").lower().removesuffix(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+def settings_error(error: ValidationError) -> ConfigurationError:
+    """All that is wrong with the settings, in one line that names each and says what it should be."""
+    names = dict.fromkeys(str(one["loc"][0]) for one in error.errors(include_input=False, include_context=False))
+    return ConfigurationError(" ".join(describe_wrong(name) for name in names))
+
+
+def describe_wrong(name: str) -> str:
+    # pydantic-settings names a field by its variable where it was read from the environment.
+    field_name = name.lower().removeprefix(PREFIX.lower())
+    extra = cast("dict[str, Any]", Settings.model_fields[field_name].json_schema_extra)
+    flag = f" ({FLAGS[field_name]})" if field_name in FLAGS else ""
+    return f"{PREFIX}{field_name.upper()}{flag} must be {extra['expects']}."

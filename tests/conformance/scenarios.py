@@ -1,0 +1,282 @@
+"""Every scenario: what the client does, what the model answers, in which majors.
+
+A scenario is told to the client's driver as JSON, in the words of ``js/client/``. The model's name in a request is the
+scenario's, so that the stand-in knows what to answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from tests.conformance.replies import answer, call, said, text, thinking
+from usechat.testing.replay import Reply
+from usechat.testing.streams import stream_names
+
+__all__ = ["MAJORS", "SCENARIOS", "Scenario"]
+
+MAJORS = (4, 5, 6, 7)
+SINCE_5 = (5, 6, 7)
+SINCE_6 = (6, 7)
+
+Step = Mapping[str, Any]
+Route = Literal["chat", "text", "completion", "completion-text", "object"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """One conversation."""
+
+    name: str
+    replies: Sequence[Reply]
+    """What the model answers to the first, second, … request of a turn; a text without tools after the last."""
+    flow: Sequence[Step] = ({"kind": "send", "text": "Hi"},)
+    """What the user does."""
+    body: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What the client sends beside the messages; the compared backends act on it."""
+    route: Route = "chat"
+    majors: Sequence[int] = MAJORS
+    goes_on: bool = False
+    """Whether the client sends again by itself once it has a tool's output or an approval."""
+    react: bool = False
+    """Whether the chat is held by `useChat` in React (which AI SDK 4 does always), rather than by the class below."""
+    keeps_comments: bool = False
+    """Whether comment frames are compared, rather than left out."""
+
+    def to_json(self, major: int) -> dict[str, Any]:
+        """The scenario for the client's driver."""
+        return {
+            "name": self.name,
+            "model": self.model(major),
+            "route": self.route,
+            "body": self.body,
+            "flow": list(self.flow),
+            "goesOn": self.goes_on,
+            "react": self.react,
+        }
+
+    def model(self, major: int) -> str:
+        """The model's name in requests of this scenario."""
+        return f"scenario:{major}:{self.name}"
+
+
+def _send(text: str, **more: Any) -> Step:
+    return {"kind": "send", "text": text, **more}
+
+
+def _attach(media_type: str, filename: str, base64: str) -> Sequence[Step]:
+    url = f"data:{media_type};base64,{base64}"
+    return (_send("Look", files=[{"type": "file", "mediaType": media_type, "filename": filename, "url": url}]),)
+
+
+# Streams that ship. What a stream calls must be among the tools.
+
+_EXTRA_TOOLS = {
+    "json": ("json-tool", "json-tool-text-first"),
+    "left_click": ("toolset",),
+    "read_gauge": ("thinking-interleaved",),
+    "read_wind": ("thinking-interleaved",),
+}
+_SERVER_TOOLS = {
+    "advisor": "advisor",
+    "bash-code": "code_execution",
+    "code-execution": "code_execution",
+    "text-editor": "code_execution",
+    "tool-search-bm25": "tool_search_tool_bm25",
+    "tool-search": "tool_search_tool_regex",
+    "web-fetch": "web_fetch",
+    "web-search": "web_search",
+}
+
+
+def _tools_of(stream: str) -> dict[str, Any]:
+    extra = ["get_tide", *(tool for tool, streams in _EXTRA_TOOLS.items() if stream in streams)]
+    server = next((tool for start, tool in _SERVER_TOOLS.items() if stream.startswith(start)), None)
+    thinking = {"thinking": True} if stream.startswith(("thinking", "usage-thinking")) else {}
+    return {"extraTools": extra, **({"serverTools": [server]} if server else {}), **thinking}
+
+
+_SHIPPED = [Scenario(name=f"stream-{name}", replies=[Reply(name)], body=_tools_of(name)) for name in stream_names()]
+
+# How the bytes come
+
+_FRAMINGS = ("crlf", "cr", "multiline", "no-space", "comments", "no-event")
+_TRANSPORT = [
+    *(Scenario(name=f"framing-{framing}", replies=[Reply("text", framing=framing)]) for framing in _FRAMINGS),
+    Scenario(name="one-piece", replies=[Reply("thinking", split=-1)], body={"thinking": True}),
+    Scenario(name="split-in-every-byte", replies=[Reply("text-escapes", split=1)]),
+    Scenario(name="end-within-text", replies=[Reply("text", end_after=4)]),
+    Scenario(name="end-before-message-stop", replies=[Reply("text", end_after=8)]),
+    Scenario(name="cut-within-text", replies=[Reply("text", cut_after=4)]),
+    Scenario(name="not-a-stream", replies=[Reply(body=b"<html>Bad gateway</html>", content_type="text/html")]),
+    *(Scenario(name=f"http-{code}", replies=[Reply(status=code)]) for code in (400, 401, 403, 404, 413, 429, 500, 529)),
+    Scenario(name="keep-alive", replies=[Reply("text", delay=0.05)], body={"keepAliveMs": 15}, majors=SINCE_5),
+]
+
+# Tools that the backend runs
+
+_WEATHER = said(text("Let me ", "look."), call("get_weather", {"city": "Oslo"}, id="toolu_weather"), stop="tool_use")
+_THINKS_FIRST = said(
+    thinking("Look ", "first.", signature="c2lnbmVk"),
+    call("get_weather", {"city": "Oslo", "unit": "fahrenheit"}, id="toolu_thought"),
+    stop="tool_use",
+)
+_THINKS_AFTER = said(thinking("Now I know.", signature="YWdhaW4="), text("It is mild."))
+
+
+def _calls(*blocks: Any, stop: str = "tool_use") -> list[Reply]:
+    return [said(*blocks, stop=stop), answer()]
+
+
+def _weather(city: Any, number: int = 1) -> Any:
+    return call("get_weather", {"city": city}, id=f"toolu_{number}")
+
+
+_BACKEND_TOOLS = [
+    Scenario(name="steps", replies=[_WEATHER, answer()]),
+    Scenario(name="steps-three", replies=[_WEATHER, _calls(_weather("Bergen"))[0], answer()]),
+    Scenario(name="steps-limit", replies=[_WEATHER, *_calls(_weather("Bergen"))], body={"maxSteps": 2}),
+    Scenario(name="steps-thinking", replies=[_THINKS_FIRST, _THINKS_AFTER], body={"thinking": True}),
+    Scenario(name="steps-http-error", replies=[_WEATHER, Reply(status=529)]),
+    Scenario(name="steps-error-event", replies=[_WEATHER, Reply("error-midway")]),
+    Scenario(name="steps-error-event-first", replies=[_WEATHER, Reply("error-overloaded")]),
+    Scenario(name="tools-parallel", replies=_calls(_weather("Oslo", 1), call("get_time", {}, id="toolu_2"))),
+    Scenario(name="tool-throws", replies=_calls(_weather("ERROR"))),
+    Scenario(name="tool-throws-beside-one-that-works", replies=_calls(_weather("ERROR", 1), _weather("Oslo", 2))),
+    Scenario(name="tool-unknown", replies=_calls(call("no_such_tool", {"a": 1}, id="toolu_1"))),
+    Scenario(name="tool-invalid-input", replies=_calls(_weather(5))),
+    Scenario(name="tool-unparsable-input", replies=_calls(call("get_weather", '{"city": "Os', id="toolu_1"))),
+    Scenario(name="tool-invalid-beside-one-that-works", replies=_calls(_weather(5, 1), _weather("Oslo", 2))),
+    Scenario(name="tool-end-turn", replies=_calls(_weather("Oslo"), stop="end_turn")),
+    Scenario(name="tool-pause-turn", replies=_calls(_weather("Oslo"), stop="pause_turn")),
+    Scenario(name="tool-max-tokens", replies=_calls(_weather("Oslo"), stop="max_tokens")),
+    Scenario(name="tool-refusal", replies=_calls(_weather("Oslo"), stop="refusal")),
+    Scenario(name="tool-text-after", replies=_calls(_weather("Oslo"), text("Asked."))),
+    Scenario(
+        name="tool-input-not-streamed", replies=[_WEATHER, answer()], body={"toolCallStreaming": False}, majors=[4]
+    ),
+]
+
+# Tools that the client runs, and approvals
+
+_ASK = said(text("A question: "), call("ask_user", {"question": "Which colour?"}, id="toolu_ask"), stop="tool_use")
+_ASK_AND_LOOK = said(call("ask_user", {"question": "Which colour?"}, id="toolu_ask"), _weather("Oslo"), stop="tool_use")
+_DELETE = said(text("Cleaning. "), call("delete_file", {"path": "/a"}, id="toolu_delete"), stop="tool_use")
+_DELETE_TWO = said(
+    call("delete_file", {"path": "/a"}, id="toolu_a"),
+    call("delete_file", {"path": "/b"}, id="toolu_b"),
+    stop="tool_use",
+)
+_DELETE_AND_LOOK = said(call("delete_file", {"path": "/a"}, id="toolu_delete"), _weather("Oslo"), stop="tool_use")
+_OUTPUT: Step = {"kind": "toolOutput", "tool": "ask_user", "toolCallId": "toolu_ask", "output": "blue"}
+_FAILURE: Step = {
+    "kind": "toolOutput",
+    "tool": "ask_user",
+    "toolCallId": "toolu_ask",
+    "state": "output-error",
+    "errorText": "the user closed the dialog",
+}
+
+
+def _decide(*answers: bool, reason: str | None = None) -> Step:
+    return {"kind": "approve", "answers": list(answers), **({"reason": reason} if reason else {})}
+
+
+def _approval(name: str, reply: Reply, decision: Step, **more: Any) -> Scenario:
+    flow = (_send("Delete"), decision)
+    options = {"majors": SINCE_6, **more}
+    return Scenario(name=f"approval-{name}", replies=[reply, answer()], flow=flow, goes_on=True, **options)
+
+
+_CLIENT_TOOLS = [
+    Scenario(name="client-tool", replies=[_ASK, answer()], flow=(_send("Ask me"), _OUTPUT), goes_on=True),
+    Scenario(
+        name="client-tool-object",
+        replies=[_ASK, answer()],
+        flow=(_send("Ask me"), {**_OUTPUT, "output": {"colour": "blue", "shade": None}}),
+        goes_on=True,
+    ),
+    Scenario(
+        name="client-tool-error",
+        replies=[_ASK, answer()],
+        flow=(_send("Ask me"), _FAILURE),
+        goes_on=True,
+        majors=SINCE_5,
+    ),
+    Scenario(
+        name="client-tool-beside-one-of-the-backend",
+        replies=[_ASK_AND_LOOK, answer()],
+        flow=(_send("Ask me"), _OUTPUT),
+        goes_on=True,
+    ),
+    Scenario(name="client-tool-abandoned", replies=[_ASK], flow=(_send("Ask me"), _send("Never mind"))),
+    Scenario(name="approval-unknown-to-the-client", replies=[_DELETE, answer()], majors=(4, 5)),
+    _approval("granted", _DELETE, _decide(True)),
+    _approval("denied", _DELETE, _decide(False)),
+    _approval("denied-with-reason", _DELETE, _decide(False, reason="not that one")),
+    _approval("signed", _DELETE, _decide(True), body={"approvalSecret": "a secret"}, majors=(7,)),
+    _approval("two-granted", _DELETE_TWO, _decide(True, True)),
+    _approval("one-of-two-denied", _DELETE_TWO, _decide(True, False)),
+    _approval("beside-a-tool-without", _DELETE_AND_LOOK, _decide(True)),
+]
+
+# Turns
+
+_PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+_TWO_TURNS = (_send("Hi"), _send("And now?"))
+_HELD = said(text("One ", "two ", "three"), hold_after=5)
+
+_TURNS = [
+    Scenario(name="two-turns", replies=[Reply("text")], flow=_TWO_TURNS),
+    Scenario(name="two-turns-steps", replies=[_WEATHER, answer()], flow=_TWO_TURNS),
+    Scenario(
+        name="two-turns-tools-parallel", replies=_calls(_weather("Oslo", 1), _weather("Rome", 2)), flow=_TWO_TURNS
+    ),
+    Scenario(
+        name="two-turns-thinking", replies=[_THINKS_FIRST, _THINKS_AFTER], flow=_TWO_TURNS, body={"thinking": True}
+    ),
+    Scenario(name="two-turns-redacted", replies=[Reply("thinking-redacted")], flow=_TWO_TURNS, body={"thinking": True}),
+    Scenario(name="two-turns-tool-throws", replies=_calls(_weather("ERROR")), flow=_TWO_TURNS),
+    Scenario(name="two-turns-tool-invalid", replies=_calls(_weather(5)), flow=_TWO_TURNS),
+    *(
+        Scenario(name=f"two-turns-{name}", replies=[Reply(name)], flow=_TWO_TURNS, body=_tools_of(name))
+        for name in ("web-search", "web-fetch", "code-execution", "mcp", "citations-web", "compaction", "refusal")
+        if name in stream_names()
+    ),
+    Scenario(name="regenerate", replies=[Reply("text")], flow=(_send("Hi"), {"kind": "regenerate"})),
+    Scenario(name="regenerate-steps", replies=[_WEATHER, answer()], flow=(_send("Hi"), {"kind": "regenerate"})),
+    Scenario(name="attach-image", replies=[Reply("text")], flow=_attach("image/png", "a.png", _PNG)),
+    Scenario(name="attach-pdf", replies=[Reply("text")], flow=_attach("application/pdf", "a.pdf", "JVBERi0xLjQK")),
+    Scenario(name="attach-text", replies=[Reply("text")], flow=_attach("text/plain", "a.txt", "aGVsbG8=")),
+    Scenario(name="stop", replies=[_HELD], flow=(_send("Go", stopAfter="three"),)),
+    Scenario(name="stop-then-on", replies=[_HELD], flow=(_send("Go", stopAfter="three"),) * 2),
+    Scenario(name="stop-in-second-step", replies=[_WEATHER, _HELD], flow=(_send("Go", stopAfter="three"),)),
+    Scenario(name="persist", replies=[Reply("text")], body={"persist": True}, majors=SINCE_5),
+    Scenario(
+        name="persist-continued",
+        replies=[_ASK, answer()],
+        flow=(_send("Ask me"), _OUTPUT),
+        goes_on=True,
+        body={"persist": True},
+        majors=SINCE_5,
+    ),
+    Scenario(name="usage-metadata", replies=[Reply("usage-cache")], body={"usageMetadata": True}, majors=SINCE_5),
+    Scenario(name="usage-metadata-steps", replies=[_WEATHER, answer()], body={"usageMetadata": True}, majors=SINCE_5),
+    Scenario(name="usage-not-sent", replies=[_WEATHER, answer()], body={"sendUsage": False}, majors=[4]),
+    Scenario(name="react", replies=[_WEATHER, answer()], flow=_TWO_TURNS, react=True, majors=SINCE_5),
+]
+
+# Other formats
+
+_RECIPE = said(text('{"title": "So', 'up", "items": ["wa', 'ter", "salt"]}'))
+_OTHER = [
+    Scenario(name="text-protocol", replies=[Reply("text-escapes")], route="text"),
+    Scenario(name="text-protocol-error", replies=[Reply("error-midway")], route="text"),
+    Scenario(name="text-protocol-http-error", replies=[Reply(status=529)], route="text"),
+    Scenario(name="completion", replies=[Reply("text")], route="completion"),
+    Scenario(name="completion-error", replies=[Reply("error-midway")], route="completion"),
+    Scenario(name="completion-text", replies=[Reply("text-escapes")], route="completion-text"),
+]
+
+SCENARIOS: Sequence[Scenario] = (*_SHIPPED, *_TRANSPORT, *_BACKEND_TOOLS, *_CLIENT_TOOLS, *_TURNS, *_OTHER)

@@ -1,0 +1,118 @@
+"""The two sides of a comparison: the real AI SDK's backend of each major and ours, held conversations with.
+
+Each side asks a stand-in of its own for the Messages API, which knows by the model's name what to answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Future
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tests.conformance.compare import Conversation
+from tests.conformance.replies import answer
+from tests.conformance.scenarios import MAJORS, SCENARIOS, Scenario
+from tests.support.backend import Backend
+from tests.support.node import NodeProgram
+from usechat.testing.replay import ReplayedRequest, ReplayServer, Reply
+
+__all__ = ["JS", "OUR_APP", "Sides", "reply_of_turn"]
+
+JS = Path(__file__).parent / "js"
+OUR_APP = "tests.conformance.app:app"
+_BY_MODEL = {scenario.model(major): scenario for scenario in SCENARIOS for major in MAJORS}
+
+
+class Sides:
+    """Clients, backends and stand-ins of one session.
+
+    Args:
+        logs: Where the programs' output goes.
+    """
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self._stack = ExitStack()
+        self._their_upstream = self._stack.enter_context(ReplayServer(_reply))
+        self._our_upstream = self._stack.enter_context(ReplayServer(_reply))
+        self._ours = Backend(OUR_APP, upstream=self._our_upstream.url, log=logs / "ours.log")
+        self._stack.callback(self._ours.close)
+        self.client = cache(self._start_client)
+        """The client of a major, a program."""
+        self.oracle = cache(self._start_oracle)
+        """The real backend of a major, a program, and its address."""
+        self.theirs = cache(self._hold_with_theirs)
+        """What came of a scenario with the real backend of a major."""
+
+    def close(self) -> None:
+        """End all programs."""
+        self._stack.close()
+
+    def both(self, major: int, scenario: Scenario) -> tuple[Conversation, Conversation]:
+        """What came of a scenario: with the real backend, and with ours."""
+        started = self._start(major, scenario, f"{self._ours.url}/v{major}")
+        theirs = self.theirs(major, scenario.name)
+        return theirs, self._finish(started, scenario.model(major), self._our_upstream)
+
+    def _hold_with_theirs(self, major: int, name: str) -> Conversation:
+        scenario = _BY_MODEL[f"scenario:{major}:{name}"]
+        program, url = self.oracle(major)
+        conversation = self._finish(
+            self._start(major, scenario, url), scenario.model(major), self._their_upstream, program
+        )
+        return conversation
+
+    def _start(self, major: int, scenario: Scenario, url: str) -> Future[Any]:
+        return self.client(major).start("run", url=url, headers={}, scenario=scenario.to_json(major))
+
+    def _finish(
+        self, started: Future[Any], model: str, upstream: ReplayServer, program: NodeProgram | None = None
+    ) -> Conversation:
+        held: Mapping[str, Any] = started.result(60)
+        asked = [request for request in upstream.requests if request.json.get("model") == model]
+        for request in asked:
+            request.wait_over()
+        return Conversation(
+            state=held["state"],
+            exchanges=held["exchanges"],
+            asked=[request.json for request in asked],
+            left=[request.is_aborted for request in asked],
+            errors=program.ask("takeErrors") if program else (),
+        )
+
+    def _start_client(self, major: int) -> NodeProgram:
+        log = self._logs / f"client-{major}.log"
+        return self._keep(NodeProgram(JS / "client" / "main.mjs", "--major", str(major), log=log))
+
+    def _start_oracle(self, major: int) -> tuple[NodeProgram, str]:
+        arguments = ["--major", str(major), "--upstream", self._their_upstream.url]
+        log = self._logs / f"oracle-{major}.log"
+        program = self._keep(NodeProgram(JS / "oracle" / "main.mjs", *arguments, log=log))
+        return program, program.ask("address")
+
+    def _keep(self, program: NodeProgram) -> NodeProgram:
+        self._stack.callback(program.close)
+        return program
+
+
+def _reply(request: ReplayedRequest) -> Reply:
+    body = request.json
+    return reply_of_turn(_BY_MODEL[body["model"]], body["messages"])
+
+
+def reply_of_turn(scenario: Scenario, messages: list[Mapping[str, Any]]) -> Reply:
+    """What the model answers next in this turn; the turn began with the last message that the user wrote."""
+    answered = 0
+    for message in reversed(messages):
+        if message["role"] == "assistant":
+            answered += 1
+        elif _is_written(message["content"]):
+            break
+    return scenario.replies[answered] if answered < len(scenario.replies) else answer()
+
+
+def _is_written(content: Any) -> bool:
+    return isinstance(content, str) or any(block["type"] != "tool_result" for block in content)

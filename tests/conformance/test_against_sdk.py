@@ -1,0 +1,37 @@
+"""Our backend beside the real AI SDK's, before the real client: the same frames, state and questions to the model.
+
+To the model AI SDK 4 to 6 have slips of their own (thinking misplaced, a temperature of 0): there the measure is what
+AI SDK 7 asks in the same conversation.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conformance.compare import Conversation, differences
+from tests.conformance.differences import DIFFERENCES
+from tests.conformance.scenarios import SCENARIOS, Scenario
+from tests.conformance.sides import Sides
+
+_NEWEST = 7
+CASES = [(major, scenario) for scenario in SCENARIOS for major in scenario.majors]
+
+
+@pytest.mark.parametrize(("major", "scenario"), CASES, ids=[f"{major}-{one.name}" for major, one in CASES])
+def test_a_backend_of_ours_answers_as_the_sdk_does(major: int, scenario: Scenario, sides: Sides):
+    theirs, ours = sides.both(major, scenario)
+    found = differences(theirs, ours, ["exchanges", "headers", "frames", "state"])
+    if _NEWEST in scenario.majors:
+        found |= differences(sides.theirs(_NEWEST, scenario.name), ours, ["upstream"])
+    known = DIFFERENCES.get((major, scenario.name))
+
+    assert set(found) == (known.aspects if known else set()), explain(found, theirs)
+
+
+def test_every_known_difference_belongs_to_a_case():
+    assert set(DIFFERENCES) <= {(major, scenario.name) for major, scenario in CASES}
+
+
+def explain(found: dict[str, str], theirs: Conversation) -> str:
+    accounts = [f"--- {aspect} ---\n{account}" for aspect, account in found.items()]
+    return "\n".join([*accounts, *(f"the real SDK had trouble: {error}" for error in theirs.errors)])
