@@ -26,7 +26,7 @@ EnvFile = Annotated[Path | None, typer.Option(help="Read settings from this file
 
 
 @app.command()
-def serve(
+def serve(  # noqa: PLR0917 - typer calls it by name
     host: Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]")] = None,
     port: Annotated[str | None, typer.Option(help="Port to listen on; 0 takes a free one.  [default: 8000]")] = None,
     model: Annotated[str | None, typer.Option(help="Model that answers: a model's name, local or demo.")] = None,

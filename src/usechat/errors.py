@@ -182,6 +182,6 @@ class RunError(UsechatError):
         code: What a caller can decide on.
     """
 
-    def __init__(self, message: str, *, code: Literal["missing", "exists", "finished", "fenced", "invalid-id"]) -> None:
+    def __init__(self, message: str, *, code: Literal["missing", "exists", "fenced", "full"]) -> None:
         super().__init__(message)
         self.code = code

@@ -11,11 +11,11 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from tests.conformance.frames import Frame, Names, join_deltas, read_frames, without_comments
 
-__all__ = ["ASPECTS", "Aspect", "Conversation", "differences"]
+__all__ = ["ASPECTS", "Aspect", "Conversation", "differences", "without_prefix"]
 
 Aspect = Literal["exchanges", "headers", "frames", "state", "upstream"]
 
@@ -26,6 +26,7 @@ _HEADERS = (
     "x-vercel-ai-data-stream",
     "x-vercel-ai-ui-message-stream",
 )
+_LINE = 140
 _PREFIX = re.compile(r"^/v\d(?=/)")
 _ASKED = ("messages", "system", "tool_choice", "thinking", "max_tokens", "stream")
 
@@ -48,7 +49,7 @@ class Conversation:
     def exchange_lines(self) -> list[str]:
         """Each exchange in a line: which request it was, how it was answered and ended."""
         return [
-            f"{one['method']} {_PREFIX.sub('', one['path'])} {one['status']} {one['ended']}" for one in self.exchanges
+            f"{one['method']} {without_prefix(one['path'])} {one['status']} {one['ended']}" for one in self.exchanges
         ]
 
     def headers(self) -> list[dict[str, str | None]]:
@@ -93,6 +94,11 @@ def differences(theirs: Conversation, ours: Conversation, aspects: Sequence[Aspe
     return found
 
 
+def without_prefix(path: str) -> str:
+    """The path without what names the client's major, which only our backend has."""
+    return _PREFIX.sub("", path)
+
+
 def _body(exchange: Mapping[str, Any]) -> bytes:
     return base64.b64decode(exchange["answer"])
 
@@ -105,5 +111,14 @@ def _account(theirs: Any, ours: Any) -> str:
     return "\n".join(difflib.unified_diff(_lines(theirs), _lines(ours), "theirs", "ours", lineterm="", n=1))
 
 
-def _lines(value: Any) -> list[str]:
-    return json.dumps(value, indent=1, sort_keys=True).split("\n")
+def _lines(value: Any, indent: str = "", label: str = "") -> list[str]:
+    """JSON, with whatever fits on one line there."""
+    compact = label + json.dumps(value, sort_keys=True)
+    if len(compact) <= _LINE or not isinstance(value, dict | list) or not value:
+        return [indent + compact]
+    if isinstance(value, dict):
+        fields = cast("dict[str, Any]", value)
+        inner = [line for name, item in sorted(fields.items()) for line in _lines(item, indent + " ", f"{json.dumps(name)}: ")]
+        return [f"{indent}{label}{{", *inner, indent + "}"]
+    inner = [line for item in cast("list[Any]", value) for line in _lines(item, indent + " ")]
+    return [f"{indent}{label}[", *inner, indent + "]"]

@@ -14,9 +14,10 @@ from tests.conformance.replies import answer, call, said, text, thinking
 from usechat.testing.replay import Reply
 from usechat.testing.streams import stream_names
 
-__all__ = ["MAJORS", "SCENARIOS", "Scenario"]
+__all__ = ["MAJORS", "NEWEST", "SCENARIOS", "Scenario"]
 
 MAJORS = (4, 5, 6, 7)
+NEWEST = MAJORS[-1]
 SINCE_5 = (5, 6, 7)
 SINCE_6 = (6, 7)
 

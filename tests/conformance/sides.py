@@ -5,16 +5,19 @@ Each side asks a stand-in of its own for the Messages API, which knows by the mo
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cache
+from http.client import IncompleteRead
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
-from tests.conformance.compare import Conversation
+from tests.conformance.compare import Conversation, without_prefix
 from tests.conformance.replies import answer
-from tests.conformance.scenarios import MAJORS, SCENARIOS, Scenario
+from tests.conformance.scenarios import MAJORS, NEWEST, SCENARIOS, Scenario
 from tests.support.backend import Backend
 from tests.support.node import NodeProgram
 from usechat.testing.replay import ReplayedRequest, ReplayServer, Reply
@@ -57,13 +60,19 @@ class Sides:
         theirs = self.theirs(major, scenario.name)
         return theirs, self._finish(started, scenario.model(major), self._our_upstream)
 
+    def asked_by_newest(self, ours: Conversation, model: str) -> Conversation:
+        """What the newest SDK's backend asks the model when it is sent the requests that ours was sent."""
+        _, url = self.oracle(NEWEST)
+        before = len(self._their_upstream.requests)
+        for exchange in ours.exchanges:
+            _post(f"{url}{without_prefix(exchange['path'])}", exchange["body"])
+        return self._conversation({"state": {}, "exchanges": []}, model, self._their_upstream, since=before)
+
     def _hold_with_theirs(self, major: int, name: str) -> Conversation:
         scenario = _BY_MODEL[f"scenario:{major}:{name}"]
         program, url = self.oracle(major)
-        conversation = self._finish(
-            self._start(major, scenario, url), scenario.model(major), self._their_upstream, program
-        )
-        return conversation
+        started = self._start(major, scenario, url)
+        return self._finish(started, scenario.model(major), self._their_upstream, program)
 
     def _start(self, major: int, scenario: Scenario, url: str) -> Future[Any]:
         return self.client(major).start("run", url=url, headers={}, scenario=scenario.to_json(major))
@@ -71,8 +80,17 @@ class Sides:
     def _finish(
         self, started: Future[Any], model: str, upstream: ReplayServer, program: NodeProgram | None = None
     ) -> Conversation:
-        held: Mapping[str, Any] = started.result(60)
-        asked = [request for request in upstream.requests if request.json.get("model") == model]
+        return self._conversation(started.result(60), model, upstream, program)
+
+    def _conversation(
+        self,
+        held: Mapping[str, Any],
+        model: str,
+        upstream: ReplayServer,
+        program: NodeProgram | None = None,
+        since: int = 0,
+    ) -> Conversation:
+        asked = [request for request in upstream.requests[since:] if request.json.get("model") == model]
         for request in asked:
             request.wait_over()
         return Conversation(
@@ -96,6 +114,12 @@ class Sides:
     def _keep(self, program: NodeProgram) -> NodeProgram:
         self._stack.callback(program.close)
         return program
+
+
+def _post(url: str, body: Any) -> None:
+    request = Request(url, json.dumps(body).encode(), {"content-type": "application/json"})
+    with urlopen(request, timeout=30) as response, suppress(IncompleteRead):
+        response.read()
 
 
 def _reply(request: ReplayedRequest) -> Reply:

@@ -171,7 +171,7 @@ def mangle(value: Json, path: list[int], replacement: Json) -> Json:
     """The value with something somewhere inside it replaced."""
     if not path or not value or not isinstance(value, dict | list):
         return replacement
-    inner: Json = value
+    inner = cast("Json", value)
     keys: list[Json] = list(inner) if isinstance(value, dict) else list(range(len(inner)))
     chosen = keys[path[0] % len(keys)]
     copy: Json = inner.copy()

@@ -154,9 +154,11 @@ def test_fastapi_takes_the_request_as_its_body_and_its_error_is_turned_into_ours
     client = TestClient(app)
     assert client.post("/", json=MODERN).json()["parts"] == MODERN["messages"][0]["parts"]
     headers = {"content-type": "application/json"}
-    bodies = (b"{", b"", b'{"messages":[]}', b'{"messages":[{"role":"user","parts":[{"type":"text"}]}]}')
+    deep = b'{"a":' * 250 + b"1" + b"}" * 250
+    bodies = (b"{", b"", deep, b'{"messages":[]}', b'{"messages":[{"role":"user","parts":[{"type":"text"}]}]}')
     answers = [client.post("/", content=content, headers=headers) for content in bodies]
     assert [(answer.status_code, answer.json()) for answer in answers] == [
+        (400, ""),
         (400, ""),
         (400, ""),
         (400, "messages"),
@@ -205,7 +207,7 @@ def test_legacy_attachments_come_before_the_text():
         ({"state": "partial-call"}, {"state": "input-streaming", "input": None}),
         ({"state": "call", "args": {"a": 1}}, {"state": "input-available", "input": {"a": 1}}),
         (
-            {"state": "result", "args": {}, "result": None},
+            {"state": "result", "args": {}, "result": None, "step": None},
             {"state": "output-available", "input": {}, "output": None},
         ),
     ],

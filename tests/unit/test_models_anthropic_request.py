@@ -345,6 +345,8 @@ def test_a_history_with_tools_declares_them_when_none_are_given():
 
 # Structured output
 
+ANYTHING: Json = {}
+NOTHING: Json = {}
 ANSWER = ResponseFormat(
     json_schema={"type": "object", "properties": {"a": {"type": "string", "maxLength": 3}}, "required": ["a"]}
 )
@@ -380,13 +382,13 @@ def test_json_is_asked_for_by_a_tool_elsewhere():
 @pytest.mark.parametrize(
     ("schema", "is_supported"),
     [
-        ({"type": "object", "properties": {"a": {}}}, True),
+        ({"type": "object", "properties": {"a": {"type": "string"}}}, True),
         ({"type": "object"}, False),
         ({"type": ["object", "null"]}, False),
-        ({"type": "object", "properties": {}, "additionalProperties": {"type": "string"}}, False),
-        ({"type": "object", "properties": {}, "patternProperties": {"a": {}}}, False),
-        ({"type": "object", "properties": {f"p{n}": {} for n in range(11)}}, False),
-        ({"type": "object", "properties": {f"p{n}": {} for n in range(11)}, "required": ["p0"]}, True),
+        ({"type": "object", "properties": NOTHING, "additionalProperties": {"type": "string"}}, False),
+        ({"type": "object", "properties": NOTHING, "patternProperties": {"a": ANYTHING}}, False),
+        ({"type": "object", "properties": {f"p{n}": ANYTHING for n in range(11)}}, False),
+        ({"type": "object", "properties": {f"p{n}": ANYTHING for n in range(11)}, "required": ["p0"]}, True),
         ({"$ref": "#/$defs/a", "$defs": {"a": {"properties": {"next": {"$ref": "#/$defs/a"}}}}}, False),
         ({"properties": {"self": {"$ref": "#"}}}, False),
         ({"items": [{"$ref": "#/definitions/a~1b"}], "definitions": {"a/b": {"type": "object"}}}, False),
@@ -602,6 +604,8 @@ def test_tools_can_change_within_the_conversation():
         },
     ]
     assert "inline-tools-2026-09-15" in built.betas
+    left_out = request(QUESTION, SystemMessage("x", {"anthropic": {"toolChanges": changes[4:]}}), system="S")
+    assert left_out.body["messages"][1]["content"] == [text_block("x")]
     by_name = request(QUESTION, SystemMessage("", {"anthropic": {"toolChanges": changes[:1]}}), system="S")
     assert "mid-conversation-tool-changes-2026-07-01" in by_name.betas
     assert request(QUESTION, SystemMessage("x", {"anthropic": {"toolChanges": "x"}}), system="S").body["messages"][
@@ -772,8 +776,8 @@ def ran(name: str, given: Json, kind: Any, value: Json, metadata: Json = None) -
     return AssistantMessage((made, answered("srvtoolu_1", name, kind, value, provider_options=options)))
 
 
-HIT = {"type": "web_search_result", "url": "u", "title": "t", "pageAge": None, "encryptedContent": "e"}
-PAGE = {
+HIT: Json = {"type": "web_search_result", "url": "u", "title": "t", "pageAge": None, "encryptedContent": "e"}
+PAGE: Json = {
     "type": "web_fetch_result",
     "url": "u",
     "retrievedAt": "r",
@@ -800,7 +804,7 @@ OUTPUT: Json = {"stdout": "o", "stderr": "", "return_code": 0, "content": []}
         ),
         (
             ran("web_search", {}, "error-json", '{"errorCode": "max_uses_exceeded"}'),
-            ("web_search", {}),
+            ("web_search", NOTHING),
             ("web_search_tool_result", {"type": "web_search_tool_result_error", "error_code": "max_uses_exceeded"}),
         ),
         (
@@ -823,7 +827,7 @@ OUTPUT: Json = {"stdout": "o", "stderr": "", "return_code": 0, "content": []}
         ),
         (
             ran("web_fetch", {}, "error-json", "not json"),
-            ("web_fetch", {}),
+            ("web_fetch", NOTHING),
             ("web_fetch_tool_result", {"type": "web_fetch_tool_result_error", "error_code": "unavailable"}),
         ),
         (
@@ -864,7 +868,7 @@ OUTPUT: Json = {"stdout": "o", "stderr": "", "return_code": 0, "content": []}
         ),
         (
             ran("tool_search_tool_bm25", {}, "json", [{"type": "tool_reference", "toolName": "t"}]),
-            ("tool_search_tool_bm25", {}),
+            ("tool_search_tool_bm25", NOTHING),
             (
                 "tool_search_tool_result",
                 {
@@ -875,17 +879,17 @@ OUTPUT: Json = {"stdout": "o", "stderr": "", "return_code": 0, "content": []}
         ),
         (
             ran("tool_search_tool_regex", {}, "error-json", None),
-            ("tool_search_tool_regex", {}),
+            ("tool_search_tool_regex", NOTHING),
             ("tool_search_tool_result", {"type": "tool_search_tool_result_error", "error_code": "unavailable"}),
         ),
         (
             ran("advisor", {"gone": 1}, "json", {"type": "advisor_result", "text": "do", "stopReason": "max_tokens"}),
-            ("advisor", {}),
+            ("advisor", NOTHING),
             ("advisor_tool_result", {"type": "advisor_result", "text": "do", "stop_reason": "max_tokens"}),
         ),
         (
             ran("advisor", {}, "error-json", '{"type": "advisor_tool_result_error", "errorCode": "unavailable"}'),
-            ("advisor", {}),
+            ("advisor", NOTHING),
             ("advisor_tool_result", {"type": "advisor_tool_result_error", "error_code": "unavailable"}),
         ),
     ],

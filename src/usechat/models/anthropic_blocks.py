@@ -220,7 +220,7 @@ def _result_content(output: ToolResultOutput, context: BlockContext) -> Any:
             parts = cast("Sequence[Any]", output.value or ())
             blocks = (_result_block(part, context) for part in parts if not _is_blank(part))
             return [block for block in blocks if block is not None]
-        case "json" | "error-json":
+        case _:
             return write_json(output.value)
 
 

@@ -141,7 +141,7 @@ def _turn(message: UserMessage | AssistantMessage | ToolMessage, context: BlockC
             return {"role": "user", "content": user_blocks(message, context)}
         case ToolMessage():
             return {"role": "user", "content": tool_blocks(message, context)}
-        case AssistantMessage():
+        case _:
             return {"role": "assistant", "content": assistant_blocks(message, context)}
 
 

@@ -105,6 +105,8 @@ NEEDS: dict[type, Mapping[str, Any]] = {
     p.ToolOutputAvailable: {"tool_name": ""},
     p.ToolOutputError: {"tool_name": ""},
 }
+OF_ANY_TYPE = frozenset({"input", "output", "messageMetadata", "approved", "parts"})
+"""The required keys that need not be text."""
 
 FINISH_REASONS: Mapping[str, p.UnifiedFinishReason] = {word: word for word in get_args(p.UnifiedFinishReason)}
 
@@ -165,12 +167,11 @@ def decode_data(type_: str, chunk: Mapping[str, Any]) -> p.Part:
 def decode_row(row: Chunk, chunk: Mapping[str, Any]) -> p.Part:
     values = dict(NEEDS.get(row.part, {}))
     for field in row.fields:
-        if field.key in chunk:
-            values[field.attribute] = chunk[field.key]
-        elif field.required and field.key not in ("input", "output"):
+        value = chunk.get(field.key)
+        if field.required and field.key not in OF_ANY_TYPE and not isinstance(value, str):
             raise DecodeError(f"{row.type} lacks {field.key}")
-        elif field.required:
-            values[field.attribute] = None
+        if field.required or value is not None:
+            values[field.attribute] = value
     if "error_text" in values and row.part is not p.Error:
         # What the browser was told; what the model was told is not in the chunk.
         values["client_text"] = values["error_text"]

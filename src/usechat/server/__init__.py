@@ -1,0 +1,1 @@
+"""The server behind ``usechat serve``: settings, routes, keys, the built page."""

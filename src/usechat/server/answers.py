@@ -46,12 +46,13 @@ class Answers:
 
     def to_completion(self, completion: ui.CompletionRequest, wire_format: WireFormat | None) -> StreamingAnswer:
         """The answer to a ``useCompletion`` request."""
-        return self.response(self.stream(self.chosen(completion.extra), prompt=completion.prompt), completion, wire_format)
+        result = self.stream(self.chosen(completion.extra), prompt=completion.prompt)
+        return self.response(result, completion, wire_format)
 
     def to_fetch(self, chat: ui.ChatRequest) -> StreamingAnswer:
         """The answer to a hand-written client of the plain events stream."""
-        system = self.system_prompt_for(chat)
-        return self.response(self.stream(self.chosen(chat.extra), messages=chat.messages, system=system), None, "events")
+        name, system = self.chosen(chat.extra), self.system_prompt_for(chat)
+        return self.response(self.stream(name, messages=chat.messages, system=system), None, "events")
 
     def chosen(self, body: Mapping[str, Any]) -> str:
         """The model that a client asks for, where the settings leave it the choice."""

@@ -64,11 +64,12 @@ def choose_model(settings: Settings) -> ModelChoice:
         return ModelChoice(name=name, reason=reason, notice=reason if name in STAND_INS else None)
     if name == "local" and (missing := local_available()) is not None:
         raise ConfigurationError(
-            f"USECHAT_MODEL (--model) must be another than local here ({missing}): install usechat[local], or choose demo."
+            f"USECHAT_MODEL (--model) must be another than local here ({missing}): "
+            "install usechat[local], or choose demo."
         )
     if name in STAND_INS:
         notice = f"{STAND_INS[name]} {HOW_TO_CHANGE}"
         return ModelChoice(name=name, reason=notice, notice=notice)
-    has_key = any(os.environ.get(variable) for variable in CREDENTIALS)
+    warning = None if any(os.environ.get(variable) for variable in CREDENTIALS) else NO_KEY
     reason = f"{name} answers, because USECHAT_MODEL (--model) names it."
-    return ModelChoice(name=name, reason=reason if has_key else f"{reason} {NO_KEY}", notice=None if has_key else NO_KEY)
+    return ModelChoice(name=name, reason=f"{reason} {warning}" if warning else reason, notice=warning)

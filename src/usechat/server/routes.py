@@ -1,7 +1,6 @@
 """The server's routes. What they answer with is made in `usechat.server.answers`."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here, not postponed: FastAPI could not find the dependencies that the function below makes.
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
@@ -46,9 +45,7 @@ def make_api_router(answers: Answers, guard: KeyGuard) -> APIRouter:
     @router.post(
         "/completion", response_class=Response, responses=STREAMED, openapi_extra=body_schema(ui.CompletionRequest)
     )
-    async def completion(
-        request: Request, body: Annotated[ui.CompletionRequest, Depends(read_completion)]
-    ) -> Response:
+    async def completion(request: Request, body: Annotated[ui.CompletionRequest, Depends(read_completion)]) -> Response:
         """Answer `useCompletion` of AI SDK 4 to 7."""
         return answers.to_completion(body, wire_format(request, body.extra))
 

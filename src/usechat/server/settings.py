@@ -1,8 +1,8 @@
 """The server's settings: what there is to set, and what a value must be.
 
-Each setting is read from ``USECHAT_…`` in the environment or in the ``.env`` file; `usechat.server.environment` does the
-reading. A wrong value becomes one line that names the setting and says what it should be, and never repeats the value,
-which may be a secret.
+Each setting is read from ``USECHAT_…`` in the environment or in the ``.env`` file, by `usechat.server.environment`. A
+wrong value becomes one line that names the setting and says what it should be, and never repeats the value, which may
+be a secret.
 """
 
 from __future__ import annotations
@@ -24,9 +24,7 @@ __all__ = ["PREFIX", "Settings", "is_loopback_host", "settings_error"]
 
 PREFIX: Final = "USECHAT_"
 
-FLAGS: Final[Mapping[str, str]] = {
-    name: f"--{name}" for name in ("host", "port", "model", "workers", "insecure")
-}
+FLAGS: Final[Mapping[str, str]] = {name: f"--{name}" for name in ("host", "port", "model", "workers", "insecure")}
 """Settings that ``usechat serve`` also takes as an argument."""
 
 ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s,]+", re.IGNORECASE)
@@ -115,7 +113,9 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = setting(20 * 2**20, "The largest request body, in bytes", "a whole number from 1", ge=1)
     approval_secret: SecretStr | None = setting(
-        None, "Signs requests for approval; without it, one is made at each start", "at least 16 characters",
+        None,
+        "Signs requests for approval; without it, one is made at each start",
+        "at least 16 characters",
         min_length=16,
     )
 

@@ -1,0 +1,1 @@
+"""Runs: answers with a life of their own, read by any number of readers. Carries bytes and knows no chunk."""

@@ -1,0 +1,147 @@
+"""A run and its log: what the in-memory log and the one on Redis both are.
+
+A run is one answer in the making: it has an id, a chat, an owner and a fencing token, and a log of frames that only
+grows. One producer writes it; the first response, a resume after a reload and a second tab are all readers of it.
+
+Rule 1: a run ends once, in one of `END_STATES`, and nothing is written after that.
+Rule 2: a producer writes only while it holds the run's token. One that was paused for longer than its lease has lost
+the run to whoever noticed, and its next write raises.
+Rule 3: a reader sees every entry once, in order, from wherever it begins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any, Literal, Protocol, TypeAlias
+
+import msgspec
+
+__all__ = ["END_STATES", "EndState", "Entry", "Limits", "RunInfo", "RunLog", "RunState", "RunWriter"]
+
+EndState: TypeAlias = Literal["finished", "aborted", "failed", "lost"]
+RunState: TypeAlias = Literal["running"] | EndState
+
+END_STATES: tuple[EndState, ...] = ("finished", "aborted", "failed", "lost")
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """How much a log keeps, and for how long."""
+
+    max_entries: int = 200_000
+    """Of one run; an entry is what one write brought."""
+    max_bytes: int = 32 * 2**20
+    """Of one run."""
+    lease: float = 15.0
+    """Seconds without a sign of life after which a producer counts as dead; it gives one at a third of them."""
+    keep: float = 60.0
+    """Seconds that an ended run can still be read, for readers that are on their way."""
+
+
+class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a run beside its frames."""
+
+    id: str
+    chat_id: str
+    owner: str = ""
+    token: int = 0
+    """Grows with each run of a chat; only the holder of the newest one may write."""
+    state: RunState = "running"
+    created_at: float
+    """Seconds since the epoch."""
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    """Of the response, for whoever reads the run later."""
+    meta: Mapping[str, Any] = msgspec.field(default_factory=dict[str, Any])
+    """What the application needs to end the run in its producer's place; plain JSON."""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """Some frames, and where a reader stands after them."""
+
+    cursor: int
+    """The number of entries up to here."""
+    data: bytes
+
+
+class RunWriter(Protocol):
+    """A producer's hold on its run."""
+
+    @property
+    def info(self) -> RunInfo:
+        """The run."""
+        ...
+
+    @property
+    def stopped(self) -> asyncio.Event:
+        """Set when somebody asked the producer to stop, or took the run away from it."""
+        ...
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why."""
+        ...
+
+    def append(self, data: bytes) -> None:
+        """Add frames. Readers of this process see them at once, others with the next flush; never waits.
+
+        Raises:
+            RunError: ``fenced``: the run belongs to somebody else by now, or has ended; ``full``: a limit is met.
+        """
+        ...
+
+    async def finish(self, state: EndState) -> bool:
+        """End the run; whether it was this call that ended it. Everything appended is written before that."""
+        ...
+
+
+class RunLog(Protocol):
+    """Where runs are kept."""
+
+    async def open(
+        self, chat_id: str, *, owner: str, headers: Mapping[str, str], meta: Mapping[str, Any]
+    ) -> RunWriter:
+        """Begin a run.
+
+        Raises:
+            RunError: ``exists``: the chat has one that is still running.
+        """
+        ...
+
+    async def find(self, chat_id: str) -> RunInfo | None:
+        """The newest run of a chat, while it is kept."""
+        ...
+
+    def read(self, run_id: str, after: int = 0) -> AsyncGenerator[Entry]:
+        """The run's frames from the one after ``after`` on, as they come, to its end.
+
+        Raises:
+            RunError: ``missing``: there is no such run, or it is not kept any more.
+        """
+        ...
+
+    async def stop(self, run_id: str, reason: str | None = None) -> bool:
+        """Ask the run's producer, wherever it is, to stop; whether the run was still running."""
+        ...
+
+    async def note_resume(self, chat_id: str) -> None:
+        """Remember that a reader asked for this chat's stream: its client can come back."""
+        ...
+
+    async def was_resumed(self, chat_id: str) -> bool:
+        """Whether a reader ever asked for this chat's stream, as far as is remembered."""
+        ...
+
+    async def reap(self) -> Sequence[RunInfo]:
+        """Mark the runs whose producer has died as ``lost``; those that this very call marked, once each.
+
+        The caller ends them: it may still append to such a run through `adopt`.
+        """
+        ...
+
+    async def adopt(self, run_id: str, data: bytes) -> None:
+        """Write the last frames of a lost run and end it for its readers."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of connections and tasks."""
+        ...
