@@ -60,7 +60,8 @@ async def parse_call(
 
 
 def parse_once(call: p.ToolCall, tools: Mapping[str, Tool], reads_start_input: bool) -> ParsedCall:
-    text = call.input_text.strip() or (call.start_input_text if reads_start_input else "") or "{}"
+    came_with_start = bool(call.start_input_text) and not reads_start_input
+    text = ("" if came_with_start else call.input_text.strip()) or "{}"
     try:
         value, is_json = decode_json(text), True
     except ValueError:

@@ -11,13 +11,31 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from usechat.models.anthropic_events import AnthropicStream
     from usechat.models.anthropic_model import AnthropicModel, anthropic
+    from usechat.models.demo_model import demo
+    from usechat.models.embedded import local_available
+    from usechat.models.local_model import local
+    from usechat.models.resolve import default_model, resolve_model
 
-__all__ = ["AnthropicModel", "AnthropicStream", "anthropic"]
+__all__ = [
+    "AnthropicModel",
+    "AnthropicStream",
+    "anthropic",
+    "default_model",
+    "demo",
+    "local",
+    "local_available",
+    "resolve_model",
+]
 
 _HOMES = {
     "AnthropicModel": "usechat.models.anthropic_model",
     "AnthropicStream": "usechat.models.anthropic_events",
     "anthropic": "usechat.models.anthropic_model",
+    "default_model": "usechat.models.resolve",
+    "demo": "usechat.models.demo_model",
+    "local": "usechat.models.local_model",
+    "local_available": "usechat.models.embedded",
+    "resolve_model": "usechat.models.resolve",
 }
 
 

@@ -79,7 +79,8 @@ def make_open_router() -> APIRouter:
     """The routes that need no key."""
     router = APIRouter()
 
-    @router.api_route("/healthz", methods=["GET", "HEAD"])
+    @router.head("/healthz", include_in_schema=False)
+    @router.get("/healthz")
     async def healthz() -> dict[str, str]:
         """Whether the process answers."""
         return {"status": "ok", "version": usechat.__version__}

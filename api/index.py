@@ -1,0 +1,7 @@
+"""Vercel's entry into the Python backend: the same application as ``usechat serve``'s, set up by USECHAT_ variables."""
+
+from __future__ import annotations
+
+from usechat.server.app import create_app
+
+app = create_app()
