@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
-from tests.conformance.frames import Frame, Names, join_deltas, read_frames, without_comments
+from tests.conformance.frames import Frame, Names, join_deltas, read_frames, with_results_last, without_comments
 
 __all__ = ["ASPECTS", "Aspect", "Conversation", "differences", "without_prefix"]
 
@@ -59,10 +59,8 @@ class Conversation:
     def frames(self) -> list[list[Frame]]:
         """The frames of each answer."""
         names = Names()
-        return [
-            join_deltas([names.frame(frame) for frame in without_comments(read_frames(_body(one), one["headers"]))])
-            for one in self.exchanges
-        ]
+        read = (without_comments(read_frames(_body(one), one["headers"])) for one in self.exchanges)
+        return [join_deltas(with_results_last(names.frame(frame) for frame in frames)) for frames in read]
 
     def final_state(self) -> Any:
         """The state of the client, with ids that the client did not see grow from the wire."""

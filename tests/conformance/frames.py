@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-__all__ = ["Frame", "Names", "join_deltas", "read_frames", "without_comments"]
+__all__ = ["Frame", "Names", "join_deltas", "read_frames", "with_results_last", "without_comments"]
 
 Frame = tuple[str, Any]
 """Its type (a chunk's type, a line's code, ``comment``, ``[DONE]``) and its value."""
@@ -69,6 +69,24 @@ def join_deltas(frames: Iterable[Frame]) -> list[Frame]:
         else:
             joined[-1] = both
     return joined
+
+
+def with_results_last(frames: Iterable[Frame]) -> list[Frame]:
+    """The frames of a data stream with each step's tool results at its end.
+
+    AI SDK 4 runs a tool the moment its call is complete, so where the result stands is a matter of time.
+    """
+    moved: list[Frame] = []
+    results: list[Frame] = []
+    for frame in frames:
+        if frame[0] == "a":
+            results.append(frame)
+            continue
+        if frame[0] == "e":
+            moved += sorted(results, key=lambda result: result[1]["toolCallId"])
+            results = []
+        moved.append(frame)
+    return moved + results
 
 
 def _is_empty_delta(frame: Frame) -> bool:

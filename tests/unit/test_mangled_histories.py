@@ -187,7 +187,7 @@ question = {"id": "last", "role": "user", "parts": [{"type": "text", "text": "An
 beginnings: Strategy = st.lists(one_of(messages, messages, legacy_messages), min_size=1, max_size=6)
 histories: Strategy = st.builds(end_with, beginnings, one_of([], [question], st.lists(refused_files, max_size=1)))
 mangled: Strategy = st.builds(mangle, histories, st.lists(st.integers(0, 50), min_size=3, max_size=8), noise)
-models = one_of("claude-sonnet-4-5", "claude-sonnet-4-6", "claude-opus-5-5", "some-model")
+models = one_of("claude-sonnet-4-5", "claude-sonnet-4-6", "claude-opus-5-5", "claude-instant-1")
 provider_options = one_of(None, {"anthropic": {"thinking": {"type": "enabled", "budgetTokens": 1024}}})
 
 
@@ -211,7 +211,7 @@ def violations_of(history: Json, model_id: str, options: Json, *, has_tools: boo
 @given(histories, models, provider_options, st.booleans(), st.booleans())
 @example(
     [{"role": "assistant", "parts": [{"type": "tool-x", "toolCallId": "1", "state": "input-available"}]}],
-    "some-model",
+    "claude-instant-1",
     None,
     False,
     False,

@@ -1008,14 +1008,21 @@ def test_results_stand_before_what_the_user_says():
 
 def test_ids_are_used_once_and_match_their_patterns():
     twice = AssistantMessage((called("a b"), called("a b")))
-    turns = messages_of(
-        QUESTION, twice, ToolMessage((answered("a b"),)), QUESTION, twice, ToolMessage((answered("a b"),))
-    )
+    history = (QUESTION, twice, ToolMessage((answered("a b"),)), QUESTION, twice, ToolMessage((answered("a b"),)))
+    turns = messages_of(*history, model_id=SONNET)
     assert [block["id"] for turn in (turns[1], turns[3]) for block in turn["content"]] == ["a_b", "a_b_2"]
     assert [turn["content"][0]["tool_use_id"] for turn in (turns[2], turns[4])] == ["a_b", "a_b_2"]
     foreign = ran("web_search", {}, "json", [HIT])
     foreign = AssistantMessage(tuple(_with_id(part, "toolu-x") for part in foreign.content))
     assert messages_of(QUESTION, foreign, QUESTION)[1]["content"][1]["tool_use_id"] == "srvtoolu_toolu_x"
+
+
+def test_another_servers_ids_may_come_again_in_a_later_turn_but_not_in_the_same_one():
+    twice = AssistantMessage((called("call_0"), called("call_0")))
+    results = ToolMessage((answered("call_0"),))
+    turns = request(QUESTION, twice, results, QUESTION, twice, results, model_id="qwen3").body["messages"]
+    assert [block["id"] for turn in (turns[1], turns[3]) for block in turn["content"]] == ["call_0", "call_0"]
+    assert [turn["content"][0]["tool_use_id"] for turn in (turns[2], turns[4])] == ["call_0", "call_0"]
 
 
 def _with_id(part: Json, call_id: str) -> Json:

@@ -168,7 +168,9 @@ def is_required(parameter: inspect.Parameter) -> bool:
     return parameter.default is inspect.Parameter.empty
 
 
-@pytest.mark.parametrize("version", ["5.0.0", "5.0.91", "5.0.92", "5", "6.0.0", "6.0.100", "6", "7.0.0", "7.0.149", "7"])
+@pytest.mark.parametrize(
+    "version", ["5.0.0", "5.0.91", "5.0.92", "5", "6.0.0", "6.0.100", "6", "7.0.0", "7.0.149", "7"]
+)
 def test_a_client_gets_no_chunk_and_no_field_before_its_time(version: str):
     dialect = parse_dialect(version)
     assert dialect is not None

@@ -42,18 +42,22 @@ _OPENING: Final = "(The assistant spoke first.)"
 _CONTINUE: Final = "Continue."
 
 
-def repair_messages(messages: Iterable[Message], *, takes_prefill: bool = True) -> list[Message]:
+def repair_messages(
+    messages: Iterable[Message], *, takes_prefill: bool = True, takes_repeated_ids: bool = False
+) -> list[Message]:
     """The history as the Messages API takes it.
 
     Args:
         messages: Wire messages with lists of blocks; they may be changed.
         takes_prefill: Whether the model goes on with an assistant's text at the end. Where it does not, it is asked to.
+        takes_repeated_ids: Whether a later turn may use a call's id again. Anthropic refuses that; other servers that
+            speak its API give such ids themselves, and may look them up.
     """
     turns = _merge_turns(messages)
     for turn in turns:
         if turn["role"] == "assistant":
             turn["content"] = _move_tool_uses_to_end(turn["content"])
-    _make_ids_legal(turns)
+    _make_ids_legal(turns, takes_repeated_ids=takes_repeated_ids)
     turns = _merge_turns(_pair_tools(turns))
     turns = _start_with_user(_merge_turns(_pair_server_tools(turns)))
     _drop_dangling_callers(turns)
@@ -91,14 +95,15 @@ def _move_tool_uses_to_end(blocks: Sequence[Block]) -> list[Block]:
 # Ids and names
 
 
-def _make_ids_legal(turns: Sequence[Message]) -> None:
-    """Ids match their patterns and are used once; results follow their call's new id."""
+def _make_ids_legal(turns: Sequence[Message], *, takes_repeated_ids: bool) -> None:
+    """Ids match their patterns and are used once, in one turn or in all; results follow their call's new id."""
     taken: set[str] = set()
     renamed: dict[str, str] = {}
     server_renamed: dict[str, str] = {}
     for turn in turns:
         if turn["role"] == "assistant":
             renamed = {}
+            taken = set() if takes_repeated_ids else taken
             turn["content"] = _rename_in_answer(turn["content"], taken, renamed, server_renamed)
         elif turn["role"] == "user":
             turn["content"] = [_rename_result(block, renamed) for block in turn["content"]]

@@ -85,7 +85,8 @@ def build_request(call: ModelCall, model_id: str) -> AnthropicRequest:
     )
     system, wire = _convert_messages(call, context)
     takes_prefill = capabilities.takes_prefill and not is_thinking(settings.thinking_type)
-    messages = repair_messages(wire, takes_prefill=takes_prefill)
+    takes_repeated_ids = not capabilities.is_known and "claude-" not in model_id
+    messages = repair_messages(wire, takes_prefill=takes_prefill, takes_repeated_ids=takes_repeated_ids)
     if all(message["role"] == "system" for message in messages):
         raise RequestError("There is nothing in the messages to answer.", path="messages", status=400)
     uses_json_tool = call.response_format is not None and not uses_native_output(

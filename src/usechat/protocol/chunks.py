@@ -105,8 +105,14 @@ NEEDS: dict[type, Mapping[str, Any]] = {
     p.ToolOutputAvailable: {"tool_name": ""},
     p.ToolOutputError: {"tool_name": ""},
 }
-OF_ANY_TYPE = frozenset({"input", "output", "messageMetadata", "approved", "parts"})
-"""The required keys that need not be text."""
+
+VALUE_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    # input and output may be absent for the schemas; JavaScript has undefined there, we None
+    **dict.fromkeys(("input", "output", "messageMetadata"), object),
+    "approved": bool,
+    "parts": (list, tuple),
+}
+"""The required keys that hold something else than text."""
 
 FINISH_REASONS: Mapping[str, p.UnifiedFinishReason] = {word: word for word in get_args(p.UnifiedFinishReason)}
 
@@ -168,8 +174,8 @@ def decode_row(row: Chunk, chunk: Mapping[str, Any]) -> p.Part:
     values = dict(NEEDS.get(row.part, {}))
     for field in row.fields:
         value = chunk.get(field.key)
-        if field.required and field.key not in OF_ANY_TYPE and not isinstance(value, str):
-            raise DecodeError(f"{row.type} lacks {field.key}")
+        if field.required and not isinstance(value, VALUE_TYPES.get(field.key, str)):
+            raise DecodeError(f"{row.type} lacks {field.key}, or it has a wrong value")
         if field.required or value is not None:
             values[field.attribute] = value
     if "error_text" in values and row.part is not p.Error:

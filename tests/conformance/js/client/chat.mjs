@@ -1,14 +1,19 @@
-// Holds a conversation with the `Chat` of AI SDK 5, 6 and 7, through its own transport; or with `useChat` in React.
+// Holds a conversation with a chat of AI SDK 5, 6 or 7, through the SDK's own transport; or with `useChat` in React.
 import { sleep, waitIdle, waitUntil } from '../lib/wait.mjs';
 
 const clone = (value) => JSON.parse(JSON.stringify(value ?? null));
 const SETTLE = 5;
 const SETTLE_WHERE_IT_GOES_ON = 25;
 
-export async function holdChat({ url, scenario, recording, ai, react, renderHook }) {
+/**
+ * @param client the SDK's parts: `ai`, a class `Chat`, and for React `useChat` and `renderHook`
+ * @returns what the client shows in the end, and what it told the application meanwhile
+ */
+export async function holdChat({ url, scenario, recording, client }) {
+  const { ai, Chat, useChat, renderHook } = client;
   const chunks = [];
   const events = [];
-  const chat = new react.Chat({
+  const chat = new Chat({
     id: `chat-${scenario.name}`,
     messages: clone(scenario.messages ?? []),
     generateId: countingIds(),
@@ -16,7 +21,7 @@ export async function holdChat({ url, scenario, recording, ai, react, renderHook
     sendAutomaticallyWhen: scenario.goesOn ? goesOn(ai) : undefined,
     ...tellingCallbacks(events),
   });
-  const hook = scenario.react ? renderHook(() => react.useChat({ chat })) : null;
+  const hook = scenario.react ? renderHook(() => useChat({ chat })) : null;
   const shown = () => hook?.current ?? chat;
   const settle = scenario.goesOn ? SETTLE_WHERE_IT_GOES_ON : SETTLE;
   for (const step of scenario.flow) {

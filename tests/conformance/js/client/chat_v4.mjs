@@ -6,12 +6,13 @@ const SETTLE = 15;
 const SETTLE_WHERE_IT_GOES_ON = 40;
 let chats = 0;
 
-export async function holdChat({ url, scenario, recording, react, renderHook }) {
+export async function holdChat({ url, scenario, recording, client }) {
+  const { useChat, renderHook } = client;
   const events = [];
   let count = 0;
   const number = ++chats;
   const hook = renderHook(() =>
-    react.useChat({
+    useChat({
       api: `${url}/api/${scenario.route}`,
       // A cache that all hooks share goes by this id.
       id: `chat-${scenario.name}-${number}`,
@@ -46,9 +47,11 @@ const STEPS = {
   async send(hook, { text, files = [], stopAfter }) {
     const attachments = files.map(({ filename, mediaType, url }) => ({ name: filename, contentType: mediaType, url }));
     const options = attachments.length > 0 ? { experimental_attachments: attachments } : {};
+    const before = hook.current.messages.length;
     const sent = hook.current.append({ role: 'user', content: text }, options);
     if (stopAfter) {
-      await waitUntil(() => hook.current.messages.at(-1)?.content.endsWith(stopAfter), `the text ${stopAfter}`);
+      const answer = () => hook.current.messages[before + 1]?.content ?? '';
+      await waitUntil(() => answer().endsWith(stopAfter), `the text ${stopAfter}`);
       hook.current.stop();
     }
     await sent;

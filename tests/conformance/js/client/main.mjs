@@ -8,8 +8,8 @@ import { Recording } from '../lib/recording.mjs';
 const major = Number(argument('major'));
 globalThis.AI_SDK_LOG_WARNINGS = false;
 const renderHook = await setUpDom();
-const react = await import(`react-${major}`);
 const ai = await import(`ai-${major}`);
+const client = { ai, renderHook, ...(await import(`react-${major}`)) };
 const { holdChat } = await import(major === 4 ? './chat_v4.mjs' : './chat.mjs');
 const { complete, makeObject } = await import('./one_shot.mjs');
 
@@ -18,8 +18,7 @@ const DRIVERS = { chat: holdChat, text: holdChat, completion: complete, 'complet
 /** Drive the client of `scenario` at `url`; resolves to the exchanges on the wire and the client's final state. */
 async function run({ url, headers, scenario }) {
   const recording = new Recording(headers);
-  const drive = DRIVERS[scenario.route];
-  const state = await drive({ url, scenario, recording, ai, react, renderHook });
+  const state = await DRIVERS[scenario.route]({ url, scenario, recording, client });
   return { state, exchanges: await recording.finished() };
 }
 

@@ -5,11 +5,11 @@ import { waitIdle, waitUntil } from '../lib/wait.mjs';
 const SETTLE = 25;
 let hooks = 0;
 
-export async function complete({ url, scenario, recording, react, renderHook }) {
+export async function complete({ url, scenario, recording, client }) {
   const events = [];
   const number = ++hooks;
-  const hook = renderHook(() =>
-    react.useCompletion({
+  const hook = client.renderHook(() =>
+    client.useCompletion({
       api: `${url}/api/${scenario.route}`,
       id: `completion-${number}`,
       streamProtocol: scenario.route === 'completion-text' ? 'text' : 'data',
@@ -26,11 +26,11 @@ export async function complete({ url, scenario, recording, react, renderHook }) 
   return { completion, error: error?.message ?? null, events };
 }
 
-export async function makeObject({ url, scenario, recording, react, renderHook }) {
+export async function makeObject({ url, scenario, recording, client }) {
   const events = [];
-  const useObject = react.useObject ?? react.experimental_useObject;
+  const useObject = client.useObject ?? client.experimental_useObject;
   const number = ++hooks;
-  const hook = renderHook(() =>
+  const hook = client.renderHook(() =>
     useObject({
       api: `${url}/api/${scenario.route}`,
       id: `object-${number}`,

@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from usechat import parts as p
+from usechat.errors import StreamProtocolError
+from usechat.protocol.encoders import DataStreamEncoder, EncoderOptions
+
+STOP = p.FinishReason("stop", "end_turn")
+USAGE = p.Usage(input_no_cache=3, input_first=2, output=5)
+STEP_END = p.FinishStep(finish_reason=STOP, usage=USAGE)
+END = p.Finish(finish_reason=STOP, total_usage=USAGE)
+CALL: dict[str, Any] = {"tool_call_id": "t1", "tool_name": "x"}
+INPUT = p.ToolInputAvailable(**CALL, input={"a": 1})
+INPUT_LINE = b'9:{"toolCallId":"t1","toolName":"x","args":{"a":1}}\n'
+COUNTS = b'"usage":{"promptTokens":2,"completionTokens":5}'
+
+
+def encoder_with(**options: Any) -> DataStreamEncoder:
+    settings: dict[str, Any] = {"new_id": lambda: "new", "strict": True, **options}
+    return DataStreamEncoder(EncoderOptions(**settings))
+
+
+def delta(text: str) -> p.ToolInputDelta:
+    return p.ToolInputDelta(tool_call_id="t1", delta=text)
+
+
+LINES: dict[str, tuple[list[p.Part], bytes]] = {
+    "start": ([p.Start(message_id="m")], b""),
+    "start with metadata": ([p.Start(message_metadata={"u": USAGE})], b'8:[{"u":{%s}}]\n' % COUNTS[9:-1]),
+    "step": ([p.StartStep(message_id="m1")], b'f:{"messageId":"m1"}\n'),
+    "step without an id": ([p.StartStep()], b'f:{"messageId":"new"}\n'),
+    "text": (
+        [p.TextStart("0"), p.TextDelta("0", 'a\n"\u2028'), p.TextDelta("0", ""), p.TextDelta("0", "\ud83d"), p.TextEnd("0")],
+        '0:"a\\n\\"\u2028"\n0:"\\ud83d"\n'.encode(),
+    ),
+    "reasoning": (
+        [
+            p.ReasoningStart("0"),
+            p.ReasoningDelta("0", "hm"),
+            p.ReasoningDelta("0", ""),
+            p.ReasoningDelta("0", "", {"anthropic": {"signature": "s"}}),
+            p.ReasoningEnd("0"),
+        ],
+        b'g:"hm"\nj:{"signature":"s"}\n',
+    ),
+    "redacted reasoning": (
+        [p.ReasoningStart("0", {"other": {}, "anthropic": {"redactedData": "r"}}), p.ReasoningEnd("0")],
+        b'i:{"data":"r"}\n',
+    ),
+    "source": ([p.SourceUrl(source_id="s", url="u")], b'h:{"sourceType":"url","id":"s","url":"u"}\n'),
+    "source with all": (
+        [p.SourceUrl(source_id="s", url="u", title="t", provider_metadata={"a": {}})],
+        b'h:{"sourceType":"url","id":"s","url":"u","title":"t","providerMetadata":{"a":{}}}\n',
+    ),
+    "source of later majors": ([p.SourceUrl(source_id="s", url="u", since_major=5)], b""),
+    "source of earlier majors": ([p.SourceUrl(source_id="s", url="u", until_major=3)], b""),
+    "file": ([p.File(media_type="m/n", url="data:m/n;base64,AA==")], b'k:{"data":"AA==","mimeType":"m/n"}\n'),
+    "file elsewhere": ([p.File(media_type="m/n", url="https://example.org/")], b""),
+    "file as text": ([p.File(media_type="m/n", url="data:text/plain,a")], b""),
+    "data": ([p.Data(name="x", data=None)], b'2:[{"type":"data-x","data":null}]\n'),
+    "data with an id": ([p.Data(name="x", data=1, id="d")], b'2:[{"type":"data-x","id":"d","data":1}]\n'),
+    "metadata": ([p.MessageMetadata({"a": 1})], b'8:[{"a":1}]\n'),
+    "tool": ([INPUT, p.ToolOutputAvailable(**CALL, output=None)], INPUT_LINE + b'a:{"toolCallId":"t1","result":null}\n'),
+    "tool with streamed input": (
+        [p.ToolInputStart(**CALL), delta('{"a"'), delta(""), delta(":1}"), INPUT],
+        b'b:{"toolCallId":"t1","toolName":"x"}\n'
+        b'c:{"toolCallId":"t1","argsTextDelta":"{\\"a\\""}\n'
+        b'c:{"toolCallId":"t1","argsTextDelta":""}\n'
+        b'c:{"toolCallId":"t1","argsTextDelta":":1}"}\n' + INPUT_LINE,
+    ),
+    "tool without any input": ([p.ToolInputStart(**CALL), INPUT], INPUT_LINE),
+    "tool with a list": (
+        [p.ToolInputAvailable(**CALL, input=[1])],
+        b'9:{"toolCallId":"t1","toolName":"x","args":[1]}\n',
+    ),
+    "tool with null": (
+        [p.ToolInputAvailable(**CALL, input=None)],
+        b'9:{"toolCallId":"t1","toolName":"x","args":null}\n',
+    ),
+    "tool with a string": (
+        [p.ToolInputAvailable(**CALL, input="a")],
+        b'9:{"toolCallId":"t1","toolName":"x","args":{"value":"a"}}\n',
+    ),
+    "preliminary output": ([INPUT, p.ToolOutputAvailable(**CALL, output=1, preliminary=True)], INPUT_LINE),
+    "output of a call that was not shown": (
+        [p.ToolInputStart(**CALL), p.ToolOutputAvailable(**CALL, output=1), p.ToolOutputDenied(**CALL)],
+        b"",
+    ),
+    "invalid input": (
+        [
+            p.ToolInputError(**CALL, input="{", error_text="no"),
+            p.ToolOutputError(**CALL, error_text="no", invalid_input=True),
+        ],
+        b'3:"An error occurred."\n',
+    ),
+    "invalid input in the application's words": (
+        [p.ToolInputError(**CALL, input="{", error_text="no", client_text="Sorry.")],
+        b'3:"Sorry."\n',
+    ),
+    "failed tool": ([INPUT, p.ToolOutputError(**CALL, error_text="no")], INPUT_LINE + b'3:"An error occurred."\n'),
+    "failed tool in the application's words": (
+        [INPUT, p.ToolOutputError(**CALL, error_text="no", client_text="Sorry.")],
+        INPUT_LINE + b'3:"Sorry."\n',
+    ),
+    "failed tool of the provider": (
+        [INPUT, p.ToolOutputError(**CALL, error_text="no", provider_executed=True)],
+        INPUT_LINE + b'a:{"toolCallId":"t1","result":{"error":"An error occurred."}}\n',
+    ),
+    "denial": (
+        [INPUT, p.ToolOutputDenied(**CALL)],
+        INPUT_LINE + b'a:{"toolCallId":"t1","result":"Tool call execution denied."}\n',
+    ),
+    "end of a step": ([p.Start(), STEP_END], b'e:{"finishReason":"stop",%s,"isContinued":false}\n' % COUNTS),
+    "continued step": (
+        [p.Start(), p.FinishStep(finish_reason=STOP, usage=USAGE, is_continued=True)],
+        b'e:{"finishReason":"stop",%s,"isContinued":true}\n' % COUNTS,
+    ),
+    "end": ([END], b'd:{"finishReason":"stop",%s}\n' % COUNTS),
+    "end with metadata": (
+        [p.Finish(finish_reason=p.FinishReason("interrupted"), total_usage=USAGE, message_metadata={"a": 1})],
+        b'8:[{"a":1}]\nd:{"finishReason":"unknown",%s}\n' % COUNTS,
+    ),
+    "error": ([p.Error("e")], b'3:"e"\n'),
+    "abort": ([p.Abort("r")], b""),
+    "what the format cannot say": (
+        [
+            p.StartStep(message_id="m"),
+            INPUT,
+            p.SourceDocument(source_id="s", media_type="m", title="t"),
+            p.ReasoningFile(media_type="m", url="u"),
+            p.Custom("a.b"),
+            p.ToolApprovalRequest(approval_id="a", tool_call_id="t1"),
+            p.ToolApprovalResponse(approval_id="a", approved=True),
+            p.SteeringMessage(id="s", parts=()),
+            p.ResetStep(),
+        ],
+        b'f:{"messageId":"m"}\n' + INPUT_LINE,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("parts", "lines"), LINES.values(), ids=LINES)
+def test_parts_become_lines(parts: list[p.Part], lines: bytes):
+    assert encoder_with().feed_all(parts) == lines
+    one_by_one = encoder_with()
+    assert b"".join(map(one_by_one.feed, parts)) == lines
+
+
+OPTIONS: list[tuple[dict[str, Any], list[p.Part], bytes]] = [
+    ({"send_usage": False}, [p.Start(), STEP_END], b'e:{"finishReason":"stop","isContinued":false}\n'),
+    ({"send_usage": False}, [END], b'd:{"finishReason":"stop"}\n'),
+    ({"send_finish": False}, [END], b""),
+    ({"send_sources": False}, [p.SourceUrl(source_id="s", url="u")], b""),
+    ({"tool_call_streaming": False}, [p.ToolInputStart(**CALL), delta("{"), INPUT], INPUT_LINE),
+    (
+        {"send_reasoning": False},
+        [p.ReasoningStart("0", {"anthropic": {"redactedData": "r"}}), p.ReasoningDelta("0", "a"), p.ReasoningEnd("0")],
+        b"",
+    ),
+    (
+        {"known_tool_calls": frozenset({"t1"})},
+        [p.ToolOutputAvailable(**CALL, output=1)],
+        b'a:{"toolCallId":"t1","result":1}\n',
+    ),
+]
+
+
+@pytest.mark.parametrize(("options", "parts", "lines"), OPTIONS)
+def test_what_is_not_to_be_sent_is_not(options: dict[str, Any], parts: list[p.Part], lines: bytes):
+    assert encoder_with(**options).feed_all(parts) == lines
+
+
+def test_a_broken_off_answer_is_ended_in_order():
+    encoder = encoder_with()
+    encoder.feed_all([p.StartStep(), p.TextStart("0"), p.TextDelta("0", "a")])
+    zeros = b'"usage":{"promptTokens":0,"completionTokens":0}'
+    step = b'e:{"finishReason":"unknown",%s,"isContinued":false}\n' % zeros
+    assert encoder.finish() == step + b'd:{"finishReason":"unknown",%s}\n' % zeros
+
+
+def test_a_delta_after_its_step_is_dropped():
+    encoder = encoder_with(strict=False)
+    encoder.feed_all([p.StartStep(), p.ToolInputStart(**CALL), delta("{"), STEP_END])
+    assert encoder.feed(delta("}")) == b""
+
+
+def test_strict_raises_for_an_illegal_part():
+    with pytest.raises(StreamProtocolError):
+        encoder_with().feed(delta("{"))
+
+
+def test_the_headers_name_the_format():
+    encoder = DataStreamEncoder()
+    assert dict(encoder.headers) == {
+        "content-type": "text/plain; charset=utf-8",
+        "cache-control": "no-cache, no-transform",
+        "x-accel-buffering": "no",
+        "x-vercel-ai-data-stream": "v1",
+    }
+    assert encoder.opening == b""
+    assert encoder.heartbeat == b"\n"

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from usechat import parts as p
+from usechat.errors import DecodeError
+from usechat.protocol.decoders import DataStreamDecoder, EventsDecoder, TextStreamDecoder, UIMessageStreamDecoder
+
+CALL: dict[str, Any] = {"tool_call_id": "t1", "tool_name": "x"}
+SIGNATURE = {"anthropic": {"signature": "s"}}
+REDACTED = {"anthropic": {"redactedData": "r"}}
+USAGE = p.Usage(input_no_cache=1, input_first=1, output=2)
+COUNTS = b'"usage":{"promptTokens":1,"completionTokens":2}'
+OTHER = p.FinishReason("other")
+
+
+def decode(decoder: Any, body: bytes, size: int) -> list[p.Part]:
+    parts = [part for at in range(0, len(body), size) for part in decoder.feed(body[at : at + size])]
+    return [*parts, *decoder.finish()]
+
+
+LINES: dict[str, tuple[bytes, list[p.Part]]] = {
+    "text": (
+        b'0:"a"\n0:"b"\n',
+        [p.TextStart("1"), p.TextDelta("1", "a"), p.TextDelta("1", "b"), p.TextEnd("1")],
+    ),
+    "text and reasoning": (
+        b'g:"a"\n0:"b"\n',
+        [
+            *(p.ReasoningStart("1"), p.ReasoningDelta("1", "a"), p.ReasoningEnd("1")),
+            *(p.TextStart("2"), p.TextDelta("2", "b"), p.TextEnd("2")),
+        ],
+    ),
+    "signed and redacted reasoning": (
+        b'g:"a"\nj:{"signature":"s"}\ni:{"data":"r"}\n',
+        [
+            *(p.ReasoningStart("1"), p.ReasoningDelta("1", "a"), p.ReasoningDelta("1", "", SIGNATURE)),
+            p.ReasoningEnd("1"),
+            *(p.ReasoningStart("2", REDACTED), p.ReasoningEnd("2")),
+        ],
+    ),
+    "steps": (
+        b'f:{"messageId":"m"}\n0:"a"\ne:{"finishReason":"stop",%s,"isContinued":true}\nf:{"messageId":"m"}\n'
+        b'e:{"finishReason":"odd","isContinued":false}\nd:{"finishReason":"stop",%s}\n' % (COUNTS, COUNTS),
+        [
+            *(p.Start(message_id="m"), p.StartStep(message_id="m"), p.TextStart("1"), p.TextDelta("1", "a")),
+            p.FinishStep(finish_reason=p.FinishReason("stop"), usage=USAGE, is_continued=True),
+            *(p.TextEnd("1"), p.StartStep(message_id="m")),
+            p.FinishStep(finish_reason=p.FinishReason("other", "odd"), usage=p.Usage()),
+            p.Finish(finish_reason=p.FinishReason("stop"), total_usage=USAGE),
+        ],
+    ),
+    "a tool": (
+        b'b:{"toolCallId":"t1","toolName":"x"}\nc:{"toolCallId":"t1","argsTextDelta":"{"}\n'
+        b'9:{"toolCallId":"t1","toolName":"x","args":null}\na:{"toolCallId":"t1","result":null}\n',
+        [
+            p.ToolInputStart(**CALL),
+            p.ToolInputDelta(tool_call_id="t1", delta="{"),
+            p.ToolInputAvailable(**CALL, input=None),
+            p.ToolOutputAvailable(**CALL, output=None),
+        ],
+    ),
+    "a source and a file": (
+        b'h:{"sourceType":"url","id":"s","url":"u","title":"t","providerMetadata":{"a":{}}}\n'
+        b'k:{"data":"AA==","mimeType":"m/n"}\n',
+        [
+            p.SourceUrl(source_id="s", url="u", title="t", provider_metadata={"a": {}}),
+            p.File(media_type="m/n", url="data:m/n;base64,AA=="),
+        ],
+    ),
+    "data, annotations and an error": (
+        b'2:[{"type":"data-x","id":"d","data":1},{"type":"x"},2]\n8:[{"a":1}]\n3:"e"\n',
+        [
+            p.Data(name="x", data=1, id="d"),
+            p.Data(name="data", data={"type": "x"}),
+            p.Data(name="data", data=2),
+            p.MessageMetadata({"a": 1}),
+            p.Error("e"),
+        ],
+    ),
+    "blank lines, carriage returns and a missing last line end": (
+        b'\n\r\n 0:"a"\r\n0:"b"'.replace(b" 0", b"0"),
+        [p.TextStart("1"), p.TextDelta("1", "a"), p.TextDelta("1", "b"), p.TextEnd("1")],
+    ),
+    "U+2028": ('0:"\u2028"\n'.encode(), [p.TextStart("1"), p.TextDelta("1", "\u2028"), p.TextEnd("1")]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "parts"), LINES.values(), ids=LINES)
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_lines_are_read_however_they_are_cut(body: bytes, parts: list[p.Part], size: int):
+    assert decode(DataStreamDecoder(), body, size) == parts
+
+
+BAD_LINES = [
+    b"z:1",
+    b"0",
+    b'"0":1',
+    b"\xff:1",
+    b"0:{",
+    b"0:1",
+    b"2:{}",
+    b"8:1",
+    b"3:null",
+    b"f:[]",
+    b"f:{}",
+    b"e:[]",
+    b'd:{"finishReason":"stop","usage":1}',
+    b'c:{"toolCallId":"t9","argsTextDelta":""}',
+    b'9:{"toolCallId":"t","toolName":"x","args":"{}"}',
+    b'a:{"toolCallId":"t9","result":1}',
+]
+
+
+@pytest.mark.parametrize("line", BAD_LINES)
+def test_a_line_that_the_client_refuses_is_refused(line: bytes):
+    with pytest.raises(DecodeError):
+        DataStreamDecoder().feed(line + b"\n")
+
+
+CHUNKS: list[tuple[bytes, list[p.Part]]] = [
+    (b'data: {"type":"start"}\n\ndata: [DONE]\n\n', [p.Start()]),
+    (b': hi\n\nevent: x\ndata:{"type":\ndata:"start-step"}\r\n\r\n', [p.StartStep()]),
+    (b'data: {"type":"abort","future":1}', [p.Abort()]),
+    (b'data: [DONE]\n\ndata: {"type":"reset-step"}\n\n', [p.ResetStep()]),
+    ('data: {"type":"error","errorText":"\u2028é"}\n\n'.encode(), [p.Error("\u2028é")]),
+]
+
+
+@pytest.mark.parametrize(("body", "parts"), CHUNKS)
+@pytest.mark.parametrize("size", [1, 5, 1000])
+def test_chunks_are_read_however_they_are_cut(body: bytes, parts: list[p.Part], size: int):
+    decoder = UIMessageStreamDecoder()
+    assert decode(decoder, body, size) == parts
+    assert decoder.is_done == (b"[DONE]" in body)
+
+
+@pytest.mark.parametrize("data", [b"{", b"[]", b'{"type":"unheard-of"}'])
+def test_an_event_that_is_no_chunk_is_refused(data: bytes):
+    with pytest.raises(DecodeError):
+        UIMessageStreamDecoder().feed(b"data: %s\n\n" % data)
+
+
+@pytest.mark.parametrize("size", [1, 2, 1000])
+def test_text_is_read_however_it_is_cut(size: int):
+    parts = decode(TextStreamDecoder(), "é😀".encode() + b"\xf0\x9f", size)
+    assert parts[0] == p.TextStart("0")
+    assert parts[-1] == p.TextEnd("0")
+    assert "".join(part.delta for part in parts if isinstance(part, p.TextDelta)) == "é😀\ufffd"
+
+
+def test_no_text_is_no_block():
+    assert decode(TextStreamDecoder(), b"", 1) == []
+
+
+EVENTS: list[tuple[bytes, list[p.Part]]] = [
+    (
+        b'data: {"text":"a"}\n\ndata: {"text":"b"}\n\ndata: {"done":true,"usage":{"input_tokens":1}}\n\n',
+        [
+            *(p.TextStart("0"), p.TextDelta("0", "a"), p.TextDelta("0", "b"), p.TextEnd("0")),
+            p.Finish(finish_reason=OTHER, total_usage=p.Usage(raw={"input_tokens": 1})),
+        ],
+    ),
+    (b': hi\n\ndata: {"error":"e"}', [p.Error("e")]),
+    (b'data: {"done":true}\n\n', [p.Finish(finish_reason=OTHER, total_usage=p.Usage())]),
+]
+
+
+@pytest.mark.parametrize(("body", "parts"), EVENTS)
+@pytest.mark.parametrize("size", [1, 1000])
+def test_events_are_read_however_they_are_cut(body: bytes, parts: list[p.Part], size: int):
+    assert decode(EventsDecoder(), body, size) == parts
+
+
+@pytest.mark.parametrize("data", [b"{", b"[]", b'{"text":1}', b'{"done":false}'])
+def test_an_event_that_is_none_of_the_three_is_refused(data: bytes):
+    with pytest.raises(DecodeError):
+        EventsDecoder().feed(b"data: %s\n\n" % data)

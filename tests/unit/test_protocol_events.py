@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from usechat import parts as p
+from usechat.protocol.encoders import EventsEncoder
+
+STOP = p.FinishReason("stop")
+END = p.Finish(finish_reason=STOP, total_usage=p.Usage())
+NOTHING_USED = b'data: {"done":true,"usage":{}}\n\n'
+
+
+def step_end(raw: dict[str, Any] | None) -> p.FinishStep:
+    return p.FinishStep(finish_reason=STOP, usage=p.Usage(raw=raw))
+
+
+EVENTS: dict[str, tuple[list[p.Part], bytes]] = {
+    "text": (
+        [p.TextStart("0"), p.TextDelta("0", "a\n\u2028\ud83d"), p.TextDelta("0", ""), p.TextEnd("0"), END],
+        b'data: {"text":"a\\n\\u2028\\ud83d"}\n\n' + NOTHING_USED,
+    ),
+    "text of several blocks and steps": (
+        [p.TextDelta("0", "a"), step_end(None), p.TextDelta("1", "b"), END],
+        b'data: {"text":"a"}\n\ndata: {"text":"b"}\n\n' + NOTHING_USED,
+    ),
+    "usage of several steps": (
+        [
+            step_end({"in": 1, "cache": {"a": 1}, "tier": "x", "none": None, "flag": True}),
+            step_end({"in": 2, "cache": {"a": 2, "b": 3}, "tier": "y", "none": 4, "flag": False, "new": None}),
+            step_end({"tier": None}),
+            END,
+        ],
+        b'data: {"done":true,"usage":{"in":3,"cache":{"a":3,"b":3},"tier":"y","none":4,"flag":false,"new":null}}\n\n',
+    ),
+    "an error ends it": ([p.Error("An error occurred."), p.TextDelta("0", "a"), END], b'data: {"error":"An error occurred."}\n\n'),
+    "an error after the end is not shown": ([END, p.Error("e"), END], NOTHING_USED),
+    "an abort": ([p.Abort()], NOTHING_USED),
+    "a broken off answer": ([p.ReasoningDelta("0", "a")], NOTHING_USED),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("parts", "events"), EVENTS.values(), ids=EVENTS)
+def test_parts_become_events(parts: list[p.Part], events: bytes):
+    whole = EventsEncoder()
+    assert whole.feed_all(parts) + whole.finish() == events
+    one_by_one = EventsEncoder()
+    assert b"".join(map(one_by_one.feed, parts)) + one_by_one.finish() == events
+
+
+def test_the_headers_keep_proxies_from_holding_the_stream_back():
+    encoder = EventsEncoder()
+    assert encoder.headers["content-type"] == "text/event-stream"
+    assert encoder.headers["cache-control"] == "no-cache, no-transform"
+    assert (encoder.opening, encoder.heartbeat) == (b": stream-open\n\n", b": keep-alive\n\n")

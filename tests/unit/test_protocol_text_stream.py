@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+
+from usechat import parts as p
+from usechat.protocol.encoders import TextStreamEncoder
+
+TEXTS: list[tuple[list[str], str]] = [
+    (["It is ", "", "18."], "It is 18."),
+    (["é 😀 \u2028\x00\n"], "é 😀 \u2028\x00\n"),
+    (["\ud83d", "\ude00!"], "😀!"),
+    (["a\ud83d", "b"], "a\ufffdb"),
+    (["\ude00"], "\ufffd"),
+    (["a\ud83d"], "a\ufffd"),
+    ([], ""),
+]
+
+
+@pytest.mark.parametrize(("deltas", "text"), TEXTS)
+def test_the_stream_is_the_text_and_nothing_else(deltas: list[str], text: str):
+    parts: list[p.Part] = [p.Start(), p.StartStep(), p.TextStart("0"), p.ReasoningStart("1")]
+    parts += [p.TextDelta("0", delta) for delta in deltas]
+    parts += [p.ReasoningDelta("1", "secret"), p.TextEnd("0"), p.Error("e")]
+    whole = TextStreamEncoder()
+    assert whole.feed_all(parts) + whole.finish() == text.encode()
+    one_by_one = TextStreamEncoder()
+    assert b"".join(map(one_by_one.feed, parts)) + one_by_one.finish() == text.encode()
+
+
+def test_the_stream_has_no_heartbeat():
+    encoder = TextStreamEncoder()
+    assert (encoder.opening, encoder.heartbeat) == (b"", None)
+    assert encoder.headers["content-type"] == "text/plain; charset=utf-8"
+    assert "no-transform" in encoder.headers["cache-control"]
