@@ -19,7 +19,7 @@ from benchmarks.environments import (
 )
 from scripts.preparations import Preparation
 
-__all__ = ["OURS", "ROUTE", "TARGETS", "TOOLS", "Target", "targets_named"]
+__all__ = ["OURS", "QUICK_TARGETS", "ROUTE", "TARGETS", "TOOLS", "Target", "targets_named"]
 
 Kind: TypeAlias = Literal["ours", "peer", "limit"]
 
@@ -147,7 +147,7 @@ TARGETS: Mapping[str, Target] = {
 }
 """The rows of the table, in its order."""
 
-QUICK = ("usechat", "usechat-route", "fastapi-create", "asgi-frames", "proxy-aiohttp")
+QUICK_TARGETS = ("usechat", "usechat-route", "fastapi-create", "asgi-frames", "proxy-aiohttp")
 
 
 def targets_named(names: Sequence[str]) -> list[Target]:

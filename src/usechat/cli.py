@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -91,6 +91,6 @@ def announce(line: str) -> None:
     sys.stdout.flush()
 
 
-def fail(error: ConfigurationError) -> None:
+def fail(error: ConfigurationError) -> NoReturn:
     typer.echo(f"usechat: {error}", err=True)
     raise typer.Exit(2)

@@ -15,7 +15,8 @@
     │  ├─ ToolExecutionError   the tool raised, hung or answered something JSON cannot hold
     │  └─ InvalidToolApprovalError  an approval that is forged, altered or out of place
     ├─ NoObjectGeneratedError  the model answered with something else than the object asked for
-    └─ RunError                a run cannot be created, read or written
+    ├─ RunError                a run cannot be created, read or written
+    └─ ChatError               a saved chat is not there, not yours, or somebody else is writing to it
 
 Errors carry data, not only text: what a caller decides on is an attribute.
 """
@@ -25,6 +26,7 @@ from __future__ import annotations
 from typing import Literal
 
 __all__ = [
+    "ChatError",
     "ConfigurationError",
     "DecodeError",
     "InvalidToolApprovalError",
@@ -182,6 +184,26 @@ class RunError(UsechatError):
         code: What a caller can decide on.
     """
 
-    def __init__(self, message: str, *, code: Literal["missing", "exists", "fenced", "full"]) -> None:
+    def __init__(self, message: str, *, code: Literal["missing", "exists", "fenced", "full", "unavailable"]) -> None:
         super().__init__(message)
         self.code = code
+
+
+class ChatError(UsechatError):
+    """A saved chat cannot be read or written.
+
+    Args:
+        message: One short sentence, fit for the client.
+        code: What a caller can decide on: ``missing``, there is no such chat; ``forbidden``, it is another owner's;
+            ``conflict``, another turn is being written or was written meanwhile.
+        run_id: The run that holds the chat, where that is the conflict. Without one, the chat has moved on: what was
+            planned on its earlier state can be planned anew.
+    """
+
+    def __init__(
+        self, message: str, *, code: Literal["missing", "conflict", "forbidden"], run_id: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.run_id = run_id

@@ -26,6 +26,7 @@ from usechat import (
 )
 from usechat.models import anthropic
 from usechat.parts import Finish, Part, Start
+from usechat.tools import advisor, code_execution, tool_search, web_fetch, web_search
 
 SYSTEM = "You are a helpful assistant."
 THINKING = {"anthropic": {"thinking": {"type": "enabled", "budget_tokens": 1024}}}
@@ -70,11 +71,25 @@ class Recipe(BaseModel):
     items: list[str]
 
 
-def make_tools(sdk: str, extra: list[str]) -> list[Tool]:
+SERVER_TOOLS: dict[str, Callable[[], Tool]] = {
+    "web_search": web_search,
+    "web_fetch": web_fetch,
+    "web_fetch_20260209": lambda: web_fetch(version="20260209"),
+    "code_execution": code_execution,
+    "code_execution_20250522": lambda: code_execution(version="20250522"),
+    "code_execution_20260120": lambda: code_execution(version="20260120"),
+    "tool_search_tool_bm25": tool_search,
+    "tool_search_tool_regex": lambda: tool_search("regex"),
+    "advisor": lambda: advisor("claude-opus-4-6"),
+}
+
+
+def make_tools(sdk: str, extra: list[str], server: list[str]) -> list[Tool]:
     """The tools every target has; AI SDK 4 and 5 know no approvals."""
     asks = sdk not in ("4", "5")
     delete_file = tool(name="delete_file", description="Delete a file. Needs approval.", needs_approval=asks)(delete)
-    return [get_weather, get_time, ask_user, delete_file, *map(make_generic_tool, extra)]
+    provided = [SERVER_TOOLS[name]() for name in server if name in SERVER_TOOLS]
+    return [get_weather, get_time, ask_user, delete_file, *map(make_generic_tool, extra), *provided]
 
 
 def make_generic_tool(name: str) -> Tool:
@@ -110,7 +125,7 @@ def make_router(sdk: str) -> APIRouter:
             anthropic(body["model"]),
             system=body.get("system") or SYSTEM,
             messages=chat.messages,
-            tools=make_tools(sdk, body.get("extraTools") or []),
+            tools=make_tools(sdk, body.get("extraTools") or [], body.get("serverTools") or []),
             stop_when=step_count_is(body.get("maxSteps") or 5),
             approval_secret=body.get("approvalSecret") or False,
             provider_options=THINKING if body.get("thinking") else None,

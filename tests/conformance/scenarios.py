@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from tests.conformance.replies import answer, call, said, text, thinking
 from usechat.testing.replay import Reply
@@ -22,7 +22,6 @@ SINCE_5 = (5, 6, 7)
 SINCE_6 = (6, 7)
 
 Step = Mapping[str, Any]
-Route = Literal["chat", "text", "completion", "completion-text", "object"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +35,8 @@ class Scenario:
     """What the user does."""
     body: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """What the client sends beside the messages; the compared backends act on it."""
-    route: Route = "chat"
+    route: str = "chat"
+    """What follows ``/api/``."""
     majors: Sequence[int] = MAJORS
     goes_on: bool = False
     """Whether the client sends again by itself once it has a tool's output or an approval."""

@@ -33,7 +33,7 @@ LINES: dict[str, tuple[list[p.Part], bytes]] = {
     "step": ([p.StartStep(message_id="m1")], b'f:{"messageId":"m1"}\n'),
     "step without an id": ([p.StartStep()], b'f:{"messageId":"new"}\n'),
     "text": (
-        [p.TextStart("0"), p.TextDelta("0", 'a\n"\u2028'), p.TextDelta("0", ""), p.TextDelta("0", "\ud83d"), p.TextEnd("0")],
+        [p.TextStart("0"), *(p.TextDelta("0", text) for text in ('a\n"\u2028', "", "\ud83d")), p.TextEnd("0")],
         '0:"a\\n\\"\u2028"\n0:"\\ud83d"\n'.encode(),
     ),
     "reasoning": (
@@ -63,7 +63,10 @@ LINES: dict[str, tuple[list[p.Part], bytes]] = {
     "data": ([p.Data(name="x", data=None)], b'2:[{"type":"data-x","data":null}]\n'),
     "data with an id": ([p.Data(name="x", data=1, id="d")], b'2:[{"type":"data-x","id":"d","data":1}]\n'),
     "metadata": ([p.MessageMetadata({"a": 1})], b'8:[{"a":1}]\n'),
-    "tool": ([INPUT, p.ToolOutputAvailable(**CALL, output=None)], INPUT_LINE + b'a:{"toolCallId":"t1","result":null}\n'),
+    "tool": (
+        [INPUT, p.ToolOutputAvailable(**CALL, output=None)],
+        INPUT_LINE + b'a:{"toolCallId":"t1","result":null}\n',
+    ),
     "tool with streamed input": (
         [p.ToolInputStart(**CALL), delta('{"a"'), delta(""), delta(":1}"), INPUT],
         b'b:{"toolCallId":"t1","toolName":"x"}\n'
@@ -185,6 +188,11 @@ def test_a_delta_after_its_step_is_dropped():
     encoder = encoder_with(strict=False)
     encoder.feed_all([p.StartStep(), p.ToolInputStart(**CALL), delta("{"), STEP_END])
     assert encoder.feed(delta("}")) == b""
+
+
+def test_a_delta_without_its_block_is_text_all_the_same():
+    encoder = encoder_with(strict=False)
+    assert encoder.feed_all([p.TextDelta("0", "a"), p.TextDelta("1", "")]) == b'0:"a"\n'
 
 
 def test_strict_raises_for_an_illegal_part():

@@ -53,8 +53,10 @@ LINES: dict[str, tuple[bytes, list[p.Part]]] = {
         ],
     ),
     "a tool": (
-        b'b:{"toolCallId":"t1","toolName":"x"}\nc:{"toolCallId":"t1","argsTextDelta":"{"}\n'
-        b'9:{"toolCallId":"t1","toolName":"x","args":null}\na:{"toolCallId":"t1","result":null}\n',
+        (
+            b'b:{"toolCallId":"t1","toolName":"x"}\nc:{"toolCallId":"t1","argsTextDelta":"{"}\n'
+            b'9:{"toolCallId":"t1","toolName":"x","args":null}\na:{"toolCallId":"t1","result":null}\n'
+        ),
         [
             p.ToolInputStart(**CALL),
             p.ToolInputDelta(tool_call_id="t1", delta="{"),
@@ -63,8 +65,10 @@ LINES: dict[str, tuple[bytes, list[p.Part]]] = {
         ],
     ),
     "a source and a file": (
-        b'h:{"sourceType":"url","id":"s","url":"u","title":"t","providerMetadata":{"a":{}}}\n'
-        b'k:{"data":"AA==","mimeType":"m/n"}\n',
+        (
+            b'h:{"sourceType":"url","id":"s","url":"u","title":"t","providerMetadata":{"a":{}}}\n'
+            b'k:{"data":"AA==","mimeType":"m/n"}\n'
+        ),
         [
             p.SourceUrl(source_id="s", url="u", title="t", provider_metadata={"a": {}}),
             p.File(media_type="m/n", url="data:m/n;base64,AA=="),

@@ -34,7 +34,7 @@ EVENTS: dict[str, tuple[list[p.Part], bytes]] = {
         ],
         b'data: {"done":true,"usage":{"in":3,"cache":{"a":3,"b":3},"tier":"y","none":4,"flag":false,"new":null}}\n\n',
     ),
-    "an error ends it": ([p.Error("An error occurred."), p.TextDelta("0", "a"), END], b'data: {"error":"An error occurred."}\n\n'),
+    "an error ends it": ([p.Error("e"), p.TextDelta("0", "a"), END], b'data: {"error":"e"}\n\n'),
     "an error after the end is not shown": ([END, p.Error("e"), END], NOTHING_USED),
     "an abort": ([p.Abort()], NOTHING_USED),
     "a broken off answer": ([p.ReasoningDelta("0", "a")], NOTHING_USED),

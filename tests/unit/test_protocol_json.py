@@ -49,7 +49,7 @@ def nested(depth: int, leaf: Any = 1) -> Any:
 
 
 @pytest.mark.parametrize(
-    "value", [object(), {(1, 2): 3}, ["\ud800", object()], nested(50_000), nested(50_000, "\ud800")]
+    "value", [object(), {(1, 2): 3}, ["\ud800", object()], nested(50_000), ["\ud800", nested(50_000)]]
 )
 def test_what_json_cannot_hold_is_a_type_error(value: Any):
     with pytest.raises(TypeError):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ END = p.Finish(finish_reason=STOP, total_usage=p.Usage())
 CALL: dict[str, Any] = {"tool_call_id": "t1", "tool_name": "x"}
 OF_CALL = {"toolCallId": "t1", "toolName": "x"}
 INPUT = p.ToolInputAvailable(**CALL, input={})
-INPUT_CHUNK = {"type": "tool-input-available", **OF_CALL, "input": {}}
+INPUT_CHUNK: dict[str, Any] = {"type": "tool-input-available", **OF_CALL, "input": {}}
 ALL = ("auto", "5.0.0", "5.0.91", "5.0.92", "5", "6.0.0", "6.0.100", "6", "7.0.0", "7.0.149", "7")
 FROM_5_0_92 = ALL[3:]
 MASKED = "An error occurred."
@@ -56,7 +57,7 @@ Case = tuple[tuple[str, ...], list[p.Part], list[dict[str, Any]]]
 CASES: dict[str, Case] = {
     "text": (
         ALL,
-        [p.TextStart("0"), p.TextDelta("0", "Hi "), p.TextDelta("0", ""), p.TextDelta("0", "é\n\u2028"), p.TextEnd("0")],
+        [p.TextStart("0"), *(p.TextDelta("0", text) for text in ("Hi ", "", "é\n\u2028")), p.TextEnd("0")],
         block("text", "0", "Hi ", "é\n\u2028"),
     ),
     "text with lone halves, quotes and NUL": (
@@ -381,6 +382,14 @@ def test_deltas_after_a_step_end_begin_a_new_block():
 def test_strict_raises_for_an_illegal_part():
     with pytest.raises(StreamProtocolError):
         encoder_for("7").feed(p.TextEnd("0"))
+
+
+def test_a_new_block_id_looks_like_the_sdks():
+    encoder = UIMessageStreamEncoder(dialect_of("7"))
+    encoder.feed_all([p.TextStart("0"), p.TextEnd("0")])
+    assert re.fullmatch(
+        rb'data: {"type":"text-start","id":"aitxt-[A-Za-z0-9]{24}"}\n\n', encoder.feed(p.TextStart("0"))
+    )
 
 
 def test_what_json_cannot_hold_is_a_type_error():

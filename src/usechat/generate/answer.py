@@ -7,15 +7,17 @@ and no encoder.
 from __future__ import annotations
 
 import asyncio
-import inspect
+import contextlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from usechat import parts as p
 from usechat.errors import ConfigurationError
+from usechat.generate.callbacks import Callbacks, FinishEvent, MessageMetadataCallback, Outcome, Source
 from usechat.generate.policy import LoopPolicy, policy_for
 from usechat.generate.recorder import StepResult
 from usechat.generate.smooth import Transform
@@ -32,85 +34,17 @@ __all__ = ["Answer", "Callbacks", "FinishEvent", "MessageMetadataCallback", "Out
 
 logger = logging.getLogger(__name__)
 
-MessageMetadataCallback: TypeAlias = Callable[[p.Part], Any]
-"""Asked about each part that is no delta; what it returns is merged into the message's metadata."""
-
-
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a source has come."""
-
-    text: str = ""
-    finish_reason: p.FinishReason | None = None
-    usage: p.Usage = p.Usage()
-    steps: Sequence[StepResult] = ()
-    error: BaseException | None = None
-
-
-class Source(Protocol):
-    """Where an answer's parts come from."""
-
-    def run(self) -> AsyncIterator[list[p.Part]]:
-        """The parts, in batches. Closing the iterator stops whatever makes them."""
-        ...
-
-    def outcome(self) -> Outcome:
-        """What is known once the iterator has ended or was closed."""
-        ...
-
-
-class FinishEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """How an answer ended: what ``on_finish`` gets, whole or partial."""
-
-    ui_message: Mapping[str, Any]
-    """The assistant's message as the client has it, in JSON: save this."""
-    text: str
-    """The text of the last step."""
-    finish_reason: p.FinishReason | None
-    """None when the answer was stopped or failed before it could have one."""
-    usage: p.Usage
-    """Of all steps."""
-    steps: Sequence[StepResult]
-    is_aborted: bool = False
-    """Whether the reader left or the answer was stopped."""
-    is_continuation: bool = False
-    """Whether the message continues the last one of the request."""
-    error: BaseException | None = None
-
-
-class Callbacks(msgspec.Struct, frozen=True, kw_only=True):
-    """What the application wants to hear of. Each may be plain or async; what it raises is logged, not spread."""
-
-    on_part: Callable[[p.Part], Any] | None = None
-    on_step_finish: Callable[[StepResult], Any] | None = None
-    on_finish: Callable[[FinishEvent], Any] | None = None
-    on_error: Callable[[BaseException], str | None] | None = None
-    on_abort: Callable[[Sequence[StepResult]], Any] | None = None
-
-    async def call(self, name: str, value: Any) -> None:
-        """Call one of them, if it is there."""
-        callback = getattr(self, name)
-        if callback is None:
-            return
-        try:
-            result = callback(value)
-            if inspect.isawaitable(result):
-                await result
-        except Exception:
-            logger.exception("%s failed", name)
-
-    def error_text(self, error: BaseException) -> str | None:
-        """What ``on_error`` wants the browser to see; None for the masked text."""
-        if self.on_error is None:
-            return None
-        try:
-            return self.on_error(error)
-        except Exception:
-            logger.exception("on_error failed")
-            return None
+CLOSE_SECONDS = 5.0
+"""How long a source may take to stop; after that the end is told without it."""
+ENDINGS: set[asyncio.Task[None]] = set()
+"""Ends that are being told: the event loop itself keeps no task alive."""
 
 
 class Answer:
-    """One answer. It is made once: by a response, by iterating, or by awaiting one of its values."""
+    """One answer. It is made once: by a response, by iterating, or by awaiting one of its values.
+
+    It belongs to the event loop that reads it; call its methods there.
+    """
 
     def __init__(
         self,
@@ -123,15 +57,19 @@ class Answer:
         self.message_metadata = message_metadata
         self.policy = LoopPolicy()
         self.message_id: str | None = None
-        self.reducer: Reducer | None = None
+        self.reducer = Reducer(generate_id("msg", 16))
         self.is_continuation = False
         self.abort_event = asyncio.Event()
         self.abort_reason: str | None = None
-        self.is_started = False
-        self.waiting: asyncio.Task[Any] | None = None
+        self.failure: BaseException | None = None
+        """What kept the answer from being read or sent; a model's failure is the source's to tell."""
         self.done = asyncio.Event()
         self.final: FinishEvent | None = None
-        self.background: set[asyncio.Task[Any]] = set()
+        self.source: Source | None = None
+        self.streams: list[Any] = []
+        """The source's parts, and before them, where there is a transform, what it makes of them."""
+        self.waiting: asyncio.Task[Any] | None = None
+        self.ending: asyncio.Task[None] | None = None
 
     def make_source(self) -> Source:
         """The source of this answer's parts; called once, when the answer begins."""
@@ -150,11 +88,12 @@ class Answer:
         """The answer's parts, one by one."""
         return self.parts()
 
-    async def parts(self) -> AsyncIterator[p.Part]:
+    async def parts(self) -> AsyncGenerator[p.Part]:
         """The answer's parts, one by one."""
-        async for batch in self.batches():
-            for part in batch:
-                yield part
+        async with aclosing(self.batches()) as batches:
+            async for batch in batches:
+                for part in batch:
+                    yield part
 
     @property
     def text(self) -> Awaitable[str]:
@@ -178,7 +117,7 @@ class Answer:
 
     @property
     def ui_message(self) -> Awaitable[Mapping[str, Any]]:
-        """The assistant's message as the client has it."""
+        """The assistant's message as the client has it, partial when the answer failed."""
         return self._field("ui_message")
 
     def response(self, chat: ChatRequest | CompletionRequest | None = None, **options: Any) -> StreamingAnswer:
@@ -190,14 +129,32 @@ class Answer:
 
     def abort(self, reason: str | None = None) -> None:
         """Stop: the provider's connection is closed, the client gets ``abort``. Does nothing after the end."""
-        if self.done.is_set() or self.abort_event.is_set():
+        if self.abort_event.is_set():
             return
         self.abort_reason = reason
         self.abort_event.set()
         if self.waiting is not None:
             self.waiting.cancel()
+        elif self.is_started:
+            # The reader is busy with what it has: it may be slow, so the model is stopped without it.
+            self.end(is_aborted=True)
+
+    async def aclose(self) -> None:
+        """Stop, if it is not over, and wait until the end is told. An answer that was never read is told as stopped."""
+        self.abort()
+        if not self.is_started:
+            self.begin()
+            self.end(is_aborted=True)
+        await self.done.wait()
+        if self.ending is not None:
+            await asyncio.shield(self.ending)
 
     # -- how it is made -----------------------------------------------------------------------------------------
+
+    @property
+    def is_started(self) -> bool:
+        """Whether it has been begun; it can be once."""
+        return self.source is not None
 
     def bind(
         self,
@@ -214,11 +171,32 @@ class Answer:
             options: What its encoder is told.
             message: The assistant's message that the answer continues.
             message_id: The id to announce; None to leave it to the client.
+
+        Raises:
+            ConfigurationError: The answer was begun before.
         """
+        self._check_new()
         self.policy = policy_for(dialect)
         self.is_continuation = message is not None
         self.message_id = message_id
         self.reducer = Reducer(message_id or generate_id("msg", 16), message=message, dialect=dialect, options=options)
+
+    def _check_new(self) -> None:
+        if self.is_started:
+            raise ConfigurationError("an answer can be read once; use on_part to see its parts beside a response")
+
+    def begin(self) -> None:
+        """Make the source; nothing of it runs yet.
+
+        Raises:
+            ConfigurationError: The answer was begun before.
+            RequestError: The request cannot be answered.
+        """
+        self._check_new()
+        self.prepare()
+        self.source = self.make_source()
+        made = self.source.run()
+        self.streams = [made] if self.transform is None else [self.transform(made), made]
 
     async def batches(self) -> AsyncGenerator[list[p.Part]]:
         """The answer's parts, in the batches they came in.
@@ -227,83 +205,84 @@ class Answer:
             ConfigurationError: The answer was begun before.
             RequestError: The request cannot be answered.
         """
-        if self.is_started:
-            raise ConfigurationError("an answer can be read once; use on_part to see its parts beside a response")
-        self.prepare()
-        self.is_started = True
-        source = self.make_source()
-        made = source.run()
-        stream = made if self.transform is None else self.transform(made)
-        reducer = self.reducer or Reducer(generate_id("msg", 16))
+        self.begin()
         is_whole = False
         try:
-            while (batch := await self.next_batch(stream)) is not None:
+            while (batch := await self.next_batch()) is not None:
                 shown = batch if self.message_metadata is None else self.add_metadata(batch)
-                reducer.feed_all(shown)
+                self.reducer.feed_all(shown)
                 if self.callbacks.on_part is not None:
                     for part in shown:
                         await self.callbacks.call("on_part", part)
                 yield shown
-            if self.abort_event.is_set():
-                aborted: list[p.Part] = [p.Abort(self.abort_reason)]
-                reducer.feed_all(aborted)
-                yield aborted
-            else:
-                is_whole = True
+            is_whole = not self.abort_event.is_set()
+            if not is_whole:
+                yield [p.Abort(self.abort_reason)]
+        except Exception as error:
+            self.failure = error
+            raise
         finally:
-            self.abort_event.set()
-            task = asyncio.create_task(self.end(source, (stream, made), reducer, is_aborted=not is_whole))
-            self.background.add(task)
-            task.add_done_callback(self.background.discard)
-            # The end is told whatever happens to the reader: a second cancellation does not reach it.
-            await asyncio.shield(task)
+            # Shielded: the end is told whatever happens to the reader, a second cancellation does not reach it.
+            await asyncio.shield(self.end(is_aborted=not is_whole and self.failure is None))
 
-    async def next_batch(self, stream: AsyncIterator[list[p.Part]]) -> list[p.Part] | None:
+    async def next_batch(self) -> list[p.Part] | None:
         """The next batch; None at the end, or when the answer was stopped."""
         if self.abort_event.is_set():
+            self.end(is_aborted=True)
             return None
-        self.waiting = asyncio.current_task()
+        task = asyncio.current_task()
+        assert task is not None
+        cancellations = task.cancelling()
+        batch: list[p.Part] | None = None
+        self.waiting = task
         try:
-            return await anext(stream, None)
+            batch = await anext(self.streams[0], None)
         except asyncio.CancelledError:
             if not self.abort_event.is_set():
                 raise
-            # It was `abort` that cancelled, to get the task out of its wait for the model.
-            assert self.waiting is not None
-            self.waiting.uncancel()
-            return None
         finally:
             self.waiting = None
+        if self.abort_event.is_set():
+            await take_cancellation(task, cancellations)
+            if batch is None:
+                self.end(is_aborted=True)
+        return batch
 
-    async def end(self, source: Source, streams: Iterable[Any], reducer: Reducer, *, is_aborted: bool) -> None:
-        """Stop the source and tell how the answer ended, once."""
-        for stream in streams:
-            try:
-                await stream.aclose()
-            except Exception:
-                logger.exception("closing the answer's source failed")
-        reducer.finish()
-        outcome = source.outcome()
+    def end(self, *, is_aborted: bool) -> asyncio.Task[None]:
+        """Stop the source and tell how the answer ended: begun by the first call, the same for all."""
+        if self.ending is None:
+            self.abort_event.set()
+            self.ending = asyncio.create_task(self._tell_end(is_aborted=is_aborted))
+            ENDINGS.add(self.ending)
+            self.ending.add_done_callback(ENDINGS.discard)
+        return self.ending
+
+    async def _tell_end(self, *, is_aborted: bool) -> None:
+        for stream in self.streams:
+            await close(stream)
+        self.reducer.finish()
+        assert self.source is not None
+        outcome = self.source.outcome()
+        values = {name: getattr(outcome, name) for name in Outcome.__struct_fields__}
+        values["error"] = outcome.error or self.failure
         self.final = FinishEvent(
-            ui_message=reducer.message(),
-            is_aborted=is_aborted,
-            is_continuation=self.is_continuation,
-            **{name: getattr(outcome, name) for name in Outcome.__struct_fields__},
+            ui_message=self.reducer.message(), is_aborted=is_aborted, is_continuation=self.is_continuation, **values
         )
         self.done.set()
-        if is_aborted:
-            await self.callbacks.call("on_abort", self.final.steps)
-        await self.callbacks.call("on_finish", self.final)
+        try:
+            if is_aborted:
+                await self.callbacks.call("on_abort", self.final.steps)
+        finally:
+            await self.callbacks.call("on_finish", self.final)
 
     def add_metadata(self, batch: list[p.Part]) -> list[p.Part]:
         """The batch with what the application's callback says of its parts."""
-        assert self.message_metadata is not None
         shown: list[p.Part] = []
         for part in batch:
             shown.append(part)
             if isinstance(part, p.TextDelta | p.ReasoningDelta | p.ToolInputDelta):
                 continue
-            metadata = self.message_metadata(part)
+            metadata = self._metadata_of(part)
             if metadata is None:
                 continue
             if isinstance(part, p.Start | p.Finish):
@@ -311,6 +290,14 @@ class Answer:
             else:
                 shown.append(p.MessageMetadata(metadata))
         return shown
+
+    def _metadata_of(self, part: p.Part) -> Any:
+        assert self.message_metadata is not None
+        try:
+            return self.message_metadata(part)
+        except Exception:
+            logger.exception("message_metadata failed")
+            return None
 
     async def _field(self, name: str) -> Any:
         if not self.is_started:
@@ -321,3 +308,28 @@ class Answer:
         if self.final.error is not None and name != "ui_message":
             raise self.final.error
         return getattr(self.final, name)
+
+
+async def take_cancellation(task: asyncio.Task[Any], cancellations: int) -> None:
+    """Take back the one cancellation by which `Answer.abort` got this task out of its wait.
+
+    Raises:
+        CancelledError: There was another one, which is not ours to take.
+    """
+    with contextlib.suppress(asyncio.CancelledError):
+        # Not yet delivered, when `abort` was called by something that this very task was running.
+        await asyncio.sleep(0)
+    if task.uncancel() > cancellations:
+        raise asyncio.CancelledError
+
+
+async def close(stream: Any) -> None:
+    """Close an async iterator, whatever it makes of that."""
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await stream.aclose()
+    except asyncio.CancelledError:
+        # The event loop shuts down. The end is told all the same.
+        logger.debug("closing the answer's source was cancelled")
+    except Exception:
+        logger.exception("closing the answer's source failed")

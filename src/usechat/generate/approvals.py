@@ -1,8 +1,9 @@
-"""Approvals: signed when asked for, checked when answered, so that a forged or altered one never runs a tool.
+"""Approvals: what an application decides of a call, and the user's decisions, signed and checked.
 
-The signature is the AI SDK's own (``tool-approval-signature.ts`` and ``canonical-hash.ts``, 7.0.173), so that a chat
-may move between a TypeScript backend and this one in the middle of an approval. Clients that keep no signature (before
-late 6) get it within the approval's id, which every client sends back as it was.
+A request is signed when it is made and checked when it is answered, so that a forged, altered or replayed decision
+never runs a tool. The signature is the AI SDK's own (``tool-approval-signature.ts`` and ``canonical-hash.ts``,
+7.0.173), so that a chat may move between a TypeScript backend and this one in the middle of an approval. Clients that
+keep no signature (before late 6) get it within the approval's id, which every client sends back as it was.
 """
 
 from __future__ import annotations
@@ -10,15 +11,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import math
 import secrets
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import msgspec
 
 from usechat.errors import InvalidToolApprovalError
+from usechat.messages.json_text import replace_lone_surrogates, write_json
 from usechat.messages.model import (
     AssistantMessage,
     ModelMessage,
@@ -28,12 +29,55 @@ from usechat.messages.model import (
     ToolMessage,
     ToolResultContent,
 )
-from usechat.protocol.json import encode_json
 
-__all__ = ["Approval", "canonical_json", "collect_approvals", "process_secret", "sign", "verify"]
+__all__ = [
+    "Approval",
+    "ApprovalStatus",
+    "Approve",
+    "AskUser",
+    "Deny",
+    "canonical_json",
+    "collect_approvals",
+    "process_secret",
+    "read_status",
+    "sign",
+    "sign_request",
+    "verify",
+]
 
 SIGNED_ID = "."
 """Between an approval's id and the signature, in an id that carries one; no id of ours has it."""
+MAX_EXACT_INTEGER = 2**53
+"""Beyond it JavaScript has floats only: the browser sends back, and the AI SDK hashes, the nearest one."""
+
+
+class Approve(msgspec.Struct, frozen=True):
+    """The call runs without asking; AI SDK 7's client sees that, and why."""
+
+    reason: str | None = None
+
+
+class Deny(msgspec.Struct, frozen=True):
+    """The call does not run; the model is told, and why."""
+
+    reason: str | None = None
+
+
+class AskUser(msgspec.Struct, frozen=True):
+    """The user decides; AI SDK 7's client is told why it is asked."""
+
+    reason: str | None = None
+
+
+ApprovalStatus: TypeAlias = Approve | Deny | AskUser
+"""What an application may decide of a tool call (``tool-approval-configuration.ts``)."""
+
+
+def read_status(answer: bool | ApprovalStatus | None) -> ApprovalStatus | None:
+    """A tool's ``needs_approval``, or what it returned, as a status; None: the call just runs."""
+    if isinstance(answer, ApprovalStatus):
+        return answer
+    return AskUser() if answer else None
 
 
 @lru_cache(maxsize=1)
@@ -42,41 +86,31 @@ def process_secret() -> str:
     return secrets.token_urlsafe(32)
 
 
-def canonical_json(value: Any) -> bytes:
-    """``value`` as the AI SDK hashes it: keys sorted, no spaces, numbers as JavaScript writes them."""
+def canonical_json(value: Any) -> str:
+    """``value`` as the AI SDK hashes it: keys sorted, no spaces, all else as ``JSON.stringify`` writes it."""
     match value:
-        case dict():
-            fields = cast("dict[str, Any]", value)
+        case Mapping():
+            fields = cast("Mapping[str, Any]", value)
             # JavaScript compares UTF-16 code units.
             keys = sorted(fields, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
-            items = b",".join(encode_json(key) + b":" + canonical_json(fields[key]) for key in keys)
-            return b"{" + items + b"}"
+            return "{" + ",".join(f"{write_json(key)}:{canonical_json(fields[key])}" for key in keys) + "}"
         case list() | tuple():
-            return b"[" + b",".join(canonical_json(item) for item in cast("Sequence[Any]", value)) + b"]"
-        case float():
-            return javascript_number(value).encode()
+            return "[" + ",".join(canonical_json(item) for item in cast("Sequence[Any]", value)) + "]"
+        case int() if abs(value) > MAX_EXACT_INTEGER:
+            return write_json(as_float(value))
         case _:
-            return encode_json(value)
+            return write_json(value)
 
 
-def javascript_number(value: float) -> str:
-    """A float as ``JSON.stringify`` writes it (ECMA-262, Number::toString)."""
-    if math.isnan(value) or math.isinf(value):
-        return "null"
-    if value == 0:
-        return "0"
-    if value.is_integer() and abs(value) < 1e21:
-        return str(int(value))
-    mantissa, _, exponent = repr(value).partition("e")
-    if not exponent:
-        return mantissa
-    if -7 <= int(exponent) < 0:
-        return f"{value:.{len(mantissa.replace('-', '').replace('.', '')) - 1 - int(exponent)}f}"
-    return f"{mantissa}e{int(exponent):+d}"
+def as_float(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf")
 
 
 def digest(value: Any) -> str:
-    return encode_url(hashlib.sha256(canonical_json(value)).digest())
+    return encode_url(hashlib.sha256(canonical_json(value).encode()).digest())
 
 
 def encode_url(data: bytes) -> str:
@@ -86,7 +120,7 @@ def encode_url(data: bytes) -> str:
 def sign(secret: str, *, approval_id: str, tool_call_id: str, tool_name: str, input: Any) -> str:
     """The signature of an approval request (PROTOCOL.md section 4): base64url without padding."""
     fields = ["ai-sdk-tool-approval-v1", approval_id, tool_call_id, tool_name, digest(input)]
-    return encode_url(hmac.digest(secret.encode(), encode_json(fields), "sha256"))
+    return encode_url(hmac.digest(secret.encode(), write_json(fields).encode(), "sha256"))
 
 
 def verify(secret: str, signature: str, *, approval_id: str, tool_call_id: str, tool_name: str, input: Any) -> bool:
@@ -98,7 +132,7 @@ def verify(secret: str, signature: str, *, approval_id: str, tool_call_id: str, 
     # The older form is ambiguous where a field holds a newline.
     if any("\n" in value for value in fields.values()):
         return False
-    text = "\n".join([*fields.values(), digest(input)]).encode("utf-8", "surrogatepass")
+    text = replace_lone_surrogates("\n".join([*fields.values(), digest(input)])).encode()
     return hmac.compare_digest(given, encode_url(hmac.digest(secret.encode(), text, "sha256")).encode())
 
 
@@ -132,9 +166,12 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def collect_approvals(messages: Sequence[ModelMessage]) -> list[Approval]:
-    """The decisions in the last message that are still to be carried out, one a call: the first counts.
+    """The decisions in the last message that are still to be carried out, in the order of their calls.
 
-    A decision on nothing that was asked is passed over: it can run nothing.
+    One a call: the first counts, so that a second one neither runs it twice nor turns a refusal.
+
+    Raises:
+        InvalidToolApprovalError: A decision on something that was never asked.
     """
     last = messages[-1] if messages else None
     if not isinstance(last, ToolMessage):
@@ -142,27 +179,31 @@ def collect_approvals(messages: Sequence[ModelMessage]) -> list[Approval]:
     assistant = [part for message in messages if isinstance(message, AssistantMessage) for part in message.content]
     calls = {part.tool_call_id: part for part in assistant if isinstance(part, ToolCallContent)}
     requests = {part.approval_id: part for part in assistant if isinstance(part, ToolApprovalRequestContent)}
-    settled = {
-        part.tool_call_id
-        for part in last.content
-        if isinstance(part, ToolResultContent) and part.output.type != "execution-denied"
-    }
+    results = {part.tool_call_id: part for part in last.content if isinstance(part, ToolResultContent)}
     found: dict[str, Approval] = {}
     for response in last.content:
-        if isinstance(response, ToolApprovalResponseContent) and not response.provider_executed:
-            add_approval(found, response, requests, calls, settled)
-    return list(found.values())
+        if isinstance(response, ToolApprovalResponseContent):
+            approval = find_approval(response, requests, calls)
+            if is_open(approval, results):
+                found.setdefault(approval.call.tool_call_id, approval)
+    return [found[tool_call_id] for tool_call_id in calls if tool_call_id in found]
 
 
-def add_approval(
-    found: dict[str, Approval],
+def find_approval(
     response: ToolApprovalResponseContent,
     requests: Mapping[str, ToolApprovalRequestContent],
     calls: Mapping[str, ToolCallContent],
-    settled: set[str],
-) -> None:
+) -> Approval:
     request = requests.get(response.approval_id)
     call = calls.get(request.tool_call_id) if request is not None else None
-    if request is None or call is None or call.tool_call_id in settled:
-        return
-    found.setdefault(call.tool_call_id, Approval(call=call, request=request, response=response))
+    if request is None or call is None:
+        raise InvalidToolApprovalError("The approval answers no request of this chat.", tool_name="")
+    return Approval(call=call, request=request, response=response)
+
+
+def is_open(approval: Approval, results: Mapping[str, ToolResultContent]) -> bool:
+    """Whether the decision has not been carried out: there is no result yet, or only the refusal itself."""
+    result = results.get(approval.call.tool_call_id)
+    if approval.call.provider_executed and approval.response.approved:
+        return False
+    return result is None or (result.output.type == "execution-denied" and not approval.response.approved)

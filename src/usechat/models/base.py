@@ -34,6 +34,8 @@ class ProviderTool(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     """What the application calls it: the key in ``tools``."""
     args: Mapping[str, Any] = msgspec.field(default_factory=dict[str, Any])
+    defers_results: bool = False
+    """Whether a call's result may come in a later step, so that the loop goes on without it."""
 
 
 ToolDefinition: TypeAlias = FunctionTool | ProviderTool

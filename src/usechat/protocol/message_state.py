@@ -55,14 +55,12 @@ class MessageState:
         self.parts.append(part)
         self.blocks[kind, block_id] = (part, [])
 
-    def close_block(self, kind: str, block_id: str) -> UIPart | None:
-        """Take a block for complete; None when there is none of that id."""
+    def close_block(self, kind: str, block_id: str) -> None:
+        """Expect no more of a block, if one of that id is open; its part keeps what came."""
         found = self.blocks.pop((kind, block_id), None)
-        if found is None:
-            return None
-        part, texts = found
-        part["text"] = join(texts)
-        return part
+        if found is not None:
+            part, texts = found
+            part["text"] = join(texts)
 
     def open_input(self, tool_call_id: str, part: UIPart) -> None:
         """Expect the input of a tool call."""

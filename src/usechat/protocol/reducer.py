@@ -135,10 +135,11 @@ def grow_block(state: MessageState, chunk: Chunk) -> None:
 
 
 def end_block(state: MessageState, chunk: Chunk) -> None:
-    block = state.close_block(chunk["type"].removesuffix("-end"), chunk["id"])
-    if block is not None:
-        block["state"] = "done"
-        block |= present(citations=chunk.get("citations"), providerMetadata=chunk.get("providerMetadata"))
+    kind = chunk["type"].removesuffix("-end")
+    block, _ = state.blocks[kind, chunk["id"]]
+    state.close_block(kind, chunk["id"])
+    block["state"] = "done"
+    block |= present(citations=chunk.get("citations"), providerMetadata=chunk.get("providerMetadata"))
 
 
 def add_part(state: MessageState, chunk: Chunk) -> None:

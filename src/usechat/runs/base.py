@@ -5,8 +5,8 @@ grows. One producer writes it; the first response, a resume after a reload and a
 
 Rule 1: a run ends once, in one of `END_STATES`, and nothing is written after that.
 Rule 2: a producer writes only while it holds the run's token. One that was paused for longer than its lease has lost
-the run to whoever noticed, and its next write raises.
-Rule 3: a reader sees every entry once, in order, from wherever it begins.
+the run to whoever noticed, and can write no more once it learns so.
+Rule 3: a reader sees every entry once, in order, from wherever it begins, and then the last frames of a lost run.
 """
 
 from __future__ import annotations
@@ -29,13 +29,21 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How much a log keeps, and for how long."""
 
     max_entries: int = 200_000
-    """Of one run; an entry is what one write brought."""
+    """Of one run; an entry is what one write brought. At the limit the producer is asked to stop."""
     max_bytes: int = 32 * 2**20
-    """Of one run."""
+    """Of one run, likewise."""
+    slack_entries: int = 1_000
+    """What may still be written after a limit is met, so that the run gets its legal end."""
+    slack_bytes: int = 2**20
+    """Likewise."""
     lease: float = 15.0
     """Seconds without a sign of life after which a producer counts as dead; it gives one at a third of them."""
     keep: float = 60.0
     """Seconds that an ended run can still be read, for readers that are on their way."""
+    retain: float = 86_400.0
+    """Seconds that a run is kept whose producer died, until somebody notices and ends it."""
+    remember: float = 30 * 86_400.0
+    """Seconds for which a chat counts as one whose client comes back."""
 
 
 class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +53,7 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     chat_id: str
     owner: str = ""
     token: int = 0
-    """Grows with each run of a chat; only the holder of the newest one may write."""
+    """Grows with each run of a chat, and when a run is taken from its producer; only its holder may write."""
     state: RunState = "running"
     created_at: float
     """Seconds since the epoch."""
@@ -73,29 +81,42 @@ class RunWriter(Protocol):
 
     @property
     def stopped(self) -> asyncio.Event:
-        """Set when somebody asked the producer to stop, or took the run away from it."""
+        """Set when somebody asked the producer to stop, when a limit is met, or when the run is not its own any more.
+
+        What it still appends after that is the run's legal end.
+        """
         ...
 
     @property
     def stop_reason(self) -> str | None:
-        """Why."""
+        """Why: what the one who asked said; ``full`` at a limit, ``lost`` when the run was taken away."""
         ...
 
     def append(self, data: bytes) -> None:
         """Add frames. Readers of this process see them at once, others with the next flush; never waits.
 
         Raises:
-            RunError: ``fenced``: the run belongs to somebody else by now, or has ended; ``full``: a limit is met.
+            RunError: ``fenced``: the run belongs to somebody else by now, or has ended; ``full``: the slack after a
+                limit is used up too.
         """
         ...
 
+    async def flush(self) -> bool:
+        """Wait until all that was appended is kept where the log keeps it; whether the run is still this producer's."""
+        ...
+
     async def finish(self, state: EndState) -> bool:
-        """End the run; whether it was this call that ended it. Everything appended is written before that."""
+        """End the run; whether it was this producer that ended it. Everything appended is written before that."""
         ...
 
 
 class RunLog(Protocol):
-    """Where runs are kept."""
+    """Where runs are kept. All methods but ``aclose`` raise `RunError` ``unavailable`` when that cannot be reached."""
+
+    @property
+    def limits(self) -> Limits:
+        """How much is kept, and for how long."""
+        ...
 
     async def open(
         self, chat_id: str, *, owner: str, headers: Mapping[str, str], meta: Mapping[str, Any]
@@ -119,6 +140,10 @@ class RunLog(Protocol):
         """
         ...
 
+    async def frames(self, run_id: str) -> bytes:
+        """All frames that the run has now, without waiting for more; empty when it is not kept any more."""
+        ...
+
     async def stop(self, run_id: str, reason: str | None = None) -> bool:
         """Ask the run's producer, wherever it is, to stop; whether the run was still running."""
         ...
@@ -131,17 +156,22 @@ class RunLog(Protocol):
         """Whether a reader ever asked for this chat's stream, as far as is remembered."""
         ...
 
-    async def reap(self) -> Sequence[RunInfo]:
-        """Mark the runs whose producer has died as ``lost``; those that this very call marked, once each.
+    async def seconds_unread(self, run_id: str) -> float:
+        """For how long no other process has read the run: never too long, too short by a third of a lease at most."""
+        ...
 
-        The caller ends them: it may still append to such a run through `adopt`.
+    async def reap(self) -> Sequence[RunInfo]:
+        """Take the runs whose producer has died and mark them ``lost``.
+
+        Each goes to one caller, which has a lease's time to end it with `adopt`. One that dies over it counts as the
+        producer did: the run goes to another, with a new token.
         """
         ...
 
-    async def adopt(self, run_id: str, data: bytes) -> None:
-        """Write the last frames of a lost run and end it for its readers."""
+    async def adopt(self, info: RunInfo, data: bytes = b"") -> bool:
+        """End a run that `reap` gave, with last frames for its readers; False when it went to somebody else since."""
         ...
 
     async def aclose(self) -> None:
-        """Let go of connections and tasks."""
+        """Let go of connections and tasks. Readers that still wait get `RunError` ``unavailable``."""
         ...

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
@@ -24,92 +25,129 @@ MAX_RESUMED = 100_000
 """How many chats are remembered as ones whose client comes back."""
 
 
-class MemoryRun:
-    """One run: its frames, and who waits for more. A `RunWriter`."""
+def missing() -> RunError:
+    return RunError("there is no such run", code="missing")
 
-    def __init__(self, info: RunInfo, limits: Limits, on_end: Callable[[MemoryRun], None]) -> None:
+
+def exists() -> RunError:
+    return RunError("the chat has an answer in the making", code="exists")
+
+
+def unavailable() -> RunError:
+    return RunError("the run log cannot be reached", code="unavailable")
+
+
+class MemoryRun:
+    """One run: its frames, and who waits for more. A `RunWriter`.
+
+    Args:
+        info: The run.
+        limits: How much it holds.
+        on_end: Called once, when it has ended.
+    """
+
+    def __init__(self, info: RunInfo, limits: Limits, on_end: Callable[[MemoryRun], None] | None = None) -> None:
         self.info = info
         self.limits = limits
         self.stopped = asyncio.Event()
         self.stop_reason: str | None = None
         self.entries: list[bytes] = []
         self.size = 0
-        self.waiting: set[asyncio.Future[None]] = set()
-        self.on_end = on_end
-
-    @property
-    def is_running(self) -> bool:
-        """Whether frames may still come."""
-        return self.info.state == "running"
+        self.is_running = True
+        self.ending = b""
+        self.failure: RunError | None = None
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._on_end = on_end
 
     def append(self, data: bytes) -> None:
         """Add frames and wake who waits for them.
 
         Raises:
-            RunError: ``fenced`` after the end; ``full`` when a limit is met.
+            RunError: ``fenced`` after the end; ``full`` when the slack after a limit is used up.
         """
         if not self.is_running:
             raise RunError("the run has ended", code="fenced")
         if len(self.entries) >= self.limits.max_entries or self.size + len(data) > self.limits.max_bytes:
-            raise RunError("the run's log is full", code="full")
-        self._add(data)
-
-    def _add(self, data: bytes) -> None:
+            self._use_slack(len(data))
         self.entries.append(data)
         self.size += len(data)
-        self._wake()
+        if self._waiting:
+            self._wake()
+
+    def _use_slack(self, size: int) -> None:
+        limits = self.limits
+        self.ask_to_stop("full")
+        is_over = len(self.entries) >= limits.max_entries + limits.slack_entries
+        if is_over or self.size + size > limits.max_bytes + limits.slack_bytes:
+            raise RunError("the run's log is full", code="full")
 
     def _wake(self) -> None:
-        waiting, self.waiting = self.waiting, set()
+        waiting, self._waiting = self._waiting, set()
         for future in waiting:
             if not future.done():
                 future.set_result(None)
+
+    async def flush(self) -> bool:
+        """Nothing to wait for; whether the run goes on."""
+        return self.is_running
 
     async def finish(self, state: EndState) -> bool:
         """End the run; whether it was still running."""
         return self.end(state)
 
     def end(self, state: EndState, data: bytes = b"") -> bool:
-        """End the run with some last frames, which no limit keeps out; whether it was still running."""
+        """End the run with some last frames, which every reader gets; whether it was still running."""
         if not self.is_running:
             return False
-        if data:
-            self._add(data)
+        self.is_running = False
+        self.ending = data
         self.info = msgspec.structs.replace(self.info, state=state)
         self.stopped.set()
         self._wake()
-        self.on_end(self)
+        if self._on_end is not None:
+            self._on_end(self)
         return True
+
+    def fail(self, error: RunError) -> None:
+        """End the run for its readers: what comes after what they have cannot be had."""
+        self.failure = error
+        self.end("lost")
 
     def ask_to_stop(self, reason: str | None) -> bool:
-        """Tell the producer; whether there was one."""
-        if not self.is_running:
-            return False
-        if not self.stopped.is_set():
+        """Tell the producer, the first time; whether there is one."""
+        if self.is_running and not self.stopped.is_set():
             self.stop_reason = reason
             self.stopped.set()
-        return True
+        return self.is_running
 
     async def read(self, after: int = 0) -> AsyncGenerator[Entry]:
-        """The frames after the first ``after`` entries; what came meanwhile comes in one piece."""
+        """The frames after the first ``after`` entries; what came meanwhile comes in one piece.
+
+        Raises:
+            RunError: What `fail` said.
+        """
         position = max(after, 0)
         while True:
             if position < len(self.entries):
                 fresh = self.entries[position:]
                 position += len(fresh)
                 yield Entry(position, fresh[0] if len(fresh) == 1 else b"".join(fresh))
-            elif not self.is_running:
-                return
-            else:
+            elif self.is_running:
                 await self._more()
+            else:
+                break
+        if self.failure is not None:
+            raise self.failure
+        if self.ending:
+            yield Entry(len(self.entries) + 1, self.ending)
 
     async def _more(self) -> None:
         future = asyncio.get_running_loop().create_future()
-        self.waiting.add(future)
+        self._waiting.add(future)
         try:
             await future
         finally:
-            self.waiting.discard(future)
+            self._waiting.discard(future)
 
 
 class MemoryLog:
@@ -118,10 +156,10 @@ class MemoryLog:
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self.runs: dict[str, MemoryRun] = {}
-        self.newest: dict[str, str] = {}
-        self.resumed: dict[str, None] = {}
-        self.tokens = itertools.count(1)
-        self.timers: dict[str, asyncio.TimerHandle] = {}
+        self._newest: dict[str, str] = {}
+        self._resumed: dict[str, None] = {}
+        self._tokens = itertools.count(1)
+        self._timers: dict[str, asyncio.TimerHandle] = {}
 
     async def open(
         self, chat_id: str, *, owner: str = "", headers: Mapping[str, str], meta: Mapping[str, Any]
@@ -131,26 +169,26 @@ class MemoryLog:
         Raises:
             RunError: ``exists``: the chat has one that is still running.
         """
-        current = self.runs.get(self.newest.get(chat_id, ""))
+        current = self.runs.get(self._newest.get(chat_id, ""))
         if current is not None and current.is_running:
-            raise RunError("the chat has an answer in the making", code="exists")
+            raise exists()
         info = RunInfo(
             id=generate_id("run"),
             chat_id=chat_id,
             owner=owner,
-            token=next(self.tokens),
+            token=next(self._tokens),
             created_at=time.time(),
             headers=dict(headers),
             meta=dict(meta),
         )
         run = MemoryRun(info, self.limits, self._forget_later)
         self.runs[info.id] = run
-        self.newest[chat_id] = info.id
+        self._newest[chat_id] = info.id
         return run
 
     async def find(self, chat_id: str) -> RunInfo | None:
         """The newest run of a chat, while it is kept."""
-        run = self.runs.get(self.newest.get(chat_id, ""))
+        run = self.runs.get(self._newest.get(chat_id, ""))
         return None if run is None else run.info
 
     async def read(self, run_id: str, after: int = 0) -> AsyncGenerator[Entry]:
@@ -161,13 +199,18 @@ class MemoryLog:
         """
         run = self.runs.get(run_id)
         if run is None:
-            raise RunError("there is no such run", code="missing")
+            raise missing()
         entries = run.read(after)
         try:
             async for entry in entries:
                 yield entry
         finally:
             await entries.aclose()
+
+    async def frames(self, run_id: str) -> bytes:
+        """All frames that the run has now."""
+        run = self.runs.get(run_id)
+        return b"" if run is None else b"".join(run.entries)
 
     async def stop(self, run_id: str, reason: str | None = None) -> bool:
         """Ask the run's producer to stop; whether the run was still running."""
@@ -176,41 +219,44 @@ class MemoryLog:
 
     async def note_resume(self, chat_id: str) -> None:
         """Remember that this chat's client can come back."""
-        self.resumed.pop(chat_id, None)
-        self.resumed[chat_id] = None
-        while len(self.resumed) > MAX_RESUMED:
-            del self.resumed[next(iter(self.resumed))]
+        self._resumed.pop(chat_id, None)
+        self._resumed[chat_id] = None
+        while len(self._resumed) > MAX_RESUMED:
+            del self._resumed[next(iter(self._resumed))]
 
     async def was_resumed(self, chat_id: str) -> bool:
         """Whether a reader ever asked for this chat's stream, as far as is remembered."""
-        return chat_id in self.resumed
+        return chat_id in self._resumed
+
+    async def seconds_unread(self, run_id: str) -> float:
+        """For ever: there is no other process."""
+        return math.inf
 
     async def reap(self) -> Sequence[RunInfo]:
         """None: a producer of this process dies with its log."""
         return ()
 
-    async def adopt(self, run_id: str, data: bytes) -> None:
+    async def adopt(self, info: RunInfo, data: bytes = b"") -> bool:
         """End a run in its producer's place."""
-        run = self.runs.get(run_id)
-        if run is not None:
-            run.end("lost", data)
+        run = self.runs.get(info.id)
+        return run is not None and run.end("lost", data)
 
     async def aclose(self) -> None:
         """End all runs and forget them."""
-        for timer in self.timers.values():
+        for run in self.runs.values():
+            run.fail(unavailable())
+        for timer in self._timers.values():
             timer.cancel()
-        for run in list(self.runs.values()):
-            run.end("lost")
-        self.timers.clear()
+        self._timers.clear()
         self.runs.clear()
-        self.newest.clear()
+        self._newest.clear()
 
     def _forget_later(self, run: MemoryRun) -> None:
         loop = asyncio.get_running_loop()
-        self.timers[run.info.id] = loop.call_later(self.limits.keep, self._forget, run.info)
+        self._timers[run.info.id] = loop.call_later(self.limits.keep, self._forget, run.info)
 
     def _forget(self, info: RunInfo) -> None:
-        self.timers.pop(info.id, None)
+        self._timers.pop(info.id, None)
         self.runs.pop(info.id, None)
-        if self.newest.get(info.chat_id) == info.id:
-            del self.newest[info.chat_id]
+        if self._newest.get(info.chat_id) == info.id:
+            del self._newest[info.chat_id]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
+from weakref import WeakSet
 
 from usechat import StreamingAnswer, step_count_is, stream_text
 from usechat.generate.stream_text import StreamTextResult
@@ -35,6 +36,7 @@ class Answers:
         self.models: list[str] = [choice.name, *(name for name in settings.models if name != choice.name)]
         """The models that there are, the one that answers by default first."""
         self._resolved: dict[str, Model] = {}
+        self._running: WeakSet[StreamTextResult] = WeakSet()
         secret = settings.approval_secret
         self._approval_secret: str | bool = True if secret is None else secret.get_secret_value()
 
@@ -97,9 +99,15 @@ class Answers:
         wire_format: WireFormat | None,
     ) -> StreamingAnswer:
         """The answer on its way to the client."""
+        self._running.add(result)
         return result.response(
             request, wire_format=wire_format, sdk=self.settings.sdk, heartbeat=self.settings.heartbeat or None
         )
+
+    def abort_all(self, reason: str) -> None:
+        """Stop every answer that is being made; each still gets a legal end."""
+        for result in list(self._running):
+            result.abort(reason)
 
     def model(self, name: str) -> Model:
         """The model of that name, made at its first use."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 from fastapi import FastAPI, Request
@@ -23,6 +26,7 @@ from usechat.server.middleware import REQUEST_ID_HEADER, LastResort, LoopbackOnl
 from usechat.server.page import PageFiles, default_page_folder
 from usechat.server.routes import make_api_router, make_open_router
 from usechat.server.settings import Settings, is_loopback_host
+from usechat.server.shutdown import called_after_stop_signal
 
 __all__ = ["create_app"]
 
@@ -51,6 +55,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     answers = Answers(settings, choose_model(settings))
     warn_of_unshared_secret(settings, is_public=is_public)
 
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
+        with called_after_stop_signal(partial(answers.abort_all, "shutdown"), settings.shutdown_seconds):
+            yield
+
     app = FastAPI(
         title="usechat",
         version=usechat.__version__,
@@ -58,6 +67,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url="/docs" if has_docs else None,
         openapi_url="/openapi.json" if has_docs else None,
         redoc_url=None,
+        lifespan=lifespan,
     )
     app.add_exception_handler(RequestError, refuse)
     app.add_exception_handler(RequestValidationError, refuse_invalid)

@@ -68,7 +68,8 @@ def load_environment() -> Environment:
     in_file = {name for name, value in dotenv_values(file).items() if value} if file is not None else set[str]()
     in_environ = {name for name, value in os.environ.items() if value}
     try:
-        settings = Settings(_env_file=file)
+        # Type checkers see the fields alone among the parameters.
+        settings = Settings(_env_file=file)  # pyright: ignore[reportCallIssue]
     except ValidationError as error:
         raise settings_error(error) from None
     if file is not None:

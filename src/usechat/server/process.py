@@ -20,6 +20,7 @@ from usechat.errors import ConfigurationError
 from usechat.server.choice import choose_model
 from usechat.server.environment import load_environment
 from usechat.server.settings import Settings
+from usechat.server.shutdown import CLOSING_SECONDS
 
 __all__ = ["serve"]
 
@@ -83,7 +84,7 @@ def uvicorn_config(settings: Settings, *, reload: bool) -> uvicorn.Config:
         server_header=False,
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=settings.shutdown_seconds,
+        timeout_graceful_shutdown=settings.shutdown_seconds + CLOSING_SECONDS,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, HTTPException, Request
 from pydantic import Field
 from starlette.responses import Response
-from starlette.routing import Match
+from starlette.routing import Match, Route
 
 import usechat
 from usechat.errors import RequestError
@@ -68,8 +68,14 @@ def make_api_router(answers: Answers, guard: KeyGuard) -> APIRouter:
     # The last one, so that nobody without a key learns which routes there are.
     @router.api_route("/{path:path}", methods=ANY_METHOD, include_in_schema=False)
     async def nothing_here(request: Request) -> None:
-        if any(route.matches(request.scope)[0] is Match.PARTIAL for route in known):
-            raise HTTPException(405)
+        allowed = [
+            method
+            for route in known
+            if isinstance(route, Route) and route.matches(request.scope)[0] is Match.PARTIAL
+            for method in route.methods or ()
+        ]
+        if allowed:
+            raise HTTPException(405, headers={"allow": ", ".join(sorted(allowed))})
         raise HTTPException(404)
 
     return router

@@ -48,7 +48,7 @@ class DataStreamDecoder:
             raise DecodeError("a line has no known code")
         try:
             return handler(self, decode_json(text))
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DecodeError(f"the value of a line {code.decode()} is not what that code demands") from error
 
     @property

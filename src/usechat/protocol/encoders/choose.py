@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from usechat.protocol.dialects import AUTO, Dialect
 from usechat.protocol.encoders.base import Encoder, WireFormat
 from usechat.protocol.encoders.data_stream import DataStreamEncoder
@@ -28,3 +30,5 @@ def make_encoder(
             return UIMessageStreamEncoder(dialect if dialect.major >= 5 else AUTO, options)
         case None:
             return DataStreamEncoder(options) if dialect.major == 4 else UIMessageStreamEncoder(dialect, options)
+        case _:
+            assert_never(wire_format)

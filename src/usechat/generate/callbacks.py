@@ -1,0 +1,114 @@
+"""How an answer ends, and whom the application has told to hear of it. Knows no HTTP and no encoder."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
+
+import msgspec
+
+from usechat import parts as p
+from usechat.errors import ConfigurationError
+from usechat.generate.recorder import StepResult
+
+__all__ = ["Callbacks", "FinishEvent", "MessageMetadataCallback", "Outcome", "Source", "is_being_cancelled"]
+
+logger = logging.getLogger(__name__)
+
+MessageMetadataCallback: TypeAlias = Callable[[p.Part], Any]
+"""Asked about each part that is no delta; what it returns is merged into the message's metadata."""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a source has come."""
+
+    text: str = ""
+    finish_reason: p.FinishReason | None = None
+    usage: p.Usage = p.Usage()
+    steps: Sequence[StepResult] = ()
+    error: BaseException | None = None
+
+
+class Source(Protocol):
+    """Where an answer's parts come from."""
+
+    def run(self) -> AsyncIterator[list[p.Part]]:
+        """The parts, in batches. Closing the iterator stops whatever makes them."""
+        ...
+
+    def outcome(self) -> Outcome:
+        """What is known once the iterator has ended or was closed."""
+        ...
+
+
+class FinishEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """How an answer ended: what ``on_finish`` gets, whole or partial."""
+
+    ui_message: Mapping[str, Any]
+    """The assistant's message as the client has it, in JSON: save this."""
+    text: str
+    """The text of the last step."""
+    finish_reason: p.FinishReason | None
+    """None when the answer was stopped or failed before it could have one."""
+    usage: p.Usage
+    """Of all steps."""
+    steps: Sequence[StepResult]
+    is_aborted: bool = False
+    """Whether the reader left or the answer was stopped."""
+    is_continuation: bool = False
+    """Whether the message continues the last one of the request."""
+    error: BaseException | None = None
+
+
+class Callbacks(msgspec.Struct, frozen=True, kw_only=True):
+    """What the application wants to hear of. Each may be plain or async; what it raises is logged, not spread.
+
+    Raises:
+        ConfigurationError: ``on_error`` is async: its text goes into the answer at once.
+    """
+
+    on_part: Callable[[p.Part], Any] | None = None
+    on_step_finish: Callable[[StepResult], Any] | None = None
+    on_finish: Callable[[FinishEvent], Any] | None = None
+    on_error: Callable[[BaseException], str | None] | None = None
+    on_abort: Callable[[Sequence[StepResult]], Any] | None = None
+
+    def __post_init__(self) -> None:
+        if inspect.iscoroutinefunction(self.on_error):
+            raise ConfigurationError("on_error must be a plain function: its text goes into the answer at once")
+
+    async def call(self, name: str, value: Any) -> None:
+        """Call one of them, if it is there."""
+        callback = getattr(self, name)
+        if callback is None:
+            return
+        try:
+            result = callback(value)
+            if inspect.isawaitable(result):
+                await result
+        except asyncio.CancelledError:
+            if is_being_cancelled():
+                raise
+            logger.exception("%s was cancelled", name)
+        except Exception:
+            logger.exception("%s failed", name)
+
+    def error_text(self, error: BaseException) -> str | None:
+        """What ``on_error`` wants the browser to see; None for the masked text."""
+        if self.on_error is None:
+            return None
+        try:
+            text = self.on_error(error)
+        except Exception:
+            logger.exception("on_error failed")
+            return None
+        return text if isinstance(text, str) else None  # pyright: ignore[reportUnnecessaryIsInstance]
+
+
+def is_being_cancelled() -> bool:
+    """Whether somebody cancels this task; otherwise a `CancelledError` in it is the affair of what it called."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -1,0 +1,47 @@
+"""What becomes of running answers when the server is told to stop: they may go on for a while, then end legally."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+__all__ = ["CLOSING_SECONDS", "called_after_stop_signal"]
+
+CLOSING_SECONDS: Final = 2
+"""What answers get to send their ends, before the server cuts them."""
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def called_after_stop_signal(callback: Callable[[], None], seconds: float) -> Generator[None]:
+    """Have ``callback`` called so many seconds after the signal that stops the server.
+
+    An application hears of its end only after the last answer (ASGI lifespan, 3.0), which is too late to end one. So
+    this listens in beside the server, which keeps its own handling of the signal. Only the main thread can; in another
+    one (a test's, a serverless platform's) nothing happens.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(loop.call_later, seconds, callback)
+        servers = before[signal.Signals(number)]
+        if callable(servers):
+            servers(number, frame)
+
+    for number, servers in before.items():
+        if callable(servers):
+            signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, servers in before.items():
+            signal.signal(number, servers)

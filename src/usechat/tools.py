@@ -1,0 +1,29 @@
+"""Tools that come ready: those that Anthropic defines, and those of MCP servers. Make your own with `usechat.tool`."""
+
+from usechat.generate.mcp import mcp_tools
+from usechat.generate.provider_tools import (
+    advisor,
+    bash,
+    code_execution,
+    computer,
+    memory,
+    provider_tool,
+    text_editor,
+    tool_search,
+    web_fetch,
+    web_search,
+)
+
+__all__ = [
+    "advisor",
+    "bash",
+    "code_execution",
+    "computer",
+    "mcp_tools",
+    "memory",
+    "provider_tool",
+    "text_editor",
+    "tool_search",
+    "web_fetch",
+    "web_search",
+]

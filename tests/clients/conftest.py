@@ -1,0 +1,54 @@
+"""One backend, one stand-in for the model and one program for each client, all session long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.clients.cases import CASES
+from tests.conformance.sides import reply_of_turn
+from tests.support.backend import Backend
+from tests.support.node import NodeProgram
+from usechat.testing.replay import ReplayedRequest, ReplayServer, Reply
+
+_DRIVER = Path(__file__).parent / "driver.mjs"
+_SCENARIOS = {case.name: case.scenario for case in CASES}
+
+
+@pytest.fixture(scope="session")
+def upstream() -> Iterator[ReplayServer]:
+    """What answers in the model's place."""
+
+    def reply(request: ReplayedRequest) -> Reply:
+        body = request.json
+        return reply_of_turn(_SCENARIOS[body["model"]], body["messages"])
+
+    with ReplayServer(reply) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def backend(upstream: ReplayServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    """Our side."""
+    log = tmp_path_factory.mktemp("backend") / "log"
+    started = Backend("tests.clients.app:app", upstream=upstream.url, log=log)
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="session")
+def client_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], NodeProgram]]:
+    """The client of a version, started when it is first asked for."""
+    logs = tmp_path_factory.mktemp("clients")
+    with ExitStack() as stack:
+
+        def start(version: str) -> NodeProgram:
+            program = NodeProgram(_DRIVER, "--version", version, log=logs / version)
+            stack.callback(program.close)
+            return program
+
+        yield cache(start)

@@ -1,0 +1,109 @@
+"""Builds the Vercel deployment with Vercel's own CLI and boots the function that comes out, as the platform does.
+
+What the platform does stands in the function itself: ``@vercel/python`` (25.0.0) writes ``vc__handler__python.py``,
+which serves HTTP on a port of its own and tells it over the socket that ``VERCEL_IPC_PATH`` names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+VERCEL = Path(__file__).with_name("node_modules") / ".bin" / "vercel"
+PYTHON = ROOT / ".cache" / "deploy-python" / "bin" / "python"
+PROJECT = {"projectId": "prj_offline", "orgId": "team_offline", "settings": {"framework": None}}
+BOOT_SECONDS = 30
+
+
+def copy_checkout(target: Path) -> None:
+    """Copy what would be committed: the builder writes into the tree it builds."""
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
+    for name in filter(None, names):
+        if (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
+
+
+def build(tree: Path, log: Path) -> Path:
+    """Build the deployment of a tree; return the folder of what came out.
+
+    Raises:
+        AssertionError: The build failed; the text is its log.
+    """
+    settings = tree / ".vercel" / "project.json"
+    settings.parent.mkdir()
+    settings.write_text(json.dumps(PROJECT))
+    with tempfile.TemporaryDirectory() as cli_settings, log.open("w") as output:
+        command = [VERCEL, "build", "--yes", "--standalone", "-Q", cli_settings]
+        done = subprocess.run(command, cwd=tree, env=build_environment(), stdout=output, stderr=output, check=False)
+    assert done.returncode == 0, log.read_text()
+    return tree / ".vercel" / "output"
+
+
+def build_environment() -> dict[str, str]:
+    # The builder takes the newest of the Pythons that uv finds on the path, and to uv a virtual environment is none.
+    tell = "import sys; print(sys.base_prefix)"
+    base = subprocess.run([PYTHON, "-c", tell], check=True, capture_output=True, text=True).stdout.strip()
+    path = os.pathsep.join([str(PYTHON.parent), f"{base}/bin", os.environ["PATH"]])
+    return {**os.environ, "PATH": path, "VERCEL_TELEMETRY_DISABLED": "1", "NEXT_TELEMETRY_DISABLED": "1"}
+
+
+@contextlib.contextmanager
+def booted(function: Path, variables: Mapping[str, str], log: Path) -> Generator[str]:
+    """Run a built function; yield its base URL."""
+    config = json.loads((function / ".vc-config.json").read_text())
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as platform, log.open("a") as output:
+        platform.settimeout(BOOT_SECONDS)
+        platform.bind(f"{folder}/ipc")
+        platform.listen()
+        process = subprocess.Popen(
+            [PYTHON, "-S", "-c", f"import {config['handler'].split('.')[0]}"],
+            cwd=function,
+            env={
+                "PATH": os.environ["PATH"],
+                "VERCEL": "1",
+                "VERCEL_IPC_PATH": f"{folder}/ipc",
+                **config["environment"],
+                **variables,
+            },
+            stdout=output,
+            stderr=output,
+        )
+        try:
+            yield f"http://127.0.0.1:{await_port(platform, log)}"
+        finally:
+            process.kill()
+            process.wait()
+
+
+def await_port(platform: socket.socket, log: Path) -> int:
+    """Wait for the function to say where it listens."""
+    try:
+        connection, _ = platform.accept()
+        with connection:
+            connection.settimeout(BOOT_SECONDS)
+            return server_started(connection)["httpPort"]
+    except TimeoutError:
+        raise AssertionError(f"the function did not start:\n{log.read_text()}") from None
+
+
+def server_started(connection: socket.socket) -> dict[str, Any]:
+    received = b""
+    while True:
+        *messages, received = received.split(b"\0")
+        for message in map(json.loads, messages):
+            if message["type"] == "server-started":
+                return message["payload"]
+        piece = connection.recv(65536)
+        assert piece, "the function ended before it listened"
+        received += piece
