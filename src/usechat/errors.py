@@ -12,6 +12,7 @@
     ├─ ToolError               a tool call that cannot be carried out
     │  ├─ NoSuchToolError      the model named a tool that is not there
     │  ├─ InvalidToolInputError  the input does not fit the tool's schema
+    │  ├─ ToolCallRepairError  the application's repair of a call failed
     │  ├─ ToolExecutionError   the tool raised, hung or answered something JSON cannot hold
     │  └─ InvalidToolApprovalError  an approval that is forged, altered or out of place
     ├─ NoObjectGeneratedError  the model answered with something else than the object asked for
@@ -40,6 +41,7 @@ __all__ = [
     "RequestError",
     "RunError",
     "StreamProtocolError",
+    "ToolCallRepairError",
     "ToolError",
     "ToolExecutionError",
     "UsechatError",
@@ -150,6 +152,12 @@ class InvalidToolInputError(ToolError):
     """The tool's input is no JSON or does not fit its schema."""
 
     sdk_name = "AI_InvalidToolInputError"
+
+
+class ToolCallRepairError(ToolError):
+    """The application's repair of a broken tool call failed itself."""
+
+    sdk_name = "AI_ToolCallRepairError"
 
 
 class ToolExecutionError(ToolError):

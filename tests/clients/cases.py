@@ -261,7 +261,7 @@ _OF_THE_PROVIDER = [
         parts=[Step(), Text("It is so.", _CITED), Text(" Uncited.")],
         parts_since={
             (6, 0, 0): [Step(), Text("It is so.", _CITED), Source(**HIT), Text(" Uncited.")],
-            (7, 0, 138): [Step(), Text("It is so.", _CITED), Text(" Uncited."), Source(**HIT)],
+            (7, 0, 0): [Step(), Text("It is so.", _CITED), Text(" Uncited."), Source(**HIT)],
         },
         since=(5, 0, 0),
     ),

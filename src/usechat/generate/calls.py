@@ -12,12 +12,23 @@ from typing import Any, TypeAlias
 import msgspec
 
 from usechat import parts as p
-from usechat.errors import InvalidToolInputError, NoSuchToolError, ToolError
-from usechat.generate.execute import Execution
+from usechat.errors import InvalidToolInputError, NoSuchToolError, ToolCallRepairError, ToolError
+from usechat.generate.execute import Execution, error_text
 from usechat.generate.tools import Tool
+from usechat.messages.model import ToolResultContent, ToolResultOutput
 from usechat.protocol.json import decode_json
 
-__all__ = ["ParsedCall", "RepairToolCall", "check_input", "parse_call", "show_input_start"]
+__all__ = [
+    "ParsedCall",
+    "RepairToolCall",
+    "check_input",
+    "error_result",
+    "no_such_tool",
+    "parse_call",
+    "show_broken_call",
+    "show_call",
+    "show_input_start",
+]
 
 RepairToolCall: TypeAlias = Callable[[p.ToolCall, ToolError], "p.ToolCall | Awaitable[p.ToolCall | None] | None"]
 """Gets a broken call and why it is broken; gives a mended one, or None."""
@@ -28,7 +39,9 @@ class ParsedCall(msgspec.Struct, frozen=True, kw_only=True):
 
     call: p.ToolCall
     input: Any
-    """As JSON; the raw text when that is not JSON."""
+    """As JSON, as the tool's schema made it; the raw text when that is not JSON."""
+    schema_input: Any = None
+    """As JSON, before the schema."""
     execution: Execution | None = None
     """Set when there is a function to run."""
     tool: Tool | None = None
@@ -50,16 +63,23 @@ def show_input_start(part: p.ToolInputStart, tools: Mapping[str, Tool]) -> p.Too
 async def parse_call(
     call: p.ToolCall, tools: Mapping[str, Tool], *, reads_start_input: bool, repair: RepairToolCall | None
 ) -> ParsedCall:
-    """Parse and check a call, mended if need be."""
-    parsed = parse_once(call, tools, reads_start_input)
+    """Parse and check a call, mended if need be and if it can be."""
+    parsed = parse_once(call, tools, reads_start_input=reads_start_input)
     if parsed.error is None or repair is None:
         return parsed
-    mended = repair(call, parsed.error)
-    mended = await mended if inspect.isawaitable(mended) else mended
-    return parsed if mended is None else parse_once(mended, tools, reads_start_input)
+    try:
+        mended = repair(call, parsed.error)
+        mended = await mended if inspect.isawaitable(mended) else mended
+    except Exception as error:  # noqa: BLE001 - the model is told, and may do better
+        return msgspec.structs.replace(parsed, error=repair_failed(call, error))
+    if mended is None:
+        return parsed
+    again = parse_once(mended, tools, reads_start_input=reads_start_input)
+    # What is shown of a call that stays broken is what the model wrote.
+    return again if again.error is None else msgspec.structs.replace(parsed, error=again.error)
 
 
-def parse_once(call: p.ToolCall, tools: Mapping[str, Tool], reads_start_input: bool) -> ParsedCall:
+def parse_once(call: p.ToolCall, tools: Mapping[str, Tool], *, reads_start_input: bool) -> ParsedCall:
     came_with_start = bool(call.start_input_text) and not reads_start_input
     text = ("" if came_with_start else call.input_text.strip()) or "{}"
     try:
@@ -80,6 +100,9 @@ def parse_once(call: p.ToolCall, tools: Mapping[str, Tool], reads_start_input: b
 def check_input(call: p.ToolCall, tool: Tool, value: Any) -> ParsedCall:
     """``value`` against the tool's schema."""
     try:
+        if not isinstance(value, dict):
+            # No provider sends, and none takes back, anything else.
+            raise ValueError("input: must be an object")  # noqa: TRY004 - it is told like any other misfit
         shown, arguments = tool.schema.check(value)
     except ValueError as error:
         return ParsedCall(call=call, input=value, tool=tool, error=invalid_input(call, str(error)))
@@ -92,10 +115,11 @@ def check_input(call: p.ToolCall, tool: Tool, value: Any) -> ParsedCall:
             dynamic=tool.dynamic or None,
             provider_metadata=call.provider_metadata,
         )
-    return ParsedCall(call=call, input=shown, tool=tool, execution=execution)
+    return ParsedCall(call=call, input=shown, schema_input=value, tool=tool, execution=execution)
 
 
 def no_such_tool(call: p.ToolCall, tools: Mapping[str, Tool]) -> NoSuchToolError:
+    """The error of a call of a tool that is not there."""
     available = f"Available tools: {', '.join(tools)}." if tools else "No tools are available."
     return NoSuchToolError(
         f"Model tried to call unavailable tool '{call.tool_name}'. {available}",
@@ -105,6 +129,61 @@ def no_such_tool(call: p.ToolCall, tools: Mapping[str, Tool]) -> NoSuchToolError
 
 
 def invalid_input(call: p.ToolCall, why: str) -> InvalidToolInputError:
+    """The error of a call whose input does not fit."""
     return InvalidToolInputError(
         f"Invalid input for tool {call.tool_name}: {why}", tool_name=call.tool_name, tool_call_id=call.tool_call_id
     )
+
+
+def repair_failed(call: p.ToolCall, error: Exception) -> ToolCallRepairError:
+    return ToolCallRepairError(
+        f"Error repairing tool call: {error_text(error)}", tool_name=call.tool_name, tool_call_id=call.tool_call_id
+    )
+
+
+def error_result(error: ToolError) -> ToolResultContent:
+    """What the model gets of a call that could not be carried out."""
+    output = ToolResultOutput("error-text", error_text(error))
+    return ToolResultContent(tool_call_id=error.tool_call_id, tool_name=error.tool_name, output=output)
+
+
+def show_call(parsed: ParsedCall) -> p.ToolInputAvailable:
+    """A call as the client gets it."""
+    tool, call = parsed.tool, parsed.call
+    return p.ToolInputAvailable(
+        tool_call_id=call.tool_call_id,
+        tool_name=call.tool_name,
+        input=parsed.input,
+        provider_executed=call.provider_executed,
+        dynamic=True if tool is not None and tool.dynamic else call.dynamic,
+        title=tool.title if tool is not None else None,
+        provider_metadata=call.provider_metadata,
+    )
+
+
+def show_broken_call(parsed: ParsedCall, on_error: Callable[[BaseException], str | None]) -> list[p.Part]:
+    """A call that cannot be carried out: shown as made, and as answered with its error."""
+    assert parsed.error is not None
+    call = parsed.call
+    dynamic = True if parsed.tool is None or parsed.tool.dynamic else None
+    text, client_text = error_text(parsed.error), on_error(parsed.error)
+    return [
+        p.ToolInputError(
+            tool_call_id=call.tool_call_id,
+            tool_name=call.tool_name,
+            input=parsed.input,
+            error_text=text,
+            client_text=client_text,
+            dynamic=dynamic,
+            title=parsed.tool.title if parsed.tool is not None else None,
+            provider_metadata=call.provider_metadata,
+        ),
+        p.ToolOutputError(
+            tool_call_id=call.tool_call_id,
+            tool_name=call.tool_name,
+            error_text=text,
+            client_text=client_text,
+            dynamic=dynamic,
+            invalid_input=True,
+        ),
+    ]

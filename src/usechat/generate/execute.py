@@ -8,20 +8,32 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from typing import Any, cast
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from contextlib import aclosing, suppress
+from typing import Any, TypeAlias
 
 import anyio.to_thread
 import msgspec
-from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from usechat import parts as p
 from usechat.errors import ToolError, ToolExecutionError
-from usechat.generate.tools import Tool, ToolContext
+from usechat.generate.callbacks import is_being_cancelled
+from usechat.generate.part_queue import PartQueue
+from usechat.generate.tools import Tool, ToolContext, ToolWriter
+from usechat.messages.json_text import to_json_value
 from usechat.messages.model import ToolResultContent, ToolResultOutput
 
-__all__ = ["Execution", "ToolRunner", "error_text"]
+__all__ = ["Execution", "MakeContext", "ToolRunner", "error_text"]
+
+logger = logging.getLogger(__name__)
+
+MakeContext: TypeAlias = Callable[[str, str, ToolWriter], ToolContext]
+"""Makes the context of a call: its id, its tool's name, and where parts of its own go."""
+
+GRACE_SECONDS = 1.0
+"""How long a cancelled tool may take to end; one that does not is left behind."""
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,89 +59,108 @@ class ToolRunner:
     """Runs the calls of one step and hands over their parts as they come.
 
     Args:
-        context: Makes the context of a call.
+        make_context: Makes the context of a call.
         on_error: Told of each exception; may give the text that the browser is to see.
     """
 
-    def __init__(self, context: Callable[..., ToolContext], on_error: Callable[[BaseException], str | None]) -> None:
-        self.make_context = context
+    def __init__(self, make_context: MakeContext, on_error: Callable[[BaseException], str | None]) -> None:
+        self.make_context = make_context
         self.on_error = on_error
-        self.queue: asyncio.Queue[p.Part | None] = asyncio.Queue()
+        self.queue = PartQueue()
         self.results: dict[str, ToolResultContent] = {}
 
     def write(self, part: p.Part) -> None:
-        """Show a tool's own part now."""
-        self.queue.put_nowait(part)
+        """Show a tool's own part now; from any thread."""
+        self.queue.put(part)
 
-    async def run(self, executions: Sequence[Execution]) -> AsyncIterator[list[p.Part]]:
-        """Run all calls at once; yields what they show, as soon as there is something."""
-        tasks = [asyncio.create_task(self._run_one(execution)) for execution in executions]
+    async def drain(self) -> None:
+        """Wait while the reader is far behind."""
+        await self.queue.drain()
+
+    async def run(self, executions: Sequence[Execution]) -> AsyncGenerator[list[p.Part]]:
+        """Run all calls at once, begun in their order; yields what they show, as soon as there is something."""
+        running = {asyncio.create_task(self._run_one(execution)) for execution in executions}
+        tasks = tuple(running)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            running.discard(task)
+            if not running:
+                self.queue.close()
+
         for task in tasks:
-            task.add_done_callback(lambda _: self.queue.put_nowait(None))
+            task.add_done_callback(ended)
         try:
-            running = len(tasks)
-            while running:
-                batch = [await self.queue.get()]
-                while not self.queue.empty():
-                    batch.append(self.queue.get_nowait())
-                running -= batch.count(None)
-                parts = [part for part in batch if part is not None]
-                if parts:
-                    yield parts
+            while (batch := await self.queue.take()) is not None:
+                yield batch
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run_one(self, execution: Execution) -> None:
+        limit = execution.tool.timeout
+        work = asyncio.create_task(self._work(execution))
         try:
-            async with asyncio.timeout(execution.tool.timeout):
-                output = await self.call(execution)
-            self._succeed(execution, output)
-        except TimeoutError:
-            limit = execution.tool.timeout
-            self._fail(execution, self._error(execution, f"The tool did not end within {limit:g} seconds."))
+            await asyncio.wait({work}, timeout=limit)
+            if not work.done():
+                raise self._error(execution, f"The tool did not end within {limit:g} seconds.")  # noqa: TRY301
+            shown, output = work.result()
+            self._keep(execution, output)
+            self.write(self._available(execution, shown))
+        except asyncio.CancelledError:
+            if is_being_cancelled():
+                raise
+            self._fail(execution, self._error(execution, "The tool was cancelled."))
         except Exception as error:  # noqa: BLE001 - whatever a tool raises is the model's to hear
             self._fail(execution, error)
+        finally:
+            await stop(work, execution)
+
+    async def _work(self, execution: Execution) -> tuple[Any, ToolResultOutput]:
+        output = await self.call(execution)
+        shown = self._to_json(execution, output)
+        convert = execution.tool.to_model_output
+        if convert is None:
+            return shown, model_output(shown)
+        converted = convert(output)
+        return shown, await converted if inspect.isawaitable(converted) else converted
 
     def _error(self, execution: Execution, message: str) -> ToolExecutionError:
         return ToolExecutionError(message, tool_name=execution.tool.name, tool_call_id=execution.tool_call_id)
 
     async def call(self, execution: Execution) -> Any:
         """The tool's result; preliminary ones are shown on the way."""
-        function, args, kwargs = self.bind(execution)
-        if inspect.isasyncgenfunction(function):
-            return await self._drain(execution, function(*args, **kwargs))
-        if inspect.isgeneratorfunction(function):
-            return await self._drain(execution, iterate_on_thread(function(*args, **kwargs)))
-        if inspect.iscoroutinefunction(function):
-            return await function(*args, **kwargs)
-        result = await anyio.to_thread.run_sync(lambda: function(*args, **kwargs), abandon_on_cancel=True)
-        return await result if inspect.isawaitable(result) else result
-
-    async def _drain(self, execution: Execution, outputs: AsyncIterator[Any]) -> Any:
-        last: Any = None
-        async for output in outputs:
-            last = output
-            self.write(self._available(execution, self._to_json(execution, output), preliminary=True))
-        return last
-
-    def bind(self, execution: Execution) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
-        """The function and its arguments."""
-        tool, arguments = execution.tool, execution.arguments
-        assert tool.execute is not None
-        kwargs: dict[str, Any] = {}
-        args: tuple[Any, ...] = (arguments,)
-        if tool.takes_keywords:
-            args = ()
-            kwargs = {name: getattr(arguments, name) for name in cast("type[BaseModel]", type(arguments)).model_fields}
+        tool = execution.tool
+        function = tool.execute
+        assert function is not None
+        args, kwargs = ((), dict(execution.arguments)) if tool.takes_keywords else ((execution.arguments,), {})
         if tool.context_parameter is not None:
-            kwargs[tool.context_parameter] = self.make_context(execution, self)
-        return tool.execute, args, kwargs
+            kwargs[tool.context_parameter] = self.make_context(execution.tool_call_id, tool.name, self)
+        if runs_on_loop(function):
+            result = function(*args, **kwargs)
+        else:
+            result = await anyio.to_thread.run_sync(lambda: function(*args, **kwargs), abandon_on_cancel=True)
+        if inspect.isawaitable(result):
+            result = await result
+        if inspect.isgenerator(result):
+            result = iterate_on_thread(result)
+        return await self._last(execution, result) if isinstance(result, AsyncIterator) else result
+
+    async def _last(self, execution: Execution, outputs: AsyncIterator[Any]) -> Any:
+        last: Any = None
+        async with aclosing(as_generator(outputs)) as closing:
+            async for output in closing:
+                last = output
+                shown = self._to_json(execution, output)
+                if execution.tool_call_id in self.results:
+                    break  # its time was up
+                self.write(self._available(execution, shown, preliminary=True))
+                await self.drain()
+        return last
 
     def _to_json(self, execution: Execution, output: Any) -> Any:
         try:
-            return to_jsonable_python(output)
+            return to_json_value(to_jsonable_python(output))
         except (PydanticSerializationError, ValueError, RecursionError) as error:
             raise self._error(execution, "The tool's result cannot be written as JSON.") from error
 
@@ -142,12 +173,6 @@ class ToolRunner:
             dynamic=execution.dynamic,
             provider_metadata=execution.provider_metadata,
         )
-
-    def _succeed(self, execution: Execution, output: Any) -> None:
-        shown = self._to_json(execution, output)
-        convert = execution.tool.to_model_output
-        self._keep(execution, model_output(shown) if convert is None else convert(output))
-        self.write(self._available(execution, shown))
 
     def _fail(self, execution: Execution, error: Exception) -> None:
         text = error_text(error)
@@ -169,15 +194,47 @@ class ToolRunner:
         )
 
 
+def runs_on_loop(function: Callable[..., Any]) -> bool:
+    """Whether calling it gives at once something to await or to iterate over; everything else may block."""
+    asks = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
+    return any(ask(each) for ask in asks for each in (function, getattr(function, "__call__", None)))  # noqa: B004
+
+
 def model_output(output: Any) -> ToolResultOutput:
     """A result as the model gets it: text as it is, everything else as JSON."""
     return ToolResultOutput("text" if isinstance(output, str) else "json", output)
 
 
+async def stop(work: asyncio.Task[Any], execution: Execution) -> None:
+    """End a tool that has not ended, and wait for it as long as is fair."""
+    work.cancel()
+    _, stubborn = await asyncio.wait({work}, timeout=GRACE_SECONDS)
+    if stubborn:
+        logger.warning("tool %s goes on although it was cancelled", execution.tool.name)
+    elif not work.cancelled():
+        # What it raised has been told, or came too late to be.
+        work.exception()
+
+
+async def as_generator(outputs: AsyncIterator[Any]) -> AsyncGenerator[Any]:
+    """``outputs``, closed with it where it can be closed."""
+    try:
+        async for output in outputs:
+            yield output
+    finally:
+        if isinstance(outputs, AsyncGenerator):
+            await outputs.aclose()
+
+
 END = object()
 
 
-async def iterate_on_thread(values: Iterator[Any]) -> AsyncIterator[Any]:
+async def iterate_on_thread(values: Iterator[Any]) -> AsyncGenerator[Any]:
     """A plain generator's values, each made on a thread."""
-    while (value := await anyio.to_thread.run_sync(next, values, END, abandon_on_cancel=True)) is not END:
-        yield value
+    try:
+        while (value := await anyio.to_thread.run_sync(next, values, END, abandon_on_cancel=True)) is not END:
+            yield value
+    finally:
+        # One that is running on its thread just then cannot be closed; it is left to end by itself.
+        with suppress(ValueError):
+            await anyio.to_thread.run_sync(values.close, abandon_on_cancel=True)  # type: ignore[attr-defined]

@@ -1,0 +1,137 @@
+"""What a client adds to an assistant's message that is stored: outputs of its own tools, and answers to approvals.
+
+A client posts its copy of the message, in which it could have changed anything. Only this is taken from it: for a tool
+call that is stored as open, the output or error of a tool that the client carries out, or the user's decision where
+one was asked for. Everything else stays as stored. Pure.
+
+Source: ``addToolOutput`` and ``addToolApprovalResponse`` in ``ai/src/ui/chat.ts`` (7.0.173): what they may write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias, cast
+
+from usechat.chats.base import UIMessage
+
+__all__ = ["ClientTools", "add_usage", "is_tool_part", "merge_client_answers", "merge_patch"]
+
+UIPart: TypeAlias = dict[str, Any]
+ClientTools: TypeAlias = Callable[[str], bool]
+"""Whether a tool, by its name, is one that the client carries out."""
+
+_NOT_OF_AN_OUTPUT: Final = ("state", "output", "errorText", "preliminary")
+
+
+def merge_client_answers(
+    stored: UIMessage, copy: Mapping[str, Any], *, is_client_tool: ClientTools | None = None
+) -> UIMessage:
+    """The stored message with what the client's copy says about calls that are really open.
+
+    Args:
+        stored: The message as it is kept; it is not changed.
+        copy: The message as the client posted it.
+        is_client_tool: Which tools the client carries out: outputs of others are not taken. Without it, the output of
+            any call that waits for one is taken, unless its tool asked for approval or is the provider's.
+
+    Returns:
+        ``stored`` itself where there is nothing to take.
+    """
+    answers = {part["toolCallId"]: part for part in _tool_parts(copy)}
+    parts = [_merge_part(part, answers, is_client_tool) for part in stored["parts"]]
+    is_same = all(new is old for new, old in zip(parts, stored["parts"], strict=True))
+    return stored if is_same else {**stored, "parts": parts}
+
+
+def is_tool_part(part: Any) -> bool:
+    """Whether a UI part is a tool call that can be told by its id."""
+    if not isinstance(part, dict):
+        return False
+    fields = cast("UIPart", part)
+    kind = fields.get("type")
+    is_tool = isinstance(kind, str) and (kind == "dynamic-tool" or kind.startswith("tool-"))
+    return is_tool and isinstance(fields.get("toolCallId"), str)
+
+
+def _tool_parts(message: Mapping[str, Any]) -> Sequence[UIPart]:
+    return [part for part in message.get("parts") or () if is_tool_part(part)]
+
+
+def _merge_part(part: Any, answers: Mapping[str, UIPart], is_client_tool: ClientTools | None) -> Any:
+    if not is_tool_part(part):
+        return part
+    answer = answers.get(part["toolCallId"])
+    if answer is None or part.get("providerExecuted"):
+        return part
+    match part.get("state"):
+        case "approval-requested":
+            return _take_decision(part, answer)
+        case "input-available" if is_client_tool is None or is_client_tool(_tool_name(part)):
+            return _take_output(part, answer)
+        case "approval-responded" if _is_approved(part) and is_client_tool and is_client_tool(_tool_name(part)):
+            return _take_output(part, answer)
+        case _:
+            return part
+
+
+def _tool_name(part: UIPart) -> str:
+    return str(part.get("toolName")) if part["type"] == "dynamic-tool" else part["type"].removeprefix("tool-")
+
+
+def _is_approved(part: UIPart) -> bool:
+    approval = part.get("approval")
+    return isinstance(approval, dict) and cast("UIPart", approval).get("approved") is True
+
+
+def _take_output(part: UIPart, answer: UIPart) -> UIPart:
+    kept = {key: value for key, value in part.items() if key not in _NOT_OF_AN_OUTPUT}
+    match answer:
+        case {"state": "output-available", "output": output}:
+            return {**kept, "state": "output-available", "output": output}
+        case {"state": "output-error", "errorText": str() as text}:
+            return {**kept, "state": "output-error", "errorText": text}
+        case _:
+            return part
+
+
+def _take_decision(part: UIPart, answer: UIPart) -> UIPart:
+    asked, given = part.get("approval"), answer.get("approval")
+    if answer.get("state") != "approval-responded" or not isinstance(asked, dict) or not isinstance(given, dict):
+        return part
+    request, response = cast("UIPart", asked), cast("UIPart", given)
+    if response.get("id") != request.get("id") or not isinstance(response.get("approved"), bool):
+        return part
+    decision = {key: response[key] for key in ("approved", "reason") if response.get(key) is not None}
+    return {**part, "state": "approval-responded", "approval": {**request, **decision}}
+
+
+def add_usage(before: Any, more: Any) -> Any:
+    """The usage of two runs that wrote one message: counts are added up at whatever depth they stand.
+
+    Where the two differ in shape, the later one is taken.
+    """
+    match before, more:
+        case (_, None):
+            return before
+        case (bool(), _) | (_, bool()):
+            return more
+        case (int() | float(), int() | float()):
+            return before + more
+        case (dict(), dict()):
+            earlier, later = cast("UIPart", before), cast("UIPart", more)
+            return {**earlier, **{key: add_usage(earlier.get(key), value) for key, value in later.items()}}
+        case _:
+            return more
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """``target`` after a JSON Merge Patch: objects are merged, ``null`` removes a key (RFC 7396, section 2)."""
+    if not isinstance(patch, Mapping):
+        return patch
+    merged = dict(cast("Mapping[str, Any]", target)) if isinstance(target, Mapping) else {}
+    for key, value in cast("Mapping[str, Any]", patch).items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge_patch(merged.get(key), value)
+    return merged

@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from usechat.errors import ConfigurationError
+from usechat.server.environment import load_environment
+from usechat.server.settings import Settings, is_loopback_host
+
+ROOT = Path(__file__).resolve().parents[2]
+
+Set = Callable[..., None]
+
+
+@pytest.fixture
+def environ(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Set:
+    """An environment without any of our variables, in a folder without a .env file."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith(("USECHAT_", "ANTHROPIC_"))]:
+        monkeypatch.delenv(name)
+    # What loading puts there is taken away again.
+    for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"):
+        monkeypatch.setenv(name, "")
+
+    def set_variables(**variables: str) -> None:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+
+    return set_variables
+
+
+def test_nothing_has_to_be_set(environ: Set) -> None:
+    environment = load_environment()
+    assert (environment.settings.host, environment.settings.port) == ("127.0.0.1", 8000)
+    assert set(environment.sources.values()) == {"default"}
+    assert list(environment.warnings()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "items"),
+    [
+        ("one", ("one",)),
+        ("one,two", ("one", "two")),
+        (" one , two ,", ("one", "two")),
+        ('["one", "two"]', ("one", "two")),
+        (' ["a,b"]', ("a,b",)),
+        ("", ()),
+    ],
+)
+def test_list_is_written_with_commas_or_as_json(environ: Set, text: str, items: tuple[str, ...]) -> None:
+    environ(USECHAT_MODELS=text, USECHAT_API_KEYS=text)
+    settings = load_environment().settings
+    assert settings.models == items
+    assert settings.keys == items
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("PORT", "eighty", "USECHAT_PORT (--port) must be a whole number from 0 to 65535."),
+        ("PORT", "65536", "USECHAT_PORT (--port) must be a whole number from 0 to 65535."),
+        ("PORT", "-1", "USECHAT_PORT (--port) must be a whole number from 0 to 65535."),
+        ("WORKERS", "0", "USECHAT_WORKERS (--workers) must be a whole number from 1 to 256."),
+        ("API_KEYS", ",", "USECHAT_API_KEYS must be a list of keys, of printable characters."),
+        ("API_KEYS", "[]", "USECHAT_API_KEYS must be a list of keys, of printable characters."),
+        ("API_KEYS", "[1]", "USECHAT_API_KEYS must be a list of keys, of printable characters."),
+        ("API_KEYS", "[", "USECHAT_API_KEYS must be a list of keys, of printable characters."),
+        ("API_KEYS", '["good", 7]', "USECHAT_API_KEYS must be a list of keys, of printable characters."),
+        ("API_KEYS", "good,bäd", "USECHAT_API_KEYS must be a list of keys, of printable characters."),
+        ("API_KEYS", "two words", "USECHAT_API_KEYS must be a list of keys, of printable characters."),
+        ("INSECURE", "perhaps", "USECHAT_INSECURE (--insecure) must be true or false."),
+        (
+            "CORS_ORIGINS",
+            "chat.example",
+            "USECHAT_CORS_ORIGINS must be a list of origins such as https://chat.example, or *.",
+        ),
+        (
+            "CORS_ORIGINS",
+            "https://chat.example/page",
+            "USECHAT_CORS_ORIGINS must be a list of origins such as https://chat.example, or *.",
+        ),
+        ("MAX_BODY_BYTES", "0", "USECHAT_MAX_BODY_BYTES must be a whole number from 1."),
+        ("MAX_STEPS", "0", "USECHAT_MAX_STEPS must be a whole number from 1 to 100."),
+        ("MAX_OUTPUT_TOKENS", "many", "USECHAT_MAX_OUTPUT_TOKENS must be a whole number from 1."),
+        ("SHUTDOWN_SECONDS", "-1", "USECHAT_SHUTDOWN_SECONDS must be a whole number from 0."),
+        ("APPROVAL_SECRET", "short", "USECHAT_APPROVAL_SECRET must be at least 16 characters."),
+        ("SDK", "3", "USECHAT_SDK must be auto, 4, 5, 6, 7 or a full version such as 6.0.100."),
+        ("HEARTBEAT", "inf", "USECHAT_HEARTBEAT must be a number from 0 to 3600."),
+        ("HEARTBEAT", "nan", "USECHAT_HEARTBEAT must be a number from 0 to 3600."),
+        ("WEB_DIR", "nowhere", "USECHAT_WEB_DIR must be a folder with an index.html."),
+        ("LOG_LEVEL", "loud", "USECHAT_LOG_LEVEL must be debug, info, warning, error or critical."),
+    ],
+)
+def test_wrong_setting_is_named_with_what_it_should_be(environ: Set, name: str, value: str, sentence: str) -> None:
+    environ(**{f"USECHAT_{name}": value})
+    with pytest.raises(ConfigurationError) as caught:
+        load_environment()
+    assert str(caught.value) == sentence
+
+
+def test_all_wrong_settings_are_named_at_once(environ: Set) -> None:
+    environ(USECHAT_PORT="x", USECHAT_SDK="x")
+    with pytest.raises(ConfigurationError, match=r"USECHAT_PORT .+\. USECHAT_SDK .+\.$"):
+        load_environment()
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("https://Chat.Example/", "https://chat.example"), ("http://localhost:3000", "http://localhost:3000"), ("*", "*")],
+)
+def test_origin_is_kept_as_browsers_write_it(environ: Set, given: str, kept: str) -> None:
+    environ(USECHAT_CORS_ORIGINS=given)
+    assert load_environment().settings.cors_origins == (kept,)
+
+
+def test_empty_variable_counts_as_unset(environ: Set) -> None:
+    environ(USECHAT_PORT="", USECHAT_MODEL="")
+    environment = load_environment()
+    assert (environment.settings.port, environment.settings.model) == (8000, None)
+    assert environment.sources["USECHAT_PORT"] == "default"
+
+
+def test_file_is_read_and_the_environment_goes_before_it(environ: Set) -> None:
+    Path(".env").write_text("USECHAT_PORT=1\nUSECHAT_MODEL=demo\nANTHROPIC_API_KEY=of-the-file\n")
+    environ(USECHAT_PORT="2")
+    environment = load_environment()
+    assert (environment.settings.port, environment.settings.model) == (2, "demo")
+    assert [environment.sources[name] for name in ("USECHAT_PORT", "USECHAT_MODEL", "USECHAT_HOST")] == [
+        "env",
+        ".env",
+        "default",
+    ]
+    assert os.environ["ANTHROPIC_API_KEY"] == "of-the-file"
+    assert environment.sources["ANTHROPIC_API_KEY"] == ".env"
+
+
+def test_file_does_not_overwrite_a_key_of_the_environment(environ: Set) -> None:
+    Path(".env").write_text("ANTHROPIC_API_KEY=of-the-file\n")
+    environ(ANTHROPIC_API_KEY="of-the-environment")
+    assert load_environment().sources["ANTHROPIC_API_KEY"] == "env"
+    assert os.environ["ANTHROPIC_API_KEY"] == "of-the-environment"
+
+
+def test_another_file_can_be_named(environ: Set, tmp_path: Path) -> None:
+    Path(".env").write_text("USECHAT_PORT=1\n")
+    (tmp_path / "other").write_text("USECHAT_PORT=3\n")
+    environ(USECHAT_ENV_FILE=str(tmp_path / "other"))
+    environment = load_environment()
+    assert environment.settings.port == 3
+    assert list(environment.warnings()) == []
+
+
+def test_named_file_must_be_there(environ: Set) -> None:
+    environ(USECHAT_ENV_FILE="nowhere")
+    with pytest.raises(ConfigurationError, match=r"USECHAT_ENV_FILE \(--env-file\) must name a file that is there"):
+        load_environment()
+
+
+def test_unknown_variable_is_told_with_the_nearest_one_there_is(environ: Set) -> None:
+    Path(".env").write_text("USECHAT_API_KEY=x\n")
+    environ(USECHAT_MODLE="demo", USECHAT_STATIC="1", USECHAT_BACKEND="http://127.0.0.1:8000")
+    assert list(load_environment().warnings()) == [
+        "USECHAT_API_KEY is no setting and does nothing. The nearest there is: USECHAT_API_KEYS",
+        "USECHAT_MODLE is no setting and does nothing. The nearest there is: USECHAT_MODEL",
+    ]
+
+
+def test_rows_mask_every_secret(environ: Set) -> None:
+    environ(
+        USECHAT_API_KEYS="secret-one,secret-two",
+        USECHAT_APPROVAL_SECRET="secret-of-sixteen-characters",
+        ANTHROPIC_API_KEY="secret-key",
+        ANTHROPIC_BASE_URL="https://name:secret@proxy.example/v1",
+        USECHAT_INSECURE="1",
+    )
+    rows = {name: value for name, value, _ in load_environment().rows()}
+    assert "secret" not in "".join(rows.values())
+    assert rows["USECHAT_API_KEYS"] == "********,********"
+    assert rows["ANTHROPIC_BASE_URL"] == "https://********@proxy.example/v1"
+    assert rows["USECHAT_INSECURE"] == "true"
+    assert rows["USECHAT_MODEL"] == ""
+
+
+def test_every_secret_is_hidden_in_the_settings_own_text() -> None:
+    settings = Settings(api_keys=(SecretStr("hidden"),), approval_secret=SecretStr("hidden-too-hidden-too"))
+    assert "hidden" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_right"),
+    [
+        ({}, True),
+        ({"host": "::1"}, True),
+        ({"host": "localhost"}, True),
+        ({"host": "0.0.0.0"}, False),
+        ({"host": "::"}, False),
+        ({"host": "chat.example"}, False),
+        ({"host": "0.0.0.0", "insecure": True}, True),
+        ({"host": "0.0.0.0", "api_keys": "key"}, True),
+    ],
+)
+def test_without_keys_only_loopback_is_listened_on(settings: dict[str, object], is_right: bool) -> None:
+    made = Settings.model_validate(settings)
+    if is_right:
+        made.check_exposure()
+    else:
+        with pytest.raises(ConfigurationError, match=r"^USECHAT_HOST \(--host\) must be a loopback address"):
+            made.check_exposure()
+
+
+@pytest.mark.parametrize(
+    ("host", "is_loopback"),
+    [
+        ("127.0.0.1", True),
+        ("127.1.2.3", True),
+        ("[::1]", True),
+        ("::ffff:127.0.0.1", True),
+        ("localhost", True),
+        ("LOCALHOST.", True),
+        ("api.localhost", True),
+        ("localhost.evil.example", False),
+        ("127.0.0.1.evil.example", False),
+        ("10.0.0.1", False),
+        ("::ffff:10.0.0.1", False),
+        ("", False),
+    ],
+)
+def test_loopback_is_told_from_everything_else(host: str, is_loopback: bool) -> None:
+    assert is_loopback_host(host) is is_loopback
+
+
+def test_example_file_names_every_setting_with_its_default() -> None:
+    lines = [line.removeprefix("# ") for line in (ROOT / ".env.example").read_text().splitlines() if "=" in line]
+    named = dict(line.split("=", 1) for line in lines)
+    defaults = Settings()
+    for name in Settings.model_fields:
+        default = getattr(defaults, name)
+        text = "" if default in (None, ()) else str(default).lower() if isinstance(default, bool) else f"{default:g}" if isinstance(default, float) else str(default)
+        assert named.pop(f"USECHAT_{name.upper()}") == text
+    assert set(named) == {"ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"}
