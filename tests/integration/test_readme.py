@@ -1,0 +1,53 @@
+"""The README's programs, run as they are written, against a real server and a replayed model."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from usechat.testing.replay import ReplayServer
+
+pytestmark = pytest.mark.anyio
+
+ROOT = Path(__file__).resolve().parents[2]
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def programs(path: str) -> list[str]:
+    return BLOCK.findall((ROOT / path).read_text())
+
+
+def run(code: str, names: dict[str, Any]) -> None:
+    exec(compile(code, "README.md", "exec"), names)  # noqa: S102 - our own text
+
+
+async def test_each_backend_of_the_readme_answers_usechat(monkeypatch: pytest.MonkeyPatch):
+    blocks = programs("README.md")
+    assert len(blocks) == 3
+    async with ReplayServer("text") as upstream:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", upstream.url)
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "test")
+        names: dict[str, Any] = {"__name__": "readme"}
+        for block in blocks:
+            run(block, names)
+            app = names["app"]
+            route = app.router.routes[-1]
+            app.router.routes[:] = [route]
+            transport = httpx.ASGITransport(app=app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://backend") as browser:
+                message = {"id": "1", "role": "user", "parts": [{"type": "text", "text": "Hi"}]}
+                answer = await browser.post("/api/chat", json={"id": "c", "messages": [message], "trigger": "submit-message"})
+            assert answer.status_code == 200
+            assert '"type":"text-delta"' in answer.text
+            assert answer.text.endswith("data: [DONE]\n\n")
+
+
+def test_the_protocol_page_encodes_a_message():
+    names: dict[str, Any] = {}
+    run(programs("docs/protocol.md")[0], names)
+    assert b'"delta":"Hello"' in names["body"]
+    assert names["body"].endswith(b"data: [DONE]\n\n")
