@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from glob import glob
 
 from scripts.progress import Command, StepFailedError
 
@@ -21,13 +22,16 @@ class SystemProgram:
     debian_packages: tuple[str, ...]
 
     def is_missing(self) -> bool:
-        """Whether it is neither on the path nor in the folders that only root has on its path."""
-        return shutil.which(self.executable, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is None
+        """Whether it is neither on the path nor where Debian keeps what only root or other programs start."""
+        folders = [os.environ.get("PATH", ""), "/usr/sbin", "/sbin", *glob("/usr/lib/postgresql/*/bin")]
+        return shutil.which(self.executable, path=os.pathsep.join(folders)) is None
 
 
 _PROGRAMS = (
     # Without a font of its own a fresh Chromium paints boxes: the page's screenshots need one.
     SystemProgram(executable="chromium", groups=frozenset({"e2e"}), debian_packages=("chromium", "fonts-liberation")),
+    SystemProgram(executable="postgres", groups=frozenset({"integration"}), debian_packages=("postgresql",)),
+    SystemProgram(executable="redis-server", groups=frozenset({"integration"}), debian_packages=("redis-server",)),
 )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from usechat.fastapi import ChatRequest, CompletionRequest, StreamingAnswer
     from usechat.generate.answer import Answer, FinishEvent
+    from usechat.generate.approvals import Approve, AskUser, Deny
     from usechat.generate.generate_text import generate_text
     from usechat.generate.loop import StepSettings
     from usechat.generate.objects import ObjectFinishEvent, generate_object, stream_object
@@ -25,8 +26,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Answer",
+    "Approve",
+    "AskUser",
     "ChatRequest",
     "CompletionRequest",
+    "Deny",
     "FinishEvent",
     "ObjectFinishEvent",
     "StepResult",
@@ -53,8 +57,11 @@ __all__ = [
 # Loaded when asked for: an import of the package alone brings no web framework and no provider's package.
 HOMES = {
     "Answer": "usechat.generate.answer",
+    "Approve": "usechat.generate.approvals",
+    "AskUser": "usechat.generate.approvals",
     "ChatRequest": "usechat.fastapi",
     "CompletionRequest": "usechat.fastapi",
+    "Deny": "usechat.generate.approvals",
     "FinishEvent": "usechat.generate.answer",
     "StepResult": "usechat.generate.recorder",
     "StepSettings": "usechat.generate.loop",

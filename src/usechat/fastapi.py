@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from typing import Annotated, Any, TypeAlias
 
@@ -141,14 +141,14 @@ class StreamingAnswer(Response):
         self.message_id = message_id
         self.extra_headers = headers or {}
         self.heartbeat_seconds = heartbeat
-        self.options = options
+        continued = continued_message(self.chat)
+        self.encoder_options = EncoderOptions(**options, **known_ids(continued))
+        self.continued = continued
         self.status_code = 200
         self.background: BackgroundTask | None = None
         self.body = b""
         # Filled by whoever sets a header or a cookie on the response.
         self.raw_headers: list[tuple[bytes, bytes]] = []
-        self.last_sent = 0.0
-        self.reader_left = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer; stops making it when the reader leaves."""
@@ -157,10 +157,18 @@ class StreamingAnswer(Response):
         except RequestError as error:
             await error_response(error)(scope, receive, send)
             return
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self._all_headers(encoder)})
+        start = {"type": "http.response.start", "status": self.status_code, "headers": self._all_headers(encoder)}
+        if scope["method"] == "HEAD":
+            await send(start)
+            await send({"type": "http.response.body", "body": b""})
+            return
         try:
-            await self._send_all(encoder, receive, send)
+            await send(start)
+            async with aclosing(frames(self.answer, encoder, self._new_encoder)) as data:
+                await Sender(receive, send, self.heartbeat_seconds).send_all(data, encoder.heartbeat)
         finally:
+            # Told even when the reader left before the first byte.
+            await self.answer.aclose()
             if self.background is not None:
                 await self.background()
 
@@ -170,16 +178,14 @@ class StreamingAnswer(Response):
         Raises:
             RequestError: The request cannot be answered.
         """
-        dialect = negotiate(self.chat, headers, self.sdk)
-        continued = continued_message(self.chat)
-        known: dict[str, Any] = known_ids(continued)
-        options = EncoderOptions(**self.options, **known)
-        self.answer.bind(dialect, options, message=continued, message_id=self.choose_message_id(continued))
+        self.dialect = negotiate(self.chat, headers, self.sdk)
+        message_id = self.choose_message_id(self.continued)
+        self.answer.bind(self.dialect, self.encoder_options, message=self.continued, message_id=message_id)
         self.answer.prepare()
-        return self._make_encoder(dialect, options)
+        return self._new_encoder()
 
-    def _make_encoder(self, dialect: Dialect, options: EncoderOptions) -> Encoder:
-        return make_encoder(self.wire_format, dialect, options)
+    def _new_encoder(self) -> Encoder:
+        return make_encoder(self.wire_format, self.dialect, self.encoder_options)
 
     def choose_message_id(self, continued: Mapping[str, Any] | None) -> str | None:
         """The id to announce. A continuation must not get a new one: the client would show a second message."""
@@ -194,64 +200,115 @@ class StreamingAnswer(Response):
     def _all_headers(self, encoder: Encoder) -> list[tuple[bytes, bytes]]:
         merged = {**encoder.headers, **{name.lower(): value for name, value in self.extra_headers.items()}}
         own = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in merged.items() if value is not None]
-        return [*own, *self.raw_headers]
+        named = {name.lower() for name, _ in self.raw_headers}
+        return [*((name, value) for name, value in own if name not in named), *self.raw_headers]
 
-    # -- sending ------------------------------------------------------------------------------------------------
 
-    async def _send_all(self, encoder: Encoder, receive: Receive, send: Send) -> None:
-        loop = asyncio.get_running_loop()
-        sender = asyncio.current_task()
-        assert sender is not None
-        watcher = asyncio.create_task(self.watch(encoder, receive, send, sender))
-        self.last_sent = loop.time()
-        try:
-            async with aclosing(self.frames(encoder)) as frames:
-                async for data in frames:
-                    for piece in slices(data):
-                        await send({"type": "http.response.body", "body": piece, "more_body": True})
-                    self.last_sent = loop.time()
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-        except asyncio.CancelledError:
-            if not self.reader_left:
-                raise
-            # It was the watcher that cancelled, to get this task out of its wait for the model.
-            sender.uncancel()
-        finally:
-            watcher.cancel()
+async def frames(answer: Answer, encoder: Encoder, new_encoder: Callable[[], Encoder]) -> AsyncGenerator[bytes]:
+    """An answer's bytes, with a legal end whatever happens.
 
-    async def frames(self, encoder: Encoder) -> AsyncGenerator[bytes]:
-        """The answer's bytes, with a legal end whatever happens."""
-        if encoder.opening:
-            yield encoder.opening
-        async with aclosing(self.answer.batches()) as batches:
-            async for batch in batches:
-                try:
-                    data = encoder.feed_all(batch)
-                except Exception:
-                    if self.options.get("strict"):
-                        raise
-                    logger.exception("a part could not be encoded")
-                    yield encoder.feed(p.Error(MASKED_ERROR))
-                    break
-                if data:
-                    yield data
-        if ending := encoder.finish():
-            yield ending
+    Args:
+        answer: Not begun.
+        encoder: For its reader.
+        new_encoder: Makes one more, to say what went wrong when the first one broke in the middle of its work.
+    """
+    # Even when there are none: a middleware may hold the headers back until the first of the body.
+    yield encoder.opening
+    try:
+        async with aclosing(encode(answer, encoder)) as encoded:
+            async for data in encoded:
+                yield data
+    except Exception as error:
+        logger.exception("the answer could not be sent")
+        answer.fail(error)
+        encoder = new_encoder()
+        yield encoder.feed(p.Error(MASKED_ERROR))
+    if ending := encoder.finish():
+        yield ending
 
-    async def watch(self, encoder: Encoder, receive: Receive, send: Send, sender: asyncio.Task[Any]) -> None:
-        """Notice that the reader leaves, and break silences."""
-        interval = self.heartbeat_seconds if encoder.heartbeat else None
-        loop = asyncio.get_running_loop()
-        while not self.reader_left:
-            idle = loop.time() - self.last_sent
+
+async def encode(answer: Answer, encoder: Encoder) -> AsyncGenerator[bytes]:
+    async with aclosing(answer.batches()) as batches:
+        async for batch in batches:
             try:
-                async with asyncio.timeout(None if interval is None else max(interval - idle, 0)):
-                    self.reader_left = (await receive())["type"] == "http.disconnect"
-            except TimeoutError:
-                if interval is not None and loop.time() - self.last_sent >= interval:
-                    self.last_sent = loop.time()
-                    await send({"type": "http.response.body", "body": encoder.heartbeat, "more_body": True})
-        sender.cancel()
+                data = encoder.feed_all(batch)
+            except Exception as error:
+                # Noted before the answer is closed, so that it is told as failed, not as stopped.
+                answer.fail(error)
+                raise
+            if data:
+                yield data
+
+
+class Sender:
+    """Hands an answer's bytes to the server, notices that the reader leaves, and breaks silences.
+
+    Args:
+        receive: The server's; tells of the reader's leaving.
+        send: The server's.
+        heartbeat_seconds: The longest silence; None for any.
+    """
+
+    def __init__(self, receive: Receive, send: Send, heartbeat_seconds: float | None) -> None:
+        self.receive = receive
+        self.send = send
+        self.heartbeat_seconds = heartbeat_seconds
+        self.last_sent = 0.0
+        self.is_sending = False
+        self.beat = asyncio.Lock()
+        """Held while a heartbeat is on its way, which must not get into the middle of a frame."""
+        self.reader_left = False
+
+    async def send_all(self, data: AsyncIterator[bytes], heartbeat: bytes | None) -> None:
+        """Send it all, or as much as the reader stays for."""
+        task = asyncio.current_task()
+        assert task is not None
+        cancellations = task.cancelling()
+        self.last_sent = asyncio.get_running_loop().time()
+        watchers = [asyncio.create_task(self._watch(task))]
+        if heartbeat is not None and self.heartbeat_seconds is not None:
+            watchers.append(asyncio.create_task(self._beat(heartbeat, self.heartbeat_seconds)))
+        try:
+            await self._send_all(data)
+        except asyncio.CancelledError:
+            # It may have been `_watch` that cancelled, to get this task out of its wait for the model.
+            if not self.reader_left or task.uncancel() > cancellations:
+                raise
+        finally:
+            for watcher in watchers:
+                watcher.cancel()
+            await asyncio.gather(*watchers, return_exceptions=True)
+
+    async def _send_all(self, data: AsyncIterator[bytes]) -> None:
+        loop = asyncio.get_running_loop()
+        async for piece in data:
+            if self.beat.locked():
+                async with self.beat:
+                    pass
+            self.is_sending = True
+            for part in slices(piece):
+                await self.send({"type": "http.response.body", "body": part, "more_body": True})
+            self.is_sending = False
+            self.last_sent = loop.time()
+        self.is_sending = True
+        await self.send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _watch(self, sender: asyncio.Task[Any]) -> None:
+        try:
+            while (await self.receive())["type"] != "http.disconnect":
+                pass
+        finally:
+            self.reader_left = True
+            sender.cancel()
+
+    async def _beat(self, heartbeat: bytes, interval: float) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(max(self.last_sent + interval - loop.time(), 0.001))
+            if not self.is_sending and loop.time() - self.last_sent >= interval:
+                async with self.beat:
+                    await self.send({"type": "http.response.body", "body": heartbeat, "more_body": True})
+                self.last_sent = loop.time()
 
 
 def slices(data: bytes) -> Iterator[bytes]:

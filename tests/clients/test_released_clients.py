@@ -76,6 +76,7 @@ def test_only_a_client_that_is_known_to_be_7_gets_custom_parts(
 
 def hold(client: NodeProgram, backend: Backend, case: Case, headers: dict[str, str]) -> Any:
     """Hold the conversation; what the client shows in the end."""
+    backend.check()
     scenario = {**case.scenario.to_json(0), "model": case.name}
     return client.ask("run", url=backend.url, headers=headers, scenario=scenario)["state"]
 

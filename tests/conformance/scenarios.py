@@ -271,6 +271,7 @@ _TURNS = [
 # Other formats
 
 _RECIPE = said(text('{"title": "So', 'up", "items": ["wa', 'ter", "salt"]}'))
+_RECIPE_BY_TOOL = said(call("json", {"title": "Soup", "items": ["water", "salt"]}, id="toolu_json"), stop="tool_use")
 _OTHER = [
     Scenario(name="text-protocol", replies=[Reply("text-escapes")], route="text"),
     Scenario(name="text-protocol-error", replies=[Reply("error-midway")], route="text"),
@@ -278,6 +279,10 @@ _OTHER = [
     Scenario(name="completion", replies=[Reply("text")], route="completion"),
     Scenario(name="completion-error", replies=[Reply("error-midway")], route="completion"),
     Scenario(name="completion-text", replies=[Reply("text-escapes")], route="completion-text"),
+    Scenario(name="object", replies=[_RECIPE], route="object", majors=SINCE_5),
+    Scenario(name="object-by-tool", replies=[_RECIPE_BY_TOOL], route="object"),
+    Scenario(name="object-cut-short", replies=[Reply("error-midway")], route="object"),
+    Scenario(name="object-that-is-none", replies=[Reply("text")], route="object", majors=SINCE_5),
 ]
 
 SCENARIOS: Sequence[Scenario] = (*_SHIPPED, *_TRANSPORT, *_BACKEND_TOOLS, *_CLIENT_TOOLS, *_TURNS, *_OTHER)

@@ -56,6 +56,7 @@ class Sides:
 
     def both(self, major: int, scenario: Scenario) -> tuple[Conversation, Conversation]:
         """What came of a scenario: with the real backend, and with ours."""
+        self._ours.check()
         started = self._start(major, scenario, f"{self._ours.url}/v{major}")
         theirs = self.theirs(major, scenario.name)
         return theirs, self._finish(started, scenario.model(major), self._our_upstream)

@@ -50,6 +50,11 @@ class Backend:
             self._process.kill()
             self._process.wait()
 
-    def log(self) -> str:
-        """What the server has printed."""
-        return self._log.read_text(errors="replace")
+    def check(self) -> None:
+        """Make sure that it runs.
+
+        Raises:
+            RuntimeError: It has ended; with what it printed.
+        """
+        if self._process.poll() is not None:
+            raise RuntimeError(f"the server has ended:\n{self._log.read_text(errors='replace')[-3000:]}")

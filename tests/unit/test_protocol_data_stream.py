@@ -42,9 +42,10 @@ LINES: dict[str, tuple[list[p.Part], bytes]] = {
             p.ReasoningDelta("0", "hm"),
             p.ReasoningDelta("0", ""),
             p.ReasoningDelta("0", "", {"anthropic": {"signature": "s"}}),
+            p.ReasoningDelta("0", "so", {"anthropic": {"signature": "t"}}),
             p.ReasoningEnd("0"),
         ],
-        b'g:"hm"\nj:{"signature":"s"}\n',
+        b'g:"hm"\ng:""\nj:{"signature":"s"}\ng:"so"\nj:{"signature":"t"}\n',
     ),
     "redacted reasoning": (
         [p.ReasoningStart("0", {"other": {}, "anthropic": {"redactedData": "r"}}), p.ReasoningEnd("0")],

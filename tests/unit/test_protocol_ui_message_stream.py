@@ -75,6 +75,11 @@ CASES: dict[str, Case] = {
             {"type": "reasoning-end", "id": "0"},
         ],
     ),
+    "reasoning that is empty": (
+        ALL,
+        [p.ReasoningStart("0"), p.ReasoningDelta("0", ""), p.ReasoningEnd("0")],
+        block("reasoning", "0", ""),
+    ),
     "a tool with streamed input": (
         ALL,
         [

@@ -98,7 +98,7 @@ class ChatPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TurnPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request does to a chat: made by `usechat.chats.history.plan_turn`, carried out by `ChatStore.begin_turn`."""
+    """What a request does to a chat: made by `usechat.chats.history.plan_turn`, for `ChatStore.begin_turn` to do."""
 
     revision: int = 0
     """The revision of the chat that it was made on; 0 where there was no chat yet."""
@@ -157,15 +157,13 @@ class ChatStore(Protocol):
         """The chat with its messages."""
         ...
 
-    async def list_chats(
-        self, owner: str, *, search: str = "", cursor: str | None = None, limit: int = 20
-    ) -> ChatPage:
+    async def list_chats(self, owner: str, *, search: str = "", cursor: str | None = None, limit: int = 20) -> ChatPage:
         """The owner's chats, the one with the latest turn first.
 
         Args:
             owner: Whose.
-            search: Only chats that have these words, one after the other, in their title or the text of a message;
-                upper and lower case are the same.
+            search: Only chats that have each of these words in their title or the text of a message; upper and lower
+                case are the same.
             cursor: `ChatPage.next_cursor` of the page before.
             limit: How many at most, from 1 to 100.
 
@@ -179,7 +177,7 @@ class ChatStore(Protocol):
         owner: str,
         chat_id: str,
         *,
-        title: str | None | UnsetType = UNSET,
+        title: str | UnsetType | None = UNSET,
         metadata: Mapping[str, Any] | UnsetType = UNSET,
     ) -> Chat:
         """Give the chat another title, and merge ``metadata`` into its own as a JSON Merge Patch (RFC 7396)."""

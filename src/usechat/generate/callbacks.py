@@ -105,7 +105,7 @@ class Callbacks(msgspec.Struct, frozen=True, kw_only=True):
         except Exception:
             logger.exception("on_error failed")
             return None
-        return text if isinstance(text, str) else None  # pyright: ignore[reportUnnecessaryIsInstance]
+        return text if isinstance(text, str) else None
 
 
 def is_being_cancelled() -> bool:

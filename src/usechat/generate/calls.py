@@ -15,6 +15,7 @@ from usechat import parts as p
 from usechat.errors import InvalidToolInputError, NoSuchToolError, ToolCallRepairError, ToolError
 from usechat.generate.execute import Execution, error_text
 from usechat.generate.tools import Tool
+from usechat.messages.json_text import to_json_value
 from usechat.messages.model import ToolResultContent, ToolResultOutput
 from usechat.protocol.json import decode_json
 
@@ -25,6 +26,7 @@ __all__ = [
     "error_result",
     "no_such_tool",
     "parse_call",
+    "read_input",
     "show_broken_call",
     "show_call",
     "show_input_start",
@@ -81,11 +83,7 @@ async def parse_call(
 
 def parse_once(call: p.ToolCall, tools: Mapping[str, Tool], *, reads_start_input: bool) -> ParsedCall:
     came_with_start = bool(call.start_input_text) and not reads_start_input
-    text = ("" if came_with_start else call.input_text.strip()) or "{}"
-    try:
-        value, is_json = decode_json(text), True
-    except ValueError:
-        value, is_json = text, False
+    value, is_json = parse_text("" if came_with_start else call.input_text)
     tool = tools.get(call.tool_name)
     if call.provider_executed or (tool is not None and tool.provider is not None and tool.execute is None):
         return ParsedCall(call=call, input=value, tool=tool)
@@ -97,12 +95,26 @@ def parse_once(call: p.ToolCall, tools: Mapping[str, Tool], *, reads_start_input
     return check_input(call, tool, value)
 
 
+def read_input(call: p.ToolCall) -> Any:
+    """A call's input as JSON; the raw text when it is none."""
+    return parse_text(call.input_text)[0]
+
+
+def parse_text(text: str) -> tuple[Any, bool]:
+    # Many models write nothing for a tool without arguments.
+    text = text.strip() or "{}"
+    try:
+        return to_json_value(decode_json(text)), True
+    except ValueError:
+        return text, False
+
+
 def check_input(call: p.ToolCall, tool: Tool, value: Any) -> ParsedCall:
     """``value`` against the tool's schema."""
+    if not isinstance(value, dict):
+        # No provider sends, and none takes back, anything else.
+        return ParsedCall(call=call, input=value, tool=tool, error=invalid_input(call, "input: must be an object"))
     try:
-        if not isinstance(value, dict):
-            # No provider sends, and none takes back, anything else.
-            raise ValueError("input: must be an object")  # noqa: TRY004 - it is told like any other misfit
         shown, arguments = tool.schema.check(value)
     except ValueError as error:
         return ParsedCall(call=call, input=value, tool=tool, error=invalid_input(call, str(error)))

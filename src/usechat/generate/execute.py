@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Sequence
 from contextlib import aclosing, suppress
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import anyio.to_thread
 import msgspec
@@ -143,10 +143,12 @@ class ToolRunner:
         if inspect.isawaitable(result):
             result = await result
         if inspect.isgenerator(result):
-            result = iterate_on_thread(result)
-        return await self._last(execution, result) if isinstance(result, AsyncIterator) else result
+            result = iterate_on_thread(cast("Generator[Any]", result))
+        if isinstance(result, AsyncIterable):
+            return await self._last(execution, cast("AsyncIterable[Any]", result))
+        return result
 
-    async def _last(self, execution: Execution, outputs: AsyncIterator[Any]) -> Any:
+    async def _last(self, execution: Execution, outputs: AsyncIterable[Any]) -> Any:
         last: Any = None
         async with aclosing(as_generator(outputs)) as closing:
             async for output in closing:
@@ -216,7 +218,7 @@ async def stop(work: asyncio.Task[Any], execution: Execution) -> None:
         work.exception()
 
 
-async def as_generator(outputs: AsyncIterator[Any]) -> AsyncGenerator[Any]:
+async def as_generator(outputs: AsyncIterable[Any]) -> AsyncGenerator[Any]:
     """``outputs``, closed with it where it can be closed."""
     try:
         async for output in outputs:
@@ -229,7 +231,7 @@ async def as_generator(outputs: AsyncIterator[Any]) -> AsyncGenerator[Any]:
 END = object()
 
 
-async def iterate_on_thread(values: Iterator[Any]) -> AsyncGenerator[Any]:
+async def iterate_on_thread(values: Generator[Any]) -> AsyncGenerator[Any]:
     """A plain generator's values, each made on a thread."""
     try:
         while (value := await anyio.to_thread.run_sync(next, values, END, abandon_on_cancel=True)) is not END:
@@ -237,4 +239,4 @@ async def iterate_on_thread(values: Iterator[Any]) -> AsyncGenerator[Any]:
     finally:
         # One that is running on its thread just then cannot be closed; it is left to end by itself.
         with suppress(ValueError):
-            await anyio.to_thread.run_sync(values.close, abandon_on_cancel=True)  # type: ignore[attr-defined]
+            await anyio.to_thread.run_sync(values.close, abandon_on_cancel=True)

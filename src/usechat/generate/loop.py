@@ -9,24 +9,27 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any
 
 import msgspec
 
 from usechat import parts as p
-from usechat.errors import InvalidToolApprovalError, ProviderError, ProviderStreamError
-from usechat.generate.answer import Outcome
-from usechat.generate.approvals import Approval, collect_approvals, sign_request
-from usechat.generate.calls import ParsedCall, RepairToolCall, check_input, no_such_tool, parse_call, show_input_start
-from usechat.generate.execute import Execution, ToolRunner, error_text
+from usechat.errors import ProviderError, ProviderStreamError, RequestError, UsechatError
+from usechat.generate.approvals import collect_approvals
+from usechat.generate.callbacks import Outcome
+from usechat.generate.calls import error_result, parse_call, show_broken_call, show_call, show_input_start
+from usechat.generate.execute import Execution, ToolRunner
+from usechat.generate.gate import ApprovalGate, Verdict
+from usechat.generate.loop_request import LoopRequest, PrepareStep, StepSettings
 from usechat.generate.policy import LoopPolicy
 from usechat.generate.recorder import StepRecorder, StepResult
-from usechat.generate.stop import StopCondition, is_met
-from usechat.generate.tools import Tool, ToolContext
+from usechat.generate.stop import is_met
+from usechat.generate.tools import Tool, ToolContext, ToolWriter
 from usechat.ids import generate_id
-from usechat.messages.model import ModelMessage, ToolMessage, ToolResultContent, ToolResultOutput
-from usechat.models.base import Model, ModelCall, ToolChoice
+from usechat.messages.model import ModelMessage, ToolContent, ToolMessage, ToolResultContent
+from usechat.models.base import Model, ModelCall
 from usechat.protocol.options import MASKED_ERROR
 
 __all__ = ["Loop", "LoopRequest", "PrepareStep", "StepSettings"]
@@ -35,42 +38,6 @@ logger = logging.getLogger(__name__)
 
 MAX_STEPS = 100
 """No answer takes more steps than this, whatever its stop conditions say: each one is paid for."""
-
-
-class StepSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What `prepare_step` may change for one step; None leaves a setting as it is."""
-
-    model: Model | None = None
-    system: str | None = None
-    messages: Sequence[ModelMessage] | None = None
-    active_tools: Sequence[str] | None = None
-    tool_choice: ToolChoice | None = None
-    provider_options: Mapping[str, Mapping[str, Any]] | None = None
-
-
-PrepareStep: TypeAlias = Callable[
-    [int, Sequence[StepResult], Sequence[ModelMessage]],
-    "StepSettings | Awaitable[StepSettings | None] | None",
-]
-"""Gets the step's number, the steps before it and the messages; called before each model call."""
-
-
-class LoopRequest(msgspec.Struct, kw_only=True):
-    """One answer to be made."""
-
-    model: Model
-    call: ModelCall
-    """The first call; later ones differ in their messages only."""
-    tools: Mapping[str, Tool]
-    stop_when: Sequence[StopCondition]
-    active_tools: Sequence[str] | None = None
-    prepare_step: PrepareStep | None = None
-    repair_tool_call: RepairToolCall | None = None
-    approval_secret: str | None = None
-    context: Any = None
-    message_id: str | None = None
-    on_error: Callable[[BaseException], str | None] = lambda error: None
-    on_step_finish: Callable[[StepResult], Awaitable[None]] | None = None
 
 
 class Loop:
@@ -87,19 +54,32 @@ class Loop:
         self.policy = policy
         self.abort = abort
         self.messages: list[ModelMessage] = list(request.call.messages)
+        self.system = request.call.system
+        self.tools: Mapping[str, Tool] = request.tools
+        """Those of the step."""
         self.steps: list[StepResult] = []
         self.usage = p.Usage()
         self.recorder = StepRecorder()
-        self.parsed: dict[str, ParsedCall] = {}
+        self.executions: list[Execution] = []
+        """The step's calls that are to be run."""
+        self.deferred: set[str] = set()
+        """Calls whose results the provider owes until a later step."""
         self.finish: p.FinishReason | None = None
         self.failure: BaseException | None = None
         self.tool_failed = False
         self.ended: p.ModelFinish | None = None
+        self.gate = ApprovalGate(
+            request.tools,
+            policy,
+            request.approval_secret,
+            make_context=self._make_context,
+            on_error=request.on_error,
+        )
 
     def outcome(self) -> Outcome:
         """How far the answer has come."""
         return Outcome(
-            text=self.steps[-1].text if self.steps else self.recorder.joined("text"),
+            text=self.recorder.joined("text"),
             finish_reason=self.finish,
             usage=self.usage,
             steps=tuple(self.steps),
@@ -110,34 +90,45 @@ class Loop:
         """The answer's parts, from `Start` to `Finish`; after an error before a step's first part there is no end."""
         yield [p.Start(message_id=self.request.message_id)]
         try:
-            async for batch in self.settle_approvals():
-                yield batch
-            while True:
-                async for batch in self.run_step():
+            async with aclosing(self._steps()) as batches:
+                async for batch in batches:
                     yield batch
-                if self.finish is None or not await self.goes_on():
-                    break
         except Exception as error:  # noqa: BLE001 - the client gets a legal end whatever fails
             self.finish = None
             yield [self.fail(error)]
         if self.finish is not None:
             yield [p.Finish(finish_reason=self.finish, total_usage=self.usage)]
 
+    async def _steps(self) -> AsyncGenerator[list[p.Part]]:
+        async with aclosing(self.settle_approvals()) as batches:
+            async for batch in batches:
+                yield batch
+        while True:
+            async with aclosing(self.run_step()) as batches:
+                async for batch in batches:
+                    yield batch
+            if self.finish is None or not await self.goes_on(self.finish):
+                return
+
     def fail(self, error: BaseException) -> p.Error:
         """The error as the client is told of it."""
         self.failure = error
-        if not isinstance(error, ProviderError | InvalidToolApprovalError):
+        if isinstance(error, UsechatError):
+            logger.warning("the answer failed: %s", error)
+        else:
             logger.error("the answer failed", exc_info=error)
         text = self.request.on_error(error)
-        return p.Error(MASKED_ERROR if text is None else text, error)
+        if text is None:
+            # What is wrong with a request is for whoever made it to know, and repeats nothing of it.
+            text = str(error) if isinstance(error, RequestError) else MASKED_ERROR
+        return p.Error(text, error)
 
     # -- one step -----------------------------------------------------------------------------------------------
 
-    async def run_step(self) -> AsyncIterator[list[p.Part]]:
+    async def run_step(self) -> AsyncGenerator[list[p.Part]]:
         """One model call, then its tools. Sets ``finish``, to None when the call failed before its first part."""
-        self.recorder, self.parsed, self.finish = StepRecorder(), {}, None
+        self.recorder, self.executions, self.finish, self.ended = StepRecorder(), [], None, None
         model, call = await self.prepare_call()
-        self.ended = None
         is_open = False
         stream = model.stream(call)
         try:
@@ -157,8 +148,9 @@ class Loop:
             return
         finally:
             await close(stream)
-        async for batch in self._end_step(self.ended, provider=model.provider):
-            yield batch
+        async with aclosing(self._end_step(provider=model.provider)) as batches:
+            async for batch in batches:
+                yield batch
 
     def fail_first(self, error: ProviderStreamError) -> list[p.Part]:
         """A model call whose stream failed before its first part."""
@@ -169,21 +161,18 @@ class Loop:
         finish = p.FinishStep(finish_reason=p.FinishReason("error"), usage=p.Usage())
         return [p.StartStep(message_id=generate_id("msg")), self.fail(error), finish]
 
-    async def _end_step(self, ended: p.ModelFinish | None, *, provider: str) -> AsyncIterator[list[p.Part]]:
-        reason = ended.finish_reason if ended is not None else p.FinishReason("interrupted")
+    async def _end_step(self, *, provider: str) -> AsyncGenerator[list[p.Part]]:
+        ended = self.ended or p.ModelFinish(finish_reason=p.FinishReason("interrupted"), usage=p.Usage())
+        reason = ended.finish_reason
         if is_truncated(reason) and self.policy.tells_truncation:
             error = ProviderStreamError("The provider's stream ended early.", provider=provider, is_retryable=True)
             reason = p.FinishReason("error")
             yield [self.fail(error)]
         if reason.unified in self.policy.runs_tools_after:
-            async for batch in self.run_tools():
-                yield batch
-        usage = ended.usage if ended is not None else p.Usage()
-        finish = p.FinishStep(
-            finish_reason=reason,
-            usage=usage,
-            provider_metadata=ended.provider_metadata if ended is not None else None,
-        )
+            async with aclosing(self.run_tools()) as batches:
+                async for batch in batches:
+                    yield batch
+        finish = p.FinishStep(finish_reason=reason, usage=ended.usage, provider_metadata=ended.provider_metadata)
         yield [finish]
         await self._close_step(finish)
 
@@ -194,13 +183,22 @@ class Loop:
         result = self.recorder.result(len(self.steps), finish)
         self.steps.append(result)
         self.messages += result.messages
+        self._note_deferred()
         if self.request.on_step_finish is not None:
             await self.request.on_step_finish(result)
 
-    async def goes_on(self) -> bool:
+    def _note_deferred(self) -> None:
+        for call in self.recorder.calls.values():
+            tool = self.tools.get(call.tool_name)
+            provider = tool.provider if tool is not None else None
+            if call.provider_executed and provider is not None and provider.defers_results:
+                self.deferred.add(call.tool_call_id)
+        self.deferred -= self.recorder.answered
+
+    async def goes_on(self, finish: p.FinishReason) -> bool:
         """Whether another step follows: every call is answered, and no stop condition holds."""
         calls = self.recorder.own_calls
-        if self.finish is None or self.finish.unified == "interrupted" or not calls or self.recorder.open_calls:
+        if finish.unified == "interrupted" or self.recorder.open_calls or not (calls or self.deferred):
             return False
         if self.policy.tool_error_ends and self.tool_failed:
             return False
@@ -208,22 +206,32 @@ class Loop:
 
     async def prepare_call(self) -> tuple[Model, ModelCall]:
         """The model and the call of the next step."""
-        settings = StepSettings()
-        if self.request.prepare_step is not None:
-            prepared = self.request.prepare_step(len(self.steps), self.steps, self.messages)
-            settings = (await prepared if inspect.isawaitable(prepared) else prepared) or settings
-        active = settings.active_tools if settings.active_tools is not None else self.request.active_tools
-        definitions = [item.definition for name, item in self.request.tools.items() if active is None or name in active]
+        settings = await self._prepare_step()
         first = self.request.call
+        if settings.messages is not None:
+            self.messages = list(settings.messages)
+        if settings.system is not None:
+            self.system = settings.system
+        active = settings.active_tools if settings.active_tools is not None else self.request.active_tools
+        tools = {name: tool for name, tool in self.request.tools.items() if active is None or name in active}
+        choice = first.tool_choice if settings.tool_choice is None else settings.tool_choice
+        # A model that calls a tool although it must not, calls one that is not there.
+        self.tools = {} if choice == "none" else tools
         call = msgspec.structs.replace(
             first,
-            messages=self.messages if settings.messages is None else settings.messages,
-            tools=definitions,
-            system=first.system if settings.system is None else settings.system,
-            tool_choice=first.tool_choice if settings.tool_choice is None else settings.tool_choice,
+            messages=tuple(self.messages),
+            tools=[tool.definition for tool in tools.values()],
+            system=self.system,
+            tool_choice=choice,
             provider_options=settings.provider_options or first.provider_options,
         )
         return settings.model or self.request.model, call
+
+    async def _prepare_step(self) -> StepSettings:
+        if self.request.prepare_step is None:
+            return StepSettings()
+        prepared = self.request.prepare_step(len(self.steps), tuple(self.steps), tuple(self.messages))
+        return (await prepared if inspect.isawaitable(prepared) else prepared) or StepSettings()
 
     # -- what the model brought ---------------------------------------------------------------------------------
 
@@ -239,231 +247,114 @@ class Loop:
                 shown.append(part)
             elif isinstance(part, p.ModelFinish):
                 self.ended = part
+            elif isinstance(part, p.ToolCall):
+                shown += await self._absorb_call(part)
             else:
                 if isinstance(part, p.Error) and self.policy.runs_tools_before_error:
-                    async for outputs in self.run_tools():
-                        shown += outputs
-                shown += await self._absorb_one(part)
+                    shown += [output async for outputs in self.run_tools() for output in outputs]
+                shown.append(self._adapt(part))
+                self.recorder.take(shown[-1])
         return shown
 
-    async def _absorb_one(self, part: p.ModelPart) -> list[p.Part]:
+    def _adapt(self, part: p.ModelPart) -> Any:
         match part:
-            case p.ToolCall():
-                return await self._absorb_call(part)
             case p.ToolInputStart():
-                part = show_input_start(part, self.request.tools)
+                return show_input_start(part, self.tools)
             case p.Error():
-                part = self.fail(part.error or ProviderError(part.error_text, provider=self.request.model.provider))
+                return self.fail(part.error or ProviderError(part.error_text, provider=self.request.model.provider))
             case p.ToolOutputError():
-                part = msgspec.structs.replace(part, client_text=None)
+                return msgspec.structs.replace(part, client_text=None)
             case _:
-                pass
-        self.recorder.take(part)  # type: ignore[arg-type]
-        return [part]  # type: ignore[list-item]
+                return part
 
     async def _absorb_call(self, call: p.ToolCall) -> list[p.Part]:
         parsed = await parse_call(
             call,
-            self.request.tools,
+            self.tools,
             reads_start_input=self.policy.reads_start_input,
             repair=self.request.repair_tool_call,
         )
-        self.parsed[call.tool_call_id] = parsed
-        shown: list[p.Part] = [show_call(parsed)]
-        if parsed.error is not None:
-            shown = show_broken_call(parsed, self.request.on_error)
+        if parsed.error is None:
+            shown: list[p.Part] = [show_call(parsed)]
+            self.recorder.take(shown[0])
+            if parsed.tool is not None and not call.provider_executed:
+                shown += self._follow(await self.gate.decide(parsed))
+            return shown
+        self.tool_failed = True
+        shown = show_broken_call(parsed, self.request.on_error)
         for part in shown:
             self.recorder.take(part)
-        if parsed.error is not None:
-            self.tool_failed = True
-            text = ToolResultOutput("error-text", error_text(parsed.error))
-            self.recorder.take_result(tool_result(parsed.call, text))
+        self.recorder.take_result(error_result(parsed.error))
         return shown
+
+    def _follow(self, verdict: Verdict) -> tuple[p.Part, ...]:
+        """Do what the gate says, and what of it the client is shown."""
+        for part in verdict.parts:
+            self.recorder.take(part)
+        if verdict.result is not None:
+            self.recorder.take_result(verdict.result)
+        if verdict.execution is not None:
+            self.executions.append(verdict.execution)
+        return verdict.parts
 
     # -- tools --------------------------------------------------------------------------------------------------
 
-    async def run_tools(self) -> AsyncIterator[list[p.Part]]:
-        """Ask for approvals, then run what may run."""
-        executions: list[Execution] = []
-        for call in self.recorder.open_calls:
-            parsed = self.parsed[call.tool_call_id]
-            if parsed.tool is None:
-                continue
-            if await self._needs_approval(parsed):
-                yield [self.ask_approval(parsed)]
-            elif parsed.execution is not None:
-                executions.append(parsed.execution)
-        async for batch in self._execute(executions):
-            yield batch
-
-    async def _execute(self, executions: Sequence[Execution]) -> AsyncIterator[list[p.Part]]:
+    async def run_tools(self) -> AsyncGenerator[list[p.Part]]:
+        """Run the calls that are to be run."""
+        executions, self.executions = self.executions, []
         if not executions:
             return
         runner = ToolRunner(self._make_context, self.request.on_error)
-        async for batch in runner.run(executions):
-            for part in batch:
-                self.recorder.take(part)
-                self.tool_failed = self.tool_failed or isinstance(part, p.ToolOutputError)
-            yield batch
+        async with aclosing(runner.run(executions)) as batches:
+            async for batch in batches:
+                for part in batch:
+                    self.recorder.take(part)
+                    self.tool_failed = self.tool_failed or isinstance(part, p.ToolOutputError)
+                yield batch
         for result in runner.results.values():
             self.recorder.take_result(result)
 
-    def _make_context(self, execution: Execution, runner: ToolRunner) -> ToolContext:
+    def _make_context(self, tool_call_id: str, tool_name: str, writer: ToolWriter) -> ToolContext:
         return ToolContext(
-            tool_call_id=execution.tool_call_id,
-            tool_name=execution.tool.name,
+            tool_call_id=tool_call_id,
+            tool_name=tool_name,
             messages=tuple(self.messages),
-            writer=runner,
+            writer=writer,
             abort=self.abort,
             request=self.request.context,
         )
 
-    async def _needs_approval(self, parsed: ParsedCall) -> bool:
-        assert parsed.tool is not None
-        needs = parsed.tool.needs_approval
-        if not callable(needs):
-            return needs
-        execution = Execution(tool=parsed.tool, tool_call_id=parsed.call.tool_call_id, arguments=parsed.input)
-        answer = needs(
-            parsed.input, self._make_context(execution, ToolRunner(self._make_context, self.request.on_error))
-        )
-        return bool(await answer if inspect.isawaitable(answer) else answer)
-
-    def ask_approval(self, parsed: ParsedCall) -> p.Part:
-        """The request for the user's decision; a refusal towards a client that cannot be asked."""
-        call = parsed.call
-        if not self.policy.approvals:
-            text = "The tool needs the user's approval, which this client cannot be asked for."
-            self.recorder.take_result(tool_result(call, ToolResultOutput("error-text", text)))
-            refused = p.ToolOutputError(tool_call_id=call.tool_call_id, tool_name=call.tool_name, error_text=text)
-            self.recorder.take(refused)
-            logger.warning("tool %s needs approval: name the client's AI SDK version (6 or later)", call.tool_name)
-            return refused
-        approval_id, signature = generate_id("aitxt"), None
-        if self.request.approval_secret is not None:
-            approval_id, signature = sign_request(
-                self.request.approval_secret,
-                approval_id,
-                not self.policy.has_signature_field,
-                tool_call_id=call.tool_call_id,
-                tool_name=call.tool_name,
-                input=parsed.input,
-            )
-        asked = p.ToolApprovalRequest(approval_id=approval_id, tool_call_id=call.tool_call_id, signature=signature)
-        self.recorder.take(asked)
-        return asked
-
-    # -- approvals that came with the request -------------------------------------------------------------------
-
-    async def settle_approvals(self) -> AsyncIterator[list[p.Part]]:
-        """Carry out the user's decisions: denials first, then the approved calls, before the first step."""
+    async def settle_approvals(self) -> AsyncGenerator[list[p.Part]]:
+        """Carry out the decisions that came with the request: refusals first, then what was allowed."""
         approvals = collect_approvals(self.messages)
         if not approvals:
             return
-        self.recorder = StepRecorder()
-        denied = [approval for approval in approvals if not approval.response.approved]
-        if denied:
-            yield [self._deny(approval) for approval in denied]
-        executions: list[Execution] = []
-        for approval in approvals:
-            if approval.response.approved:
-                ready = self.check_approval(approval)
-                if isinstance(ready, Execution):
-                    executions.append(ready)
-                else:
-                    yield [ready]
-        async for batch in self._execute(executions):
-            yield batch
+        verdicts = [await self.gate.settle(approval) for approval in approvals]
+        verdicts.sort(key=lambda verdict: (verdict.execution is not None, not is_denial(verdict)))
+        shown = [part for verdict in verdicts for part in self._follow(verdict)]
+        if shown:
+            yield shown
+        async with aclosing(self.run_tools()) as batches:
+            async for batch in batches:
+                yield batch
         last = self.messages[-1]
         assert isinstance(last, ToolMessage)
-        settled = tuple(
-            part
-            for part in last.content
-            if not (isinstance(part, ToolResultContent) and part.tool_call_id in self.recorder.results)
-        )
-        self.messages[-1] = ToolMessage((*settled, *self.recorder.results.values()), last.provider_options)
+        results = self.recorder.results
+        kept = (part for part in last.content if answered_call(part) not in results)
+        self.messages[-1] = ToolMessage((*kept, *results.values()), last.provider_options)
 
-    def _deny(self, approval: Approval) -> p.Part:
-        output = ToolResultOutput("execution-denied", approval.response.reason)
-        self.recorder.take_result(tool_result(approval.call, output))
-        return p.ToolOutputDenied(tool_call_id=approval.call.tool_call_id, tool_name=approval.call.tool_name)
 
-    def check_approval(self, approval: Approval) -> Execution | p.Part:
-        """The call to run; or the error it ends in, when the tool is gone or the input no longer fits.
+def is_denial(verdict: Verdict) -> bool:
+    return any(isinstance(part, p.ToolOutputDenied) for part in verdict.parts)
 
-        Raises:
-            InvalidToolApprovalError: This server did not ask for this call.
-        """
-        if self.request.approval_secret is not None:
-            approval.check(self.request.approval_secret)
-        call = p.ToolCall(tool_call_id=approval.call.tool_call_id, tool_name=approval.call.tool_name, input_text="")
-        tool = self.request.tools.get(call.tool_name)
-        if tool is None or tool.execute is None:
-            error = no_such_tool(call, self.request.tools)
-        else:
-            parsed = check_input(call, tool, approval.call.input)
-            if parsed.execution is not None:
-                return parsed.execution
-            assert parsed.error is not None
-            error = parsed.error
-        text = error_text(error)
-        self.recorder.take_result(tool_result(call, ToolResultOutput("error-text", text)))
-        return p.ToolOutputError(
-            tool_call_id=call.tool_call_id,
-            tool_name=call.tool_name,
-            error_text=text,
-            client_text=self.request.on_error(error),
-        )
+
+def answered_call(part: ToolContent) -> str | None:
+    return part.tool_call_id if isinstance(part, ToolResultContent) else None
 
 
 def is_truncated(reason: p.FinishReason) -> bool:
     """Whether the provider's stream ended without saying why."""
     return reason.raw is None and reason.unified in ("interrupted", "other")
-
-
-def tool_result(call: Any, output: ToolResultOutput) -> ToolResultContent:
-    return ToolResultContent(tool_call_id=call.tool_call_id, tool_name=call.tool_name, output=output)
-
-
-def show_call(parsed: ParsedCall) -> p.ToolInputAvailable:
-    tool, call = parsed.tool, parsed.call
-    return p.ToolInputAvailable(
-        tool_call_id=call.tool_call_id,
-        tool_name=call.tool_name,
-        input=parsed.input,
-        provider_executed=call.provider_executed,
-        dynamic=True if tool is not None and tool.dynamic else call.dynamic,
-        title=tool.title if tool is not None else None,
-        provider_metadata=call.provider_metadata,
-    )
-
-
-def show_broken_call(parsed: ParsedCall, on_error: Callable[[BaseException], str | None]) -> list[p.Part]:
-    """A call that cannot be carried out: shown as made, and as answered with its error."""
-    assert parsed.error is not None
-    call = parsed.call
-    dynamic = True if parsed.tool is None or parsed.tool.dynamic else None
-    text, client_text = error_text(parsed.error), on_error(parsed.error)
-    return [
-        p.ToolInputError(
-            tool_call_id=call.tool_call_id,
-            tool_name=call.tool_name,
-            input=parsed.input,
-            error_text=text,
-            client_text=client_text,
-            dynamic=dynamic,
-            title=parsed.tool.title if parsed.tool is not None else None,
-            provider_metadata=call.provider_metadata,
-        ),
-        p.ToolOutputError(
-            tool_call_id=call.tool_call_id,
-            tool_name=call.tool_name,
-            error_text=text,
-            client_text=client_text,
-            dynamic=dynamic,
-            invalid_input=True,
-        ),
-    ]
 
 
 async def close(stream: AsyncIterator[Any]) -> None:

@@ -1,25 +1,31 @@
-"""Other people's streams as parts: of text, of parts, or of the ``anthropic`` package's events."""
+"""Other people's streams as parts: of text, of parts, or of the ``anthropic`` package's events.
+
+Several of them may run in one answer at once, so that their blocks and steps are kept apart here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import inspect
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
 
 from usechat import parts as p
 from usechat.errors import ConfigurationError
-from usechat.generate.calls import parse_call
+from usechat.generate.calls import read_input
 from usechat.ids import generate_id
 from usechat.models.anthropic_events import AnthropicStream
 
-__all__ = ["read_parts"]
+__all__ = ["OpenSteps", "read_parts", "rename_blocks"]
 
 PART_CLASSES = p.Part.__args__
+BLOCK_PARTS = (p.TextStart, p.TextDelta, p.TextEnd, p.ReasoningStart, p.ReasoningDelta, p.ReasoningEnd)
 
 
-async def read_parts(stream: Any) -> AsyncIterator[p.Part]:
-    """The parts of ``stream``, whatever it is made of; the first item tells.
+async def read_parts(stream: Any) -> AsyncGenerator[p.Part]:
+    """The parts of ``stream``, whatever it is made of; the first item tells. It is closed at the end.
 
     Raises:
         ConfigurationError: It is made of something else.
@@ -27,79 +33,128 @@ async def read_parts(stream: Any) -> AsyncIterator[p.Part]:
     iterator = aiter(stream)
     try:
         first = await anext(iterator, None)
-        if first is None:
-            return
-        if isinstance(first, str):
-            parts = from_text(first, iterator)
-        elif isinstance(first, PART_CLASSES):
-            parts = from_parts(first, iterator)
-        elif getattr(first, "type", None) is not None or isinstance(first, dict):
-            parts = from_events(first, iterator)
-        else:
-            raise ConfigurationError(f"a stream of {type(first).__name__} is none that can be sent")
-        async for part in parts:
-            yield part
+        if first is not None:
+            async with aclosing(choose(first)(chain(first, iterator))) as parts:
+                async for part in parts:
+                    yield part
     finally:
-        aclose = getattr(iterator, "aclose", None)
-        if aclose is not None:
-            await aclose()
+        await close(iterator, "aclose")
+        # An event stream of the `anthropic` package has a connection, which its iterator does not close.
+        await close(stream, "close")
 
 
-async def from_parts(first: p.Part, rest: AsyncIterator[p.Part]) -> AsyncIterator[p.Part]:
+def choose(first: Any) -> Any:
+    """The reader of a stream that begins with ``first``."""
+    if isinstance(first, str):
+        return from_text
+    if isinstance(first, PART_CLASSES):
+        return from_parts
+    if isinstance(first, dict) or getattr(first, "type", None) is not None:
+        return from_events
+    raise ConfigurationError(f"a stream of {type(first).__name__} is none that can be sent")
+
+
+async def chain(first: Any, rest: AsyncIterator[Any]) -> AsyncGenerator[Any]:
     yield first
-    async for part in rest:
+    async for item in rest:
+        yield item
+
+
+async def close(stream: Any, method: str) -> None:
+    function = getattr(stream, method, None)
+    result = function() if callable(function) else None
+    if inspect.isawaitable(result):
+        await result
+
+
+async def from_parts(parts: AsyncIterator[p.Part]) -> AsyncGenerator[p.Part]:
+    async for part in parts:
         yield part
 
 
-async def from_text(first: str, rest: AsyncIterator[str]) -> AsyncIterator[p.Part]:
+async def from_text(texts: AsyncIterator[str]) -> AsyncGenerator[p.Part]:
     """One step with one text block."""
     id_ = generate_id("txt")
     yield p.StartStep(message_id=generate_id("msg"))
     yield p.TextStart(id_)
-    yield p.TextDelta(id_, first)
-    async for text in rest:
+    async for text in texts:
         yield p.TextDelta(id_, text)
     yield p.TextEnd(id_)
     yield p.FinishStep(finish_reason=p.FinishReason("stop"), usage=p.Usage())
 
 
-async def from_events(first: Any, rest: AsyncIterator[Any]) -> AsyncIterator[p.Part]:
+async def from_events(events: AsyncIterator[Any]) -> AsyncGenerator[p.Part]:
     """One step a message; a tool call is shown as made and is not carried out."""
     reader = AnthropicStream()
-    is_open = False
-    for parts in [reader.feed_event(first)]:
-        async for part in show(parts, is_open):
-            is_open = is_open or isinstance(part, p.StartStep)
+    steps = EventSteps()
+    async for event in events:
+        for part in steps.show(reader.feed_event(event)):
             yield part
-    async for event in rest:
-        async for part in show(reader.feed_event(event), is_open):
-            is_open = (is_open or isinstance(part, p.StartStep)) and not isinstance(part, p.FinishStep)
-            yield part
-    async for part in show(reader.finish(), is_open):
+    for part in steps.show(reader.finish()):
         yield part
 
 
-async def show(parts: Sequence[p.ModelPart], is_open: bool) -> AsyncIterator[p.Part]:
-    for part in parts:
-        if not is_open:
-            is_open = True
+class EventSteps:
+    """Puts what a model brings into steps."""
+
+    def __init__(self) -> None:
+        self.is_open = False
+        self.is_over = False
+
+    def show(self, parts: Sequence[p.ModelPart]) -> Iterator[p.Part]:
+        """The parts of an answer for a model's."""
+        for part in parts:
+            if isinstance(part, p.ModelFinish):
+                if not self.is_over:
+                    yield from self._begin()
+                    yield p.FinishStep(
+                        finish_reason=part.finish_reason, usage=part.usage, provider_metadata=part.provider_metadata
+                    )
+                self.is_open, self.is_over = False, True
+            else:
+                yield from self._begin()
+                yield show_part(part)
+
+    def _begin(self) -> Iterator[p.Part]:
+        if not self.is_open:
+            self.is_open, self.is_over = True, False
             yield p.StartStep(message_id=generate_id("msg"))
-        match part:
-            case p.ModelFinish():
-                is_open = False
-                yield p.FinishStep(
-                    finish_reason=part.finish_reason, usage=part.usage, provider_metadata=part.provider_metadata
-                )
-            case p.ToolCall():
-                parsed = await parse_call(part, {}, reads_start_input=True, repair=None)
-                yield p.ToolInputAvailable(
-                    input=parsed.input,
-                    **{
-                        name: getattr(part, name)
-                        for name in ("tool_call_id", "tool_name", "provider_executed", "dynamic", "provider_metadata")
-                    },
-                )
-            case p.ToolInputStart():
-                yield msgspec.structs.replace(part, dynamic=part.dynamic or None)
-            case _:
-                yield part
+
+
+def show_part(part: Any) -> p.Part:
+    match part:
+        case p.ToolCall():
+            return p.ToolInputAvailable(
+                tool_call_id=part.tool_call_id,
+                tool_name=part.tool_name,
+                input=read_input(part),
+                provider_executed=part.provider_executed,
+                dynamic=part.dynamic,
+                provider_metadata=part.provider_metadata,
+            )
+        case p.ToolInputStart():
+            return msgspec.structs.replace(part, dynamic=part.dynamic or None)
+        case _:
+            return part
+
+
+def rename_blocks(part: p.Part, prefix: str) -> p.Part:
+    """``part`` with its block's id made different from another stream's: both may call their first block ``0``."""
+    return msgspec.structs.replace(part, id=f"{prefix}{part.id}") if isinstance(part, BLOCK_PARTS) else part
+
+
+class OpenSteps:
+    """One step where the steps of several streams overlap: an answer has one open at a time."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def admits(self, part: p.Part) -> bool:
+        """Whether the part is to be sent: the first start and the last end of overlapping steps are."""
+        if isinstance(part, p.StartStep):
+            self.count += 1
+            return self.count == 1
+        if isinstance(part, p.FinishStep):
+            self.count = max(self.count - 1, 0)
+            return self.count == 0
+        return True

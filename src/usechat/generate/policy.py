@@ -17,6 +17,8 @@ class LoopPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
     approvals: bool = True
     """Whether the client can be asked."""
+    shows_automatic_approvals: bool = True
+    """Whether the client is shown what the application approved or denied by itself."""
     has_signature_field: bool = True
     """Whether the client keeps an approval's signature; otherwise the approval's id carries it."""
     runs_tools_after: frozenset[str] = frozenset({"stop", "tool-calls"})
@@ -43,6 +45,7 @@ def policy_for(dialect: Dialect) -> LoopPolicy:
     is_4, exact = dialect.major == 4, dialect.exact
     return LoopPolicy(
         approvals=dialect.approvals,
+        shows_automatic_approvals=dialect.approvals and dialect.accepts("tool-approval-response"),
         has_signature_field=dialect.accepts("tool-approval-request", "signature"),
         runs_tools_after=ALL_REASONS if is_4 else LoopPolicy().runs_tools_after,
         tool_error_ends=is_4,

@@ -17,6 +17,7 @@ from usechat.messages.model import (
     ReasoningContent,
     TextContent,
     ToolApprovalRequestContent,
+    ToolApprovalResponseContent,
     ToolCallContent,
     ToolContent,
     ToolMessage,
@@ -63,13 +64,15 @@ class StepRecorder:
     def __init__(self) -> None:
         self.blocks: dict[tuple[str, str], Block] = {}
         self.text: dict[str, list[str]] = {}
+        """The pieces of each text block: deltas are added to them without coming by `take`."""
         self.content: list[Block | AssistantContent] = []
         self.results: dict[str, ToolResultContent] = {}
+        self.decisions: list[ToolApprovalResponseContent] = []
+        self.answered: set[str] = set()
+        """The calls, of this step or an earlier one, that an output or an error has come for."""
         self.calls: dict[str, ToolCallResult] = {}
         self.sources: list[p.SourceUrl | p.SourceDocument] = []
         self.files: list[p.File] = []
-        self.finish: p.FinishStep | None = None
-        self.has_output = False
 
     def take(self, part: p.Part) -> None:
         """Record one part."""
@@ -91,8 +94,8 @@ class StepRecorder:
 
     @property
     def open_calls(self) -> list[ToolCallResult]:
-        """Calls that neither the provider nor anybody else has answered yet."""
-        return [call for call in self.calls.values() if not call.is_resolved and not call.provider_executed]
+        """Calls that somebody else than the provider has still to answer."""
+        return [call for call in self.own_calls if not call.is_resolved]
 
     @property
     def own_calls(self) -> list[ToolCallResult]:
@@ -101,13 +104,11 @@ class StepRecorder:
 
     def messages(self) -> list[ModelMessage]:
         """The assistant's message, and the tools' one when there are results."""
-        own: list[ToolContent] = [self.results[call.tool_call_id] for call in self.own_calls if self._has(call)]
+        results = (self.results.get(call.tool_call_id) for call in self.own_calls)
+        answers: tuple[ToolContent, ...] = (*self.decisions, *(result for result in results if result is not None))
         content = tuple(item.content() if isinstance(item, Block) else item for item in self.content)
         assistant = [AssistantMessage(content)] if content else []
-        return [*assistant, *([ToolMessage(tuple(own))] if own else [])]
-
-    def _has(self, call: ToolCallResult) -> bool:
-        return call.tool_call_id in self.results
+        return [*assistant, *([ToolMessage(answers)] if answers else [])]
 
     def result(self, step_number: int, finish: p.FinishStep) -> StepResult:
         """The step as a whole."""
@@ -151,7 +152,6 @@ def start(kind: str):
         block = Block(kind, part.provider_metadata)
         self.blocks[kind, part.id] = block
         self.content.append(block)
-        self.has_output = True
         if kind == "text":
             self.text[part.id] = block.texts
 
@@ -178,7 +178,6 @@ def end(kind: str):
 
 
 def take_call(self: StepRecorder, part: p.ToolInputAvailable | p.ToolInputError) -> None:
-    self.has_output = True
     self.calls[part.tool_call_id] = ToolCallResult(
         tool_call_id=part.tool_call_id,
         tool_name=part.tool_name,
@@ -186,29 +185,33 @@ def take_call(self: StepRecorder, part: p.ToolInputAvailable | p.ToolInputError)
         provider_executed=bool(part.provider_executed),
     )
     # A call whose input is no object goes back as an empty one: the provider takes nothing else.
-    input_: Any = part.input
-    if isinstance(part, p.ToolInputError) and not isinstance(input_, dict):
-        input_ = {}
+    is_broken = isinstance(part, p.ToolInputError) and not is_object(part.input)
     self.content.append(
         ToolCallContent(
             tool_call_id=part.tool_call_id,
             tool_name=part.tool_name,
-            input=input_,
+            input={} if is_broken else part.input,
             provider_executed=part.provider_executed,
             provider_options=part.provider_metadata,
         )
     )
 
 
+def is_object(value: object) -> bool:
+    return isinstance(value, dict)
+
+
 def take_output(self: StepRecorder, part: p.ToolOutputAvailable) -> None:
     if part.preliminary:
         return
+    self.answered.add(part.tool_call_id)
     self.resolve(part.tool_call_id, output=part.output)
     if part.provider_executed:
         add_provider_result(self, part, ToolResultOutput("json", part.output))
 
 
 def take_error(self: StepRecorder, part: p.ToolOutputError) -> None:
+    self.answered.add(part.tool_call_id)
     self.resolve(part.tool_call_id, error_text=part.error_text)
     if part.provider_executed:
         add_provider_result(self, part, ToolResultOutput("error-json", part.error_text))
@@ -234,8 +237,19 @@ def take_denied(self: StepRecorder, part: p.ToolOutputDenied) -> None:
 def take_request(self: StepRecorder, part: p.ToolApprovalRequest) -> None:
     self.content.append(
         ToolApprovalRequestContent(
-            approval_id=part.approval_id, tool_call_id=part.tool_call_id, signature=part.signature
+            approval_id=part.approval_id,
+            tool_call_id=part.tool_call_id,
+            signature=part.signature,
+            is_automatic=part.is_automatic,
+            reason=part.reason,
+            input_schema_input=msgspec.UNSET if part.input_schema_input is None else part.input_schema_input,
         )
+    )
+
+
+def take_decision(self: StepRecorder, part: p.ToolApprovalResponse) -> None:
+    self.decisions.append(
+        ToolApprovalResponseContent(approval_id=part.approval_id, approved=part.approved, reason=part.reason)
     )
 
 
@@ -256,10 +270,6 @@ def take_custom(self: StepRecorder, part: p.Custom) -> None:
     self.content.append(CustomContent(part.kind, part.provider_metadata))
 
 
-def take_finish(self: StepRecorder, part: p.FinishStep) -> None:
-    self.finish = part
-
-
 HANDLERS: dict[type, Any] = {
     p.TextStart: start("text"),
     p.TextDelta: grow("text"),
@@ -273,10 +283,10 @@ HANDLERS: dict[type, Any] = {
     p.ToolOutputError: take_error,
     p.ToolOutputDenied: take_denied,
     p.ToolApprovalRequest: take_request,
+    p.ToolApprovalResponse: take_decision,
     p.SourceUrl: take_source,
     p.SourceDocument: take_source,
     p.File: take_file,
     p.Custom: take_custom,
-    p.FinishStep: take_finish,
 }
 """Parts without a row leave nothing for the model."""

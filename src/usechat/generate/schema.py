@@ -7,15 +7,26 @@ where the application gives a function for it, as with the AI SDK's ``jsonSchema
 from __future__ import annotations
 
 import inspect
+import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
+from pydantic.fields import FieldInfo
 
 from usechat.errors import ConfigurationError
 
-__all__ = ["InputSchema", "JsonSchemaInput", "ModelInput", "input_from_signature", "read_input_schema"]
+__all__ = [
+    "InputSchema",
+    "JsonSchemaInput",
+    "ModelInput",
+    "SignatureInput",
+    "find_parameter",
+    "input_from_signature",
+    "read_input_schema",
+]
 
 
 class InputSchema(Protocol):
@@ -52,6 +63,24 @@ class ModelInput:
         return shown, checked
 
 
+class SignatureInput(ModelInput):
+    """A function's parameters; the function gets them by their names.
+
+    Args:
+        model: One field a parameter.
+        parameters: The parameters by their fields.
+    """
+
+    def __init__(self, model: Any, parameters: Mapping[str, str]) -> None:
+        super().__init__(model)
+        self.parameters = parameters
+
+    def check(self, value: Any) -> tuple[Any, Any]:
+        """The checked value, as JSON and as keyword arguments."""
+        shown, checked = super().check(value)
+        return shown, {parameter: getattr(checked, field) for field, parameter in self.parameters.items()}
+
+
 class JsonSchemaInput:
     """An input that only its JSON schema describes."""
 
@@ -71,18 +100,27 @@ def describe(error: ValidationError) -> str:
     return "; ".join(f"{'.'.join(map(str, failure['loc'])) or 'input'}: {failure['msg']}" for failure in failures)
 
 
+SCHEMAS_BY_NAME = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
+VALUES = frozenset({"default", "examples", "example", "enum", "const"})
+
+
 def tidy(schema: Any) -> Any:
     """``schema`` without pydantic's ``title`` keys, which cost tokens and say nothing; properties so called stay."""
     if isinstance(schema, list):
         return [tidy(item) for item in typing.cast("list[Any]", schema)]
     if not isinstance(schema, dict):
         return schema
-    items = typing.cast("dict[str, Any]", schema).items()
-    return {
-        key: {name: tidy(value) for name, value in value.items()} if key in ("properties", "$defs") else tidy(value)
-        for key, value in items
-        if not (key == "title" and isinstance(value, str))
-    }
+    return dict(tidy_keys(typing.cast("dict[str, Any]", schema)))
+
+
+def tidy_keys(schema: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in schema.items():
+        if key in VALUES:
+            yield key, value
+        elif key in SCHEMAS_BY_NAME:
+            yield key, {name: tidy(item) for name, item in value.items()}
+        elif key != "title":
+            yield key, tidy(value)
 
 
 def read_input_schema(schema: Any) -> InputSchema:
@@ -96,30 +134,9 @@ def read_input_schema(schema: Any) -> InputSchema:
     try:
         return ModelInput(schema)
     except Exception as error:
-        raise ConfigurationError("input_schema must be a JSON schema or a type that pydantic knows") from error
-
-
-def input_from_signature(function: Callable[..., Any], name: str, skip: type) -> tuple[ModelInput, str | None]:
-    """The input of a tool function, and the name of its parameter of type ``skip``, which is no input.
-
-    Raises:
-        ConfigurationError: A parameter is positional-only, variadic or has no annotation.
-    """
-    hints = typing.get_type_hints(function, include_extras=True)
-    fields: dict[str, Any] = {}
-    skipped: str | None = None
-    for parameter in inspect.signature(function).parameters.values():
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
-            raise ConfigurationError(f"tool {name}: parameter {parameter.name} must be a named one")
-        if parameter.name not in hints:
-            raise ConfigurationError(f"tool {name}: parameter {parameter.name} has no annotation")
-        if is_annotated_as(hints[parameter.name], skip):
-            skipped = parameter.name
-            continue
-        default = ... if parameter.default is parameter.empty else parameter.default
-        fields[parameter.name] = (hints[parameter.name], Field(default))
-    model = create_model(name, __base__=ToolInput, **fields)
-    return ModelInput(model), skipped
+        raise ConfigurationError(
+            f"input_schema must be a JSON schema or a type that pydantic knows: {error}"
+        ) from error
 
 
 class ToolInput(BaseModel):
@@ -128,6 +145,90 @@ class ToolInput(BaseModel):
     model_config = ConfigDict(arbitrary_types_allowed=False)
 
 
+def input_from_signature(function: Callable[..., Any], name: str, skip: type) -> tuple[SignatureInput, str | None]:
+    """The input of a tool function, and the name of its parameter of type ``skip``, which is no input.
+
+    Raises:
+        ConfigurationError: A parameter is positional-only, variadic, or has no annotation that can be read.
+    """
+    fields: dict[str, Any] = {}
+    parameters: dict[str, str] = {}
+    skipped: str | None = None
+    for parameter, hint in read_parameters(function):
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
+            raise ConfigurationError(f"tool {name}: parameter {parameter.name} must be a named one")
+        if is_annotated_as(hint, skip):
+            skipped = parameter.name
+            continue
+        if hint is parameter.empty:
+            own = parameter.name in ("self", "cls") and not parameters
+            mend = "; make the tool of the bound method" if own else ""
+            raise ConfigurationError(f"tool {name}: parameter {parameter.name} has no annotation{mend}")
+        if isinstance(hint, str):
+            raise ConfigurationError(f"tool {name}: the annotation {hint!r} names nothing that its module has")
+        # A name of its own for each field: a parameter may be called as something that pydantic's models have.
+        field = f"field_{len(fields)}"
+        parameters[field] = parameter.name
+        default = ... if parameter.default is parameter.empty else parameter.default
+        fields[field] = (hint, default if isinstance(default, FieldInfo) else Field(default))
+    return make_signature_input(name, fields, parameters), skipped
+
+
+def make_signature_input(name: str, fields: dict[str, Any], parameters: dict[str, str]) -> SignatureInput:
+    def alias(field: str) -> str:
+        return parameters[field]
+
+    class Base(ToolInput):
+        model_config = ConfigDict(alias_generator=alias)
+
+    try:
+        return SignatureInput(create_model(name, __base__=Base, **fields), parameters)
+    except Exception as error:
+        raise ConfigurationError(f"tool {name}: its parameters cannot be made a schema of: {error}") from error
+
+
+def find_parameter(function: Callable[..., Any], class_: type) -> str | None:
+    """The name of the function's parameter of this type, if it has one."""
+    found = (parameter.name for parameter, hint in read_parameters(function) if is_annotated_as(hint, class_))
+    return next(found, None)
+
+
+def read_parameters(function: Callable[..., Any]) -> Iterator[tuple[inspect.Parameter, Any]]:
+    """The parameters that are still to be given, each with its type; an annotation that cannot be read stays text."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"the tool function {function!r} has no signature") from error
+    annotated, given = find_annotated(function)
+    for parameter in signature.parameters.values():
+        if parameter.name not in given:
+            yield parameter, read_annotation(parameter, annotated)
+
+
+def find_annotated(function: Callable[..., Any]) -> tuple[Any, set[str]]:
+    """The function that has the annotations, behind partials and callable objects; and the arguments given already."""
+    given: set[str] = set()
+    while isinstance(function, partial):
+        given |= set(function.keywords)
+        function = function.func
+    called = function if inspect.isroutine(function) else type(function).__call__
+    return inspect.unwrap(called), given
+
+
+def read_annotation(parameter: inspect.Parameter, function: Any) -> Any:
+    if not isinstance(parameter.annotation, str):
+        return parameter.annotation
+    # One annotation at a time: what a function returns may well be known to type checkers only.
+    holder = types.FunctionType(find_annotated.__code__, getattr(function, "__globals__", {}))
+    holder.__annotations__ = {parameter.name: parameter.annotation}
+    try:
+        return typing.get_type_hints(holder, include_extras=True)[parameter.name]
+    except NameError:
+        return parameter.annotation
+
+
 def is_annotated_as(hint: Any, class_: type) -> bool:
+    if isinstance(hint, str):
+        return class_.__name__ in hint
     candidates = (hint, typing.get_origin(hint), *typing.get_args(hint))
     return any(inspect.isclass(candidate) and issubclass(candidate, class_) for candidate in candidates)

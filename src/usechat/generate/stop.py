@@ -27,7 +27,7 @@ def has_tool_call(*names: str) -> StopCondition:
     """End after a step that called one of these tools."""
 
     def was_called(steps: Sequence[StepResult]) -> bool:
-        return any(call.tool_name in names for call in steps[-1].tool_calls)
+        return any(call.tool_name in names for step in steps[-1:] for call in step.tool_calls)
 
     return was_called
 

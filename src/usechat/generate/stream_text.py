@@ -5,13 +5,14 @@ Upstream: ``streamText`` and its result (``stream-text.ts``, 7.0.173), in snake 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from usechat import parts as p
 from usechat.generate.answer import Answer, Callbacks, FinishEvent, MessageMetadataCallback, Source
+from usechat.errors import ConfigurationError
 from usechat.generate.approvals import process_secret
 from usechat.generate.calls import RepairToolCall
 from usechat.generate.inputs import Messages, given_messages, read_messages
@@ -19,7 +20,7 @@ from usechat.generate.loop import Loop, LoopRequest, PrepareStep
 from usechat.generate.recorder import StepResult
 from usechat.generate.smooth import Transform
 from usechat.generate.stop import StopCondition, step_count_is
-from usechat.generate.tools import Tool, read_tools
+from usechat.generate.tools import Tools, read_tools
 from usechat.models.base import Model, ModelCall, ToolChoice
 
 __all__ = ["StreamTextResult", "stream_text"]
@@ -72,7 +73,7 @@ def stream_text(
     messages: Messages | None = None,
     prompt: str | None = None,
     system: str | None = None,
-    tools: Iterable[Tool] | Mapping[str, Tool] | None = None,
+    tools: Tools | None = None,
     tool_choice: ToolChoice | None = None,
     active_tools: Sequence[str] | None = None,
     stop_when: StopCondition | Sequence[StopCondition] | None = None,
@@ -105,13 +106,14 @@ def stream_text(
         messages: UI messages as ``useChat`` posts them, or model messages. Either these or ``prompt``.
         prompt: One user message.
         system: Instructions.
-        tools: Tools made with `tool`; a mapping's keys are their names.
+        tools: Tools made with `tool`, or functions to make tools of; a mapping's keys are their names.
         tool_choice: ``auto``, ``none``, ``required``, or ``tool:NAME``.
         active_tools: The names of the tools the model is told of; all without it.
-        stop_when: After which step to ask the model no more; after the first without it.
+        stop_when: After which step to ask the model no more; after the first without it. Any one of several counts.
         prepare_step: Changes settings before each model call.
         repair_tool_call: Mends a tool call that does not fit.
-        approval_secret: Signs approval requests. True: a secret of this process; False: they are not signed.
+        approval_secret: Signs approval requests. True: a secret of this process, which other workers do not share;
+            False: they are not signed, and a client can approve what it was never asked.
         context: Given to tools as ``ToolContext.request``.
         message_metadata: Asked about each part that is no delta; what it returns is merged into the message's metadata.
         transform: Changes the parts on their way, as `smooth_stream` does.
@@ -135,7 +137,10 @@ def stream_text(
         ConfigurationError: The arguments contradict each other.
     """
     by_name = read_tools(tools)
-    conditions = [stop_when] if callable(stop_when) else list(stop_when or [step_count_is(1)])
+    check_choice(tool_choice, by_name)
+    if approval_secret == "":
+        raise ConfigurationError("approval_secret is empty: give a secret, True for one of this process, or False")
+    stop_when = step_count_is(1) if stop_when is None else stop_when
     call = ModelCall(
         messages=(),
         system=system,
@@ -153,7 +158,7 @@ def stream_text(
         model=model,
         call=call,
         tools=by_name,
-        stop_when=conditions,
+        stop_when=[stop_when] if callable(stop_when) else list(stop_when),
         active_tools=active_tools,
         prepare_step=prepare_step,
         repair_tool_call=repair_tool_call,
@@ -171,3 +176,11 @@ def stream_text(
         transform=transform,
         convert_options={"allow_system": allow_system_messages, "convert_data_part": convert_data_part},
     )
+
+
+def check_choice(choice: ToolChoice | None, tools: Collection[str]) -> None:
+    if choice in (None, "auto", "none", "required"):
+        return
+    name = choice.removeprefix("tool:")
+    if name == choice or name not in tools:
+        raise ConfigurationError("tool_choice must be auto, none, required, or tool:NAME with the name of a tool")

@@ -16,12 +16,28 @@ import msgspec
 from typing_extensions import Unpack
 
 from usechat.errors import ConfigurationError
-from usechat.generate.schema import InputSchema, JsonSchemaInput, input_from_signature, read_input_schema
+from usechat.generate.approvals import ApprovalStatus
+from usechat.generate.schema import (
+    InputSchema,
+    JsonSchemaInput,
+    find_parameter,
+    input_from_signature,
+    read_input_schema,
+)
 from usechat.messages.model import ModelMessage, ToolResultOutput
 from usechat.models.base import FunctionTool, ProviderTool, ToolDefinition
 from usechat.parts import Part
 
-__all__ = ["Tool", "ToolContext", "ToolWriter", "read_tools", "tool"]
+__all__ = [
+    "NeedsApproval",
+    "Tool",
+    "ToolContext",
+    "ToolWriter",
+    "Tools",
+    "find_context_parameter",
+    "read_tools",
+    "tool",
+]
 
 DEFAULT_TIMEOUT = 60.0
 """Seconds a tool may run unless it says otherwise."""
@@ -31,7 +47,11 @@ class ToolWriter(Protocol):
     """Sends parts of a tool's own into the answer, at once."""
 
     def write(self, part: Part) -> None:
-        """Show ``part`` now."""
+        """Show ``part`` now; from any thread."""
+        ...
+
+    async def drain(self) -> None:
+        """Wait while the reader is far behind: for tools that write much."""
         ...
 
 
@@ -49,7 +69,9 @@ class ToolContext(msgspec.Struct, frozen=True, kw_only=True):
     """Whatever the application passed to `stream_text` as ``context``."""
 
 
-NeedsApproval: TypeAlias = bool | Callable[[Any, ToolContext], "bool | Awaitable[bool]"]
+Decision: TypeAlias = bool | ApprovalStatus | None
+"""True is `AskUser`; False and None: the call just runs."""
+NeedsApproval: TypeAlias = Decision | Callable[[Any, ToolContext], "Decision | Awaitable[Decision]"]
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,21 +83,22 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     execute: Callable[..., Any] | None = None
     """Plain, async, or a generator of preliminary results whose last one counts; None: the client carries it out."""
     needs_approval: NeedsApproval = False
-    """Whether the user must allow each call: always, or as a function of the input says."""
+    """Whether the user must allow each call: always, or as a function of the input says. It may also settle the matter
+    itself, with `Approve` or `Deny` and a reason."""
     timeout: float | None = DEFAULT_TIMEOUT
     """Seconds; None for no limit."""
     title: str | None = None
     """What a client may show in place of the name."""
     dynamic: bool = False
     """Whether clients get it as a ``dynamic-tool`` part, because they have no type for it."""
-    to_model_output: Callable[[Any], ToolResultOutput] | None = None
+    to_model_output: Callable[[Any], ToolResultOutput | Awaitable[ToolResultOutput]] | None = None
     """What the model gets of a result, where that is not the result itself."""
     provider_options: Mapping[str, Mapping[str, Any]] | None = None
     provider: ProviderTool | None = None
     """Set for a tool that the provider defines."""
     context_parameter: str | None = None
     takes_keywords: bool = False
-    """Whether ``execute`` takes the input's fields as arguments, rather than the input as one."""
+    """Whether ``execute`` takes what the schema's check gives as keyword arguments, rather than as one."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function itself, as if it had not been decorated."""
@@ -96,6 +119,10 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+Tools: TypeAlias = Iterable[Tool | Callable[..., Any]] | Mapping[str, Tool | Callable[..., Any]]
+"""Tools, or functions to make tools of; a mapping's keys are their names."""
+
+
 class ToolOptions(TypedDict, total=False):
     """What may be said of a tool beside its function; see the fields of `Tool`."""
 
@@ -103,7 +130,7 @@ class ToolOptions(TypedDict, total=False):
     timeout: float | None
     title: str | None
     dynamic: bool
-    to_model_output: Callable[[Any], ToolResultOutput] | None
+    to_model_output: Callable[[Any], ToolResultOutput | Awaitable[ToolResultOutput]] | None
     provider_options: Mapping[str, Mapping[str, Any]] | None
 
 
@@ -152,16 +179,17 @@ def tool(
         options: Other fields of `Tool`.
 
     Raises:
-        ConfigurationError: There is no name, or a parameter cannot be made part of a schema.
+        ConfigurationError: There is no name, or no schema of an object can be made.
     """
     if function is not None:
         return make_tool(function, name, description, options)
     if input_schema is None:
         return partial(make_tool, name=name, description=description, options=options)
+    name = name or name_of(execute)
     return Tool(
-        name=name or name_of(execute),
+        name=name,
         description=description or describe(execute),
-        schema=read_input_schema(input_schema),
+        schema=require_object(read_input_schema(input_schema), name),
         execute=execute,
         context_parameter=None if execute is None else find_context_parameter(execute),
         **options,
@@ -182,24 +210,41 @@ def make_tool(function: Callable[..., Any], name: str | None, description: str |
     )
 
 
+def find_context_parameter(function: Callable[..., Any]) -> str | None:
+    """The name of the function's parameter of type `ToolContext`, if it has one."""
+    return find_parameter(function, ToolContext)
+
+
+def require_object(schema: InputSchema, name: str) -> InputSchema:
+    """``schema``, which must be one of objects: no provider takes anything else for a tool."""
+    type_ = schema.json_schema.get("type")
+    if type_ is None and isinstance(schema, JsonSchemaInput):
+        return JsonSchemaInput({"type": "object", **schema.json_schema}, schema.checker)
+    if type_ not in (None, "object"):
+        raise ConfigurationError(f"tool {name}: the input must be an object")
+    return schema
+
+
 def name_of(function: Callable[..., Any] | None) -> str:
+    while isinstance(function, partial):
+        function = function.func
     name: str | None = getattr(function, "__name__", None)
-    if not name:
-        raise ConfigurationError("a tool without a function needs a name")
+    if not name or name == "<lambda>":
+        raise ConfigurationError("a tool needs a name: give one, or a function that has one")
     return name
 
 
 def describe(function: Callable[..., Any] | None) -> str | None:
-    return None if function is None else inspect.getdoc(function)
+    while isinstance(function, partial):
+        function = function.func
+    if function is None or not inspect.isroutine(function):
+        # A callable object's docstring is its class's; what it does when called is its method's to say.
+        function = getattr(function, "__call__", None)  # noqa: B004
+    return inspect.getdoc(function) if inspect.ismethod(function) or inspect.isfunction(function) else None
 
 
-def find_context_parameter(function: Callable[..., Any]) -> str | None:
-    hints = inspect.get_annotations(function, eval_str=True)
-    return next((parameter for parameter, hint in hints.items() if hint is ToolContext), None)
-
-
-def read_tools(tools: Iterable[Tool] | Mapping[str, Tool] | None) -> dict[str, Tool]:
-    """Tools by name; a mapping's keys are their names, as in the AI SDK.
+def read_tools(tools: Tools | None) -> dict[str, Tool]:
+    """Tools by name; a mapping's keys are their names, as in the AI SDK. A plain function becomes a tool.
 
     Raises:
         ConfigurationError: Two tools have the same name, or something in it is no `Tool`.
@@ -207,19 +252,18 @@ def read_tools(tools: Iterable[Tool] | Mapping[str, Tool] | None) -> dict[str, T
     if tools is None:
         return {}
     if isinstance(tools, Mapping):
-        by_key = cast("Mapping[str, Tool]", tools)
-        named = [msgspec.structs.replace(item, name=key) for key, item in by_key.items()]
-    else:
-        named = [as_tool(item) for item in tools]
+        by_key = cast("Mapping[str, Any]", tools)
+        return {key: as_tool(item, key) for key, item in by_key.items()}
+    named = [as_tool(item, None) for item in tools]
     by_name = {item.name: item for item in named}
     if len(by_name) < len(named):
         raise ConfigurationError("two tools have the same name")
     return by_name
 
 
-def as_tool(value: Any) -> Tool:
+def as_tool(value: Any, name: str | None) -> Tool:
     if isinstance(value, Tool):
-        return value
+        return value if name is None else msgspec.structs.replace(value, name=name)
     if callable(value):
-        return tool(value)
+        return make_tool(value, name, None, {})
     raise ConfigurationError("tools must be made with tool()")

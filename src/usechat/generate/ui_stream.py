@@ -7,13 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from typing import Any, TypeAlias, cast
 
+from pydantic_core import to_jsonable_python
+
 from usechat import parts as p
-from usechat.errors import ConfigurationError
-from usechat.generate.answer import Answer, Callbacks, FinishEvent, MessageMetadataCallback, Outcome, Source
-from usechat.generate.merge import read_parts
+from usechat.errors import ConfigurationError, UsechatError
+from usechat.generate.answer import Answer
+from usechat.generate.callbacks import Callbacks, FinishEvent, MessageMetadataCallback, Outcome, Source
+from usechat.generate.merge import OpenSteps, read_parts, rename_blocks
+from usechat.generate.part_queue import PartQueue
+from usechat.messages.json_text import to_json_value
 from usechat.protocol.options import MASKED_ERROR
 
 __all__ = ["UIMessageStream", "UIMessageStreamWriter", "ui_message_stream"]
@@ -27,16 +33,19 @@ class UIMessageStreamWriter:
     """What an application writes its answer with."""
 
     def __init__(self, abort: asyncio.Event, on_error: Callable[[BaseException], str | None]) -> None:
-        self.queue: asyncio.Queue[p.Part | None] = asyncio.Queue()
+        self.queue = PartQueue()
         self.merging: list[asyncio.Task[None]] = []
         self.abort = abort
         """Set when the answer is stopped."""
         self.on_error = on_error
-        self.failure: BaseException | None = None
 
     def write(self, part: p.Part) -> None:
-        """Send one part."""
-        self.queue.put_nowait(part)
+        """Send one part; from any thread."""
+        self.queue.put(part)
+
+    async def drain(self) -> None:
+        """Wait while the reader is far behind: for those who write much."""
+        await self.queue.drain()
 
     def write_text(self, text: str, *, id: str = "text") -> None:
         """Send a whole text block."""
@@ -44,8 +53,18 @@ class UIMessageStreamWriter:
             self.write(part)
 
     def write_data(self, name: str, data: Any, *, id: str | None = None, transient: bool = False) -> None:
-        """Send a ``data-NAME`` part; one with the same name and id replaces the earlier."""
-        self.write(p.Data(name=name, data=data, id=id, transient=transient or None))
+        """Send a ``data-NAME`` part; one with the same name and id replaces the earlier.
+
+        Args:
+            name: What comes after ``data-``.
+            data: Whatever pydantic can write as JSON.
+            id: Within the message.
+            transient: Whether it reaches ``onData`` only and is not kept in the message.
+
+        Raises:
+            ValueError: JSON cannot hold the data.
+        """
+        self.write(p.Data(name=name, data=to_json_value(to_jsonable_python(data)), id=id, transient=transient or None))
 
     def merge(self, stream: Any) -> asyncio.Task[None]:
         """Send another stream's parts as they come, beside what is written; await the task to wait for its end.
@@ -53,21 +72,26 @@ class UIMessageStreamWriter:
         Args:
             stream: An async iterator of text, of parts, or of the ``anthropic`` package's stream events; or an answer.
         """
-        task = asyncio.create_task(self._drain(stream))
+        prefix = f"{len(self.merging)}-" if self.merging else ""
+        task = asyncio.create_task(self._drain(stream, prefix))
         self.merging.append(task)
         return task
 
-    async def _drain(self, stream: Any) -> None:
+    async def _drain(self, stream: Any, prefix: str) -> None:
         try:
-            async for part in read_parts(stream):
-                self.write(part)
+            async with aclosing(read_parts(stream)) as parts:
+                async for part in parts:
+                    self.write(rename_blocks(part, prefix) if prefix else part)
+                    await self.drain()
         except Exception as error:  # noqa: BLE001 - told to the client, as any error of an answer
             self.fail(error)
 
     def fail(self, error: BaseException) -> None:
         """Send an error."""
-        self.failure = error
-        logger.error("the answer failed", exc_info=error)
+        if isinstance(error, UsechatError):
+            logger.warning("the answer failed: %s", error)
+        else:
+            logger.error("the answer failed", exc_info=error)
         text = self.on_error(error)
         self.write(p.Error(MASKED_ERROR if text is None else text, error))
 
@@ -79,42 +103,65 @@ class WriterSource:
         self.execute = execute
         self.writer = writer
         self.message_id = message_id
-        self.finish: p.Finish | None = None
+        self.steps = OpenSteps()
+        self.finish_reason: p.FinishReason | None = None
+        self.usage = p.Usage()
+        self.metadata: Any = None
+        self.failure: BaseException | None = None
         self.texts: list[str] = []
 
-    async def run(self) -> AsyncIterator[list[p.Part]]:
+    async def run(self) -> AsyncGenerator[list[p.Part]]:
         """What is written, as soon as it is."""
         yield [p.Start(message_id=self.message_id)]
         task = asyncio.create_task(self.write())
         try:
-            is_open = True
-            while is_open:
-                batch = [await self.writer.queue.get()]
-                while not self.writer.queue.empty():
-                    batch.append(self.writer.queue.get_nowait())
-                is_open = None not in batch
-                parts = [part for part in batch if part is not None and self.keep(part)]
+            while (batch := await self.writer.queue.take()) is not None:
+                parts = [part for part in batch if self.keep(part)]
                 if parts:
                     yield parts
-            self.finish = self.finish or p.Finish(
-                finish_reason=p.FinishReason("error" if self.writer.failure else "stop"), total_usage=p.Usage()
-            )
-            yield [self.finish]
         finally:
             tasks = [task, *self.writer.merging]
             for each in tasks:
                 each.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        if self.failure is not None:
+            self.finish_reason = p.FinishReason("error")
+        self.finish_reason = self.finish_reason or p.FinishReason("stop")
+        yield [p.Finish(finish_reason=self.finish_reason, total_usage=self.usage, message_metadata=self.metadata)]
 
     def keep(self, part: p.Part) -> bool:
-        """Whether to send the part now: there is one start and, at the end, one finish."""
-        if isinstance(part, p.TextDelta):
-            self.texts.append(part.delta)
-        elif isinstance(part, p.Finish):
-            self.finish = part
-        return not isinstance(part, p.Finish) and not (isinstance(part, p.Start) and part.message_metadata is None)
+        """Whether to send the part now: there is one start, one finish, at the end, and one step at a time."""
+        match part:
+            case p.TextDelta():
+                self.texts.append(part.delta)
+                return True
+            case p.Start():
+                return part.message_metadata is not None
+            case p.Finish():
+                self.note_finish(part)
+                return False
+            case p.FinishStep():
+                self.usage += part.usage
+                self.finish_reason = part.finish_reason
+                return self.steps.admits(part)
+            case p.Abort():
+                # Of a merged answer, which was stopped by itself: this one goes on.
+                return False
+            case p.Error():
+                self.failure = part.error or UsechatError(part.error_text)
+                return True
+            case _:
+                return self.steps.admits(part)
+
+    def note_finish(self, finish: p.Finish) -> None:
+        """Take over what a finish says that the application, or a merged answer, has sent."""
+        self.finish_reason = finish.finish_reason
+        self.metadata = finish.message_metadata if finish.message_metadata is not None else self.metadata
+        if self.usage == p.Usage():
+            self.usage = finish.total_usage
 
     async def write(self) -> None:
+        """Let the application write, and whatever it merges end."""
         try:
             await self.execute(self.writer)
             while pending := [task for task in self.writer.merging if not task.done()]:
@@ -122,16 +169,11 @@ class WriterSource:
         except Exception as error:  # noqa: BLE001 - told to the client, as any error of an answer
             self.writer.fail(error)
         finally:
-            self.writer.queue.put_nowait(None)
+            self.writer.queue.close()
 
     def outcome(self) -> Outcome:
         """How far the answer has come."""
-        return Outcome(
-            text="".join(self.texts),
-            finish_reason=self.finish.finish_reason if self.finish else None,
-            usage=self.finish.total_usage if self.finish else p.Usage(),
-            error=self.writer.failure,
-        )
+        return Outcome(text="".join(self.texts), finish_reason=self.finish_reason, usage=self.usage, error=self.failure)
 
 
 class UIMessageStream(Answer):
@@ -172,12 +214,13 @@ def ui_message_stream(
     Raises:
         ConfigurationError: The source is neither.
     """
-    if not callable(source) and not hasattr(source, "__aiter__"):
+    is_stream = hasattr(source, "__aiter__")
+    if not is_stream and not callable(source):
         raise ConfigurationError("ui_message_stream takes an async function or an async iterator")
 
     async def merge(writer: UIMessageStreamWriter) -> None:
         writer.merge(source)
 
-    execute = cast("Execute", source) if callable(source) else merge
+    execute = merge if is_stream else cast("Execute", source)
     callbacks = Callbacks(on_part=on_part, on_finish=on_finish, on_error=on_error, on_abort=on_abort)
     return UIMessageStream(execute, callbacks, message_metadata)

@@ -111,16 +111,11 @@ def adapt_block(kind: str) -> Adapter:
     return adapter
 
 
-def adapt_delta(kind: str) -> Adapter:
-    adapt = adapt_block(kind)
-
-    def adapter(self: ChunkShaper, part: Any) -> tuple[p.Part, ...]:
-        return adapt(self, part) if part.delta or part.provider_metadata is not None else ()
-
-    return adapter
-
-
 adapt_text = adapt_block("text")
+
+
+def adapt_text_delta(self: ChunkShaper, part: p.TextDelta) -> tuple[p.Part, ...]:
+    return adapt_text(self, part) if part.delta or part.provider_metadata is not None else ()
 
 
 def adapt_text_end(self: ChunkShaper, part: p.TextEnd) -> tuple[p.Part, ...]:
@@ -217,10 +212,10 @@ ADAPTERS: dict[type, Adapter] = {
     p.Finish: adapt_metadata,
     p.MessageMetadata: adapt_metadata,
     p.TextStart: adapt_block_start("text"),
-    p.TextDelta: adapt_delta("text"),
+    p.TextDelta: adapt_text_delta,
     p.TextEnd: adapt_text_end,
     p.ReasoningStart: adapt_block_start("reasoning"),
-    p.ReasoningDelta: adapt_delta("reasoning"),
+    p.ReasoningDelta: adapt_block("reasoning"),
     p.ReasoningEnd: adapt_block("reasoning"),
     p.SourceUrl: adapt_source,
     p.SourceDocument: adapt_source,

@@ -12,7 +12,7 @@ Rule 3: a reader sees every entry once, in order, from wherever it begins, and t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -101,12 +101,14 @@ class RunWriter(Protocol):
         """
         ...
 
-    async def flush(self) -> bool:
-        """Wait until all that was appended is kept where the log keeps it; whether the run is still this producer's."""
-        ...
+    async def finish(self, state: EndState, save: Callable[[], Awaitable[None]] | None = None) -> bool:
+        """End the run; whether it was this producer that ended it.
 
-    async def finish(self, state: EndState) -> bool:
-        """End the run; whether it was this producer that ended it. Everything appended is written before that."""
+        Args:
+            state: How.
+            save: Awaited when all that was appended is kept and the run was this producer's at that moment, before
+                any reader sees the end: what a reader looks for after the end is there.
+        """
         ...
 
 
@@ -118,9 +120,7 @@ class RunLog(Protocol):
         """How much is kept, and for how long."""
         ...
 
-    async def open(
-        self, chat_id: str, *, owner: str, headers: Mapping[str, str], meta: Mapping[str, Any]
-    ) -> RunWriter:
+    async def open(self, chat_id: str, *, owner: str, headers: Mapping[str, str], meta: Mapping[str, Any]) -> RunWriter:
         """Begin a run.
 
         Raises:

@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import math
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -72,7 +72,7 @@ class MemoryRun:
         self.entries.append(data)
         self.size += len(data)
         if self._waiting:
-            self._wake()
+            self.wake()
 
     def _use_slack(self, size: int) -> None:
         limits = self.limits
@@ -81,18 +81,17 @@ class MemoryRun:
         if is_over or self.size + size > limits.max_bytes + limits.slack_bytes:
             raise RunError("the run's log is full", code="full")
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Tell who waits for frames to look again."""
         waiting, self._waiting = self._waiting, set()
         for future in waiting:
             if not future.done():
                 future.set_result(None)
 
-    async def flush(self) -> bool:
-        """Nothing to wait for; whether the run goes on."""
-        return self.is_running
-
-    async def finish(self, state: EndState) -> bool:
+    async def finish(self, state: EndState, save: Callable[[], Awaitable[None]] | None = None) -> bool:
         """End the run; whether it was still running."""
+        if self.is_running and save is not None:
+            await save()
         return self.end(state)
 
     def end(self, state: EndState, data: bytes = b"") -> bool:
@@ -103,15 +102,16 @@ class MemoryRun:
         self.ending = data
         self.info = msgspec.structs.replace(self.info, state=state)
         self.stopped.set()
-        self._wake()
+        self.wake()
         if self._on_end is not None:
             self._on_end(self)
         return True
 
     def fail(self, error: RunError) -> None:
-        """End the run for its readers: what comes after what they have cannot be had."""
-        self.failure = error
-        self.end("lost")
+        """End the run for its readers, if it has not ended: what comes after what they have cannot be had."""
+        if self.is_running:
+            self.failure = error
+            self.end("lost")
 
     def ask_to_stop(self, reason: str | None) -> bool:
         """Tell the producer, the first time; whether there is one."""

@@ -15,6 +15,7 @@ from usechat.models.resolve import resolve_model
 from usechat.parts import Part, Start
 from usechat.protocol.encoders import WireFormat
 from usechat.server.choice import ModelChoice
+from usechat.server.fetch_body import FetchChatBody
 from usechat.server.settings import Settings
 
 __all__ = ["DEFAULT_SYSTEM_PROMPT", "Answers"]
@@ -51,22 +52,20 @@ class Answers:
         result = self.stream(self.chosen(completion.extra), prompt=completion.prompt)
         return self.response(result, completion, wire_format)
 
-    def to_fetch(self, chat: ui.ChatRequest) -> StreamingAnswer:
-        """The answer to a hand-written client of the plain events stream."""
-        name, system = self.chosen(chat.extra), self.system_prompt_for(chat)
-        return self.response(self.stream(name, messages=chat.messages, system=system), None, "events")
+    def to_fetch(self, chat: FetchChatBody) -> StreamingAnswer:
+        """The answer to a hand-written client of the plain events stream.
+
+        Such a client may give instructions: after the operator's, or in place of the default ones.
+        """
+        given = (self.settings.system_prompt, chat.instructions)
+        system = "\n\n".join(text for text in given if text) or None
+        result = self.stream(self.chosen(chat.extra), messages=chat.messages, system=system)
+        return self.response(result, None, "events")
 
     def chosen(self, body: Mapping[str, Any]) -> str:
         """The model that a client asks for, where the settings leave it the choice."""
         wanted = body.get("model")
         return wanted if isinstance(wanted, str) and wanted in self.settings.models else self.choice.name
-
-    def system_prompt_for(self, chat: ui.ChatRequest) -> str:
-        """The instructions of a client that may give its own: after the operator's, in place of the default ones."""
-        given: list[Any] = [chat.extra.get("systemPrompt")]
-        given += [message.text for message in chat.messages if message.role == "system"]
-        texts = [self.settings.system_prompt, *(text for text in given if isinstance(text, str))]
-        return "\n\n".join(text for text in texts if text and text.strip()) or DEFAULT_SYSTEM_PROMPT
 
     def stream(
         self,

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, HTTPException, Request
-from pydantic import Field
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
@@ -15,6 +14,7 @@ from usechat.fastapi import chat_request, completion_request
 from usechat.messages import ui
 from usechat.protocol.encoders import WireFormat
 from usechat.server.answers import Answers
+from usechat.server.fetch_body import FetchChatBody, fetch_chat_request
 from usechat.server.keys import KeyGuard
 from usechat.server.openapi import STREAMED, body_schema
 
@@ -25,17 +25,12 @@ PROTOCOLS: Final[Mapping[str, WireFormat | None]] = {"data": None, "text": "text
 ANY_METHOD: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
-class FetchChatBody(ui.ChatRequest):
-    """The body of a request for the plain events stream: messages of role and content, and instructions."""
-
-    system_prompt: Annotated[str | None, Field(alias="systemPrompt")] = None
-
-
 def make_api_router(answers: Answers, guard: KeyGuard) -> APIRouter:
     """Every route below ``/api``."""
     router = APIRouter(prefix="/api", dependencies=[Depends(guard)])
     max_bytes = answers.settings.max_body_bytes
     read_chat, read_completion = chat_request(max_bytes), completion_request(max_bytes)
+    read_fetch_chat = fetch_chat_request(max_bytes)
 
     @router.post("/chat", response_class=Response, responses=STREAMED, openapi_extra=body_schema(ui.ChatRequest))
     async def chat(request: Request, body: Annotated[ui.ChatRequest, Depends(read_chat)]) -> Response:
@@ -52,7 +47,7 @@ def make_api_router(answers: Answers, guard: KeyGuard) -> APIRouter:
     @router.post(
         "/ai/chat/stream", response_class=Response, responses=STREAMED, openapi_extra=body_schema(FetchChatBody)
     )
-    async def fetch_chat(body: Annotated[ui.ChatRequest, Depends(read_chat)]) -> Response:
+    async def fetch_chat(body: Annotated[FetchChatBody, Depends(read_fetch_chat)]) -> Response:
         """Answer a hand-written `fetch` client with plain events."""
         return answers.to_fetch(body)
 

@@ -124,8 +124,10 @@ def encode_reasoning(self: Self, part: p.ReasoningDelta) -> bytes:
     if not self.options.send_reasoning:
         return b""
     signature = provider_value(part.provider_metadata, "signature")
-    text = line("g", part.delta) if part.delta else b""
-    return text if signature is None else text + line("j", {"signature": signature})
+    if signature is None:
+        # The SDK shows empty reasoning, though no empty text.
+        return line("g", part.delta)
+    return (line("g", part.delta) if part.delta else b"") + line("j", {"signature": signature})
 
 
 def encode_source(self: Self, part: p.SourceUrl) -> bytes:

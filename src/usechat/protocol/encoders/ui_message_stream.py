@@ -65,7 +65,7 @@ class UIMessageStreamEncoder:
                 continue
             if prefix is None:
                 frames.append(self.encode(part))
-            elif part.delta:  # the SDK drops empty ones
+            elif part.delta or isinstance(part, p.ReasoningDelta):  # the SDK drops the other empty ones
                 frames += (prefix, encode_json(part.delta), END_OF_FRAME)
         return b"".join(frames)
 

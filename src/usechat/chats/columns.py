@@ -1,0 +1,101 @@
+r"""Column types that give back exactly what they were given, on any database.
+
+PostgreSQL's text holds no NUL and no half of a UTF-16 pair, and its ``jsonb`` neither of them nor the order of keys;
+a browser sends all three. So JSON is kept as its own text, in which both are escapes, and other text escapes them with
+a backslash.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+import msgspec
+from sqlalchemy import Dialect, Text
+from sqlalchemy.types import TypeDecorator
+
+__all__ = ["JsonText", "PlainText", "decode_json", "decode_text", "encode_json", "encode_text"]
+
+_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_ESCAPED: Final = re.compile("[\\\\\x00\ud800-\udfff]")
+_ESCAPE: Final = re.compile(r"\\u([0-9a-f]{4})")
+
+
+def encode_json(value: Any) -> str:
+    r"""The shortest JSON text, valid in every database: NUL and lone surrogates are ``\u`` escapes.
+
+    What JSON cannot hold becomes what it does in a frame: NaN is ``null``, a date is its text.
+
+    Raises:
+        TypeError: The value holds something that has no form in JSON.
+    """
+    try:
+        text = _dump(value)
+    except ValueError:
+        text = _dump(_without_nan(value))
+    return _LONE_SURROGATE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+
+
+def _dump(value: Any) -> str:
+    default = msgspec.to_builtins
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=default)
+
+
+def _without_nan(value: Any) -> Any:
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case Mapping():
+            return {key: _without_nan(item) for key, item in cast("Mapping[Any, Any]", value).items()}
+        case list() | tuple():
+            return [_without_nan(item) for item in cast("list[Any]", value)]
+        case _:
+            return value
+
+
+def decode_json(text: str) -> Any:
+    """The value of a text that `encode_json` made."""
+    return json.loads(text)
+
+
+def encode_text(text: str) -> str:
+    r"""``text`` without NUL and lone surrogates; they and the backslash become ``\uXXXX``."""
+    return _ESCAPED.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+
+
+def decode_text(text: str) -> str:
+    """What `encode_text` was given."""
+    return _ESCAPE.sub(lambda found: chr(int(found.group(1), 16)), text)
+
+
+class JsonText(TypeDecorator[Any]):
+    """Any JSON value; a database null is JSON's ``null``."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        """As text."""
+        return None if value is None else encode_json(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        """As value."""
+        return None if value is None else decode_json(value)
+
+
+class PlainText(TypeDecorator[str]):
+    """Any Python text."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Escaped."""
+        return None if value is None else encode_text(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        """As it was."""
+        return None if value is None else decode_text(value)

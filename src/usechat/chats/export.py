@@ -1,0 +1,44 @@
+"""A chat as JSON to take away: its UI messages as they are, and beside them how each came about."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from usechat.chats.base import SavedChat, SavedMessage
+
+__all__ = ["export_chat"]
+
+
+def export_chat(saved: SavedChat) -> dict[str, Any]:
+    """The chat as one JSON object.
+
+    ``messages`` are what ``useChat`` takes as its initial messages and the AI SDK's ``validateUIMessages`` accepts;
+    ``details`` say of each, in the same order, when and by which run it was made, with what usage, and how that ended.
+    """
+    chat = saved.chat
+    return {
+        "id": chat.id,
+        "title": chat.title,
+        "createdAt": iso_time(chat.created_at),
+        "updatedAt": iso_time(chat.updated_at),
+        "metadata": dict(chat.metadata),
+        "messages": [message.message for message in saved.messages],
+        "details": [_details(message) for message in saved.messages],
+    }
+
+
+def _details(saved: SavedMessage) -> dict[str, Any]:
+    return {
+        "messageId": saved.id,
+        "createdAt": iso_time(saved.created_at),
+        "status": saved.status,
+        "finishReason": saved.finish_reason,
+        "usage": saved.usage,
+        "runId": saved.run_id,
+    }
+
+
+def iso_time(seconds: float) -> str:
+    """Seconds since the epoch as JavaScript's ``Date`` writes them: in UTC, to the millisecond."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

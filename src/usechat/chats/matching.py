@@ -1,0 +1,113 @@
+"""Which stored message is which of those that a client posted.
+
+AI SDK 5 and later give every message an id. AI SDK 4 posts none, so its messages are told by what they hold and by
+their order; an answer that the client never got, or got only half, is passed over. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias, cast
+
+import msgspec
+
+from usechat.chats.base import SavedMessage
+from usechat.chats.merge import is_tool_part
+
+__all__ = ["Match", "find_position", "match_messages", "message_id"]
+
+Posted: TypeAlias = Mapping[str, Any]
+
+
+class Match(msgspec.Struct, frozen=True):
+    """Where the posted messages are among the stored ones."""
+
+    positions: Sequence[int | None]
+    """Of each posted message; ``None`` for one that is new."""
+    diverges_at: int | None = None
+    """Told by their order, where the client went another way than what is stored; what it posted is its own there."""
+
+
+def message_id(message: Posted) -> str | None:
+    """The message's id, if it has one that can be told from others."""
+    found = message.get("id")
+    return found if isinstance(found, str) and found else None
+
+
+def find_position(stored: Sequence[SavedMessage], wanted: str | None) -> int | None:
+    """Where the stored message with an id is."""
+    return next((saved.position for saved in stored if wanted is not None and saved.id == wanted), None)
+
+
+def match_messages(stored: Sequence[SavedMessage], posted: Sequence[Posted]) -> Match:
+    """Find each posted message among the stored ones."""
+    if all(message_id(message) is not None for message in posted):
+        return Match(_match_by_id(stored, posted))
+    return _match_by_order(stored, posted)
+
+
+def _match_by_id(stored: Sequence[SavedMessage], posted: Sequence[Posted]) -> list[int | None]:
+    known = {saved.id: saved.position for saved in stored}
+    positions = [known.get(message["id"]) for message in posted]
+    for index, message in enumerate(posted):
+        before = positions[index - 1] if index else None
+        if positions[index] is None and before is not None and message["role"] == "assistant":
+            # A client that was not told the answer's id (a text stream tells none) gave it one of its own.
+            answer = stored[before + 1] if before + 1 < len(stored) else None
+            if answer is not None and answer.position not in positions and _is_same(answer.message, message):
+                positions[index] = answer.position
+    return positions
+
+
+def _match_by_order(stored: Sequence[SavedMessage], posted: Sequence[Posted]) -> Match:
+    positions: list[int | None] = [None] * len(posted)
+    place = 0
+    for index, message in enumerate(posted):
+        found = _next_user(stored, place) if message["role"] == "user" else place
+        saved = stored[found] if found < len(stored) else None
+        if saved is not None and _is_in_place(saved, message):
+            positions[index] = found
+            place = found + 1
+        elif message["role"] == "user":
+            return Match(positions, None if saved is None else found)
+    return Match(positions)
+
+
+def _next_user(stored: Sequence[SavedMessage], place: int) -> int:
+    """The client may lack answers, never what its user said."""
+    return next((saved.position for saved in stored[place:] if saved.role == "user"), len(stored))
+
+
+def _is_in_place(saved: SavedMessage, message: Posted) -> bool:
+    # There is one answer at a place, of which the client may have any version or any beginning.
+    return saved.role == message["role"] and (saved.role == "assistant" or _is_same(saved.message, message))
+
+
+def _is_same(stored: Posted, posted: Posted) -> bool:
+    if message_id(posted) is not None and message_id(posted) == message_id(stored):
+        return True
+    if stored["role"] != posted["role"]:
+        return False
+    if posted["role"] != "assistant":
+        return _contents(stored) == _contents(posted)
+    texts, calls = (_text(stored), _text(posted)), (_calls(stored), _calls(posted))
+    shared = min(len(ids) for ids in calls)
+    is_beginning = texts[0].startswith(texts[1]) or texts[1].startswith(texts[0])
+    return is_beginning and calls[0][:shared] == calls[1][:shared]
+
+
+def _parts(message: Posted) -> list[Posted]:
+    return [cast("Posted", part) for part in message.get("parts") or () if isinstance(part, Mapping)]
+
+
+def _contents(message: Posted) -> list[tuple[Any, Any]]:
+    said = {"text": "text", "file": "url"}
+    return [(part["type"], part.get(said[part["type"]])) for part in _parts(message) if part.get("type") in said]
+
+
+def _text(message: Posted) -> str:
+    return "".join(str(part.get("text", "")) for part in _parts(message) if part.get("type") == "text")
+
+
+def _calls(message: Posted) -> list[str]:
+    return [part["toolCallId"] for part in _parts(message) if is_tool_part(part)]

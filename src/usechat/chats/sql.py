@@ -1,0 +1,241 @@
+"""Chats in a database: SQLite (a file, the default) or PostgreSQL, through SQLAlchemy.
+
+Each method is one transaction, and is tried anew when its connection drops: all of them may run twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeVar
+from uuid import uuid4
+
+from msgspec import UNSET, UnsetType
+from sqlalchemy import ColumnElement, Select, delete, exists, insert, or_, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from usechat.chats.base import Chat, ChatPage, EndStatus, SavedChat, Turn, TurnPlan, UIMessage
+from usechat.chats.columns import encode_text
+from usechat.chats.engine import create_engine, writing
+from usechat.chats.merge import merge_patch
+from usechat.chats.pages import decode_cursor, encode_cursor
+from usechat.chats.retry import retry_when_disconnected
+from usechat.chats.rows import chat_from_row, message_from_row, title_values, turn_from_row
+from usechat.chats.tables import chats, messages, turns
+from usechat.chats.text import fold
+from usechat.chats.turns import Ending, begin, finish, lock_chat
+from usechat.errors import ChatError, RequestError
+
+__all__ = ["SqlChatStore"]
+
+_MAX_ID_BYTES: Final = 1000
+"""An index of PostgreSQL holds no more than 2704 bytes a row."""
+_MAX_PAGE: Final = 100
+_MAX_SEARCH_WORDS: Final = 8
+_MAX_SEARCH_LENGTH: Final = 500
+
+ResultT = TypeVar("ResultT")
+
+
+class SqlChatStore:
+    """A `ChatStore` in a database whose tables `usechat.chats.migrate.migrate` has made.
+
+    Args:
+        url: ``sqlite:///file.db`` or ``postgresql://user:password@host/database``.
+
+    Raises:
+        ConfigurationError: The URL names no database that is supported.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.engine = create_engine(url)
+        self.writer = writing(self.engine)
+
+    async def create_chat(
+        self, owner: str, chat_id: str, *, title: str | None = None, metadata: Mapping[str, Any] | None = None
+    ) -> Chat:
+        """As `ChatStore.create_chat`."""
+        _check_id(chat_id)
+
+        async def work(connection: AsyncConnection) -> Chat:
+            chat = await lock_chat(connection, owner, chat_id)
+            if chat is not None:
+                return chat
+            now = time.time()
+            values = {"id": chat_id, "owner": owner, "created_at": now, "updated_at": now, "revision": 0}
+            new = insert(chats).values(**values, **title_values(title), metadata=dict(metadata or {}))
+            return chat_from_row((await connection.execute(new.returning(chats))).mappings().one())
+
+        return await self._create(work)
+
+    async def get_chat(self, owner: str, chat_id: str) -> Chat:
+        """As `ChatStore.get_chat`."""
+        return await self._read(lambda connection: _find_chat(connection, owner, chat_id))
+
+    async def load_chat(self, owner: str, chat_id: str) -> SavedChat:
+        """As `ChatStore.load_chat`."""
+
+        async def work(connection: AsyncConnection) -> SavedChat:
+            # The chat comes first: were its messages changed in between, its revision is the older one, and a turn
+            # that is planned on it does not begin.
+            chat = await _find_chat(connection, owner, chat_id)
+            query = select(messages).where(messages.c.chat_id == chat_id).order_by(messages.c.position)
+            rows = (await connection.execute(query)).mappings().all()
+            return SavedChat(chat=chat, messages=[message_from_row(row) for row in rows])
+
+        return await self._read(work)
+
+    async def list_chats(self, owner: str, *, search: str = "", cursor: str | None = None, limit: int = 20) -> ChatPage:
+        """As `ChatStore.list_chats`."""
+        size = min(max(limit, 1), _MAX_PAGE)
+        query = _chats_of(owner, search).limit(size + 1)
+        if cursor is not None:
+            query = query.where(tuple_(chats.c.updated_at, chats.c.id) < tuple_(*decode_cursor(cursor)))
+
+        async def work(connection: AsyncConnection) -> ChatPage:
+            found = [chat_from_row(row) for row in (await connection.execute(query)).mappings()]
+            page = found[:size]
+            return ChatPage(chats=page, next_cursor=encode_cursor(page[-1]) if len(found) > size else None)
+
+        return await self._read(work)
+
+    async def update_chat(
+        self,
+        owner: str,
+        chat_id: str,
+        *,
+        title: str | UnsetType | None = UNSET,
+        metadata: Mapping[str, Any] | UnsetType = UNSET,
+    ) -> Chat:
+        """As `ChatStore.update_chat`."""
+
+        async def work(connection: AsyncConnection) -> Chat:
+            chat = await _lock_existing(connection, owner, chat_id)
+            values = {} if title is UNSET else dict(title_values(title))
+            if metadata is not UNSET:
+                values["metadata"] = merge_patch(chat.metadata, metadata)
+            if not values:
+                return chat
+            changed = update(chats).where(chats.c.id == chat_id).values(values).returning(chats)
+            return chat_from_row((await connection.execute(changed)).mappings().one())
+
+        return await self._write(work)
+
+    async def delete_chat(self, owner: str, chat_id: str) -> Chat:
+        """As `ChatStore.delete_chat`."""
+        deleted: list[Chat] = []
+
+        async def work(connection: AsyncConnection) -> Chat:
+            chat = await lock_chat(connection, owner, chat_id)
+            if chat is None and deleted:
+                return deleted[-1]
+            deleted.append(_existing(chat))
+            await connection.execute(delete(chats).where(chats.c.id == chat_id))
+            ended = delete(turns).where(turns.c.chat_id == chat_id, turns.c.status.is_not(None))
+            await connection.execute(ended)
+            return deleted[-1]
+
+        return await self._write(work)
+
+    async def begin_turn(
+        self, owner: str, chat_id: str, run_id: str, plan: TurnPlan, *, title: str | None = None
+    ) -> Chat:
+        """As `ChatStore.begin_turn`."""
+        _check_id(chat_id)
+        return await self._create(lambda connection: begin(connection, owner, chat_id, run_id, plan, title=title))
+
+    async def finish_turn(
+        self,
+        run_id: str,
+        *,
+        status: EndStatus,
+        message: UIMessage | None = None,
+        usage: Any = None,
+        finish_reason: str | None = None,
+    ) -> bool:
+        """As `ChatStore.finish_turn`."""
+        ending = Ending(uuid4().hex, status, message, usage, finish_reason)
+        return await self._write(lambda connection: finish(connection, run_id, ending))
+
+    async def find_turn(self, run_id: str) -> Turn | None:
+        """As `ChatStore.find_turn`."""
+
+        async def work(connection: AsyncConnection) -> Turn | None:
+            query = select(turns).where(turns.c.run_id == run_id)
+            row = (await connection.execute(query)).mappings().first()
+            return None if row is None else turn_from_row(row)
+
+        return await self._read(work)
+
+    async def open_turns(self, *, before: float | None = None) -> Sequence[Turn]:
+        """As `ChatStore.open_turns`."""
+        query = select(turns).where(turns.c.status.is_(None)).order_by(turns.c.began_at)
+        if before is not None:
+            query = query.where(turns.c.began_at < before)
+
+        async def work(connection: AsyncConnection) -> Sequence[Turn]:
+            return [turn_from_row(row) for row in (await connection.execute(query)).mappings()]
+
+        return await self._read(work)
+
+    async def aclose(self) -> None:
+        """As `ChatStore.aclose`."""
+        await self.engine.dispose()
+
+    async def _read(self, work: Callable[[AsyncConnection], Awaitable[ResultT]]) -> ResultT:
+        async def attempt() -> ResultT:
+            async with self.engine.connect() as connection:
+                return await work(connection)
+
+        return await retry_when_disconnected(attempt)
+
+    async def _write(self, work: Callable[[AsyncConnection], Awaitable[ResultT]]) -> ResultT:
+        async def attempt() -> ResultT:
+            async with self.writer.begin() as connection:
+                return await work(connection)
+
+        return await retry_when_disconnected(attempt)
+
+    async def _create(self, work: Callable[[AsyncConnection], Awaitable[ResultT]]) -> ResultT:
+        """As `_write`, for work that makes a chat if there is none: when another was faster, there is one by then."""
+        try:
+            return await self._write(work)
+        except IntegrityError:
+            return await self._write(work)
+
+
+def _check_id(chat_id: str) -> None:
+    if not chat_id:
+        raise RequestError("must not be empty", path="id")
+    if len(encode_text(chat_id).encode()) > _MAX_ID_BYTES:
+        raise RequestError("is too long", path="id", status=422)
+
+
+def _existing(chat: Chat | None) -> Chat:
+    if chat is None:
+        raise ChatError("There is no such chat.", code="missing")
+    return chat
+
+
+async def _lock_existing(connection: AsyncConnection, owner: str, chat_id: str) -> Chat:
+    return _existing(await lock_chat(connection, owner, chat_id))
+
+
+async def _find_chat(connection: AsyncConnection, owner: str, chat_id: str) -> Chat:
+    row = (await connection.execute(select(chats).where(chats.c.id == chat_id))).mappings().first()
+    if row is not None and row["owner"] != owner:
+        raise ChatError("This chat is not yours.", code="forbidden")
+    return _existing(None if row is None else chat_from_row(row))
+
+
+def _chats_of(owner: str, search: str) -> Select[Any]:
+    found = select(chats).where(chats.c.owner == owner, *_conditions(search))
+    return found.order_by(chats.c.updated_at.desc(), chats.c.id.desc())
+
+
+def _conditions(search: str) -> Iterator[ColumnElement[bool]]:
+    for word in fold(search[:_MAX_SEARCH_LENGTH]).split()[:_MAX_SEARCH_WORDS]:
+        said = messages.c.folded_text.contains(word, autoescape=True)
+        in_messages = exists().where(messages.c.chat_id == chats.c.id, said)
+        yield or_(chats.c.folded_title.contains(word, autoescape=True), in_messages)

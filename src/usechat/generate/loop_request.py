@@ -1,0 +1,59 @@
+"""What the loop is asked for: one answer, and what may change from step to step."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import msgspec
+
+from usechat.generate.calls import RepairToolCall
+from usechat.generate.recorder import StepResult
+from usechat.generate.stop import StopCondition
+from usechat.generate.tools import Tool
+from usechat.messages.model import ModelMessage
+from usechat.models.base import Model, ModelCall, ToolChoice
+
+__all__ = ["LoopRequest", "PrepareStep", "StepSettings"]
+
+
+class StepSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What `prepare_step` may change; None leaves a setting as it is."""
+
+    model: Model | None = None
+    """For this step."""
+    system: str | None = None
+    """From this step on."""
+    messages: Sequence[ModelMessage] | None = None
+    """From this step on: what later steps add comes after these."""
+    active_tools: Sequence[str] | None = None
+    """For this step."""
+    tool_choice: ToolChoice | None = None
+    """For this step."""
+    provider_options: Mapping[str, Mapping[str, Any]] | None = None
+    """For this step."""
+
+
+PrepareStep: TypeAlias = Callable[
+    [int, Sequence[StepResult], Sequence[ModelMessage]],
+    "StepSettings | Awaitable[StepSettings | None] | None",
+]
+"""Gets the step's number, the steps before it and the messages; called before each model call."""
+
+
+class LoopRequest(msgspec.Struct, kw_only=True):
+    """One answer to be made."""
+
+    model: Model
+    call: ModelCall
+    """The first call; later ones differ in their messages only."""
+    tools: Mapping[str, Tool]
+    stop_when: Sequence[StopCondition]
+    active_tools: Sequence[str] | None = None
+    prepare_step: PrepareStep | None = None
+    repair_tool_call: RepairToolCall | None = None
+    approval_secret: str | None = None
+    context: Any = None
+    message_id: str | None = None
+    on_error: Callable[[BaseException], str | None] = lambda error: None
+    on_step_finish: Callable[[StepResult], Awaitable[None]] | None = None

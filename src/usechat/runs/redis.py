@@ -1,0 +1,160 @@
+"""The run log on Redis: runs that outlive their process, and that any process reads and stops.
+
+What this process makes is read from its own memory; what others make, from one shared copy of each run. Redis decides
+who owns a run. It needs Redis 6 or newer, a single one or one behind a failover, no cluster.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+
+from usechat.ids import generate_id
+from usechat.runs.base import Entry, Limits, RunInfo, RunState, RunWriter
+from usechat.runs.memory import exists, unavailable
+from usechat.runs.redis_client import ScriptClient
+from usechat.runs.redis_keys import Keys
+from usechat.runs.redis_producer import Producers, StopNotice, milliseconds, open_arguments
+from usechat.runs.redis_scripts import ADOPT, OPEN, REAP, STOP, UNREAD
+from usechat.runs.redis_tail import Copy, Tail
+
+__all__ = ["RedisLog"]
+
+MAX_REAPED = 32
+"""How many lost runs one process takes on at once; what is left is for the others, or the next time."""
+
+
+class RedisLog:
+    """Runs in a Redis.
+
+    Args:
+        url: ``redis://…``, ``rediss://…`` or ``unix://…``.
+        limits: How much is kept, and for how long; the same in all processes.
+        prefix: Of all keys, so that several applications can share a Redis.
+    """
+
+    def __init__(self, url: str, limits: Limits | None = None, *, prefix: str = "usechat:") -> None:
+        self.limits = limits or Limits()
+        self._keys = Keys(prefix)
+        self._client = ScriptClient(url)
+        self._producers = Producers(self._client, self._keys, self.limits)
+        self._tail = Tail(self._client, self._keys, self.limits)
+        self._is_closed = False
+
+    async def open(
+        self, chat_id: str, *, owner: str = "", headers: Mapping[str, str], meta: Mapping[str, Any]
+    ) -> RunWriter:
+        """Begin a run.
+
+        Raises:
+            RunError: ``exists``: the chat has one that is still running; ``unavailable``.
+        """
+        if self._is_closed:
+            raise unavailable()
+        info = RunInfo(
+            id=generate_id("run"),
+            chat_id=chat_id,
+            owner=owner,
+            created_at=time.time(),
+            headers=dict(headers),
+            meta=dict(meta),
+        )
+        arguments = open_arguments(self._keys, info, self.limits)
+        token = await self._client.call(OPEN, self._keys.of_run(info), *arguments)
+        if token is None:
+            raise exists()
+        return self._producers.begin(msgspec.structs.replace(info, token=int(token)))
+
+    async def find(self, chat_id: str) -> RunInfo | None:
+        """The newest run of a chat, while it is kept."""
+        run_id = await self._client.command("GET", self._keys.chat(chat_id))
+        if run_id is None:
+            return None
+        known = await self._client.command("HMGET", self._keys.run(run_id.decode()), "info", "state", "token")
+        return None if known[0] is None else read_info(known)
+
+    async def read(self, run_id: str, after: int = 0) -> AsyncGenerator[Entry]:
+        """The run's frames, as they come, to its end.
+
+        Raises:
+            RunError: ``missing``: there is no such run, or it is not kept any more; ``unavailable``.
+        """
+        own = self._producers.runs.get(run_id)
+        if own is not None:
+            async with aclosing(own.read(after)) as entries:
+                async for entry in entries:
+                    after = entry.cursor
+                    yield entry
+            if own.is_ours is not False:
+                return
+        # A run that was taken from this process ends as whoever took it ends it.
+        async with self._tail.follow(run_id) as copy, aclosing(copy.read(after)) as entries:
+            async for entry in entries:
+                yield entry
+
+    async def frames(self, run_id: str) -> bytes:
+        """All frames that the run has now."""
+        own = self._producers.runs.get(run_id)
+        if own is not None:
+            return b"".join(own.entries)
+        copy = Copy(run_id, self.limits)
+        for stream_id, fields in await self._client.command("XRANGE", self._keys.log(run_id), "-", "+"):
+            copy.feed(stream_id, fields)
+        return b"".join([*copy.entries, copy.ending])
+
+    async def stop(self, run_id: str, reason: str | None = None) -> bool:
+        """Ask the run's producer, wherever it is, to stop; whether the run was still running."""
+        own = self._producers.runs.get(run_id)
+        if own is not None:
+            return own.ask_to_stop(reason)
+        message = msgspec.json.encode(StopNotice(run_id, reason))
+        keys = [self._keys.run(run_id), self._keys.stops]
+        return bool(await self._client.call(STOP, keys, message, reason or ""))
+
+    async def note_resume(self, chat_id: str) -> None:
+        """Remember that this chat's client can come back."""
+        await self._client.command("SET", self._keys.resumed(chat_id), "1", "PX", milliseconds(self.limits.remember))
+
+    async def was_resumed(self, chat_id: str) -> bool:
+        """Whether a reader ever asked for this chat's stream, as far as is remembered."""
+        return bool(await self._client.command("EXISTS", self._keys.resumed(chat_id)))
+
+    async def seconds_unread(self, run_id: str) -> float:
+        """For how long no other process has read the run."""
+        unread = await self._client.call(UNREAD, [self._keys.run(run_id)])
+        return math.inf if unread is None else max(int(unread) / 1000 - self.limits.lease / 3, 0.0)
+
+    async def reap(self) -> Sequence[RunInfo]:
+        """Take the runs whose producer has died and mark them ``lost``."""
+        if time.monotonic() - self._client.failed_at < self.limits.lease:
+            # Redis was away: nobody could renew a lease, and the living get the time to do so first.
+            return ()
+        limits = self.limits
+        arguments = [self._keys.prefix, milliseconds(limits.lease), milliseconds(limits.retain), MAX_REAPED]
+        # This process lives, even if it was too busy to say so.
+        arguments += self._producers.runs
+        taken = await self._client.call(REAP, [self._keys.leases], *arguments)
+        return [read_info(known) for known in taken]
+
+    async def adopt(self, info: RunInfo, data: bytes = b"") -> bool:
+        """End a run that `reap` gave, with last frames for its readers; False when it went to somebody else since."""
+        arguments = [info.id, info.token, data, milliseconds(self.limits.keep)]
+        return bool(await self._client.call(ADOPT, self._keys.of_run(info), *arguments))
+
+    async def aclose(self) -> None:
+        """Let go of connections and tasks; runs that have not ended are left to be reaped."""
+        self._is_closed = True
+        await self._producers.aclose()
+        await self._tail.aclose()
+        await self._client.aclose()
+
+
+def read_info(known: Sequence[bytes]) -> RunInfo:
+    encoded, state, token = known
+    info = msgspec.json.decode(encoded, type=RunInfo)
+    return msgspec.structs.replace(info, state=msgspec.convert(state.decode(), RunState), token=int(token))

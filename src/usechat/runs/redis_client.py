@@ -1,0 +1,175 @@
+"""Connections to Redis, few and shared, and the scripts sent over them; Redis' failures become `RunError`.
+
+Commands share a small pool. What blocks (the subscription, the shared tail) has connections of its own, one each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from typing import Any
+
+from redis import asyncio as redis_asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import NoScriptError, RedisError
+
+from usechat.errors import RunError
+from usechat.runs.memory import unavailable
+from usechat.runs.redis_scripts import ADOPT, OPEN, REAP, STOP, TOUCH, UNREAD, WRITE, Script
+
+__all__ = ["Backoff", "ScriptCall", "ScriptClient"]
+
+POOL_SIZE = 8
+"""Connections for commands. All writes of a process go over one of them, in pipelines."""
+ANSWER_SECONDS = 5.0
+"""How long Redis may take for an answer; it takes less than a millisecond."""
+CONNECT_SECONDS = 2.0
+SILENCE_SECONDS = 5.0
+"""After so long a silence a subscription makes sure that its connection still is one."""
+RETRIES = 3
+SHORTEST_PAUSE = 0.02
+LONGEST_PAUSE = 1.0
+
+redis: Any = redis_asyncio
+# Its methods are typed for two clients at once, or not at all: as Any they can be awaited.
+
+ScriptCall = tuple[Script, Sequence[str], Sequence[Any]]
+"""A script, its keys and its arguments."""
+
+
+class Backoff:
+    """Pauses between tries: at first short, then doubling up to a second."""
+
+    def __init__(self) -> None:
+        self.pause = SHORTEST_PAUSE
+
+    async def wait(self) -> None:
+        """Wait before the next try."""
+        await asyncio.sleep(self.pause)
+        self.pause = min(self.pause * 2, LONGEST_PAUSE)
+
+    def reset(self) -> None:
+        """It worked."""
+        self.pause = SHORTEST_PAUSE
+
+
+async def published(subscription: Any) -> AsyncGenerator[bytes]:
+    while True:
+        message = await subscription.get_message(timeout=SILENCE_SECONDS)
+        if message is not None and message["type"] == "subscribe":
+            yield b""
+        elif message is not None and message["type"] == "message":
+            yield message["data"]
+
+
+class ScriptClient:
+    """A Redis, as far as the log uses it.
+
+    Args:
+        url: ``redis://…``, ``rediss://…`` or ``unix://…``.
+    """
+
+    def __init__(self, url: str) -> None:
+        shared: dict[str, Any] = {
+            # One protocol version, so that answers have one shape; the newer one tells nothing that is needed here.
+            "protocol": 2,
+            "socket_connect_timeout": CONNECT_SECONDS,
+            "socket_keepalive": True,
+        }
+        retry = Retry(ExponentialBackoff(cap=0.2, base=0.02), RETRIES)
+        pool = redis.BlockingConnectionPool.from_url(
+            url, max_connections=POOL_SIZE, timeout=ANSWER_SECONDS, socket_timeout=ANSWER_SECONDS, retry=retry, **shared
+        )
+        self.commands = redis.Redis.from_pool(pool)
+        self.blocking = redis.Redis.from_url(
+            url, retry=Retry(ExponentialBackoff(), 0), health_check_interval=SILENCE_SECONDS, **shared
+        )
+        self.failed_at = -math.inf
+        """When Redis was last found away, by the monotonic clock."""
+
+    @contextmanager
+    def _reported(self) -> Generator[None]:
+        """Turns a failure of Redis into `RunError`."""
+        try:
+            yield
+        except (RedisError, OSError) as error:
+            self.failed_at = time.monotonic()
+            raise unavailable() from error
+
+    async def call(self, script: Script, keys: Sequence[str], *arguments: Any) -> Any:
+        """What a script answers.
+
+        Raises:
+            RunError: ``unavailable``.
+        """
+        (answer,) = await self.call_all([(script, keys, arguments)])
+        if isinstance(answer, RunError):
+            raise answer
+        return answer
+
+    async def call_all(self, calls: Sequence[ScriptCall]) -> list[Any]:
+        """What several scripts answer, in one round trip; `RunError` in the place of one that failed.
+
+        Raises:
+            RunError: ``unavailable``.
+        """
+        with self._reported():
+            answers = await self._send(calls)
+            if any(isinstance(answer, NoScriptError) for answer in answers):
+                # A Redis that was started anew, or never saw them.
+                for script in (ADOPT, OPEN, REAP, STOP, TOUCH, UNREAD, WRITE):
+                    await self.commands.script_load(script.text)
+                answers = await self._send(calls)
+        return [unavailable() if isinstance(answer, RedisError) else answer for answer in answers]
+
+    async def read_streams(self, after: Mapping[str, str], *, count: int, block: int) -> list[Any]:
+        """What was added to some streams after the ids given for them, waiting up to ``block`` ms for some.
+
+        Raises:
+            RunError: ``unavailable``.
+        """
+        with self._reported():
+            async with asyncio.timeout(block / 1000 + ANSWER_SECONDS):
+                return await self.blocking.xread(after, count=count, block=block) or []
+
+    async def command(self, name: str, *arguments: Any) -> Any:
+        """What a single command answers.
+
+        Raises:
+            RunError: ``unavailable``.
+        """
+        with self._reported():
+            return await self.commands.execute_command(name, *arguments)
+
+    async def _send(self, calls: Sequence[ScriptCall]) -> list[Any]:
+        pipeline = self.commands.pipeline(transaction=False)
+        for script, keys, arguments in calls:
+            pipeline.evalsha(script.sha, len(keys), *keys, *arguments)
+        return await pipeline.execute(raise_on_error=False)
+
+    @asynccontextmanager
+    async def subscribed(self, channel: str) -> AsyncGenerator[AsyncGenerator[bytes]]:
+        """What is published on a channel, from now on.
+
+        Raises:
+            RunError: ``unavailable``, also when the connection breaks later.
+        """
+        subscription = self.blocking.pubsub()
+        try:
+            with self._reported():
+                await subscription.subscribe(channel)
+                async with aclosing(published(subscription)) as messages:
+                    # The first one tells that the subscription holds.
+                    await anext(messages)
+                    yield messages
+        finally:
+            await subscription.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self.commands.aclose(close_connection_pool=True)
+        await self.blocking.aclose(close_connection_pool=True)

@@ -1,0 +1,277 @@
+"""The runs that this process makes, on their way to Redis.
+
+What producers append is in memory at once, and its readers here need no Redis. One task takes it along to Redis for
+all runs, whatever has gathered while the last round trip was under way; the same task renews the leases. Another
+listens for requests to stop. While Redis is away the frames stay (they are bounded by the run's limits) and are
+written when it is back; if it comes back empty, the run is written anew from its beginning.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from usechat.errors import RunError
+from usechat.runs.base import EndState, Limits, RunInfo
+from usechat.runs.memory import MemoryRun
+from usechat.runs.redis_client import Backoff, ScriptCall, ScriptClient
+from usechat.runs.redis_keys import Keys
+from usechat.runs.redis_scripts import OPEN, WRITE
+
+__all__ = ["Producers", "RedisRun"]
+
+logger = logging.getLogger(__name__)
+
+MAX_BATCH_BYTES = 256 * 2**10
+"""The most of one run that one round trip takes along, so that a long backlog does not hold up the others."""
+END_PATIENCE = 1.0
+"""Seconds that this process' readers wait, at a run's end, for Redis to know of it. Beyond, Redis is away."""
+
+
+class StopNotice(msgspec.Struct, frozen=True):
+    """What one process tells all: that a run is to be stopped."""
+
+    run_id: str
+    reason: str | None
+
+
+class RedisRun(MemoryRun):
+    """A run that this process makes: its frames here, and how much of it Redis has."""
+
+    def __init__(self, info: RunInfo, limits: Limits, producers: Producers) -> None:
+        super().__init__(info, limits)
+        self.written = 0
+        self.end_state: EndState | None = None
+        """Set once the producer is done."""
+        self.is_ours: bool | None = None
+        """Known once Redis has the end: whether it is the one that this producer gave it."""
+        self.needs_lease = False
+        self._producers = producers
+        self._settling: set[asyncio.Future[None]] = set()
+
+    def append(self, data: bytes) -> None:
+        """Add frames, for this process' readers at once and for Redis soon.
+
+        Raises:
+            RunError: ``fenced`` once the run was taken away or has ended; ``full``.
+        """
+        super().append(data)
+        self._producers.notice(self)
+
+    async def finish(self, state: EndState, save: Callable[[], Awaitable[None]] | None = None) -> bool:
+        """End the run in Redis, however long that is away; readers here do not wait that long."""
+        if not self.is_running:
+            return False
+        self.needs_lease = True
+        await self._settled(state)
+        if self.is_ours is None and save is not None:
+            await save()
+        self.end_state = state
+        await self._settled(state)
+        return self.is_ours is True
+
+    async def _settled(self, state: EndState) -> None:
+        """Wait until Redis has all that it should have."""
+        self._producers.notice(self)
+        release = asyncio.get_running_loop().call_later(END_PATIENCE, self.end, state)
+        try:
+            while self.is_behind():
+                future = asyncio.get_running_loop().create_future()
+                self._settling.add(future)
+                try:
+                    await future
+                finally:
+                    self._settling.discard(future)
+        finally:
+            release.cancel()
+
+    def settle(self, *, is_ours: bool | None = None) -> None:
+        """Take note of news from Redis, and tell `finish`."""
+        if is_ours is not None:
+            self.is_ours = is_ours
+            self.end(self.end_state if is_ours and self.end_state else "lost")
+        waiting, self._settling = self._settling, set()
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
+    def fence(self) -> None:
+        """The run is somebody else's by now."""
+        self.ask_to_stop("lost")
+        self.settle(is_ours=False)
+
+    # -- what is to be written ------------------------------------------------------------------------------------
+
+    def is_behind(self) -> bool:
+        """Whether Redis lacks something that it should have."""
+        lacks = self.written < len(self.entries) or self.needs_lease or self.end_state is not None
+        return self.is_ours is None and lacks
+
+    def next_write(self, keys: Keys) -> ScriptCall:
+        """The next thing Redis should know."""
+        last, size, first = self.written, 0, self.written
+        while last < len(self.entries) and (last == first or size + len(self.entries[last]) <= MAX_BATCH_BYTES):
+            size += len(self.entries[last])
+            last += 1
+        batch = self.entries[first:last]
+        state = self.end_state if last == len(self.entries) else None
+        lease = milliseconds(self.limits.lease) if self.needs_lease else ""
+        arguments = [
+            *(self.info.id, self.info.token, first, last, b"".join(batch), ",".join(map(str, map(len, batch)))),
+            *(state or "", lease, milliseconds(self.limits.retain), milliseconds(self.limits.keep)),
+        ]
+        return WRITE, keys.of_run(self.info), arguments
+
+    def restore(self, keys: Keys) -> ScriptCall:
+        """What brings the run back into a Redis that has lost it."""
+        self.written = 0
+        return OPEN, keys.of_run(self.info), open_arguments(keys, self.info, self.limits)
+
+
+def milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def open_arguments(keys: Keys, info: RunInfo, limits: Limits) -> list[Any]:
+    encoded = msgspec.json.encode(info)
+    return [keys.prefix, info.id, encoded, info.token, milliseconds(limits.lease), milliseconds(limits.retain)]
+
+
+class Producers:
+    """All runs that this process makes."""
+
+    def __init__(self, client: ScriptClient, keys: Keys, limits: Limits) -> None:
+        self.client = client
+        self.keys = keys
+        self.limits = limits
+        self.runs: dict[str, RedisRun] = {}
+        self._behind: set[RedisRun] = set()
+        self._work = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def begin(self, info: RunInfo) -> RedisRun:
+        """Take on a run that Redis has just been told of."""
+        run = RedisRun(info, self.limits, self)
+        self.runs[info.id] = run
+        if not self._tasks:
+            self._tasks = [asyncio.create_task(self._write_all()), asyncio.create_task(self._listen())]
+        return run
+
+    def notice(self, run: RedisRun) -> None:
+        """There is something to write of this run."""
+        self._behind.add(run)
+        self._work.set()
+
+    def renew_all(self) -> None:
+        """Have all leases renewed, and learn what was asked of the runs meanwhile."""
+        for run in self.runs.values():
+            run.needs_lease = True
+            self.notice(run)
+
+    async def aclose(self) -> None:
+        """End the tasks; the runs that are left are lost."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for run in list(self.runs.values()):
+            run.fence()
+        self.runs.clear()
+
+    # -- writing --------------------------------------------------------------------------------------------------
+
+    async def _write_all(self) -> None:
+        backoff = Backoff()
+        interval = self.limits.lease / 3
+        loop = asyncio.get_running_loop()
+        renewal = loop.time() + interval
+        while True:
+            try:
+                async with asyncio.timeout_at(renewal):
+                    await self._work.wait()
+            except TimeoutError:
+                renewal = loop.time() + interval
+                self.renew_all()
+            self._work.clear()
+            behind, self._behind = self._behind, set()
+            try:
+                await self._write([run for run in behind if run.is_behind()])
+                backoff.reset()
+            except Exception as error:
+                if not isinstance(error, RunError):
+                    logger.exception("writing to Redis failed")
+                self._behind |= behind
+                await backoff.wait()
+                self._work.set()
+
+    async def _write(self, runs: Sequence[RedisRun]) -> None:
+        """One round trip.
+
+        Raises:
+            RunError: ``unavailable``; some of it may have been written.
+        """
+        if not runs:
+            return
+        calls = [run.next_write(self.keys) for run in runs]
+        answers = await self.client.call_all(calls)
+        gone = [run for run, answer in zip(runs, answers, strict=True) if self._take(run, answer)]
+        if gone:
+            logger.warning("Redis has lost %d running runs; they are written anew", len(gone))
+            answers += await self.client.call_all([run.restore(self.keys) for run in gone])
+        for run in runs:
+            if run.is_behind():
+                self.notice(run)
+        for answer in answers:
+            if isinstance(answer, RunError):
+                raise answer
+
+    def _take(self, run: RedisRun, answer: Any) -> bool:
+        """Take note of what became of a write; whether Redis does not know the run."""
+        if isinstance(answer, RunError):
+            return False
+        code, entries, stop = answer
+        run.written = entries
+        match code:
+            case b"written":
+                run.needs_lease = False
+                if stop is not None:
+                    run.ask_to_stop(stop.decode() or None)
+            case b"ended":
+                self.runs.pop(run.info.id, None)
+                run.settle(is_ours=True)
+            case b"fenced":
+                self.runs.pop(run.info.id, None)
+                run.fence()
+            case _:
+                pass
+        if not run.is_behind():
+            run.settle()
+        return code == b"missing"
+
+    # -- requests to stop -----------------------------------------------------------------------------------------
+
+    async def _listen(self) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                async with self.client.subscribed(self.keys.stops) as messages:
+                    # A request may have come while nobody listened.
+                    self.renew_all()
+                    backoff.reset()
+                    async for message in messages:
+                        self._stop(message)
+            except RunError:
+                await backoff.wait()
+
+    def _stop(self, message: bytes) -> None:
+        try:
+            notice = msgspec.json.decode(message, type=StopNotice)
+        except msgspec.DecodeError:
+            logger.warning("a request to stop could not be read")
+            return
+        run = self.runs.get(notice.run_id)
+        if run is not None:
+            run.ask_to_stop(notice.reason)

@@ -1,0 +1,175 @@
+"""What the log on Redis does in one step: Lua scripts, each a decision and the writes that follow from it.
+
+The keys, all below one prefix and all with a time to live:
+
+- ``run:ID`` a hash: ``info`` (JSON), ``state``, ``token``, ``entries``, ``stop`` (the reason, once asked), ``seen``
+  (ms since the epoch: when another process last read it);
+- ``log:ID`` a stream. An entry's id is ``N-0``, where N counts the frames' entries up to its end, so that a cursor is
+  a place in the stream; ``d`` holds the frames, ``s`` the sizes of the entries they came in. The last one has the id
+  ``N-1`` and holds the end state ``e`` and last frames ``d``;
+- ``chat:CHAT`` the id of the chat's newest run; ``resumed:CHAT`` whether its client comes back;
+- ``leases`` a sorted set: until when (ms) each running run's producer counts as alive.
+
+Redis' own clock is the only one that decides over leases. The scripts name keys that they find in others, so they
+need a Redis that is no cluster.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+__all__ = ["ADOPT", "OPEN", "REAP", "STOP", "TOUCH", "UNREAD", "WRITE", "Script"]
+
+
+@dataclass(frozen=True)
+class Script:
+    """A Lua script, and the name Redis knows it by once it is loaded."""
+
+    text: str
+    sha: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sha", hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest())
+
+
+_NOW = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+"""
+
+OPEN = Script(
+    _NOW
+    + """
+-- KEYS run log chat leases  ARGV prefix id info token lease retain
+-- Token 0 makes a new run. Another one brings a run back that Redis has lost, for the producer that holds it.
+local prefix, id, token = ARGV[1], ARGV[2], tonumber(ARGV[4])
+if redis.call('EXISTS', KEYS[1]) == 1 then return redis.call('HGET', KEYS[1], 'token') end
+local newest = redis.call('GET', KEYS[3])
+if token == 0 then
+  if newest and redis.call('HGET', prefix .. 'run:' .. newest, 'state') == 'running' then return false end
+  token = time[1] * 1000000 + time[2]
+  newest = false
+end
+token = string.format('%.0f', token)
+redis.call('DEL', KEYS[2])
+redis.call('HSET', KEYS[1], 'info', ARGV[3], 'state', 'running', 'token', token, 'entries', 0)
+redis.call('PEXPIRE', KEYS[1], ARGV[6])
+if not newest then redis.call('SET', KEYS[3], id, 'PX', ARGV[6]) end
+redis.call('ZADD', KEYS[4], now + ARGV[5], id)
+redis.call('PEXPIRE', KEYS[4], ARGV[6])
+return token
+"""
+)
+"""The run's token; nil when the chat has a running one."""
+
+WRITE = Script(
+    _NOW
+    + """
+-- KEYS run log chat leases  ARGV id token first last frames sizes state lease retain keep
+-- Answers the same when it comes twice, as it does when the connection broke before the first answer.
+local id, state = ARGV[1], ARGV[7]
+local run = redis.call('HMGET', KEYS[1], 'state', 'token', 'entries', 'stop')
+if not run[1] then return {'missing', 0, false} end
+local first, last, entries = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(run[3])
+if run[2] ~= ARGV[2] then return {'fenced', entries, false} end
+if run[1] ~= 'running' then return {run[1] == state and 'ended' or 'fenced', entries, false} end
+if first > entries then return {'behind', entries, false} end
+if last > entries then
+  redis.call('XADD', KEYS[2], last .. '-0', 'd', ARGV[5], 's', ARGV[6])
+  redis.call('HSET', KEYS[1], 'entries', last)
+  if entries == 0 then redis.call('PEXPIRE', KEYS[2], ARGV[9]) end
+  entries = last
+end
+if state ~= '' then
+  redis.call('XADD', KEYS[2], entries .. '-1', 'e', state, 'd', '')
+  redis.call('HSET', KEYS[1], 'state', state)
+  redis.call('PEXPIRE', KEYS[1], ARGV[10])
+  redis.call('PEXPIRE', KEYS[2], ARGV[10])
+  if redis.call('GET', KEYS[3]) == id then redis.call('PEXPIRE', KEYS[3], ARGV[10]) end
+  redis.call('ZREM', KEYS[4], id)
+  return {'ended', entries, false}
+end
+if ARGV[8] ~= '' then
+  redis.call('ZADD', KEYS[4], now + ARGV[8], id)
+  redis.call('PEXPIRE', KEYS[4], ARGV[9])
+  redis.call('PEXPIRE', KEYS[1], ARGV[9])
+  redis.call('PEXPIRE', KEYS[2], ARGV[9])
+  if redis.call('GET', KEYS[3]) == id then redis.call('PEXPIRE', KEYS[3], ARGV[9]) end
+end
+return {'written', entries, run[4]}
+"""
+)
+"""What became of it, how many entries Redis has, and the reason to stop if somebody asked."""
+
+STOP = Script("""
+-- KEYS run channel  ARGV message reason
+if redis.call('HGET', KEYS[1], 'state') ~= 'running' then return 0 end
+redis.call('HSETNX', KEYS[1], 'stop', ARGV[2])
+redis.call('PUBLISH', KEYS[2], ARGV[1])
+return 1
+""")
+"""Whether the run was running."""
+
+REAP = Script(
+    _NOW
+    + """
+-- KEYS leases  ARGV prefix lease retain count own...
+local own = {}
+for index = 5, #ARGV do own[ARGV[index]] = true end
+local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[4])
+local taken = {}
+for _, id in ipairs(due) do
+  local key = ARGV[1] .. 'run:' .. id
+  local state = redis.call('HGET', key, 'state')
+  if own[id] then
+    -- Its producer is the caller.
+  elseif state == 'running' or state == 'lost' then
+    local token = string.format('%.0f', time[1] * 1000000 + time[2])
+    redis.call('HSET', key, 'state', 'lost', 'token', token)
+    redis.call('PEXPIRE', key, ARGV[3])
+    redis.call('PEXPIRE', ARGV[1] .. 'log:' .. id, ARGV[3])
+    redis.call('ZADD', KEYS[1], now + ARGV[2], id)
+    table.insert(taken, {redis.call('HGET', key, 'info'), 'lost', token})
+  else
+    redis.call('ZREM', KEYS[1], id)
+  end
+end
+return taken
+"""
+)
+"""Info, state and token of each run that was taken."""
+
+ADOPT = Script("""
+-- KEYS run log chat leases  ARGV id token frames keep
+-- The hash stays for as long as a paused producer might come back: without it Redis would look as if it had lost data.
+local run = redis.call('HMGET', KEYS[1], 'state', 'token', 'entries')
+if run[1] ~= 'lost' or run[2] ~= ARGV[2] then return 0 end
+if redis.call('ZREM', KEYS[4], ARGV[1]) == 0 then return 0 end
+redis.call('XADD', KEYS[2], run[3] .. '-1', 'e', 'lost', 'd', ARGV[3])
+redis.call('PEXPIRE', KEYS[2], ARGV[4])
+if redis.call('GET', KEYS[3]) == ARGV[1] then redis.call('PEXPIRE', KEYS[3], ARGV[4]) end
+return 1
+""")
+"""Whether the run was the caller's to end."""
+
+TOUCH = Script(
+    _NOW
+    + """
+-- KEYS run
+local state = redis.call('HGET', KEYS[1], 'state')
+if state then redis.call('HSET', KEYS[1], 'seen', string.format('%.0f', now)) end
+return state
+"""
+)
+"""The run's state; nil when there is no such run."""
+
+UNREAD = Script(
+    _NOW
+    + """
+-- KEYS run
+local seen = redis.call('HGET', KEYS[1], 'seen')
+return seen and now - seen
+"""
+)
+"""Milliseconds since another process read the run; nil when none has."""

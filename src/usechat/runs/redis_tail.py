@@ -1,0 +1,173 @@
+"""The runs of other processes that readers of this one follow.
+
+However many readers a run has here, it comes from Redis once: one task waits for new entries of all followed runs,
+over one connection, and feeds a copy of each that the readers read as they would a run of their own process. A copy
+lives as long as it has readers, and is bounded as the run is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+from usechat.errors import RunError
+from usechat.ids import generate_id
+from usechat.runs.base import END_STATES, Limits, RunInfo
+from usechat.runs.memory import MemoryRun, missing, unavailable
+from usechat.runs.redis_client import Backoff, ScriptClient
+from usechat.runs.redis_keys import Keys
+from usechat.runs.redis_scripts import TOUCH
+
+__all__ = ["Copy", "Tail"]
+
+logger = logging.getLogger(__name__)
+
+MAX_BATCHES = 64
+"""The most that is fetched of one run at once."""
+
+
+class Copy(MemoryRun):
+    """A run of another process, as far as it has come."""
+
+    def __init__(self, run_id: str, limits: Limits) -> None:
+        super().__init__(RunInfo(id=run_id, chat_id="", created_at=0.0), limits)
+        self.readers = 0
+        self.missing_since: float | None = None
+
+    def feed(self, stream_id: bytes, fields: Mapping[bytes, bytes]) -> None:
+        """Take what one entry of the stream holds."""
+        last, is_end = (int(number) for number in stream_id.split(b"-"))
+        if is_end:
+            state = fields[b"e"].decode()
+            self.end(next(known for known in END_STATES if known == state), fields[b"d"])
+            return
+        batch = read_batch(fields)
+        # A batch that was written again after a broken connection may begin before our end.
+        fresh = batch[max(len(batch) - (last - len(self.entries)), 0) :]
+        self.extend(fresh)
+
+    def extend(self, batch: Sequence[bytes]) -> None:
+        """Add entries. Limits bind the producer alone."""
+        self.entries.extend(batch)
+        self.size += sum(map(len, batch))
+        self.wake()
+
+
+def read_batch(fields: Mapping[bytes, bytes]) -> list[bytes]:
+    """The entries in a batch, as the producer made them."""
+    frames = fields[b"d"]
+    ends = list(itertools.accumulate(int(size) for size in fields[b"s"].split(b",")))
+    return [frames[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
+class Tail:
+    """All runs that this process follows."""
+
+    def __init__(self, client: ScriptClient, keys: Keys, limits: Limits) -> None:
+        self.client = client
+        self.keys = keys
+        self.limits = limits
+        self.copies: dict[str, Copy] = {}
+        self.is_closed = False
+        self._wake_key = keys.wake(generate_id())
+        self._woken = "0-0"
+        self._wanted = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._touched_at = 0.0
+
+    @asynccontextmanager
+    async def follow(self, run_id: str) -> AsyncGenerator[MemoryRun]:
+        """A copy of the run that grows with it.
+
+        Raises:
+            RunError: ``missing``; ``unavailable``.
+        """
+        is_new = run_id not in self.copies
+        if is_new and await self.client.call(TOUCH, [self.keys.run(run_id)]) is None:
+            raise missing()
+        if self.is_closed:
+            raise unavailable()
+        # Another reader may have begun meanwhile.
+        copy = self.copies.setdefault(run_id, Copy(run_id, self.limits))
+        copy.readers += 1
+        try:
+            if is_new:
+                await self._wake()
+            yield copy
+        finally:
+            copy.readers -= 1
+            if copy.readers == 0:
+                del self.copies[run_id]
+
+    async def _wake(self) -> None:
+        """Have the task look at what it follows anew; it may be waiting for other runs."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        if not self._wanted.is_set():
+            self._wanted.set()
+            return
+        await self.client.command("XADD", self._wake_key, "MAXLEN", "1", "*", "w", "")
+        await self.client.command("PEXPIRE", self._wake_key, self._interval_ms())
+
+    async def aclose(self) -> None:
+        """End the task and the readers."""
+        self.is_closed = True
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        for copy in self.copies.values():
+            copy.fail(unavailable())
+
+    # -- the task -------------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        backoff = Backoff()
+        while True:
+            await self._wanted.wait()
+            try:
+                await self._fetch()
+                await self._touch()
+                backoff.reset()
+            except Exception as error:
+                if not isinstance(error, RunError):
+                    logger.exception("following runs failed")
+                await backoff.wait()
+            if not self.copies:
+                self._wanted.clear()
+
+    async def _fetch(self) -> None:
+        copies = {self.keys.log(run_id): copy for run_id, copy in self.copies.items() if copy.is_running}
+        after = {key: f"{len(copy.entries)}-0" for key, copy in copies.items()}
+        answer = await self.client.read_streams(
+            {self._wake_key: self._woken, **after}, count=MAX_BATCHES, block=self._interval_ms()
+        )
+        for key, entries in answer:
+            copy = copies.get(key.decode())
+            if copy is None:
+                self._woken = entries[-1][0].decode()
+                continue
+            for stream_id, fields in entries:
+                copy.feed(stream_id, fields)
+
+    async def _touch(self) -> None:
+        """Tell the producers that their runs are read, and notice runs that Redis does not know any more."""
+        now = asyncio.get_running_loop().time()
+        if now - self._touched_at < self.limits.lease / 3:
+            return
+        self._touched_at = now
+        copies = [copy for copy in self.copies.values() if copy.is_running]
+        states = await self.client.call_all([(TOUCH, [self.keys.run(copy.info.id)], ()) for copy in copies])
+        for copy, state in zip(copies, states, strict=True):
+            if state is not None:
+                copy.missing_since = None
+            elif copy.missing_since is None:
+                copy.missing_since = now
+            elif now - copy.missing_since > self.limits.lease:
+                # Its producer had the time to bring it back.
+                copy.fail(missing())
+
+    def _interval_ms(self) -> int:
+        return max(round(self.limits.lease / 3 * 1000), 1)

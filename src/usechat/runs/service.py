@@ -1,0 +1,393 @@
+"""The runs that a process makes: each in a task of its own, whoever reads it.
+
+Knows when a run ends early (somebody stops it, all its readers have left, the process shuts down) and that it always
+ends legally: the frames' generator is asked to stop and what it yields then is the end. Knows the frames as bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import aclosing
+from types import TracebackType
+from typing import Any, Literal, Self, TypeAlias
+
+import msgspec
+
+from usechat.errors import RunError
+from usechat.runs.base import EndState, Entry, RunInfo, RunLog, RunWriter
+
+__all__ = ["DisconnectPolicy", "OnEnd", "OnLost", "RunHandle", "RunService"]
+
+logger = logging.getLogger(__name__)
+
+DisconnectPolicy: TypeAlias = Literal["auto", "cancel", "finish", "grace"]
+"""What becomes of a run when its last reader has left. ``cancel``: it is stopped at once; ``finish``: it goes on;
+``grace``: it is stopped when nobody has come back for some time; ``auto``: ``grace`` if anybody ever asked for the
+chat's stream, as clients do that come back, and ``cancel`` otherwise."""
+
+OnEnd: TypeAlias = Callable[[RunInfo], Awaitable[None]]
+"""Called once for a run that ended here, with its end state, before its readers see the end."""
+OnLost: TypeAlias = Callable[[RunInfo, bytes], Awaitable[bytes]]
+"""Called once for a run whose producer died, with all its frames; returns last frames, the legal end of the stream."""
+
+ABORT_SECONDS = 5.0
+"""How long a run may take for its legal end when the process shuts down."""
+
+
+class RunHandle:
+    """A run that this process makes.
+
+    Args:
+        writer: The hold on its log.
+        abort: Asks the frames' generator for a legal end.
+    """
+
+    def __init__(self, writer: RunWriter, abort: Callable[[str | None], None]) -> None:
+        self.writer = writer
+        self.readers = 0
+        """Of this process."""
+        self.is_stopped = False
+        self.stop_reason: str | None = None
+        self.is_saved = False
+        self.task: asyncio.Task[EndState] | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self._abort = abort
+
+    @property
+    def info(self) -> RunInfo:
+        """The run as it is now."""
+        return self.writer.info
+
+    def stop(self, reason: str | None = None) -> None:
+        """Have the run end now; does nothing the second time."""
+        if self.is_stopped:
+            return
+        self.is_stopped = True
+        self.stop_reason = reason
+        try:
+            self._abort(reason)
+        except Exception:
+            logger.exception("stopping a run failed")
+
+    async def wait(self) -> EndState:
+        """How the run ended, once it has; ``lost`` when it was taken from this process."""
+        assert self.task is not None
+        return await asyncio.shield(self.task)
+
+    def clear_timer(self) -> None:
+        """Somebody reads the run, or it is over."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+
+class RunService:
+    """All runs of this process, and its share in those that others have lost.
+
+    Args:
+        log: Where runs are kept; closed by `shutdown`.
+        disconnect: What becomes of a run when its last reader has left.
+        grace: Seconds that a run goes on without readers, where the policy has it so.
+        shutdown_timeout: Seconds that running runs get to end by themselves when the process shuts down.
+        on_lost: Saves what there is of a lost run.
+        keep_alive: Called with each run's task: where a platform ends a process with its last response, this tells it
+            to wait.
+    """
+
+    def __init__(
+        self,
+        log: RunLog,
+        *,
+        disconnect: DisconnectPolicy = "auto",
+        grace: float = 30.0,
+        shutdown_timeout: float = 20.0,
+        on_lost: OnLost | None = None,
+        keep_alive: Callable[[asyncio.Task[EndState]], Any] | None = None,
+    ) -> None:
+        self.log = log
+        self.disconnect: DisconnectPolicy = disconnect
+        self.grace = grace
+        self.shutdown_timeout = shutdown_timeout
+        self.on_lost = on_lost
+        self.keep_alive = keep_alive
+        self.handles: dict[str, RunHandle] = {}
+        """The runs that this process makes now, by their ids."""
+        self.is_closing = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._reaper: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Begin to look for lost runs."""
+        self._reaper = asyncio.create_task(self._reap_for_ever())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Shut down."""
+        await self.shutdown()
+
+    # -- runs of this process -------------------------------------------------------------------------------------
+
+    async def start(
+        self,
+        chat_id: str,
+        frames: AsyncGenerator[bytes],
+        *,
+        abort: Callable[[str | None], None],
+        owner: str = "",
+        headers: Mapping[str, str] | None = None,
+        meta: Mapping[str, Any] | None = None,
+        on_end: OnEnd | None = None,
+    ) -> RunHandle:
+        """Make a run of some frames. It begins at once, read or not.
+
+        Args:
+            chat_id: The chat that it answers in.
+            frames: What it consists of. It is closed in any case.
+            abort: Has ``frames`` yield a legal end and stop, in time; called with the reason, once at most.
+            owner: Whose it is, for whoever asks the log.
+            headers: Of the response, for those who read the run later.
+            meta: What ``on_lost`` needs, should this process die.
+            on_end: Awaited when the run has ended here: exactly one of it and ``on_lost`` is called.
+
+        Raises:
+            RunError: ``exists``: the chat has a run already; ``unavailable``: the log cannot be reached, or this
+                process shuts down. ``frames`` was not begun then.
+        """
+        writer = await self._open(chat_id, owner=owner, headers=headers or {}, meta=meta or {})
+        handle = RunHandle(writer, abort)
+        self.handles[handle.info.id] = handle
+        handle.task = asyncio.create_task(self._produce(handle, frames, on_end))
+        if self.disconnect != "finish":
+            # A reader that left before it began to read has nobody to tell of it.
+            self._wait_for_readers(handle, self.grace)
+        if self.keep_alive is not None:
+            self.keep_alive(handle.task)
+        return handle
+
+    async def _open(self, chat_id: str, **fields: Any) -> RunWriter:
+        if self.is_closing:
+            raise RunError("this process shuts down", code="unavailable")
+        try:
+            return await self.log.open(chat_id, **fields)
+        except RunError as error:
+            # The run in the way may be one whose producer has died.
+            if error.code != "exists" or not await self.reap():
+                raise
+        return await self.log.open(chat_id, **fields)
+
+    async def _produce(self, handle: RunHandle, frames: AsyncGenerator[bytes], on_end: OnEnd | None) -> EndState:
+        watcher = asyncio.create_task(watch(handle))
+        try:
+            state = await drain(handle, frames)
+            is_ours = await handle.writer.finish(state, lambda: self._save(handle, state, on_end))
+        except asyncio.CancelledError:
+            async with asyncio.timeout(ABORT_SECONDS):
+                await handle.writer.finish("failed", lambda: self._save(handle, "failed", on_end))
+            raise
+        finally:
+            watcher.cancel()
+            handle.clear_timer()
+            del self.handles[handle.info.id]
+        return state if is_ours else "lost"
+
+    async def _save(self, handle: RunHandle, state: EndState, on_end: OnEnd | None) -> None:
+        if on_end is None or handle.is_saved:
+            return
+        try:
+            await on_end(msgspec.structs.replace(handle.info, state=state))
+        except Exception:
+            logger.exception("on_end failed")
+        handle.is_saved = True
+
+    # -- readers --------------------------------------------------------------------------------------------------
+
+    async def read(self, run_id: str, after: int = 0) -> AsyncGenerator[Entry]:
+        """A run's frames, as they come, to its end; counts as a reader until it is closed.
+
+        Args:
+            run_id: The run, of this process or any other.
+            after: The cursor to go on from: that of the last entry the reader has.
+
+        Raises:
+            RunError: ``missing``: it is not kept any more; ``unavailable``: the log, or this process, is going away.
+        """
+        handle = self.handles.get(run_id)
+        if handle is not None:
+            handle.readers += 1
+            handle.clear_timer()
+        try:
+            async with aclosing(self.log.read(run_id, after)) as entries:
+                async for entry in entries:
+                    yield entry
+        finally:
+            if handle is not None:
+                handle.readers -= 1
+                self._reader_left(handle)
+
+    async def resume(self, chat_id: str, after: int | None = None) -> RunInfo | None:
+        """The run that a client which asks for its chat's stream is to read; None when there is nothing to read.
+
+        Without a cursor that is the running one. A client that has a cursor may also have missed a run's end.
+
+        Raises:
+            RunError: ``unavailable``.
+        """
+        await self.log.note_resume(chat_id)
+        info = await self.log.find(chat_id)
+        if info is None or (info.state != "running" and after is None):
+            return None
+        return info
+
+    async def stop(self, chat_id: str, reason: str | None = None) -> bool:
+        """Have the chat's run end now, wherever it is made; whether there was one.
+
+        Raises:
+            RunError: ``unavailable``; never for a run of this process.
+        """
+        own = [handle for handle in self.handles.values() if handle.info.chat_id == chat_id]
+        for handle in own:
+            handle.stop(reason)
+        if own:
+            return True
+        info = await self.log.find(chat_id)
+        return info is not None and info.state == "running" and await self.log.stop(info.id, reason)
+
+    def _reader_left(self, handle: RunHandle) -> None:
+        if handle.readers or handle.info.state != "running":
+            return
+        match self.disconnect:
+            case "cancel":
+                handle.stop("disconnected")
+            case "grace":
+                self._wait_for_readers(handle, self.grace)
+            case "auto":
+                self._spawn(self._choose(handle))
+            case "finish":
+                pass
+
+    async def _choose(self, handle: RunHandle) -> None:
+        try:
+            comes_back = await self.log.was_resumed(handle.info.chat_id)
+        except RunError:
+            comes_back = True
+        if handle.readers == 0:
+            if comes_back:
+                self._wait_for_readers(handle, self.grace)
+            else:
+                handle.stop("disconnected")
+
+    def _wait_for_readers(self, handle: RunHandle, seconds: float) -> None:
+        handle.clear_timer()
+        loop = asyncio.get_running_loop()
+        handle.timer = loop.call_later(seconds, lambda: self._spawn(self._give_up(handle)))
+
+    async def _give_up(self, handle: RunHandle) -> None:
+        """Stop the run, unless somebody has come, here or to another process."""
+        try:
+            unread = await self.log.seconds_unread(handle.info.id)
+        except RunError:
+            unread = 0.0
+        if handle.readers or handle.info.state != "running":
+            return
+        if unread < self.grace:
+            self._wait_for_readers(handle, self.grace - unread)
+        else:
+            handle.stop("disconnected")
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # -- lost runs ------------------------------------------------------------------------------------------------
+
+    async def reap(self) -> int:
+        """End the runs whose producers have died, wherever; how many this call ended.
+
+        Raises:
+            RunError: ``unavailable``.
+        """
+        lost = await self.log.reap()
+        return sum(await asyncio.gather(*(self._end_lost(info) for info in lost)))
+
+    async def _end_lost(self, info: RunInfo) -> bool:
+        """End one; when that fails it comes back with a later `reap`, here or elsewhere."""
+        try:
+            async with asyncio.timeout(self.log.limits.lease):
+                frames = await self.log.frames(info.id)
+                ending = b"" if self.on_lost is None else await self.on_lost(info, frames)
+                return await self.log.adopt(info, ending)
+        except Exception:
+            logger.exception("ending a lost run failed")
+            return False
+
+    async def _reap_for_ever(self) -> None:
+        while True:
+            try:
+                await self.reap()
+            except RunError:
+                logger.warning("the run log cannot be reached")
+            await asyncio.sleep(self.log.limits.lease / 3)
+
+    # -- the end --------------------------------------------------------------------------------------------------
+
+    async def shutdown(self) -> None:
+        """Take no new runs, let the running ones end or stop them, and close the log.
+
+        Readers of this process' runs get a legal end; those of others' get `RunError` ``unavailable``.
+        """
+        self.is_closing = True
+        if self._reaper is not None:
+            self._reaper.cancel()
+        await self._wait_for_runs(self.shutdown_timeout)
+        for handle in list(self.handles.values()):
+            handle.stop("shutdown")
+        await self._wait_for_runs(ABORT_SECONDS)
+        left: list[asyncio.Task[Any]] = [
+            *self._tasks,
+            *(handle.task for handle in self.handles.values() if handle.task is not None),
+        ]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        await self.log.aclose()
+
+    async def _wait_for_runs(self, seconds: float) -> None:
+        if tasks := self._run_tasks():
+            await asyncio.wait(tasks, timeout=seconds)
+
+    def _run_tasks(self) -> list[asyncio.Task[EndState]]:
+        return [handle.task for handle in self.handles.values() if handle.task is not None]
+
+
+async def watch(handle: RunHandle) -> None:
+    await handle.writer.stopped.wait()
+    handle.stop(handle.writer.stop_reason)
+
+
+async def drain(handle: RunHandle, frames: AsyncGenerator[bytes]) -> EndState:
+    """Write all frames to the log; how that ended."""
+    try:
+        async with aclosing(frames):
+            async for data in frames:
+                if not write(handle, data):
+                    break
+    except Exception:
+        logger.exception("a run failed")
+        return "failed"
+    return "aborted" if handle.is_stopped else "finished"
+
+
+def write(handle: RunHandle, data: bytes) -> bool:
+    """Whether the run goes on."""
+    try:
+        handle.writer.append(data)
+    except RunError as error:
+        handle.stop("full" if error.code == "full" else "lost")
+        # What does not fit is left out; smaller frames after it, the legal end among them, may fit again.
+        return error.code == "full"
+    return True

@@ -1,0 +1,74 @@
+"""The body of a hand-written client: messages of role and content, and instructions.
+
+Such clients keep in their messages whatever their page needs (ids that are numbers, times, states), so nothing but what
+the model is to read is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, cast
+
+from fastapi import HTTPException, Request
+from pydantic import Field, ValidationError, field_validator
+
+from usechat.errors import RequestError
+from usechat.fastapi import read_body
+from usechat.messages import ui
+from usechat.messages.json_text import parse_json
+
+__all__ = ["FetchChatBody", "fetch_chat_request"]
+
+READ_KEYS: Final = ("role", "content", "parts")
+
+
+class FetchChatBody(ui.ChatRequest):
+    """Messages of role and content, and instructions."""
+
+    system_prompt: str | None = Field(default=None, alias="systemPrompt")
+
+    @field_validator("messages", mode="before")
+    @classmethod
+    def _without_the_pages_own(cls, messages: Any) -> Any:
+        if not isinstance(messages, list):
+            return messages
+        return [read_keys(message) for message in cast("list[Any]", messages)]
+
+    @property
+    def instructions(self) -> str | None:
+        """What the client tells the model beside the conversation: its system prompt, its system messages."""
+        systems = [message.text for message in self.messages if message.role == "system"]
+        return "\n\n".join(text for text in (self.system_prompt, *systems) if text and text.strip()) or None
+
+
+def read_keys(message: Any) -> Any:
+    if not isinstance(message, dict):
+        return message
+    given = cast("Mapping[str, Any]", message)
+    return {key: given[key] for key in READ_KEYS if given.get(key) is not None} | empty_text(given)
+
+
+def empty_text(message: Mapping[str, Any]) -> dict[str, Any]:
+    """An answer that was stopped before its first word is kept as one without text."""
+    return {"content": ""} if message.get("content") is None and message.get("parts") is None else {}
+
+
+def fetch_chat_request(max_body_bytes: int) -> Callable[[Request], Any]:
+    """A dependency that reads such a body, of at most so many bytes."""
+
+    async def read(request: Request) -> FetchChatBody:
+        try:
+            return parse(await read_body(request, max_body_bytes))
+        except RequestError as error:
+            raise HTTPException(error.status, str(error)) from error
+
+    return read
+
+
+def parse(body: bytes) -> FetchChatBody:
+    try:
+        return FetchChatBody.model_validate(parse_json(body))
+    except ValidationError as error:
+        raise ui.request_error_from_validation(error) from None
+    except ValueError:
+        raise RequestError("The body is not JSON.") from None

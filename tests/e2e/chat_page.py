@@ -1,0 +1,87 @@
+"""A chat page in the browser, as the person before it has it: a field, buttons, answers that grow.
+
+The three pages name what they show alike (``data-testid``), so one class drives them all.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+
+__all__ = ["PATHS", "ChatPage"]
+
+PATHS = ("/", "/v4", "/fetch")
+
+_ANSWER_MS = 60_000
+
+_WATCH_PAINTS = """
+(() => {
+  const paints = (window.paintedAnswers = []);
+  const textOfAnswer = () => {
+    const answer = [...document.querySelectorAll('[data-testid="message-assistant"]')].at(-1);
+    const speaker = answer?.querySelector(':scope > h2, :scope > strong');
+    return answer ? answer.textContent.slice(speaker?.textContent.length ?? 0) : '';
+  };
+  const look = () => {
+    requestAnimationFrame(look);
+    if (document.querySelector('[role="log"]')?.getAttribute('aria-busy') !== 'true') return;
+    const text = textOfAnswer();
+    if (text !== '' && text !== paints.at(-1)) paints.push(text);
+  };
+  requestAnimationFrame(look);
+})();
+"""
+"""Notes, before each frame is painted, what of the arriving answer will stand on it."""
+
+
+class ChatPage:
+    """One of the pages, in a browser context of its own.
+
+    Args:
+        browser: The browser.
+        url: Which server's page.
+        path: Which of its pages.
+        options: What the browser context is made with, such as a viewport.
+    """
+
+    def __init__(self, browser: Browser, url: str, path: str = "/", **options: Any) -> None:
+        self._context = browser.new_context(**options)
+        self.page: Page = self._context.new_page()
+        self.complaints: list[str] = []
+        """What the browser has written to its console as a warning or an error, and exceptions nobody caught."""
+        self.page.on("console", self._note)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.add_init_script(_WATCH_PAINTS)
+        self.page.goto(f"{url}{path}")
+        self.prompt = self.page.get_by_test_id("prompt")
+        self.send = self.page.get_by_test_id("send")
+        self.stop = self.page.get_by_test_id("stop")
+        self.error = self.page.get_by_test_id("error")
+        self.retry = self.page.get_by_test_id("retry")
+        self.model_name = self.page.get_by_test_id("model-name")
+        self.answers = self.page.get_by_test_id("message-assistant")
+        self.answer = self.answers.last
+        """The last one."""
+
+    def ask(self, text: str) -> None:
+        """Write it and send it."""
+        self.prompt.fill(text)
+        self.send.click()
+
+    def wait_until_answered(self, count: int = 1) -> None:
+        """Wait until there are so many answers and nothing more is arriving."""
+        expect(self.answers).to_have_count(count, timeout=_ANSWER_MS)
+        expect(self.stop).to_be_hidden(timeout=_ANSWER_MS)
+
+    def paints(self) -> list[str]:
+        """The different texts of arriving answers that have stood on the screen, in order."""
+        return self.page.evaluate("window.paintedAnswers")
+
+    def close(self) -> None:
+        """Close the tab and forget its storage."""
+        self._context.close()
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self.complaints.append(message.text)

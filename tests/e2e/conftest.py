@@ -1,0 +1,159 @@
+"""A browser, the servers whose pages it visits, and the model service behind them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from tests.e2e.chat_page import ChatPage
+from tests.e2e.programs import Program, find_program, next_start, nginx, usechat_serve
+from tests.e2e.upstream import ASK_FOR_SILENCE, Upstream
+from tests.e2e.web_build import build_for_next_start
+from usechat.models.embedded import local_available
+
+Visit = Callable[..., ChatPage]
+
+CHROMIUM = (
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-sync",
+    "--no-first-run",
+)
+
+# How long a page may take to show what it has been sent, on a machine that also runs the model.
+expect.set_options(timeout=20_000)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What waits for the end of a long silence comes last; the first test may have to wait for a build of the page."""
+    items.sort(key=lambda item: _needs_silence(item))
+    for item in items:
+        item.add_marker(pytest.mark.timeout(300))
+
+
+def _needs_silence(item: pytest.Item) -> bool:
+    return isinstance(item, pytest.Function) and "silences" in item.fixturenames
+
+
+@pytest.fixture(scope="session", autouse=True)
+def early_silences(request: pytest.FixtureRequest) -> None:
+    """Has the silences begin with the session, so that they pass while the other tests run."""
+    if any(_needs_silence(item) for item in request.session.items):
+        # What goes wrong is told by the tests that need it: pytest keeps the exception for them.
+        with contextlib.suppress(Exception):
+            request.getfixturevalue("silences")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium: nothing is downloaded."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_program("chromium"), args=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Visit]:
+    """Opens pages, and closes them after the test."""
+    pages: list[ChatPage] = []
+
+    def open_page(url: str, path: str = "/", **options: Any) -> ChatPage:
+        pages.append(ChatPage(browser, url, path, **options))
+        return pages[-1]
+
+    yield open_page
+    for page in pages:
+        page.close()
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the programs run and leave their logs."""
+    return tmp_path_factory.mktemp("programs")
+
+
+@pytest.fixture(scope="session")
+def shared_upstream() -> Iterator[Upstream]:
+    with Upstream() as upstream:
+        yield upstream
+
+
+@pytest.fixture
+def upstream(shared_upstream: Upstream) -> Upstream:
+    """The model service of `replayed`; a test says first what it `will` answer."""
+    return shared_upstream
+
+
+@pytest.fixture(scope="session")
+def replayed(shared_upstream: Upstream, folder: Path) -> Iterator[str]:
+    """A server that gets its answers from `upstream`."""
+    with replayed_server(shared_upstream, folder) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def guarded(shared_upstream: Upstream, folder: Path) -> Iterator[str]:
+    """As `replayed`, for those who know one of two API keys."""
+    with replayed_server(shared_upstream, folder, USECHAT_API_KEYS="first-key,second-key") as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def local(folder: Path) -> Iterator[str]:
+    """A server with the embedded model."""
+    missing = local_available()
+    if missing is not None:
+        pytest.skip(f"the embedded model cannot run here: {missing}")
+    with usechat_serve("--model", "local", folder=folder, USECHAT_MAX_OUTPUT_TOKENS="400") as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def demo(folder: Path) -> Iterator[str]:
+    """A server with the demo model."""
+    with usechat_serve("--model", "demo", folder=folder) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def behind_next(shared_upstream: Upstream, folder: Path) -> Iterator[str]:
+    """`next start`, which sends requests for ``/api`` on to a server that gets its answers from `upstream`."""
+    port = build_for_next_start(folder / "next-build.log")
+    with replayed_server(shared_upstream, folder, port=port), next_start(folder=folder) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def behind_nginx(replayed: str, folder: Path) -> Iterator[str]:
+    """nginx before `replayed`."""
+    with nginx(replayed, folder=folder) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def silences(browser: Browser, behind_next: str, behind_nginx: str) -> Iterator[Mapping[tuple[str, str], ChatPage]]:
+    """Pages behind proxies, by proxy and path, that have asked a model which stays silent for 36 seconds."""
+    addresses = {"next": behind_next, "nginx": behind_nginx}
+    pages = {
+        (proxy, path): ChatPage(browser, addresses[proxy], path)
+        for proxy, path in (("next", "/"), ("next", "/v4"), ("next", "/fetch"), ("nginx", "/"), ("nginx", "/v4"))
+    }
+    for page in pages.values():
+        page.ask(ASK_FOR_SILENCE)
+    yield pages
+    for page in pages.values():
+        page.close()
+
+
+def replayed_server(upstream: Upstream, folder: Path, *, port: int = 0, **variables: str) -> Program:
+    credentials = {"ANTHROPIC_BASE_URL": upstream.url, "ANTHROPIC_API_KEY": "none"}
+    return usechat_serve("--model", "claude-sonnet-4-6", folder=folder, port=port, **credentials, **variables)

@@ -1,0 +1,103 @@
+"""Everything an answer can be made of, as the page shows it while the demo plays it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.e2e.chat_page import ChatPage
+from tests.e2e.conftest import Visit
+
+TOUR_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def tour(browser: Browser, demo: str) -> Iterator[ChatPage]:
+    """The tour up to where it waits for the visitor's approval."""
+    page = ChatPage(browser, demo)
+    page.ask("tour")
+    expect(page.page.get_by_test_id("approve")).to_be_visible(timeout=TOUR_MS)
+    yield page
+    page.close()
+
+
+def test_page_and_notice_say_that_the_demo_answers(tour: ChatPage) -> None:
+    expect(tour.model_name).to_contain_text("Demo")
+    expect(tour.page.get_by_label("About the model")).to_contain_text("a script, not a model")
+
+
+def test_reasoning_is_folded_away_once_it_is_over(tour: ChatPage) -> None:
+    reasoning = tour.answer.locator("[data-kind=reasoning]")
+    expect(reasoning).not_to_have_attribute("open", re.compile(".*"))
+    expect(reasoning).to_contain_text("how many squares are on a chess board")
+
+
+def test_markdown_becomes_a_table_and_a_block_of_code(tour: ChatPage) -> None:
+    expect(tour.answer.get_by_role("table")).to_contain_text("UI message stream")
+    expect(tour.answer.locator("pre")).to_contain_text("stream_text(demo(), messages=chat.messages).response(chat)")
+
+
+def test_tool_call_shows_its_input_and_its_output(tour: ChatPage) -> None:
+    weather = tour.answer.get_by_role("group", name="Tool get_weather")
+    expect(weather).to_have_attribute("data-state", "output-available")
+    expect(weather).to_contain_text('"city": "Lisbon"')
+    expect(weather).to_contain_text('"temperature"')
+
+
+def test_sources_are_listed_once_each_with_their_links(tour: ChatPage) -> None:
+    links = tour.page.get_by_test_id("sources").get_by_role("link")
+    expect(links).to_have_count(2)
+    expect(links.first).to_have_attribute("href", re.compile("^https://html.spec.whatwg.org/"))
+
+
+def test_file_is_shown_as_a_picture(tour: ChatPage) -> None:
+    width = tour.answer.get_by_role("img").evaluate("image => image.decode().then(() => image.naturalWidth)")
+    assert width > 0
+
+
+def test_data_part_has_its_last_value_only(tour: ChatPage) -> None:
+    data = tour.page.get_by_test_id("data-part")
+    expect(data).to_have_count(1)
+    expect(data).to_contain_text('"step": 5')
+
+
+def test_approved_tool_runs_and_the_answer_goes_on_to_its_end(tour: ChatPage) -> None:
+    tour.page.get_by_test_id("approve").click()
+    expect(tour.answer).to_contain_text("You agreed, so the tool ran.")
+    expect(tour.page.get_by_role("group", name="Tool send_email")).to_have_attribute("data-state", "output-available")
+    expect(tour.error).to_be_visible()
+
+
+def test_denied_tool_does_not_run_and_the_model_is_told(visit: Visit, demo: str) -> None:
+    page = visit(demo)
+    page.ask("approval")
+    page.page.get_by_test_id("deny").click()
+    expect(page.answer).to_contain_text("The tool did not run.")
+    expect(page.page.get_by_test_id("tool")).to_have_attribute("data-state", "output-denied")
+
+
+def test_failure_midway_keeps_the_text_and_can_be_retried(visit: Visit, demo: str) -> None:
+    page = visit(demo)
+    page.ask("error")
+    expect(page.error).to_be_visible()
+    expect(page.answer).to_contain_text("The stream now breaks off")
+    page.retry.click()
+    expect(page.error).to_be_hidden()
+    expect(page.error).to_be_visible()
+    expect(page.answers).to_have_count(1)
+
+
+def test_long_answer_can_be_stopped_and_says_so(visit: Visit, demo: str) -> None:
+    page = visit(demo)
+    page.ask("long")
+    expect(page.answer).to_contain_text("The square of 3 is 9")
+    page.stop.click()
+    expect(page.answer).to_contain_text("Stopped.")
+    expect(page.answer).not_to_contain_text("The square of 80")
+
+
+def test_browser_complains_of_nothing_on_the_tour(tour: ChatPage) -> None:
+    assert tour.complaints == []

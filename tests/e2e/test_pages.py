@@ -1,0 +1,174 @@
+"""The three pages as `usechat serve` serves them, with a scripted model service and with the embedded model."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.e2e.chat_page import PATHS
+from tests.e2e.conftest import Visit
+from tests.e2e.upstream import OVERLOADED, WHOLE_TEXT, WORDS, Upstream
+from usechat.parts import TextDelta
+from usechat.protocol.decoders import DataStreamDecoder, EventsDecoder, UIMessageStreamDecoder
+from usechat.testing.replay import Reply
+
+SLOWLY = Reply("text", delay=0.15)
+AFTER_TWO_WORDS = Reply("text", hold_after=4)
+SAID_BY_THEN = "".join(WORDS[:2]).strip()
+
+DECODERS = {"/": UIMessageStreamDecoder, "/v4": DataStreamDecoder, "/fetch": EventsDecoder}
+
+every_page = pytest.mark.parametrize("path", PATHS)
+
+
+@every_page
+def test_replayed_text_grows_over_three_paints(visit: Visit, replayed: str, upstream: Upstream, path: str) -> None:
+    upstream.will(SLOWLY)
+    page = visit(replayed, path)
+    page.ask("When is high water?")
+    page.wait_until_answered()
+    assert_grows(page.paints())
+
+
+@every_page
+def test_replayed_answer_arrives_whole(visit: Visit, replayed: str, upstream: Upstream, path: str) -> None:
+    upstream.will(Reply("text"))
+    page = visit(replayed, path)
+    page.ask("When is high water?")
+    expect(page.answer).to_contain_text(WHOLE_TEXT)
+
+
+@every_page
+def test_second_question_carries_the_conversation(visit: Visit, replayed: str, upstream: Upstream, path: str) -> None:
+    upstream.will(Reply("text"))
+    page = visit(replayed, path)
+    page.ask("When is high water?")
+    page.wait_until_answered()
+    page.ask("And low water?")
+    page.wait_until_answered(2)
+    said = [(message["role"], text_of(message)) for message in upstream.requests[-1].json["messages"]]
+    assert said == [("user", "When is high water?"), ("assistant", WHOLE_TEXT), ("user", "And low water?")]
+
+
+@every_page
+def test_stop_reaches_the_model_service_within_a_second(
+    visit: Visit, replayed: str, upstream: Upstream, path: str
+) -> None:
+    upstream.will(AFTER_TWO_WORDS)
+    page = visit(replayed, path)
+    page.ask("When is high water?")
+    expect(page.answer).to_contain_text(SAID_BY_THEN)
+    stopped_at = time.monotonic()
+    page.stop.click()
+    request = upstream.requests[0]
+    request.wait_over()
+    assert request.aborted_at is not None
+    assert request.aborted_at - stopped_at < 1
+
+
+@every_page
+def test_stop_keeps_what_has_come_and_lets_the_visitor_go_on(
+    visit: Visit, replayed: str, upstream: Upstream, path: str
+) -> None:
+    upstream.will(AFTER_TWO_WORDS, Reply("text"))
+    page = visit(replayed, path)
+    page.ask("When is high water?")
+    expect(page.answer).to_contain_text(SAID_BY_THEN)
+    page.stop.click()
+    page.ask("Once more, please.")
+    expect(page.answer).to_contain_text(WHOLE_TEXT)
+    expect(page.answers.first).to_contain_text(SAID_BY_THEN)
+    expect(page.error).to_be_hidden()
+
+
+@every_page
+def test_overloaded_service_shows_an_error(visit: Visit, replayed: str, upstream: Upstream, path: str) -> None:
+    upstream.will(OVERLOADED)
+    page = visit(replayed, path)
+    page.ask("When is high water?")
+    expect(page.error).to_contain_text(re.compile(r"\w+ \w+"))
+    expect(page.stop).to_be_hidden()
+
+
+@every_page
+def test_retry_after_an_error_brings_the_answer(visit: Visit, replayed: str, upstream: Upstream, path: str) -> None:
+    upstream.will(OVERLOADED, Reply("text"))
+    page = visit(replayed, path)
+    page.ask("When is high water?")
+    page.retry.click()
+    expect(page.answer).to_contain_text(WHOLE_TEXT)
+    expect(page.error).to_be_hidden()
+    assert [text_of(message) for message in upstream.requests[1].json["messages"]] == ["When is high water?"]
+
+
+@every_page
+def test_text_of_the_local_model_grows_over_three_paints(visit: Visit, local: str, path: str) -> None:
+    page = visit(local, path)
+    page.ask("Name three colours.")
+    page.wait_until_answered()
+    assert_grows(page.paints())
+
+
+@every_page
+def test_answer_of_the_local_model_is_shown_whole(visit: Visit, local: str, path: str) -> None:
+    page = visit(local, path)
+    with page.page.expect_response(lambda response: response.request.method == "POST") as response:
+        page.ask("Name three colours.")
+    page.wait_until_answered()
+    words = re.findall(r"[^\W\d_]{3,}", text_in(response.value.body(), path))
+    assert words
+    assert [word for word in words if word not in page.answer.inner_text()] == []
+
+
+@every_page
+def test_stopped_answer_of_the_local_model_does_not_go_on(visit: Visit, local: str, path: str) -> None:
+    page = visit(local, path)
+    page.ask("Tell me a very long story about a lighthouse keeper, in at least one thousand words.")
+    expect(page.answer).to_contain_text(re.compile(r"(\w+\W+){5}"))
+    page.stop.click()
+    expect(page.send).to_be_visible(timeout=1_000)
+    told = page.answer.inner_text()
+    page.ask("Name one colour.")
+    page.wait_until_answered(2)
+    assert page.answers.first.inner_text().startswith(told.removesuffix("Answer again").rstrip())
+
+
+@every_page
+def test_page_names_the_model_that_answers(visit: Visit, local: str, path: str) -> None:
+    expect(visit(local, path).model_name).to_contain_text("SmolLM2")
+
+
+@every_page
+def test_browser_finds_nothing_to_complain_of(visit: Visit, replayed: str, upstream: Upstream, path: str) -> None:
+    upstream.will(OVERLOADED, AFTER_TWO_WORDS, Reply("text"))
+    page = visit(replayed, path)
+    page.ask("When is high water?")
+    page.retry.click()
+    expect(page.answer).to_contain_text(SAID_BY_THEN)
+    page.stop.click()
+    page.ask("Once more, please.")
+    expect(page.answer).to_contain_text(WHOLE_TEXT)
+    assert page.complaints == []
+
+
+def assert_grows(paints: Sequence[str]) -> None:
+    """See that something new stood on at least three frames, and each time more than before."""
+    lengths = [len(text) for text in paints]
+    assert len(lengths) >= 3, paints
+    assert lengths == sorted(set(lengths)), paints
+
+
+def text_in(stream: bytes, path: str) -> str:
+    """The text in the response to one of the pages."""
+    return "".join(part.delta for part in DECODERS[path]().feed(stream) if isinstance(part, TextDelta))
+
+
+def text_of(message: dict[str, object]) -> str:
+    """The text of a message to the Messages API."""
+    content = message["content"]
+    assert isinstance(content, (str, list))
+    return content if isinstance(content, str) else "".join(block["text"] for block in content)

@@ -1,0 +1,107 @@
+"""What stands between the browser and Python: `next start` with its rewrites, and nginx.
+
+Whether a proxy holds chunks back is found out without a clock: the model service falls silent after so many of them,
+and those that it has sent must have arrived.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+
+from tests.e2e.chat_page import ChatPage
+from tests.e2e.upstream import WHOLE_TEXT, WORDS, Upstream
+from usechat.testing.replay import Reply
+
+BROWSER = {
+    "accept": "*/*",
+    "accept-encoding": "gzip, deflate",
+    "accept-language": "en-GB,en;q=0.9",
+    "sec-fetch-mode": "cors",
+    "user-agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 Safari/537.36",
+}
+QUESTION = "When is high water?"
+REQUESTS: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "v4": ("/api/chat", {"id": "c", "messages": [{"role": "user", "content": QUESTION}]}),
+    "v7": (
+        "/api/chat",
+        {
+            "id": "c",
+            "trigger": "submit-message",
+            "messages": [{"id": "m", "role": "user", "parts": [{"type": "text", "text": QUESTION}]}],
+        },
+    ),
+    "events": ("/api/ai/chat/stream", {"messages": [{"role": "user", "content": QUESTION}]}),
+}
+EVENTS_BEFORE_TEXT = 2
+
+every_proxy = pytest.mark.parametrize("proxy", ["behind_next", "behind_nginx"])
+every_format = pytest.mark.parametrize("wire_format", REQUESTS)
+
+
+@pytest.fixture
+def address(request: pytest.FixtureRequest, proxy: str) -> str:
+    return request.getfixturevalue(proxy)
+
+
+@every_proxy
+@every_format
+@pytest.mark.parametrize("count", range(1, len(WORDS) + 1))
+def test_each_chunk_arrives_before_the_next_is_sent(
+    address: str, upstream: Upstream, wire_format: str, count: int
+) -> None:
+    upstream.will(Reply("text", hold_after=EVENTS_BEFORE_TEXT + count))
+    path, body = REQUESTS[wire_format]
+    with httpx.stream("POST", address + path, json=body, headers=BROWSER, timeout=10) as response:
+        received = ""
+        for piece in response.iter_text():
+            received += piece
+            if WORDS[count - 1] in received:
+                break
+    assert [word for word in WORDS if word in received] == list(WORDS[:count])
+
+
+@every_proxy
+@every_format
+def test_bytes_are_those_that_python_sends(
+    address: str, replayed: str, upstream: Upstream, wire_format: str
+) -> None:
+    upstream.will(Reply("text"))
+    path, body = REQUESTS[wire_format]
+    direct = httpx.post(replayed + path, json=body, headers=BROWSER, timeout=10)
+    proxied = httpx.post(address + path, json=body, headers=BROWSER, timeout=10)
+    assert without_ids(proxied.text) == without_ids(direct.text)
+
+
+@every_proxy
+@every_format
+def test_client_that_leaves_is_seen_at_the_model_service(
+    address: str, upstream: Upstream, wire_format: str
+) -> None:
+    upstream.will(Reply("text", hold_after=EVENTS_BEFORE_TEXT + 1))
+    path, body = REQUESTS[wire_format]
+    with httpx.stream("POST", address + path, json=body, headers=BROWSER, timeout=10) as response:
+        next(piece for piece in response.iter_text() if WORDS[0] in piece)
+    upstream.requests[0].wait_over()
+    assert upstream.requests[0].is_aborted
+
+
+def without_ids(stream: str) -> str:
+    """A stream with the ids left out that are made for each answer."""
+    return re.sub(r'"(messageId|id)":\s*"[^"]*"', r'"\1":""', stream)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "path"), [("next", "/"), ("next", "/v4"), ("next", "/fetch"), ("nginx", "/"), ("nginx", "/v4")]
+)
+def test_silence_of_36_seconds_does_not_cut_the_stream(
+    silences: Mapping[tuple[str, str], ChatPage], proxy: str, path: str
+) -> None:
+    page = silences[proxy, path]
+    expect(page.answer).to_contain_text(WHOLE_TEXT, timeout=60_000)
+    expect(page.error).to_be_hidden()

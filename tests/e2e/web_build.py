@@ -1,0 +1,70 @@
+"""The page as `next start` serves it.
+
+Next writes the address of the Python server into the build, so a port is chosen when it is built, and the build is
+used again as long as it was made from the same sources and its port is free.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from scripts.stamps import files_below, fingerprint
+from tests.e2e.programs import ROOT, WEB, free_port
+
+__all__ = ["build_for_next_start"]
+
+_STAMP = ROOT / ".cache" / "stamps" / "e2e-next-start.json"
+_BUILD_ID = WEB / ".next-start" / "BUILD_ID"
+_BUILD_SECONDS = 240
+
+
+def build_for_next_start(log: Path) -> int:
+    """Build the page, unless that has been done; return the port on which Python has to listen.
+
+    Raises:
+        AssertionError: The build failed; with its output.
+    """
+    sources = fingerprint(path for path in files_below(WEB) if ".next-start" not in path.parts)
+    known: dict[str, Any] = json.loads(_STAMP.read_text()) if _STAMP.exists() else {}
+    if known.get("sources") == sources and known.get("build") == _build_id() and _is_free(known["port"]):
+        return known["port"]
+    port = free_port()
+    _build(f"http://127.0.0.1:{port}", log)
+    _STAMP.parent.mkdir(parents=True, exist_ok=True)
+    _STAMP.write_text(json.dumps({"sources": sources, "build": _build_id(), "port": port}))
+    return port
+
+
+def _build(backend: str, log: Path) -> None:
+    variables = {name: value for name, value in os.environ.items() if name not in {"NODE_ENV", "USECHAT_STATIC"}}
+    with log.open("wb") as output:
+        done = subprocess.run(
+            ["npm", "--prefix", WEB, "run", "build"],
+            env={**variables, "USECHAT_BACKEND": backend},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            timeout=_BUILD_SECONDS,
+            check=False,
+        )
+    assert done.returncode == 0, log.read_text(errors="replace")[-4000:]
+
+
+def _build_id() -> str | None:
+    # Whoever builds for another backend in the meantime leaves another id.
+    return _BUILD_ID.read_text() if _BUILD_ID.exists() else None
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True

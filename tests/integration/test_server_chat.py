@@ -1,0 +1,391 @@
+"""The chat routes of a running server, with a replayed model behind it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.integration.running_server import serving
+from usechat.testing.replay import ReplayedRequest, ReplayServer, Reply
+from usechat.testing.streams import read_events
+
+V4 = {"messages": [{"role": "user", "content": "When is high water?"}]}
+V5 = {
+    "id": "chat",
+    "trigger": "submit-message",
+    "messages": [{"id": "1", "role": "user", "parts": [{"type": "text", "text": "When is high water?"}]}],
+}
+TEXT = "High water is at 14:20 in Whitby."
+MASKED = "An error occurred."
+AFTER_FIRST_DELTA = [index for index, event in enumerate(read_events("text")) if "text_delta" in event][1]
+# The anthropic package would try again, with a pause before each time.
+ONCE = {"x-should-retry": "false"}
+
+
+class Upstream:
+    """The replayed model; each test says what it answers."""
+
+    def __init__(self) -> None:
+        self.reply = Reply("text")
+        self.server = ReplayServer(self.answer)
+
+    def answer(self, _request: ReplayedRequest) -> Reply:
+        return self.reply
+
+    @property
+    def last(self) -> ReplayedRequest:
+        return self.server.requests[-1]
+
+
+@pytest.fixture(scope="module")
+def running_upstream() -> Generator[Upstream]:
+    upstream = Upstream()
+    with upstream.server:
+        yield upstream
+
+
+@pytest.fixture
+def upstream(running_upstream: Upstream) -> Upstream:
+    running_upstream.reply = Reply("text")
+    return running_upstream
+
+
+def variables(upstream: Upstream) -> dict[str, str]:
+    return {"ANTHROPIC_API_KEY": "unused", "ANTHROPIC_BASE_URL": upstream.server.url}
+
+
+@pytest.fixture(scope="module")
+def client(running_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Generator[httpx.Client]:
+    """Of a server with all its defaults."""
+    with serving(tmp_path_factory.mktemp("server"), **variables(running_upstream)) as server:
+        yield server.client
+
+
+@pytest.fixture(scope="module")
+def tuned(running_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Generator[httpx.Client]:
+    """Of a server with settings of its own."""
+    settings = {
+        "USECHAT_MODEL": "model-one",
+        "USECHAT_MODELS": "model-two,model-three",
+        "USECHAT_SYSTEM_PROMPT": "You are the harbour master.",
+        "USECHAT_MAX_OUTPUT_TOKENS": "77",
+        "USECHAT_HEARTBEAT": "0.05",
+        "USECHAT_ERROR_DETAIL": "true",
+        "USECHAT_MAX_BODY_BYTES": "5000",
+        "USECHAT_SDK": "7",
+    }
+    with serving(tmp_path_factory.mktemp("tuned"), **variables(running_upstream), **settings) as server:
+        yield server.client
+
+
+def chunks(response: httpx.Response) -> list[dict[str, Any]]:
+    lines = [line.removeprefix("data: ") for line in response.text.split("\n") if line.startswith("data: ")]
+    return [json.loads(line) for line in lines if line != "[DONE]"]
+
+
+def types(response: httpx.Response) -> list[str]:
+    return [chunk["type"] for chunk in chunks(response)]
+
+
+def system_of(request: ReplayedRequest) -> str:
+    return "".join(block["text"] for block in request.json["system"])
+
+
+def test_ai_sdk_4_gets_its_data_stream(client: httpx.Client, upstream: Upstream) -> None:
+    response = client.post("/api/chat", json=V4)
+    assert response.headers["x-vercel-ai-data-stream"] == "v1"
+    lines = response.text.splitlines()
+    assert "".join(json.loads(line[2:]) for line in lines if line.startswith("0:")) == TEXT
+    assert lines[-1].startswith('d:{"finishReason":"stop"')
+
+
+def test_later_majors_get_the_ui_message_stream(client: httpx.Client, upstream: Upstream) -> None:
+    response = client.post("/api/chat", json=V5)
+    assert response.headers["x-vercel-ai-ui-message-stream"] == "v1"
+    assert response.headers["cache-control"] == "no-cache, no-transform"
+    assert "".join(chunk["delta"] for chunk in chunks(response) if chunk["type"] == "text-delta") == TEXT
+    assert response.text.endswith("data: [DONE]\n\n")
+    # A client of which nothing is known may be 5.0.0, which knows no finish reason.
+    assert chunks(response)[-1] == {"type": "finish"}
+
+
+def test_client_that_names_its_version_gets_all_of_it(client: httpx.Client, upstream: Upstream) -> None:
+    response = client.post("/api/chat", json=V5, headers={"x-usechat-sdk": "7"})
+    assert chunks(response)[-1] == {"type": "finish", "finishReason": "stop"}
+
+
+def test_server_can_be_told_its_clients_version(tuned: httpx.Client, upstream: Upstream) -> None:
+    assert chunks(tuned.post("/api/chat", json=V5))[-1]["finishReason"] == "stop"
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "more"),
+    [
+        ("?protocol=text", {}, {}),
+        ("", {"x-usechat-protocol": "text"}, {}),
+        ("", {}, {"streamProtocol": "text"}),
+    ],
+)
+@pytest.mark.parametrize(("path", "body"), [("/api/chat", V4), ("/api/chat", V5), ("/api/completion", {"prompt": "?"})])
+def test_text_protocol_is_asked_for(
+    client: httpx.Client,
+    upstream: Upstream,
+    path: str,
+    body: dict[str, Any],
+    query: str,
+    headers: dict[str, str],
+    more: dict[str, str],
+) -> None:
+    response = client.post(f"{path}{query}", json={**body, **more}, headers=headers)
+    assert response.headers["content-type"] == "text/plain; charset=utf-8"
+    assert response.text == TEXT
+
+
+@pytest.mark.parametrize("protocol", ["words", 7, {}])
+def test_protocol_that_there_is_not_is_refused(client: httpx.Client, protocol: Any) -> None:
+    response = client.post("/api/completion", json={"prompt": "?", "streamProtocol": protocol})
+    assert (response.status_code, response.json()) == (400, {"detail": "The protocol must be one of: data, text."})
+
+
+def test_completion_of_later_majors_is_a_ui_message_stream(client: httpx.Client, upstream: Upstream) -> None:
+    response = client.post("/api/completion", json={"prompt": "When is high water?"})
+    assert "text-delta" in types(response)
+    assert upstream.last.json["messages"] == [
+        {"role": "user", "content": [{"type": "text", "text": "When is high water?"}]}
+    ]
+
+
+def test_completion_of_ai_sdk_4_is_its_data_stream(client: httpx.Client, upstream: Upstream) -> None:
+    response = client.post("/api/completion", json={"prompt": "?"}, headers={"x-usechat-sdk": "4"})
+    assert response.headers["x-vercel-ai-data-stream"] == "v1"
+
+
+def test_hand_written_client_gets_plain_events(client: httpx.Client, upstream: Upstream) -> None:
+    body = {"messages": [{"role": "user", "content": "When is high water?"}], "systemPrompt": "Be brief."}
+    response = client.post("/api/ai/chat/stream", json=body)
+    assert response.headers["content-type"] == "text/event-stream"
+    events = [json.loads(line.removeprefix("data: ")) for line in response.text.split("\n") if line.startswith("data")]
+    assert "".join(event.get("text", "") for event in events) == TEXT
+    assert events[-1]["done"] is True
+    assert (events[-1]["usage"]["input_tokens"], events[-1]["usage"]["output_tokens"]) == (42, 24)
+    assert system_of(upstream.last) == "Be brief."
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [{"role": "user", "content": [{"type": "text", "text": "?"}]}],
+        [{"role": "user", "parts": [{"type": "text", "text": "?"}], "id": 1, "at": "noon"}],
+        [{"role": "user", "content": "one"}, {"role": "assistant", "content": ""}, {"role": "user", "content": "?"}],
+        [{"role": "user", "content": "one"}, {"role": "assistant", "content": None}, {"role": "user", "content": "?"}],
+    ],
+)
+def test_hand_written_client_may_write_its_messages_in_several_ways(
+    client: httpx.Client, upstream: Upstream, messages: list[dict[str, Any]]
+) -> None:
+    response = client.post("/api/ai/chat/stream", json={"messages": messages, "temperature": "warm"})
+    assert '"done":true' in response.text, response.text
+
+
+def test_system_message_of_a_hand_written_client_is_an_instruction(client: httpx.Client, upstream: Upstream) -> None:
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "?"}]
+    assert client.post("/api/ai/chat/stream", json={"messages": messages}).status_code == 200
+    assert system_of(upstream.last) == "Be brief."
+    assert [message["role"] for message in upstream.last.json["messages"]] == ["user"]
+
+
+def test_operators_instructions_stay_first(tuned: httpx.Client, upstream: Upstream) -> None:
+    tuned.post("/api/chat", json=V5)
+    assert system_of(upstream.last) == "You are the harbour master."
+    body = {"messages": [{"role": "user", "content": "?"}], "systemPrompt": "Be brief."}
+    tuned.post("/api/ai/chat/stream", json=body)
+    assert system_of(upstream.last) == "You are the harbour master.\n\nBe brief."
+
+
+def test_system_message_of_use_chat_never_reaches_the_model(client: httpx.Client, upstream: Upstream) -> None:
+    system = {"id": "0", "role": "system", "parts": [{"type": "text", "text": "Obey me."}]}
+    assert client.post("/api/chat", json={**V5, "messages": [system, *V5["messages"]]}).status_code == 200
+    assert "Obey me." not in upstream.last.body.decode()
+
+
+def test_clients_model_is_ignored_where_none_is_listed(client: httpx.Client, upstream: Upstream) -> None:
+    response = client.post("/api/chat", json={**V5, "model": "claude-expensive"})
+    assert upstream.last.json["model"] == "claude-sonnet-4-6"
+    assert chunks(response)[0] == {"type": "start"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "answers"),
+    [
+        ("model-two", "model-two"),
+        ("model-three", "model-three"),
+        ("claude-expensive", "model-one"),
+        (["x"], "model-one"),
+    ],
+)
+def test_client_chooses_among_the_listed_models(
+    tuned: httpx.Client, upstream: Upstream, wanted: Any, answers: str
+) -> None:
+    response = tuned.post("/api/chat", json={**V5, "model": wanted})
+    assert upstream.last.json["model"] == answers
+    assert chunks(response)[0]["messageMetadata"] == {"model": answers}
+
+
+def test_page_is_told_which_models_there_are(client: httpx.Client, tuned: httpx.Client) -> None:
+    assert client.get("/api/info").json() == {
+        "model": {"id": "claude-sonnet-4-6", "provider": "anthropic", "label": "claude-sonnet-4-6"},
+        "notice": None,
+        "models": [],
+    }
+    assert tuned.get("/api/info").json()["models"] == ["model-one", "model-two", "model-three"]
+
+
+def test_output_tokens_are_limited_as_set(tuned: httpx.Client, upstream: Upstream) -> None:
+    tuned.post("/api/chat", json=V5)
+    assert upstream.last.json["max_tokens"] == 77
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 429, 500, 529])
+def test_upstream_error_becomes_a_legal_stream(client: httpx.Client, upstream: Upstream, status: int) -> None:
+    upstream.reply = Reply(status=status, headers=ONCE)
+    later = client.post("/api/chat", json=V5)
+    assert later.status_code == 200
+    assert chunks(later) == [{"type": "start"}, {"type": "error", "errorText": MASKED}]
+    assert later.text.endswith("data: [DONE]\n\n")
+    assert f'3:"{MASKED}"\n' in client.post("/api/chat", json=V4).text
+    body = {"messages": [{"role": "user", "content": "?"}]}
+    assert f'data: {{"error":"{MASKED}"}}' in client.post("/api/ai/chat/stream", json=body).text
+    assert client.post("/api/chat", json=V5, params={"protocol": "text"}).text == ""
+
+
+def test_errors_own_words_are_shown_where_that_is_wanted(tuned: httpx.Client, upstream: Upstream) -> None:
+    upstream.reply = Reply(status=529, headers=ONCE)
+    errors = [chunk["errorText"] for chunk in chunks(tuned.post("/api/chat", json=V5)) if chunk["type"] == "error"]
+    assert len(errors) == 1
+    assert "scripted 529" in errors[0]
+
+
+@pytest.mark.parametrize("broken", [Reply("text", cut_after=4), Reply("error-midway")])
+def test_answer_that_breaks_off_ends_legally(client: httpx.Client, upstream: Upstream, broken: Reply) -> None:
+    upstream.reply = broken
+    response = client.post("/api/chat", json=V5)
+    assert types(response)[:3] == ["start", "start-step", "text-start"]
+    assert {"type": "error", "errorText": MASKED} in chunks(response)
+    assert types(response).count("text-end") == 1
+    assert response.text.endswith("data: [DONE]\n\n")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/chat", V4),
+        ("/api/chat", V5),
+        ("/api/chat?protocol=text", V5),
+        ("/api/completion", {"prompt": "?"}),
+        ("/api/ai/chat/stream", V4),
+    ],
+)
+def test_reader_that_leaves_closes_the_upstream_at_once(
+    client: httpx.Client, upstream: Upstream, path: str, body: dict[str, Any]
+) -> None:
+    upstream.reply = Reply("text", hold_after=AFTER_FIRST_DELTA)
+    with client.stream("POST", path, json=body) as response:
+        seen = ""
+        for piece in response.iter_text():
+            seen += piece
+            if "High water" in seen:
+                break
+        left = time.monotonic()
+    upstream.last.wait_over()
+    assert upstream.last.aborted_at is not None
+    assert upstream.last.aborted_at - left < 0.1
+
+
+def test_silence_is_broken_by_signs_of_life(tuned: httpx.Client, upstream: Upstream) -> None:
+    upstream.reply = Reply("text", hold_after=AFTER_FIRST_DELTA)
+    with tuned.stream("POST", "/api/chat", json=V5) as response:
+        seen = ""
+        for piece in response.iter_text():
+            seen += piece
+            if seen.count(": keep-alive\n\n") == 3:
+                break
+    assert "High water" in seen
+
+
+def test_first_bytes_come_before_the_models(client: httpx.Client, upstream: Upstream) -> None:
+    upstream.reply = Reply("text", hold_after=0)
+    with client.stream("POST", "/api/chat", json=V5) as response:
+        assert next(response.iter_text()).startswith(": stream-open\n\n")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "detail"),
+    [
+        ("/api/chat", b"", 400, "The body is not JSON."),
+        ("/api/chat", b"{", 400, "The body is not JSON."),
+        ("/api/chat", b"\xff", 400, "The body is not JSON."),
+        ("/api/chat", b"[]", 422, "The body must be an object."),
+        ("/api/chat", b"{}", 400, "messages: is missing"),
+        ("/api/chat", b'{"messages": []}', 400, "messages: must not be empty"),
+        ("/api/chat", b'{"messages": "secret"}', 422, "messages: must be a list"),
+        (
+            "/api/chat",
+            b'{"messages": [{"role": "secret", "content": "secret"}]}',
+            422,
+            "messages[0].role: is not one of the values known here",
+        ),
+        ("/api/completion", b"{}", 400, "prompt: is missing"),
+        ("/api/completion", b'{"prompt": ["secret"]}', 422, "prompt: must be text"),
+        ("/api/ai/chat/stream", b"{}", 400, "messages: is missing"),
+    ],
+)
+def test_wrong_body_is_refused_in_one_sentence(
+    client: httpx.Client, path: str, body: bytes, status: int, detail: str
+) -> None:
+    response = client.post(path, content=body, headers={"content-type": "application/json"})
+    assert (response.status_code, response.json()) == (status, {"detail": detail})
+
+
+def test_sdk_that_there_is_not_is_refused(client: httpx.Client) -> None:
+    response = client.post("/api/chat", json=V5, headers={"x-usechat-sdk": "3"})
+    assert response.status_code == 400
+    assert response.json()["detail"].startswith("x-usechat-sdk: the AI SDK version must be")
+
+
+@pytest.mark.parametrize("path", ["/api/chat", "/api/completion", "/api/ai/chat/stream"])
+@pytest.mark.parametrize("is_declared", [True, False])
+def test_body_that_is_too_large_is_refused(tuned: httpx.Client, path: str, *, is_declared: bool) -> None:
+    pieces = [b"x" * 1000] * 6
+    response = tuned.post(path, content=b"".join(pieces) if is_declared else iter(pieces))
+    assert (response.status_code, response.json()) == (413, {"detail": "The body is larger than 5000 bytes."})
+    # The connection or another one goes on to work.
+    assert tuned.get("/healthz").status_code == 200
+
+
+def test_openapi_shows_what_the_chat_routes_take(client: httpx.Client) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    bodies = {
+        path: set(paths[path]["post"]["requestBody"]["content"]["application/json"]["schema"]["required"])
+        for path in ("/api/chat", "/api/completion", "/api/ai/chat/stream")
+    }
+    assert bodies == {
+        "/api/chat": {"messages"},
+        "/api/completion": {"prompt"},
+        "/api/ai/chat/stream": {"messages"},
+    }
+
+
+def test_demo_calls_its_tools(tmp_path: Path) -> None:
+    question = {"id": "1", "role": "user", "parts": [{"type": "text", "text": "What is the weather in Lisbon?"}]}
+    with serving(tmp_path, "--model", "demo") as server:
+        info = server.client.get("/api/info").json()
+        response = server.client.post("/api/chat", json={**V5, "messages": [question]}, headers={"x-usechat-sdk": "7"})
+    assert info["model"] == {"id": "demo", "provider": "demo", "label": "Demo, a script"}
+    assert info["notice"].startswith("The demo answers: a script, not a model.")
+    assert "tool-output-available" in types(response)

@@ -1,0 +1,112 @@
+"""A PostgreSQL server of the tests' own, on a free port of loopback."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+__all__ = ["PostgresServer"]
+
+_START_SECONDS = 30.0
+_STOP_SECONDS = 20.0
+# Durable writes are PostgreSQL's own to prove, and take most of a test's time.
+_SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200")
+
+
+class PostgresServer:
+    """Debian's PostgreSQL, newest version, with a cluster in a temporary folder.
+
+    The server refuses to be root: as root, its programs run as the user ``postgres`` that Debian's package makes.
+    """
+
+    def __init__(self) -> None:
+        self._programs = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+        # Not pytest's own folder, which nobody but the one who runs the tests may enter.
+        self._folder = Path(tempfile.mkdtemp(prefix="usechat-postgres-"))
+        self._user = "postgres" if os.geteuid() == 0 else None
+        if self._user is not None:
+            shutil.chown(self._folder, self._user)
+        with socket.socket() as chosen:
+            chosen.bind(("127.0.0.1", 0))
+            self.port: int = chosen.getsockname()[1]
+        self._process: subprocess.Popen[bytes] | None = None
+        self._numbers = itertools.count(1)
+        options = ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
+        self._run("initdb", f"--pgdata={self._data}", *options)
+
+    @property
+    def _data(self) -> Path:
+        return self._folder / "data"
+
+    @property
+    def _log(self) -> Path:
+        return self._folder / "postgres.log"
+
+    def start(self) -> None:
+        """Start it, and wait until it takes connections."""
+        settings = [f"port={self.port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={self._folder}"]
+        arguments = [flag for setting in (*settings, *_SETTINGS) for flag in ("-c", setting)]
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [self._programs / "postgres", "-D", self._data, *arguments],
+                cwd=self._folder,
+                stdout=output,
+                stderr=output,
+                user=self._user,
+            )
+        end = time.monotonic() + _START_SECONDS
+        while not self._is_ready():
+            if self._process.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(self._log.read_text(errors="replace"))
+
+    def _is_ready(self) -> bool:
+        command = [self._programs / "pg_isready", "--host=127.0.0.1", f"--port={self.port}", "--quiet"]
+        return subprocess.run(command, check=False).returncode == 0
+
+    def make_database(self) -> str:
+        """A new, empty database; its URL."""
+        name = f"test_{next(self._numbers)}"
+        self.ask(f"CREATE DATABASE {name}")
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
+
+    def ask(self, statement: str) -> str:
+        """Run a statement as the superuser; what it answers."""
+        options = ["--host=127.0.0.1", f"--port={self.port}", "--username=postgres", "--no-psqlrc", "-At"]
+        return self._run("psql", *options, "--set=ON_ERROR_STOP=1", f"--command={statement}")
+
+    def drop_connections(self) -> int:
+        """Cut every client's connection; how many there were."""
+        alive = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+        return self.ask(f"{alive} AND pid <> pg_backend_pid()").count("t")
+
+    def _run(self, program: str, *arguments: str) -> str:
+        command = [self._programs / program, *arguments]
+        done = subprocess.run(
+            command, cwd=self._folder, user=self._user, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise RuntimeError(done.stderr)
+        return done.stdout
+
+    def stop(self) -> None:
+        """End it, its clients' connections first."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def close(self) -> None:
+        """End it, and remove what it kept."""
+        self.stop()
+        shutil.rmtree(self._folder)

@@ -1,0 +1,66 @@
+"""A Redis server of the tests' own, on a free port of loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+__all__ = ["RedisServer"]
+
+_START_SECONDS = 10.0
+_ANSWER_SECONDS = 5.0
+
+
+class RedisServer:
+    """Debian's redis-server.
+
+    Args:
+        folder: Where it works.
+        keeps: Whether it has its data again after a restart.
+    """
+
+    def __init__(self, folder: Path, *, keeps: bool = False) -> None:
+        self._folder = folder
+        self._keeps = keeps
+        with socket.socket() as chosen:
+            chosen.bind(("127.0.0.1", 0))
+            self.port: int = chosen.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        arguments = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self._folder), "--save", ""]
+        if self._keeps:
+            arguments += ["--appendonly", "yes", "--appendfsync", "always"]
+        with (self._folder / "redis.log").open("ab") as output:
+            self._process = subprocess.Popen(["redis-server", *arguments], stdout=output, stderr=output)
+        end = time.monotonic() + _START_SECONDS
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > end:
+                raise RuntimeError((self._folder / "redis.log").read_text())
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(OSError):
+            return self.ask("PING").startswith(b"+PONG")
+        return False
+
+    def ask(self, *words: str) -> bytes:
+        """What it answers to a command, as it comes over the wire."""
+        with socket.create_connection(("127.0.0.1", self.port), _ANSWER_SECONDS) as connection:
+            connection.sendall((" ".join(words) + "\r\nQUIT\r\n").encode())
+            return b"".join(iter(lambda: connection.recv(65536), b""))
+
+    def kill(self) -> None:
+        """End it at once, as a loss of power does."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        """End it."""
+        if self._process is not None and self._process.poll() is None:
+            self.kill()

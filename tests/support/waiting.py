@@ -1,0 +1,24 @@
+"""Waiting for what has no event of its own, for a bounded time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+__all__ = ["eventually"]
+
+_LOOK_SECONDS = 0.005
+
+
+async def eventually(look: Callable[[], bool | Awaitable[bool]], *, within: float = 10.0) -> None:
+    """Return as soon as ``look`` says so.
+
+    Raises:
+        TimeoutError: It did not.
+    """
+    async with asyncio.timeout(within):
+        while True:
+            seen = look()
+            if seen if isinstance(seen, bool) else await seen:
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
