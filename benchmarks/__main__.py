@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="few servers, two phases, short samples")
     parser.add_argument("--only", type=_names_of(TARGETS), metavar="SERVERS", help="servers, separated by commas")
-    phases = {phase.name: phase for phase in PHASES}
+    phases = [phase.name for phase in PHASES]
     parser.add_argument("--phases", type=_names_of(phases), metavar="PHASES", help="phases, separated by commas")
     parser.add_argument("--against", metavar="REVISION", help="compare our server with its state in another revision")
     parser.add_argument("--out", type=Path, default=CACHE / "results.json", metavar="FILE", help="where figures go")
@@ -63,8 +63,8 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _names_of(known: object):  # noqa: ANN202 - a converter for argparse
-    assert isinstance(known, dict)
+def _names_of(known: Collection[str]) -> Callable[[str], list[str]]:
+    """A converter for argparse."""
 
     def convert(text: str) -> list[str]:
         names = [name.strip() for name in text.split(",")]
@@ -86,7 +86,7 @@ def _list() -> None:
 
 
 def _measure(arguments: argparse.Namespace) -> Results:
-    names = arguments.only or (QUICK_TARGETS if arguments.quick else TARGETS)
+    names: list[str] = arguments.only or [*(QUICK_TARGETS if arguments.quick else TARGETS)]
     chosen = arguments.phases or [phase.name for phase in PHASES if phase.is_quick or not arguments.quick]
     phases = [phase for phase in PHASES if phase.name in chosen]
     results = Results()

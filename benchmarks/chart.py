@@ -19,7 +19,8 @@ _STYLE = """
   .value { font-size: 11px } .faint { fill: #6e7781; font-size: 11px }
   .burst { fill: #0969da } .paced { fill: #8ec5ff } .ours { font-weight: 600 } .grid { stroke: #d0d7de }
   @media (prefers-color-scheme: dark) {
-    text { fill: #e6edf3 } .faint { fill: #8b949e } .burst { fill: #58a6ff } .paced { fill: #1f4b7a } .grid { stroke: #30363d }
+    text { fill: #e6edf3 } .faint { fill: #8b949e } .grid { stroke: #30363d }
+    .burst { fill: #58a6ff } .paced { fill: #1f4b7a }
   }
 """
 
@@ -34,15 +35,17 @@ def render_chart(results: Results) -> str:
     scale = _Scale(min(values), max(values))
     height = _TOP + len(names) * _ROW + 12
     rows = [_row(name, _TOP + index * _ROW, series, scale) for index, name in enumerate(names)]
-    return "\n".join([
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img">',
-        "<title>CPU time of the server for each delta that it streams, in microseconds</title>",
-        f"<style>{_STYLE}</style>",
-        *_legend(),
-        *_grid(scale, height),
-        *rows,
-        "</svg>\n",
-    ])
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img">',
+            "<title>CPU time of the server for each delta that it streams, in microseconds</title>",
+            f"<style>{_STYLE}</style>",
+            *_legend(),
+            *_grid(scale, height),
+            *rows,
+            "</svg>\n",
+        ]
+    )
 
 
 class _Scale:

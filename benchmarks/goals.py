@@ -9,8 +9,6 @@ from benchmarks.results import Results
 
 __all__ = ["GOALS", "Goal", "Verdict"]
 
-_PACE_OF_PROXY = 1.3
-
 
 @dataclass(frozen=True)
 class Verdict:
@@ -79,7 +77,9 @@ _USUAL = "UI message stream"
 GOALS = (
     _goal("burst", "at most 3.5 µs a delta", _at_most("burst", "usechat", 3.5, "µs")),
     _goal("burst, AI SDK 7 on Node", "at least 20 times ours", _times_less("burst", "ai-sdk-7", 20)),
-    _goal("burst, FastAPI on `create(stream=True)`", "at least 20 times ours", _times_less("burst", "fastapi-create", 20)),
+    _goal(
+        "burst, FastAPI on `create(stream=True)`", "at least 20 times ours", _times_less("burst", "fastapi-create", 20)
+    ),
     *(
         _goal(f"burst, {row}", "within 20 % of text", _at_most_times("formats", row, _USUAL, 1.2))
         for row in ("AI SDK 4's data stream", "thinking", "tool input")
@@ -89,7 +89,7 @@ GOALS = (
     _goal(
         "paced, against the aiohttp byte proxy",
         "at most 1.3 times",
-        _at_most_times("paced", "usechat", "proxy-aiohttp", _PACE_OF_PROXY),
+        _at_most_times("paced", "usechat", "proxy-aiohttp", 1.3),
     ),
     _goal("held", "at least 400 streams", _at_least("held", "usechat", 400, "streams")),
     _goal("memory of an open stream", "at most 40 KiB", _at_most("memory", "usechat", 40, "KiB")),
@@ -112,5 +112,7 @@ GOALS = (
     _goal("2 workers on 2 cores", "at least 1.8 times one", _at_least_times("workers", "2 workers", "1 workers", 1.8)),
     _goal("cold start, `import usechat`", "at most 0.15 s", _at_most("cold start", "import usechat", 0.15, "s")),
     _goal("cold start, `api/index.py`", "at most 0.6 s", _at_most("cold start", "api/index.py", 0.6, "s")),
-    _goal("Redis log against memory log, burst", "at most 1.5 times", _at_most_times("durability", "redis", "memory", 1.5)),
+    _goal(
+        "Redis log against memory log, burst", "at most 1.5 times", _at_most_times("durability", "redis", "memory", 1.5)
+    ),
 )

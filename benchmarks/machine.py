@@ -70,7 +70,8 @@ def resident_bytes(pid: int) -> int:
 
 
 def _with_children(pid: int) -> list[int]:
-    found, pending = [], [pid]
+    found: list[int] = []
+    pending = [pid]
     while pending:
         each = pending.pop()
         found.append(each)

@@ -223,9 +223,9 @@ def _cold_start(bench: Bench) -> None:
 
 
 PHASES = (
-    Phase(name="burst", title="Bursts: 500 deltas as fast as they are read, 16 answers at once", run=_burst, is_quick=True),
+    Phase(name="burst", title="Bursts: 500 deltas at once, 16 answers at a time", run=_burst, is_quick=True),
     Phase(name="formats", title="Formats: AI SDK 4, thinking, tool input", run=_formats),
-    Phase(name="paced", title="Paced: a delta every 20 ms, 40 answers at once", run=_paced, is_quick=True),
+    Phase(name="paced", title="Paced: a delta every 20 ms, 40 answers at a time", run=_paced, is_quick=True),
     Phase(name="request", title="Requests: what one costs besides its deltas", run=_request),
     Phase(name="first chunk", title="First chunk: how long after the upstream's", run=_first_chunk),
     Phase(name="growth", title="Growth: 500, 5,000 and 50,000 deltas", run=_growth),

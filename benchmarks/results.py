@@ -18,10 +18,13 @@ __all__ = ["Results", "revision"]
 
 def revision(folder: Path = ROOT) -> str:
     """The commit of a checkout, with a plus sign where files differ from it."""
-    name = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
-    status = ["git", "status", "--porcelain", "--untracked-files=no", "--", "src"]
-    changes = subprocess.run(status, cwd=folder, capture_output=True, text=True, check=False)
-    return name.stdout.strip() + ("+" if changes.stdout else "")
+    name = _git(folder, "rev-parse", "--short", "HEAD")
+    return name + ("+" if _git(folder, "status", "--porcelain", "--untracked-files=no", "--", "src") else "")
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    run = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    return run.stdout.strip()
 
 
 @dataclass

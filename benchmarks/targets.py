@@ -90,9 +90,7 @@ _HELPER = _python(
     "fastapi_anthropic",
     PEER_STREAM="helper",
 )
-_CREATE = _python(
-    "fastapi-create", "FastAPI route, `create(stream=True)` + json.dumps", "peer", "fastapi_anthropic"
-)
+_CREATE = _python("fastapi-create", "FastAPI route, `create(stream=True)` + json.dumps", "peer", "fastapi_anthropic")
 _PYDANTIC_AI = Target(
     name="pydantic-ai",
     title="pydantic-ai adapter",

@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from glob import glob
+from pathlib import Path
 
 from scripts.progress import Command, StepFailedError
 
@@ -23,7 +23,12 @@ class SystemProgram:
 
     def is_missing(self) -> bool:
         """Whether it is neither on the path nor where Debian keeps what only root or other programs start."""
-        folders = [os.environ.get("PATH", ""), "/usr/sbin", "/sbin", *glob("/usr/lib/postgresql/*/bin")]
+        folders = [
+            os.environ.get("PATH", ""),
+            "/usr/sbin",
+            "/sbin",
+            *map(str, Path("/usr/lib").glob("postgresql/*/bin")),
+        ]
         return shutil.which(self.executable, path=os.pathsep.join(folders)) is None
 
 

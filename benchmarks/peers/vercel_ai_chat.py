@@ -2,6 +2,7 @@
 
 # Its packages are installed in an environment of their own, out of the type checker's sight.
 # pyright: reportMissingImports=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
 
 from __future__ import annotations
 

@@ -71,6 +71,29 @@ def settings(env_file: EnvFile = None) -> None:
 
 
 @app.command()
+def migrate(env_file: EnvFile = None) -> None:
+    """Make or alter the tables of USECHAT_DATABASE_URL; SQLite's are made at the start of the server."""
+    name_env_file(env_file)
+    try:
+        import asyncio
+
+        from usechat.chats.migrate import migrate as run
+        from usechat.server.environment import load_environment
+        from usechat.server.persistence import database_url
+
+        url = database_url(load_environment().settings, is_public=False)
+        if url is None:
+            typer.echo("No chats are kept: USECHAT_DATABASE_URL is off.")
+            return
+        asyncio.run(run(url))
+    except ConfigurationError as error:
+        fail(error)
+    except OSError as error:
+        fail(ConfigurationError(f"the database cannot be reached: {error.strerror or error}"))
+    typer.echo("The tables are up to date.")
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     typer.echo(__version__)

@@ -176,12 +176,15 @@ class NoObjectGeneratedError(UsechatError):
     Args:
         message: What is wrong with it.
         text: What the model wrote.
+        finish_reason: Why it ended, in AI SDK 7's words: after ``length`` the text is cut, after ``content-filter`` the
+            model has refused.
     """
 
-    def __init__(self, message: str, *, text: str) -> None:
+    def __init__(self, message: str, *, text: str, finish_reason: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.text = text
+        self.finish_reason = finish_reason
 
 
 class RunError(UsechatError):

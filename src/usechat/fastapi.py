@@ -15,18 +15,17 @@ from typing import Annotated, Any, TypeAlias
 from fastapi import Depends, HTTPException, Request
 from starlette.background import BackgroundTask
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from usechat import parts as p
-from usechat.errors import RequestError
+from usechat.errors import RequestError, StreamProtocolError
 from usechat.generate.answer import Answer
 from usechat.ids import generate_id
 from usechat.messages import ui
 from usechat.negotiation import negotiate
-from usechat.protocol.dialects import Dialect
+from usechat.protocol.dialects import AUTO, Dialect
 from usechat.protocol.encoders import Encoder, EncoderOptions, WireFormat, make_encoder
-from usechat.protocol.options import MASKED_ERROR
 
 __all__ = [
     "ChatRequest",
@@ -52,18 +51,22 @@ async def read_body(request: Request, max_bytes: int = MAX_BODY_BYTES) -> bytes:
     """The request's body.
 
     Raises:
-        RequestError: 413 when it is larger than ``max_bytes``; no more than that is ever held.
+        RequestError: 413 when it is larger than ``max_bytes``, of which no more is ever held; 400 when the client
+            went away before its end.
     """
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > max_bytes:
         raise too_large(max_bytes)
     pieces: list[bytes] = []
     size = 0
-    async for piece in request.stream():
-        size += len(piece)
-        if size > max_bytes:
-            raise too_large(max_bytes)
-        pieces.append(piece)
+    try:
+        async for piece in request.stream():
+            size += len(piece)
+            if size > max_bytes:
+                raise too_large(max_bytes)
+            pieces.append(piece)
+    except ClientDisconnect:
+        raise RequestError("The body is incomplete.") from None
     return b"".join(pieces)
 
 
@@ -141,9 +144,10 @@ class StreamingAnswer(Response):
         self.message_id = message_id
         self.extra_headers = headers or {}
         self.heartbeat_seconds = heartbeat
-        continued = continued_message(self.chat)
-        self.encoder_options = EncoderOptions(**options, **known_ids(continued))
-        self.continued = continued
+        self.continued = continued_message(self.chat)
+        known: dict[str, Any] = known_ids(self.continued)
+        self.encoder_options = EncoderOptions(**options, **known)
+        self.dialect: Dialect = AUTO
         self.status_code = 200
         self.background: BackgroundTask | None = None
         self.body = b""
@@ -157,14 +161,14 @@ class StreamingAnswer(Response):
         except RequestError as error:
             await error_response(error)(scope, receive, send)
             return
-        start = {"type": "http.response.start", "status": self.status_code, "headers": self._all_headers(encoder)}
+        start = {"type": "http.response.start", "status": self.status_code, "headers": self.all_headers(encoder)}
         if scope["method"] == "HEAD":
             await send(start)
             await send({"type": "http.response.body", "body": b""})
             return
         try:
             await send(start)
-            async with aclosing(frames(self.answer, encoder, self._new_encoder)) as data:
+            async with aclosing(frames(self.answer, encoder, self.new_encoder)) as data:
                 await Sender(receive, send, self.heartbeat_seconds).send_all(data, encoder.heartbeat)
         finally:
             # Told even when the reader left before the first byte.
@@ -182,9 +186,10 @@ class StreamingAnswer(Response):
         message_id = self.choose_message_id(self.continued)
         self.answer.bind(self.dialect, self.encoder_options, message=self.continued, message_id=message_id)
         self.answer.prepare()
-        return self._new_encoder()
+        return self.new_encoder()
 
-    def _new_encoder(self) -> Encoder:
+    def new_encoder(self) -> Encoder:
+        """An encoder for this reader."""
         return make_encoder(self.wire_format, self.dialect, self.encoder_options)
 
     def choose_message_id(self, continued: Mapping[str, Any] | None) -> str | None:
@@ -197,7 +202,8 @@ class StreamingAnswer(Response):
             return generate_id("msg", 16)
         return self.message_id() if callable(self.message_id) else self.message_id
 
-    def _all_headers(self, encoder: Encoder) -> list[tuple[bytes, bytes]]:
+    def all_headers(self, encoder: Encoder) -> list[tuple[bytes, bytes]]:
+        """The format's headers, what was asked for beside them, and what the route has set."""
         merged = {**encoder.headers, **{name.lower(): value for name, value in self.extra_headers.items()}}
         own = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in merged.items() if value is not None]
         named = {name.lower() for name, _ in self.raw_headers}
@@ -218,11 +224,12 @@ async def frames(answer: Answer, encoder: Encoder, new_encoder: Callable[[], Enc
         async with aclosing(encode(answer, encoder)) as encoded:
             async for data in encoded:
                 yield data
+    except StreamProtocolError:
+        raise  # strict mode, for tests
     except Exception as error:
         logger.exception("the answer could not be sent")
-        answer.fail(error)
         encoder = new_encoder()
-        yield encoder.feed(p.Error(MASKED_ERROR))
+        yield encoder.feed(answer.fail(error))
     if ending := encoder.finish():
         yield ending
 
@@ -255,6 +262,7 @@ class Sender:
         self.heartbeat_seconds = heartbeat_seconds
         self.last_sent = 0.0
         self.is_sending = False
+        self.is_over = False
         self.beat = asyncio.Lock()
         """Held while a heartbeat is on its way, which must not get into the middle of a frame."""
         self.reader_left = False
@@ -269,15 +277,17 @@ class Sender:
         if heartbeat is not None and self.heartbeat_seconds is not None:
             watchers.append(asyncio.create_task(self._beat(heartbeat, self.heartbeat_seconds)))
         try:
-            await self._send_all(data)
+            try:
+                await self._send_all(data)
+            finally:
+                self.is_over = True
+                for watcher in watchers:
+                    watcher.cancel()
+                await asyncio.gather(*watchers, return_exceptions=True)
         except asyncio.CancelledError:
             # It may have been `_watch` that cancelled, to get this task out of its wait for the model.
             if not self.reader_left or task.uncancel() > cancellations:
                 raise
-        finally:
-            for watcher in watchers:
-                watcher.cancel()
-            await asyncio.gather(*watchers, return_exceptions=True)
 
     async def _send_all(self, data: AsyncIterator[bytes]) -> None:
         loop = asyncio.get_running_loop()
@@ -297,15 +307,22 @@ class Sender:
         try:
             while (await self.receive())["type"] != "http.disconnect":
                 pass
-        finally:
+        except Exception:
+            logger.exception("the server's channel broke")
+        if not self.is_over:
             self.reader_left = True
             sender.cancel()
 
     async def _beat(self, heartbeat: bytes, interval: float) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(max(self.last_sent + interval - loop.time(), 0.001))
-            if not self.is_sending and loop.time() - self.last_sent >= interval:
+            silence = loop.time() - self.last_sent
+            if self.is_sending:
+                # The reader is slow: what it is being sent breaks the silence.
+                await asyncio.sleep(interval / 2)
+            elif silence < interval:
+                await asyncio.sleep(interval - silence)
+            else:
                 async with self.beat:
                     await self.send({"type": "http.response.body", "body": heartbeat, "more_body": True})
                 self.last_sent = loop.time()

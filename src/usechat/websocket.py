@@ -26,12 +26,14 @@ from usechat.protocol.json import decode_json, encode_json
 from usechat.protocol.options import MASKED_ERROR, EncoderOptions
 from usechat.protocol.shaping import ChunkShaper
 
-__all__ = ["ChatSocket", "Handler"]
+__all__ = ["Authorize", "ChatSocket", "Handler"]
 
 logger = logging.getLogger(__name__)
 
 Handler: TypeAlias = Callable[[ChatRequest], "Answer | Awaitable[Answer]"]
 """Makes the answer to a request, as a route's function does."""
+Authorize: TypeAlias = Callable[[Mapping[str, str]], str | None]
+"""Says why a request with these headers (names in lower case) is refused, or None."""
 
 INVALID_DATA = 1007
 MAX_REQUESTS = 16
@@ -45,13 +47,24 @@ class ChatSocket:
         websocket: Not yet accepted.
         handler: Makes an answer.
         sdk: The client's version. The transport exists from AI SDK 7 on.
+        authorize: Gets the headers of each request and says why it is refused, or None. A browser can send no headers
+            with the handshake, so the transport puts them into its frames.
         options: The fields of `EncoderOptions`.
     """
 
-    def __init__(self, websocket: WebSocket, handler: Handler, *, sdk: str | int = 7, **options: Any) -> None:
+    def __init__(
+        self,
+        websocket: WebSocket,
+        handler: Handler,
+        *,
+        sdk: str | int = 7,
+        authorize: Authorize = lambda headers: None,
+        **options: Any,
+    ) -> None:
         self.websocket = websocket
         self.handler = handler
         self.sdk = sdk
+        self.authorize = authorize
         self.options = options
         self.requests: dict[str, asyncio.Task[None]] = {}
 
@@ -100,11 +113,15 @@ class ChatSocket:
         task.add_done_callback(lambda _: self.requests.pop(request_id, None))
 
     async def _answer(self, request_id: str, frame: dict[str, Any]) -> None:
+        headers = read_headers(frame)
+        if (refusal := self.authorize(headers)) is not None:
+            await self._refuse(request_id, refusal)
+            return
         try:
             chat = read_request(frame)
             made = self.handler(chat)
             answer = await made if inspect.isawaitable(made) else made
-            shaper = self._bind(answer, chat, frame)
+            shaper = self._bind(answer, chat, headers)
         except RequestError as error:
             await self._refuse(request_id, str(error))
             return
@@ -114,15 +131,13 @@ class ChatSocket:
             return
         await self._stream(request_id, answer, shaper)
 
-    def _bind(self, answer: Answer, chat: ChatRequest, frame: Mapping[str, Any]) -> ChunkShaper:
+    def _bind(self, answer: Answer, chat: ChatRequest, headers: Mapping[str, str]) -> ChunkShaper:
         """Fit the answer to the client.
 
         Raises:
             RequestError: The request cannot be answered.
         """
-        headers = frame.get("headers")
-        named = {str(key).lower(): str(value) for key, value in headers.items()} if isinstance(headers, dict) else {}  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-        dialect = negotiate(chat, named, self.sdk)
+        dialect = negotiate(chat, headers, self.sdk)
         if dialect.major < 7:
             raise ConfigurationError("the WebSocket transport needs AI SDK 7")
         continued = continued_message(chat)
@@ -156,6 +171,13 @@ class ChatSocket:
 
 def shape_all(shaper: ChunkShaper, batch: Iterable[p.Part]) -> list[dict[str, Any]]:
     return [chunk for part in batch for chunk in shaper.shape(part)]
+
+
+def read_headers(frame: Mapping[str, Any]) -> dict[str, str]:
+    """The headers of a frame, as the HTTP transport would have sent them."""
+    headers = frame.get("headers")
+    given = cast("dict[str, Any]", headers) if isinstance(headers, dict) else {}
+    return {name.lower(): str(value) for name, value in given.items()}
 
 
 def read_request(frame: Mapping[str, Any]) -> ChatRequest:

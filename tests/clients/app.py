@@ -5,10 +5,11 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from tests.conformance.app import make_router
+from tests.conformance.scenarios import PNG
 from usechat import ChatRequest, StreamingAnswer, UIMessageStreamWriter, ui_message_stream
 from usechat import parts as p
 
-PICTURE = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+PICTURE = f"data:image/png;base64,{PNG}"
 
 app = FastAPI()
 app.include_router(make_router("auto"))
@@ -40,7 +41,9 @@ async def write_every_part(writer: UIMessageStreamWriter) -> None:
     writer.write(p.ToolInputStart(tool_call_id="t1", tool_name="look", dynamic=True, title="Looking"))
     writer.write(p.ToolInputDelta("t1", '{"at":"sea"}'))
     writer.write(p.ToolInputAvailable(tool_call_id="t1", tool_name="look", input={"at": "sea"}, dynamic=True))
-    writer.write(p.ToolOutputAvailable(tool_call_id="t1", tool_name="look", output="waves", preliminary=True, dynamic=True))
+    writer.write(
+        p.ToolOutputAvailable(tool_call_id="t1", tool_name="look", output="waves", preliminary=True, dynamic=True)
+    )
     writer.write(p.ToolOutputAvailable(tool_call_id="t1", tool_name="look", output=None, dynamic=True))
     writer.write(p.MessageMetadata({"seconds": 1.5}))
     writer.write(p.FinishStep(finish_reason=p.FinishReason("stop"), usage=p.Usage()))

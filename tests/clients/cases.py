@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.clients.app import PICTURE
@@ -12,7 +12,7 @@ from tests.conformance.replies import answer, call, said, text
 from tests.conformance.scenarios import Scenario
 from usechat.testing.replay import Reply
 
-__all__ = ["CASES", "Case"]
+__all__ = ["CASES", "Case", "Version"]
 
 SEND = {"kind": "send", "text": "Hi"}
 MASKED = "An error occurred."
@@ -97,11 +97,11 @@ def _failing_tool(name: str, tool: str, input: Any, *, legacy_state: str, error_
 
 _FORECAST = ToolUse(id="toolu_1", name="get_weather", input={"city": "Oslo"}, output=WEATHER)
 _ASK = said(text("A question: "), call("ask_user", {"question": "Which?"}, id="toolu_1"), stop="tool_use")
-_ASKED = {"id": "toolu_1", "name": "ask_user", "input": {"question": "Which?"}}
+_ASKED = ToolUse(id="toolu_1", name="ask_user", input={"question": "Which?"})
 _GIVEN = {"kind": "toolOutput", "tool": "ask_user", "toolCallId": "toolu_1"}
 _DELETE = said(text("Cleaning. "), call("delete_file", {"path": "/a"}, id="toolu_1"), stop="tool_use")
-_DELETION = {"id": "toolu_1", "name": "delete_file", "input": {"path": "/a"}}
-_BUOY = {"id": "mcptoolu_buoy", "name": "read_buoy", "input": {"buoy": "Dogger"}, "dynamic": True}
+_DELETION = ToolUse(id="toolu_1", name="delete_file", input={"path": "/a"})
+_BUOY = ToolUse(id="mcptoolu_buoy", name="read_buoy", input={"buoy": "Dogger"}, dynamic=True)
 _CITED = {"citations": [{"type": "web_search_result_location", "cited_text": "HW 14:20", **HIT}]}
 _WRITTEN = [
     Step(),
@@ -120,7 +120,7 @@ _ONLY_SINCE_7 = [
 
 def _approval(name: str, outcome: ToolUse, **decision: Any) -> Case:
     """A call that waits for the user. A client of unknown version cannot be asked, so the tool is not run."""
-    refused = ToolUse(**_DELETION, error=MASKED)
+    refused = replace(_DELETION, error=MASKED)
     return Case(
         name=f"approval-{name}",
         replies=[_DELETE, answer()],
@@ -162,7 +162,11 @@ _TEXTS = [
     ),
 ]
 _TOOLS = [
-    Case(name="tool", replies=_uses(text("Look."), _weather()), parts=[Step(), Text("Look."), _FORECAST, Step(), THE_REST]),
+    Case(
+        name="tool",
+        replies=_uses(text("Look."), _weather()),
+        parts=[Step(), Text("Look."), _FORECAST, Step(), THE_REST],
+    ),
     Case(
         name="tools-parallel",
         replies=_uses(_weather(), call("get_time", {}, id="toolu_2")),
@@ -175,7 +179,11 @@ _TOOLS = [
         ],
     ),
     _failing_tool(
-        "tool-throws", "get_weather", {"city": "ERROR"}, legacy_state="call", error_in_7="Error: weather service is down"
+        "tool-throws",
+        "get_weather",
+        {"city": "ERROR"},
+        legacy_state="call",
+        error_in_7="Error: weather service is down",
     ),
     _failing_tool(
         "tool-unknown",
@@ -197,18 +205,18 @@ _TOOLS = [
         replies=[_ASK, answer()],
         flow=(SEND, {**_GIVEN, "output": "blue"}),
         goes_on=True,
-        parts=[Step(), Text("A question: "), ToolUse(**_ASKED, output="blue"), Step(), THE_REST],
+        parts=[Step(), Text("A question: "), replace(_ASKED, output="blue"), Step(), THE_REST],
     ),
     Case(
         name="client-tool-error",
         replies=[_ASK, answer()],
         flow=(SEND, {**_GIVEN, "state": "output-error", "errorText": "closed"}),
         goes_on=True,
-        parts=[Step(), Text("A question: "), ToolUse(**_ASKED, error="closed"), Step(), THE_REST],
+        parts=[Step(), Text("A question: "), replace(_ASKED, error="closed"), Step(), THE_REST],
         since=(5, 0, 60),
     ),
-    _approval("granted", ToolUse(**_DELETION, output={"deleted": "/a"}), answers=[True]),
-    _approval("denied", ToolUse(**_DELETION, state="output-denied"), answers=[False], reason="not that one"),
+    _approval("granted", replace(_DELETION, output={"deleted": "/a"}), answers=[True]),
+    _approval("denied", replace(_DELETION, state="output-denied"), answers=[False], reason="not that one"),
 ]
 _OF_THE_PROVIDER = [
     Case(
@@ -253,7 +261,7 @@ _OF_THE_PROVIDER = [
     Case(
         name="mcp",
         replies=[Reply("mcp")],
-        parts=[Step(), ToolUse(**_BUOY, output=[{"type": "text", "text": "1.4 m"}]), Text("Waves of 1.4 m.")],
+        parts=[Step(), replace(_BUOY, output=[{"type": "text", "text": "1.4 m"}]), Text("Waves of 1.4 m.")],
     ),
     Case(
         name="citations",

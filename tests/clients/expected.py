@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 __all__ = ["DataPart", "Expected", "Source", "Step", "Text", "Thought", "ToolUse", "is_covered", "shown_by"]
 
@@ -118,10 +118,10 @@ def shown_by(major: int, parts: Sequence[Expected]) -> list[JsonObject]:
 
 def is_covered(wanted: Any, got: Any) -> bool:
     """Whether ``got`` has all that is wanted; its objects may have more fields."""
-    match wanted, got:
-        case Mapping(), Mapping():
-            return all(key in got and is_covered(value, got[key]) for key, value in wanted.items())
-        case list(), list():
-            return len(wanted) == len(got) and all(map(is_covered, wanted, got))
-        case _:
-            return wanted == got
+    if isinstance(wanted, Mapping) and isinstance(got, Mapping):
+        fields, found = cast("JsonObject", wanted), cast("JsonObject", got)
+        return all(key in found and is_covered(value, found[key]) for key, value in fields.items())
+    if isinstance(wanted, list) and isinstance(got, list):
+        items, others = cast("list[Any]", wanted), cast("list[Any]", got)
+        return len(items) == len(others) and all(map(is_covered, items, others))
+    return wanted == got

@@ -1,77 +1,92 @@
 """Released versions of the AI SDK's client read our streams: nothing is refused, and the message is the right one.
 
 Each version once without a word about itself, as most are in the field; once with its version in the request's header,
-which gets it all that it knows; and those that say it, with what they say.
+which gets it all that it knows; and those that say it by themselves, with what they say.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
-from tests.clients.cases import CASES, Case
+from tests.clients.cases import CASES, Case, Version
 from tests.clients.expected import is_covered, shown_by
 from tests.support.backend import Backend
 from tests.support.node import NodeProgram
 from usechat.testing.replay import ReplayServer
 
+Clients: TypeAlias = Callable[[str], NodeProgram]
+
 VERSIONS = (
     *("4.3.19", "5.0.0", "5.0.60", "5.0.92", "5.0.216", "5.0.277"),
     *("6.0.0", "6.0.230", "6.0.324", "7.0.0", "7.0.31", "7.0.173"),
 )
+TELLING = ("5.0.60", "5.0.92", "6.0.0")
+"""Versions that name themselves in the user agent, where a browser lets a page set it."""
+IN_A_BROWSER = {"user-agent": "a browser"}
 
 
-def numbers(version: str) -> tuple[int, ...]:
+def numbers(version: str) -> Version:
     return tuple(map(int, version.split(".")))
 
 
 PAIRS = [(version, case) for version in VERSIONS for case in CASES if numbers(version) >= case.since]
-PAIR_NAMES = [f"{version}-{case.name}" for version, case in PAIRS]
-
-# Where a browser lets a page set the header, these tell their version in it.
-TOLD = [(version, case) for version, case in PAIRS if version in ("5.0.60", "5.0.92", "6.0.0")]
 
 
-@pytest.mark.parametrize("is_named", [False, True], ids=["auto", "named"])
-@pytest.mark.parametrize(("version", "case"), PAIRS, ids=PAIR_NAMES)
-def test_the_client_shows_what_it_should(
-    version: str,
-    case: Case,
-    is_named: bool,
-    backend: Backend,
-    upstream: ReplayServer,
-    client_of: Callable[[str], NodeProgram],
+def for_each(pairs: list[tuple[str, Case]]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(
+        ("version", "case"), pairs, ids=[f"{version}-{case.name}" for version, case in pairs]
+    )
+
+
+@for_each(PAIRS)
+def test_a_client_of_unknown_version_understands(version: str, case: Case, backend: Backend, client_of: Clients):
+    state = hold(client_of(version), backend, case, IN_A_BROWSER)
+
+    assert_outcome(state, case, version, is_known=False)
+
+
+@for_each(PAIRS)
+def test_a_client_named_in_the_request_gets_all_it_knows(
+    version: str, case: Case, backend: Backend, client_of: Clients
 ):
-    asked_before = len(upstream.requests)
-    headers = {"user-agent": "a browser", **({"x-usechat-sdk": version} if is_named else {})}
-    state = hold(client_of(version), backend, case, headers)
+    state = hold(client_of(version), backend, case, {**IN_A_BROWSER, "x-usechat-sdk": version})
 
-    assert_outcome(state, case, version, is_known=is_named)
-    for request in upstream.requests[asked_before:]:
-        request.wait_over()
-        assert request.is_aborted == case.leaves
+    assert_outcome(state, case, version, is_known=True)
 
 
-@pytest.mark.parametrize(("version", "case"), TOLD, ids=[f"{version}-{case.name}" for version, case in TOLD])
+@for_each([pair for pair in PAIRS if pair[0] in TELLING])
 def test_a_client_that_tells_its_version_gets_all_it_knows(
-    version: str, case: Case, backend: Backend, client_of: Callable[[str], NodeProgram]
+    version: str, case: Case, backend: Backend, client_of: Clients
 ):
     assert_outcome(hold(client_of(version), backend, case, {}), case, version, is_known=True)
 
 
-@pytest.mark.parametrize("version", [version for version in VERSIONS if version[0] != "4"])
-def test_only_a_client_that_is_known_to_be_7_gets_custom_parts(
-    version: str, backend: Backend, client_of: Callable[[str], NodeProgram]
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_model_is_left_when_the_client_leaves(
+    version: str, backend: Backend, upstream: ReplayServer, client_of: Clients
 ):
-    case = next(case for case in CASES if case.name == "text")
+    hold(client_of(version), backend, case_named("stop"), IN_A_BROWSER)
+    asked = upstream.requests[-1]
+    asked.wait_over()
+
+    assert asked.is_aborted
+
+
+@pytest.mark.parametrize("version", [version for version in VERSIONS if version[0] != "4"])
+def test_only_a_client_that_is_known_to_be_7_gets_custom_parts(version: str, backend: Backend, client_of: Clients):
     kinds: list[list[str]] = []
-    for headers in ({"user-agent": "a browser"}, {"x-usechat-sdk": version}):
-        parts = parts_of_answer(hold(client_of(version), backend, case, headers))
+    for headers in (IN_A_BROWSER, {"x-usechat-sdk": version}):
+        parts = parts_of_answer(hold(client_of(version), backend, case_named("text"), headers))
         kinds.append([part["kind"] for part in parts if part["type"] == "custom"])
 
     assert kinds == [[], ["anthropic.message_start"] if version[0] == "7" else []]
+
+
+def case_named(name: str) -> Case:
+    return next(case for case in CASES if case.name == name)
 
 
 def hold(client: NodeProgram, backend: Backend, case: Case, headers: dict[str, str]) -> Any:

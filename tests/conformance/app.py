@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Query, Request
 from pydantic import BaseModel, Field
+from starlette.responses import Response
 
 from usechat import (
     ChatRequest,
@@ -26,6 +27,9 @@ from usechat import (
 )
 from usechat.models import anthropic
 from usechat.parts import Finish, Part, Start
+from usechat.resumable import replay
+from usechat.runs.memory import MemoryLog
+from usechat.runs.service import RunService
 from usechat.tools import advisor, code_execution, tool_search, web_fetch, web_search
 
 SYSTEM = "You are a helpful assistant."
@@ -113,6 +117,10 @@ def make_metadata(model: str) -> Callable[[Part], Any]:
     return metadata
 
 
+# A reader that leaves comes back: its answer goes on.
+runs = RunService(MemoryLog(), disconnect="finish")
+
+
 def make_router(sdk: str) -> APIRouter:
     """All routes, answering in the protocol of ``sdk``."""
     router = APIRouter()
@@ -132,6 +140,8 @@ def make_router(sdk: str) -> APIRouter:
             message_metadata=make_metadata(body["model"]) if body.get("usageMetadata") else None,
             max_retries=0,
         )
+        if body.get("resumable"):
+            return result.response(chat, sdk=sdk, headers=headers, runs=runs, message_id=None)
         keep_alive = body.get("keepAliveMs")
         return result.response(
             chat,
@@ -142,6 +152,14 @@ def make_router(sdk: str) -> APIRouter:
             send_usage=body.get("sendUsage", True),
             **({"heartbeat": keep_alive / 1000} if keep_alive else {}),
         )
+
+    @router.get("/api/chat/{chat_id}/stream")
+    async def resume(chat_id: str, request: Request) -> Response:
+        return await replay(runs, chat_id, request)
+
+    @router.get("/api/chat")
+    async def resume_v4(chat_id: Annotated[str, Query(alias="chatId")], request: Request) -> Response:
+        return await replay(runs, chat_id, request, is_v4=True)
 
     @router.post("/api/text")
     async def text(chat: ChatRequest) -> StreamingAnswer:

@@ -10,7 +10,7 @@ import difflib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 from tests.conformance.frames import Frame, Names, join_deltas, read_frames, with_results_last, without_comments
@@ -28,7 +28,7 @@ _HEADERS = (
 )
 _LINE = 140
 _PREFIX = re.compile(r"^/v\d(?=/)")
-_ASKED = ("messages", "system", "tool_choice", "thinking", "max_tokens", "stream")
+_ASKED = ("messages", "system", "tool_choice", "thinking", "max_tokens", "stream", "betas")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +40,16 @@ class Conversation:
     exchanges: Sequence[Mapping[str, Any]]
     """Requests and answers on the wire."""
     asked: Sequence[Mapping[str, Any]]
-    """The bodies of the requests to the model."""
+    """The bodies of the requests to the model, with the ``betas`` that their headers name."""
     left: Sequence[bool]
     """Which of these the backend broke off."""
     errors: Sequence[str] = field(default=())
     """What the real SDK could not cope with; for who reads a difference."""
+
+    def without(self, *keys: str) -> Conversation:
+        """The same with these keys left out of the requests to the model."""
+        asked = [{key: value for key, value in body.items() if key not in keys} for body in self.asked]
+        return replace(self, asked=asked)
 
     def exchange_lines(self) -> list[str]:
         """Each exchange in a line: which request it was, how it was answered and ended."""
@@ -69,7 +74,7 @@ class Conversation:
     def upstream(self) -> list[Any]:
         """What the model was asked, and whether the question was broken off."""
         names = Names()
-        asked = [names.value({key: body.get(key) for key in _ASKED}) for body in self.asked]
+        asked = [names.value({**{key: body.get(key) for key in _ASKED}, "tools": _tools(body)}) for body in self.asked]
         return [{**body, "left": left} for body, left in zip(asked, self.left, strict=True)]
 
 
@@ -97,6 +102,11 @@ def without_prefix(path: str) -> str:
     return _PREFIX.sub("", path)
 
 
+def _tools(body: Mapping[str, Any]) -> list[Any]:
+    """The tools, each without its input's schema, which two schema libraries write in two ways."""
+    return [{**tool, "input_schema": "input_schema" in tool} for tool in body.get("tools", ())]
+
+
 def _body(exchange: Mapping[str, Any]) -> bytes:
     return base64.b64decode(exchange["answer"])
 
@@ -116,7 +126,11 @@ def _lines(value: Any, indent: str = "", label: str = "") -> list[str]:
         return [indent + compact]
     if isinstance(value, dict):
         fields = cast("dict[str, Any]", value)
-        inner = [line for name, item in sorted(fields.items()) for line in _lines(item, indent + " ", f"{json.dumps(name)}: ")]
+        inner = [
+            line
+            for name, item in sorted(fields.items())
+            for line in _lines(item, indent + " ", f"{json.dumps(name)}: ")
+        ]
         return [f"{indent}{label}{{", *inner, indent + "}"]
     inner = [line for item in cast("list[Any]", value) for line in _lines(item, indent + " ")]
     return [f"{indent}{label}[", *inner, indent + "]"]

@@ -96,8 +96,8 @@ _REASONS: Mapping[str, Collection[Row]] = {
     ],
     "AI SDK 4 tells a tool's failure the moment it happens, before the calls that come after it. We run tools when the "
     "model is done, as newer majors do.": [([4], "tool-throws-beside-one-that-works", SHOWN)],
-    "AI SDK 4 goes on to another step when one of several calls was valid, though its client has stopped reading at the "
-    "error of the other. We end the answer.": [([4], "tool-invalid-beside-one-that-works", ["frames", *ASKED])],
+    "AI SDK 4 goes on to another step when one of several calls was valid, though its client has stopped reading at "
+    "the error of the other. We end the answer.": [([4], "tool-invalid-beside-one-that-works", ["frames", *ASKED])],
 }
 
 # The streams that ship are named as they are there.

@@ -23,10 +23,11 @@ _PIECE = 7
 def said(*blocks: Block, stop: str = "end_turn", **reply: Any) -> Reply:
     """A reply of some content blocks."""
     usage = {"input_tokens": 25, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 1}
-    message = {"id": "msg_made", "type": "message", "role": "assistant", "model": "claude-sonnet-4-6", "content": []}
-    start = {**message, "stop_reason": None, "stop_sequence": None, "usage": usage}
+    name = {"id": "msg_made", "type": "message", "role": "assistant", "model": "claude-sonnet-4-6"}
+    content: list[Event] = []
+    start = {**name, "content": content, "stop_reason": None, "stop_sequence": None, "usage": usage}
     delta = {"stop_reason": stop, "stop_sequence": None}
-    events = [
+    events: list[Event] = [
         {"type": "message_start", "message": start},
         *({**event, "index": index} for index, block in enumerate(blocks) for event in block),
         {"type": "message_delta", "delta": delta, "usage": {"output_tokens": 17}},

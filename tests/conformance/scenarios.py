@@ -14,12 +14,15 @@ from tests.conformance.replies import answer, call, said, text, thinking
 from usechat.testing.replay import Reply
 from usechat.testing.streams import stream_names
 
-__all__ = ["MAJORS", "NEWEST", "SCENARIOS", "Scenario"]
+__all__ = ["MAJORS", "NEWEST", "PNG", "SCENARIOS", "Scenario"]
 
 MAJORS = (4, 5, 6, 7)
 NEWEST = MAJORS[-1]
 SINCE_5 = (5, 6, 7)
 SINCE_6 = (6, 7)
+
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+"""The smallest picture there is, in base64."""
 
 Step = Mapping[str, Any]
 
@@ -42,8 +45,6 @@ class Scenario:
     """Whether the client sends again by itself once it has a tool's output or an approval."""
     react: bool = False
     """Whether the chat is held by `useChat` in React (which AI SDK 4 does always), rather than by the class below."""
-    keeps_comments: bool = False
-    """Whether comment frames are compared, rather than left out."""
 
     def to_json(self, major: int) -> dict[str, Any]:
         """The scenario for the client's driver."""
@@ -184,10 +185,12 @@ def _decide(*answers: bool, reason: str | None = None) -> Step:
     return {"kind": "approve", "answers": list(answers), **({"reason": reason} if reason else {})}
 
 
-def _approval(name: str, reply: Reply, decision: Step, **more: Any) -> Scenario:
+def _approval(
+    name: str, reply: Reply, decision: Step, *, majors: Sequence[int] = SINCE_6, body: Mapping[str, Any] | None = None
+) -> Scenario:
     flow = (_send("Delete"), decision)
-    options = {"majors": SINCE_6, **more}
-    return Scenario(name=f"approval-{name}", replies=[reply, answer()], flow=flow, goes_on=True, **options)
+    replies = [reply, answer()]
+    return Scenario(name=f"approval-{name}", replies=replies, flow=flow, goes_on=True, majors=majors, body=body or {})
 
 
 _CLIENT_TOOLS = [
@@ -224,7 +227,6 @@ _CLIENT_TOOLS = [
 
 # Turns
 
-_PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 _TWO_TURNS = (_send("Hi"), _send("And now?"))
 _HELD = said(text("One ", "two ", "three"), hold_after=5)
 
@@ -247,7 +249,7 @@ _TURNS = [
     ),
     Scenario(name="regenerate", replies=[Reply("text")], flow=(_send("Hi"), {"kind": "regenerate"})),
     Scenario(name="regenerate-steps", replies=[_WEATHER, answer()], flow=(_send("Hi"), {"kind": "regenerate"})),
-    Scenario(name="attach-image", replies=[Reply("text")], flow=_attach("image/png", "a.png", _PNG)),
+    Scenario(name="attach-image", replies=[Reply("text")], flow=_attach("image/png", "a.png", PNG)),
     Scenario(name="attach-pdf", replies=[Reply("text")], flow=_attach("application/pdf", "a.pdf", "JVBERi0xLjQK")),
     Scenario(name="attach-text", replies=[Reply("text")], flow=_attach("text/plain", "a.txt", "aGVsbG8=")),
     Scenario(name="stop", replies=[_HELD], flow=(_send("Go", stopAfter="three"),)),

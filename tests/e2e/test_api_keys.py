@@ -30,9 +30,7 @@ def test_page_asks_for_the_key_and_then_works(visit: Visit, guarded: str, upstre
 def test_page_says_that_a_key_is_wrong(visit: Visit, guarded: str) -> None:
     page = visit(guarded)
     enter_key(page, "third-key")
-    expect(page.page.get_by_role("form", name="API key").get_by_role("alert")).to_have_text(
-        "The API key is not valid."
-    )
+    expect(page.page.get_by_role("form", name="API key").get_by_role("alert")).to_have_text("The API key is not valid.")
 
 
 def test_question_without_a_key_shows_the_refusal(visit: Visit, guarded: str, upstream: Upstream) -> None:

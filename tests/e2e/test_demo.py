@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -11,15 +12,12 @@ from playwright.sync_api import Browser, expect
 from tests.e2e.chat_page import ChatPage
 from tests.e2e.conftest import Visit
 
-TOUR_MS = 60_000
-
 
 @pytest.fixture(scope="module")
 def tour(browser: Browser, demo: str) -> Iterator[ChatPage]:
     """The tour up to where it waits for the visitor's approval."""
     page = ChatPage(browser, demo)
-    page.ask("tour")
-    expect(page.page.get_by_test_id("approve")).to_be_visible(timeout=TOUR_MS)
+    page.take_tour()
     yield page
     page.close()
 
@@ -37,7 +35,9 @@ def test_reasoning_is_folded_away_once_it_is_over(tour: ChatPage) -> None:
 
 def test_markdown_becomes_a_table_and_a_block_of_code(tour: ChatPage) -> None:
     expect(tour.answer.get_by_role("table")).to_contain_text("UI message stream")
-    expect(tour.answer.locator("pre")).to_contain_text("stream_text(demo(), messages=chat.messages).response(chat)")
+    expect(tour.answer.get_by_role("region", name="Code")).to_contain_text(
+        "stream_text(demo(), messages=chat.messages).response(chat)"
+    )
 
 
 def test_tool_call_shows_its_input_and_its_output(tour: ChatPage) -> None:
@@ -64,8 +64,27 @@ def test_data_part_has_its_last_value_only(tour: ChatPage) -> None:
     expect(data).to_contain_text('"step": 5')
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_part_unfolded_breaks_no_rule_of_axe(tour: ChatPage, scheme: Literal["light", "dark"]) -> None:
+    tour.page.emulate_media(color_scheme=scheme)
+    unfolded = tour.page.locator("details:not([open])").element_handles()
+    for details in unfolded:
+        details.evaluate("details => { details.open = true; }")
+    broken = tour.broken_rules()
+    for details in unfolded:
+        details.evaluate("details => { details.open = false; }")
+    assert broken == []
+
+
+def test_no_part_is_wider_than_a_telephone(tour: ChatPage) -> None:
+    tour.page.set_viewport_size({"width": 360, "height": 740})
+    overhang = tour.overhang()
+    tour.page.set_viewport_size({"width": 1280, "height": 720})
+    assert overhang <= 0
+
+
 def test_approved_tool_runs_and_the_answer_goes_on_to_its_end(tour: ChatPage) -> None:
-    tour.page.get_by_test_id("approve").click()
+    tour.approve.click()
     expect(tour.answer).to_contain_text("You agreed, so the tool ran.")
     expect(tour.page.get_by_role("group", name="Tool send_email")).to_have_attribute("data-state", "output-available")
     expect(tour.error).to_be_visible()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect
@@ -167,8 +168,7 @@ def text_in(stream: bytes, path: str) -> str:
     return "".join(part.delta for part in DECODERS[path]().feed(stream) if isinstance(part, TextDelta))
 
 
-def text_of(message: dict[str, object]) -> str:
+def text_of(message: dict[str, Any]) -> str:
     """The text of a message to the Messages API."""
-    content = message["content"]
-    assert isinstance(content, (str, list))
+    content: str | list[dict[str, Any]] = message["content"]
     return content if isinstance(content, str) else "".join(block["text"] for block in content)

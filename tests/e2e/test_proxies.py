@@ -23,7 +23,7 @@ BROWSER = {
     "accept-encoding": "gzip, deflate",
     "accept-language": "en-GB,en;q=0.9",
     "sec-fetch-mode": "cors",
-    "user-agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 Safari/537.36",
+    "user-agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0",
 }
 QUESTION = "When is high water?"
 REQUESTS: Mapping[str, tuple[str, dict[str, Any]]] = {
@@ -68,9 +68,7 @@ def test_each_chunk_arrives_before_the_next_is_sent(
 
 @every_proxy
 @every_format
-def test_bytes_are_those_that_python_sends(
-    address: str, replayed: str, upstream: Upstream, wire_format: str
-) -> None:
+def test_bytes_are_those_that_python_sends(address: str, replayed: str, upstream: Upstream, wire_format: str) -> None:
     upstream.will(Reply("text"))
     path, body = REQUESTS[wire_format]
     direct = httpx.post(replayed + path, json=body, headers=BROWSER, timeout=10)
@@ -80,9 +78,7 @@ def test_bytes_are_those_that_python_sends(
 
 @every_proxy
 @every_format
-def test_client_that_leaves_is_seen_at_the_model_service(
-    address: str, upstream: Upstream, wire_format: str
-) -> None:
+def test_client_that_leaves_is_seen_at_the_model_service(address: str, upstream: Upstream, wire_format: str) -> None:
     upstream.will(Reply("text", hold_after=EVENTS_BEFORE_TEXT + 1))
     path, body = REQUESTS[wire_format]
     with httpx.stream("POST", address + path, json=body, headers=BROWSER, timeout=10) as response:

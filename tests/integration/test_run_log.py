@@ -264,8 +264,8 @@ async def test_readers_that_leave_leave_nothing(near: RunLog, far: RunLog):
     for reader in readers:
         reader.cancel()
     await asyncio.gather(*readers, return_exceptions=True)
-    assert asyncio.all_tasks() == tasks
-    assert [*far._tail.copies] == [] if hasattr(far, "_tail") else True
+    # The last connections go back to their pool.
+    await eventually(lambda: asyncio.all_tasks() == tasks)
     await writer.finish("finished")
 
 

@@ -103,8 +103,8 @@ def test_failed_answer_is_logged_with_its_request(tmp_path: Path) -> None:
 
 
 def test_idle_server_stops_at_once(tmp_path: Path) -> None:
-    with serving(tmp_path, "--model", "demo") as server:
-        assert server.stop(within=5) == 0
+    with serving(tmp_path, "--model", "demo", USECHAT_SHUTDOWN_SECONDS="120") as server:
+        assert server.stop(within=30) == 0
 
 
 def test_running_answer_may_end_before_the_server_does(tmp_path: Path) -> None:

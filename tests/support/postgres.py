@@ -60,6 +60,7 @@ class PostgresServer:
                 stdout=output,
                 stderr=output,
                 user=self._user,
+                group=self._user,
             )
         end = time.monotonic() + _START_SECONDS
         while not self._is_ready():
@@ -89,17 +90,17 @@ class PostgresServer:
     def _run(self, program: str, *arguments: str) -> str:
         command = [self._programs / program, *arguments]
         done = subprocess.run(
-            command, cwd=self._folder, user=self._user, capture_output=True, text=True, check=False
+            command, cwd=self._folder, user=self._user, group=self._user, capture_output=True, text=True, check=False
         )
         if done.returncode:
             raise RuntimeError(done.stderr)
         return done.stdout
 
-    def stop(self) -> None:
-        """End it, its clients' connections first."""
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End it: as it should, or at once, its clients' connections with it."""
         if self._process is None or self._process.poll() is not None:
             return
-        self._process.send_signal(signal.SIGINT)
+        self._process.send_signal(how)
         try:
             self._process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -107,6 +108,6 @@ class PostgresServer:
             self._process.wait()
 
     def close(self) -> None:
-        """End it, and remove what it kept."""
-        self.stop()
+        """End it at once, and remove what it kept."""
+        self.stop(signal.SIGQUIT)
         shutil.rmtree(self._folder)

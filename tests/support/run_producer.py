@@ -84,4 +84,4 @@ def say(answer: object) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(make_run(*sys.argv[1:4], float(sys.argv[4])))
+    asyncio.run(make_run(sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4])))

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlencode
 from uuid import uuid4
 
 from sqlalchemy import URL, Connection, event, make_url
@@ -30,6 +31,10 @@ _DRIVERS: Final[Mapping[str, str]] = {
     "postgresql": "postgresql+asyncpg",
     "postgresql+asyncpg": "postgresql+asyncpg",
 }
+_RENAMED: Final[Mapping[str, str]] = {"ssl": "sslmode"}
+_NOT_FOR_ASYNCPG: Final = frozenset(
+    {"channel_binding", "connect_timeout", "connection_limit", "pgbouncer", "pool_timeout", "supa"}
+)
 _SQLITE_BUSY_SECONDS: Final = 30
 _POOL: Final[Mapping[str, Any]] = {"pool_size": 5, "max_overflow": 10, "pool_timeout": 30}
 _WRITES: Final = "usechat_writes"
@@ -38,8 +43,8 @@ _WRITES: Final = "usechat_writes"
 def parse_url(url: str) -> URL:
     """A database's URL with the driver that is used for it.
 
-    ``sqlite:///file.db``, ``postgresql://…`` and ``postgres://…``. What libpq calls ``sslmode`` asyncpg calls ``ssl``;
-    ``channel_binding``, which hosted databases put into their URLs, it settles itself.
+    ``sqlite:///file.db``, ``postgresql://…`` and ``postgres://…``. What hosted databases put into their URLs for other
+    drivers is left out; the rest means what it does to libpq.
 
     Raises:
         ConfigurationError: The URL names no database that is supported here. It is not repeated: it holds a password.
@@ -53,11 +58,11 @@ def parse_url(url: str) -> URL:
         raise ConfigurationError(f"The database {parsed.drivername} is not supported: use sqlite or postgresql.")
     parsed = parsed.set(drivername=driver)
     if is_sqlite(parsed):
-        if parsed.database in (None, "", ":memory:") or "mode=memory" in str(parsed.database):
+        if not parsed.database or ":memory:" in parsed.database or parsed.query.get("mode") == "memory":
             raise ConfigurationError("Chats are kept in a file: sqlite:///file.db")
         return parsed
-    query = {name: value for name, value in parsed.query.items() if name not in ("sslmode", "channel_binding")}
-    return parsed.set(query={**query, "ssl": parsed.query["sslmode"]} if "sslmode" in parsed.query else query)
+    query = {_RENAMED.get(name, name): value for name, value in parsed.query.items() if name not in _NOT_FOR_ASYNCPG}
+    return parsed.set(query=query)
 
 
 def is_sqlite(url: URL) -> bool:
@@ -74,14 +79,18 @@ def create_engine(url: str) -> AsyncEngine:
     parsed = parse_url(url)
     if is_sqlite(parsed):
         return _create_sqlite_engine(parsed)
-    arguments = {
+    arguments: dict[str, Any] = {
+        # asyncpg reads libpq's settings (sslmode, application_name, …) from a URL only.
+        "dsn": f"postgresql:///?{urlencode(parsed.query, doseq=True)}",
         "timeout": 10,
         "command_timeout": 60,
         "statement_cache_size": 0,
         "prepared_statement_cache_size": 0,
         "prepared_statement_name_func": lambda: f"usechat_{uuid4().hex}",
     }
-    return create_async_engine(parsed, connect_args=arguments, pool_pre_ping=True, pool_recycle=1800, **_POOL)
+    return create_async_engine(
+        parsed.set(query={}), connect_args=arguments, pool_pre_ping=True, pool_recycle=1800, **_POOL
+    )
 
 
 def writing(engine: AsyncEngine) -> AsyncEngine:

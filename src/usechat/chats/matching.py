@@ -101,8 +101,8 @@ def _parts(message: Posted) -> list[Posted]:
 
 
 def _contents(message: Posted) -> list[tuple[Any, Any]]:
-    said = {"text": "text", "file": "url"}
-    return [(part["type"], part.get(said[part["type"]])) for part in _parts(message) if part.get("type") in said]
+    said = (("text", "text"), ("file", "url"))
+    return [(kind, part.get(key)) for part in _parts(message) for kind, key in said if part.get("type") == kind]
 
 
 def _text(message: Posted) -> str:

@@ -16,7 +16,7 @@ __all__ = ["derive_title", "fold", "imported_status", "message_text"]
 
 _TITLE_LENGTH: Final = 80
 _UNSEARCHABLE: Final = re.compile("[\x00\ud800-\udfff]")
-_UNFINISHED: Final = frozenset({"streaming", "input-streaming"})
+_UNFINISHED: Final = ("streaming", "input-streaming")
 
 
 def message_text(message: UIMessage) -> str:

@@ -114,21 +114,22 @@ class Ending:
 
 async def finish(connection: AsyncConnection, run_id: str, ending: Ending) -> bool:
     """End a run's turn; whether it was this ending that did."""
-    ended = {"status": ending.status, "ended_at": time.time(), "ended_by": ending.call_id}
+    now = time.time()
+    ended = {"status": ending.status, "ended_at": now, "ended_by": ending.call_id}
     close = update(turns).where(turns.c.run_id == run_id, turns.c.status.is_(None)).values(ended).returning(turns)
     row = (await connection.execute(close)).mappings().first()
     if row is None:
         ended_by = await connection.scalar(select(turns.c.ended_by).where(turns.c.run_id == run_id))
         return ended_by == ending.call_id
     turn = turn_from_row(row)
-    freed = {"active_run_id": None, "revision": chats.c.revision + 1, "updated_at": time.time()}
+    freed = {"active_run_id": None, "revision": chats.c.revision + 1, "updated_at": now}
     free = update(chats).where(chats.c.id == turn.chat_id, chats.c.active_run_id == run_id).values(freed)
     if (await connection.execute(free)).rowcount:
-        await _save(connection, turn, ending)
+        await _save(connection, turn, ending, now)
     return True
 
 
-async def _save(connection: AsyncConnection, turn: Turn, ending: Ending) -> None:
+async def _save(connection: AsyncConnection, turn: Turn, ending: Ending, now: float) -> None:
     of_chat = messages.c.chat_id == turn.chat_id
     values: dict[str, Any] = {
         "status": ending.status,
@@ -145,5 +146,5 @@ async def _save(connection: AsyncConnection, turn: Turn, ending: Ending) -> None
         await connection.execute(update(messages).where(of_chat, messages.c.position == row["position"]).values(values))
     elif ending.message is not None:
         last = await connection.scalar(select(func.max(messages.c.position)).where(of_chat))
-        place = {"chat_id": turn.chat_id, "position": 0 if last is None else last + 1, "created_at": time.time()}
+        place = {"chat_id": turn.chat_id, "position": 0 if last is None else last + 1, "created_at": now}
         await connection.execute(insert(messages).values(**place, **values))

@@ -23,12 +23,13 @@ from usechat.generate.recorder import StepResult
 from usechat.generate.smooth import Transform
 from usechat.ids import generate_id
 from usechat.protocol.dialects import Dialect
-from usechat.protocol.options import EncoderOptions
+from usechat.protocol.options import MASKED_ERROR, EncoderOptions
 from usechat.protocol.reducer import Reducer
 
 if TYPE_CHECKING:
     from usechat.fastapi import StreamingAnswer
     from usechat.messages.ui import ChatRequest, CompletionRequest
+    from usechat.runs.service import RunService
 
 __all__ = ["Answer", "Callbacks", "FinishEvent", "MessageMetadataCallback", "Outcome", "Source"]
 
@@ -120,9 +121,21 @@ class Answer:
         """The assistant's message as the client has it, partial when the answer failed."""
         return self._field("ui_message")
 
-    def response(self, chat: ChatRequest | CompletionRequest | None = None, **options: Any) -> StreamingAnswer:
-        """The answer as an HTTP response in the protocol of whoever asked; see `usechat.fastapi.StreamingAnswer`."""
+    def response(
+        self, chat: ChatRequest | CompletionRequest | None = None, *, runs: RunService | None = None, **options: Any
+    ) -> StreamingAnswer:
+        """The answer as an HTTP response in the protocol of whoever asked; see `usechat.fastapi.StreamingAnswer`.
+
+        Args:
+            chat: The request.
+            runs: Makes the answer one that can be read again; see `usechat.resumable.ResumableAnswer`.
+            options: Of the response.
+        """
         # The one place where this package names the HTTP edge, and only when it is asked for.
+        if runs is not None:
+            from usechat.resumable import ResumableAnswer
+
+            return ResumableAnswer(self, chat, runs=runs, **options)
         from usechat.fastapi import StreamingAnswer
 
         return StreamingAnswer(self, chat, **options)
@@ -248,6 +261,12 @@ class Answer:
                 self.end(is_aborted=True)
         return batch
 
+    def fail(self, error: BaseException) -> p.Error:
+        """Note that the answer cannot be read to its end, which is not the source's fault; say so to the client."""
+        self.failure = self.failure or error
+        text = self.callbacks.error_text(error)
+        return p.Error(MASKED_ERROR if text is None else text, error)
+
     def end(self, *, is_aborted: bool) -> asyncio.Task[None]:
         """Stop the source and tell how the answer ended: begun by the first call, the same for all."""
         if self.ending is None:
@@ -266,7 +285,11 @@ class Answer:
         values = {name: getattr(outcome, name) for name in Outcome.__struct_fields__}
         values["error"] = outcome.error or self.failure
         self.final = FinishEvent(
-            ui_message=self.reducer.message(), is_aborted=is_aborted, is_continuation=self.is_continuation, **values
+            ui_message=self.reducer.message(),
+            is_aborted=is_aborted,
+            abort_reason=self.abort_reason if is_aborted else None,
+            is_continuation=self.is_continuation,
+            **values,
         )
         self.done.set()
         try:

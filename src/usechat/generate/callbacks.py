@@ -58,6 +58,8 @@ class FinishEvent(msgspec.Struct, frozen=True, kw_only=True):
     steps: Sequence[StepResult]
     is_aborted: bool = False
     """Whether the reader left or the answer was stopped."""
+    abort_reason: str | None = None
+    """What was said to `Answer.abort`."""
     is_continuation: bool = False
     """Whether the message continues the last one of the request."""
     error: BaseException | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import threading
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Sequence
 from contextlib import aclosing, suppress
 from typing import Any, TypeAlias, cast
@@ -233,10 +234,19 @@ END = object()
 
 async def iterate_on_thread(values: Generator[Any]) -> AsyncGenerator[Any]:
     """A plain generator's values, each made on a thread."""
+    is_over = threading.Event()
+
+    def step() -> Any:
+        value = next(values, END)
+        if is_over.is_set():
+            values.close()
+        return value
+
     try:
-        while (value := await anyio.to_thread.run_sync(next, values, END, abandon_on_cancel=True)) is not END:
+        while (value := await anyio.to_thread.run_sync(step, abandon_on_cancel=True)) is not END:
             yield value
     finally:
-        # One that is running on its thread just then cannot be closed; it is left to end by itself.
+        is_over.set()
+        # One that is running on its thread just then cannot be closed from here, and closes itself.
         with suppress(ValueError):
             await anyio.to_thread.run_sync(values.close, abandon_on_cancel=True)

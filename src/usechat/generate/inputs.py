@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
-from usechat.errors import ConfigurationError
+from usechat.errors import ConfigurationError, RequestError
 from usechat.messages.convert import convert_to_model_messages
 from usechat.messages.model import AssistantMessage, ModelMessage, SystemMessage, TextContent, ToolMessage, UserMessage
 from usechat.messages.ui import UIMessage, request_error_from_validation
@@ -37,16 +37,26 @@ def read_messages(messages: Messages, **options: Any) -> Sequence[ModelMessage]:
     """The messages as the model gets them; ``options`` are `convert_to_model_messages`'.
 
     Raises:
-        RequestError: A message cannot be expressed to a model.
+        RequestError: There are none, one is no UI message, or cannot be expressed to a model.
+        ConfigurationError: Model messages stand among UI messages.
     """
-    if all(isinstance(message, MODEL_MESSAGES) for message in messages):
+    if not messages:
+        raise RequestError("must not be empty", path="messages")
+    of_models = sum(isinstance(message, MODEL_MESSAGES) for message in messages)
+    if of_models == len(messages):
         return messages
-    ui_messages = [read_message(message) if isinstance(message, dict) else message for message in messages]
+    if of_models:
+        raise ConfigurationError("messages must be UI messages or model messages, not some of each")
+    ui_messages = [read_message(message, f"messages[{number}]") for number, message in enumerate(messages)]
     return convert_to_model_messages(ui_messages, **options)
 
 
-def read_message(message: Any) -> UIMessage:
+def read_message(message: Any, path: str) -> UIMessage:
+    if isinstance(message, UIMessage):
+        return message
     try:
         return UIMessage.model_validate(message)
     except ValidationError as error:
-        raise request_error_from_validation(error) from error
+        refused = request_error_from_validation(error)
+        within = f"{path}.{refused.path}" if refused.path else path
+        raise RequestError(refused.message, path=within, status=refused.status) from None

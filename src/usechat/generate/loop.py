@@ -136,7 +136,7 @@ class Loop:
                 shown = await self.absorb(batch)
                 if not shown:
                     continue
-                yield shown if is_open else [p.StartStep(message_id=generate_id("msg")), *shown]
+                yield shown if is_open else [self._start_step(), *shown]
                 is_open = True
         except ProviderStreamError as error:
             if is_open:
@@ -152,6 +152,10 @@ class Loop:
             async for batch in batches:
                 yield batch
 
+    def _start_step(self) -> p.StartStep:
+        # AI SDK 4 takes the message's id from here; its own server makes a new one for each step.
+        return p.StartStep(message_id=self.request.message_id or generate_id("msg"))
+
     def fail_first(self, error: ProviderStreamError) -> list[p.Part]:
         """A model call whose stream failed before its first part."""
         if error.code == "no_events" and self.policy.accepts_empty_answer:
@@ -159,7 +163,7 @@ class Loop:
         if not self.policy.first_error_opens_step:
             return [self.fail(error)]
         finish = p.FinishStep(finish_reason=p.FinishReason("error"), usage=p.Usage())
-        return [p.StartStep(message_id=generate_id("msg")), self.fail(error), finish]
+        return [self._start_step(), self.fail(error), finish]
 
     async def _end_step(self, *, provider: str) -> AsyncGenerator[list[p.Part]]:
         ended = self.ended or p.ModelFinish(finish_reason=p.FinishReason("interrupted"), usage=p.Usage())

@@ -5,8 +5,10 @@ Upstream: ``streamObject`` (``ai/src/generate-object``, 7.0.173), whose text str
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
@@ -16,19 +18,20 @@ from usechat.generate.answer import Answer, Callbacks, FinishEvent, Outcome, Sou
 from usechat.generate.array_text import ArrayElements
 from usechat.generate.inputs import Messages, given_messages, read_messages
 from usechat.generate.loop import Loop, LoopRequest
-from usechat.generate.schema import InputSchema, JsonSchemaInput, read_input_schema
+from usechat.generate.object_shape import Output, Shape, make_shape
+from usechat.generate.partial_objects import GrowingValue
 from usechat.generate.stop import step_count_is
 from usechat.models.base import Model, ModelCall, ResponseFormat
-from usechat.protocol.json import decode_json
-from usechat.protocol.partial_json import parse_partial_json
+from usechat.protocol.json import encode_json
 
 if TYPE_CHECKING:
     from usechat.fastapi import StreamingAnswer
     from usechat.messages.ui import ChatRequest, CompletionRequest
 
-__all__ = ["ObjectFinishEvent", "StreamObjectResult", "generate_object", "stream_object"]
+__all__ = ["ObjectFinishEvent", "RepairText", "StreamObjectResult", "generate_object", "stream_object"]
 
-Output: TypeAlias = Literal["object", "array", "enum", "no-schema"]
+RepairText: TypeAlias = Callable[[str, NoObjectGeneratedError], "str | Awaitable[str | None] | None"]
+"""Gets a text that is not the JSON asked for and why it is not; gives a mended one, or None."""
 
 
 class ObjectFinishEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,95 +40,14 @@ class ObjectFinishEvent(msgspec.Struct, frozen=True, kw_only=True):
     object: Any
     """The checked value; None when there is none."""
     error: BaseException | None
-    """Why there is none."""
+    """Why there is none: what failed, or a `NoObjectGeneratedError`."""
     text: str
     """What the model wrote."""
     finish_reason: p.FinishReason | None
+    """None when the answer was stopped or failed before it could have one."""
     usage: p.Usage
-
-
-class Shape(msgspec.Struct, frozen=True):
-    """What is asked of the model, and how its JSON becomes the value."""
-
-    output: Output
-    schema: InputSchema
-    """Of the object, or of one element."""
-    asked: Mapping[str, Any]
-    """The schema that the model gets."""
-
-    def read(self, text: str) -> Any:
-        """The checked value of the model's whole text.
-
-        Raises:
-            NoObjectGeneratedError: It is no JSON, or does not fit.
-        """
-        try:
-            value = decode_json(text)
-        except ValueError as error:
-            raise NoObjectGeneratedError("The model's text is not JSON.", text=text) from error
-        try:
-            match self.output:
-                case "array":
-                    return [self.schema.check(element)[1] for element in demand(value, "elements", list)]
-                case "enum":
-                    return self.schema.check(demand(value, "result", str))[1]
-                case _:
-                    return self.schema.check(value)[1]
-        except ValueError as error:
-            raise NoObjectGeneratedError(f"The model's JSON does not fit: {error}", text=text) from error
-
-
-def demand(value: Any, key: str, type_: type) -> Any:
-    found = value.get(key) if isinstance(value, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    if not isinstance(found, type_):
-        raise ValueError(f"{key} is missing")  # noqa: TRY004 - it is the model's value that is wrong
-    return found  # pyright: ignore[reportUnknownVariableType]
-
-
-def make_shape(output: Output, schema: Any, enum: Sequence[str] | None) -> Shape:
-    if output == "enum":
-        if not enum:
-            raise ConfigurationError('output="enum" needs the values: enum=["a", "b"]')
-        values: dict[str, Any] = {"type": "string", "enum": list(enum)}
-        return Shape(output, EnumInput(values), wrap("result", values))
-    if output == "no-schema":
-        anything: dict[str, Any] = {"type": "object"}
-        return Shape(output, JsonSchemaInput(anything, lambda value: value), anything)
-    if schema is None:
-        raise ConfigurationError(f'output="{output}" needs a schema')
-    read = read_input_schema(schema)
-    if output == "object":
-        return Shape(output, read, closed(read.json_schema))
-    definitions = {key: value for key, value in read.json_schema.items() if key in ("$defs", "definitions")}
-    element = {key: value for key, value in read.json_schema.items() if key not in ("$schema", *definitions)}
-    return Shape(output, read, {**definitions, **wrap("elements", {"type": "array", "items": element})})
-
-
-class EnumInput:
-    """One of some texts."""
-
-    def __init__(self, schema: Mapping[str, Any]) -> None:
-        self.json_schema = schema
-
-    def check(self, value: Any) -> tuple[Any, Any]:
-        """The value, twice.
-
-        Raises:
-            ValueError: It is none of the texts.
-        """
-        if value not in self.json_schema["enum"]:
-            raise ValueError("the result is none of the values")
-        return value, value
-
-
-def wrap(key: str, schema: Mapping[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "properties": {key: schema}, "required": [key], "additionalProperties": False}
-
-
-def closed(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """An object's schema that allows no other keys, as zod's objects do."""
-    is_open = schema.get("type") == "object" and "additionalProperties" not in schema
-    return {**schema, "additionalProperties": False} if is_open else schema
+    is_aborted: bool = False
+    """Whether the reader left or the answer was stopped."""
 
 
 class ObjectSource:
@@ -136,7 +58,7 @@ class ObjectSource:
         self.shape = shape
         self.text: list[str] = []
         self.elements = ArrayElements() if shape.output == "array" else None
-        self.has_elements = False
+        self.has_begun = False
 
     async def run(self) -> AsyncGenerator[list[p.Part]]:
         """The parts."""
@@ -150,16 +72,22 @@ class ObjectSource:
     def show(self, part: p.TextDelta) -> p.TextDelta:
         """A delta as ``useObject`` is to read it."""
         self.text.append(part.delta)
-        if self.elements is None:
-            return part
-        was_complete = self.elements.is_complete
+        if self.elements is None or self.elements.is_complete:
+            return part if self.elements is None else p.TextDelta(part.id, "")
         shown: list[str] = []
         for element in self.elements.feed(part.delta):
-            shown.append(("," if self.has_elements else "[") + element)
-            self.has_elements = True
-        if self.elements.is_complete and not was_complete:
-            shown.append("]" if self.has_elements else "[]")
+            shown += ["," if self.has_begun else "[", self._element(element)]
+            self.has_begun = True
+        if self.elements.is_complete:
+            shown.append("]" if self.has_begun else "[]")
         return p.TextDelta(part.id, "".join(shown))
+
+    def _element(self, text: str) -> str:
+        try:
+            return encode_json(self.shape.read_element(text)[0]).decode()
+        except NoObjectGeneratedError:
+            # For the client to refuse, as it does a whole object that does not fit.
+            return text
 
     def outcome(self) -> Outcome:
         """How far the answer has come, in the model's own text."""
@@ -167,19 +95,28 @@ class ObjectSource:
 
 
 class StreamObjectResult(Answer):
-    """An answer that is JSON."""
+    """An answer that is JSON. Make it with `stream_object`."""
 
     def __init__(
         self,
         request: LoopRequest,
         shape: Shape,
         messages: Messages,
-        callbacks: Callbacks,
+        *,
+        repair_text: RepairText | None = None,
+        on_finish: Callable[[ObjectFinishEvent], Any] | None = None,
+        on_error: Callable[[BaseException], str | None] | None = None,
     ) -> None:
-        super().__init__(callbacks)
+        super().__init__(Callbacks(on_finish=self._tell_object if on_finish else None, on_error=on_error))
         self.request = request
         self.shape = shape
         self.messages = messages
+        self.repair_text = repair_text
+        self.on_object_finish = on_finish
+        self.is_prepared = False
+        self.reading = asyncio.Lock()
+        """Held while the value is made, which is done once."""
+        self.read: ObjectFinishEvent | None = None
 
     def prepare(self) -> None:
         """Turn the messages into the model's.
@@ -187,9 +124,10 @@ class StreamObjectResult(Answer):
         Raises:
             RequestError: A message cannot be expressed to a model.
         """
-        if not self.request.call.messages:
+        if not self.is_prepared:
             messages = read_messages(self.messages)
             self.request.call = msgspec.structs.replace(self.request.call, messages=messages)
+            self.is_prepared = True
 
     def make_source(self) -> Source:
         """The loop, whose text is the JSON."""
@@ -212,18 +150,28 @@ class StreamObjectResult(Answer):
         return self._object()
 
     async def _object(self) -> Any:
-        return self.shape.read(await self.text)
+        await self.text
+        assert self.final is not None
+        finished = await self.finished(self.final)
+        if finished.error is not None:
+            raise finished.error
+        return finished.object
 
     async def partial_objects(self) -> AsyncIterator[Any]:
-        """The value as it grows: what can be read of the JSON so far, each time that it has changed."""
-        text: list[str] = []
-        last: Any = msgspec.UNSET
+        """The value as it grows, whenever what can be read of it has changed; nothing of an object is checked yet.
+
+        An array's elements are whole and checked, as far as they fit. A long value is shown less often, when it has
+        grown by a sixteenth, so that the work stays linear in its length.
+        """
+        value = GrowingValue(self.shape)
         async for batch in self.batches():
-            text += [part.delta for part in batch if isinstance(part, p.TextDelta)]
-            value = parse_partial_json("".join(text))
-            if value is not msgspec.UNSET and value != last:
-                last = value
-                yield value
+            for part in batch:
+                if isinstance(part, p.TextDelta):
+                    value.feed(part.delta)
+            if value.has_changed():
+                yield value.shown
+        if value.has_changed(is_last=True):
+            yield value.shown
 
     async def elements(self) -> AsyncIterator[Any]:
         """An array's elements, each checked and as soon as it is complete.
@@ -234,29 +182,49 @@ class StreamObjectResult(Answer):
         """
         if self.shape.output != "array":
             raise ConfigurationError('elements() needs output="array"')
-        reader = ArrayElements(array_depth=1)
+        reader = ArrayElements(key=None)
         async for batch in self.batches():
             for part in batch:
                 for text in reader.feed(part.delta) if isinstance(part, p.TextDelta) else ():
-                    yield self._element(text)
+                    yield self.shape.read_element(text)[1]
 
-    def _element(self, text: str) -> Any:
-        try:
-            return self.shape.schema.check(decode_json(text))[1]
-        except ValueError as error:
-            raise NoObjectGeneratedError(f"An element does not fit: {error}", text=text) from error
-
-    def finished(self, event: FinishEvent) -> ObjectFinishEvent:
+    async def finished(self, event: FinishEvent) -> ObjectFinishEvent:
         """The end, with the value or the reason why there is none."""
-        value, error = None, event.error
-        if error is None:
-            try:
-                value = self.shape.read(event.text)
-            except NoObjectGeneratedError as not_generated:
-                error = not_generated
-        return ObjectFinishEvent(
-            object=value, error=error, text=event.text, finish_reason=event.finish_reason, usage=event.usage
-        )
+        async with self.reading:
+            if self.read is None:
+                value, error = None, event.error
+                try:
+                    value = await self._read(event) if error is None else None
+                except NoObjectGeneratedError as not_generated:
+                    error = not_generated
+                self.read = ObjectFinishEvent(
+                    object=value,
+                    error=error,
+                    text=event.text,
+                    finish_reason=event.finish_reason,
+                    usage=event.usage,
+                    is_aborted=event.is_aborted,
+                )
+            return self.read
+
+    async def _read(self, event: FinishEvent) -> Any:
+        reason = event.finish_reason.unified if event.finish_reason is not None else None
+        try:
+            return self.shape.read(event.text, finish_reason=reason)
+        except NoObjectGeneratedError as error:
+            if self.repair_text is None or event.is_aborted:
+                raise
+            mended = self.repair_text(event.text, error)
+            mended = await mended if inspect.isawaitable(mended) else mended
+            if mended is None:
+                raise
+            return self.shape.read(mended, finish_reason=reason)
+
+    async def _tell_object(self, event: FinishEvent) -> None:
+        assert self.on_object_finish is not None
+        told = self.on_object_finish(await self.finished(event))
+        if inspect.isawaitable(told):
+            await told
 
 
 def stream_object(
@@ -272,8 +240,12 @@ def stream_object(
     system: str | None = None,
     max_output_tokens: int | None = None,
     temperature: float | None = None,
+    top_p: float | None = None,
+    top_k: int | None = None,
     provider_options: Mapping[str, Mapping[str, Any]] | None = None,
+    headers: Mapping[str, str] | None = None,
     max_retries: int | None = None,
+    repair_text: RepairText | None = None,
     on_finish: Callable[[ObjectFinishEvent], Any] | None = None,
     on_error: Callable[[BaseException], str | None] | None = None,
 ) -> StreamObjectResult:
@@ -286,7 +258,8 @@ def stream_object(
     Args:
         model: For instance ``anthropic("claude-sonnet-4-6")``.
         schema: A JSON schema, a pydantic model or another type that pydantic knows; of one element for an array.
-        output: ``object``, ``array``, ``enum``, or ``no-schema`` for any JSON.
+        output: ``object``, ``array``, ``enum``, or ``no-schema`` for any JSON. The last is the prompt's to ask for: no
+            model can be held to it.
         enum: The values, for ``enum``.
         schema_name: A name for the model to go by.
         schema_description: What the model is told of it.
@@ -295,8 +268,12 @@ def stream_object(
         system: Instructions.
         max_output_tokens: Tokens; the model's own limit without it.
         temperature: The provider's.
+        top_p: The provider's.
+        top_k: The provider's.
         provider_options: Whatever else the provider's API takes.
+        headers: Sent to the provider.
         max_retries: Of a request that failed before its first byte.
+        repair_text: Mends a text that is not the JSON asked for. What it mends the client does not see.
         on_finish: Gets how it ended, exactly once.
         on_error: Gets each error.
 
@@ -304,34 +281,45 @@ def stream_object(
         ConfigurationError: The arguments contradict each other.
     """
     shape = make_shape(output, schema, enum)
+    asked = shape.asked
     call = ModelCall(
         messages=(),
         system=system,
         max_output_tokens=max_output_tokens,
         temperature=temperature,
+        top_p=top_p,
+        top_k=top_k,
         provider_options=provider_options,
+        headers=headers,
         max_retries=max_retries,
-        response_format=ResponseFormat(json_schema=shape.asked, name=schema_name, description=schema_description),
+        response_format=None
+        if asked is None
+        else ResponseFormat(json_schema=asked, name=schema_name, description=schema_description),
     )
     request = LoopRequest(model=model, call=call, tools={}, stop_when=[step_count_is(1)])
-    result: StreamObjectResult
-
-    async def finished(event: FinishEvent) -> None:
-        await Callbacks(on_finish=on_finish).call("on_finish", result.finished(event))  # type: ignore[arg-type]
-
-    callbacks = Callbacks(on_finish=finished if on_finish else None, on_error=on_error)
-    result = StreamObjectResult(request, shape, given_messages(messages, prompt), callbacks)
-    return result
+    return StreamObjectResult(
+        request,
+        shape,
+        given_messages(messages, prompt),
+        repair_text=repair_text,
+        on_finish=on_finish,
+        on_error=on_error,
+    )
 
 
 async def generate_object(model: Model, **options: Any) -> ObjectFinishEvent:
     """As `stream_object`, whole.
 
+    Args:
+        model: For instance ``anthropic("claude-sonnet-4-6")``.
+        options: Those of `stream_object`.
+
     Raises:
+        ConfigurationError: The arguments contradict each other.
         NoObjectGeneratedError: The model's text is no JSON, or does not fit.
         ProviderError: The model failed.
     """
     result = stream_object(model, **options)
     await result.object
     assert result.final is not None
-    return result.finished(result.final)
+    return await result.finished(result.final)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
-from typing import Literal, TypeAlias
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Literal, NamedTuple, TypeAlias
 
 from usechat import parts as p
 from usechat.errors import ConfigurationError
@@ -17,8 +17,21 @@ ChunkDetector: TypeAlias = Callable[[str], str | None]
 Transform: TypeAlias = Callable[[AsyncIterator[list[p.Part]]], AsyncIterator[list[p.Part]]]
 """Changes an answer's parts on their way."""
 
-PATTERNS = {"word": re.compile(r"\S+\s+"), "line": re.compile(r"\n+")}
 DEFAULT_DELAY = 0.010
+
+# JavaScript's white space. Each repetition takes all it can and gives nothing back, or a text without spaces, as
+# Chinese and Japanese are written, would take quadratic time.
+SPACE = r"\t-\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+WORD = re.compile(rf"[{SPACE}]*+[^{SPACE}]++[{SPACE}]++")
+LINE = re.compile(r"[^\n]*+\n++")
+
+
+class Chunking(NamedTuple):
+    """How text is cut."""
+
+    detect: ChunkDetector
+    ends: re.Pattern[str] | None = None
+    """What new text must have to complete a piece; None when only ``detect`` can tell."""
 
 
 def smooth_stream(
@@ -30,50 +43,101 @@ def smooth_stream(
 
     Args:
         chunking: ``word``, ``line``, a pattern whose match ends a piece, or a function that cuts one off.
-        delay: Seconds between two pieces; None for no pause.
+        delay: Seconds after each piece; None for no pause.
 
     Raises:
         ConfigurationError: The chunking is none of these.
     """
-    detect = make_detector(chunking)
+    cut = make_chunking(chunking)
 
     async def transform(batches: AsyncIterator[list[p.Part]]) -> AsyncIterator[list[p.Part]]:
-        waiting: p.TextDelta | p.ReasoningDelta | None = None
+        smoother = Smoother(cut)
         async for batch in batches:
             for part in batch:
-                if not isinstance(part, p.TextDelta | p.ReasoningDelta):
-                    if waiting is not None:
-                        yield [waiting]
-                    waiting = None
-                    yield [part]
-                    continue
-                if waiting is not None and (type(waiting), waiting.id) != (type(part), part.id):
-                    yield [waiting]
-                    waiting = None
-                text = part.delta if waiting is None else waiting.delta + part.delta
-                metadata = part.provider_metadata or (waiting.provider_metadata if waiting is not None else None)
-                while (piece := detect(text)) is not None:
-                    yield [type(part)(part.id, piece)]
-                    text = text[len(piece) :]
-                    if delay is not None:
+                for shown in smoother.feed(part):
+                    yield [shown]
+                    if delay is not None and shown is smoother.piece:
                         await asyncio.sleep(delay)
-                waiting = type(part)(part.id, text, metadata) if text or metadata is not None else None
-        if waiting is not None:
-            yield [waiting]
+        for shown in smoother.flush():
+            yield [shown]
 
     return transform
 
 
-def make_detector(chunking: str | re.Pattern[str] | ChunkDetector) -> ChunkDetector:
-    pattern = PATTERNS.get(chunking) if isinstance(chunking, str) else chunking
-    if isinstance(pattern, re.Pattern):
-        return by_pattern(pattern)
-    if pattern is None:
-        raise ConfigurationError("chunking must be 'word', 'line', a pattern or a function")
-    return by_function(pattern)
+class Smoother:
+    """Takes parts, gives parts: text and reasoning in pieces, everything else as it is."""
+
+    def __init__(self, chunking: Chunking) -> None:
+        self.chunking = chunking
+        self.last: p.TextDelta | p.ReasoningDelta | None = None
+        """The delta whose block and metadata the waiting text has."""
+        self.waiting: list[str] = []
+        self.piece: p.Part | None = None
+        """The piece that was cut off last."""
+
+    def feed(self, part: p.Part) -> Iterator[p.Part]:
+        """What can be shown once ``part`` is there."""
+        if not isinstance(part, p.TextDelta | p.ReasoningDelta) or not part.delta:
+            # A delta without text is a signature: a piece of text could not carry it.
+            yield from self.flush()
+            yield part
+            return
+        if self.last is not None and not goes_on(self.last, part):
+            yield from self.flush()
+        self.last = part
+        self.waiting.append(part.delta)
+        if self.chunking.ends is None or self.chunking.ends.search(part.delta):
+            yield from self._cut(part)
+
+    def _cut(self, part: p.TextDelta | p.ReasoningDelta) -> Iterator[p.Part]:
+        text = "".join(self.waiting)
+        while (piece := self.chunking.detect(text)) is not None:
+            text = text[len(piece) :]
+            self.waiting = [text] if text else []
+            self.piece = remade(part, piece)
+            yield self.piece
+
+    def flush(self) -> Iterator[p.Part]:
+        """What waits, as it is."""
+        text, last = "".join(self.waiting), self.last
+        self.waiting, self.last = [], None
+        if text and last is not None:
+            yield remade(last, text)
 
 
-def by_pattern(pattern: re.Pattern[str]) -> ChunkDetector:
+def goes_on(last: p.TextDelta | p.ReasoningDelta, part: p.TextDelta | p.ReasoningDelta) -> bool:
+    """Whether one piece may have text of both: it has one block, and the metadata of one delta."""
+    is_plain = last.provider_metadata is None and part.provider_metadata is None
+    return is_plain and type(last) is type(part) and last.id == part.id
+
+
+def remade(delta: p.TextDelta | p.ReasoningDelta, text: str) -> p.Part:
+    return type(delta)(delta.id, text, delta.provider_metadata)
+
+
+def make_chunking(chunking: str | re.Pattern[str] | ChunkDetector) -> Chunking:
+    match chunking:
+        case "word":
+            return Chunking(by_match(WORD), re.compile(f"[{SPACE}]"))
+        case "line":
+            return Chunking(by_match(LINE), re.compile("\n"))
+        case re.Pattern():
+            return Chunking(by_search(chunking))
+        case str():
+            raise ConfigurationError("chunking must be 'word', 'line', a pattern or a function")
+        case _:
+            return Chunking(by_function(chunking))
+
+
+def by_match(pattern: re.Pattern[str]) -> ChunkDetector:
+    def detect(text: str) -> str | None:
+        found = pattern.match(text)
+        return None if found is None else found.group()
+
+    return detect
+
+
+def by_search(pattern: re.Pattern[str]) -> ChunkDetector:
     def detect(text: str) -> str | None:
         found = pattern.search(text)
         if found is None:

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from usechat import parts as p
-from usechat.generate.answer import Answer, Callbacks, FinishEvent, MessageMetadataCallback, Source
 from usechat.errors import ConfigurationError
+from usechat.generate.answer import Answer, Callbacks, FinishEvent, MessageMetadataCallback, Source
 from usechat.generate.approvals import process_secret
 from usechat.generate.calls import RepairToolCall
 from usechat.generate.inputs import Messages, given_messages, read_messages

@@ -237,10 +237,11 @@ def name_of(function: Callable[..., Any] | None) -> str:
 def describe(function: Callable[..., Any] | None) -> str | None:
     while isinstance(function, partial):
         function = function.func
-    if function is None or not inspect.isroutine(function):
-        # A callable object's docstring is its class's; what it does when called is its method's to say.
-        function = getattr(function, "__call__", None)  # noqa: B004
-    return inspect.getdoc(function) if inspect.ismethod(function) or inspect.isfunction(function) else None
+    if function is None:
+        return None
+    # What a callable object does when it is called is its method's to say; its class's docstring says what it is.
+    text = (function if inspect.isroutine(function) else type(function).__call__).__doc__
+    return inspect.cleandoc(text) if text else None
 
 
 def read_tools(tools: Tools | None) -> dict[str, Tool]:

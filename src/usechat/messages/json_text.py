@@ -111,11 +111,11 @@ def _quote(text: str) -> str:
 def _write_number(value: float) -> str:
     if not math.isfinite(value):
         return "null"
-    if value.is_integer() and abs(value) < 1e21:
-        return str(int(value))
+    if value == 0:
+        return "0"
     # JavaScript turns to exponents below 1e-6 and from 1e21 on, and pads them with no zero.
     if 1e-6 <= abs(value) < 1e21:
-        return format(Decimal(repr(value)), "f")
+        return format(Decimal(repr(value)), "f").removesuffix(".0")
     return _EXPONENT_ZERO.sub(r"e\1", repr(value))
 
 

@@ -239,6 +239,8 @@ class MemoryLog:
     async def adopt(self, info: RunInfo, data: bytes = b"") -> bool:
         """End a run in its producer's place."""
         run = self.runs.get(info.id)
+        if run is not None:
+            run.ask_to_stop("lost")
         return run is not None and run.end("lost", data)
 
     async def aclose(self) -> None:

@@ -79,10 +79,13 @@ class ScriptClient:
             "protocol": 2,
             "socket_connect_timeout": CONNECT_SECONDS,
             "socket_keepalive": True,
+            # Times are limited here instead: with a socket timeout redis-py waits in a way that, on Python 3.11, can
+            # lose a cancellation.
+            "socket_timeout": None,
         }
         retry = Retry(ExponentialBackoff(cap=0.2, base=0.02), RETRIES)
         pool = redis.BlockingConnectionPool.from_url(
-            url, max_connections=POOL_SIZE, timeout=ANSWER_SECONDS, socket_timeout=ANSWER_SECONDS, retry=retry, **shared
+            url, max_connections=POOL_SIZE, timeout=ANSWER_SECONDS, retry=retry, **shared
         )
         self.commands = redis.Redis.from_pool(pool)
         self.blocking = redis.Redis.from_url(
@@ -118,12 +121,13 @@ class ScriptClient:
             RunError: ``unavailable``.
         """
         with self._reported():
-            answers = await self._send(calls)
-            if any(isinstance(answer, NoScriptError) for answer in answers):
-                # A Redis that was started anew, or never saw them.
-                for script in (ADOPT, OPEN, REAP, STOP, TOUCH, UNREAD, WRITE):
-                    await self.commands.script_load(script.text)
+            async with asyncio.timeout(ANSWER_SECONDS):
                 answers = await self._send(calls)
+                if any(isinstance(answer, NoScriptError) for answer in answers):
+                    # A Redis that was started anew, or never saw them.
+                    for script in (ADOPT, OPEN, REAP, STOP, TOUCH, UNREAD, WRITE):
+                        await self.commands.script_load(script.text)
+                    answers = await self._send(calls)
         return [unavailable() if isinstance(answer, RedisError) else answer for answer in answers]
 
     async def read_streams(self, after: Mapping[str, str], *, count: int, block: int) -> list[Any]:
@@ -143,7 +147,8 @@ class ScriptClient:
             RunError: ``unavailable``.
         """
         with self._reported():
-            return await self.commands.execute_command(name, *arguments)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await self.commands.execute_command(name, *arguments)
 
     async def _send(self, calls: Sequence[ScriptCall]) -> list[Any]:
         pipeline = self.commands.pipeline(transaction=False)

@@ -15,7 +15,9 @@ from usechat.models.resolve import resolve_model
 from usechat.parts import Part, Start
 from usechat.protocol.encoders import WireFormat
 from usechat.server.choice import ModelChoice
+from usechat.server.conversations import Conversations, PlannedTurn
 from usechat.server.fetch_body import FetchChatBody
+from usechat.server.run_response import SavedAnswer
 from usechat.server.settings import Settings
 
 __all__ = ["DEFAULT_SYSTEM_PROMPT", "Answers"]
@@ -42,10 +44,23 @@ class Answers:
         self._approval_secret: str | bool = True if secret is None else secret.get_secret_value()
 
     def to_chat(self, chat: ui.ChatRequest, wire_format: WireFormat | None) -> StreamingAnswer:
+        """The answer to a ``useChat`` request, as a response."""
+        return self.response(self.chat(chat), chat, wire_format)
+
+    def to_saved_chat(
+        self, turn: PlannedTurn, conversations: Conversations, wire_format: WireFormat | None
+    ) -> SavedAnswer:
+        """The answer to a ``useChat`` request whose chat is kept, as a response."""
+        name = self.chosen(turn.request.extra)
+        tools = demo_tools() if name == "demo" else ()
+        result = self.stream(name, messages=turn.messages, tools=tools)
+        options = {"sdk": self.settings.sdk, "heartbeat": self.settings.heartbeat or None}
+        return SavedAnswer(result, turn, conversations, wire_format=wire_format, **options)
+
+    def chat(self, chat: ui.ChatRequest) -> StreamTextResult:
         """The answer to a ``useChat`` request."""
         name = self.chosen(chat.extra)
-        result = self.stream(name, messages=chat.messages, tools=demo_tools() if name == "demo" else ())
-        return self.response(result, chat, wire_format)
+        return self.stream(name, messages=chat.messages, tools=demo_tools() if name == "demo" else ())
 
     def to_completion(self, completion: ui.CompletionRequest, wire_format: WireFormat | None) -> StreamingAnswer:
         """The answer to a ``useCompletion`` request."""
@@ -77,7 +92,7 @@ class Answers:
         tools: Sequence[Tool] = (),
     ) -> StreamTextResult:
         """An answer by the model of that name."""
-        return stream_text(
+        result = stream_text(
             self.model(name),
             messages=messages,
             prompt=prompt,
@@ -90,6 +105,8 @@ class Answers:
             # Where there is one model only, the page knows it from /api/info.
             message_metadata=named(name) if self.settings.models else None,
         )
+        self._running.add(result)
+        return result
 
     def response(
         self,
@@ -98,7 +115,6 @@ class Answers:
         wire_format: WireFormat | None,
     ) -> StreamingAnswer:
         """The answer on its way to the client."""
-        self._running.add(result)
         return result.response(
             request, wire_format=wire_format, sdk=self.settings.sdk, heartbeat=self.settings.heartbeat or None
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 import logging
 import os
 from collections.abc import AsyncGenerator
@@ -15,16 +17,20 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
 
 import usechat
-from usechat.errors import RequestError
+from usechat.errors import ChatError, RequestError, RunError
 from usechat.fastapi import error_response
 from usechat.messages.ui import request_error_from_validation
+from usechat.resumable import run_error_response
 from usechat.server.answers import Answers
+from usechat.server.chat_routes import make_chats_router, make_runs_router
 from usechat.server.choice import choose_model
 from usechat.server.environment import load_environment
 from usechat.server.keys import KeyGuard
 from usechat.server.middleware import REQUEST_ID_HEADER, LastResort, LoopbackOnly, RequestIds
 from usechat.server.page import PageFiles, default_page_folder
-from usechat.server.routes import make_api_router, make_open_router
+from usechat.server.persistence import database_url, open_conversations, running
+from usechat.server.routes import make_api_router, make_open_router, make_socket_router
+from usechat.server.run_response import chat_error_response
 from usechat.server.settings import Settings, is_loopback_host
 from usechat.server.shutdown import called_after_stop_signal
 
@@ -54,11 +60,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     has_docs = is_loopback_host(settings.host) and not is_public
     answers = Answers(settings, choose_model(settings))
     warn_of_unshared_secret(settings, is_public=is_public)
+    url = database_url(settings, is_public=is_public)
+    conversations = open_conversations(settings, url)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
+        # Every model speaks through this package, whose import takes half a second: the first answer must not wait.
+        loading = asyncio.create_task(asyncio.to_thread(importlib.import_module, "anthropic"))
         with called_after_stop_signal(partial(answers.abort_all, "shutdown"), settings.shutdown_seconds):
-            yield
+            async with running(conversations, url):
+                yield
+        await loading
 
     app = FastAPI(
         title="usechat",
@@ -71,8 +83,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.add_exception_handler(RequestError, refuse)
     app.add_exception_handler(RequestValidationError, refuse_invalid)
+    app.add_exception_handler(ChatError, refuse_chat)
+    app.add_exception_handler(RunError, refuse_run)
     add_middleware(app, settings, is_public=is_public)
-    app.include_router(make_api_router(answers, KeyGuard(settings, is_public=is_public)))
+    guard = KeyGuard(settings, is_public=is_public)
+    app.include_router(make_socket_router(answers, guard))
+    if conversations is not None:
+        app.include_router(make_runs_router(conversations, guard, settings.heartbeat or None))
+        app.include_router(make_chats_router(conversations, guard))
+    app.include_router(make_api_router(answers, guard, conversations))
     app.include_router(make_open_router())
     app.mount("/", PageFiles(settings.web_dir or default_page_folder()))
     return app
@@ -87,7 +106,7 @@ def add_middleware(app: FastAPI, settings: Settings, *, is_public: bool) -> None
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST", "DELETE"],
+            allow_methods=["GET", "POST", "PATCH", "DELETE"],
             allow_headers=["*"],
             allow_private_network=True,
             expose_headers=EXPOSED_HEADERS,
@@ -106,6 +125,16 @@ def warn_of_unshared_secret(settings: Settings, *, is_public: bool) -> None:
 async def refuse(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestError)
     return error_response(error)
+
+
+async def refuse_chat(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ChatError)
+    return chat_error_response(error)
+
+
+async def refuse_run(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RunError)
+    return run_error_response(error)
 
 
 async def refuse_invalid(_request: Request, error: Exception) -> JSONResponse:

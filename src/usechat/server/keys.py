@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Mapping
 from typing import Annotated, Final
 
 from fastapi import Depends, HTTPException
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security.utils import get_authorization_scheme_param
 
 from usechat.server.settings import Settings
 
@@ -46,11 +48,23 @@ class KeyGuard:
         Raises:
             HTTPException: 401 without a valid key; 503 when nobody has set keys where they are needed.
         """
+        refusal = self.refusal(None if credentials is None else credentials.credentials)
+        if refusal is not None:
+            status = 503 if self._is_closed else 401
+            raise HTTPException(status, refusal, headers={"www-authenticate": "Bearer"} if status == 401 else None)
+
+    def authorize(self, headers: Mapping[str, str]) -> str | None:
+        """Why a request with these headers is refused; None when it is not. For what is no HTTP request."""
+        scheme, key = get_authorization_scheme_param(headers.get("authorization"))
+        return self.refusal(key if scheme.lower() == "bearer" else None)
+
+    def refusal(self, key: str | None) -> str | None:
+        """Why whoever sends this key, or none, is refused; None when they are not."""
         if self._is_closed:
-            raise HTTPException(503, NOT_SET_UP)
-        if self._digests and (credentials is None or not self.knows(credentials.credentials)):
-            detail = NO_KEY if credentials is None else WRONG_KEY
-            raise HTTPException(401, detail, headers={"www-authenticate": "Bearer"})
+            return NOT_SET_UP
+        if not self._digests or (key is not None and self.knows(key)):
+            return None
+        return NO_KEY if key is None else WRONG_KEY
 
     def knows(self, key: str) -> bool:
         """Whether the key is one of the server's; takes the same time for every key."""

@@ -14,7 +14,6 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
@@ -86,8 +85,6 @@ class LastResort:
 
         try:
             await self.app(scope, receive, send_and_note)
-        except ClientDisconnect:
-            logger.debug("the client left before its request had arrived")
         except Exception:
             # Once the answer has begun, only the server can end it, by closing the connection; it logs the error too.
             if is_started or scope["type"] != "http":

@@ -82,6 +82,7 @@ def uvicorn_config(settings: Settings, *, reload: bool) -> uvicorn.Config:
         log_config=log_config(settings),
         access_log=settings.access_log,
         server_header=False,
+        ws_max_size=settings.max_body_bytes,
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.shutdown_seconds + CLOSING_SECONDS,
@@ -113,9 +114,11 @@ def listen(host: str, port: int) -> socket.socket:
         ConfigurationError: It is not to be had; the text says what to do.
     """
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
+        addresses = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
-        )[0]
+        )
+        # A name such as localhost may stand for both; programs that write an address write 127.0.0.1.
+        family, kind, protocol, _, address = min(addresses, key=lambda found: found[0] != socket.AF_INET)
         # With the protocol named, asyncio turns off Nagle's algorithm on what is accepted: without it, deltas wait for
         # the acknowledgement of the one before.
         listener = socket.socket(family, kind, protocol)

@@ -4,7 +4,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi import APIRouter, Depends, HTTPException, Request, WebSocket
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
@@ -14,19 +14,21 @@ from usechat.fastapi import chat_request, completion_request
 from usechat.messages import ui
 from usechat.protocol.encoders import WireFormat
 from usechat.server.answers import Answers
+from usechat.server.conversations import Conversations
 from usechat.server.fetch_body import FetchChatBody, fetch_chat_request
 from usechat.server.keys import KeyGuard
 from usechat.server.openapi import STREAMED, body_schema
+from usechat.websocket import ChatSocket
 
-__all__ = ["make_api_router", "make_open_router"]
+__all__ = ["make_api_router", "make_open_router", "make_socket_router"]
 
 PROTOCOL_HEADER: Final = "x-usechat-protocol"
 PROTOCOLS: Final[Mapping[str, WireFormat | None]] = {"data": None, "text": "text-stream"}
 ANY_METHOD: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
-def make_api_router(answers: Answers, guard: KeyGuard) -> APIRouter:
-    """Every route below ``/api``."""
+def make_api_router(answers: Answers, guard: KeyGuard, conversations: Conversations | None) -> APIRouter:
+    """Every HTTP route below ``/api``."""
     router = APIRouter(prefix="/api", dependencies=[Depends(guard)])
     max_bytes = answers.settings.max_body_bytes
     read_chat, read_completion = chat_request(max_bytes), completion_request(max_bytes)
@@ -35,7 +37,11 @@ def make_api_router(answers: Answers, guard: KeyGuard) -> APIRouter:
     @router.post("/chat", response_class=Response, responses=STREAMED, openapi_extra=body_schema(ui.ChatRequest))
     async def chat(request: Request, body: Annotated[ui.ChatRequest, Depends(read_chat)]) -> Response:
         """Answer `useChat` of AI SDK 4 to 7."""
-        return answers.to_chat(body, wire_format(request, body.extra))
+        protocol = wire_format(request, body.extra)
+        if conversations is None or not body.id:
+            return answers.to_chat(body, protocol)
+        turn = await conversations.plan(body, body.id)
+        return answers.to_saved_chat(turn, conversations, protocol)
 
     @router.post(
         "/completion", response_class=Response, responses=STREAMED, openapi_extra=body_schema(ui.CompletionRequest)
@@ -72,6 +78,17 @@ def make_api_router(answers: Answers, guard: KeyGuard) -> APIRouter:
         if allowed:
             raise HTTPException(405, headers={"allow": ", ".join(sorted(allowed))})
         raise HTTPException(404)
+
+    return router
+
+
+def make_socket_router(answers: Answers, guard: KeyGuard) -> APIRouter:
+    """The WebSocket of AI SDK 7, on which each request carries its key."""
+    router = APIRouter(prefix="/api")
+
+    @router.websocket("/chat/ws")
+    async def chat(websocket: WebSocket) -> None:
+        await ChatSocket(websocket, answers.chat, authorize=guard.authorize).serve()
 
     return router
 

@@ -119,6 +119,24 @@ class Settings(BaseSettings):
         min_length=16,
     )
 
+    database_url: SecretStr | None = setting(
+        None,
+        "Where chats are kept: sqlite or postgresql; without it usechat.db in the working folder; off: nowhere",
+        "a URL such as sqlite:///usechat.db or postgresql://user@host/database, or off",
+    )
+    redis_url: SecretStr | None = setting(
+        None, "Where running answers are kept; without it, in this process", "a URL such as redis://host:6379/0"
+    )
+    history: Literal["client", "server"] = setting(
+        "client", "Who holds a chat's history: what the client posts, or what is stored", "client or server"
+    )
+    disconnect: Literal["auto", "cancel", "finish", "grace"] = setting(
+        "auto", "What becomes of an answer whose readers have left", "auto, cancel, finish or grace"
+    )
+    grace_seconds: float = setting(
+        30, "How long such an answer goes on in case they come back", "a number from 0", ge=0
+    )
+
     sdk: Annotated[str, AfterValidator(check_sdk)] = setting(
         "auto", "The clients' AI SDK version", "auto, 4, 5, 6, 7 or a full version such as 6.0.100"
     )

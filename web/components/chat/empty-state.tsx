@@ -9,7 +9,8 @@ const SUGGESTIONS = [
   'Suggest three names for a grey cat.',
 ];
 
-const DEMO_SUGGESTIONS = ['Show me everything you can do.', ...SUGGESTIONS.slice(0, 2)];
+/** The demo is a script: these are words that it knows. */
+const DEMO_SUGGESTIONS = ['Show me everything you can do.', 'Write an e-mail, but ask me first.', 'Draw me a picture.'];
 
 /** Before the first message: a greeting, and something to begin with. */
 export function EmptyState({ onPick }: { onPick: (text: string) => void }) {

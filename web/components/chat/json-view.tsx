@@ -6,7 +6,7 @@ export function JsonView({ label, value }: { label: string; value: unknown }) {
   return (
     <div className={styles.view}>
       <span className={styles.label}>{label}</span>
-      <pre tabIndex={0} role="region" aria-label={label}>
+      <pre tabIndex={0} role="group" aria-label={label}>
         {typeof value === 'string' ? value : JSON.stringify(value, null, 2)}
       </pre>
     </div>

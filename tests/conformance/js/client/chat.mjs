@@ -1,5 +1,5 @@
 // Holds a conversation with a chat of AI SDK 5, 6 or 7, through the SDK's own transport; or with `useChat` in React.
-import { sleep, waitIdle, waitUntil } from '../lib/wait.mjs';
+import { waitIdle, waitUntil } from '../lib/wait.mjs';
 
 const clone = (value) => JSON.parse(JSON.stringify(value ?? null));
 const SETTLE = 5;
@@ -15,7 +15,7 @@ export async function holdChat({ url, scenario, recording, client }) {
   const events = [];
   const chat = new Chat({
     id: `chat-${scenario.name}`,
-    messages: clone(scenario.messages ?? []),
+    messages: [],
     generateId: countingIds(),
     transport: makeTransport({ url, scenario, recording, ai, chunks }),
     sendAutomaticallyWhen: scenario.goesOn ? goesOn(ai) : undefined,
@@ -102,6 +102,4 @@ const STEPS = {
       await chat.addToolApprovalResponse({ id: approval.id, approved: step.answers[index], reason: step.reason });
     }
   },
-
-  wait: ({ step }) => sleep(step.milliseconds),
 };

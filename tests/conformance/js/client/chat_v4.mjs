@@ -16,7 +16,6 @@ export async function holdChat({ url, scenario, recording, client }) {
       api: `${url}/api/${scenario.route}`,
       // A cache that all hooks share goes by this id.
       id: `chat-${scenario.name}-${number}`,
-      initialMessages: scenario.messages ?? [],
       generateId: () => `client-${++count}`,
       fetch: recording.fetch,
       body: { model: scenario.model, ...scenario.body },

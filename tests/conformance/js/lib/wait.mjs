@@ -1,5 +1,5 @@
 // Waiting for what a hook or a chat shows: they tell nobody when they have come to rest.
-export const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 const LIMIT = 20_000;
 const INTERVAL = 2;

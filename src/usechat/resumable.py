@@ -1,0 +1,196 @@
+"""Answers that outlive their reader: made as runs, and read again by whoever comes back (``useChat`` with ``resume``).
+
+    runs = RunService(MemoryLog())                     # or RedisLog("redis://…"), for several processes
+
+    @app.post("/api/chat")
+    async def chat(chat: ChatRequest):
+        return stream_text(model, messages=chat.messages).response(chat, runs=runs)
+
+    @app.get("/api/chat/{id}/stream")
+    async def resume(id: str, request: Request):
+        return await replay(runs, id, request)
+
+Knows how a run's bytes get to a reader; what they are is the encoder's affair.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Any, Final
+
+from fastapi import HTTPException
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from usechat.errors import RequestError, RunError
+from usechat.fastapi import HEARTBEAT_SECONDS, Sender, StreamingAnswer, error_response, frames
+from usechat.generate.answer import Answer
+from usechat.messages import ui
+from usechat.protocol.sse import KEEP_ALIVE
+from usechat.runs.base import RunInfo
+from usechat.runs.service import RunHandle, RunService
+
+__all__ = ["ReplayResponse", "ResumableAnswer", "replay", "run_error_response"]
+
+DATA_STREAM_HEADER: Final = "x-vercel-ai-data-stream"
+NOTHING_FOR_V4: Final = {"content-type": "text/plain; charset=utf-8", DATA_STREAM_HEADER: "v1"}
+MAX_DIGITS: Final = 18
+
+
+def run_error_response(error: RunError) -> JSONResponse:
+    """A refusal by the log of runs, as the client can show it."""
+    status = {"missing": 404, "exists": 409}.get(error.code, 503)
+    headers = {"retry-after": "1"} if status == 503 else None
+    return JSONResponse({"detail": str(error)}, status_code=status, headers=headers)
+
+
+class ResumableAnswer(StreamingAnswer):
+    """The first reader of a run. Its leaving is not the run's end, unless the service's policy says so.
+
+    Args:
+        answer: Not begun.
+        chat: The request it answers.
+        runs: What makes the run.
+        chat_id: The chat that it answers in; the request's own without it.
+        options: As for `StreamingAnswer`.
+    """
+
+    def __init__(
+        self,
+        answer: Answer,
+        chat: ui.ChatRequest | ui.CompletionRequest | None = None,
+        *,
+        runs: RunService,
+        chat_id: str | None = None,
+        **options: Any,
+    ) -> None:
+        # A reader that comes back holds the message already: with an id it is known to be the same one.
+        options.setdefault("message_id", True)
+        super().__init__(answer, chat, **options)
+        self.runs = runs
+        self.chat_id = chat_id or (self.chat.id if self.chat is not None else None) or ""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Begin the run and read it to its end, or until the reader leaves."""
+        try:
+            encoder = self.prepare(Headers(scope=scope))
+            headers = self.all_headers(encoder)
+            made = frames(self.answer, encoder, self.new_encoder)
+            handle = await self.begin_run(made, dict(map(decode_header, headers)))
+        except RequestError as error:
+            await error_response(error)(scope, receive, send)
+            return
+        except RunError as error:
+            await run_error_response(error)(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
+        async with aclosing(read_data(self.runs, handle.info.id)) as data:
+            await Sender(receive, send, self.heartbeat_seconds).send_all(data, encoder.heartbeat)
+
+    async def begin_run(self, made: AsyncGenerator[bytes], headers: Mapping[str, str]) -> RunHandle:
+        """Have the run made.
+
+        Raises:
+            RequestError: The answer cannot be begun.
+            RunError: Another answer to the chat is in the making, or the log cannot be reached.
+        """
+        if not self.chat_id:
+            raise RequestError("is missing", path="id")
+        return await self.runs.start(self.chat_id, made, abort=self.answer.abort, headers=headers)
+
+
+class ReplayResponse(Response):
+    """A reader that comes later: the run from its beginning or from a cursor, to its end.
+
+    Args:
+        runs: Where it is read.
+        info: The run.
+        after: The cursor to go on from; None to read from the beginning. With one, an id follows each piece, for a
+            reader that will come back with it.
+        heartbeat: Seconds of silence that are broken; None for any silence.
+    """
+
+    def __init__(
+        self,
+        runs: RunService,
+        info: RunInfo,
+        *,
+        after: int | None = None,
+        heartbeat: float | None = HEARTBEAT_SECONDS,
+    ) -> None:
+        super().__init__()
+        self.runs = runs
+        self.info = info
+        self.after = after
+        self.heartbeat_seconds = heartbeat
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read the run."""
+        headers = [(name.encode(), value.encode()) for name, value in self.info.headers.items()]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        is_sse = self.info.headers.get("content-type", "").startswith("text/event-stream")
+        heartbeat = KEEP_ALIVE if is_sse else b"\n" if DATA_STREAM_HEADER in self.info.headers else None
+        with_cursors = is_sse and self.after is not None
+        entries = read_data(self.runs, self.info.id, self.after or 0, with_cursors=with_cursors)
+        async with aclosing(entries) as data:
+            await Sender(receive, send, self.heartbeat_seconds).send_all(data, heartbeat)
+
+
+async def replay(
+    runs: RunService,
+    chat_id: str,
+    request: Request,
+    *,
+    is_v4: bool = False,
+    heartbeat: float | None = HEARTBEAT_SECONDS,
+) -> Response:
+    """The response to a client that asks for its chat's stream; one without content when nothing runs.
+
+    Args:
+        runs: What made the run.
+        chat_id: The chat.
+        request: ``?cursor=`` or ``Last-Event-ID`` say where the reader was.
+        is_v4: Whether it is AI SDK 4 that asks, whose client cannot read a 204.
+        heartbeat: Seconds of silence that are broken.
+
+    Raises:
+        HTTPException: 400: the cursor is none.
+        RunError: The log cannot be reached.
+    """
+    after = read_cursor(request)
+    info = await runs.resume(chat_id, after)
+    if info is not None:
+        return ReplayResponse(runs, info, after=after, heartbeat=heartbeat)
+    return Response(headers=NOTHING_FOR_V4) if is_v4 else Response(status_code=204)
+
+
+def decode_header(header: tuple[bytes, bytes]) -> tuple[str, str]:
+    return header[0].decode("latin-1"), header[1].decode("latin-1")
+
+
+def read_cursor(request: Request) -> int | None:
+    """Where a reader was, as it says; None for one that reads from the beginning."""
+    given = request.query_params.get("cursor") or request.headers.get("last-event-id")
+    if given is None:
+        return None
+    if not given.isdecimal() or len(given) > MAX_DIGITS:
+        raise HTTPException(400, "cursor: must be a whole number from 0")
+    return int(given)
+
+
+async def read_data(
+    runs: RunService, run_id: str, after: int = 0, *, with_cursors: bool = False
+) -> AsyncGenerator[bytes]:
+    """A run's bytes."""
+    try:
+        async with aclosing(runs.read(run_id, after)) as entries:
+            async for entry in entries:
+                # An id without data is no event to a client, but the last one it remembers.
+                yield entry.data + b"id: %d\n\n" % entry.cursor if with_cursors else entry.data
+    except RunError:
+        # The log went away: the connection is cut rather than ended, so that a client comes back that can.
+        raise asyncio.CancelledError from None

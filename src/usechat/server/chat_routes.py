@@ -1,0 +1,106 @@
+"""The routes of saved chats: their answers read again and stopped, their list, their messages."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Query, Request
+from msgspec import UNSET
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from usechat.chats.base import Chat, SavedChat
+from usechat.chats.export import export_chat, iso_time
+from usechat.resumable import replay
+from usechat.server.conversations import OWNER, Conversations
+from usechat.server.keys import KeyGuard
+
+__all__ = ["make_chats_router", "make_runs_router"]
+
+MAX_PAGE: Final = 100
+
+
+class ChatPatch(BaseModel):
+    """What of a chat can be changed by hand."""
+
+    title: str | None = None
+    metadata: dict[str, Any] | None = None
+
+
+def make_runs_router(conversations: Conversations, guard: KeyGuard, heartbeat: float | None) -> APIRouter:
+    """The routes of running answers."""
+    router = APIRouter(prefix="/api", dependencies=[Depends(guard)])
+    runs = conversations.runs
+
+    @router.get("/chat/{chat_id}/stream")
+    async def resume(chat_id: str, request: Request) -> Response:
+        """Read the chat's running answer again, from its beginning or from ``?cursor=``; 204 when there is none."""
+        return await replay(runs, chat_id, request, heartbeat=heartbeat)
+
+    @router.get("/chat")
+    async def resume_v4(chat_id: Annotated[str, Query(alias="chatId")], request: Request) -> Response:
+        """As above, for AI SDK 4, whose client cannot read a 204."""
+        return await replay(runs, chat_id, request, is_v4=True, heartbeat=heartbeat)
+
+    @router.post("/chat/{chat_id}/stop")
+    async def stop(chat_id: str) -> dict[str, bool]:
+        """Stop the chat's answer, wherever it is made. Asking twice does no harm."""
+        return {"stopped": await conversations.stop(chat_id)}
+
+    return router
+
+
+def make_chats_router(conversations: Conversations, guard: KeyGuard) -> APIRouter:
+    """The routes of saved chats."""
+    router = APIRouter(prefix="/api", dependencies=[Depends(guard)])
+    store = conversations.store
+
+    @router.get("/chats")
+    async def list_chats(search: str = "", cursor: str | None = None, limit: int = 20) -> dict[str, Any]:
+        """The chats, latest first; ``nextCursor`` asks for the next page."""
+        page = await store.list_chats(OWNER, search=search, cursor=cursor, limit=max(1, min(limit, MAX_PAGE)))
+        return {"chats": [show_chat(chat) for chat in page.chats], "nextCursor": page.next_cursor}
+
+    @router.get("/chats/{chat_id}")
+    async def get_chat(chat_id: str) -> dict[str, Any]:
+        """A chat and its messages, as ``useChat`` takes them."""
+        return show_saved(await store.load_chat(OWNER, chat_id))
+
+    @router.get("/chats/{chat_id}/export")
+    async def export(chat_id: str) -> dict[str, Any]:
+        """A chat to take away: beside its messages, how each came about."""
+        return export_chat(await store.load_chat(OWNER, chat_id))
+
+    @router.patch("/chats/{chat_id}")
+    async def update_chat(chat_id: str, patch: ChatPatch) -> dict[str, Any]:
+        """Give the chat another title, or merge into its metadata."""
+        given = patch.model_fields_set
+        chat = await store.update_chat(
+            OWNER,
+            chat_id,
+            title=patch.title if "title" in given else UNSET,
+            metadata=patch.metadata or {} if "metadata" in given else UNSET,
+        )
+        return show_chat(chat)
+
+    @router.delete("/chats/{chat_id}", status_code=204, response_class=Response)
+    async def delete_chat(chat_id: str) -> None:
+        """Remove a chat, its messages and its running answer."""
+        await conversations.delete(chat_id)
+
+    return router
+
+
+def show_chat(chat: Chat) -> dict[str, Any]:
+    return {
+        "id": chat.id,
+        "title": chat.title,
+        "createdAt": iso_time(chat.created_at),
+        "updatedAt": iso_time(chat.updated_at),
+        "metadata": dict(chat.metadata),
+        "isAnswering": chat.active_run_id is not None,
+    }
+
+
+def show_saved(saved: SavedChat) -> dict[str, Any]:
+    return {**show_chat(saved.chat), "messages": [message.message for message in saved.messages]}

@@ -1,0 +1,189 @@
+"""Conversations that are kept: each answer to a chat is a turn that is saved and a run that outlives its reader.
+
+A turn is planned on the chat as it is stored, held in the store for the run's time, and ended exactly once: by the
+process that made the run or, when that has died, by whoever notices. Knows no HTTP; `usechat.server.run_response`
+brings it to a reader.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+
+from usechat.chats.base import Chat, ChatStore, EndStatus, SavedChat, TurnPlan
+from usechat.chats.history import HistoryMode, TurnRequest, plan_turn
+from usechat.errors import ChatError, RunError
+from usechat.generate.answer import Answer, FinishEvent
+from usechat.ids import generate_id
+from usechat.messages import ui
+from usechat.protocol.dialects import Dialect
+from usechat.protocol.encoders import WireFormat
+from usechat.protocol.usage import usage_for_major
+from usechat.runs.base import RunInfo
+from usechat.runs.service import RunHandle, RunService
+from usechat.server.lost_runs import LostRun, end_lost_run
+
+__all__ = ["OWNER", "Conversations", "PlannedTurn"]
+
+OWNER: Final = "default"
+"""Whose every chat is: API keys say who may come in, not who is who."""
+
+PLANS = 3
+"""How often a turn is planned anew when the chat has moved on between the plan and its beginning."""
+
+logger = logging.getLogger(__name__)
+
+
+class PlannedTurn(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to a saved chat, and what it will do to it."""
+
+    chat_id: str
+    request: ui.ChatRequest
+    plan: TurnPlan
+    turn_id: str
+
+    @property
+    def messages(self) -> list[ui.UIMessage]:
+        """What the model is given."""
+        return [ui.UIMessage.model_validate(message) for message in self.plan.history]
+
+    @property
+    def continued(self) -> Mapping[str, Any] | None:
+        """The assistant's message that the answer goes on with."""
+        return self.plan.history[-1] if self.plan.continues is not None else None
+
+
+class Conversations:
+    """The saved chats of one server and their running answers.
+
+    Args:
+        store: Where chats are kept.
+        runs: What makes answers and lets them be read; it tells of those that were lost.
+        history: Who holds the history of a chat.
+    """
+
+    def __init__(self, store: ChatStore, runs: RunService, history: HistoryMode) -> None:
+        self.store = store
+        self.runs = runs
+        self.history: HistoryMode = history
+        runs.on_lost = self.end_lost
+
+    async def plan(self, request: ui.ChatRequest, chat_id: str) -> PlannedTurn:
+        """What a request does to its chat.
+
+        Raises:
+            ChatError: The chat is another owner's, or has moved on.
+            RequestError: There is nothing to answer.
+        """
+        saved = await self._saved(chat_id)
+        asked = TurnRequest(
+            messages=[message.to_json() for message in request.messages],
+            trigger=request.trigger,
+            message_id=request.message_id,
+        )
+        plan = plan_turn(saved, asked, mode=self.history)
+        return PlannedTurn(chat_id=chat_id, request=request, plan=plan, turn_id=generate_id("turn"))
+
+    async def _saved(self, chat_id: str) -> SavedChat | None:
+        try:
+            return await self.store.load_chat(OWNER, chat_id)
+        except ChatError as error:
+            if error.code != "missing":
+                raise
+            return None
+
+    async def begin(
+        self,
+        turn: PlannedTurn,
+        answer: Answer,
+        frames: AsyncGenerator[bytes],
+        *,
+        dialect: Dialect,
+        wire_format: WireFormat | None,
+        headers: Mapping[str, str],
+        message_id: str | None,
+    ) -> RunHandle:
+        """Hold the chat and make the answer, read or not.
+
+        Raises:
+            ChatError: ``conflict``: another answer to the chat is in the making.
+            RunError: The log of runs cannot be reached, or the server shuts down.
+        """
+        await self.store.begin_turn(OWNER, turn.chat_id, turn.turn_id, turn.plan)
+        lost = LostRun(
+            turn_id=turn.turn_id,
+            wire_format=wire_format,
+            version=dialect.version,
+            is_exact=dialect.exact,
+            message_id=message_id,
+        )
+
+        async def save(info: RunInfo) -> None:
+            await self.store.finish_turn(turn.turn_id, **ending(info, answer.final))
+
+        try:
+            return await self.runs.start(
+                turn.chat_id,
+                frames,
+                abort=answer.abort,
+                owner=OWNER,
+                headers=headers,
+                meta=msgspec.to_builtins(lost),
+                on_end=save,
+            )
+        except RunError as error:
+            await self.store.finish_turn(turn.turn_id, status="failed")
+            if error.code == "exists":
+                raise ChatError("This chat is being answered.", code="conflict") from error
+            raise
+
+    async def end_lost(self, info: RunInfo, frames: bytes) -> bytes:
+        """Save what there is of a run whose process died; the frames that end it for its readers."""
+        lost = msgspec.convert(info.meta, LostRun)
+        turn = await self.store.find_turn(lost.turn_id)
+        continued = None
+        if turn is not None and turn.continues is not None:
+            saved = await self._saved(turn.chat_id)
+            messages = [] if saved is None else [message.message for message in saved.messages]
+            continued = next((message for message in messages if message["id"] == turn.continues), None)
+        message, last_frames = end_lost_run(lost, frames, continued)
+        await self.store.finish_turn(lost.turn_id, status="lost", message=message)
+        return last_frames
+
+    async def stop(self, chat_id: str) -> bool:
+        """Stop the chat's answer, wherever it is made; whether there was one."""
+        return await self.runs.stop(chat_id, "stopped")
+
+    async def delete(self, chat_id: str) -> Chat:
+        """Remove a chat, and stop its answer.
+
+        Raises:
+            ChatError: There is no such chat.
+        """
+        chat = await self.store.delete_chat(OWNER, chat_id)
+        await self.stop(chat_id)
+        return chat
+
+
+def ending(info: RunInfo, final: FinishEvent | None) -> dict[str, Any]:
+    """How a run ended, as the store keeps it."""
+    if final is None:
+        return {"status": "failed"}
+    return {
+        "status": end_status(info, final),
+        "message": dict(final.ui_message) if final.ui_message.get("parts") else None,
+        "usage": usage_for_major(final.usage, 7),
+        "finish_reason": final.finish_reason.unified if final.finish_reason is not None else None,
+    }
+
+
+def end_status(info: RunInfo, final: FinishEvent) -> EndStatus:
+    if final.error is not None or info.state == "failed":
+        return "failed"
+    if final.is_aborted or info.state == "aborted":
+        return "aborted" if final.abort_reason == "stopped" else "partial"
+    is_cut: Literal[True, False] = final.finish_reason is None or final.finish_reason.unified == "interrupted"
+    return "partial" if is_cut else "whole"

@@ -1,0 +1,91 @@
+"""Where this server keeps its chats and running answers, as the settings say."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from usechat.errors import ConfigurationError
+from usechat.runs.memory import MemoryLog
+from usechat.runs.service import RunService
+from usechat.server.settings import Settings
+
+if TYPE_CHECKING:
+    from usechat.runs.base import RunLog
+    from usechat.server.conversations import Conversations
+
+__all__ = ["DEFAULT_DATABASE_URL", "OFF", "database_url", "open_conversations", "running"]
+
+DEFAULT_DATABASE_URL: Final = "sqlite:///usechat.db"
+OFF: Final = "off"
+
+logger = logging.getLogger(__name__)
+
+
+def database_url(settings: Settings, *, is_public: bool) -> str | None:
+    """Where chats are kept; None where they are not. A serverless function has no disk to keep a file on."""
+    if settings.database_url is not None:
+        url = settings.database_url.get_secret_value()
+        return None if url == OFF else url
+    return None if is_public else DEFAULT_DATABASE_URL
+
+
+def open_conversations(settings: Settings, url: str | None) -> Conversations | None:
+    """What keeps the chats; None where nothing is to be kept.
+
+    Raises:
+        ConfigurationError: The database's URL is wrong.
+    """
+    if url is None:
+        return None
+    if settings.workers > 1 and settings.redis_url is None:
+        logger.warning(
+            "USECHAT_REDIS_URL is not set, so each of the %d processes has running answers of its own: "
+            "an answer can be resumed and stopped only by the process that makes it.",
+            settings.workers,
+        )
+    # Imported where chats are kept: SQLAlchemy is the heaviest thing that the server has.
+    from usechat.chats.sql import SqlChatStore
+    from usechat.server.conversations import Conversations
+
+    runs = RunService(
+        make_log(settings),
+        disconnect=settings.disconnect,
+        grace=settings.grace_seconds,
+        shutdown_timeout=settings.shutdown_seconds,
+    )
+    return Conversations(SqlChatStore(url), runs, settings.history)
+
+
+def make_log(settings: Settings) -> RunLog:
+    if settings.redis_url is None:
+        return MemoryLog()
+    from usechat.runs.redis import RedisLog
+
+    return RedisLog(settings.redis_url.get_secret_value())
+
+
+@asynccontextmanager
+async def running(conversations: Conversations | None, url: str | None) -> AsyncGenerator[None]:
+    """The time in which chats are kept: tables made before, answers ended after.
+
+    Raises:
+        ConfigurationError: PostgreSQL's tables are not there, or not of this version.
+    """
+    if conversations is None or url is None:
+        yield
+        return
+    from usechat.chats.engine import is_sqlite, parse_url
+    from usechat.chats.migrate import is_migrated, migrate
+
+    if is_sqlite(parse_url(url)):
+        await migrate(url)
+    elif not await is_migrated(url):
+        raise ConfigurationError("the database is not ready: run usechat migrate")
+    try:
+        async with conversations.runs:
+            yield
+    finally:
+        await conversations.store.aclose()

@@ -1,0 +1,31 @@
+"""Debian's Chromium under Playwright: no browser is downloaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.e2e.programs import find_program
+
+__all__ = ["chromium"]
+
+_ARGUMENTS = (
+    "--no-first-run",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-sync",
+)
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A running browser without a window; Playwright leaves its sandbox off, which containers and root do not have."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_program("chromium"), args=_ARGUMENTS)
+        yield browser
+        browser.close()

@@ -1,0 +1,114 @@
+"""The tables of saved chats: made from nothing, by many at once, once; and the same as the package expects."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, text
+
+from tests.support.databases import DATABASES, make_url
+from usechat.chats import tables
+from usechat.chats.engine import create_engine
+from usechat.chats.migrate import is_migrated, migrate
+from usechat.chats.sql import SqlChatStore
+from usechat.errors import ConfigurationError
+
+pytestmark = pytest.mark.anyio
+
+MIGRATE = """
+import asyncio, sys
+from usechat.chats.migrate import migrate
+from usechat.chats.sql import SqlChatStore
+
+async def start(url):
+    await migrate(url)
+    store = SqlChatStore(url)
+    await store.create_chat("ada", "chat")
+    await store.aclose()
+
+sys.stdin.readline()
+asyncio.run(start(sys.argv[1]))
+"""
+
+
+@pytest.fixture(params=DATABASES)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return make_url(request.param, request, tmp_path)
+
+
+def differences(connection: Connection) -> list[Any]:
+    context = MigrationContext.configure(connection, opts={"version_table": tables.VERSION_TABLE})
+    return compare_metadata(context, tables.metadata)
+
+
+async def run(url: str, statement: str) -> Sequence[Any]:
+    engine = create_engine(url)
+    async with engine.begin() as connection:
+        result = await connection.execute(text(statement))
+        rows = result.all() if result.returns_rows else []
+    await engine.dispose()
+    return rows
+
+
+async def test_migrations_make_the_tables_that_the_package_uses(url: str) -> None:
+    assert not await is_migrated(url)
+    await migrate(url)
+    assert await is_migrated(url)
+    engine = create_engine(url)
+    async with engine.connect() as connection:
+        assert await connection.run_sync(differences) == []
+    await engine.dispose()
+
+
+async def test_second_migration_changes_nothing(url: str) -> None:
+    await migrate(url)
+    store = SqlChatStore(url)
+    chat = await store.create_chat("ada", "c")
+    await migrate(url)
+    assert await store.get_chat("ada", "c") == chat
+    await store.aclose()
+
+
+def test_processes_that_start_at_once_all_start(url: str) -> None:
+    starting = [
+        subprocess.Popen([sys.executable, "-c", MIGRATE, url], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    for process in starting:
+        assert process.stdin is not None
+        process.stdin.write(b"go\n")
+        process.stdin.flush()
+    errors = [process.communicate(timeout=60)[1].decode() for process in starting]
+    assert [(process.returncode, error) for process, error in zip(starting, errors, strict=True)] == [(0, "")] * 4
+
+
+async def test_sqlite_writes_ahead_and_guards_references(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/chats.db"
+    await asyncio.gather(*(migrate(url) for _ in range(5)))
+    engine = create_engine(url)
+    async with engine.connect() as connection:
+        asked = [await connection.scalar(text(f"PRAGMA {name}")) for name in ("journal_mode", "foreign_keys")]
+    await engine.dispose()
+    assert asked == ["wal", 1]
+
+
+async def test_tables_of_a_newer_version_are_left_alone(url: str) -> None:
+    await migrate(url)
+    await run(url, "UPDATE usechat_version SET version_num = '9999'")
+    assert not await is_migrated(url)
+    with pytest.raises(ConfigurationError, match="newer"):
+        await migrate(url)
+
+
+async def test_other_tables_in_the_database_are_left_alone(url: str) -> None:
+    await run(url, "CREATE TABLE messages (id INTEGER)")
+    await migrate(url)
+    assert await run(url, "SELECT * FROM messages") == []

@@ -1,0 +1,467 @@
+"""The store of chats, on SQLite and on PostgreSQL: one suite for both."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.support.databases import DATABASES, make_url
+from tests.support.postgres import PostgresServer
+from usechat.chats.base import ChatStore, EndStatus, SavedChat, TurnPlan
+from usechat.chats.history import TurnRequest, plan_turn
+from usechat.chats.migrate import migrate
+from usechat.chats.sql import SqlChatStore
+from usechat.errors import ChatError, RequestError
+from usechat.ids import generate_id
+
+pytestmark = pytest.mark.anyio
+
+Message = dict[str, Any]
+
+
+@pytest.fixture(params=DATABASES)
+async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    made = make_url(request.param, request, tmp_path)
+    await migrate(made)
+    return made
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[ChatStore]:
+    made = SqlChatStore(url)
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture
+async def other(url: str) -> AsyncIterator[ChatStore]:
+    """The same store as another process has it."""
+    made = SqlChatStore(url)
+    yield made
+    await made.aclose()
+
+
+def user(id: str, text: str = "Hello") -> Message:
+    return {"id": id, "role": "user", "parts": [{"type": "text", "text": text}]}
+
+
+def assistant(id: str, text: str = "Hi", **more: Any) -> Message:
+    return {"id": id, "role": "assistant", "parts": [{"type": "text", "text": text, "state": "done"}], **more}
+
+
+async def begin(store: ChatStore, run_id: str, *posted: Message, chat: str = "c", owner: str = "ada", **request: Any):
+    """Plan and begin a turn as a route does."""
+    [loaded] = await asyncio.gather(store.load_chat(owner, chat), return_exceptions=True)
+    saved = loaded if isinstance(loaded, SavedChat) else None
+    plan = plan_turn(saved, TurnRequest(messages=posted, **request))
+    return await store.begin_turn(owner, chat, run_id, plan)
+
+
+async def converse(store: ChatStore, chat: str, text: str, answer: str, *, owner: str = "ada") -> None:
+    """One whole turn."""
+    await begin(store, f"run-{chat}", user(f"{chat}-u", text), chat=chat, owner=owner)
+    assert await store.finish_turn(f"run-{chat}", status="whole", message=assistant(f"{chat}-a", answer))
+
+
+def contents(saved: SavedChat) -> list[Message]:
+    return [message.message for message in saved.messages]
+
+
+def statuses(saved: SavedChat) -> list[str]:
+    return [message.status for message in saved.messages]
+
+
+def codes(results: Sequence[object]) -> list[str]:
+    return [result.code for result in results if isinstance(result, ChatError)]
+
+
+async def test_turn_saves_what_was_said(store: ChatStore) -> None:
+    held = await begin(store, "r1", user("u1", "What a day"))
+    assert (held.active_run_id, held.title) == ("r1", "What a day")
+    answer = assistant("a1", metadata={"k": 1})
+    assert await store.finish_turn("r1", status="whole", message=answer, usage={"out": 3}, finish_reason="stop")
+    saved = await store.load_chat("ada", "c")
+    assert contents(saved) == [user("u1", "What a day"), answer]
+    assert [message.position for message in saved.messages] == [0, 1]
+    assert saved.chat.active_run_id is None
+    last = saved.messages[-1]
+    assert (last.role, last.status, last.usage, last.finish_reason, last.run_id) == (
+        "assistant",
+        "whole",
+        {"out": 3},
+        "stop",
+        "r1",
+    )
+    assert saved.chat.created_at <= saved.messages[0].created_at <= last.created_at <= saved.chat.updated_at
+
+
+async def test_title_that_is_given_stays(store: ChatStore) -> None:
+    plan = plan_turn(None, TurnRequest(messages=[user("u1")]))
+    assert (await store.begin_turn("ada", "c", "r1", plan, title="Mine")).title == "Mine"
+    await store.finish_turn("r1", status="whole")
+    assert (await begin(store, "r2", user("u2", "Another"))).title == "Mine"
+
+
+async def test_chat_can_be_made_before_its_first_turn(store: ChatStore) -> None:
+    made = await store.create_chat("ada", "c", metadata={"color": "red"})
+    assert (made.revision, made.title, made.metadata) == (0, None, {"color": "red"})
+    assert await store.create_chat("ada", "c", title="Other") == made
+    assert contents(await store.load_chat("ada", "c")) == []
+    held = await begin(store, "r1", user("u1", "First words"))
+    assert (held.title, held.metadata) == ("First words", {"color": "red"})
+
+
+async def test_many_that_make_a_chat_make_one(store: ChatStore, other: ChatStore) -> None:
+    made = await asyncio.gather(*(which.create_chat("ada", "c") for which in (store, other) * 10))
+    assert set(map(repr, made)) == {repr(await store.get_chat("ada", "c"))}
+
+
+@pytest.mark.parametrize("is_new", [True, False], ids=["new chat", "old chat"])
+async def test_of_many_turns_on_one_chat_one_wins(store: ChatStore, other: ChatStore, is_new: bool) -> None:
+    if not is_new:
+        await store.create_chat("ada", "c")
+    plans = [plan_turn(None, TurnRequest(messages=[user(f"u{number}")])) for number in range(20)]
+    tries = (
+        which.begin_turn("ada", "c", f"r{number}", plan)
+        for number, (plan, which) in enumerate(zip(plans, (store, other) * 10, strict=True))
+    )
+    results = await asyncio.gather(*tries, return_exceptions=True)
+    assert codes(results) == ["conflict"] * 19
+    winner = (await store.get_chat("ada", "c")).active_run_id
+    assert winner is not None
+    assert {result.run_id for result in results if isinstance(result, ChatError)} == {winner}
+    assert contents(await store.load_chat("ada", "c")) == [user(f"u{winner.removeprefix('r')}")]
+    assert [turn.run_id for turn in await store.open_turns()] == [winner]
+
+
+async def test_turn_ends_once(store: ChatStore, other: ChatStore) -> None:
+    await begin(store, "r1", user("u1"))
+    ends: list[EndStatus] = ["whole", "lost"]
+    tries = [
+        which.finish_turn("r1", status=status, message=assistant("a1", status))
+        for which in (store, other) * 5
+        for status in ends
+    ]
+    assert sorted(await asyncio.gather(*tries)) == [False] * 19 + [True]
+    saved = (await store.load_chat("ada", "c")).messages
+    assert len(saved) == 2
+    assert saved[1].message["parts"][0]["text"] == saved[1].status
+    turn = await store.find_turn("r1")
+    assert turn is not None
+    assert (turn.status, turn.is_open) == (saved[1].status, False)
+
+
+async def test_late_end_of_a_lost_turn_changes_nothing(store: ChatStore) -> None:
+    await begin(store, "r1", user("u1"))
+    assert await store.finish_turn("r1", status="lost", message=assistant("a1", "ha"))
+    await begin(store, "r2", user("u1"), assistant("a1"), user("u2"))
+    before = await store.load_chat("ada", "c")
+    assert not await store.finish_turn("r1", status="whole", message=assistant("a1", "half and half"))
+    assert await store.load_chat("ada", "c") == before
+
+
+async def test_turn_that_never_began_does_not_end(store: ChatStore) -> None:
+    assert not await store.finish_turn("nobody", status="whole", message=assistant("a1"))
+    assert await store.find_turn("nobody") is None
+
+
+async def test_beginning_again_for_the_same_run_changes_nothing(store: ChatStore) -> None:
+    plan = plan_turn(None, TurnRequest(messages=[user("u1")]))
+    held = await store.begin_turn("ada", "c", "r1", plan)
+    assert await store.begin_turn("ada", "c", "r1", plan) == held
+    assert len(await store.open_turns()) == 1
+
+
+async def test_plan_on_an_earlier_state_is_refused(store: ChatStore) -> None:
+    await converse(store, "c", "Hello", "Hi")
+    stale = await store.load_chat("ada", "c")
+    plan = plan_turn(stale, TurnRequest(messages=[user("u2")]))
+    await begin(store, "r2", user("u3"))
+    await store.finish_turn("r2", status="aborted")
+    with pytest.raises(ChatError) as raised:
+        await store.begin_turn("ada", "c", "r3", plan)
+    assert (raised.value.code, raised.value.run_id) == ("conflict", None)
+
+
+async def test_plan_on_a_deleted_chat_is_refused(store: ChatStore) -> None:
+    await converse(store, "c", "Hello", "Hi")
+    plan = plan_turn(await store.load_chat("ada", "c"), TurnRequest(messages=[user("u2")]))
+    await store.delete_chat("ada", "c")
+    with pytest.raises(ChatError, match="changed"):
+        await store.begin_turn("ada", "c", "r2", plan)
+
+
+async def test_edit_takes_the_chat_back(store: ChatStore) -> None:
+    await converse(store, "c", "Hello", "Hi")
+    await begin(store, "r2", user("c-u"), assistant("c-a"), user("u2"))
+    await store.finish_turn("r2", status="whole", message=assistant("a2"))
+    await begin(store, "r3", user("c-u", "Good morning"), message_id="c-u")
+    await store.finish_turn("r3", status="whole", message=assistant("a3"))
+    assert contents(await store.load_chat("ada", "c")) == [user("c-u", "Good morning"), assistant("a3")]
+
+
+async def test_continued_message_is_replaced_where_it_stands(store: ChatStore) -> None:
+    call: Message = {"type": "tool-ask", "toolCallId": "t1", "state": "input-available", "input": 1}
+    output: Message = {**call, "state": "output-available", "output": None}
+    asking: Message = {"id": "a1", "role": "assistant", "parts": [call]}
+    answered: Message = {**asking, "parts": [output]}
+    await begin(store, "r1", user("u1"))
+    await store.finish_turn("r1", status="whole", message=asking, usage={"out": 1})
+    created_at = (await store.load_chat("ada", "c")).messages[1].created_at
+
+    await begin(store, "r2", user("u1"), answered)
+    saved = await store.load_chat("ada", "c")
+    assert contents(saved) == [user("u1"), answered]
+    assert statuses(saved) == ["whole", "streaming"]
+
+    # The id may be another one: older clients tell none.
+    done: Message = {**answered, "id": "renamed", "parts": [output, {"type": "text", "text": "Blue."}]}
+    await store.finish_turn("r2", status="aborted", message=done, usage={"out": 2})
+    saved = await store.load_chat("ada", "c")
+    assert contents(saved) == [user("u1"), done]
+    last = saved.messages[1]
+    assert (last.status, last.usage, last.run_id, last.created_at) == ("aborted", {"out": 3}, "r2", created_at)
+
+
+async def test_continued_message_is_not_whole_when_its_run_is_lost(store: ChatStore) -> None:
+    await converse(store, "c", "Hello", "Hi")
+    await begin(store, "r2", user("c-u"), assistant("c-a", "Hi"))
+    assert await store.finish_turn("r2", status="lost")
+    saved = await store.load_chat("ada", "c")
+    assert contents(saved) == [user("c-u"), assistant("c-a", "Hi")]
+    assert statuses(saved) == ["whole", "lost"]
+
+
+async def test_turn_that_wrote_nothing_leaves_no_message(store: ChatStore) -> None:
+    await begin(store, "r1", user("u1"))
+    assert await store.finish_turn("r1", status="failed", usage={"out": 0})
+    saved = await store.load_chat("ada", "c")
+    assert contents(saved) == [user("u1")]
+    assert saved.chat.active_run_id is None
+
+
+async def test_half_message_that_a_client_brings_is_partial(store: ChatStore) -> None:
+    half: Message = {"id": "a1", "role": "assistant", "parts": [{"type": "text", "text": "Ha", "state": "streaming"}]}
+    await begin(store, "r1", user("u1"), half, user("u2"))
+    await store.finish_turn("r1", status="failed")
+    assert statuses(await store.load_chat("ada", "c")) == ["whole", "partial", "whole"]
+    await begin(store, "r2", user("u1"), assistant("a1", "Half"), user("u3"))
+    assert statuses(await store.load_chat("ada", "c")) == ["whole", "whole", "whole", "whole"]
+
+
+async def test_open_turns_are_found(store: ChatStore) -> None:
+    await begin(store, "r1", user("u1"), chat="one")
+    await begin(store, "r2", user("u1"), chat="two", owner="bob")
+    await store.finish_turn("r0", status="whole")
+    turns = await store.open_turns()
+    assert [(turn.run_id, turn.chat_id, turn.owner) for turn in turns] == [("r1", "one", "ada"), ("r2", "two", "bob")]
+    assert list(await store.open_turns(before=turns[1].began_at)) == [turns[0]]
+    assert await store.find_turn("r2") == turns[1]
+
+
+async def test_chat_of_another_owner_is_closed(store: ChatStore) -> None:
+    await converse(store, "c", "Hello", "Hi")
+    plan = TurnPlan(keep=0, revision=2)
+    tries = [
+        store.get_chat("bob", "c"),
+        store.load_chat("bob", "c"),
+        store.create_chat("bob", "c"),
+        store.update_chat("bob", "c", title="Mine now"),
+        store.delete_chat("bob", "c"),
+        store.begin_turn("bob", "c", "r2", plan),
+    ]
+    results = [(await asyncio.gather(one, return_exceptions=True))[0] for one in tries]
+    assert codes(results) == ["forbidden"] * 6
+    assert (await store.list_chats("bob")).chats == []
+    assert contents(await store.load_chat("ada", "c")) == [user("c-u"), assistant("c-a")]
+
+
+async def test_chat_that_is_not_there_is_missing(store: ChatStore) -> None:
+    tries = [
+        store.get_chat("ada", "c"),
+        store.load_chat("ada", "c"),
+        store.update_chat("ada", "c", title="T"),
+        store.delete_chat("ada", "c"),
+    ]
+    assert codes(await asyncio.gather(*tries, return_exceptions=True)) == ["missing"] * 4
+
+
+@pytest.mark.parametrize(("chat_id", "status"), [("", 400), ("x" * 1001, 422), ("\x00" * 200, 422)])
+async def test_id_that_cannot_be_one_is_refused(store: ChatStore, chat_id: str, status: int) -> None:
+    for attempt in (store.create_chat("ada", chat_id), begin(store, "r1", user("u1"), chat=chat_id)):
+        with pytest.raises(RequestError) as raised:
+            await attempt
+        assert (raised.value.status, raised.value.path) == (status, "id")
+
+
+async def test_longest_ids_are_kept(store: ChatStore) -> None:
+    owner, chat = "o" * 1000, "ö" * 500
+    await begin(store, "r1", user("u" * 100_000), chat=chat, owner=owner)
+    assert await store.finish_turn("r1", status="whole", message=assistant("a" * 100_000))
+    assert len((await store.load_chat(owner, chat)).messages) == 2
+
+
+async def test_title_and_metadata_change_alone(store: ChatStore) -> None:
+    await store.create_chat("ada", "c", title="Old", metadata={"a": 1, "b": {"c": 2, "d": 3}})
+    before = await store.get_chat("ada", "c")
+    named = await store.update_chat("ada", "c", title="New \x00 \ud800")
+    assert (named.title, named.metadata, named.updated_at) == ("New \x00 \ud800", before.metadata, before.updated_at)
+    patched = await store.update_chat("ada", "c", metadata={"a": None, "b": {"c": 5}})
+    assert (patched.title, patched.metadata) == (named.title, {"b": {"c": 5, "d": 3}})
+    assert await store.update_chat("ada", "c") == patched
+    assert (await store.update_chat("ada", "c", title=None)).title is None
+
+
+async def test_patches_at_once_are_all_kept(store: ChatStore, other: ChatStore) -> None:
+    await store.create_chat("ada", "c")
+    patches = (which.update_chat("ada", "c", metadata={str(n): n}) for n, which in enumerate((store, other) * 10))
+    await asyncio.gather(*patches)
+    assert (await store.get_chat("ada", "c")).metadata == {str(n): n for n in range(20)}
+
+
+async def test_deleted_chat_is_gone(store: ChatStore) -> None:
+    await converse(store, "c", "Hello", "Hi")
+    assert (await store.delete_chat("ada", "c")).title == "Hello"
+    assert (await store.list_chats("ada")).chats == []
+    assert await store.find_turn("run-c") is None
+    await begin(store, "r2", user("u2"))
+    assert contents(await store.load_chat("ada", "c")) == [user("u2")]
+
+
+async def test_turn_of_a_deleted_chat_ends_and_saves_nothing(store: ChatStore) -> None:
+    await begin(store, "r1", user("u1"))
+    assert (await store.delete_chat("ada", "c")).active_run_id == "r1"
+    await begin(store, "r2", user("u2"))
+    assert await store.finish_turn("r1", status="aborted", message=assistant("a1"))
+    assert not await store.finish_turn("r1", status="lost", message=assistant("a1"))
+    saved = await store.load_chat("ada", "c")
+    assert (contents(saved), saved.chat.active_run_id) == ([user("u2")], "r2")
+
+
+async def test_pages_hold_every_chat_once_latest_first(store: ChatStore) -> None:
+    for number in range(7):
+        await store.create_chat("ada", f"c{number}")
+    await store.create_chat("bob", "other")
+    seen: list[str] = []
+    cursor = None
+    for size in (3, 3, 1):
+        page = await store.list_chats("ada", limit=3, cursor=cursor)
+        assert len(page.chats) == size
+        seen += [chat.id for chat in page.chats]
+        cursor = page.next_cursor
+    assert cursor is None
+    assert seen == [f"c{number}" for number in reversed(range(7))]
+
+
+async def test_turn_brings_its_chat_to_the_front(store: ChatStore) -> None:
+    for number in range(3):
+        await store.create_chat("ada", f"c{number}")
+    await store.update_chat("ada", "c1", title="A new name moves nothing")
+    await begin(store, "r1", user("u1"), chat="c0")
+    assert [chat.id for chat in (await store.list_chats("ada")).chats] == ["c0", "c2", "c1"]
+
+
+async def test_page_has_at_least_one_chat_and_at_most_a_hundred(store: ChatStore) -> None:
+    await asyncio.gather(*(store.create_chat("ada", f"c{number}") for number in range(101)))
+    assert [len((await store.list_chats("ada", limit=limit)).chats) for limit in (-1, 1000)] == [1, 100]
+
+
+async def test_foreign_cursor_is_refused(store: ChatStore) -> None:
+    with pytest.raises(RequestError):
+        await store.list_chats("ada", cursor="nonsense")
+
+
+@pytest.mark.parametrize(
+    ("search", "found"),
+    [
+        ("", ["food", "trip"]),
+        ("  ", ["food", "trip"]),
+        ("STRASSE", ["trip"]),
+        ("straße berlin", ["trip"]),
+        ("soup", ["food"]),
+        ("SOUP é", ["food"]),
+        ("soup berlin", []),
+        ("100%", ["food"]),
+        ("100_", []),
+        ("\\", []),
+        ("%", ["food"]),
+        ("re[d", []),
+        ("renamed", ["trip"]),
+        ("\x00\ud800", []),
+        ("x" * 100_000, []),
+    ],
+)
+async def test_search_finds_words_in_titles_and_texts(store: ChatStore, search: str, found: list[str]) -> None:
+    await converse(store, "trip", "How do I get there?", "Take the Straße to Berlin.")
+    await store.update_chat("ada", "trip", title="Renamed")
+    await converse(store, "food", "Soup", "100% café: É")
+    await converse(store, "bobs", "soup berlin straße", "100%", owner="bob")
+    assert [chat.id for chat in (await store.list_chats("ada", search=search)).chats] == found
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+odd_texts = st.text(st.characters() | st.sampled_from("\x00\ud800\udfff\\\u2028'\"%é😀"), max_size=20)
+ui_messages = st.fixed_dictionaries(
+    {
+        "id": odd_texts.filter(bool),
+        "role": st.just("user"),
+        "parts": st.lists(
+            st.fixed_dictionaries({"type": st.just("text"), "text": odd_texts})
+            | st.fixed_dictionaries({"type": st.text()}, optional={"data": json_values, "state": json_values}),
+            max_size=3,
+        ),
+    },
+    optional={"metadata": json_values, "x-unknown": json_values | odd_texts},
+)
+
+
+def as_javascript_has_it(value: Any) -> str:
+    """As JSON; two halves that make a pair are the pair there."""
+    return json.dumps(json.loads(json.dumps(value)))
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(message=ui_messages, chat=odd_texts)
+async def test_any_message_comes_back_as_it_was(store: ChatStore, message: Message, chat: str) -> None:
+    chat = f"{chat} {generate_id()}"
+    await store.begin_turn("ada", chat, generate_id(), TurnPlan(keep=0, added=[message]))
+    saved = await store.load_chat("ada", chat)
+    assert [as_javascript_has_it(kept) for kept in contents(saved)] == [as_javascript_has_it(message)]
+    assert saved.chat.id == chat
+
+
+async def test_dropped_connections_are_survived(postgres_server: PostgresServer) -> None:
+    url = postgres_server.make_database()
+    await migrate(url)
+    store = SqlChatStore(url)
+    await asyncio.gather(*(store.create_chat("ada", f"c{number}") for number in range(10)))
+    for number in range(10):
+        assert postgres_server.drop_connections() > 0
+        await begin(store, f"r{number}", user("u1"), chat=f"c{number}")
+        postgres_server.drop_connections()
+        assert await store.finish_turn(f"r{number}", status="whole", message=assistant("a1"))
+    await store.aclose()
+
+
+async def test_restart_of_the_database_is_survived(postgres_server: PostgresServer) -> None:
+    url = postgres_server.make_database()
+    await migrate(url)
+    store = SqlChatStore(url)
+    await begin(store, "r1", user("u1"))
+    postgres_server.stop()
+    waiting = asyncio.create_task(store.finish_turn("r1", status="whole", message=assistant("a1")))
+    await asyncio.to_thread(postgres_server.start)
+    assert await waiting
+    assert statuses(await store.load_chat("ada", "c")) == ["whole", "whole"]
+    await store.aclose()

@@ -1,0 +1,404 @@
+"""What only the run log on Redis has to do: producers that die or pause, and a Redis that goes away."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from tests.integration.run_logs import LogMaker, begin, collect
+from tests.support.redis_server import RedisServer
+from tests.support.run_producer import RunProducer
+from tests.support.waiting import eventually
+from usechat.errors import RunError
+from usechat.runs.base import Entry, Limits, RunInfo, RunLog
+from usechat.runs.redis import RedisLog
+
+pytestmark = pytest.mark.anyio
+
+LEASE = 0.6
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def logs(redis_server: RedisServer) -> AsyncIterator[LogMaker]:
+    """Logs on the shared Redis."""
+    maker = LogMaker(redis_server.url, limits=Limits(lease=LEASE, keep=0.3, retain=2.0))
+    yield maker
+    await maker.aclose()
+
+
+@pytest.fixture
+def producer(logs: LogMaker) -> Iterator[RunProducer]:
+    """Another process, with a run in the chat ``chat``."""
+    assert logs.url is not None
+    producer = RunProducer(logs.url, logs.prefix, "chat", LEASE)
+    yield producer
+    producer.close()
+
+
+@pytest.fixture(params=[True, False], ids=["kept", "lost"])
+def own_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis that may be restarted, with or without its data."""
+    server = RedisServer(tmp_path, keeps=request.param)
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+async def fragile(own_server: RedisServer) -> AsyncIterator[LogMaker]:
+    """Logs on a Redis of the test's own."""
+    maker = LogMaker(own_server.url)
+    yield maker
+    await maker.aclose()
+
+
+def texts(entries: list[Entry]) -> bytes:
+    return b"".join(entry.data for entry in entries)
+
+
+async def reap_one(log: RunLog) -> RunInfo:
+    """The lost run, once its lease has run out."""
+    taken: list[RunInfo] = []
+
+    async def look() -> bool:
+        taken.extend(await log.reap())
+        return bool(taken)
+
+    await eventually(look)
+    (info,) = taken
+    return info
+
+
+# -- producers that die or pause ----------------------------------------------------------------------------------
+
+
+async def test_killed_producers_run_is_reaped_once_by_five(logs: LogMaker, producer: RunProducer):
+    reapers = [logs.make() for _ in range(5)]
+    assert producer.ask("append half a sen") == "ok"
+    reading = asyncio.create_task(collect(reapers[0], producer.run_id))
+
+    async def is_written() -> bool:
+        return await reapers[0].frames(producer.run_id) == b"half a sen"
+
+    await eventually(is_written)
+    producer.process.kill()
+    taken: list[tuple[RunLog, RunInfo]] = []
+
+    async def reap_at_once() -> bool:
+        found = await asyncio.gather(*(log.reap() for log in reapers))
+        taken.extend((log, info) for log, infos in zip(reapers, found, strict=True) for info in infos)
+        return bool(taken)
+
+    await eventually(reap_at_once)
+    ((reaper, info),) = taken
+    assert (info.id, info.state, info.meta) == (producer.run_id, "lost", {"made": "elsewhere"})
+    assert await reaper.frames(info.id) == b"half a sen"
+    assert not reading.done()
+    assert await reaper.adopt(info, b"!")
+    assert texts(await reading) == b"half a sen!"
+    assert not await reaper.adopt(info, b"twice")
+    assert [await log.reap() for log in reapers] == [[]] * 5
+
+
+async def test_paused_producer_cannot_write_any_more(logs: LogMaker, producer: RunProducer):
+    log = logs.make()
+    assert producer.ask("append before") == "ok"
+
+    async def is_written() -> bool:
+        return await log.frames(producer.run_id) == b"before"
+
+    await eventually(is_written)
+    producer.process.send_signal(signal.SIGSTOP)
+    producer.tell("append late")
+    info = await reap_one(log)
+    assert await log.adopt(info, b"|end")
+    producer.process.send_signal(signal.SIGCONT)
+    assert producer._answer() in {"ok", "fenced"}
+    await eventually(lambda: producer.ask("append later") == "fenced")
+    assert producer.ask("finish") == "False"
+    assert await log.frames(producer.run_id) == b"before|end"
+    assert texts(await collect(log, producer.run_id)) == b"before|end"
+
+
+async def test_paused_producer_is_fenced_while_its_run_waits_for_its_end(logs: LogMaker, producer: RunProducer):
+    log = logs.make()
+    producer.process.send_signal(signal.SIGSTOP)
+    info = await reap_one(log)
+    producer.process.send_signal(signal.SIGCONT)
+    await eventually(lambda: producer.ask("append x") == "fenced")
+    assert await log.adopt(info)
+    assert await collect(log, info.id) == []
+
+
+async def test_chat_of_a_lost_run_gets_a_new_one(logs: LogMaker, producer: RunProducer):
+    log = logs.make()
+    with pytest.raises(RunError) as raised:
+        await begin(log)
+    assert raised.value.code == "exists"
+    producer.process.kill()
+    lost = await reap_one(log)
+    writer = await begin(log)
+    assert writer.info.token > lost.token
+    await log.adopt(lost)
+    assert await log.find("chat") == writer.info
+
+
+async def test_run_goes_to_another_when_who_took_it_dies_too(logs: LogMaker, producer: RunProducer):
+    log, other = logs.make(), logs.make()
+    producer.process.kill()
+    first = await reap_one(log)
+    second = await reap_one(other)
+    assert second.id == first.id
+    assert second.token > first.token
+    assert not await log.adopt(first, b"late")
+    assert await other.adopt(second, b"end")
+    assert await log.frames(first.id) == b"end"
+
+
+async def test_busy_process_does_not_reap_its_own_run(logs: LogMaker):
+    log, other = logs.make(), logs.make()
+    writer = await begin(log)
+    # Nothing of this process runs for longer than a lease: no renewal either.
+    time.sleep(LEASE * 1.2)  # noqa: ASYNC251 - that is the point
+    assert list(await log.reap()) == []
+    writer.append(b"x")
+    assert await writer.finish("finished")
+    assert list(await other.reap()) == []
+
+
+async def test_readers_in_a_fenced_process_get_the_end_that_all_get(logs: LogMaker):
+    log, other = logs.make(), logs.make()
+    writer = await begin(log)
+    writer.append(b"x")
+    reading = asyncio.create_task(collect(log, writer.info.id))
+
+    async def is_written() -> bool:
+        return await other.frames(writer.info.id) == b"x"
+
+    await eventually(is_written)
+    # As if this process had been paused.
+    time.sleep(LEASE * 1.2)  # noqa: ASYNC251 - that is the point
+    (info,) = await other.reap()
+    await asyncio.wait_for(writer.stopped.wait(), 5)
+    assert writer.stop_reason == "lost"
+    with pytest.raises(RunError):
+        writer.append(b"late")
+    assert not await writer.finish("finished")
+    await other.adopt(info, b"|end")
+    assert texts(await reading) == b"x|end"
+
+
+async def test_lease_is_renewed_while_nothing_is_written(logs: LogMaker):
+    log, other = logs.make(), logs.make()
+    writer = await begin(log)
+    start = time.monotonic()
+
+    async def is_long_ago() -> bool:
+        assert list(await other.reap()) == []
+        return time.monotonic() - start > 3 * LEASE
+
+    await eventually(is_long_ago)
+    assert await writer.finish("finished")
+
+
+# -- keys and connections -----------------------------------------------------------------------------------------
+
+
+def keys(server: RedisServer, logs: LogMaker) -> set[str]:
+    return {line for line in server.ask("KEYS", f"{logs.prefix}*").decode().split() if line.startswith("test-")}
+
+
+async def test_every_key_has_its_time_and_nothing_stays(
+    logs: LogMaker, producer: RunProducer, redis_server: RedisServer
+):
+    log, other = logs.make(), logs.make()
+    producer.ask("append x")
+    writer = await begin(log, "second")
+    writer.append(b"x")
+    async with aclosing(other.read(writer.info.id)) as entries, aclosing(other.read(producer.run_id)) as others:
+        await anext(entries)
+        await anext(others)
+        found = keys(redis_server, logs)
+        assert len(found) == 8  # two of each of run, log and chat; the leases; what wakes the reading process
+        assert [redis_server.ask("PTTL", key) for key in found if redis_server.ask("PTTL", key).startswith(b":-")] == []
+    await writer.finish("finished")
+    producer.process.kill()
+    await eventually(lambda: not keys(redis_server, logs))
+
+
+async def test_readers_share_connections(logs: LogMaker, redis_server: RedisServer):
+    log, other = logs.make(), logs.make()
+    writers = [await begin(log, f"chat-{number}") for number in range(20)]
+
+    def connections() -> int:
+        return redis_server.ask("CLIENT", "LIST").count(b"addr=") - 1
+
+    readers = [asyncio.create_task(collect(other, writer.info.id)) for writer in writers for _ in range(10)]
+    for writer in writers:
+        writer.append(b"x")
+    await eventually(lambda: connections() > 3)
+    assert connections() < 30
+    assert all(await asyncio.gather(*(writer.finish("finished") for writer in writers)))
+    assert [texts(entries) for entries in await asyncio.gather(*readers)] == [b"x"] * 200
+
+
+async def test_producer_sees_that_another_process_reads(logs: LogMaker):
+    log, other = logs.make(), logs.make()
+    writer = await begin(log)
+    assert await log.seconds_unread(writer.info.id) == float("inf")
+    writer.append(b"x")
+    async with aclosing(other.read(writer.info.id)) as entries:
+        await anext(entries)
+        start = time.monotonic()
+
+        async def has_been_read_for_long() -> bool:
+            assert await log.seconds_unread(writer.info.id) < LEASE / 3
+            return time.monotonic() - start > 2 * LEASE
+
+        await eventually(has_been_read_for_long)
+
+    async def is_unread() -> bool:
+        return await log.seconds_unread(writer.info.id) > LEASE
+
+    await eventually(is_unread)
+    await writer.finish("finished")
+
+
+# -- a Redis that goes away ---------------------------------------------------------------------------------------
+
+
+async def test_run_survives_a_restart(fragile: LogMaker, own_server: RedisServer):
+    log, other = fragile.make(), fragile.make()
+    writer = await begin(log)
+    pieces = [b"%d," % number for number in range(300)]
+    for piece in pieces[:100]:
+        writer.append(piece)
+    here, there = (asyncio.create_task(collect(one, writer.info.id)) for one in (log, other))
+
+    async def is_written() -> bool:
+        return await other.frames(writer.info.id) == b"".join(pieces[:100])
+
+    await eventually(is_written)
+    own_server.kill()
+    for piece in pieces[100:200]:
+        writer.append(piece)
+        await asyncio.sleep(0)
+    own_server.start()
+    for piece in pieces[200:]:
+        writer.append(piece)
+        await asyncio.sleep(0)
+    assert await writer.finish("finished")
+    assert texts(await here) == texts(await there) == b"".join(pieces)
+    assert texts(await collect(other, writer.info.id, 150)) == b"".join(pieces[150:])
+    assert await other.find("chat") == writer.info
+
+
+async def test_stop_is_heard_after_a_restart(fragile: LogMaker, own_server: RedisServer):
+    log, other = fragile.make(), fragile.make()
+    writer = await begin(log)
+    own_server.kill()
+    own_server.start()
+
+    async def is_known_again() -> bool:
+        try:
+            return await other.stop(writer.info.id, "enough")
+        except RunError:
+            return False
+
+    await eventually(is_known_again)
+    await asyncio.wait_for(writer.stopped.wait(), 5)
+    assert writer.stop_reason == "enough"
+    assert await writer.finish("aborted")
+
+
+async def test_readers_of_the_process_do_not_wait_for_a_redis_that_is_away(fragile: LogMaker, own_server: RedisServer):
+    log = fragile.make()
+    writer = await begin(log)
+    own_server.kill()
+    async with aclosing(log.read(writer.info.id)) as entries:
+        writer.append(b"x")
+        async with asyncio.timeout(0.1):
+            assert (await anext(entries)).data == b"x"
+        finishing = asyncio.create_task(writer.finish("finished"))
+        async with asyncio.timeout(3):
+            assert [entry async for entry in entries] == []
+    assert not finishing.done()
+    own_server.start()
+    assert await finishing
+    assert texts(await collect(fragile.make(), writer.info.id)) == b"x"
+
+
+async def test_everything_else_says_that_redis_is_away(fragile: LogMaker, own_server: RedisServer):
+    log = fragile.make()
+    writer = await begin(fragile.make())
+    own_server.kill()
+    calls = [
+        *(begin(log), log.find("chat"), log.frames("run"), log.stop("run"), log.note_resume("chat")),
+        *(log.was_resumed("chat"), log.seconds_unread("run"), log.reap(), log.adopt(writer.info)),
+        collect(log, "run"),
+    ]
+    errors = await asyncio.gather(*calls, return_exceptions=True)
+    assert [error.code for error in errors if isinstance(error, RunError)] == ["unavailable"] * len(calls)
+
+
+async def test_living_are_not_reaped_when_redis_was_away_for_long(own_server: RedisServer):
+    maker = LogMaker(own_server.url, limits=Limits(lease=0.3))
+    log, other = maker.make(), maker.make()
+    writer = await begin(log)
+    own_server.kill()
+    start = time.monotonic()
+
+    async def is_long_ago() -> bool:
+        with pytest.raises(RunError):
+            await other.reap() or await other.find("chat")
+        return time.monotonic() - start > 0.5
+
+    await eventually(is_long_ago)
+    own_server.start()
+    assert list(await other.reap()) == []
+    assert await writer.finish("finished")
+    await maker.aclose()
+
+
+async def test_readers_hear_of_data_that_is_lost_with_its_producer(tmp_path: Path):
+    server = RedisServer(tmp_path)
+    server.start()
+    log = RedisLog(server.url, Limits(lease=0.3), prefix="test:")
+    producer = RunProducer(server.url, "test:", "chat", 0.3)
+    async with aclosing(log.read(producer.run_id)) as entries:
+        producer.ask("append x")
+        assert (await anext(entries)).data == b"x"
+        producer.process.kill()
+        server.ask("FLUSHALL")
+        with pytest.raises(RunError) as raised:
+            await asyncio.wait_for(anext(entries), 10)
+    assert raised.value.code == "missing"
+    assert await log.find("chat") is None
+    await log.aclose()
+    producer.close()
+    server.close()
+
+
+async def test_connections_that_are_dropped_are_made_anew(logs: LogMaker, redis_server: RedisServer):
+    log, other = logs.make(), logs.make()
+    writer = await begin(log)
+    reading = asyncio.create_task(collect(other, writer.info.id))
+    pieces = [b"%d," % number for number in range(60)]
+    for number, piece in enumerate(pieces):
+        writer.append(piece)
+        if number % 20 == 10:
+            for kind in ("normal", "pubsub"):
+                await asyncio.to_thread(redis_server.ask, "CLIENT", "KILL", "TYPE", kind)
+    assert await writer.finish("finished")
+    assert texts(await reading) == b"".join(pieces)

@@ -1,0 +1,44 @@
+"""JSON and text as they are kept: valid in every database, and the same when read."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from usechat.chats.columns import decode_json, decode_text, encode_json, encode_text
+
+ANY_TEXT = st.text(st.characters())
+"""With NUL and halves of UTF-16 pairs."""
+
+
+@given(ANY_TEXT)
+def test_text_comes_back_and_is_storable(text: str) -> None:
+    encoded = encode_text(text)
+    assert "\x00" not in encoded.encode().decode()
+    assert decode_text(encoded) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({"b": 1, "a": [None, True]}, '{"b":1,"a":[null,true]}'),
+        ("\x00\ud800\ud800é\u2028", '"\\u0000\\ud800\\ud800é\u2028"'),
+        ("\\\ud800\\u0000", '"\\\\\\ud800\\\\u0000"'),
+        (10**40, "1" + "0" * 40),
+        ({"n": float("nan"), "l": [1.5, float("inf")], "t": (1,)}, '{"n":null,"l":[1.5,null],"t":[1]}'),
+        (dt.date(2026, 1, 2), '"2026-01-02"'),
+    ],
+)
+def test_json_text(value: Any, text: str) -> None:
+    assert encode_json(value) == text
+    assert decode_json(text) == json.loads(text)
+
+
+def test_value_without_a_form_in_json_is_refused() -> None:
+    with pytest.raises(TypeError):
+        encode_json({"a": object()})

@@ -1,0 +1,126 @@
+"""The cost of a delta, in function calls: what does not depend on the machine or on who else uses it.
+
+An answer goes the whole way, from the provider's bytes to those handed to the HTTP server. What a longer answer costs
+more than a shorter one, divided by the deltas that it has more, is what one delta costs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from usechat import stream_text
+from usechat.models.anthropic_events import AnthropicStream
+from usechat.models.base import ModelCall
+from usechat.parts import ModelPart
+
+READ_BYTES = 16384
+"""About what one read brings while the provider is faster than we are."""
+BLOCKS: dict[str, tuple[dict[str, Any], str, str]] = {
+    "text": ({"type": "text", "text": ""}, "text_delta", "text"),
+    "thinking": ({"type": "thinking", "thinking": "", "signature": ""}, "thinking_delta", "thinking"),
+    "tool input": (
+        {"type": "tool_use", "id": "toolu_1", "name": "write_file", "input": {}},
+        "input_json_delta",
+        "partial_json",
+    ),
+}
+
+
+def encode_answer(kind: str, deltas: int) -> bytes:
+    block, delta_type, key = BLOCKS[kind]
+    usage = {"input_tokens": 3, "output_tokens": deltas}
+    message: dict[str, Any] = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "m",
+        "content": [],
+        "usage": usage,
+    }
+    texts = ['{"content":"', *(f"word{index % 10} " for index in range(deltas - 2)), '"}']
+    events: list[dict[str, Any]] = [
+        {"type": "message_start", "message": message},
+        {"type": "content_block_start", "index": 0, "content_block": block},
+        *({"type": "content_block_delta", "index": 0, "delta": {"type": delta_type, key: text}} for text in texts),
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": usage},
+        {"type": "message_stop"},
+    ]
+    return b"".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in events)
+
+
+@dataclass
+class RecordedModel:
+    """Reads its answer from memory, in pieces."""
+
+    answer: bytes
+    provider: str = "anthropic"
+    model_id: str = "m"
+
+    async def stream(self, call: ModelCall) -> AsyncGenerator[list[ModelPart]]:
+        reader = AnthropicStream()
+        for start in range(0, len(self.answer), READ_BYTES):
+            yield reader.feed(self.answer[start : start + READ_BYTES])
+        yield reader.finish()
+
+
+async def count_calls(kind: str, sdk: str, deltas: int) -> int:
+    """How many functions are called, Python's own included, while one answer is streamed."""
+    model = RecordedModel(encode_answer(kind, deltas))
+    response = stream_text(model, prompt="hi").response(sdk=sdk)
+    sent: list[bytes] = []
+    ended = asyncio.Event()
+    calls = 0
+
+    async def receive() -> dict[str, Any]:
+        await ended.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(event: Any) -> None:
+        sent.append(event.get("body", b""))
+
+    def count(frame: Any, event: str, argument: Any) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        await response({"type": "http", "method": "POST", "headers": []}, receive, send)
+    finally:
+        sys.setprofile(before)
+        ended.set()
+    assert b"".join(sent).count(b"word") >= deltas - 2
+    return calls
+
+
+async def count_calls_per_delta(kind: str, sdk: str, fewer: int, more: int) -> float:
+    return (await count_calls(kind, sdk, more) - await count_calls(kind, sdk, fewer)) / (more - fewer)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("sdk", ["4", "7"])
+@pytest.mark.parametrize("kind", BLOCKS)
+async def test_a_delta_of_a_burst_costs_few_calls(kind: str, sdk: str):
+    await count_calls(kind, sdk, 10)
+
+    assert await count_calls_per_delta(kind, sdk, 500, 1500) < 16
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("sdk", ["4", "7"])
+@pytest.mark.parametrize("kind", BLOCKS)
+async def test_a_delta_costs_no_more_in_a_long_answer(kind: str, sdk: str):
+    await count_calls(kind, sdk, 10)
+
+    short = await count_calls_per_delta(kind, sdk, 500, 1500)
+    long = await count_calls_per_delta(kind, sdk, 500, 20_500)
+
+    assert long < short * 1.02

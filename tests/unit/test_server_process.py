@@ -1,0 +1,170 @@
+"""The parts of ``usechat serve`` that need no process of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import logging.config
+import signal
+import socket
+import threading
+from pathlib import Path
+from types import FrameType
+
+import pytest
+from typer.testing import CliRunner
+
+import usechat
+from usechat.cli import app
+from usechat.errors import ConfigurationError
+from usechat.server.log import RequestIdFilter
+from usechat.server.middleware import request_id
+from usechat.server.process import listen, listen_error, log_config, url_of, uvicorn_config
+from usechat.server.settings import Settings
+from usechat.server.shutdown import called_after_stop_signal
+
+
+def test_socket_listens_without_waiting_for_acknowledgements() -> None:
+    with listen("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        assert url_of(listener) == f"http://127.0.0.1:{port}"
+        # asyncio turns Nagle's algorithm off on connections of a socket that names its protocol, and on no others.
+        assert listener.proto == socket.IPPROTO_TCP
+        with socket.create_connection(("127.0.0.1", port), timeout=5):
+            pass
+
+
+def test_address_of_ipv6_is_written_with_brackets() -> None:
+    try:
+        listener = listen("::1", 0)
+    except ConfigurationError:
+        pytest.skip("this machine has no IPv6")
+    with listener:
+        assert url_of(listener) == f"http://[::1]:{listener.getsockname()[1]}"
+
+
+def test_port_in_use_is_told() -> None:
+    with listen("127.0.0.1", 0) as taken, pytest.raises(ConfigurationError, match=r"^Port \d+ on 127.0.0.1 is in use"):
+        listen("127.0.0.1", taken.getsockname()[1])
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1"])
+def test_host_that_is_not_this_machine_is_told(host: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^USECHAT_HOST \(--host\) must be an address of this machine"):
+        listen(host, 0)
+
+
+def test_port_that_only_root_may_use_is_told() -> None:
+    assert str(listen_error(PermissionError(13, "Permission denied"), "127.0.0.1", 80)) == (
+        "USECHAT_PORT (--port) must be one that this user may listen on, not 80."
+    )
+
+
+def test_log_lines_name_their_request(capsys: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    handlers, level, ours = root.handlers[:], root.level, logging.getLogger("usechat")
+    token = request_id.set("of-the-test")
+    try:
+        logging.config.dictConfig(log_config(Settings()))
+        logging.getLogger("usechat.somewhere").info("heard")
+        logging.getLogger("another.package").info("not heard")
+    finally:
+        request_id.reset(token)
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        ours.setLevel(logging.NOTSET)
+    printed = capsys.readouterr().err
+    assert "INFO usechat.somewhere [of-the-test] heard" in printed
+    assert "not heard" not in printed
+
+
+def test_log_lines_outside_of_requests_say_so() -> None:
+    record = logging.LogRecord("usechat", logging.INFO, "", 0, "text", None, None)
+    assert RequestIdFilter().filter(record)
+    assert record.__dict__["request_id"] == "-"
+
+
+def test_reloading_server_is_one_process_and_watches_the_package() -> None:
+    config = uvicorn_config(Settings(workers=3), reload=True)
+    assert (config.workers, config.should_reload) == (1, True)
+    assert config.reload_dirs == [Path(usechat.__file__).parent]
+    assert uvicorn_config(Settings(workers=3), reload=False).workers == 3
+
+
+def test_answers_are_ended_some_time_after_the_stop_signal() -> None:
+    heard: list[str] = []
+
+    async def main() -> None:
+        ended = asyncio.Event()
+
+        def end() -> None:
+            heard.append("answers")
+            ended.set()
+
+        with called_after_stop_signal(end, 0.01):
+            signal.raise_signal(signal.SIGTERM)
+            async with asyncio.timeout(5):
+                await ended.wait()
+
+    def serve(_number: int, _frame: FrameType | None) -> None:
+        heard.append("server")
+
+    before = signal.signal(signal.SIGTERM, serve)
+    try:
+        asyncio.run(main())
+        assert signal.getsignal(signal.SIGTERM) is serve
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard == ["server", "answers"]
+
+
+def test_signals_are_left_alone_outside_of_the_main_thread() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    seen: list[object] = []
+
+    def work() -> None:
+        with called_after_stop_signal(lambda: None, 0):
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [before]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> CliRunner:
+    monkeypatch.chdir(tmp_path)
+    # What the command sets is taken away again.
+    for name in ("HOST", "PORT", "MODEL", "WORKERS", "INSECURE", "ENV_FILE"):
+        monkeypatch.setenv(f"USECHAT_{name}", "")
+    return CliRunner()
+
+
+def test_command_prints_its_version(command: CliRunner) -> None:
+    assert command.invoke(app, ["version"]).stdout == f"{usechat.__version__}\n"
+
+
+def test_command_shows_settings_of_a_file(command: CliRunner, tmp_path: Path) -> None:
+    (tmp_path / "settings").write_text("USECHAT_MODEL=demo\nUSECHAT_MODLES=x\n")
+    shown = command.invoke(app, ["settings", "--env-file", "settings"])
+    assert shown.exit_code == 0
+    assert ["USECHAT_MODEL", "demo", ".env"] in [line.split() for line in shown.stdout.splitlines()]
+    assert shown.stderr.startswith("USECHAT_MODLES is no setting")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["serve", "--port", "x"], ["serve", "--host", "0.0.0.0"], ["settings", "--env-file", "nowhere"]],
+)
+def test_command_refuses_wrong_settings_in_one_line(command: CliRunner, arguments: list[str]) -> None:
+    done = command.invoke(app, arguments)
+    assert done.exit_code == 2
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_command_gives_its_arguments_to_the_server(command: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    with listen("127.0.0.1", 0) as taken:
+        port = str(taken.getsockname()[1])
+        done = command.invoke(app, ["serve", "--port", port, "--model", "demo", "--insecure"])
+    assert done.stderr.startswith(f"usechat: Port {port} on 127.0.0.1 is in use")
