@@ -234,7 +234,10 @@ async def test_every_key_has_its_time_and_nothing_stays(
         assert [redis_server.ask("PTTL", key) for key in found if redis_server.ask("PTTL", key).startswith(b":-")] == []
     await writer.finish("finished")
     producer.process.kill()
-    await eventually(lambda: not keys(redis_server, logs))
+    try:
+        await eventually(lambda: not keys(redis_server, logs))
+    finally:
+        print([(k, redis_server.ask("PTTL", k)) for k in keys(redis_server, logs)])
 
 
 async def test_readers_share_connections(logs: LogMaker, redis_server: RedisServer):

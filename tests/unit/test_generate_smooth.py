@@ -36,20 +36,32 @@ def words(*texts: str, id: str = "0") -> list[p.Part]:
     return [p.TextDelta(id, text) for text in texts]
 
 
+def two_letters(text: str) -> str | None:
+    return text[:2] if len(text) > 1 else None
+
+
+def nothing(text: str) -> str:
+    return ""
+
+
+def something_else(text: str) -> str:
+    return "other"
+
+
+CUTS: list[tuple[Any, list[str], list[str]]] = [
+    ("word", ["Hello, world! And", " more"], ["Hello, ", "world! ", "And ", "more"]),
+    ("word", ["He", "llo", " ", "you "], ["Hello ", "you "]),
+    ("word", ["  two  spaces \n"], ["  two  ", "spaces \n"]),
+    ("word", ["no\u00a0break"], ["no\u00a0", "break"]),
+    ("word", ["你好", "世界"], ["你好世界"]),
+    ("line", ["one\ntwo\n\nthree", "\nfour"], ["one\n", "two\n\n", "three\n", "four"]),
+    (re.compile("_"), ["a_b", "_c"], ["a_", "b_", "c"]),
+    (two_letters, ["abc", "de"], ["ab", "cd", "e"]),
+]
+
+
 @pytest.mark.anyio
-@pytest.mark.parametrize(
-    ("chunking", "given", "expected"),
-    [
-        ("word", ["Hello, world! And", " more"], ["Hello, ", "world! ", "And ", "more"]),
-        ("word", ["He", "llo", " ", "you "], ["Hello ", "you "]),
-        ("word", ["  two  spaces \n"], ["  two  ", "spaces \n"]),
-        ("word", ["no\u00a0break"], ["no\u00a0", "break"]),
-        ("word", ["你好", "世界"], ["你好世界"]),
-        ("line", ["one\ntwo\n\nthree", "\nfour"], ["one\n", "two\n\n", "three\n", "four"]),
-        (re.compile("_"), ["a_b", "_c"], ["a_", "b_", "c"]),
-        (lambda text: text[:2] if len(text) > 1 else None, ["abc", "de"], ["ab", "cd", "e"]),  # pyright: ignore[reportUnknownLambdaType]
-    ],
-)
+@pytest.mark.parametrize(("chunking", "given", "expected"), CUTS)
 async def test_text_comes_in_pieces(chunking: Any, given: list[str], expected: list[str]):
     assert await smoothed(words(*given), chunking) == words(*expected)
 
@@ -117,7 +129,7 @@ async def test_text_without_an_end_in_sight_takes_linear_time(chunking: str):
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("chunking", [re.compile("x*"), lambda text: "", lambda text: "other"])  # pyright: ignore[reportUnknownLambdaType]
+@pytest.mark.parametrize("chunking", [re.compile("x*"), nothing, something_else])
 async def test_chunking_that_cuts_nothing_or_elsewhere_is_refused(chunking: Any):
     with pytest.raises(ConfigurationError, match=r"empty|beginning"):
         await smoothed(words("text"), chunking)

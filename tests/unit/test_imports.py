@@ -49,7 +49,7 @@ ROWS = {
         # Of the protocol it knows the reducer, for the message it saves, and the dialect it fits the loop to.
         ours=LEAVES | {"messages", "models", "protocol"},
         # An answer turns into a response when it is asked to.
-        lazily=frozenset({"fastapi", "resumable"}),
+        lazily=frozenset({"fastapi", "resumable", "runs.service"}),
         never=frozenset({"protocol.encoders", "protocol.decoders"}),
     ),
     "negotiation": Row(ours=LEAVES | {"messages", "protocol"}, is_pure=True),
@@ -95,6 +95,9 @@ def imports(tree: ast.AST, module: str, *, is_lazy: bool = False) -> Iterator[Im
             case ast.ImportFrom():
                 base = ".".join([*module.split(".")[: -node.level], node.module or ""]) if node.level else node.module
                 yield from (Import(node.lineno, f"{base}.{alias.name}", is_lazy) for alias in node.names)
+            case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+                # Names for the type checker: nothing is loaded for them.
+                yield from imports(node, module, is_lazy=True)
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
                 yield from imports(node, module, is_lazy=True)
             case _:
@@ -180,7 +183,8 @@ def test_every_row_has_its_package() -> None:
         ("models", "import os\nkey = os.environ['KEY']"),
         ("models", "import os\nkey = os.environ.setdefault('KEY', '')"),
         ("models", "from os import getenv"),
-        ("generate", "from usechat.protocol import reducer"),
+        ("generate", "from usechat.protocol import decoders"),
+        ("generate", "from usechat.fastapi import frames"),
         ("generate", "def late():\n    from usechat.protocol.encoders import choose"),
         ("runs", "from usechat.parts import Part"),
         ("fastapi", "from usechat.server import app"),
@@ -197,7 +201,7 @@ def test_wrong_arrow_is_found(name: str, source: str) -> None:
     [
         ("protocol", "from usechat.errors import DecodeError\nfrom .encoders import choose\nimport json, msgspec"),
         ("models", "import os, anthropic\nos.environ['A'] = 'b'\nos.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')"),
-        ("generate", "def late():\n    from usechat.protocol import reducer"),
+        ("generate", "def late():\n    from usechat.fastapi import StreamingAnswer"),
         ("server", "import os\nhost = os.environ['HOST']"),
     ],
 )
