@@ -13,6 +13,8 @@ __all__ = ["Client", "body_file", "long_body_file"]
 Client: TypeAlias = Literal["ui", "v4"]
 """Whose body it is: AI SDK 5 and later, or 4."""
 
+_CHAT = "chat-0000000000000000"
+"""The load generator puts a number of its own in place of the zeros, so that each answer is a chat's first."""
 _HISTORY = 50
 _TEXT = "The harbour office opens at eight; ask for the blue ledger and the tide table of the week before. "
 
@@ -21,15 +23,15 @@ def body_file(client: Client, answer: str) -> Path:
     """A file with the body of a first message, whose text names the answer."""
     message: dict[str, Any] = {"id": "m1", "role": "user", "parts": [{"type": "text", "text": answer}]}
     if client == "v4":
-        return _write(f"{client}-{answer}", {"id": "c1", "messages": [{**message, "content": answer}]})
-    return _write(f"{client}-{answer}", {"id": "c1", "trigger": "submit-message", "messages": [message]})
+        return _write(f"{client}-{answer}", {"id": _CHAT, "messages": [{**message, "content": answer}]})
+    return _write(f"{client}-{answer}", {"id": _CHAT, "trigger": "submit-message", "messages": [message]})
 
 
 def long_body_file(answer: str) -> Path:
     """A file with a conversation of fifty messages; every tenth one holds a tool call and its output."""
     messages = [_earlier_message(number) for number in range(_HISTORY - 1)]
     messages.append({"id": "last", "role": "user", "parts": [{"type": "text", "text": answer}]})
-    return _write(f"long-{answer}", {"id": "c1", "trigger": "submit-message", "messages": messages})
+    return _write(f"long-{answer}", {"id": _CHAT, "trigger": "submit-message", "messages": messages})
 
 
 def _earlier_message(number: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from benchmarks.bench import Bench, text_case
@@ -10,7 +11,7 @@ from benchmarks.bodies import body_file, long_body_file
 from benchmarks.cold_start import measure_cold_start
 from benchmarks.machine import is_split, resident_bytes
 from benchmarks.measure import Case, Figure, Sample, take_sample
-from benchmarks.programs import BenchmarkError, LoadPlan, run_load
+from benchmarks.programs import BenchmarkError, LoadPlan, redis_server, run_load
 from benchmarks.servers import Server
 from benchmarks.targets import OURS, TOOLS
 
@@ -214,7 +215,23 @@ def _wait_for_workers(server: Server, plan: LoadPlan) -> None:
 
 
 def _durability(bench: Bench) -> None:
-    bench.results.skip("durability", "the server keeps no run log yet")
+    """Our server alone: where running answers and saved chats are kept."""
+    plan = LoadPlan(answer="bench:500:0", streams=16, requests=20_000)
+    try:
+        with redis_server() as redis_url, ExitStack() as stack:
+            kept = {
+                "memory": {},
+                "redis": {"USECHAT_REDIS_URL": redis_url},
+                "memory, chats not saved": {"USECHAT_DATABASE_URL": "off"},
+            }
+            servers = {
+                row: stack.enter_context(bench.fresh(replace(OURS, name=row, variables=variables)))
+                for row, variables in kept.items()
+            }
+            cases = [text_case(server, plan, _us_per_delta, _US, row=row) for row, server in servers.items()]
+            bench.compare("durability", cases)
+    except BenchmarkError as error:
+        bench.results.skip("durability", str(error))
 
 
 def _cold_start(bench: Bench) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Generator
@@ -19,11 +20,23 @@ from benchmarks.machine import free_port, on_load_core
 from scripts.progress import ROOT
 from scripts.stamps import files_below, fingerprint, is_current, mark_current
 
-__all__ = ["CACHE", "BenchmarkError", "LoadPlan", "LoadResult", "compile_programs", "run_load", "tokens", "upstream"]
+__all__ = [
+    "CACHE",
+    "BenchmarkError",
+    "LoadPlan",
+    "LoadResult",
+    "compile_programs",
+    "redis_server",
+    "run_load",
+    "tokens",
+    "upstream",
+    "wait_until_open",
+]
 
 CACHE = ROOT / ".cache" / "bench"
 _SOURCES = Path(__file__).parent / "native"
 _LAST_RESULT_SECONDS = 10
+_START_SECONDS = 30
 
 
 class BenchmarkError(Exception):
@@ -67,6 +80,45 @@ def upstream() -> Generator[int]:
     finally:
         process.terminate()
         process.wait()
+
+
+@contextmanager
+def redis_server() -> Generator[str]:
+    """A Redis that keeps nothing on disk, on the load's core; gives its URL.
+
+    Raises:
+        BenchmarkError: There is none on this machine, or it does not start.
+    """
+    program = shutil.which("redis-server") or shutil.which("valkey-server")
+    if program is None:
+        raise BenchmarkError("there is no redis-server on this machine")
+    port = free_port()
+    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    with on_load_core():
+        process = subprocess.Popen([program, *options], cwd=CACHE, stdout=subprocess.DEVNULL)
+    try:
+        wait_until_open(process, port)
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def wait_until_open(process: subprocess.Popen[bytes], port: int) -> None:
+    """Wait until a process listens.
+
+    Raises:
+        BenchmarkError: It has ended, or takes too long.
+    """
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise BenchmarkError("it does not start")
 
 
 @dataclass(frozen=True, kw_only=True)

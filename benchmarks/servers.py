@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
-import socket
 import subprocess
-import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.machine import free_port, on_server_core
-from benchmarks.programs import CACHE, BenchmarkError, tokens
+from benchmarks.programs import CACHE, BenchmarkError, tokens, wait_until_open
 from benchmarks.targets import Target
 from scripts.progress import ROOT
 
 __all__ = ["Server", "running"]
 
-_START_SECONDS = 30
 _STOP_SECONDS = 5
 _FOREIGN = ("ANTHROPIC_", "USECHAT_", "PYTHON", "NODE_", "UVICORN_")
 """Variables that would change what is measured."""
@@ -63,25 +61,28 @@ def running(
     port = free_port()
     name = name or target.name
     command = [str(word).replace("{port}", str(port)) for word in [*target.command, *arguments]]
-    log = CACHE / "logs" / f"{name}.log"
+    log = CACHE / "logs" / f"{name.replace('/', '-')}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
+    data = CACHE / "data" / str(port)
+    data.mkdir(parents=True)
     with log.open("wb") as output, on_server_core() if is_pinned else nullcontext():
         process = subprocess.Popen(
             command,
             cwd=source,
-            env=_variables(target.variables, port, upstream_port, source),
+            env=_variables(target.variables, port, upstream_port, source, data),
             stdout=output,
             stderr=output,
             start_new_session=True,
         )
     try:
-        _wait_until_open(process, port, log)
+        _wait(process, port, log)
         yield Server(name=name, target=target, port=port, pid=process.pid)
     finally:
         _stop(process)
+        shutil.rmtree(data, ignore_errors=True)
 
 
-def _variables(own: Mapping[str, str], port: int, upstream_port: int, source: Path) -> dict[str, str]:
+def _variables(own: Mapping[str, str], port: int, upstream_port: int, source: Path, data: Path) -> dict[str, str]:
     inherited = {
         name: value
         for name, value in os.environ.items()
@@ -93,6 +94,7 @@ def _variables(own: Mapping[str, str], port: int, upstream_port: int, source: Pa
         "ANTHROPIC_API_KEY": "bench",
         "BENCH_TOKENS": tokens(),
         "PORT": str(port),
+        "USECHAT_DATABASE_URL": f"sqlite:///{data / 'usechat.db'}",
         "PYTHONDONTWRITEBYTECODE": "1",
         # The checkout before what is installed, so that another revision's sources are the ones that run.
         "PYTHONPATH": f"{source / 'src'}{os.pathsep}{source}",
@@ -100,17 +102,12 @@ def _variables(own: Mapping[str, str], port: int, upstream_port: int, source: Pa
     }
 
 
-def _wait_until_open(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    lines = log.read_text(errors="replace").splitlines()
-    raise BenchmarkError(f"it does not start: {lines[-1] if lines else 'no output'} ({log})")
+def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    try:
+        wait_until_open(process, port)
+    except BenchmarkError as error:
+        lines = log.read_text(errors="replace").splitlines()
+        raise BenchmarkError(f"{error}: {lines[-1] if lines else 'no output'} ({log})") from None
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi import APIRouter, FastAPI, Query, Request, WebSocket
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
@@ -18,6 +18,7 @@ from usechat import (
     ChatRequest,
     CompletionRequest,
     StreamingAnswer,
+    StreamTextResult,
     Tool,
     generate_id,
     step_count_is,
@@ -25,12 +26,14 @@ from usechat import (
     stream_text,
     tool,
 )
+from usechat.messages import ui
 from usechat.models import anthropic
 from usechat.parts import Finish, Part, Start
 from usechat.resumable import replay
 from usechat.runs.memory import MemoryLog
 from usechat.runs.service import RunService
 from usechat.tools import advisor, code_execution, tool_search, web_fetch, web_search
+from usechat.websocket import ChatSocket
 
 SYSTEM = "You are a helpful assistant."
 THINKING = {"anthropic": {"thinking": {"type": "enabled", "budget_tokens": 1024}}}
@@ -121,6 +124,22 @@ def make_metadata(model: str) -> Callable[[Part], Any]:
 runs = RunService(MemoryLog(), disconnect="finish")
 
 
+def answer_chat(chat: ui.ChatRequest, sdk: str) -> StreamTextResult:
+    """The answer that the request's body asks for."""
+    body = chat.extra
+    return stream_text(
+        anthropic(body["model"]),
+        system=body.get("system") or SYSTEM,
+        messages=chat.messages,
+        tools=make_tools(sdk, body.get("extraTools") or [], body.get("serverTools") or []),
+        stop_when=step_count_is(body.get("maxSteps") or 5),
+        approval_secret=body.get("approvalSecret") or False,
+        provider_options=THINKING if body.get("thinking") else None,
+        message_metadata=make_metadata(body["model"]) if body.get("usageMetadata") else None,
+        max_retries=0,
+    )
+
+
 def make_router(sdk: str) -> APIRouter:
     """All routes, answering in the protocol of ``sdk``."""
     router = APIRouter()
@@ -129,17 +148,7 @@ def make_router(sdk: str) -> APIRouter:
     @router.post("/api/chat")
     async def chat(chat: ChatRequest) -> StreamingAnswer:
         body = chat.extra
-        result = stream_text(
-            anthropic(body["model"]),
-            system=body.get("system") or SYSTEM,
-            messages=chat.messages,
-            tools=make_tools(sdk, body.get("extraTools") or [], body.get("serverTools") or []),
-            stop_when=step_count_is(body.get("maxSteps") or 5),
-            approval_secret=body.get("approvalSecret") or False,
-            provider_options=THINKING if body.get("thinking") else None,
-            message_metadata=make_metadata(body["model"]) if body.get("usageMetadata") else None,
-            max_retries=0,
-        )
+        result = answer_chat(chat, sdk)
         if body.get("resumable"):
             return result.response(chat, sdk=sdk, headers=headers, runs=runs, message_id=None)
         keep_alive = body.get("keepAliveMs")
@@ -182,6 +191,10 @@ def make_router(sdk: str) -> APIRouter:
             anthropic(completion.extra["model"]), schema=Recipe, prompt=completion.prompt, max_retries=0
         )
         return result.response(completion, sdk=sdk, headers=SDK_HEADERS["text"])
+
+    @router.websocket("/api/chat/ws")
+    async def chat_socket(websocket: WebSocket) -> None:
+        await ChatSocket(websocket, lambda chat: answer_chat(chat, sdk)).serve()
 
     return router
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from usechat.testing.replay import Reply
 
-__all__ = ["answer", "call", "said", "text", "thinking"]
+__all__ = ["answer", "call", "said", "search", "text", "thinking"]
 
 Event = dict[str, Any]
 Block = list[Event]
@@ -54,6 +54,23 @@ def call(tool: str, input: Any, *, id: str) -> Block:
     pieces = ["", *(written[at : at + _PIECE] for at in range(0, len(written), _PIECE))]
     deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in pieces]
     return _block({"type": "tool_use", "id": id, "name": tool, "input": {}}, deltas)
+
+
+def search(query: str, *urls: str, id: str) -> tuple[Block, Block]:
+    """A search that the provider carries out: the call, and what it found."""
+    deltas = [{"type": "input_json_delta", "partial_json": json.dumps({"query": query})}]
+    asked = _block({"type": "server_tool_use", "id": id, "name": "web_search", "input": {}}, deltas)
+    hits = [
+        {
+            "type": "web_search_result",
+            "url": url,
+            "title": f"On {url}",
+            "encrypted_content": "EqgfCio",
+            "page_age": None,
+        }
+        for url in urls
+    ]
+    return asked, _block({"type": "web_search_tool_result", "tool_use_id": id, "content": hits}, [])
 
 
 def answer(words: str = "The rest follows from that.") -> Reply:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.conformance.replies import answer, call, said, text, thinking
+from tests.conformance.replies import answer, call, said, search, text, thinking
 from usechat.testing.replay import Reply
 from usechat.testing.streams import stream_names
 
@@ -45,6 +45,8 @@ class Scenario:
     """Whether the client sends again by itself once it has a tool's output or an approval."""
     react: bool = False
     """Whether the chat is held by `useChat` in React (which AI SDK 4 does always), rather than by the class below."""
+    socket: bool = False
+    """Whether the client speaks over a WebSocket; only ours answers there."""
 
     def to_json(self, major: int) -> dict[str, Any]:
         """The scenario for the client's driver."""
@@ -56,6 +58,7 @@ class Scenario:
             "flow": list(self.flow),
             "goesOn": self.goes_on,
             "react": self.react,
+            "socket": self.socket,
         }
 
     def model(self, major: int) -> str:
@@ -228,6 +231,13 @@ _CLIENT_TOOLS = [
 # Turns
 
 _TWO_TURNS = (_send("Hi"), _send("And now?"))
+_SEARCHES = said(
+    thinking("Search ", "first.", signature="c2VhcmNo"),
+    *search("tide at Oslo", "https://tides.example/oslo", "https://harbour.example/notices", id="srvtoolu_search"),
+    text("It is high. ", "And the weather?"),
+    call("get_weather", {"city": "Oslo"}, id="toolu_after_search"),
+    stop="tool_use",
+)
 _HELD = said(text("One ", "two ", "three"), hold_after=5)
 
 _TURNS = [
@@ -238,6 +248,13 @@ _TURNS = [
     ),
     Scenario(
         name="two-turns-thinking", replies=[_THINKS_FIRST, _THINKS_AFTER], flow=_TWO_TURNS, body={"thinking": True}
+    ),
+    Scenario(
+        name="two-turns-search-and-tools",
+        replies=[_SEARCHES, _THINKS_AFTER],
+        flow=_TWO_TURNS,
+        body={"thinking": True, "serverTools": ["web_search"]},
+        majors=SINCE_5,
     ),
     Scenario(name="two-turns-redacted", replies=[Reply("thinking-redacted")], flow=_TWO_TURNS, body={"thinking": True}),
     Scenario(name="two-turns-tool-throws", replies=_calls(_weather("ERROR")), flow=_TWO_TURNS),

@@ -6,13 +6,14 @@ Each side asks a stand-in of its own for the Messages API, which knows by the mo
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import cache
 from http.client import IncompleteRead
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 from urllib.request import Request, urlopen
 
 from tests.conformance.compare import Conversation, without_prefix
@@ -22,7 +23,9 @@ from tests.support.backend import Backend
 from tests.support.node import NodeProgram
 from usechat.testing.replay import ReplayedRequest, ReplayServer, Reply
 
-__all__ = ["JS", "OUR_APP", "Sides", "reply_of_request", "reply_of_turn"]
+__all__ = ["JS", "OUR_APP", "Side", "Sides", "reply_of_request", "reply_of_turn"]
+
+Side: TypeAlias = Literal["theirs", "ours"]
 
 JS = Path(__file__).parent / "js"
 OUR_APP = "tests.conformance.app:app"
@@ -68,6 +71,29 @@ class Sides:
         for exchange in ours.exchanges:
             _post(f"{url}{without_prefix(exchange['path'])}", exchange["body"])
         return self._conversation({"state": {}, "exchanges": []}, model, self._their_upstream, since=before)
+
+    def over_socket(self, scenario: Scenario) -> Conversation:
+        """What came of a scenario with our backend, over the WebSocket of the newest major."""
+        self._ours.check()
+        before = len(self._our_upstream.requests)
+        started = self._start(NEWEST, replace(scenario, socket=True), f"{self._ours.url}/v{NEWEST}")
+        return self._conversation(started.result(60), scenario.model(NEWEST), self._our_upstream, since=before)
+
+    def moving(self, major: int, scenario: Scenario, turns: Sequence[Side]) -> Conversation:
+        """What came of a scenario's first message, said again in each turn, each answered by the backend named."""
+        self._ours.check()
+        urls: dict[Side, str] = {"theirs": self.oracle(major)[1], "ours": f"{self._ours.url}/v{major}"}
+        flow = [step for turn in turns for step in ({"kind": "move", "url": urls[turn]}, scenario.flow[0])]
+        upstreams = (self._their_upstream, self._our_upstream)
+        before = [len(upstream.requests) for upstream in upstreams]
+        held = self._start(major, replace(scenario, flow=flow), urls[turns[0]]).result(60)
+        parts = [
+            self._conversation(held, scenario.model(major), upstream, since=since)
+            for upstream, since in zip(upstreams, before, strict=True)
+        ]
+        # Each question has the history of the one before, and more.
+        asked = sorted((one for part in parts for one in part.asked), key=lambda body: len(body["messages"]))
+        return replace(parts[0], asked=asked, left=[False] * len(asked))
 
     def _hold_with_theirs(self, major: int, name: str) -> Conversation:
         scenario = _BY_MODEL[f"scenario:{major}:{name}"]

@@ -28,11 +28,8 @@ CASES = sorted((major, file.stem) for major in MAJORS for file in (HARNESS / "go
 # not read the recorded stream, and there is nothing to compare with.
 SAME = ("bytes", "same", "merged", "order", "limit")
 
-NOT_RESUMABLE = "An answer of this app has only its one reader."
 ABANDONED = "A tool call that the client gave up is answered for it, where the SDK refuses the chat from then on."
 NOT_THE_SAME = {
-    **{(major, "resume"): NOT_RESUMABLE for major in MAJORS},
-    **{(major, "resume-none"): NOT_RESUMABLE for major in ("5", "6", "7")},
     **{(major, "client-tool-abandoned"): ABANDONED for major in ("6", "7")},
 }
 

@@ -10,10 +10,11 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 VERCEL = Path(__file__).with_name("node_modules") / ".bin" / "vercel"
 PYTHON = ROOT / ".cache" / "deploy-python" / "bin" / "python"
 PROJECT = {"projectId": "prj_offline", "orgId": "team_offline", "settings": {"framework": None}}
-BOOT_SECONDS = 30
+BUILD_SECONDS = 800
+BOOT_SECONDS = 60
 
 
 def copy_checkout(target: Path) -> None:
@@ -45,9 +47,20 @@ def build(tree: Path, log: Path) -> Path:
     settings.write_text(json.dumps(PROJECT))
     with tempfile.TemporaryDirectory() as cli_settings, log.open("w") as output:
         command = [VERCEL, "build", "--yes", "--standalone", "-Q", cli_settings]
-        done = subprocess.run(command, cwd=tree, env=build_environment(), stdout=output, stderr=output, check=False)
-    assert done.returncode == 0, log.read_text()
+        code = run_group(command, cwd=tree, env=build_environment(), stdout=output, stderr=output)
+    assert code == 0, log.read_text()
     return tree / ".vercel" / "output"
+
+
+def run_group(command: Sequence[str | Path], **options: Any) -> int:
+    """Run a program; whatever becomes of this one, nothing that it started stays behind."""
+    process = subprocess.Popen(command, start_new_session=True, **options)
+    try:
+        return process.wait(BUILD_SECONDS)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def build_environment() -> dict[str, str]:

@@ -14,6 +14,9 @@ from tests.deploy.deployment import booted, build, copy_checkout
 from usechat.testing.replay import ReplayServer, Reply
 from usechat.testing.streams import read_events
 
+# The build installs the page's npm packages and builds the page: a minute, or several on a busy machine.
+pytestmark = pytest.mark.timeout(900)
+
 KEY = "key-of-the-test"
 BODY = {
     "id": "chat",

@@ -78,9 +78,8 @@ class ChatPage:
         expect(self.answers).to_have_count(count, timeout=_ANSWER_MS)
         expect(self.stop).to_be_hidden(timeout=_ANSWER_MS)
 
-    def take_tour(self) -> None:
-        """Have the demo show everything, up to where it waits for an approval."""
-        self.ask("tour")
+    def wait_for_approval(self) -> None:
+        """Wait until the visitor is asked whether a tool may run."""
         expect(self.approve.or_(self.error)).to_be_visible(timeout=_ANSWER_MS)
         expect(self.error).to_be_hidden()
 

@@ -25,22 +25,23 @@ expect.set_options(timeout=20_000)
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What waits for the end of a long silence comes last; the first test may have to wait for a build of the page."""
-    items.sort(key=_needs_silence)
+    items.sort(key=lambda item: "silences" in _fixtures_of(item))
     for item in items:
         item.add_marker(pytest.mark.timeout(300))
 
 
-def _needs_silence(item: pytest.Item) -> bool:
-    return isinstance(item, pytest.Function) and "silences" in item.fixturenames
+def _fixtures_of(item: pytest.Item) -> list[str]:
+    return item.fixturenames if isinstance(item, pytest.Function) else []
 
 
 @pytest.fixture(scope="session", autouse=True)
-def early_silences(request: pytest.FixtureRequest) -> None:
-    """Has the silences begin with the session, so that they pass while the other tests run."""
-    if any(_needs_silence(item) for item in request.session.items):
-        # What goes wrong is told by the tests that need it: pytest keeps the exception for them.
-        with contextlib.suppress(Exception):
-            request.getfixturevalue("silences")
+def early_start(request: pytest.FixtureRequest) -> None:
+    """Has what takes its time begin with the session, so that it passes while other tests run."""
+    for name in ("silences", "begun_tour"):
+        if any(name in _fixtures_of(item) for item in request.session.items):
+            # What goes wrong is told by the tests that need it: pytest keeps the exception for them.
+            with contextlib.suppress(Exception):
+                request.getfixturevalue(name)
 
 
 @pytest.fixture(scope="session")
@@ -101,7 +102,7 @@ def local(folder: Path) -> Iterator[str]:
     missing = local_available()
     if missing is not None:
         pytest.skip(f"the embedded model cannot run here: {missing}")
-    with usechat_serve("--model", "local", folder=folder, USECHAT_MAX_OUTPUT_TOKENS="400") as server:
+    with usechat_serve("--model", "local", folder=folder, USECHAT_MAX_OUTPUT_TOKENS="250") as server:
         yield server.url
 
 
@@ -110,6 +111,15 @@ def demo(folder: Path) -> Iterator[str]:
     """A server with the demo model."""
     with usechat_serve("--model", "demo", folder=folder) as server:
         yield server.url
+
+
+@pytest.fixture(scope="session")
+def begun_tour(browser: Browser, demo: str) -> Iterator[ChatPage]:
+    """A page whose visitor has asked the demo for all it has."""
+    page = ChatPage(browser, demo)
+    page.ask("tour")
+    yield page
+    page.close()
 
 
 @pytest.fixture(scope="session")
@@ -143,5 +153,5 @@ def silences(browser: Browser, behind_next: str, behind_nginx: str) -> Iterator[
 
 
 def replayed_server(upstream: Upstream, folder: Path, *, port: int = 0, **variables: str) -> Program:
-    credentials = {"ANTHROPIC_BASE_URL": upstream.url, "ANTHROPIC_API_KEY": "none"}
+    credentials = {"ANTHROPIC_BASE_URL": upstream.url, "ANTHROPIC_API_KEY": "none", "USECHAT_HEARTBEAT": "0"}
     return usechat_serve("--model", "claude-sonnet-4-6", folder=folder, port=port, **credentials, **variables)

@@ -15,26 +15,32 @@ from tests.e2e.browser import chromium
 from tests.e2e.chat_page import ChatPage
 from tests.e2e.programs import usechat_serve
 
-__all__ = ["take_picture"]
+__all__ = ["HEIGHT", "WIDTH", "take_picture"]
 
-SIZE = {"width": 1180, "height": 820}
+WIDTH, HEIGHT = 1180, 820
+_WINDOW = {"width": 1280, "height": 889}
+"""Somewhat larger than the picture, which shrinks it, so that both questions are in sight."""
 
 
 def take_picture(browser: Browser, url: str, file: Path) -> None:
     """Write the picture of a page that the demo answers."""
-    page = ChatPage(browser, url, viewport=SIZE)
-    page.page.get_by_role("button", name="Show me everything you can do.").click()
-    expect(page.answer).to_contain_text("There it is", timeout=60_000)
-    expect(page.stop).to_be_visible()
+    page = ChatPage(browser, url, viewport=_WINDOW, device_scale_factor=WIDTH / _WINDOW["width"])
+    page.ask("How is the weather in Lisbon?")
+    page.wait_until_answered()
+    page.ask("Search the web: what are server-sent events?")
+    expect(page.answer).to_contain_text("let a server push")
     page.page.screenshot(path=file)
     page.close()
 
 
 def main(file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
-        with usechat_serve("--model", "demo", folder=Path(folder)) as server:
-            take_picture(browser, server.url, file)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        chromium() as browser,
+        usechat_serve("--model", "demo", folder=Path(folder)) as server,
+    ):
+        take_picture(browser, server.url, file)
 
 
 if __name__ == "__main__":

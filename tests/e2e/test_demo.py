@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import struct
+from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, ViewportSize, expect
 
 from tests.e2e.chat_page import ChatPage
 from tests.e2e.conftest import Visit
+from tests.e2e.screenshot import HEIGHT, WIDTH, take_picture
+
+DESKTOP: ViewportSize = {"width": 1280, "height": 720}
+TELEPHONE: ViewportSize = {"width": 360, "height": 740}
 
 
-@pytest.fixture(scope="module")
-def tour(browser: Browser, demo: str) -> Iterator[ChatPage]:
-    """The tour up to where it waits for the visitor's approval."""
-    page = ChatPage(browser, demo)
-    page.take_tour()
-    yield page
-    page.close()
+@pytest.fixture
+def tour(begun_tour: ChatPage) -> ChatPage:
+    """The tour up to where it waits for the visitor's approval; the tests look at it in turn."""
+    begun_tour.wait_for_approval()
+    return begun_tour
 
 
 def test_page_and_notice_say_that_the_demo_answers(tour: ChatPage) -> None:
@@ -35,9 +38,7 @@ def test_reasoning_is_folded_away_once_it_is_over(tour: ChatPage) -> None:
 
 def test_markdown_becomes_a_table_and_a_block_of_code(tour: ChatPage) -> None:
     expect(tour.answer.get_by_role("table")).to_contain_text("UI message stream")
-    expect(tour.answer.get_by_role("region", name="Code")).to_contain_text(
-        "stream_text(demo(), messages=chat.messages).response(chat)"
-    )
+    expect(tour.answer.get_by_role("group", name="Code")).to_contain_text("return stream_text(demo(), messages=")
 
 
 def test_tool_call_shows_its_input_and_its_output(tour: ChatPage) -> None:
@@ -77,12 +78,25 @@ def test_every_part_unfolded_breaks_no_rule_of_axe(tour: ChatPage, scheme: Liter
 
 
 def test_no_part_is_wider_than_a_telephone(tour: ChatPage) -> None:
-    tour.page.set_viewport_size({"width": 360, "height": 740})
+    tour.page.set_viewport_size(TELEPHONE)
     overhang = tour.overhang()
-    tour.page.set_viewport_size({"width": 1280, "height": 720})
+    tour.page.set_viewport_size(DESKTOP)
     assert overhang <= 0
 
 
+def test_name_of_a_tool_stays_in_one_line_on_a_telephone(tour: ChatPage) -> None:
+    tour.page.set_viewport_size(TELEPHONE)
+    name = tour.page.get_by_role("group", name="Tool send_email").locator("summary").bounding_box()
+    tour.page.set_viewport_size(DESKTOP)
+    assert name is not None
+    assert name["height"] < 60
+
+
+def test_browser_complains_of_nothing_on_the_tour(tour: ChatPage) -> None:
+    assert tour.complaints == []
+
+
+# The last one to look at the tour: from here on it goes on.
 def test_approved_tool_runs_and_the_answer_goes_on_to_its_end(tour: ChatPage) -> None:
     tour.approve.click()
     expect(tour.answer).to_contain_text("You agreed, so the tool ran.")
@@ -118,5 +132,8 @@ def test_long_answer_can_be_stopped_and_says_so(visit: Visit, demo: str) -> None
     expect(page.answer).not_to_contain_text("The square of 80")
 
 
-def test_browser_complains_of_nothing_on_the_tour(tour: ChatPage) -> None:
-    assert tour.complaints == []
+def test_picture_for_the_readme_can_be_taken(browser: Browser, demo: str, tmp_path: Path) -> None:
+    take_picture(browser, demo, tmp_path / "chat.png")
+    picture = (tmp_path / "chat.png").read_bytes()
+    assert struct.unpack(">II", picture[16:24]) == (WIDTH, HEIGHT)
+    assert len(picture) < 300_000

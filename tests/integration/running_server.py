@@ -56,12 +56,20 @@ def serving(folder: Path, *arguments: str, **variables: str) -> Generator[Runnin
         assert "http://" in first_line, log.read_text()
         url = first_line[first_line.index("http://") :].split()[0]
         with httpx.Client(base_url=url, timeout=20) as client:
-            assert client.get("/healthz").status_code == 200
+            await_start(client, log)
             yield RunningServer(client, process, first_line, log)
     finally:
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+def await_start(client: httpx.Client, log: Path) -> None:
+    """It listens from its first line on, and answers as soon as it can."""
+    try:
+        assert client.get("/healthz").status_code == 200
+    except httpx.TransportError:
+        raise AssertionError(f"the server did not start:\n{log.read_text()}") from None
 
 
 def run(folder: Path, arguments: Sequence[str], **variables: str) -> subprocess.CompletedProcess[str]:

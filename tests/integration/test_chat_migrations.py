@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +48,11 @@ def differences(connection: Connection) -> list[Any]:
     return compare_metadata(context, tables.metadata)
 
 
-async def run(url: str, statement: str) -> Sequence[Any]:
+async def run(url: str, statement: str) -> list[tuple[Any, ...]]:
     engine = create_engine(url)
     async with engine.begin() as connection:
         result = await connection.execute(text(statement))
-        rows = result.all() if result.returns_rows else []
+        rows = [tuple(row) for row in result] if result.returns_rows else []
     await engine.dispose()
     return rows
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.support.databases import DATABASES, make_url
 from tests.support.postgres import PostgresServer
@@ -24,6 +25,7 @@ from usechat.ids import generate_id
 pytestmark = pytest.mark.anyio
 
 Message = dict[str, Any]
+ResultT = TypeVar("ResultT")
 
 
 @pytest.fixture(params=DATABASES)
@@ -439,6 +441,27 @@ async def test_any_message_comes_back_as_it_was(store: ChatStore, message: Messa
     saved = await store.load_chat("ada", chat)
     assert [as_javascript_has_it(kept) for kept in contents(saved)] == [as_javascript_has_it(message)]
     assert saved.chat.id == chat
+
+
+class AnswersGetLost(SqlChatStore):
+    """A store that never learns that its first commit went through."""
+
+    async def _write(self, work: Callable[[AsyncConnection], Awaitable[ResultT]]) -> ResultT:
+        await super()._write(work)
+        return await super()._write(work)
+
+
+async def test_work_whose_commit_was_not_confirmed_is_not_done_twice(url: str) -> None:
+    store = AnswersGetLost(url)
+    await store.create_chat("ada", "c", metadata={"a": 1})
+    await begin(store, "r1", user("u1"))
+    await store.update_chat("ada", "c", metadata={"b": 2})
+    assert await store.finish_turn("r1", status="whole", message=assistant("a1"), usage={"out": 1})
+    saved = await store.load_chat("ada", "c")
+    assert (contents(saved), saved.messages[1].usage) == ([user("u1"), assistant("a1")], {"out": 1})
+    assert saved.chat.metadata == {"a": 1, "b": 2}
+    assert await store.delete_chat("ada", "c") == saved.chat
+    await store.aclose()
 
 
 async def test_dropped_connections_are_survived(postgres_server: PostgresServer) -> None:

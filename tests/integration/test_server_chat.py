@@ -57,12 +57,17 @@ def upstream(running_upstream: Upstream) -> Upstream:
 
 
 def variables(upstream: Upstream) -> dict[str, str]:
-    return {"ANTHROPIC_API_KEY": "unused", "ANTHROPIC_BASE_URL": upstream.server.url}
+    # Chats are not kept: with that, a chat has one answer at a time, and these tests know one chat only.
+    return {
+        "ANTHROPIC_API_KEY": "unused",
+        "ANTHROPIC_BASE_URL": upstream.server.url,
+        "USECHAT_DATABASE_URL": "off",
+    }
 
 
 @pytest.fixture(scope="module")
 def client(running_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Generator[httpx.Client]:
-    """Of a server with all its defaults."""
+    """Of a server with its defaults."""
     with serving(tmp_path_factory.mktemp("server"), **variables(running_upstream)) as server:
         yield server.client
 

@@ -9,6 +9,8 @@ import asyncio
 import subprocess
 import sys
 
+import msgspec
+
 from usechat.errors import RunError
 from usechat.runs.base import Limits, RunWriter
 from usechat.runs.redis import RedisLog
@@ -23,19 +25,21 @@ class RunProducer:
         url: The Redis.
         prefix: Of the log's keys.
         chat_id: The run's chat.
-        lease: Of the run, in seconds.
+        limits: Of the log.
     """
 
-    def __init__(self, url: str, prefix: str, chat_id: str, lease: float) -> None:
+    def __init__(self, url: str, prefix: str, chat_id: str, limits: Limits) -> None:
+        encoded = msgspec.json.encode(limits).decode()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.run_producer", url, prefix, chat_id, str(lease)],
+            [sys.executable, "-m", "tests.support.run_producer", url, prefix, chat_id, encoded],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        self.run_id = self._answer()
+        self.run_id = self.answer()
 
-    def _answer(self) -> str:
+    def answer(self) -> str:
+        """The answer to what it was told."""
         assert self.process.stdout is not None
         return self.process.stdout.readline().strip()
 
@@ -48,7 +52,7 @@ class RunProducer:
     def ask(self, line: str) -> str:
         """Have something done, and wait for the answer."""
         self.tell(line)
-        return self._answer()
+        return self.answer()
 
     def close(self) -> None:
         """End it at once."""
@@ -59,8 +63,8 @@ class RunProducer:
                 pipe.close()
 
 
-async def make_run(url: str, prefix: str, chat_id: str, lease: float) -> None:
-    log = RedisLog(url, Limits(lease=lease), prefix=prefix)
+async def make_run(url: str, prefix: str, chat_id: str, limits: Limits) -> None:
+    log = RedisLog(url, limits, prefix=prefix)
     writer = await log.open(chat_id, headers={}, meta={"made": "elsewhere"})
     say(writer.info.id)
     while line := await asyncio.to_thread(sys.stdin.readline):
@@ -84,4 +88,4 @@ def say(answer: object) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(make_run(sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4])))
+    asyncio.run(make_run(sys.argv[1], sys.argv[2], sys.argv[3], msgspec.json.decode(sys.argv[4], type=Limits)))

@@ -176,8 +176,19 @@ CASES: dict[str, Case] = {
             {"type": "tool-input-error", **OF_CALL, "input": {}, "dynamic": True, "errorText": "no"},
         ],
     ),
+    "an unknown tool in early major 6": (
+        ("6.0.0", "6.0.229"),
+        [
+            p.ToolInputStart(**CALL, dynamic=False),
+            p.ToolInputError(**CALL, input={}, error_text="no", dynamic=True),
+        ],
+        [
+            {"type": "tool-input-start", **OF_CALL, "dynamic": False},
+            {"type": "tool-input-error", **OF_CALL, "input": {}, "errorText": MASKED},
+        ],
+    ),
     "an unknown tool in major 6": (
-        ("6.0.0", "6"),
+        ("6.0.230", "6"),
         [
             p.ToolInputStart(**CALL, dynamic=False),
             p.ToolInputError(**CALL, input={}, error_text="no", dynamic=True),

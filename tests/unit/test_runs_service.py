@@ -2,15 +2,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
 import pytest
 
+from tests.support.waiting import eventually
 from usechat.errors import RunError
 from usechat.runs.base import EndState, Limits, RunInfo, RunWriter
-from usechat.runs.memory import MemoryLog
+from usechat.runs.memory import MemoryLog, MemoryRun
 from usechat.runs.service import DisconnectPolicy, RunHandle, RunService
 
 pytestmark = pytest.mark.anyio
@@ -72,25 +73,31 @@ class SharedLog(MemoryLog):
         self.unread: list[float] = []
         self.is_away = False
         self.lost: list[RunInfo] = []
+        self.asked: asyncio.Queue[None] = asyncio.Queue()
+        self.answers = asyncio.Event()
+        self.answers.set()
 
-    async def seconds_unread(self, run_id: str) -> float:
+    async def be_asked(self) -> None:
+        self.asked.put_nowait(None)
+        await self.answers.wait()
         if self.is_away:
             raise RunError("away", code="unavailable")
+
+    async def seconds_unread(self, run_id: str) -> float:
+        await self.be_asked()
         return self.unread.pop(0)
 
     async def was_resumed(self, chat_id: str) -> bool:
-        if self.is_away:
-            raise RunError("away", code="unavailable")
+        await self.be_asked()
         return await super().was_resumed(chat_id)
 
     async def reap(self) -> Sequence[RunInfo]:
-        if self.is_away:
-            raise RunError("away", code="unavailable")
+        await self.be_asked()
         return [info for info in self.lost if self.runs[info.id].is_running]
 
 
-def service_on(log: MemoryLog, **options: Any) -> RunService:
-    return RunService(log, **{"grace": LONG, "shutdown_timeout": 0.0, **options})
+def service_on(log: MemoryLog, *, grace: float = LONG, shutdown_timeout: float = 0.0, **options: Any) -> RunService:
+    return RunService(log, grace=grace, shutdown_timeout=shutdown_timeout, **options)
 
 
 @pytest.fixture
@@ -337,25 +344,32 @@ async def test_reader_in_another_process_keeps_the_run_going(log: SharedLog):
 
 
 async def test_run_goes_on_while_nobody_knows_whether_it_is_read(log: SharedLog):
-    service, source = service_on(log, disconnect="grace", grace=0.0), Source()
-    handle = await begin(service, source)
+    service, source = service_on(log, disconnect="grace", grace=0.01), Source()
     log.is_away = True
-    await service._give_up(handle)
+    handle = await begin(service, source)
+    async with asyncio.timeout(SECONDS):
+        await log.asked.get()
+        await log.asked.get()
     assert source.reasons == []
-    assert handle.timer is not None
     source.put(None)
     assert await over(handle) == "finished"
 
 
 async def test_reader_that_comes_at_the_last_moment_keeps_the_run(log: SharedLog):
-    service, source = service_on(log, disconnect="grace"), Source()
-    handle = await begin(service, source)
+    service, source = service_on(log, disconnect="grace", grace=0.01), Source()
     log.unread = [float("inf")]
-    handle.readers = 1
-    await service._give_up(handle)
+    log.answers.clear()
+    handle = await begin(service, source)
+    async with asyncio.timeout(SECONDS):
+        await log.asked.get()
+    async with aclosing(service.read(handle.info.id)) as entries:
+        source.put(b"x")
+        await anext(entries)
+        log.answers.set()
+        await eventually(lambda: log.unread == [])
+        source.put(None)
+        assert await over(handle) == "finished"
     assert source.reasons == []
-    source.put(None)
-    await over(handle)
 
 
 async def test_client_that_comes_back_gets_time(log: SharedLog):
@@ -363,9 +377,8 @@ async def test_client_that_comes_back_gets_time(log: SharedLog):
     assert await service.resume("chat") is None
     handle = await begin(service, source)
     await read_and_leave(service, handle, source)
-    await asyncio.gather(*service._tasks)
+    await eventually(lambda: handle.timer is not None)
     assert source.reasons == []
-    assert handle.timer is not None
     source.put(None)
     assert await over(handle) == "finished"
 
@@ -375,8 +388,7 @@ async def test_client_gets_time_when_nobody_knows_whether_it_comes_back(log: Sha
     handle = await begin(service, source)
     log.is_away = True
     await read_and_leave(service, handle, source)
-    await asyncio.gather(*service._tasks)
-    assert handle.timer is not None
+    await eventually(lambda: handle.timer is not None)
     source.put(None)
     assert await over(handle) == "finished"
 
@@ -384,15 +396,15 @@ async def test_client_gets_time_when_nobody_knows_whether_it_comes_back(log: Sha
 async def test_reader_that_comes_while_that_is_looked_up_keeps_the_run(log: SharedLog):
     service, source = service_on(log), Source()
     handle = await begin(service, source)
+    log.answers.clear()
     await read_and_leave(service, handle, source)
-    reading = asyncio.create_task(read(service, handle))
-    handle.readers += 1
-    await asyncio.gather(*service._tasks)
-    handle.readers -= 1
+    await log.asked.get()
+    async with aclosing(service.read(handle.info.id)) as entries:
+        await anext(entries)
+        log.answers.set()
+        source.put(b"y", None)
+        assert await over(handle) == "finished"
     assert source.reasons == []
-    source.put(None)
-    assert await over(handle) == "finished"
-    assert await reading == b"x"
 
 
 async def test_resume_finds_what_there_is_to_read(log: SharedLog):
@@ -478,8 +490,7 @@ async def test_lost_runs_are_looked_for_all_the_time(caplog: pytest.LogCaptureFi
     log.is_away = True
     with caplog.at_level(logging.WARNING):
         async with service_on(log, on_lost=on_lost), asyncio.timeout(SECONDS):
-            while "cannot be reached" not in caplog.text:
-                await asyncio.sleep(0)
+            await eventually(lambda: "cannot be reached" in caplog.text)
             log.is_away = False
             await lose(log)
             await ended.wait()
@@ -525,7 +536,7 @@ async def test_shutdown_does_not_wait_for_ever(log: SharedLog, monkeypatch: pyte
     assert handle.info.state == "failed"
 
 
-async def test_cut_end_is_told_again_and_a_told_one_is_not(log: SharedLog):
+async def test_end_that_was_cut_is_told_again(log: SharedLog):
     told: list[str] = []
     first = asyncio.Event()
 
@@ -544,6 +555,25 @@ async def test_cut_end_is_told_again_and_a_told_one_is_not(log: SharedLog):
     with pytest.raises(asyncio.CancelledError):
         await handle.task
     assert told == ["finished", "failed"]
-    assert handle.is_saved
-    await service._save(handle, "failed", on_end)
-    assert told == ["finished", "failed"]
+
+
+async def test_end_that_was_told_is_not_told_again(log: SharedLog, monkeypatch: pytest.MonkeyPatch):
+    saved = asyncio.Event()
+
+    async def finish(run: MemoryRun, state: EndState, save: Callable[[], Awaitable[None]]) -> bool:
+        await save()
+        if not saved.is_set():
+            saved.set()
+            await asyncio.Event().wait()
+        return run.end(state)
+
+    monkeypatch.setattr(MemoryRun, "finish", finish)
+    service, source, ends = service_on(log), Source(), Ends()
+    handle = await begin(service, source, on_end=ends)
+    source.put(None)
+    await saved.wait()
+    assert handle.task is not None
+    handle.task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await handle.task
+    assert ends.states == ["finished"]

@@ -41,7 +41,7 @@ def asking(monkeypatch: pytest.MonkeyPatch) -> Asking:
         *, vercel: bool = False, peer: str = "127.0.0.1", **settings: Any
     ) -> AsyncGenerator[httpx.AsyncClient]:
         monkeypatch.setenv("VERCEL", "1" if vercel else "")
-        app = create_app(Settings.model_validate({"model": "demo", **settings}))
+        app = create_app(Settings.model_validate({"model": "demo", "database_url": "off", **settings}))
         transport = httpx.ASGITransport(app, client=(peer, 50000))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8000") as client:
             yield client
@@ -56,6 +56,16 @@ async def test_every_api_route_wants_a_key(asking: Asking, method: str, path: st
     assert response.status_code == 401
     assert response.headers["www-authenticate"] == "Bearer"
     assert response.json() == {"detail": "An API key is needed: send the header Authorization: Bearer KEY."}
+
+
+async def test_no_documented_route_below_api_is_open(asking: Asking) -> None:
+    async with asking(api_keys="the-key", database_url="sqlite:///never-opened.db") as client:
+        paths = (await client.get("/openapi.json")).json()["paths"]
+        routes = [(method, path) for path, methods in paths.items() for method in methods if path.startswith("/api")]
+        assert ("delete", "/api/chats/{chat_id}") in routes
+        for method, path in routes:
+            response = await client.request(method.upper(), path.replace("{chat_id}", "1"), json={})
+            assert response.status_code == 401, (method, path)
 
 
 @pytest.mark.parametrize(

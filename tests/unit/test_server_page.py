@@ -41,7 +41,7 @@ def page(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def client(page: Path) -> AsyncGenerator[httpx.AsyncClient]:
-    app = create_app(Settings(model="demo", web_dir=page))
+    app = create_app(Settings.model_validate({"model": "demo", "web_dir": page, "database_url": "off"}))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as made:
         yield made
 

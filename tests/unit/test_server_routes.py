@@ -28,7 +28,7 @@ async def upstream(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[ReplayServ
 
 
 def asking(**settings: Any) -> httpx.AsyncClient:
-    app = create_app(Settings.model_validate(settings))
+    app = create_app(Settings.model_validate({"database_url": "off", **settings}))
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
 
 
@@ -80,7 +80,7 @@ async def test_setting_names_the_clients_version_and_shows_errors_own_words(upst
 
 
 async def test_route_of_ours_that_gets_a_wrong_query_says_so_in_one_sentence() -> None:
-    app = create_app(Settings(model="demo"))
+    app = create_app(Settings.model_validate({"model": "demo", "database_url": "off"}))
 
     @app.get("/added/{number}")
     async def added(number: int) -> int:
@@ -99,6 +99,7 @@ async def test_application_without_settings_takes_those_of_the_environment(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("USECHAT_MODEL", "demo")
     monkeypatch.setenv("USECHAT_MODLE", "local")
+    monkeypatch.setenv("USECHAT_DATABASE_URL", "off")
     app = create_app()
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
         assert (await client.get("http://localhost/api/info")).json()["model"]["id"] == "demo"
@@ -106,9 +107,10 @@ async def test_application_without_settings_takes_those_of_the_environment(
 
 
 def test_several_workers_are_warned_of_a_secret_they_do_not_share(caplog: pytest.LogCaptureFixture) -> None:
-    create_app(Settings(model="demo", workers=2))
+    several: dict[str, Any] = {"model": "demo", "database_url": "off", "workers": 2}
+    create_app(Settings.model_validate(several))
     assert "USECHAT_APPROVAL_SECRET is not set" in caplog.text
     caplog.clear()
-    create_app(Settings.model_validate({"model": "demo", "workers": 2, "approval_secret": "of-sixteen-characters"}))
-    create_app(Settings(model="demo"))
-    assert "USECHAT_APPROVAL_SECRET" not in caplog.text
+    create_app(Settings.model_validate({**several, "approval_secret": "of-sixteen-characters"}))
+    create_app(Settings.model_validate({**several, "workers": 1}))
+    assert caplog.text == ""

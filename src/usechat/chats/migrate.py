@@ -18,7 +18,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from usechat.chats.engine import create_engine, is_sqlite, writing
-from usechat.chats.retry import retry_when_disconnected
+from usechat.chats.retry import retry_when_cut
 from usechat.chats.tables import VERSION_TABLE
 from usechat.errors import ConfigurationError
 
@@ -39,7 +39,7 @@ async def migrate(url: str) -> None:
     """
     engine = create_engine(url)
     try:
-        await retry_when_disconnected(lambda: _migrate(engine))
+        await retry_when_cut(lambda: _migrate(engine))
     finally:
         await engine.dispose()
 

@@ -1,7 +1,10 @@
-"""Another try for database work whose connection dropped.
+"""Another try for database work that failed for no reason of its own.
 
-A server that restarts, or a network that cuts a connection, takes the transaction with it. What is given here must be
-safe to run again, also when the first run was committed and only the answer got lost.
+A server that restarts, or a network that cuts a connection, takes the transaction with it; so does a server that ends
+one of two that wait for each other. What is given here must be safe to run again, also when the first run was committed
+and only the answer got lost.
+
+Source: PostgreSQL 15, appendix A (error codes).
 """
 
 from __future__ import annotations
@@ -12,16 +15,27 @@ from typing import Final, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
-__all__ = ["retry_when_disconnected"]
+__all__ = ["retry_when_cut"]
 
-_PAUSES: Final = (0.0, 0.05, 0.2, 0.5, 1.0, 2.0)
+_PAUSES: Final = (0.0, 0.05, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0)
 """Seconds before each further try: a database that restarts is back within them."""
+
+_PASSING_STATES: Final = (
+    "08",  # the connection broke, or could not be made
+    "40001",  # in another's way
+    "40P01",  # each in the other's way
+    "53300",  # too many connections
+    "57P01",  # shutting down
+    "57P02",  # crashed
+    "57P03",  # starting up
+)
+"""How PostgreSQL's error codes begin that say nothing about what was asked."""
 
 ResultT = TypeVar("ResultT")
 
 
-async def retry_when_disconnected(work: Callable[[], Awaitable[ResultT]]) -> ResultT:
-    """What ``work`` gives, tried anew while connections drop.
+async def retry_when_cut(work: Callable[[], Awaitable[ResultT]]) -> ResultT:
+    """What ``work`` gives, tried anew while connections drop and the database is not ready.
 
     Raises:
         DBAPIError: It failed for another reason, or the last try failed as well.
@@ -31,12 +45,15 @@ async def retry_when_disconnected(work: Callable[[], Awaitable[ResultT]]) -> Res
         try:
             return await work()
         except (DBAPIError, OSError) as error:
-            if not _is_disconnect(error):
+            if not _is_passing(error):
                 raise
         await asyncio.sleep(pause)
     return await work()
 
 
-def _is_disconnect(error: DBAPIError | OSError) -> bool:
-    # What took too long once would do so again.
-    return error.connection_invalidated if isinstance(error, DBAPIError) else not isinstance(error, TimeoutError)
+def _is_passing(error: DBAPIError | OSError) -> bool:
+    if isinstance(error, OSError):
+        # What took too long once would do so again.
+        return not isinstance(error, TimeoutError)
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return error.connection_invalidated or state.startswith(_PASSING_STATES)

@@ -20,7 +20,7 @@ from usechat.chats.columns import encode_text
 from usechat.chats.engine import create_engine, writing
 from usechat.chats.merge import merge_patch
 from usechat.chats.pages import decode_cursor, encode_cursor
-from usechat.chats.retry import retry_when_disconnected
+from usechat.chats.retry import retry_when_cut
 from usechat.chats.rows import chat_from_row, message_from_row, title_values, turn_from_row
 from usechat.chats.tables import chats, messages, turns
 from usechat.chats.text import fold
@@ -188,14 +188,14 @@ class SqlChatStore:
             async with self.engine.connect() as connection:
                 return await work(connection)
 
-        return await retry_when_disconnected(attempt)
+        return await retry_when_cut(attempt)
 
     async def _write(self, work: Callable[[AsyncConnection], Awaitable[ResultT]]) -> ResultT:
         async def attempt() -> ResultT:
             async with self.writer.begin() as connection:
                 return await work(connection)
 
-        return await retry_when_disconnected(attempt)
+        return await retry_when_cut(attempt)
 
     async def _create(self, work: Callable[[AsyncConnection], Awaitable[ResultT]]) -> ResultT:
         """As `_write`, for work that makes a chat if there is none: when another was faster, there is one by then."""

@@ -168,6 +168,9 @@ class Loop:
     async def _end_step(self, *, provider: str) -> AsyncGenerator[list[p.Part]]:
         ended = self.ended or p.ModelFinish(finish_reason=p.FinishReason("interrupted"), usage=p.Usage())
         reason = ended.finish_reason
+        if is_silent(reason) and not self.policy.accepts_empty_answer:
+            yield [self.fail(ProviderStreamError("The provider's stream brought nothing.", provider=provider))]
+            return
         if is_truncated(reason) and self.policy.tells_truncation:
             error = ProviderStreamError("The provider's stream ended early.", provider=provider, is_retryable=True)
             reason = p.FinishReason("error")
@@ -354,6 +357,11 @@ def is_denial(verdict: Verdict) -> bool:
 
 def answered_call(part: ToolContent) -> str | None:
     return part.tool_call_id if isinstance(part, ToolResultContent) else None
+
+
+def is_silent(reason: p.FinishReason) -> bool:
+    """Whether the provider's stream began and ended, and nothing was in it."""
+    return reason.raw is None and reason.unified == "other"
 
 
 def is_truncated(reason: p.FinishReason) -> bool:

@@ -6,7 +6,7 @@ Several of them may run in one answer at once, so that their blocks and steps ar
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
@@ -84,41 +84,14 @@ async def from_text(texts: AsyncIterator[str]) -> AsyncGenerator[p.Part]:
 
 
 async def from_events(events: AsyncIterator[Any]) -> AsyncGenerator[p.Part]:
-    """One step a message; a tool call is shown as made and is not carried out."""
+    """One step, of the one message that such a stream holds; a tool call is shown as made and is not carried out."""
     reader = AnthropicStream()
-    steps = EventSteps()
+    yield p.StartStep(message_id=generate_id("msg"))
     async for event in events:
-        for part in steps.show(reader.feed_event(event)):
-            yield part
-    for part in steps.show(reader.finish()):
-        yield part
-
-
-class EventSteps:
-    """Puts what a model brings into steps."""
-
-    def __init__(self) -> None:
-        self.is_open = False
-        self.is_over = False
-
-    def show(self, parts: Sequence[p.ModelPart]) -> Iterator[p.Part]:
-        """The parts of an answer for a model's."""
-        for part in parts:
-            if isinstance(part, p.ModelFinish):
-                if not self.is_over:
-                    yield from self._begin()
-                    yield p.FinishStep(
-                        finish_reason=part.finish_reason, usage=part.usage, provider_metadata=part.provider_metadata
-                    )
-                self.is_open, self.is_over = False, True
-            else:
-                yield from self._begin()
-                yield show_part(part)
-
-    def _begin(self) -> Iterator[p.Part]:
-        if not self.is_open:
-            self.is_open, self.is_over = True, False
-            yield p.StartStep(message_id=generate_id("msg"))
+        for part in reader.feed_event(event):
+            yield show_part(part)
+    for part in reader.finish():
+        yield show_part(part)
 
 
 def show_part(part: Any) -> p.Part:
@@ -131,6 +104,10 @@ def show_part(part: Any) -> p.Part:
                 provider_executed=part.provider_executed,
                 dynamic=part.dynamic,
                 provider_metadata=part.provider_metadata,
+            )
+        case p.ModelFinish():
+            return p.FinishStep(
+                finish_reason=part.finish_reason, usage=part.usage, provider_metadata=part.provider_metadata
             )
         case p.ToolInputStart():
             return msgspec.structs.replace(part, dynamic=part.dynamic or None)

@@ -137,7 +137,8 @@ class StreamObjectResult(Answer):
 
     def response(self, chat: ChatRequest | CompletionRequest | None = None, **options: Any) -> StreamingAnswer:
         """The growing JSON as a text stream, which is what ``useObject`` reads."""
-        return super().response(chat, **{"wire_format": "text-stream", **options})
+        named: dict[str, Any] = {"wire_format": "text-stream", **options}
+        return super().response(chat, **named)
 
     @property
     def object(self) -> Awaitable[Any]:

@@ -38,6 +38,8 @@ _SERVER_ID: Final = re.compile(r"srvtoolu_[a-zA-Z0-9_]+")
 _MAX_NAME_LENGTH: Final = 128
 
 _NOT_CARRIED_OUT: Final = "The tool call was not carried out."
+_MARK: Final = "\0"
+"""Stands in no legal id."""
 _OPENING: Final = "(The assistant spoke first.)"
 _CONTINUE: Final = "Continue."
 
@@ -58,8 +60,8 @@ def repair_messages(
         if turn["role"] == "assistant":
             turn["content"] = _move_tool_uses_to_end(turn["content"])
     _make_ids_legal(turns, takes_repeated_ids=takes_repeated_ids)
-    turns = _merge_turns(_pair_tools(turns))
-    turns = _start_with_user(_merge_turns(_pair_server_tools(turns)))
+    turns = _merge_turns(_tell_apart(_pair_tools(turns)))
+    turns = _start_with_user(_merge_turns(_forget_marks(_pair_server_tools(turns))))
     _drop_dangling_callers(turns)
     return _finish(turns, takes_prefill=takes_prefill)
 
@@ -176,6 +178,36 @@ def _with_results(calls: Sequence[str], blocks: Sequence[Block]) -> list[Block]:
         if call not in results
     ]
     return [*results.values(), *missing, *(block for block in blocks if block["type"] != "tool_result")]
+
+
+def _tell_apart(turns: Sequence[Message]) -> list[Message]:
+    """Calls that the provider ran under an id that was used before get a mark, and so does what follows of each."""
+    used: dict[str, int] = {}
+
+    def mark(block: Block) -> Block:
+        if block["type"] in _SERVER_USES:
+            used[block["id"]] = count = used.get(block["id"], 0) + 1
+            return {**block, "id": f"{block['id']}{_MARK}{count}"}
+        if block["type"] in _ALL_RESULT_TYPES:
+            id_ = block["tool_use_id"]
+            return {**block, "tool_use_id": f"{id_}{_MARK}{used[id_]}" if id_ in used else id_}
+        return block
+
+    return [
+        {**turn, "content": [mark(block) for block in turn["content"]]} if turn["role"] == "assistant" else turn
+        for turn in turns
+    ]
+
+
+def _forget_marks(turns: Sequence[Message]) -> list[Message]:
+    def forget(block: Block) -> Block:
+        marked = {key: block[key] for key in ("id", "tool_use_id") if _MARK in block.get(key, "")}
+        return {**block, **{key: value.partition(_MARK)[0] for key, value in marked.items()}}
+
+    return [
+        {**turn, "content": [forget(block) for block in turn["content"]]} if turn["role"] == "assistant" else turn
+        for turn in turns
+    ]
 
 
 def _pair_server_tools(turns: Sequence[Message]) -> list[Message]:

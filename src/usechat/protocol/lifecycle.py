@@ -127,6 +127,7 @@ class Lifecycle:
         self.closes_blocks = closes_blocks
         self.resets_steps = resets_steps
         self.state = State.NEW
+        self.has_failed = False
         self.open_blocks: dict[tuple[str, str], p.Part] = {}
         self.open_inputs: set[str] = set()
         self.tool_calls = set(known_tool_calls)
@@ -149,6 +150,7 @@ class Lifecycle:
         if first is None:
             return ()
         self.state = TRANSITIONS[transition]
+        self.has_failed = isinstance(part, p.Error)
         return (*first, part)
 
     def repair(self, part: p.Part, transition: tuple[State, Kind]) -> Parts:
@@ -168,7 +170,8 @@ class Lifecycle:
 
     def finish(self) -> Parts:
         """What is still due at the end of the stream: open blocks closed, the step and the message ended."""
-        if self.state is State.DONE:
+        if self.state is State.DONE or (self.has_failed and not self.closes_blocks):
+            # The AI SDK's own server sends nothing after an error that it has nothing to add to.
             return ()
         due = (*self.close_blocks(), *((CLOSED_STEP,) if self.state is State.STEP else ()))
         # An answer that ended between steps, as after an error before the first step, needs no `finish`.

@@ -14,7 +14,7 @@ import msgspec
 
 from usechat import parts as p
 from usechat.protocol.chunks import encode_chunk
-from usechat.protocol.dialects import Dialect
+from usechat.protocol.dialects import Dialect, Version
 from usechat.protocol.lifecycle import Lifecycle
 from usechat.protocol.options import DENIED, MASKED_ERROR, EncoderOptions
 from usechat.protocol.usage import show_usage
@@ -22,6 +22,10 @@ from usechat.protocol.usage import show_usage
 __all__ = ["ChunkShaper"]
 
 REASONING = {p.ReasoningStart, p.ReasoningDelta, p.ReasoningEnd, p.ReasoningFile}
+
+
+LOOKS_UP_CALLS: Version = (6, 0, 230)
+"""From here on a client takes a failed call for what it began as, dynamic or not, whatever the chunk says."""
 
 
 class ChunkShaper:
@@ -154,8 +158,8 @@ def adapt_input(self: ChunkShaper, part: p.ToolInputAvailable) -> tuple[p.Part, 
 
 
 def adapt_input_error(self: ChunkShaper, part: p.ToolInputError) -> tuple[p.Part, ...]:
-    if self.dialect.major < 6:
-        # AI SDK 5 does not take a call of an unknown tool for a dynamic one.
+    if self.dialect.version < LOOKS_UP_CALLS:
+        # This client believes the chunk, and shows a call that began otherwise a second time.
         dynamic = self.dynamic_calls.setdefault(part.tool_call_id, False)
         part = msgspec.structs.replace(part, dynamic=dynamic or None)
     text = self.tool_error_text(part)

@@ -6,6 +6,7 @@ Commands share a small pool. What blocks (the subscription, the shared tail) has
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
@@ -22,6 +23,8 @@ from usechat.runs.memory import unavailable
 from usechat.runs.redis_scripts import ADOPT, OPEN, REAP, STOP, TOUCH, UNREAD, WRITE, Script
 
 __all__ = ["Backoff", "ScriptCall", "ScriptClient"]
+
+logger = logging.getLogger(__name__)
 
 POOL_SIZE = 8
 """Connections for commands. All writes of a process go over one of them, in pipelines."""
@@ -55,6 +58,12 @@ class Backoff:
     def reset(self) -> None:
         """It worked."""
         self.pause = SHORTEST_PAUSE
+
+
+def refused(error: RedisError) -> RunError:
+    """What Redis refuses: for lack of memory, as a replica, or for want of a password."""
+    logger.warning("Redis refused a write: %s", error)
+    return unavailable()
 
 
 async def published(subscription: Any) -> AsyncGenerator[bytes]:
@@ -128,7 +137,7 @@ class ScriptClient:
                     for script in (ADOPT, OPEN, REAP, STOP, TOUCH, UNREAD, WRITE):
                         await self.commands.script_load(script.text)
                     answers = await self._send(calls)
-        return [unavailable() if isinstance(answer, RedisError) else answer for answer in answers]
+        return [refused(answer) if isinstance(answer, RedisError) else answer for answer in answers]
 
     async def read_streams(self, after: Mapping[str, str], *, count: int, block: int) -> list[Any]:
         """What was added to some streams after the ids given for them, waiting up to ``block`` ms for some.

@@ -9,9 +9,10 @@ written when it is back; if it comes back empty, the run is written anew from it
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -28,7 +29,9 @@ logger = logging.getLogger(__name__)
 
 MAX_BATCH_BYTES = 256 * 2**10
 """The most of one run that one round trip takes along, so that a long backlog does not hold up the others."""
-END_PATIENCE = 1.0
+MAX_RUNS = 64
+"""The most runs that one round trip takes along: Redis does nothing else meanwhile."""
+END_PATIENCE = 5.0
 """Seconds that this process' readers wait, at a run's end, for Redis to know of it. Beyond, Redis is away."""
 
 
@@ -37,6 +40,27 @@ class StopNotice(msgspec.Struct, frozen=True):
 
     run_id: str
     reason: str | None
+
+
+class Write(msgspec.Struct, frozen=True, array_like=True):
+    """What Redis is told of a run; the end state with the last frames only."""
+
+    run_id: str
+    chat_id: str
+    token: str
+    first: int
+    last: int
+    sizes: str
+    state: str
+    renews: bool
+
+
+class Written(msgspec.Struct, frozen=True, array_like=True):
+    """What became of it."""
+
+    code: Literal["written", "ended", "fenced", "missing", "behind"]
+    entries: int
+    stop: str | None = None
 
 
 class RedisRun(MemoryRun):
@@ -111,20 +135,24 @@ class RedisRun(MemoryRun):
         lacks = self.written < len(self.entries) or self.needs_lease or self.end_state is not None
         return self.is_ours is None and lacks
 
-    def next_write(self, keys: Keys) -> ScriptCall:
-        """The next thing Redis should know."""
+    def next_write(self) -> tuple[Write, bytes]:
+        """The next thing Redis should know, and the frames that go with it."""
         last, size, first = self.written, 0, self.written
         while last < len(self.entries) and (last == first or size + len(self.entries[last]) <= MAX_BATCH_BYTES):
             size += len(self.entries[last])
             last += 1
         batch = self.entries[first:last]
-        state = self.end_state if last == len(self.entries) else None
-        lease = milliseconds(self.limits.lease) if self.needs_lease else ""
-        arguments = [
-            *(self.info.id, self.info.token, first, last, b"".join(batch), ",".join(map(str, map(len, batch)))),
-            *(state or "", lease, milliseconds(self.limits.retain), milliseconds(self.limits.keep)),
-        ]
-        return WRITE, keys.of_run(self.info), arguments
+        write = Write(
+            run_id=self.info.id,
+            chat_id=self.info.chat_id,
+            token=str(self.info.token),
+            first=first,
+            last=last,
+            sizes=",".join([str(len(entry)) for entry in batch]),
+            state=self.end_state or "" if last == len(self.entries) else "",
+            renews=self.needs_lease,
+        )
+        return write, b"".join(batch)
 
     def restore(self, keys: Keys) -> ScriptCall:
         """What brings the run back into a Redis that has lost it."""
@@ -149,7 +177,7 @@ class Producers:
         self.keys = keys
         self.limits = limits
         self.runs: dict[str, RedisRun] = {}
-        self._behind: set[RedisRun] = set()
+        self._behind: dict[RedisRun, None] = {}
         self._work = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -163,7 +191,7 @@ class Producers:
 
     def notice(self, run: RedisRun) -> None:
         """There is something to write of this run."""
-        self._behind.add(run)
+        self._behind[run] = None
         self._work.set()
 
     def renew_all(self) -> None:
@@ -196,60 +224,71 @@ class Producers:
                 renewal = loop.time() + interval
                 self.renew_all()
             self._work.clear()
-            behind, self._behind = self._behind, set()
             try:
-                await self._write([run for run in behind if run.is_behind()])
+                await self._write_some()
                 backoff.reset()
             except Exception as error:
                 if not isinstance(error, RunError):
                     logger.exception("writing to Redis failed")
-                self._behind |= behind
                 await backoff.wait()
+            if self._behind:
                 self._work.set()
 
-    async def _write(self, runs: Sequence[RedisRun]) -> None:
-        """One round trip.
+    async def _write_some(self) -> None:
+        """One round trip, for the runs that have waited longest.
 
         Raises:
             RunError: ``unavailable``; some of it may have been written.
         """
+        runs = list(itertools.islice(self._behind, MAX_RUNS))
+        for run in runs:
+            # What is appended from here on puts it at the end of the line.
+            del self._behind[run]
+        try:
+            await self._write([run for run in runs if run.is_behind()])
+        finally:
+            for run in runs:
+                if run.is_behind():
+                    self.notice(run)
+
+    async def _write(self, runs: Sequence[RedisRun]) -> None:
         if not runs:
             return
-        calls = [run.next_write(self.keys) for run in runs]
-        answers = await self.client.call_all(calls)
-        gone = [run for run, answer in zip(runs, answers, strict=True) if self._take(run, answer)]
+        writes, frames = zip(*(run.next_write() for run in runs), strict=True)
+        limits = self.limits
+        arguments = [milliseconds(seconds) for seconds in (limits.lease, limits.retain, limits.keep)]
+        encoded = msgspec.msgpack.encode(writes)
+        answer = await self.client.call(WRITE, [self.keys.leases], self.keys.prefix, *arguments, encoded, *frames)
+        answers = msgspec.msgpack.decode(answer, type=list[Written])
+        gone: list[RedisRun] = []
+        for run, write, written in zip(runs, writes, answers, strict=True):
+            if write.renews and written.code == "written":
+                run.needs_lease = False
+            if self._take(run, written):
+                gone.append(run)
         if gone:
             logger.warning("Redis has lost %d running runs; they are written anew", len(gone))
-            answers += await self.client.call_all([run.restore(self.keys) for run in gone])
-        for run in runs:
-            if run.is_behind():
-                self.notice(run)
-        for answer in answers:
-            if isinstance(answer, RunError):
-                raise answer
+            for restored in await self.client.call_all([run.restore(self.keys) for run in gone]):
+                if isinstance(restored, RunError):
+                    raise restored
 
-    def _take(self, run: RedisRun, answer: Any) -> bool:
+    def _take(self, run: RedisRun, written: Written) -> bool:
         """Take note of what became of a write; whether Redis does not know the run."""
-        if isinstance(answer, RunError):
-            return False
-        code, entries, stop = answer
-        run.written = entries
-        match code:
-            case b"written":
-                run.needs_lease = False
-                if stop is not None:
-                    run.ask_to_stop(stop.decode() or None)
-            case b"ended":
+        run.written = written.entries
+        match written.code:
+            case "written" if written.stop is not None:
+                run.ask_to_stop(written.stop or None)
+            case "ended":
                 self.runs.pop(run.info.id, None)
                 run.settle(is_ours=True)
-            case b"fenced":
+            case "fenced":
                 self.runs.pop(run.info.id, None)
                 run.fence()
             case _:
                 pass
         if not run.is_behind():
             run.settle()
-        return code == b"missing"
+        return written.code == "missing"
 
     # -- requests to stop -----------------------------------------------------------------------------------------
 

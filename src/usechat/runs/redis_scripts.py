@@ -66,41 +66,53 @@ return token
 WRITE = Script(
     _NOW
     + """
--- KEYS run log chat leases  ARGV id token first last frames sizes state lease retain keep
+-- KEYS leases  ARGV prefix lease retain keep writes frames...
+-- For each write: id, chat, token, first, last, sizes, state, renews; MessagePack, as the answer is: one word each,
+-- instead of ten that the client spells and reads one by one. (Redis' MessagePack has no bytes: frames go apart.)
 -- Answers the same when it comes twice, as it does when the connection broke before the first answer.
-local id, state = ARGV[1], ARGV[7]
-local run = redis.call('HMGET', KEYS[1], 'state', 'token', 'entries', 'stop')
-if not run[1] then return {'missing', 0, false} end
-local first, last, entries = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(run[3])
-if run[2] ~= ARGV[2] then return {'fenced', entries, false} end
-if run[1] ~= 'running' then return {run[1] == state and 'ended' or 'fenced', entries, false} end
-if first > entries then return {'behind', entries, false} end
-if last > entries then
-  redis.call('XADD', KEYS[2], last .. '-0', 'd', ARGV[5], 's', ARGV[6])
-  redis.call('HSET', KEYS[1], 'entries', last)
-  if entries == 0 then redis.call('PEXPIRE', KEYS[2], ARGV[9]) end
-  entries = last
+local prefix, lease, retain, keep = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+
+local function expire(run, log, chat, id, time)
+  redis.call('PEXPIRE', run, time)
+  redis.call('PEXPIRE', log, time)
+  if redis.call('GET', chat) == id then redis.call('PEXPIRE', chat, time) end
 end
-if state ~= '' then
-  redis.call('XADD', KEYS[2], entries .. '-1', 'e', state, 'd', '')
-  redis.call('HSET', KEYS[1], 'state', state)
-  redis.call('PEXPIRE', KEYS[1], ARGV[10])
-  redis.call('PEXPIRE', KEYS[2], ARGV[10])
-  if redis.call('GET', KEYS[3]) == id then redis.call('PEXPIRE', KEYS[3], ARGV[10]) end
-  redis.call('ZREM', KEYS[4], id)
-  return {'ended', entries, false}
+
+local function write(frames, id, chat_id, token, first, last, sizes, state, renews)
+  local key, log, chat = prefix .. 'run:' .. id, prefix .. 'log:' .. id, prefix .. 'chat:' .. chat_id
+  local run = redis.call('HMGET', key, 'state', 'token', 'entries', 'stop')
+  if not run[1] then return {'missing', 0} end
+  local entries = tonumber(run[3])
+  if run[2] ~= token then return {'fenced', entries} end
+  if run[1] ~= 'running' then return {run[1] == state and 'ended' or 'fenced', entries} end
+  if first > entries then return {'behind', entries} end
+  if last > entries then
+    redis.call('XADD', log, last .. '-0', 'd', frames, 's', sizes)
+    redis.call('HSET', key, 'entries', last)
+    if entries == 0 then redis.call('PEXPIRE', log, retain) end
+    entries = last
+  end
+  if state ~= '' then
+    redis.call('XADD', log, entries .. '-1', 'e', state, 'd', '')
+    redis.call('HSET', key, 'state', state)
+    expire(key, log, chat, id, keep)
+    redis.call('ZREM', KEYS[1], id)
+    return {'ended', entries}
+  end
+  if renews then
+    redis.call('ZADD', KEYS[1], now + lease, id)
+    redis.call('PEXPIRE', KEYS[1], retain)
+    expire(key, log, chat, id, retain)
+  end
+  return {'written', entries, run[4] or nil}
 end
-if ARGV[8] ~= '' then
-  redis.call('ZADD', KEYS[4], now + ARGV[8], id)
-  redis.call('PEXPIRE', KEYS[4], ARGV[9])
-  redis.call('PEXPIRE', KEYS[1], ARGV[9])
-  redis.call('PEXPIRE', KEYS[2], ARGV[9])
-  if redis.call('GET', KEYS[3]) == id then redis.call('PEXPIRE', KEYS[3], ARGV[9]) end
-end
-return {'written', entries, run[4]}
+
+local answers = {}
+for index, one in ipairs(cmsgpack.unpack(ARGV[5])) do answers[index] = write(ARGV[5 + index], unpack(one)) end
+return cmsgpack.pack(answers)
 """
 )
-"""What became of it, how many entries Redis has, and the reason to stop if somebody asked."""
+"""What became of each, how many entries Redis has, and the reason to stop if somebody asked."""
 
 STOP = Script("""
 -- KEYS run channel  ARGV message reason

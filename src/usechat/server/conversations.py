@@ -7,9 +7,12 @@ brings it to a reader.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Mapping
-from typing import Any, Final, Literal
+from contextlib import suppress
+from typing import Any, Final
 
 import msgspec
 
@@ -31,8 +34,8 @@ __all__ = ["OWNER", "Conversations", "PlannedTurn"]
 OWNER: Final = "default"
 """Whose every chat is: API keys say who may come in, not who is who."""
 
-PLANS = 3
-"""How often a turn is planned anew when the chat has moved on between the plan and its beginning."""
+STOPPING_SECONDS: Final = 1.0
+"""How long a turn waits for the one before it, when that has been stopped and is ending."""
 
 logger = logging.getLogger(__name__)
 
@@ -63,11 +66,16 @@ class Conversations:
         store: Where chats are kept.
         runs: What makes answers and lets them be read; it tells of those that were lost.
         history: Who holds the history of a chat.
+        knows_all_runs: Whether a run that the log does not know is none: false where several processes have logs of
+            their own.
     """
 
-    def __init__(self, store: ChatStore, runs: RunService, history: HistoryMode) -> None:
+    def __init__(
+        self, store: ChatStore, runs: RunService, history: HistoryMode, *, knows_all_runs: bool = True
+    ) -> None:
         self.store = store
         self.runs = runs
+        self.knows_all_runs = knows_all_runs
         self.history: HistoryMode = history
         runs.on_lost = self.end_lost
 
@@ -84,7 +92,8 @@ class Conversations:
             trigger=request.trigger,
             message_id=request.message_id,
         )
-        plan = plan_turn(saved, asked, mode=self.history)
+        # This server declares no tools for clients to carry out: no output of one is taken from them.
+        plan = plan_turn(saved, asked, mode=self.history, is_client_tool=lambda _name: False)
         return PlannedTurn(chat_id=chat_id, request=request, plan=plan, turn_id=generate_id("turn"))
 
     async def _saved(self, chat_id: str) -> SavedChat | None:
@@ -112,7 +121,7 @@ class Conversations:
             ChatError: ``conflict``: another answer to the chat is in the making.
             RunError: The log of runs cannot be reached, or the server shuts down.
         """
-        await self.store.begin_turn(OWNER, turn.chat_id, turn.turn_id, turn.plan)
+        await self._hold(turn)
         lost = LostRun(
             turn_id=turn.turn_id,
             wire_format=wire_format,
@@ -139,6 +148,37 @@ class Conversations:
             if error.code == "exists":
                 raise ChatError("This chat is being answered.", code="conflict") from error
             raise
+
+    async def _hold(self, turn: PlannedTurn) -> None:
+        """Begin the turn in the store, if need be after one before it that is ending or dead."""
+        try:
+            await self.store.begin_turn(OWNER, turn.chat_id, turn.turn_id, turn.plan)
+        except ChatError as error:
+            if error.run_id is None or not await self._is_over(turn.chat_id, error.run_id):
+                raise
+            await self.store.begin_turn(OWNER, turn.chat_id, turn.turn_id, turn.plan)
+
+    async def _is_over(self, chat_id: str, turn_id: str) -> bool:
+        """Whether the turn that holds the chat has ended by now: it was stopped, or nobody writes it any more."""
+        for handle in list(self.runs.handles.values()):
+            if handle.info.chat_id == chat_id and handle.is_stopped:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(STOPPING_SECONDS):
+                        await handle.wait()
+                return True
+        return await self._end_orphan(chat_id, turn_id)
+
+    async def _end_orphan(self, chat_id: str, turn_id: str) -> bool:
+        held = await self.store.find_turn(turn_id)
+        if held is None or not held.is_open:
+            return True
+        # A turn begins a moment before its run does.
+        if not self.knows_all_runs or time.time() - held.began_at < self.runs.log.limits.lease:
+            return False
+        info = await self.runs.log.find(chat_id)
+        if info is not None and info.state == "running" and info.meta.get("turn_id") == turn_id:
+            return False
+        return await self.store.finish_turn(turn_id, status="lost")
 
     async def end_lost(self, info: RunInfo, frames: bytes) -> bytes:
         """Save what there is of a run whose process died; the frames that end it for its readers."""
@@ -185,5 +225,5 @@ def end_status(info: RunInfo, final: FinishEvent) -> EndStatus:
         return "failed"
     if final.is_aborted or info.state == "aborted":
         return "aborted" if final.abort_reason == "stopped" else "partial"
-    is_cut: Literal[True, False] = final.finish_reason is None or final.finish_reason.unified == "interrupted"
+    is_cut = final.finish_reason is None or final.finish_reason.unified == "interrupted"
     return "partial" if is_cut else "whole"

@@ -56,7 +56,8 @@ def open_conversations(settings: Settings, url: str | None) -> Conversations | N
         grace=settings.grace_seconds,
         shutdown_timeout=settings.shutdown_seconds,
     )
-    return Conversations(SqlChatStore(url), runs, settings.history)
+    knows_all_runs = settings.redis_url is not None or settings.workers == 1
+    return Conversations(SqlChatStore(url), runs, settings.history, knows_all_runs=knows_all_runs)
 
 
 def make_log(settings: Settings) -> RunLog:

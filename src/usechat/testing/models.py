@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from usechat import parts as p
 from usechat.models.base import ModelCall
 
-__all__ = ["ScriptedModel", "Step", "calling_tool", "calling_tools", "hold", "saying"]
+__all__ = ["Hold", "ScriptedModel", "Step", "calling_tool", "calling_tools", "saying"]
 
 Step: TypeAlias = Sequence[Sequence[p.ModelPart] | BaseException | Callable[[], Awaitable[object]]]
 """One model call: batches of parts, exceptions to raise, and functions to await, in order."""
@@ -23,9 +23,17 @@ Step: TypeAlias = Sequence[Sequence[p.ModelPart] | BaseException | Callable[[], 
 USAGE = p.Usage(input_no_cache=10, output=5)
 
 
-async def hold() -> None:
-    """Wait until the call is given up: put it into a step where the model is to fall silent."""
-    await asyncio.Event().wait()
+class Hold:
+    """Put one into a step where the model is to fall silent, until the call is given up."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+        """Set when the model has come to it."""
+
+    async def __call__(self) -> None:
+        """Wait for ever."""
+        self.reached.set()
+        await asyncio.Event().wait()
 
 
 def saying(*texts: str, finish: p.UnifiedFinishReason = "stop", usage: p.Usage = USAGE) -> Step:

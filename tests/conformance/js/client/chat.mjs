@@ -11,13 +11,14 @@ const SETTLE_WHERE_IT_GOES_ON = 25;
  */
 export async function holdChat({ url, scenario, recording, client }) {
   const { ai, Chat, useChat, renderHook } = client;
+  const place = { url };
   const chunks = [];
   const events = [];
   const chat = new Chat({
     id: `chat-${scenario.name}`,
     messages: [],
     generateId: countingIds(),
-    transport: makeTransport({ url, scenario, recording, ai, chunks }),
+    transport: await makeTransport({ url, place, scenario, recording, ai, chunks }),
     sendAutomaticallyWhen: scenario.goesOn ? goesOn(ai) : undefined,
     ...tellingCallbacks(events),
   });
@@ -25,7 +26,7 @@ export async function holdChat({ url, scenario, recording, client }) {
   const shown = () => hook?.current ?? chat;
   const settle = scenario.goesOn ? SETTLE_WHERE_IT_GOES_ON : SETTLE;
   for (const step of scenario.flow) {
-    await STEPS[step.kind]({ chat, step, chunks, events });
+    await STEPS[step.kind]({ chat, step, place, chunks, events });
     await waitIdle(() => ['submitted', 'streaming'].includes(shown().status), settle);
   }
   const { status, error, messages } = shown();
@@ -39,24 +40,34 @@ function countingIds() {
 }
 
 /** The SDK's transport, with the chunks noted that it hands to the chat. */
-function makeTransport({ url, scenario, recording, ai, chunks }) {
+async function makeTransport({ url, place, scenario, recording, ai, chunks }) {
+  const noting = () =>
+    new TransformStream({
+      transform(chunk, controller) {
+        chunks.push(chunk);
+        controller.enqueue(chunk);
+      },
+    });
+  const body = { model: scenario.model, ...scenario.body };
+  if (scenario.socket) return makeSocketTransport({ url, body, ai, noting });
   const Transport = scenario.route === 'text' ? ai.TextStreamChatTransport : ai.DefaultChatTransport;
   class NotingTransport extends Transport {
     processResponseStream(stream) {
-      const noting = new TransformStream({
-        transform(chunk, controller) {
-          chunks.push(chunk);
-          controller.enqueue(chunk);
-        },
-      });
-      return super.processResponseStream(stream).pipeThrough(noting);
+      return super.processResponseStream(stream).pipeThrough(noting());
     }
   }
-  return new NotingTransport({
-    api: `${url}/api/${scenario.route}`,
-    fetch: recording.fetch,
-    body: { model: scenario.model, ...scenario.body },
-  });
+  const fetch = (input, init) => recording.fetch(String(input).replace(url, place.url), init);
+  return new NotingTransport({ api: `${url}/api/${scenario.route}`, fetch, body });
+}
+
+async function makeSocketTransport({ url, body, ai, noting }) {
+  const { WebSocket } = await import('ws');
+  class NotingTransport extends ai.WebSocketChatTransport {
+    async sendMessages(options) {
+      return (await super.sendMessages(options)).pipeThrough(noting());
+    }
+  }
+  return new NotingTransport({ url: `${url}/api/chat/ws`, webSocket: WebSocket, body });
 }
 
 function goesOn(ai) {
@@ -75,6 +86,11 @@ function tellingCallbacks(events) {
 }
 
 const STEPS = {
+  /** Another backend answers from here on. */
+  move({ step, place }) {
+    place.url = step.url;
+  },
+
   async send({ chat, step, chunks }) {
     const { text, files, stopAfter } = step;
     const before = chunks.length;

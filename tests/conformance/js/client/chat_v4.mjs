@@ -8,6 +8,7 @@ let chats = 0;
 
 export async function holdChat({ url, scenario, recording, client }) {
   const { useChat, renderHook } = client;
+  const place = { url };
   const events = [];
   let count = 0;
   const number = ++chats;
@@ -17,7 +18,7 @@ export async function holdChat({ url, scenario, recording, client }) {
       // A cache that all hooks share goes by this id.
       id: `chat-${scenario.name}-${number}`,
       generateId: () => `client-${++count}`,
-      fetch: recording.fetch,
+      fetch: (input, init) => recording.fetch(String(input).replace(url, place.url), init),
       body: { model: scenario.model, ...scenario.body },
       streamProtocol: scenario.route === 'text' ? 'text' : 'data',
       maxSteps: scenario.goesOn ? 5 : undefined,
@@ -28,7 +29,7 @@ export async function holdChat({ url, scenario, recording, client }) {
   );
   const settle = scenario.goesOn ? SETTLE_WHERE_IT_GOES_ON : SETTLE;
   for (const step of scenario.flow) {
-    await STEPS[step.kind](hook, step);
+    await STEPS[step.kind](hook, step, place);
     await waitIdle(() => hook.current.isLoading, settle);
   }
   const { status, error, messages, data } = hook.current;
@@ -43,6 +44,11 @@ function withoutRevision(message) {
 }
 
 const STEPS = {
+  /** Another backend answers from here on. */
+  move(hook, step, place) {
+    place.url = step.url;
+  },
+
   async send(hook, { text, files = [], stopAfter }) {
     const attachments = files.map(({ filename, mediaType, url }) => ({ name: filename, contentType: mediaType, url }));
     const options = attachments.length > 0 ? { experimental_attachments: attachments } : {};

@@ -1,0 +1,301 @@
+"""Saved chats and answers that outlive their readers, in `usechat serve` as people run it.
+
+Everything runs in one process on SQLite, and in two processes that share PostgreSQL and Redis.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.integration.running_server import RunningServer, run, serving
+from tests.support.databases import make_url
+from tests.support.redis_server import RedisServer
+from usechat.protocol.decoders import UIMessageStreamDecoder
+from usechat.protocol.reducer import Reducer
+from usechat.testing.replay import ReplayServer, Reply
+
+pytestmark = pytest.mark.timeout(180)
+
+WORDS = 40
+WAIT = 20.0
+
+
+def answer_events() -> list[dict[str, Any]]:
+    """An answer of many words."""
+    message = {
+        "id": "m",
+        "type": "message",
+        "role": "assistant",
+        "content": [],
+        "model": "x",
+        "usage": {"input_tokens": 3, "output_tokens": 1},
+    }
+    words = [
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": f"word{n} "}}
+        for n in range(WORDS)
+    ]
+    return [
+        {"type": "message_start", "message": message},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        *words,
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": WORDS}},
+        {"type": "message_stop"},
+    ]
+
+
+ANSWER = "".join(f"word{n} " for n in range(WORDS))
+SLOW = Reply(events=answer_events(), delay=0.05)
+HELD = Reply(events=answer_events(), hold_after=12)
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One or two servers over the same chats."""
+
+    servers: list[RunningServer]
+    upstream: ReplayServer
+
+    @property
+    def first(self) -> httpx.Client:
+        return self.servers[0].client
+
+    @property
+    def last(self) -> httpx.Client:
+        return self.servers[-1].client
+
+
+@pytest.fixture(params=["one process", "two processes"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def deploy(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    """Starts the servers over an upstream that gives these replies, with these settings."""
+    with ExitStack() as stack:
+
+        def start(*replies: Reply, **settings: str) -> Deployment:
+            upstream = stack.enter_context(ReplayServer(*replies))
+            variables = {
+                "ANTHROPIC_API_KEY": "k",
+                "ANTHROPIC_BASE_URL": upstream.url,
+                "USECHAT_MODEL": "a-model",
+                **settings,
+            }
+            if kind == "two processes":
+                redis: RedisServer = request.getfixturevalue("redis_server")
+                redis.ask("FLUSHALL")
+                variables["USECHAT_REDIS_URL"] = redis.url
+                variables["USECHAT_DATABASE_URL"] = make_url("postgresql", request, tmp_path)
+                migrated = run(tmp_path, ["migrate"], **variables)
+                assert migrated.returncode == 0, migrated.stderr
+            count = 2 if kind == "two processes" else 1
+            servers = [stack.enter_context(serving(folder(tmp_path, n), **variables)) for n in range(count)]
+            return Deployment(servers, upstream)
+
+        yield start
+
+
+def folder(parent: Path, number: int) -> Path:
+    path = parent / f"server-{number}"
+    path.mkdir()
+    return path
+
+
+def body(chat_id: str, text: str = "Hi") -> dict[str, Any]:
+    message = {"id": f"u-{text}", "role": "user", "parts": [{"type": "text", "text": text}], "note": {"kept": None}}
+    return {"id": chat_id, "trigger": "submit-message", "messages": [message]}
+
+
+def message_of(data: bytes) -> dict[str, Any]:
+    decoder, reducer = UIMessageStreamDecoder(), Reducer()
+    reducer.feed_all([*decoder.feed(data), *decoder.finish()])
+    assert decoder.is_done
+    return reducer.message()
+
+
+def text_of(message: dict[str, Any]) -> str:
+    return "".join(part["text"] for part in message["parts"] if part["type"] == "text")
+
+
+def read_some(client: httpx.Client, chat_id: str, *, until: str) -> None:
+    """Ask, and leave when the answer has come so far."""
+    with client.stream("POST", "/api/chat", json=body(chat_id)) as response:
+        assert response.status_code == 200, response.read()
+        seen = ""
+        for piece in response.iter_text():
+            seen += piece
+            if until in seen:
+                return
+    raise AssertionError(f"{until} did not come: {seen}")
+
+
+def saved(client: httpx.Client, chat_id: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """The messages and how each came about."""
+    chat = client.get(f"/api/chats/{chat_id}/export").json()
+    return chat["messages"], [detail["status"] for detail in chat["details"]]
+
+
+def test_an_answer_is_saved_as_the_client_has_it(deploy: Any):
+    deployment = deploy(Reply(stream="text"))
+    sent = body("c1")
+
+    response = deployment.first.post("/api/chat", json=sent)
+
+    messages, statuses = saved(deployment.last, "c1")
+    assert messages == [sent["messages"][0], message_of(response.content)]
+    assert statuses == ["whole", "whole"]
+    assert [chat["title"] for chat in deployment.last.get("/api/chats").json()["chats"]] == ["Hi"]
+
+
+def test_a_reader_that_comes_back_anywhere_gets_the_whole_answer_once(deploy: Any):
+    deployment = deploy(SLOW)
+    assert deployment.last.get("/api/chat/c1/stream").status_code == 204
+    read_some(deployment.first, "c1", until="word3 ")
+
+    replayed = deployment.last.get("/api/chat/c1/stream")
+
+    message = message_of(replayed.content)
+    assert text_of(message) == ANSWER
+    assert saved(deployment.first, "c1")[0][1] == message
+    assert len(deployment.upstream.requests) == 1
+    assert deployment.last.get("/api/chat/c1/stream").status_code == 204
+
+
+def test_a_cursor_continues_where_the_reader_was(deploy: Any):
+    deployment = deploy(SLOW)
+    deployment.last.get("/api/chat/c1/stream")
+    read_some(deployment.first, "c1", until="word1 ")
+
+    whole = deployment.last.get("/api/chat/c1/stream", params={"cursor": 0}).text
+    ids = [line.removeprefix("id: ") for line in whole.split("\n") if line.startswith("id: ")]
+    rest = deployment.last.get("/api/chat/c1/stream", headers={"last-event-id": ids[-2]}).text
+
+    assert whole.endswith(rest)
+    assert 0 < len(rest) < len(whole) / 2
+
+
+def test_a_plain_clients_leaving_stops_the_model_and_what_there_was_is_saved(deploy: Any):
+    deployment = deploy(HELD)
+    read_some(deployment.first, "c1", until="word3 ")
+
+    deployment.upstream.requests[0].wait_over(within=WAIT)
+
+    assert deployment.upstream.requests[0].is_aborted
+    assert deployment.last.post("/api/chat/c1/stop").json() in ({"stopped": False}, {"stopped": True})
+    messages, statuses = await_saved(deployment.last, "c1")
+    assert text_of(messages[1]).startswith("word0 word1 ")
+    assert statuses[1] == "partial"
+
+
+def await_saved(client: httpx.Client, chat_id: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """Read the running answer to its end, then what was saved."""
+    client.get(f"/api/chat/{chat_id}/stream", params={"cursor": 0})
+    for _ in range(200):
+        if not client.get(f"/api/chats/{chat_id}").json()["isAnswering"]:
+            break
+    return saved(client, chat_id)
+
+
+def test_stop_reaches_the_model_from_any_process_and_ends_every_reader(deploy: Any):
+    deployment = deploy(HELD, USECHAT_DISCONNECT="finish")
+    read_some(deployment.first, "c1", until="word3 ")
+
+    with deployment.last.stream("GET", "/api/chat/c1/stream") as reader:
+        assert deployment.last.post("/api/chat/c1/stop").json() == {"stopped": True}
+        data = reader.read()
+
+    deployment.upstream.requests[0].wait_over(within=WAIT)
+    assert deployment.upstream.requests[0].is_aborted
+    assert b'"type":"abort"' in data
+    assert data.endswith(b"data: [DONE]\n\n")
+    messages, statuses = await_saved(deployment.first, "c1")
+    assert statuses == ["whole", "aborted"]
+    assert text_of(messages[1]).startswith("word0 ")
+    assert deployment.first.post("/api/chat/c1/stop").json() == {"stopped": False}
+
+
+def test_a_second_turn_at_once_is_told_to_wait(deploy: Any):
+    deployment = deploy(HELD, USECHAT_DISCONNECT="finish")
+    read_some(deployment.first, "c1", until="word3 ")
+
+    refused = deployment.last.post("/api/chat", json=body("c1", "Me too"))
+
+    assert refused.status_code == 409
+    assert set(refused.json()) == {"detail"}
+    deployment.first.post("/api/chat/c1/stop")
+
+
+def test_the_stored_history_is_the_truth_where_the_server_holds_it(deploy: Any):
+    deployment = deploy(Reply(stream="text"), USECHAT_HISTORY="server")
+    deployment.first.post("/api/chat", json=body("c1"))
+
+    deployment.last.post("/api/chat", json=body("c1", "Again"))
+
+    asked = deployment.upstream.requests[1].json["messages"]
+    assert [turn["role"] for turn in asked] == ["user", "assistant", "user"]
+    assert [message["role"] for message in saved(deployment.first, "c1")[0]] == [
+        "user",
+        "assistant",
+        "user",
+        "assistant",
+    ]
+
+
+def test_chats_are_listed_searched_renamed_and_removed(deploy: Any):
+    deployment = deploy(Reply(stream="text"))
+    for chat_id, text in (("c1", "Lighthouses"), ("c2", "Tides")):
+        deployment.first.post("/api/chat", json=body(chat_id, text))
+
+    page = deployment.last.get("/api/chats", params={"limit": 1}).json()
+    rest = deployment.last.get("/api/chats", params={"limit": 1, "cursor": page["nextCursor"]}).json()
+    assert [chat["id"] for chat in [*page["chats"], *rest["chats"]]] == ["c2", "c1"]
+    found = deployment.last.get("/api/chats", params={"search": "lighthouses"}).json()
+    assert [chat["id"] for chat in found["chats"]] == ["c1"]
+    renamed = deployment.last.patch("/api/chats/c1", json={"title": "Lamps"})
+    assert renamed.json()["title"] == "Lamps"
+    assert deployment.first.get("/api/chats/c1").json()["title"] == "Lamps"
+    assert deployment.last.delete("/api/chats/c1").status_code == 204
+    missing = deployment.first.get("/api/chats/c1")
+    assert (missing.status_code, set(missing.json())) == (404, {"detail"})
+
+
+def test_ai_sdk_4_resumes_with_its_own_request(deploy: Any):
+    deployment = deploy(SLOW)
+    nothing = deployment.last.get("/api/chat", params={"chatId": "c4"})
+    assert (nothing.status_code, nothing.content) == (200, b"")
+    asked = {"id": "c4", "messages": [{"role": "user", "content": "Hi"}]}
+    with deployment.first.stream("POST", "/api/chat", json=asked) as response:
+        next(response.iter_text())
+
+    replayed = deployment.last.get("/api/chat", params={"chatId": "c4"})
+
+    texts = [json.loads(line[2:]) for line in replayed.text.split("\n") if line.startswith("0:")]
+    assert "".join(texts) == ANSWER
+
+
+def test_a_killed_process_leaves_a_legal_end_and_a_chat_that_goes_on(kind: str, deploy: Any):
+    if kind == "one process":
+        pytest.skip("the log of one process dies with it")
+    deployment = deploy(HELD, Reply(stream="text"), USECHAT_DISCONNECT="finish")
+    read_some(deployment.first, "c1", until="word3 ")
+
+    deployment.servers[0].process.kill()
+    ended = deployment.last.get("/api/chat/c1/stream", timeout=60)
+
+    assert b'"type":"error"' in ended.content
+    assert ended.content.endswith(b"data: [DONE]\n\n")
+    messages, statuses = saved(deployment.last, "c1")
+    assert statuses == ["whole", "lost"]
+    assert text_of(messages[1]).startswith("word0 ")
+    again = deployment.last.post("/api/chat", json=body("c1", "Again"))
+    assert again.status_code == 200
