@@ -79,7 +79,14 @@ def _python(name: str, title: str, kind: Kind, module: str, **variables: str) ->
     )
 
 
-OURS = Target(name="usechat", title="**usechat** (`usechat serve`)", kind="ours", command=_USECHAT)
+OURS = Target(
+    name="usechat",
+    title="**usechat** (`usechat serve`)",
+    kind="ours",
+    command=_USECHAT,
+    # A tool's input is to be streamed, not to be answered by another model call.
+    variables={"USECHAT_MAX_STEPS": "1"},
+)
 ROUTE = _python("usechat-route", "usechat as a library, in a FastAPI route", "ours", "usechat_route")
 TOOLS = _python("usechat-tools", "usechat as a library, with five tools", "ours", "usechat_tools")
 

@@ -142,7 +142,7 @@ def _has_pip(python: str) -> bool:
 def _install_lock(lock: str, *options: str) -> Callable[[_Run], None]:
     def make(run: _Run) -> None:
         install = [_VENV / "bin" / "uv", "pip", "install"]
-        variables = {**tool_variables(), **_index_of_pip()}
+        variables = {**tool_variables(), **index_of_pip()}
         run(Command(arguments=[*install, "--require-hashes", "-r", _LOCKS / lock, *options], variables=variables))
         ours = [*install, "--no-deps", "--no-build-isolation", "-e", ROOT]
         run(Command(arguments=ours, variables=variables))
@@ -150,7 +150,7 @@ def _install_lock(lock: str, *options: str) -> Callable[[_Run], None]:
     return make
 
 
-def _index_of_pip() -> dict[str, str]:
+def index_of_pip() -> dict[str, str]:
     """The package index and certificates that pip is set up for, which uv by itself does not look at."""
     config = [sys.executable, "-m", "pip", "config", "list"]
     listed = subprocess.run(config, capture_output=True, text=True, check=False).stdout
@@ -257,7 +257,7 @@ PAGE = Preparation(
 
 def _make_deploy_python(run: _Run) -> None:
     uv = _VENV / "bin" / "uv"
-    variables = {**_index_of_pip(), "UV_PYTHON_INSTALL_DIR": str(ROOT / ".cache" / "python")}
+    variables = {**index_of_pip(), "UV_PYTHON_INSTALL_DIR": str(ROOT / ".cache" / "python")}
     python = _newer_python() or "3.12"
     try:
         run(Command(arguments=[uv, "venv", "--clear", "--python", python, _DEPLOY_VENV], variables=variables))

@@ -290,8 +290,8 @@ static int take_request(connection *c) {
         close_connection(c);
         return -1;
     }
-    /* A server that has run the tool asks for what comes next: a short closing text. */
-    if (spec.kind == 'j' && memmem(body, length - head_length, "\"tool_result\"", 13)) spec = (answer){1, 0, 't', 1};
+    /* A server that has run the tool asks for what comes next: nothing more. */
+    if (spec.kind == 'j' && memmem(body, length - head_length, "\"tool_result\"", 13)) spec = (answer){0, 0, 't', 1};
     memmove(c->request, c->request + length, c->received - length);
     c->received -= length;
     return answer_request(c, spec);

@@ -153,5 +153,5 @@ def silences(browser: Browser, behind_next: str, behind_nginx: str) -> Iterator[
 
 
 def replayed_server(upstream: Upstream, folder: Path, *, port: int = 0, **variables: str) -> Program:
-    credentials = {"ANTHROPIC_BASE_URL": upstream.url, "ANTHROPIC_API_KEY": "none", "USECHAT_HEARTBEAT": "0"}
+    credentials = {"ANTHROPIC_BASE_URL": upstream.url, "ANTHROPIC_API_KEY": "none"}
     return usechat_serve("--model", "claude-sonnet-4-6", folder=folder, port=port, **credentials, **variables)

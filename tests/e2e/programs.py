@@ -43,7 +43,7 @@ http {{
     server {{
         listen 127.0.0.1:{port};
         location / {{
-            proxy_ignore_headers X-Accel-Buffering; proxy_pass {backend};
+            proxy_pass {backend};
             proxy_set_header Host $http_host;
             proxy_read_timeout 25s;
         }}

@@ -99,5 +99,6 @@ def test_silence_of_36_seconds_does_not_cut_the_stream(
     silences: Mapping[tuple[str, str], ChatPage], proxy: str, path: str
 ) -> None:
     page = silences[proxy, path]
-    expect(page.answer).to_contain_text(WHOLE_TEXT, timeout=60_000)
+    expect(page.stop).to_be_hidden(timeout=60_000)
     expect(page.error).to_be_hidden()
+    expect(page.answer).to_contain_text(WHOLE_TEXT)

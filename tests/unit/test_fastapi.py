@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Annotated, Any
+from typing import Any
 
 import httpx
 import pytest
@@ -286,13 +286,14 @@ def test_message_that_no_model_takes_is_refused_before_the_first_byte():
 
 def limited(max_body_bytes: int) -> FastAPI:
     app = FastAPI()
+    read_chat, read_completion = Depends(chat_request(max_body_bytes)), Depends(completion_request(max_body_bytes))
 
     @app.post("/chat")
-    async def chat(chat: Annotated[Any, Depends(chat_request(max_body_bytes))]) -> str:
+    async def chat(chat: Any = read_chat) -> str:
         return "taken"
 
     @app.post("/completion")
-    async def complete(completion: Annotated[Any, Depends(completion_request(max_body_bytes))]) -> str:
+    async def complete(completion: Any = read_completion) -> str:
         return completion.prompt
 
     return app
@@ -552,6 +553,18 @@ async def test_channel_that_breaks_is_taken_for_a_reader_that_left(caplog: pytes
     await Connection(answer).run(receive=receive)
     assert model.open_count == 0
     assert "the server's channel broke" in caplog.text
+
+
+async def test_channel_that_says_goodbye_when_it_is_no_longer_listened_to_changes_nothing():
+    async def receive() -> Message:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return {"type": "http.disconnect"}
+        raise AssertionError
+
+    _, answer = spoken(saying("Hi"))
+    assert (await Connection(answer).run(receive=receive)).endswith(b"[DONE]\n\n")
 
 
 async def test_request_messages_that_come_late_are_passed_over():

@@ -54,6 +54,10 @@ class Heard:
             "on_error": self._on_error,
         }
 
+    def callbacks(self) -> Callbacks:
+        """For an answer of one's own."""
+        return Callbacks(on_finish=self.on_finish, on_abort=self.aborted.append)
+
     def _on_error(self, error: BaseException) -> None:
         self.errors.append(error)
 
@@ -460,6 +464,26 @@ def test_end_is_told_although_closing_is_cancelled_too():
     assert len(finished) == 1
 
 
+def test_end_is_told_although_the_event_loop_shuts_down_while_the_source_is_closed():
+    heard: list[FinishEvent] = []
+    closing = asyncio.Event()
+
+    async def run() -> AsyncIterator[list[p.Part]]:
+        try:
+            yield [p.Start()]
+        finally:
+            closing.set()
+            await asyncio.Event().wait()
+
+    async def main() -> None:
+        task = asyncio.create_task(read_until(Broken(Callbacks(on_finish=heard.append), run), p.Start))
+        await closing.wait()
+        assert not task.done()
+
+    asyncio.run(main())
+    assert [event.is_aborted for event in heard] == [True]
+
+
 # Closing
 
 
@@ -498,8 +522,8 @@ async def test_closing_after_the_end_does_nothing():
 class Broken(Answer):
     """An answer whose source misbehaves."""
 
-    def __init__(self, heard: Heard, run: Callable[[], AsyncIterator[list[p.Part]]]) -> None:
-        super().__init__(Callbacks(on_finish=heard.on_finish, on_abort=heard.aborted.append))
+    def __init__(self, callbacks: Callbacks, run: Callable[[], AsyncIterator[list[p.Part]]]) -> None:
+        super().__init__(callbacks)
         self.run_source = run
 
     def make_source(self) -> Source:
@@ -521,7 +545,7 @@ async def test_source_that_raises_is_told_as_failed():
         raise ZeroDivisionError
 
     heard = Heard()
-    result = Broken(heard, run)
+    result = Broken(heard.callbacks(), run)
     with pytest.raises(ZeroDivisionError):
         _ = [part async for part in result]
     event = await heard.once()
@@ -538,7 +562,7 @@ async def test_source_that_fails_to_close_is_told_all_the_same(caplog: pytest.Lo
             raise ZeroDivisionError
 
     heard = Heard()
-    await read_until(Broken(heard, run), p.Start)
+    await read_until(Broken(heard.callbacks(), run), p.Start)
     assert (await heard.once()).is_aborted
     assert "closing the answer's source failed" in caplog.text
 
@@ -555,7 +579,7 @@ async def test_source_that_does_not_close_is_left_behind(
             await asyncio.Event().wait()
 
     heard = Heard()
-    await read_until(Broken(heard, run), p.Start)
+    await read_until(Broken(heard.callbacks(), run), p.Start)
     assert (await heard.once()).is_aborted
     assert "closing the answer's source failed" in caplog.text
 

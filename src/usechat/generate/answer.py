@@ -159,8 +159,8 @@ class Answer:
             self.begin()
             self.end(is_aborted=True)
         await self.done.wait()
-        if self.ending is not None:
-            await asyncio.shield(self.ending)
+        assert self.ending is not None
+        await asyncio.shield(self.ending)
 
     # -- how it is made -----------------------------------------------------------------------------------------
 

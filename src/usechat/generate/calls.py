@@ -57,8 +57,9 @@ def show_input_start(part: p.ToolInputStart, tools: Mapping[str, Tool]) -> p.Too
         # How AI SDK 6 and 7 begin a call of a tool they do not know.
         unknown = part.dynamic is None and not part.provider_executed
         return msgspec.structs.replace(part, dynamic=False) if unknown else part
-    if tool.dynamic or tool.title is not None:
-        return msgspec.structs.replace(part, dynamic=tool.dynamic or part.dynamic, title=tool.title)
+    if tool.dynamic or tool.title is not None or tool.metadata is not None:
+        dynamic = tool.dynamic or part.dynamic
+        return msgspec.structs.replace(part, dynamic=dynamic, title=tool.title, tool_metadata=tool.metadata)
     return part
 
 
@@ -170,6 +171,7 @@ def show_call(parsed: ParsedCall) -> p.ToolInputAvailable:
         dynamic=True if tool is not None and tool.dynamic else call.dynamic,
         title=tool.title if tool is not None else None,
         provider_metadata=call.provider_metadata,
+        tool_metadata=tool.metadata if tool is not None else None,
     )
 
 
@@ -179,6 +181,7 @@ def show_broken_call(parsed: ParsedCall, on_error: Callable[[BaseException], str
     call = parsed.call
     dynamic = True if parsed.tool is None or parsed.tool.dynamic else None
     text, client_text = error_text(parsed.error), on_error(parsed.error)
+    metadata = parsed.tool.metadata if parsed.tool is not None else None
     return [
         p.ToolInputError(
             tool_call_id=call.tool_call_id,
@@ -189,6 +192,7 @@ def show_broken_call(parsed: ParsedCall, on_error: Callable[[BaseException], str
             dynamic=dynamic,
             title=parsed.tool.title if parsed.tool is not None else None,
             provider_metadata=call.provider_metadata,
+            tool_metadata=metadata,
         ),
         p.ToolOutputError(
             tool_call_id=call.tool_call_id,
@@ -197,5 +201,6 @@ def show_broken_call(parsed: ParsedCall, on_error: Callable[[BaseException], str
             client_text=client_text,
             dynamic=dynamic,
             invalid_input=True,
+            tool_metadata=metadata,
         ),
     ]

@@ -175,6 +175,7 @@ class ToolRunner:
             preliminary=preliminary,
             dynamic=execution.dynamic,
             provider_metadata=execution.provider_metadata,
+            tool_metadata=execution.tool.metadata,
         )
 
     def _fail(self, execution: Execution, error: Exception) -> None:
@@ -188,6 +189,7 @@ class ToolRunner:
                 client_text=self.on_error(error),
                 dynamic=execution.dynamic,
                 provider_metadata=execution.provider_metadata,
+                tool_metadata=execution.tool.metadata,
             )
         )
 

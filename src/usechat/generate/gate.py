@@ -94,7 +94,7 @@ class ApprovalGate:
                 return Verdict(parts=(self._request(parsed, reason=status.reason),))
             case Approve():
                 return Verdict(parts=self._automatic(parsed, status), execution=parsed.execution)
-            case Deny():
+            case _:
                 denied = p.ToolOutputDenied(tool_call_id=parsed.call.tool_call_id, tool_name=parsed.call.tool_name)
                 result = denial(parsed.call, status.reason)
                 return Verdict(parts=(*self._automatic(parsed, status), denied), result=result)

@@ -26,6 +26,7 @@ from usechat.generate.loop_request import LoopRequest, PrepareStep, StepSettings
 from usechat.generate.policy import LoopPolicy
 from usechat.generate.recorder import StepRecorder, StepResult
 from usechat.generate.stop import is_met
+from usechat.generate.tool_outputs import convert_outputs
 from usechat.generate.tools import Tool, ToolContext, ToolWriter
 from usechat.ids import generate_id
 from usechat.messages.model import ModelMessage, ToolContent, ToolMessage, ToolResultContent
@@ -90,6 +91,8 @@ class Loop:
         """The answer's parts, from `Start` to `Finish`; after an error before a step's first part there is no end."""
         yield [p.Start(message_id=self.request.message_id)]
         try:
+            if self.request.converts_outputs:
+                self.messages = await convert_outputs(self.messages, self.request.tools)
             async with aclosing(self._steps()) as batches:
                 async for batch in batches:
                     yield batch

@@ -55,5 +55,7 @@ class LoopRequest(msgspec.Struct, kw_only=True):
     approval_secret: str | None = None
     context: Any = None
     message_id: str | None = None
+    converts_outputs: bool = False
+    """Whether results in the first call's messages are as clients have them, for `Tool.to_model_output` to convert."""
     on_error: Callable[[BaseException], str | None] = lambda error: None
     on_step_finish: Callable[[StepResult], Awaitable[None]] | None = None

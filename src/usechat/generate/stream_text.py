@@ -53,6 +53,7 @@ class StreamTextResult(Answer):
         """
         if not self.is_prepared:
             messages = read_messages(self.messages, **self.convert_options)
+            self.request.converts_outputs = messages is not self.messages
             self.request.call = msgspec.structs.replace(self.request.call, messages=messages)
             self.is_prepared = True
 

@@ -91,6 +91,8 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     """What a client may show in place of the name."""
     dynamic: bool = False
     """Whether clients get it as a ``dynamic-tool`` part, because they have no type for it."""
+    metadata: Mapping[str, Any] | None = None
+    """What clients are told of the tool with each call, as ``toolMetadata`` (AI SDK 6 and 7)."""
     to_model_output: Callable[[Any], ToolResultOutput | Awaitable[ToolResultOutput]] | None = None
     """What the model gets of a result, where that is not the result itself."""
     provider_options: Mapping[str, Mapping[str, Any]] | None = None
@@ -130,6 +132,7 @@ class ToolOptions(TypedDict, total=False):
     timeout: float | None
     title: str | None
     dynamic: bool
+    metadata: Mapping[str, Any] | None
     to_model_output: Callable[[Any], ToolResultOutput | Awaitable[ToolResultOutput]] | None
     provider_options: Mapping[str, Mapping[str, Any]] | None
 

@@ -16,18 +16,18 @@ from typing import Any
 from redis import asyncio as redis_asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from usechat.errors import RunError
 from usechat.runs.memory import unavailable
-from usechat.runs.redis_scripts import ADOPT, OPEN, REAP, STOP, TOUCH, UNREAD, WRITE, Script
+from usechat.runs.redis_scripts import Script
 
-__all__ = ["Backoff", "ScriptCall", "ScriptClient"]
+__all__ = ["Backoff", "ScriptClient"]
 
 logger = logging.getLogger(__name__)
 
 POOL_SIZE = 8
-"""Connections for commands. All writes of a process go over one of them, in pipelines."""
+"""Connections for commands. All writes of a process go over one of them at a time."""
 ANSWER_SECONDS = 5.0
 """How long Redis may take for an answer; it takes less than a millisecond."""
 CONNECT_SECONDS = 2.0
@@ -39,9 +39,6 @@ LONGEST_PAUSE = 1.0
 
 redis: Any = redis_asyncio
 # Its methods are typed for two clients at once, or not at all: as Any they can be awaited.
-
-ScriptCall = tuple[Script, Sequence[str], Sequence[Any]]
-"""A script, its keys and its arguments."""
 
 
 class Backoff:
@@ -58,12 +55,6 @@ class Backoff:
     def reset(self) -> None:
         """It worked."""
         self.pause = SHORTEST_PAUSE
-
-
-def refused(error: RedisError) -> RunError:
-    """What Redis refuses: for lack of memory, as a replica, or for want of a password."""
-    logger.warning("Redis refused a write: %s", error)
-    return unavailable()
 
 
 async def published(subscription: Any) -> AsyncGenerator[bytes]:
@@ -110,6 +101,9 @@ class ScriptClient:
             yield
         except (RedisError, OSError) as error:
             self.failed_at = time.monotonic()
+            if isinstance(error, ResponseError):
+                # Redis is there and says no: for lack of memory, as a replica, or for want of a password.
+                logger.warning("Redis refused: %s", error)
             raise unavailable() from error
 
     async def call(self, script: Script, keys: Sequence[str], *arguments: Any) -> Any:
@@ -118,26 +112,26 @@ class ScriptClient:
         Raises:
             RunError: ``unavailable``.
         """
-        (answer,) = await self.call_all([(script, keys, arguments)])
-        if isinstance(answer, RunError):
-            raise answer
-        return answer
+        with self._reported():
+            async with asyncio.timeout(ANSWER_SECONDS):
+                try:
+                    return await self.commands.evalsha(script.sha, len(keys), *keys, *arguments)
+                except NoScriptError:
+                    # A Redis that was started anew, or never saw it.
+                    return await self.commands.eval(script.text, len(keys), *keys, *arguments)
 
-    async def call_all(self, calls: Sequence[ScriptCall]) -> list[Any]:
-        """What several scripts answer, in one round trip; `RunError` in the place of one that failed.
+    async def call_each(self, script: Script, keys: Sequence[str]) -> list[Any]:
+        """What a script answers for each of some keys, in one round trip.
 
         Raises:
             RunError: ``unavailable``.
         """
+        pipeline = self.commands.pipeline(transaction=False)
+        for key in keys:
+            pipeline.eval(script.text, 1, key)
         with self._reported():
             async with asyncio.timeout(ANSWER_SECONDS):
-                answers = await self._send(calls)
-                if any(isinstance(answer, NoScriptError) for answer in answers):
-                    # A Redis that was started anew, or never saw them.
-                    for script in (ADOPT, OPEN, REAP, STOP, TOUCH, UNREAD, WRITE):
-                        await self.commands.script_load(script.text)
-                    answers = await self._send(calls)
-        return [refused(answer) if isinstance(answer, RedisError) else answer for answer in answers]
+                return await pipeline.execute()
 
     async def read_streams(self, after: Mapping[str, str], *, count: int, block: int) -> list[Any]:
         """What was added to some streams after the ids given for them, waiting up to ``block`` ms for some.
@@ -158,12 +152,6 @@ class ScriptClient:
         with self._reported():
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await self.commands.execute_command(name, *arguments)
-
-    async def _send(self, calls: Sequence[ScriptCall]) -> list[Any]:
-        pipeline = self.commands.pipeline(transaction=False)
-        for script, keys, arguments in calls:
-            pipeline.evalsha(script.sha, len(keys), *keys, *arguments)
-        return await pipeline.execute(raise_on_error=False)
 
     @asynccontextmanager
     async def subscribed(self, channel: str) -> AsyncGenerator[AsyncGenerator[bytes]]:

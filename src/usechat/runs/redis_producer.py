@@ -19,7 +19,7 @@ import msgspec
 from usechat.errors import RunError
 from usechat.runs.base import EndState, Limits, RunInfo
 from usechat.runs.memory import MemoryRun
-from usechat.runs.redis_client import Backoff, ScriptCall, ScriptClient
+from usechat.runs.redis_client import Backoff, ScriptClient
 from usechat.runs.redis_keys import Keys
 from usechat.runs.redis_scripts import OPEN, WRITE
 
@@ -154,11 +154,6 @@ class RedisRun(MemoryRun):
         )
         return write, b"".join(batch)
 
-    def restore(self, keys: Keys) -> ScriptCall:
-        """What brings the run back into a Redis that has lost it."""
-        self.written = 0
-        return OPEN, keys.of_run(self.info), open_arguments(keys, self.info, self.limits)
-
 
 def milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
@@ -193,6 +188,15 @@ class Producers:
         """There is something to write of this run."""
         self._behind[run] = None
         self._work.set()
+
+    async def restore(self, run: RedisRun) -> None:
+        """Bring a run back into a Redis that has lost it.
+
+        Raises:
+            RunError: ``unavailable``.
+        """
+        arguments = open_arguments(self.keys, run.info, self.limits)
+        await self.client.call(OPEN, self.keys.of_run(run.info), *arguments)
 
     def renew_all(self) -> None:
         """Have all leases renewed, and learn what was asked of the runs meanwhile."""
@@ -268,9 +272,8 @@ class Producers:
                 gone.append(run)
         if gone:
             logger.warning("Redis has lost %d running runs; they are written anew", len(gone))
-            for restored in await self.client.call_all([run.restore(self.keys) for run in gone]):
-                if isinstance(restored, RunError):
-                    raise restored
+            for run in gone:
+                await self.restore(run)
 
     def _take(self, run: RedisRun, written: Written) -> bool:
         """Take note of what became of a write; whether Redis does not know the run."""

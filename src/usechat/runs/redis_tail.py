@@ -159,7 +159,7 @@ class Tail:
             return
         self._touched_at = now
         copies = [copy for copy in self.copies.values() if copy.is_running]
-        states = await self.client.call_all([(TOUCH, [self.keys.run(copy.info.id)], ()) for copy in copies])
+        states = await self.client.call_each(TOUCH, [self.keys.run(copy.info.id) for copy in copies])
         for copy, state in zip(copies, states, strict=True):
             if state is not None:
                 copy.missing_since = None

@@ -1,0 +1,52 @@
+"""Tool results that come back with a chat, as the model gets them: what `Tool.to_model_output` made of them before.
+
+Clients keep the result itself. Upstream: ``convertToModelMessages`` with ``tools`` (``ai/src/ui``, 7.0.173).
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from usechat.generate.tools import Tool
+from usechat.messages.model import AssistantMessage, ModelMessage, ToolMessage, ToolResultContent, ToolResultOutput
+
+__all__ = ["convert_outputs"]
+
+logger = logging.getLogger(__name__)
+
+
+async def convert_outputs(messages: Sequence[ModelMessage], tools: Mapping[str, Tool]) -> list[ModelMessage]:
+    """The messages with each result that its tool has a say in converted by it."""
+    if not any(tool.to_model_output for tool in tools.values()):
+        return list(messages)
+    return [await convert_message(message, tools) for message in messages]
+
+
+async def convert_message(message: ModelMessage, tools: Mapping[str, Tool]) -> ModelMessage:
+    if not isinstance(message, AssistantMessage | ToolMessage):
+        return message
+    content: list[Any] = [
+        msgspec.structs.replace(item, output=await convert_output(item, tools))
+        if isinstance(item, ToolResultContent)
+        else item
+        for item in message.content
+    ]
+    return msgspec.structs.replace(message, content=tuple(content))
+
+
+async def convert_output(result: ToolResultContent, tools: Mapping[str, Tool]) -> ToolResultOutput:
+    tool = tools.get(result.tool_name)
+    if tool is None or tool.to_model_output is None or result.output.type not in ("text", "json"):
+        return result.output
+    try:
+        converted = tool.to_model_output(result.output.value)
+        return await converted if inspect.isawaitable(converted) else converted
+    except Exception:
+        # The result is the client's and may be anything; the model gets it as it is.
+        logger.exception("to_model_output of tool %s failed for a result of an earlier turn", tool.name)
+        return result.output
