@@ -30,6 +30,7 @@ __all__ = [
     "carry_out",
     "carry_out_all",
     "carry_out_due",
+    "index_of_pip",
     "npm_packages_below",
     "programs",
     "tool_variables",

@@ -102,13 +102,12 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
     def __add__(self, other: Usage) -> Usage:
         """The usage of two calls together; the providers' raw numbers are not added up."""
-        return Usage(
-            **{
-                name: add_counts(getattr(self, name), getattr(other, name))
-                for name in Usage.__struct_fields__
-                if name != "raw"
-            }
-        )
+        counts = {
+            name: add_counts(getattr(self, name), getattr(other, name))
+            for name in Usage.__struct_fields__
+            if name != "raw"
+        }
+        return Usage(raw=None, **counts)
 
 
 def add_counts(a: int | None, b: int | None) -> int | None:

@@ -58,7 +58,8 @@ def test_strings_are_written_as_javascript_writes_them(node: NodeProgram):
 def test_the_sdk_signs_as_we_do(node: NodeProgram, input: dict[str, Any]):
     call = {"toolCallId": "toolu_1", "toolName": "delete_file", "input": input}
     asked = node.ask("ask", secret=SECRET, **call)
-    fields = {"approval_id": asked["approvalId"], "tool_call_id": "toolu_1", "tool_name": "delete_file", "input": input}
+    named: dict[str, Any] = {"tool_call_id": "toolu_1", "tool_name": "delete_file", "input": input}
+    fields: dict[str, Any] = {"approval_id": asked["approvalId"], **named}
     assert asked["signature"] == sign(SECRET, **fields)
     assert verify(SECRET, asked["signature"], **fields)
 

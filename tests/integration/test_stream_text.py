@@ -7,8 +7,9 @@ import json
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import httpx
@@ -51,7 +52,8 @@ SAID = "High water is at 14:20 in Whitby."
 class Served:
     """An application behind uvicorn, on a thread and an event loop of its own."""
 
-    def __init__(self, app: FastAPI) -> None:
+    def __init__(self, app: FastAPI, upstream: ReplayServer) -> None:
+        self.upstream = upstream
         self.socket = socket.socket()
         self.socket.bind(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
@@ -71,7 +73,9 @@ class Served:
 
     async def _serve(self) -> None:
         await self.server.serve(sockets=[self.socket])
-        for _ in range(5):
+        await model_for(self.upstream).aclose()
+        await anthropic("claude-sonnet-4-6").aclose()
+        for _ in range(10):
             await asyncio.sleep(0)
         mine = asyncio.current_task()
         self.tasks_left = {repr(task) for task in asyncio.all_tasks() if task is not mine}
@@ -85,9 +89,9 @@ class Served:
 
 
 @contextmanager
-def serving(app: FastAPI) -> Iterator[str]:
+def serving(app: FastAPI, upstream: ReplayServer) -> Generator[str]:
     """The application's URL while it runs."""
-    served = Served(app)
+    served = Served(app, upstream)
     try:
         yield served.url
     finally:
@@ -174,7 +178,7 @@ async def chat(chat: ChatRequest):
         monkeypatch.setenv("ANTHROPIC_API_KEY", "test")
         names: dict[str, Any] = {"__name__": "five_lines"}
         exec(compile(program, "five_lines.py", "exec"), names)
-        with serving(names["app"]) as url:
+        with serving(names["app"], upstream) as url:
             response = await post(url)
             old = await post(url, BODY_4)
     assert text_of(response.text) == SAID
@@ -186,12 +190,8 @@ async def chat(chat: ChatRequest):
 async def test_pieces_arrive_as_they_are_made():
     """The first text is read while the model is held up after it."""
     async with ReplayServer(Reply("text", hold_after=4)) as upstream:
-        with serving(app_of(lambda chat: stream_text(model_for(upstream), messages=chat.messages))) as url:
-            async with httpx.AsyncClient(timeout=10) as client:
-                async with client.stream("POST", f"{url}/api/chat", json=BODY) as response:
-                    async for piece in response.aiter_text():
-                        if '"text-delta"' in piece:
-                            break
+        with serving(app_of(lambda chat: stream_text(model_for(upstream), messages=chat.messages)), upstream) as url:
+            await leave_after(url, '"text-delta"')
         assert not upstream.requests[0].is_complete
 
 
@@ -212,7 +212,7 @@ async def test_reader_that_leaves_closes_the_providers_connection(middleware: st
             app.add_middleware(BaseHTTPMiddleware, dispatch=passing)
         elif middleware == "gzip":
             app.add_middleware(GZipMiddleware, minimum_size=1)
-        with serving(app) as url:
+        with serving(app, upstream) as url:
             left = await leave_after(url, "High", body)
             await upstream.requests[0].over()
             event = await ends.only()
@@ -234,7 +234,7 @@ async def test_reader_that_leaves_while_a_tool_runs_stops_it():
             cancelled.set()
         return city
 
-    block = {"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": {}}
+    block: dict[str, Any] = {"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": {}}
     delta = {"type": "input_json_delta", "partial_json": '{"city":"York"}'}
     events: list[Any] = [
         {"type": "message_start", "message": {"id": "m", "type": "message", "role": "assistant", "model": "c",
@@ -252,7 +252,7 @@ async def test_reader_that_leaves_while_a_tool_runs_stops_it():
                 on_finish=ends,
             )
         )  # fmt: skip
-        with serving(app) as url:
+        with serving(app, upstream) as url:
             left = await leave_after(url, "tool-input-available")
             assert await asyncio.to_thread(cancelled.wait, 5)
             assert time.monotonic() - left < 2 * AT_ONCE
@@ -264,13 +264,13 @@ async def test_server_that_shuts_down_tells_the_end():
     ends = Ends()
     async with ReplayServer(Reply("text", hold_after=5)) as upstream:
         app = app_of(lambda chat: stream_text(model_for(upstream), messages=chat.messages, on_finish=ends))
-        served = Served(app)
-        async with httpx.AsyncClient(timeout=10) as client:
-            async with client.stream("POST", f"{served.url}/api/chat", json=BODY) as response:
-                async for piece in response.aiter_text():
-                    if "High" in piece:
-                        break
-                await asyncio.to_thread(served.stop)
+        served = Served(app, upstream)
+        address = f"{served.url}/api/chat"
+        async with httpx.AsyncClient(timeout=10) as client, client.stream("POST", address, json=BODY) as response:
+            async for piece in response.aiter_text():
+                if "High" in piece:
+                    break
+            await asyncio.to_thread(served.stop)
         assert (await ends.only()).is_aborted
         await upstream.requests[0].over()
         assert upstream.requests[0].is_aborted
@@ -278,28 +278,32 @@ async def test_server_that_shuts_down_tells_the_end():
 
 async def test_stopping_reaches_the_provider_while_the_reader_does_not_read():
     ends = Ends()
-    answers: list[Answer] = []
+    is_full = threading.Event()
+    stop: list[Any] = []
     filler = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "x" * 60_000}}
-    events: list[Any] = [json.loads(event) for event in read_events("text")[:3]] + [filler] * 400
+    # More than the buffers between the two hold.
+    events: list[Any] = [*(json.loads(event) for event in read_events("text")[:3]), *[filler] * 400]
     async with ReplayServer(Reply(events=events, hold_after=len(events) - 1)) as upstream:
 
         def make(chat: Any) -> Answer:
-            answers.append(stream_text(model_for(upstream), messages=chat.messages, on_finish=ends))
-            return answers[0]
+            def count(part: p.Part) -> None:
+                if answer.reducer.parts and len(answer.reducer.text.get("0", ())) > 60:
+                    is_full.set()
 
-        with serving(app_of(make)) as url:
-            async with httpx.AsyncClient(timeout=10) as client:
-                async with client.stream("POST", f"{url}/api/chat", json=BODY):
-                    request = await upstream.received()
-                    (answer,) = answers
-                    loop: asyncio.AbstractEventLoop = answer.abort_event._loop  # type: ignore[attr-defined]
-                    await asyncio.sleep(0.3)
-                    stopped = time.monotonic()
-                    loop.call_soon_threadsafe(answer.abort)
-                    await request.over()
-        assert request.aborted_at is not None
-        assert request.aborted_at - stopped < AT_ONCE
-        assert (await ends.only()).is_aborted
+            answer = stream_text(model_for(upstream), messages=chat.messages, on_finish=ends, on_part=count)
+            stop.append(partial(asyncio.get_running_loop().call_soon_threadsafe, answer.abort))
+            return answer
+
+        with serving(app_of(make), upstream) as url:
+            async with httpx.AsyncClient(timeout=10) as client, client.stream("POST", f"{url}/api/chat", json=BODY):
+                request = await upstream.received()
+                assert await asyncio.to_thread(is_full.wait, 5)
+                stopped = time.monotonic()
+                stop[0]()
+                await request.over()
+            assert request.aborted_at is not None
+            assert request.aborted_at - stopped < AT_ONCE
+            assert (await ends.only()).is_aborted
 
 
 # Failures
@@ -310,7 +314,7 @@ async def test_providers_refusal_is_a_legal_answer(status: int):
     ends = Ends()
     async with ReplayServer(Reply(status=status)) as upstream:
         app = app_of(lambda chat: stream_text(model_for(upstream), messages=chat.messages, on_finish=ends))
-        with serving(app) as url:
+        with serving(app, upstream) as url:
             response = await post(url)
             old = await post(url, BODY_4)
     assert [chunk["type"] for chunk in chunks(response.text)] == ["start", "error"]
@@ -322,7 +326,7 @@ async def test_providers_refusal_is_a_legal_answer(status: int):
 @pytest.mark.parametrize("reply", [Reply("text", cut_after=5), Reply("text", end_after=5)])
 async def test_answer_that_breaks_off_is_a_legal_one(reply: Reply):
     async with ReplayServer(reply) as upstream:
-        with serving(app_of(lambda chat: stream_text(model_for(upstream), messages=chat.messages))) as url:
+        with serving(app_of(lambda chat: stream_text(model_for(upstream), messages=chat.messages)), upstream) as url:
             types = [chunk["type"] for chunk in chunks((await post(url)).text)]
     assert types[-4:] == ["text-end", "error", "finish-step", "finish"]
 
@@ -351,23 +355,23 @@ async def test_events_of_the_package_are_an_answer():
         result = ui_message_stream(execute)
         assert await result.text == SAID * 3
         message = await result.ui_message
-    assert [part["type"] for part in message["parts"]] == [
-        "data-note", "step-start", "text", "step-start", "text", "step-start", "text",
-    ]  # fmt: skip
+    shown = [part["type"] for part in message["parts"] if part["type"] != "custom"]
+    assert shown == ["data-note", "step-start", "text", "step-start", "text", "step-start", "text"]
 
 
 @pytest.mark.parametrize("sdk", ["4", "5", "6", "7"])
 async def test_events_are_shown_in_every_protocol(sdk: str):
-    async with ReplayServer("text") as upstream, AsyncAnthropic(base_url=upstream.url, api_key="test") as client:
+    async with ReplayServer("text") as upstream:
 
         async def events() -> AsyncIterator[Any]:
-            stream = await client.messages.create(
-                model="claude-sonnet-4-6", max_tokens=64, stream=True, messages=[{"role": "user", "content": "Hi"}]
-            )
-            async for event in stream:
-                yield event
+            async with AsyncAnthropic(base_url=upstream.url, api_key="test") as client:
+                stream = await client.messages.create(
+                    model="claude-sonnet-4-6", max_tokens=64, stream=True, messages=[{"role": "user", "content": "Hi"}]
+                )
+                async for event in stream:
+                    yield event
 
-        with serving(app_of(lambda chat: ui_message_stream(events()), sdk=sdk)) as url:
+        with serving(app_of(lambda chat: ui_message_stream(events()), sdk=sdk), upstream) as url:
             response = await post(url)
     if sdk == "4":
         lines = response.text.splitlines()

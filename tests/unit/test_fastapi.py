@@ -7,7 +7,6 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-import httpx
 import pytest
 from fastapi import BackgroundTasks, Depends, FastAPI, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
@@ -52,7 +51,7 @@ def answering(*steps: Step, **options: Any) -> FastAPI:
     return app_of(lambda chat: stream_text(ScriptedModel(*steps), messages=chat.messages).response(chat, **options))
 
 
-def post(app: FastAPI, body: Any = None, **options: Any) -> httpx.Response:
+def post(app: FastAPI, body: Any = None, **options: Any) -> Any:
     with TestClient(app) as client:
         return client.post("/api/chat", json=BODY if body is None else body, **options)
 

@@ -74,8 +74,9 @@ class Heard:
 
 
 def ask(model: ScriptedModel, heard: Heard | None = None, **options: Any) -> Answer:
-    callbacks = {} if heard is None else heard.options()
-    return stream_text(model, **{"prompt": "Hi", **callbacks, **options})
+    callbacks: dict[str, Any] = {} if heard is None else heard.options()
+    arguments: dict[str, Any] = {"prompt": "Hi", **callbacks, **options}
+    return stream_text(model, **arguments)
 
 
 def texts(event: FinishEvent) -> list[str]:
@@ -291,7 +292,7 @@ async def test_abort_by_a_callback(where: str):
         results[0].abort("by a callback")
 
     model = ScriptedModel([[p.TextStart("0")], [p.ModelFinish(finish_reason=p.FinishReason("stop"), usage=p.Usage())]])
-    options = {**heard.options(), where: stop}
+    options: dict[str, Any] = {**heard.options(), where: stop}
     results.append(stream_text(model, prompt="Hi", **options))
     parts: list[p.Part] = []
     task = asyncio.create_task(reading(results[0], parts))
@@ -629,7 +630,15 @@ async def test_end_is_told_although_on_abort_fails():
     assert (await heard.once()).is_aborted
 
 
-@pytest.mark.parametrize("function", [raising, lambda error: 7, lambda error: None])
+def giving_a_number(error: BaseException) -> Any:
+    return 7
+
+
+def giving_nothing(error: BaseException) -> None:
+    return None
+
+
+@pytest.mark.parametrize("function", [raising, giving_a_number, giving_nothing])
 async def test_on_error_that_gives_no_text_masks(function: Any):
     result = stream_text(ScriptedModel([RuntimeError("secret")]), prompt="Hi", on_error=function)
     errors = [part.error_text async for part in result if isinstance(part, p.Error)]
@@ -643,7 +652,7 @@ async def test_on_error_chooses_the_text():
 
 async def test_async_on_error_is_refused():
     with pytest.raises(ConfigurationError, match="on_error must be a plain function"):
-        stream_text(ScriptedModel(saying("Hi")), prompt="Hi", on_error=raising_later)
+        stream_text(ScriptedModel(saying("Hi")), prompt="Hi", on_error=raising_later)  # type: ignore[arg-type]
 
 
 async def test_callback_that_is_cancelled_with_its_task_lets_go():

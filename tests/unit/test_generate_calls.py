@@ -154,7 +154,10 @@ async def test_repaired_call_is_run(is_async: bool):
 
 
 async def test_call_that_cannot_be_repaired_keeps_its_error():
-    assert isinstance(error_of(await parse(call("fly"), repair=lambda *_: None)), NoSuchToolError)
+    def give_up(broken: p.ToolCall, error: ToolError) -> None:
+        return None
+
+    assert isinstance(error_of(await parse(call("fly"), repair=give_up)), NoSuchToolError)
 
 
 async def test_call_that_is_still_broken_is_shown_as_the_model_made_it():

@@ -71,7 +71,15 @@ def the(kind: Any, verdict: Verdict) -> Any:
 # New calls
 
 
-@pytest.mark.parametrize("needs", [False, None, lambda value, context: False, lambda value, context: None])
+def never(value: Any, context: ToolContext) -> bool:
+    return False
+
+
+def nothing(value: Any, context: ToolContext) -> None:
+    return None
+
+
+@pytest.mark.parametrize("needs", [False, None, never, nothing])
 async def test_call_that_needs_nothing_just_runs(needs: Any):
     verdict = await decide(gate(deleting(needs)))
     assert verdict.parts == ()

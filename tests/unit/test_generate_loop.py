@@ -49,10 +49,14 @@ async def break_down(city: str = "") -> str:
     raise ValueError("no weather today")
 
 
+def echo(value: Any) -> Any:
+    return value
+
+
 WEATHER = tool(get_weather)
 BROKEN = tool(name="break_down")(break_down)
 ASK = tool(name="ask", input_schema={"type": "object"})
-ANY = tool(name="any", input_schema={"type": "object"}, execute=lambda value: value)
+ANY = tool(name="any", input_schema={"type": "object"}, execute=echo)
 
 
 class Answered:
@@ -76,7 +80,7 @@ class Answered:
         request = LoopRequest(
             model=self.model,
             call=ModelCall(messages=messages, **(call or {})),
-            tools=read_tools(tools),  # type: ignore[arg-type]
+            tools=read_tools(tools),
             stop_when=options.pop("stop_when", [step_count_is(stop)]),
             on_error=self._tell,
             **options,
@@ -544,7 +548,7 @@ async def test_model_without_a_way_to_close_is_fine():
             return self.left.pop()
 
     answered = Answered(saying("."))
-    answered.loop.request.model.stream = lambda call: Batches()  # type: ignore[method-assign]
+    answered.loop.request.model.stream = lambda call: Batches()
     await answered.run()
     assert answered.kinds()[-1] == "Finish"
 
@@ -558,12 +562,13 @@ def approved(request: p.ToolApprovalRequest, **response: Any) -> list[ModelMessa
     asked = ToolApprovalRequestContent(
         approval_id=request.approval_id, tool_call_id=request.tool_call_id, signature=request.signature
     )
-    answered = ToolApprovalResponseContent(**{"approval_id": request.approval_id, "approved": True, **response})
+    values: dict[str, Any] = {"approval_id": request.approval_id, "approved": True, **response}
+    answered = ToolApprovalResponseContent(**values)
     return [ASKED, AssistantMessage((call, asked)), ToolMessage((answered,))]
 
 
 def any_tool(needs: Any = True) -> Tool:
-    return tool(name="any", input_schema={}, execute=lambda value: value, needs_approval=needs)
+    return tool(name="any", input_schema={}, execute=echo, needs_approval=needs)
 
 
 async def test_call_that_needs_approval_is_asked_about_where_it_stands():
@@ -647,14 +652,17 @@ async def test_approval_of_the_clients_own_tool_leaves_it_open():
     ],
 )
 async def test_application_may_decide_by_itself(needs: Any, kinds: list[str], call_count: int):
-    done = await answer(calling_tool("any", {"a": 1}), saying("."), tools=[any_tool(lambda *_: needs)])
+    def decide(value: Any, context: ToolContext) -> Any:
+        return needs
+
+    done = await answer(calling_tool("any", {"a": 1}), saying("."), tools=[any_tool(decide)])
     assert done.kinds()[5 : 5 + len(kinds)] == kinds
     assert len(done.model.calls) == call_count
 
 
 async def test_automatic_denial_is_told_to_the_model():
     done = await answer(calling_tool("any"), saying("."), tools=[any_tool(Deny("locked"))])
-    content = done.last_messages[-1].content  # type: ignore[union-attr]
+    content: Any = done.last_messages[-1].content  # type: ignore[union-attr]
     assert [part.output for part in content if isinstance(part, ToolResultContent)] == [
         ToolResultOutput("execution-denied", "locked")
     ]

@@ -67,8 +67,15 @@ async def test_events_become_a_step():
 
 
 async def test_tool_call_of_events_is_shown_as_made():
-    message = {"id": "m", "type": "message", "role": "assistant", "model": "c", "content": [], "usage": {}}
-    block = {"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": {}}
+    message: dict[str, Any] = {
+        "id": "m",
+        "type": "message",
+        "role": "assistant",
+        "model": "c",
+        "content": [],
+        "usage": {},
+    }
+    block: dict[str, Any] = {"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": {}}
     parts = await read(
         {"type": "message_start", "message": message},
         {"type": "content_block_start", "index": 0, "content_block": block},
@@ -82,7 +89,14 @@ async def test_tool_call_of_events_is_shown_as_made():
 
 
 async def test_events_that_break_off_still_end_their_step():
-    message = {"id": "m", "type": "message", "role": "assistant", "model": "c", "content": [], "usage": {}}
+    message: dict[str, Any] = {
+        "id": "m",
+        "type": "message",
+        "role": "assistant",
+        "model": "c",
+        "content": [],
+        "usage": {},
+    }
     parts = await read(
         {"type": "message_start", "message": message},
         {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},

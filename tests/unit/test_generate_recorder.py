@@ -42,7 +42,8 @@ def content(*parts: p.Part) -> Any:
 
 
 def called(tool_call_id: str = "c1", **values: Any) -> p.ToolInputAvailable:
-    return p.ToolInputAvailable(**{"tool_call_id": tool_call_id, "tool_name": "t", "input": {"a": 1}, **values})
+    given: dict[str, Any] = {"tool_call_id": tool_call_id, "tool_name": "t", "input": {"a": 1}, **values}
+    return p.ToolInputAvailable(**given)
 
 
 def answer(tool_call_id: str) -> ToolResultContent:
@@ -151,6 +152,7 @@ def test_approval_stands_with_its_call_and_an_automatic_decision_with_the_result
     )
     response = p.ToolApprovalResponse(approval_id="a1", approved=True, reason="small")
     assistant, tools = record(called(), request, response, results=(answer("c1"),)).messages()
+    assert isinstance(assistant, AssistantMessage)
     assert assistant.content[1] == ToolApprovalRequestContent(
         approval_id="a1", tool_call_id="c1", signature="s", is_automatic=True, reason="r", input_schema_input={"b": 1}
     )

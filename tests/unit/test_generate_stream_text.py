@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from usechat import parts as p
-from usechat import stream_text, tool
+from usechat import step_count_is, stream_text, tool
 from usechat.errors import ConfigurationError
 from usechat.generate.approvals import verify
 from usechat.messages.model import TextContent, UserMessage
@@ -109,7 +109,7 @@ async def test_system_message_of_a_client_counts_only_where_it_is_allowed(allowe
     assert len(model.calls[0].messages) == count
 
 
-@pytest.mark.parametrize(("stop", "count"), [(None, 1), ([], 3), (lambda steps: len(steps) == 2, 2)])
+@pytest.mark.parametrize(("stop", "count"), [(None, 1), ([], 3), (step_count_is(2), 2)])
 async def test_first_step_is_the_last_unless_told_otherwise(stop: Any, count: int):
     model = ScriptedModel(calling_tool("look"), calling_tool("look"), saying("Done."))
     await stream_text(model, prompt="Hi", tools=[look], stop_when=stop).text

@@ -17,6 +17,7 @@ from usechat.generate.approvals import process_secret
 from usechat.generate.calls import RepairToolCall
 from usechat.generate.inputs import Messages, given_messages, read_messages
 from usechat.generate.loop import Loop, LoopRequest, PrepareStep
+from usechat.generate.metadata import default_metadata
 from usechat.generate.recorder import StepResult
 from usechat.generate.smooth import Transform
 from usechat.generate.stop import StopCondition, step_count_is
@@ -82,7 +83,7 @@ def stream_text(
     repair_tool_call: RepairToolCall | None = None,
     approval_secret: str | bool = True,
     context: Any = None,
-    message_metadata: MessageMetadataCallback | None = None,
+    message_metadata: MessageMetadataCallback | bool | None = None,
     transform: Transform | None = None,
     max_output_tokens: int | None = None,
     temperature: float | None = None,
@@ -117,6 +118,7 @@ def stream_text(
             False: they are not signed, and a client can approve what it was never asked.
         context: Given to tools as ``ToolContext.request``.
         message_metadata: Asked about each part that is no delta; what it returns is merged into the message's metadata.
+            True: model, usage and timing, as `usechat.generate.metadata.default_metadata` tells them.
         transform: Changes the parts on their way, as `smooth_stream` does.
         max_output_tokens: Tokens; the model's own limit without it.
         temperature: The provider's.
@@ -173,7 +175,7 @@ def stream_text(
         request,
         given_messages(messages, prompt),
         callbacks,
-        message_metadata=message_metadata,
+        message_metadata=default_metadata(model.model_id) if message_metadata is True else message_metadata or None,
         transform=transform,
         convert_options={"allow_system": allow_system_messages, "convert_data_part": convert_data_part},
     )

@@ -18,7 +18,6 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from usechat.errors import RunError
 from usechat.runs.memory import unavailable
 from usechat.runs.redis_scripts import Script
 

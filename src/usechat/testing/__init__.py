@@ -1,0 +1,1 @@
+"""For tests of backends: scripted models, a replayed provider, rules of the protocols, strategies for hypothesis."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from usechat import parts as p
 from usechat.models.base import ModelCall
@@ -98,7 +98,7 @@ class ScriptedModel:
                 if isinstance(item, BaseException):
                     raise item
                 if isinstance(item, Sequence):
-                    yield list(item)
+                    yield list(cast("Sequence[p.ModelPart]", item))
                 else:
                     await item()
         finally:
