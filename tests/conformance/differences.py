@@ -77,8 +77,8 @@ _REASONS: Mapping[str, Collection[Row]] = {
         ([4], "toolset", SHOWN),
         ([7], "toolset", [*ENDED, *ASKED]),
     ],
-    "Of a toolset's call that nobody declared, AI SDK 5 and 6 write the member first, and their own words for the error. "
-    "We write what 7 does.": [
+    "Of a toolset's call that nobody declared, AI SDK 5 and 6 write the member first, and their own words for the "
+    "error. We write what 7 does.": [
         ([5, 6], "toolset", ["frames", *ASKED]),
     ],
     "AI SDK 4 does not notice that two answers have been mixed. The newer majors end with an error, and so do we.": [

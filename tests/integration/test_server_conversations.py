@@ -30,7 +30,7 @@ WAIT = 20.0
 
 def answer_events() -> list[dict[str, Any]]:
     """An answer of many words."""
-    message = {
+    message: dict[str, Any] = {
         "id": "m",
         "type": "message",
         "role": "assistant",

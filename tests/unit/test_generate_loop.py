@@ -627,13 +627,10 @@ async def test_denials_come_first_then_errors_then_outputs():
     ]
     done = await answer(saying("Done."), tools=[any_tool()], messages=messages)
     assert done.kinds()[1:4] == ["ToolOutputDenied", "ToolOutputError", "ToolOutputAvailable"]
-    results = {
-        part.tool_call_id: part.output.type
-        for part in done.last_messages[-1].content  # type: ignore[union-attr]
-        if isinstance(part, ToolResultContent)
-    }
+    content: Any = done.last_messages[-1].content  # type: ignore[union-attr]
+    results = {part.tool_call_id: part.output.type for part in content if isinstance(part, ToolResultContent)}
     assert results == {"c1": "json", "c2": "error-text", "c3": "execution-denied"}
-    assert len(done.last_messages[-1].content) == 6  # type: ignore[union-attr, arg-type]
+    assert len(content) == 6
 
 
 async def test_approval_of_the_clients_own_tool_leaves_it_open():
