@@ -225,7 +225,9 @@ def _durability(bench: Bench) -> None:
                 "memory, chats not saved": {"USECHAT_DATABASE_URL": "off"},
             }
             servers = {
-                row: stack.enter_context(bench.fresh(replace(OURS, name=row, variables={**OURS.variables, **variables})))
+                row: stack.enter_context(
+                    bench.fresh(replace(OURS, name=row, variables={**OURS.variables, **variables}))
+                )
                 for row, variables in kept.items()
             }
             cases = [text_case(server, plan, _us_per_delta, _US, row=row) for row, server in servers.items()]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -27,11 +28,10 @@ BROWSER = {
 }
 QUESTION = "When is high water?"
 REQUESTS: Mapping[str, tuple[str, dict[str, Any]]] = {
-    "v4": ("/api/chat", {"id": "c", "messages": [{"role": "user", "content": QUESTION}]}),
+    "v4": ("/api/chat", {"messages": [{"role": "user", "content": QUESTION}]}),
     "v7": (
         "/api/chat",
         {
-            "id": "c",
             "trigger": "submit-message",
             "messages": [{"id": "m", "role": "user", "parts": [{"type": "text", "text": QUESTION}]}],
         },
@@ -56,7 +56,7 @@ def test_each_chunk_arrives_before_the_next_is_sent(
     address: str, upstream: Upstream, wire_format: str, count: int
 ) -> None:
     upstream.will(Reply("text", hold_after=EVENTS_BEFORE_TEXT + count))
-    path, body = REQUESTS[wire_format]
+    path, body = new_chat(wire_format)
     with httpx.stream("POST", address + path, json=body, headers=BROWSER, timeout=10) as response:
         received = ""
         for piece in response.iter_text():
@@ -70,21 +70,30 @@ def test_each_chunk_arrives_before_the_next_is_sent(
 @every_format
 def test_bytes_are_those_that_python_sends(address: str, replayed: str, upstream: Upstream, wire_format: str) -> None:
     upstream.will(Reply("text"))
-    path, body = REQUESTS[wire_format]
-    direct = httpx.post(replayed + path, json=body, headers=BROWSER, timeout=10)
-    proxied = httpx.post(address + path, json=body, headers=BROWSER, timeout=10)
-    assert without_ids(proxied.text) == without_ids(direct.text)
+    streams: list[str] = []
+    for server in (replayed, address):
+        path, body = new_chat(wire_format)
+        streams.append(httpx.post(server + path, json=body, headers=BROWSER, timeout=10).text)
+    direct, proxied = (without_ids(stream) for stream in streams)
+    assert WORDS[-1] in direct
+    assert proxied == direct
 
 
 @every_proxy
 @every_format
 def test_client_that_leaves_is_seen_at_the_model_service(address: str, upstream: Upstream, wire_format: str) -> None:
     upstream.will(Reply("text", hold_after=EVENTS_BEFORE_TEXT + 1))
-    path, body = REQUESTS[wire_format]
+    path, body = new_chat(wire_format)
     with httpx.stream("POST", address + path, json=body, headers=BROWSER, timeout=10) as response:
         next(piece for piece in response.iter_text() if WORDS[0] in piece)
     upstream.requests[0].wait_over()
     assert upstream.requests[0].is_aborted
+
+
+def new_chat(wire_format: str) -> tuple[str, dict[str, Any]]:
+    """Where the first question of a new chat is posted, and its body."""
+    path, body = REQUESTS[wire_format]
+    return path, {**body, "id": uuid4().hex}
 
 
 def without_ids(stream: str) -> str:

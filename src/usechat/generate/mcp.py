@@ -25,7 +25,11 @@ __all__ = ["mcp_tools"]
 
 
 async def mcp_tools(
-    client: Client, *, prefix: str = "", needs_approval: NeedsApproval = False, timeout: float | None = 60.0
+    client: Client,
+    *,
+    prefix: str = "",
+    needs_approval: NeedsApproval = False,
+    timeout: float | None = 60.0,  # noqa: ASYNC109 - of each call, not of this one
 ) -> list[Tool]:
     """The tools of a connected MCP server.
 
@@ -39,20 +43,20 @@ async def mcp_tools(
     cursor: str | None = None
     while True:
         page = await client.list_tools(cursor=cursor)
-        for listed in page.tools:
-            tools.append(
-                Tool(
-                    name=prefix + listed.name,
-                    description=listed.description,
-                    title=listed.title,
-                    schema=JsonSchemaInput(listed.input_schema),
-                    execute=make_call(client, listed.name),
-                    needs_approval=needs_approval,
-                    timeout=timeout,
-                    dynamic=True,
-                    to_model_output=model_output,
-                )
+        tools += [
+            Tool(
+                name=prefix + listed.name,
+                description=listed.description,
+                title=listed.title,
+                schema=JsonSchemaInput(listed.input_schema),
+                execute=make_call(client, listed.name),
+                needs_approval=needs_approval,
+                timeout=timeout,
+                dynamic=True,
+                to_model_output=model_output,
             )
+            for listed in page.tools
+        ]
         cursor = page.next_cursor
         if cursor is None:
             return tools

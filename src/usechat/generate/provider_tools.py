@@ -1,27 +1,33 @@
 """Tools that Anthropic defines: a typed constructor each.
 
 Most of them Anthropic carries out itself (``web_search``, ``code_execution``, …): their calls and results come within
-the answer. ``bash``, ``text_editor``, ``computer`` and ``memory`` are defined by Anthropic and carried out here, by
-the function given, or by the client when there is none. ``version`` is the date in Anthropic's name of the tool.
+the answer. ``bash``, ``text_editor``, ``computer``, ``computer_toolset`` and ``memory`` are defined by Anthropic and
+carried out here, by the function given, or by the client when there is none. ``version`` is the date in Anthropic's
+name of the tool. MCP servers that Anthropic calls are no tools but an option: `mcp_connector`.
 
-Upstream: ``@ai-sdk/anthropic/src/anthropic-tools.ts`` and ``src/tool`` (4.0.105). Tools of MCP servers that Anthropic
-calls are no tools here: name the servers in ``provider_options={"anthropic": {"mcp_servers": […]}}``.
+Knows no request: what of a tool goes into it is `usechat.models.anthropic_tools`' affair. Upstream:
+``@ai-sdk/anthropic/src/anthropic-tools.ts`` and ``src/tool`` (4.0.105).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 
+from usechat.errors import ConfigurationError
 from usechat.generate.schema import JsonSchemaInput
 from usechat.generate.tools import NeedsApproval, Tool, find_context_parameter
 from usechat.models.base import ProviderTool
 
 __all__ = [
+    "ComputerMember",
+    "McpServer",
     "advisor",
     "bash",
     "code_execution",
     "computer",
+    "computer_toolset",
+    "mcp_connector",
     "memory",
     "provider_tool",
     "text_editor",
@@ -42,7 +48,7 @@ def provider_tool(
     needs_approval: NeedsApproval = False,
     defers_results: bool = False,
 ) -> Tool:
-    """Any tool that a provider defines, by its id: for those that have no constructor here yet.
+    """Any tool that a provider defines, by its id.
 
     Args:
         id: As in ``anthropic.web_search_20250305``.
@@ -61,6 +67,9 @@ def provider_tool(
         context_parameter=None if execute is None else find_context_parameter(execute),
         provider=ProviderTool(id=id, name=name, args=given, defers_results=defers_results),
     )
+
+
+# Those that Anthropic carries out
 
 
 def web_search(
@@ -83,7 +92,12 @@ def web_search(
         response_inclusion: Whether results that code has used up are shown; from version 20260318.
         version: Of the tool.
         name: What the application calls it.
+
+    Raises:
+        ConfigurationError: Both lists of domains were given, or what the version does not have.
     """
+    refuse_both_lists(allowed_domains, blocked_domains)
+    require_version("20260318", version, response_inclusion=response_inclusion)
     args = {
         "max_uses": max_uses,
         "allowed_domains": allowed_domains,
@@ -118,7 +132,12 @@ def web_fetch(
         response_inclusion: Whether results that code has used up are shown; from version 20260318.
         version: Of the tool.
         name: What the application calls it.
+
+    Raises:
+        ConfigurationError: Both lists of domains were given, or what the version does not have.
     """
+    refuse_both_lists(allowed_domains, blocked_domains)
+    require_version("20260318", version, use_cache=use_cache, response_inclusion=response_inclusion)
     args = {
         "max_uses": max_uses,
         "allowed_domains": allowed_domains,
@@ -162,9 +181,43 @@ def advisor(
         max_tokens: Of one piece of advice, at least 1024.
         caching: ``{"type": "ephemeral", "ttl": "5m"}``.
         name: What the application calls it.
+
+    Raises:
+        ConfigurationError: ``max_tokens`` is too small.
     """
+    if max_tokens is not None and max_tokens < 1024:
+        raise ConfigurationError("advisor: max_tokens must be at least 1024")
     args = {"model": model, "max_uses": max_uses, "max_tokens": max_tokens, "caching": caching}
     return provider_tool("anthropic.advisor_20260301", name, args=args, defers_results=True)
+
+
+class McpServer(TypedDict):
+    """An MCP server that Anthropic connects to."""
+
+    name: str
+    url: str
+    """https:."""
+    authorization_token: NotRequired[str]
+    allowed_tools: NotRequired[Sequence[str]]
+    """Only these of its tools; all without it."""
+    enabled: NotRequired[bool]
+
+
+def mcp_connector(*servers: McpServer) -> dict[str, dict[str, Any]]:
+    """Provider options by which Anthropic itself calls MCP servers; the calls come within the answer.
+
+    stream_text(model, provider_options=mcp_connector({"name": "tides", "url": "https://tides.example/mcp"}), …)
+    """
+    return {"anthropic": {"mcp_servers": [connected(server) for server in servers]}}
+
+
+def connected(server: McpServer) -> dict[str, Any]:
+    settings = {key: server.get(key) for key in ("enabled", "allowed_tools") if server.get(key) is not None}
+    fields = {key: server.get(key) for key in ("name", "url", "authorization_token") if server.get(key) is not None}
+    return {"type": "url", **fields, **({"tool_configuration": settings} if settings else {})}
+
+
+# Those that are carried out here, or by the client
 
 
 def memory(execute: Callable[..., Any] | None = None, *, name: str = "memory") -> Tool:
@@ -175,38 +228,50 @@ def memory(execute: Callable[..., Any] | None = None, *, name: str = "memory") -
 def bash(
     execute: Callable[..., Any] | None = None,
     *,
-    needs_approval: NeedsApproval = True,
+    needs_approval: NeedsApproval | None = None,
     version: Literal["20241022", "20250124"] = "20250124",
     name: str = "bash",
 ) -> Tool:
-    """A shell; ``execute`` gets ``{"command": …, "restart": …}``. It asks for approval unless told otherwise."""
-    return provider_tool(f"anthropic.bash_{version}", name, execute=execute, needs_approval=needs_approval)
+    """A shell; ``execute`` gets ``{"command": …}`` or ``{"restart": True}``.
+
+    Args:
+        execute: Carries it out.
+        needs_approval: Whether the user must allow each call. Unless this says otherwise: yes, when it runs here.
+        version: Of the tool.
+        name: What the application calls it.
+    """
+    asks = asks_when_run_here(execute, needs_approval)
+    return provider_tool(f"anthropic.bash_{version}", name, execute=execute, needs_approval=asks)
 
 
 def text_editor(
     execute: Callable[..., Any] | None = None,
     *,
-    needs_approval: NeedsApproval = True,
+    needs_approval: NeedsApproval | None = None,
     max_characters: int | None = None,
     version: Literal["20241022", "20250124", "20250429", "20250728"] = "20250728",
     name: str | None = None,
 ) -> Tool:
-    """A file editor; ``execute`` gets ``{"command": …, "path": …, …}``. It asks for approval unless told otherwise.
+    """A file editor; ``execute`` gets ``{"command": …, "path": …, …}``.
 
     Args:
         execute: Carries it out.
-        needs_approval: Whether the user must allow each call.
+        needs_approval: Whether the user must allow each call. Unless this says otherwise: yes, when it runs here.
         max_characters: Of a file that is viewed; from version 20250728.
         version: Of the tool.
         name: What the application calls it; Anthropic's own name without it.
+
+    Raises:
+        ConfigurationError: The version does not have ``max_characters``.
     """
+    require_version("20250728", version, max_characters=max_characters)
     own_name = "str_replace_editor" if version in ("20241022", "20250124") else "str_replace_based_edit_tool"
     return provider_tool(
         f"anthropic.text_editor_{version}",
         name or own_name,
         args={"max_characters": max_characters},
         execute=execute,
-        needs_approval=needs_approval,
+        needs_approval=asks_when_run_here(execute, needs_approval),
     )
 
 
@@ -217,22 +282,26 @@ def computer(
     display_height_px: int,
     display_number: int | None = None,
     enable_zoom: bool | None = None,
-    needs_approval: NeedsApproval = True,
+    needs_approval: NeedsApproval | None = None,
     version: Literal["20241022", "20250124", "20251124"] = "20250124",
     name: str = "computer",
 ) -> Tool:
-    """A screen, a mouse and a keyboard; ``execute`` gets ``{"action": …, …}``. It asks for approval unless told not to.
+    """A screen, a mouse and a keyboard; ``execute`` gets ``{"action": …, …}``.
 
     Args:
-        execute: Carries it out; an image as result is made with ``to_model_output``.
+        execute: Carries it out.
         display_width_px: Pixels.
         display_height_px: Pixels.
         display_number: Of an X server.
         enable_zoom: Whether the model may look closer; from version 20251124.
-        needs_approval: Whether the user must allow each action.
+        needs_approval: Whether the user must allow each action. Unless this says otherwise: yes, when it runs here.
         version: Of the tool.
         name: What the application calls it.
+
+    Raises:
+        ConfigurationError: The version does not have ``enable_zoom``.
     """
+    require_version("20251124", version, enable_zoom=enable_zoom)
     return provider_tool(
         f"anthropic.computer_{version}",
         name,
@@ -243,5 +312,70 @@ def computer(
             "enable_zoom": enable_zoom,
         },
         execute=execute,
-        needs_approval=needs_approval,
+        needs_approval=asks_when_run_here(execute, needs_approval),
     )
+
+
+ComputerMember: TypeAlias = Literal[
+    "screenshot",
+    "zoom",
+    "left_click",
+    "right_click",
+    "middle_click",
+    "double_click",
+    "triple_click",
+    "left_click_drag",
+    "mouse_move",
+    "left_mouse_down",
+    "left_mouse_up",
+    "cursor_position",
+    "scroll",
+    "type",
+    "key",
+    "hold_key",
+    "wait",
+]
+
+
+def computer_toolset(
+    execute: Callable[..., Any] | None = None,
+    *,
+    configs: Mapping[ComputerMember, Mapping[Literal["enabled", "defer_loading"], bool]] | None = None,
+    needs_approval: NeedsApproval | None = None,
+    name: str = "computer",
+) -> Tool:
+    """The computer as a set of small tools (20260801); each call of one comes as ``{"action": …, …}``.
+
+    Args:
+        execute: Carries it out.
+        configs: What of a member differs from its default, which is enabled and loaded at once.
+        needs_approval: Whether the user must allow each action. Unless this says otherwise: yes, when it runs here.
+        name: What the application calls it.
+    """
+    return provider_tool(
+        "anthropic.computer_toolset_20260801",
+        name,
+        args={"configs": configs},
+        execute=execute,
+        needs_approval=asks_when_run_here(execute, needs_approval),
+    )
+
+
+# What the constructors have in common
+
+
+def asks_when_run_here(execute: Callable[..., Any] | None, needs_approval: NeedsApproval | None) -> NeedsApproval:
+    """What acts on this machine asks the user, unless the application decides; what the client does it asks itself."""
+    return execute is not None if needs_approval is None else needs_approval
+
+
+def require_version(since: str, version: str, **given: Any) -> None:
+    # The request would be made without them, and nobody would notice.
+    unknown = [argument for argument, value in given.items() if value is not None]
+    if unknown and version < since:
+        raise ConfigurationError(f"{unknown[0]} needs version {since} of the tool, not {version}")
+
+
+def refuse_both_lists(allowed: Sequence[str] | None, blocked: Sequence[str] | None) -> None:
+    if allowed and blocked:
+        raise ConfigurationError("give allowed_domains or blocked_domains, not both")
