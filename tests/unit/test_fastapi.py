@@ -559,10 +559,14 @@ async def test_channel_that_says_goodbye_when_it_is_no_longer_listened_to_change
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
+            await asyncio.sleep(0)
             return {"type": "http.disconnect"}
         raise AssertionError
 
-    _, answer = spoken(saying("Hi"))
+    async def pause() -> None:
+        await asyncio.sleep(0.01)
+
+    _, answer = spoken([pause, *saying("Hi")])
     assert (await Connection(answer).run(receive=receive)).endswith(b"[DONE]\n\n")
 
 

@@ -627,7 +627,7 @@ async def test_denials_come_first_then_errors_then_outputs():
     ]
     done = await answer(saying("Done."), tools=[any_tool()], messages=messages)
     assert done.kinds()[1:4] == ["ToolOutputDenied", "ToolOutputError", "ToolOutputAvailable"]
-    content: Any = done.last_messages[-1].content  # type: ignore[union-attr]
+    content = tool_content(done.last_messages)
     results = {part.tool_call_id: part.output.type for part in content if isinstance(part, ToolResultContent)}
     assert results == {"c1": "json", "c2": "error-text", "c3": "execution-denied"}
     assert len(content) == 6
@@ -657,9 +657,16 @@ async def test_application_may_decide_by_itself(needs: Any, kinds: list[str], ca
     assert len(done.model.calls) == call_count
 
 
+def tool_content(messages: Sequence[ModelMessage]) -> Sequence[Any]:
+    """The last message, which the tools answered."""
+    last = messages[-1]
+    assert isinstance(last, ToolMessage)
+    return last.content
+
+
 async def test_automatic_denial_is_told_to_the_model():
     done = await answer(calling_tool("any"), saying("."), tools=[any_tool(Deny("locked"))])
-    content: Any = done.last_messages[-1].content  # type: ignore[union-attr]
+    content = tool_content(done.last_messages)
     assert [part.output for part in content if isinstance(part, ToolResultContent)] == [
         ToolResultOutput("execution-denied", "locked")
     ]

@@ -104,7 +104,7 @@ VERSIONED = {
 
 def versions_of(constructor: Any) -> list[str]:
     """The versions that its annotation names, which stays text."""
-    return re.findall(r'"(\d{8})"', inspect.signature(constructor).parameters["version"].annotation)
+    return re.findall(r"\d{8}", inspect.signature(constructor).parameters["version"].annotation)
 
 
 @pytest.mark.parametrize("name", VERSIONED)

@@ -33,6 +33,9 @@ class Written:
     def write(self, part: Part) -> None:
         self.parts.append(part)
 
+    async def drain(self) -> None:
+        """Nobody reads slowly here."""
+
 
 @pytest.fixture
 def written() -> Written:
