@@ -10,7 +10,7 @@ IN_PYTHON := ./scripts/python -m
 SET_UP := $(IN_PYTHON) scripts.set_up
 
 .PHONY: help run test lint type unit integration conformance clients e2e deploy-test \
-	set-up format conformance-app bench bench-quick lock clean
+	set-up format conformance-app bench bench-quick lock clean picture
 
 help: ## List these verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -64,6 +64,9 @@ bench-quick: set-up ## The same with fewer repetitions, in about a minute
 lock: set-up ## Write the locked requirements anew (ARGS=--upgrade takes newer versions)
 	@./scripts/lock $(ARGS)
 
+picture: set-up ## Take the README's picture anew (needs chromium and the built page)
+	@.venv/bin/python -m tests.e2e.screenshot docs/images/chat.png
+
 clean: ## Remove all that these verbs have made
-	rm -rf .venv .cache build dist web/out web/.next web/node_modules .hypothesis
+	rm -rf .venv .cache build dist web/out web/.next web/.next-start web/node_modules .hypothesis
 	find tests benchmarks examples -name node_modules -prune -exec rm -rf {} +

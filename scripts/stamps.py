@@ -14,7 +14,7 @@ from scripts.progress import ROOT
 __all__ = ["files_below", "fingerprint", "is_current", "mark_current", "one_at_a_time"]
 
 _CACHE = ROOT / ".cache"
-_GENERATED = {"node_modules", ".next", "out", "__pycache__", "next-env.d.ts"}
+_GENERATED = {"node_modules", ".next", ".next-start", "out", "__pycache__", "next-env.d.ts"}
 
 
 def fingerprint(files: Iterable[Path], *facts: str) -> str:

@@ -34,7 +34,12 @@ class SystemProgram:
 
 _PROGRAMS = (
     # Without a font of its own a fresh Chromium paints boxes: the page's screenshots need one.
-    SystemProgram(executable="chromium", groups=frozenset({"e2e"}), debian_packages=("chromium", "fonts-liberation")),
+    SystemProgram(
+        executable="chromium",
+        groups=frozenset({"e2e"}),
+        debian_packages=("chromium", "fonts-liberation", "fonts-noto-color-emoji"),
+    ),
+    SystemProgram(executable="nginx", groups=frozenset({"e2e"}), debian_packages=("nginx-light",)),
     SystemProgram(executable="postgres", groups=frozenset({"integration"}), debian_packages=("postgresql",)),
     SystemProgram(executable="redis-server", groups=frozenset({"integration"}), debian_packages=("redis-server",)),
 )

@@ -89,7 +89,12 @@ _GROUPS = (
         tools=[["pyright"], ["npm", "--prefix", "web", "run", "typecheck"]],
         needs=[WEB_PACKAGES],
     ),
-    Group(name="unit", folder="tests/unit", options=["--numprocesses=2", "--cov", "--cov-report=term:skip-covered"], needs=[LOCAL_MODEL]),
+    Group(
+        name="unit",
+        folder="tests/unit",
+        options=["--numprocesses=2", "--cov", "--cov-report=term:skip-covered"],
+        needs=[LOCAL_MODEL],
+    ),
     Group(name="integration", folder="tests/integration", needs=[LOCAL_MODEL]),
     Group(name="conformance", folder="tests/conformance"),
     Group(name="clients", folder="tests/clients"),

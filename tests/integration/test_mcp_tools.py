@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ def target(request: pytest.FixtureRequest) -> StdioServerParameters | str:
 
 
 @asynccontextmanager
-async def connected(target: StdioServerParameters | str) -> AsyncIterator[Client]:
+async def connected(target: StdioServerParameters | str) -> AsyncGenerator[Client]:
     async with Client(target) as client:
         yield client
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from base64 import b64decode
-from pathlib import Path
 
 import anyio
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Audio, Image
+from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import BlobResourceContents, EmbeddedResource, ResourceLink, TextResourceContents, ToolAnnotations
 
 __all__ = ["PICTURE", "http_app", "server"]
@@ -62,7 +62,7 @@ def documents() -> list[EmbeddedResource | ResourceLink]:
 @server.tool()
 def fail(why: str) -> str:
     """Raises."""
-    raise ValueError(why)
+    raise ToolError(why)
 
 
 @server.tool()
@@ -74,11 +74,12 @@ def die() -> str:
 @server.tool()
 async def wait(folder: str) -> str:
     """Leaves a file in the folder when it begins, and one when it is cancelled; does not end."""
-    Path(folder, "begun").touch()
+    await anyio.Path(folder, "begun").touch()
     try:
         await anyio.sleep_forever()
     finally:
-        Path(folder, "cancelled").touch()
+        with anyio.CancelScope(shield=True):
+            await anyio.Path(folder, "cancelled").touch()
     return "never"
 
 

@@ -67,11 +67,11 @@ def test_blocks_stand_in_their_order_however_they_interleave():
     )
 
 
-def test_deltas_may_be_added_to_a_texts_pieces():
-    recorder = record(p.TextStart("0"))
+def test_deltas_may_be_added_to_a_blocks_pieces():
+    recorder = record(p.TextStart("0"), p.ReasoningStart("0"))
     recorder.text["0"].append("Hi")
-    assert recorder.joined("text") == "Hi"
-    assert recorder.joined("reasoning") == ""
+    recorder.reasoning["0"].append("Hm")
+    assert (recorder.joined("text"), recorder.joined("reasoning")) == ("Hi", "Hm")
 
 
 @pytest.mark.parametrize(

@@ -246,24 +246,39 @@ class Loop:
     # -- what the model brought ---------------------------------------------------------------------------------
 
     async def absorb(self, batch: Sequence[p.ModelPart]) -> list[p.Part]:
-        """A batch as the client gets it; the model's end is kept for later."""
+        """A batch as the client gets it; the model's end is kept for later.
+
+        Deltas of open blocks are recorded and stay where they are: all that one costs is a look-up and an append.
+        """
+        shown: list[Any] = []
+        text, reasoning = self.recorder.text, self.recorder.reasoning
+        start = 0
+        for index, part in enumerate(batch):
+            class_ = part.__class__
+            if class_ is p.TextDelta or class_ is p.ReasoningDelta:
+                pieces = text if class_ is p.TextDelta else reasoning
+                if part.provider_metadata is None and part.id in pieces:  # type: ignore[union-attr]
+                    pieces[part.id].append(part.delta)  # type: ignore[union-attr]
+                    continue
+            elif class_ is p.ToolInputDelta:
+                continue
+            shown += batch[start:index]
+            shown += await self._absorb_one(part)
+            start = index + 1
+        shown += batch[start:]
+        return shown
+
+    async def _absorb_one(self, part: p.ModelPart) -> Sequence[p.Part]:
+        if isinstance(part, p.ModelFinish):
+            self.ended = part
+            return ()
+        if isinstance(part, p.ToolCall):
+            return await self._absorb_call(part)
         shown: list[p.Part] = []
-        text = self.recorder.text
-        for part in batch:
-            if isinstance(part, p.TextDelta) and part.id in text:
-                text[part.id].append(part.delta)
-                shown.append(part)
-            elif isinstance(part, p.ToolInputDelta):
-                shown.append(part)
-            elif isinstance(part, p.ModelFinish):
-                self.ended = part
-            elif isinstance(part, p.ToolCall):
-                shown += await self._absorb_call(part)
-            else:
-                if isinstance(part, p.Error) and self.policy.runs_tools_before_error:
-                    shown += [output async for outputs in self.run_tools() for output in outputs]
-                shown.append(self._adapt(part))
-                self.recorder.take(shown[-1])
+        if isinstance(part, p.Error) and self.policy.runs_tools_before_error:
+            shown += [output async for outputs in self.run_tools() for output in outputs]
+        shown.append(self._adapt(part))
+        self.recorder.take(shown[-1])
         return shown
 
     def _adapt(self, part: p.ModelPart) -> Any:

@@ -65,6 +65,8 @@ class StepRecorder:
         self.blocks: dict[tuple[str, str], Block] = {}
         self.text: dict[str, list[str]] = {}
         """The pieces of each text block: deltas are added to them without coming by `take`."""
+        self.reasoning: dict[str, list[str]] = {}
+        """The pieces of each reasoning block, likewise."""
         self.content: list[Block | AssistantContent] = []
         self.results: dict[str, ToolResultContent] = {}
         self.decisions: list[ToolApprovalResponseContent] = []
@@ -152,8 +154,7 @@ def start(kind: str):
         block = Block(kind, part.provider_metadata)
         self.blocks[kind, part.id] = block
         self.content.append(block)
-        if kind == "text":
-            self.text[part.id] = block.texts
+        (self.text if kind == "text" else self.reasoning)[part.id] = block.texts
 
     return take
 

@@ -67,11 +67,11 @@ class Reducer:
     def feed_all(self, parts: Iterable[p.Part]) -> None:
         """Take several parts."""
         for part in parts:
-            if isinstance(part, p.TextDelta):
+            if type(part) is p.TextDelta:
                 texts = self.text.get(part.id) if part.provider_metadata is None else None
-            elif isinstance(part, p.ReasoningDelta):
+            elif type(part) is p.ReasoningDelta:
                 texts = self.reasoning.get(part.id) if part.provider_metadata is None else None
-            elif isinstance(part, p.ToolInputDelta):
+            elif type(part) is p.ToolInputDelta:
                 texts = self.inputs.get(part.tool_call_id) if part.delta else None
             else:
                 self.take(part)

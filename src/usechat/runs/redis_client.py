@@ -9,13 +9,14 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any
 
 from redis import asyncio as redis_asyncio
 from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialBackoff
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from usechat.runs.memory import unavailable
@@ -81,15 +82,12 @@ class ScriptClient:
             # Times are limited here instead: with a socket timeout redis-py waits in a way that, on Python 3.11, can
             # lose a cancellation.
             "socket_timeout": None,
+            # And what is tried again, and when, is decided here.
+            "retry": Retry(NoBackoff(), 0),
         }
-        retry = Retry(ExponentialBackoff(cap=0.2, base=0.02), RETRIES)
-        pool = redis.BlockingConnectionPool.from_url(
-            url, max_connections=POOL_SIZE, timeout=ANSWER_SECONDS, retry=retry, **shared
-        )
+        pool = redis.BlockingConnectionPool.from_url(url, max_connections=POOL_SIZE, timeout=ANSWER_SECONDS, **shared)
         self.commands = redis.Redis.from_pool(pool)
-        self.blocking = redis.Redis.from_url(
-            url, retry=Retry(ExponentialBackoff(), 0), health_check_interval=SILENCE_SECONDS, **shared
-        )
+        self.blocking = redis.Redis.from_url(url, health_check_interval=SILENCE_SECONDS, **shared)
         self.failed_at = -math.inf
         """When Redis was last found away, by the monotonic clock."""
 
@@ -106,18 +104,20 @@ class ScriptClient:
             raise unavailable() from error
 
     async def call(self, script: Script, keys: Sequence[str], *arguments: Any) -> Any:
-        """What a script answers.
+        """What a script answers. All of them may come twice.
 
         Raises:
             RunError: ``unavailable``.
         """
-        with self._reported():
-            async with asyncio.timeout(ANSWER_SECONDS):
-                try:
-                    return await self.commands.evalsha(script.sha, len(keys), *keys, *arguments)
-                except NoScriptError:
-                    # A Redis that was started anew, or never saw it.
-                    return await self.commands.eval(script.text, len(keys), *keys, *arguments)
+
+        async def ask() -> Any:
+            try:
+                return await self.commands.evalsha(script.sha, len(keys), *keys, *arguments)
+            except NoScriptError:
+                # A Redis that was started anew, or never saw it.
+                return await self.commands.eval(script.text, len(keys), *keys, *arguments)
+
+        return await self._answer(ask)
 
     async def call_each(self, script: Script, keys: Sequence[str]) -> list[Any]:
         """What a script answers for each of some keys, in one round trip.
@@ -125,12 +125,35 @@ class ScriptClient:
         Raises:
             RunError: ``unavailable``.
         """
-        pipeline = self.commands.pipeline(transaction=False)
-        for key in keys:
-            pipeline.eval(script.text, 1, key)
+
+        async def ask() -> list[Any]:
+            pipeline = self.commands.pipeline(transaction=False)
+            for key in keys:
+                pipeline.eval(script.text, 1, key)
+            return await pipeline.execute()
+
+        return await self._answer(ask)
+
+    async def command(self, name: str, *arguments: Any) -> Any:
+        """What a single command answers; one that may come twice.
+
+        Raises:
+            RunError: ``unavailable``.
+        """
+        return await self._answer(lambda: self.commands.execute_command(name, *arguments))
+
+    async def _answer(self, ask: Callable[[], Awaitable[Any]]) -> Any:
+        backoff = Backoff()
         with self._reported():
             async with asyncio.timeout(ANSWER_SECONDS):
-                return await pipeline.execute()
+                for _ in range(RETRIES):
+                    try:
+                        return await ask()
+                    except (RedisConnectionError, OSError):
+                        # A connection that broke while it was not used, or a Redis that is being started anew.
+                        self.failed_at = time.monotonic()
+                        await backoff.wait()
+                return await ask()
 
     async def read_streams(self, after: Mapping[str, str], *, count: int, block: int) -> list[Any]:
         """What was added to some streams after the ids given for them, waiting up to ``block`` ms for some.
@@ -141,16 +164,6 @@ class ScriptClient:
         with self._reported():
             async with asyncio.timeout(block / 1000 + ANSWER_SECONDS):
                 return await self.blocking.xread(after, count=count, block=block) or []
-
-    async def command(self, name: str, *arguments: Any) -> Any:
-        """What a single command answers.
-
-        Raises:
-            RunError: ``unavailable``.
-        """
-        with self._reported():
-            async with asyncio.timeout(ANSWER_SECONDS):
-                return await self.commands.execute_command(name, *arguments)
 
     @asynccontextmanager
     async def subscribed(self, channel: str) -> AsyncGenerator[AsyncGenerator[bytes]]:

@@ -11,7 +11,6 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -35,7 +34,7 @@ OWNER: Final = "default"
 """Whose every chat is: API keys say who may come in, not who is who."""
 
 STOPPING_SECONDS: Final = 1.0
-"""How long a turn waits for the one before it, when that has been stopped and is ending."""
+"""How long a turn waits for the one before it, which may have been stopped and be ending."""
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +86,9 @@ class Conversations:
             RequestError: There is nothing to answer.
         """
         saved = await self._saved(chat_id)
+        if saved is not None and saved.chat.active_run_id is not None:
+            await self._await_end(chat_id, saved.chat.active_run_id)
+            saved = await self._saved(chat_id)
         asked = TurnRequest(
             messages=[message.to_json() for message in request.messages],
             trigger=request.trigger,
@@ -121,7 +123,7 @@ class Conversations:
             ChatError: ``conflict``: another answer to the chat is in the making.
             RunError: The log of runs cannot be reached, or the server shuts down.
         """
-        await self._hold(turn)
+        await self.store.begin_turn(OWNER, turn.chat_id, turn.turn_id, turn.plan)
         lost = LostRun(
             turn_id=turn.turn_id,
             wire_format=wire_format,
@@ -149,26 +151,15 @@ class Conversations:
                 raise ChatError("This chat is being answered.", code="conflict") from error
             raise
 
-    async def _hold(self, turn: PlannedTurn) -> None:
-        """Begin the turn in the store, if need be after one before it that is ending or dead."""
-        try:
-            await self.store.begin_turn(OWNER, turn.chat_id, turn.turn_id, turn.plan)
-        except ChatError as error:
-            if error.run_id is None or not await self._is_over(turn.chat_id, error.run_id):
-                raise
-            await self.store.begin_turn(OWNER, turn.chat_id, turn.turn_id, turn.plan)
-
-    async def _is_over(self, chat_id: str, turn_id: str) -> bool:
-        """Whether the turn that holds the chat has ended by now: it was stopped, or nobody writes it any more."""
-        for handle in list(self.runs.handles.values()):
-            if handle.info.chat_id == chat_id and handle.is_stopped:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(STOPPING_SECONDS):
-                        await handle.wait()
-                return True
-        return await self._end_orphan(chat_id, turn_id)
+    async def _await_end(self, chat_id: str, turn_id: str) -> None:
+        """Wait a moment for the turn before: a client that stops and sends at once need not know how long it takes."""
+        until = time.monotonic() + STOPPING_SECONDS
+        # It may be another process that ends it, and nothing tells of that.
+        while not await self._end_orphan(chat_id, turn_id) and time.monotonic() < until:  # noqa: ASYNC110
+            await asyncio.sleep(STOPPING_SECONDS / 20)
 
     async def _end_orphan(self, chat_id: str, turn_id: str) -> bool:
+        """Whether the turn is over; one that nobody writes any more is ended here."""
         held = await self.store.find_turn(turn_id)
         if held is None or not held.is_open:
             return True

@@ -66,10 +66,13 @@ class DataStreamEncoder:
         frames: list[bytes] = []
         open_blocks = self.lifecycle.open_blocks
         for part in parts:
-            if isinstance(part, p.TextDelta) and ("text", part.id) in open_blocks:
+            if type(part) is p.TextDelta and ("text", part.id) in open_blocks:
                 if part.delta:
                     frames += (b"0:", encode_json(part.delta), b"\n")
-            elif isinstance(part, p.ToolInputDelta) and part.tool_call_id in self.prefixes:
+            elif type(part) is p.ReasoningDelta and part.provider_metadata is None and self.is_open(part):
+                # The SDK shows empty reasoning, though no empty text.
+                frames += (b"g:", encode_json(part.delta), b"\n")
+            elif type(part) is p.ToolInputDelta and part.tool_call_id in self.prefixes:
                 # Empty deltas are sent here, as by the SDK.
                 frames += (self.prefixes[part.tool_call_id], encode_json(part.delta), b"}\n")
             else:
@@ -80,6 +83,10 @@ class DataStreamEncoder:
     def finish(self) -> bytes:
         """What is still due; the format has no terminator."""
         return b"".join(self.encode(part) for part in self.lifecycle.finish())
+
+    def is_open(self, part: p.ReasoningDelta) -> bool:
+        """Whether it belongs to a block that is being shown."""
+        return ("reasoning", part.id) in self.lifecycle.open_blocks and self.options.send_reasoning
 
     def drop_closed(self) -> None:
         """Forget the prefixes of tool inputs that are not open any more."""
@@ -125,7 +132,6 @@ def encode_reasoning(self: Self, part: p.ReasoningDelta) -> bytes:
         return b""
     signature = provider_value(part.provider_metadata, "signature")
     if signature is None:
-        # The SDK shows empty reasoning, though no empty text.
         return line("g", part.delta)
     return (line("g", part.delta) if part.delta else b"") + line("j", {"signature": signature})
 

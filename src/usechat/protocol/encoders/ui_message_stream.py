@@ -54,18 +54,18 @@ class UIMessageStreamEncoder:
         """The frames for several parts, in one piece."""
         frames: list[bytes] = []
         for part in parts:
-            if isinstance(part, p.TextDelta):
+            if type(part) is p.TextDelta:
                 prefix = self.text.get(part.id) if part.provider_metadata is None else None
-            elif isinstance(part, p.ReasoningDelta):
+            elif type(part) is p.ReasoningDelta:
                 prefix = self.reasoning.get(part.id) if part.provider_metadata is None else None
-            elif isinstance(part, p.ToolInputDelta):
+            elif type(part) is p.ToolInputDelta:
                 prefix = self.inputs.get(part.tool_call_id)
             else:
                 frames.append(self.encode(part))
                 continue
             if prefix is None:
                 frames.append(self.encode(part))
-            elif part.delta or isinstance(part, p.ReasoningDelta):  # the SDK drops the other empty ones
+            elif part.delta or type(part) is p.ReasoningDelta:  # the SDK drops the other empty ones
                 frames += (prefix, encode_json(part.delta), END_OF_FRAME)
         return b"".join(frames)
 
