@@ -4,6 +4,7 @@
     python -m benchmarks --quick                      a minute, with what is installed anyway
     python -m benchmarks --only usechat,ai-sdk-7 --phases burst,paced
     python -m benchmarks --against main               this checkout against another revision
+    python -m benchmarks --profile burst              a flame graph of our server
 
 Figures are of CPU time, by the process's own accounting, and travel badly from machine to machine; their ratios travel.
 """
@@ -18,7 +19,9 @@ from pathlib import Path
 
 from benchmarks.bench import FULL, QUICK, Bench
 from benchmarks.chart import render_chart
+from benchmarks.document import write_document
 from benchmarks.phases import PHASES, Phase
+from benchmarks.profile import PROFILES, draw_flame_graph
 from benchmarks.programs import CACHE, BenchmarkError, compile_programs, upstream
 from benchmarks.report import render, show
 from benchmarks.results import Results
@@ -40,7 +43,12 @@ def main() -> None:
         if arguments.against:
             compare_with(arguments.against, QUICK if arguments.quick else FULL)
             return
+        if arguments.profile:
+            _profile(arguments.profile)
+            return
         results = _measure(arguments)
+        if arguments.document:
+            write_document(results)
     except BenchmarkError as error:
         sys.exit(str(error))
     results.write(arguments.out)
@@ -58,6 +66,8 @@ def _parse() -> argparse.Namespace:
     phases = [phase.name for phase in PHASES]
     parser.add_argument("--phases", type=_names_of(phases), metavar="PHASES", help="phases, separated by commas")
     parser.add_argument("--against", metavar="REVISION", help="compare our server with its state in another revision")
+    parser.add_argument("--profile", choices=PROFILES, help="draw a flame graph of our server under such a load")
+    parser.add_argument("--document", action="store_true", help="bring the figures into docs/performance.md")
     parser.add_argument("--out", type=Path, default=CACHE / "results.json", metavar="FILE", help="where figures go")
     parser.add_argument("--list", action="store_true", help="list servers and phases")
     return parser.parse_args()
@@ -83,6 +93,12 @@ def _list() -> None:
     print("Phases:")
     for phase in PHASES:
         print(f"  {phase.name:18} {phase.title}")
+
+
+def _profile(name: str) -> None:
+    progress = Progress(1)
+    progress.start(f"Profiling our server: {name}")
+    progress.end(str(draw_flame_graph(name, lambda text: progress.tick(f", {text}"))))
 
 
 def _measure(arguments: argparse.Namespace) -> Results:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from scripts.preparations import DEPLOY_PYTHON, Preparation
 from scripts.progress import ROOT, Command
 from scripts.stamps import fingerprint
 
-__all__ = ["NODE_4", "NODE_7", "PYTHON_PEERS", "VERCEL_PYTHON", "node", "python"]
+__all__ = ["NODE_4", "NODE_7", "PROFILER", "PYTHON_3_12", "PYTHON_PEERS", "VERCEL_PYTHON", "node", "python"]
 
 _PEERS = Path(__file__).parent / "peers"
 _PYTHON_3_12 = ROOT / ".cache" / "deploy-python" / "bin" / "python"
@@ -32,7 +33,8 @@ def _python_packages(name: str) -> Preparation:
     folder = CACHE / name
 
     def make(run: Callable[[Command], None]) -> None:
-        run(Command(arguments=[_PYTHON_3_12, "-m", "venv", "--clear", folder]))
+        interpreter = _PYTHON_3_12 if _PYTHON_3_12.exists() else sys.executable
+        run(Command(arguments=[interpreter, "-m", "venv", "--clear", folder]))
         run(Command(arguments=[folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--requirement", pins]))
 
     return Preparation(
@@ -68,5 +70,6 @@ PYTHON_3_12 = DEPLOY_PYTHON
 """The peers in Python need 3.12, which the deployment's tests need as well."""
 PYTHON_PEERS = _python_packages("python_peers")
 VERCEL_PYTHON = _python_packages("vercel_python")
+PROFILER = _python_packages("profiler")
 NODE_7 = _node_packages("node_7")
 NODE_4 = _node_packages("node_4")

@@ -41,7 +41,8 @@ class RedisLog:
     def __init__(self, url: str, limits: Limits | None = None, *, prefix: str = "usechat:") -> None:
         self.limits = limits or Limits()
         self._keys = Keys(prefix)
-        self._client = ScriptClient(url)
+        # A producer renews its lease at a third: an absence that is much shorter costs no living one its run.
+        self._client = ScriptClient(url, patience=self.limits.lease / 6)
         self._producers = Producers(self._client, self._keys, self.limits)
         self._tail = Tail(self._client, self._keys, self.limits)
         self._is_closed = False
@@ -131,8 +132,8 @@ class RedisLog:
 
     async def reap(self) -> Sequence[RunInfo]:
         """Take the runs whose producer has died and mark them ``lost``."""
-        if time.monotonic() - self._client.failed_at < self.limits.lease:
-            # Redis was away: nobody could renew a lease, and the living get the time to do so first.
+        if await self._client.was_away(self.limits.lease):
+            # Nobody could renew a lease meanwhile, and the living get the time to do so first.
             return ()
         limits = self.limits
         arguments = [self._keys.prefix, milliseconds(limits.lease), milliseconds(limits.retain), MAX_REAPED]

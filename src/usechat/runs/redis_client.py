@@ -71,9 +71,10 @@ class ScriptClient:
 
     Args:
         url: ``redis://…``, ``rediss://…`` or ``unix://…``.
+        patience: Seconds of absence that `was_away` does not count.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience: float) -> None:
         shared: dict[str, Any] = {
             # One protocol version, so that answers have one shape; the newer one tells nothing that is needed here.
             "protocol": 2,
@@ -88,8 +89,9 @@ class ScriptClient:
         pool = redis.BlockingConnectionPool.from_url(url, max_connections=POOL_SIZE, timeout=ANSWER_SECONDS, **shared)
         self.commands = redis.Redis.from_pool(pool)
         self.blocking = redis.Redis.from_url(url, health_check_interval=SILENCE_SECONDS, **shared)
-        self.failed_at = -math.inf
-        """When Redis was last found away, by the monotonic clock."""
+        self._patience = patience
+        self._away_since: float | None = None
+        self._back_at = -math.inf
 
     @contextmanager
     def _reported(self) -> Generator[None]:
@@ -97,7 +99,7 @@ class ScriptClient:
         try:
             yield
         except (RedisError, OSError) as error:
-            self.failed_at = time.monotonic()
+            self._away_since = self._away_since or time.monotonic()
             if isinstance(error, ResponseError):
                 # Redis is there and says no: for lack of memory, as a replica, or for want of a password.
                 logger.warning("Redis refused: %s", error)
@@ -148,12 +150,30 @@ class ScriptClient:
             async with asyncio.timeout(ANSWER_SECONDS):
                 for _ in range(RETRIES):
                     try:
-                        return await ask()
+                        answer = await ask()
+                        self._note_answer()
+                        return answer
                     except (RedisConnectionError, OSError):
                         # A connection that broke while it was not used, or a Redis that is being started anew.
-                        self.failed_at = time.monotonic()
                         await backoff.wait()
                 return await ask()
+
+    def _note_answer(self) -> None:
+        if self._away_since is not None:
+            now = time.monotonic()
+            if now - self._away_since > self._patience:
+                self._back_at = now
+            self._away_since = None
+
+    async def was_away(self, within: float) -> bool:
+        """Whether Redis was away for longer than is patiently borne, and is back for less than ``within`` seconds.
+
+        Raises:
+            RunError: ``unavailable``: it is away now.
+        """
+        if self._away_since is not None:
+            await self.command("PING")
+        return time.monotonic() - self._back_at < within
 
     async def read_streams(self, after: Mapping[str, str], *, count: int, block: int) -> list[Any]:
         """What was added to some streams after the ids given for them, waiting up to ``block`` ms for some.

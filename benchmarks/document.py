@@ -1,0 +1,30 @@
+"""Brings a run's tables and chart into docs/performance.md, between the two comments that mark their place."""
+
+from __future__ import annotations
+
+from benchmarks.chart import render_chart
+from benchmarks.programs import BenchmarkError
+from benchmarks.report import render
+from benchmarks.results import Results
+from scripts.progress import ROOT
+
+__all__ = ["write_document"]
+
+_PAGE = ROOT / "docs" / "performance.md"
+_CHART = ROOT / "docs" / "images" / "performance.svg"
+_BEGIN, _END = "<!-- figures -->", "<!-- end of figures -->"
+
+
+def write_document(results: Results) -> None:
+    """Put the run's figures in place of the ones before.
+
+    Raises:
+        BenchmarkError: The page has lost the comments.
+    """
+    before, begin, rest = _PAGE.read_text().partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not begin or not end:
+        raise BenchmarkError(f"{_PAGE.relative_to(ROOT)} has no place for figures: {_BEGIN} … {_END}")
+    _PAGE.write_text(f"{before}{begin}\n\n{render(results)}\n\n{end}{after}")
+    _CHART.parent.mkdir(parents=True, exist_ok=True)
+    _CHART.write_text(render_chart(results))
