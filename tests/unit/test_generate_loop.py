@@ -19,6 +19,7 @@ from usechat.generate.tools import Tool, read_tools
 from usechat.messages.model import (
     AssistantMessage,
     ModelMessage,
+    ReasoningContent,
     TextContent,
     ToolApprovalRequestContent,
     ToolApprovalResponseContent,
@@ -149,6 +150,24 @@ async def test_everything_else_passes_through():
     assert done.parts[2:5] == [
         source, msgspec.structs.replace(failed, client_text=None), p.TextDelta("9", "without a start"),
     ]  # fmt: skip
+
+
+async def test_delta_with_metadata_is_kept_for_the_next_step():
+    signed = p.ReasoningDelta("0", "", {"anthropic": {"signature": "s"}})
+    cited = p.TextDelta("1", "lo", {"anthropic": {"cited": 1}})
+    step: Step = [
+        [p.ReasoningStart("0"), p.ReasoningDelta("0", "Hm"), signed, p.ReasoningEnd("0")],
+        [p.TextStart("1"), p.TextDelta("1", "Hel"), cited, p.TextEnd("1")],
+        *calling_tool("any"),
+    ]
+    done = await answer(step, saying("."), tools=[ANY])
+    assistant = done.last_messages[1]
+    assert isinstance(assistant, AssistantMessage)
+    assert assistant.content[:2] == (
+        ReasoningContent("Hm", {"anthropic": {"signature": "s"}}),
+        TextContent("Hello", {"anthropic": {"cited": 1}}),
+    )
+    assert done.parts[2:10] == [*step[0], *step[1]]  # type: ignore[misc]
 
 
 # Tools

@@ -19,6 +19,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
+from usechat.errors import RunError
 from usechat.runs.memory import unavailable
 from usechat.runs.redis_scripts import Script
 
@@ -57,6 +58,33 @@ class Backoff:
         self.pause = SHORTEST_PAUSE
 
 
+@contextmanager
+def reported() -> Generator[None]:
+    """Turns a failure of Redis into `RunError`."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        if isinstance(error, ResponseError):
+            # Redis is there and says no: for lack of memory, as a replica, or for want of a password.
+            logger.warning("Redis refused: %s", error)
+        raise unavailable() from error
+
+
+async def answered(ask: Callable[[], Awaitable[Any]]) -> Any:
+    """The answer to what may be asked again: a connection may have broken while nobody used it."""
+    backoff = Backoff()
+    tries = 0
+    async with asyncio.timeout(ANSWER_SECONDS):
+        while True:
+            try:
+                return await ask()
+            except (RedisConnectionError, OSError):
+                tries += 1
+                if tries > RETRIES:
+                    raise
+                await backoff.wait()
+
+
 async def published(subscription: Any) -> AsyncGenerator[bytes]:
     while True:
         message = await subscription.get_message(timeout=SILENCE_SECONDS)
@@ -92,18 +120,6 @@ class ScriptClient:
         self._patience = patience
         self._away_since: float | None = None
         self._back_at = -math.inf
-
-    @contextmanager
-    def _reported(self) -> Generator[None]:
-        """Turns a failure of Redis into `RunError`."""
-        try:
-            yield
-        except (RedisError, OSError) as error:
-            self._away_since = self._away_since or time.monotonic()
-            if isinstance(error, ResponseError):
-                # Redis is there and says no: for lack of memory, as a replica, or for want of a password.
-                logger.warning("Redis refused: %s", error)
-            raise unavailable() from error
 
     async def call(self, script: Script, keys: Sequence[str], *arguments: Any) -> Any:
         """What a script answers. All of them may come twice.
@@ -145,25 +161,18 @@ class ScriptClient:
         return await self._answer(lambda: self.commands.execute_command(name, *arguments))
 
     async def _answer(self, ask: Callable[[], Awaitable[Any]]) -> Any:
-        backoff = Backoff()
-        with self._reported():
-            async with asyncio.timeout(ANSWER_SECONDS):
-                for _ in range(RETRIES):
-                    try:
-                        answer = await ask()
-                        self._note_answer()
-                        return answer
-                    except (RedisConnectionError, OSError):
-                        # A connection that broke while it was not used, or a Redis that is being started anew.
-                        await backoff.wait()
-                return await ask()
-
-    def _note_answer(self) -> None:
+        now = time.monotonic()
+        try:
+            with reported():
+                answer = await answered(ask)
+        except RunError:
+            self._away_since = self._away_since or now
+            raise
         if self._away_since is not None:
-            now = time.monotonic()
             if now - self._away_since > self._patience:
                 self._back_at = now
             self._away_since = None
+        return answer
 
     async def was_away(self, within: float) -> bool:
         """Whether Redis was away for longer than is patiently borne, and is back for less than ``within`` seconds.
@@ -181,7 +190,7 @@ class ScriptClient:
         Raises:
             RunError: ``unavailable``.
         """
-        with self._reported():
+        with reported():
             async with asyncio.timeout(block / 1000 + ANSWER_SECONDS):
                 return await self.blocking.xread(after, count=count, block=block) or []
 
@@ -194,7 +203,7 @@ class ScriptClient:
         """
         subscription = self.blocking.pubsub()
         try:
-            with self._reported():
+            with reported():
                 await subscription.subscribe(channel)
                 async with aclosing(published(subscription)) as messages:
                     # The first one tells that the subscription holds.
