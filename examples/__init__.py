@@ -1,0 +1,1 @@
+"""Small backends that run: ``uvicorn examples.five_lines:app``."""
