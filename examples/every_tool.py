@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -148,7 +148,7 @@ TOOLS = [
 
 
 @asynccontextmanager
-async def connect(app: FastAPI) -> AsyncIterator[None]:
+async def connect(app: FastAPI) -> AsyncGenerator[None]:
     """Tools of an MCP server, which runs as long as this one."""
     harbour = StdioServerParameters(command=sys.executable, args=["-m", "examples.harbour_server"])
     async with Client(harbour) as client:

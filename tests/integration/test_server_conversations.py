@@ -283,9 +283,9 @@ def test_ai_sdk_4_resumes_with_its_own_request(deploy: Any):
     assert "".join(texts) == ANSWER
 
 
-def test_a_killed_process_leaves_a_legal_end_and_a_chat_that_goes_on(kind: str, deploy: Any):
-    if kind == "one process":
-        pytest.skip("the log of one process dies with it")
+# The log of one process alone dies with it.
+@pytest.mark.parametrize("kind", ["two processes"], indirect=True)
+def test_a_killed_process_leaves_a_legal_end_and_a_chat_that_goes_on(deploy: Any):
     deployment = deploy(HELD, Reply(stream="text"), USECHAT_DISCONNECT="finish")
     read_some(deployment.first, "c1", until="word3 ")
 

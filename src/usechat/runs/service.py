@@ -23,9 +23,9 @@ __all__ = ["DisconnectPolicy", "OnEnd", "OnLost", "RunHandle", "RunService"]
 logger = logging.getLogger(__name__)
 
 DisconnectPolicy: TypeAlias = Literal["auto", "cancel", "finish", "grace"]
-"""What becomes of a run when the last reader in its own process has left. ``cancel``: it is stopped at once; ``finish``:
-it goes on; ``grace``: it is stopped when nobody, in any process, has come back for some time; ``auto``: ``grace`` if
-anybody ever asked for the chat's stream, as clients do that come back, and ``cancel`` otherwise."""
+"""What becomes of a run when the last reader in its own process has left. ``cancel``: it is stopped at once;
+``finish``: it goes on; ``grace``: it is stopped when nobody, in any process, has come back for some time; ``auto``:
+``grace`` if anybody ever asked for the chat's stream, as clients do that come back, and ``cancel`` otherwise."""
 
 OnEnd: TypeAlias = Callable[[RunInfo], Awaitable[None]]
 """Called once for a run that ended here, with its end state, before its readers see the end."""
