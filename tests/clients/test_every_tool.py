@@ -127,7 +127,7 @@ CASES = [
         "send_mail",
         TO_ALL,
         use("send_mail", TO_ALL, state="output-denied"),
-        use("send_mail", TO_ALL, error=MASKED),
+        use("send_mail", TO_ALL, error="Tool call execution denied."),
     ),
     Case(
         name="provider",

@@ -185,18 +185,34 @@ def make_router(sdk: str) -> APIRouter:
         result = stream_text(anthropic(completion.extra["model"]), prompt=completion.prompt, max_retries=0)
         return result.response(completion, sdk=sdk, wire_format="text-stream", headers=SDK_HEADERS["text"])
 
-    @router.post("/api/object")
-    async def an_object(completion: CompletionRequest) -> StreamingAnswer:
-        result = stream_object(
-            anthropic(completion.extra["model"]), schema=Recipe, prompt=completion.prompt, max_retries=0
-        )
-        return result.response(completion, sdk=sdk, headers=SDK_HEADERS["text"])
+    add_object_routes(router, sdk)
 
     @router.websocket("/api/chat/ws")
     async def chat_socket(websocket: WebSocket) -> None:
         await ChatSocket(websocket, lambda chat: answer_chat(chat, sdk)).serve()
 
     return router
+
+
+def add_object_routes(router: APIRouter, sdk: str) -> None:
+    """What ``useObject`` asks: an object, an array of them, one of some words."""
+
+    def answer(completion: ui.CompletionRequest, **options: Any) -> StreamingAnswer:
+        model = anthropic(completion.extra["model"])
+        result = stream_object(model, prompt=completion.prompt, max_retries=0, **options)
+        return result.response(completion, sdk=sdk, headers=SDK_HEADERS["text"])
+
+    @router.post("/api/object")
+    async def an_object(completion: CompletionRequest) -> StreamingAnswer:
+        return answer(completion, schema=Recipe)
+
+    @router.post("/api/object-array")
+    async def an_array(completion: CompletionRequest) -> StreamingAnswer:
+        return answer(completion, schema=Recipe, output="array")
+
+    @router.post("/api/object-enum")
+    async def an_enum(completion: CompletionRequest) -> StreamingAnswer:
+        return answer(completion, output="enum", enum=["glad", "sad", "saddest"])
 
 
 app = FastAPI()

@@ -291,6 +291,12 @@ _TURNS = [
 
 _RECIPE = said(text('{"title": "So', 'up", "items": ["wa', 'ter", "salt"]}'))
 _RECIPE_BY_TOOL = said(call("json", {"title": "Soup", "items": ["water", "salt"]}, id="toolu_json"), stop="tool_use")
+_RECIPES: dict[str, Any] = {"elements": [{"title": "Soup", "items": ["water"]}, {"title": "Bread", "items": []}]}
+_RECIPES_BY_TOOL = said(call("json", _RECIPES, id="toolu_json"), stop="tool_use")
+_SPACED_RECIPES = said(
+    text('{ "elements" : [ {"title": "So', 'up", "items": []} ,', ' {"title":"Tea","items":[]}', " ] }")
+)
+_MOOD_BY_TOOL = said(call("json", {"result": "saddest"}, id="toolu_json"), stop="tool_use")
 _OTHER = [
     Scenario(name="text-protocol", replies=[Reply("text-escapes")], route="text"),
     Scenario(name="text-protocol-error", replies=[Reply("error-midway")], route="text"),
@@ -300,6 +306,10 @@ _OTHER = [
     Scenario(name="completion-text", replies=[Reply("text-escapes")], route="completion-text"),
     Scenario(name="object", replies=[_RECIPE], route="object", majors=SINCE_5),
     Scenario(name="object-by-tool", replies=[_RECIPE_BY_TOOL], route="object"),
+    Scenario(name="object-array-by-tool", replies=[_RECIPES_BY_TOOL], route="object-array"),
+    Scenario(name="object-array-spaced", replies=[_SPACED_RECIPES], route="object-array", majors=SINCE_5),
+    Scenario(name="object-array-empty", replies=[said(text('{"elements":[]}'))], route="object-array", majors=SINCE_5),
+    Scenario(name="object-enum-by-tool", replies=[_MOOD_BY_TOOL], route="object-enum", majors=SINCE_5),
     Scenario(name="object-cut-short", replies=[Reply("error-midway")], route="object"),
     Scenario(name="object-that-is-none", replies=[Reply("text")], route="object", majors=SINCE_5),
 ]

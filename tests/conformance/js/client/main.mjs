@@ -13,7 +13,15 @@ const client = { ai, renderHook, ...(await import(`react-${major}`)) };
 const { holdChat } = await import(major === 4 ? './chat_v4.mjs' : './chat.mjs');
 const { complete, makeObject } = await import('./one_shot.mjs');
 
-const DRIVERS = { chat: holdChat, text: holdChat, completion: complete, 'completion-text': complete, object: makeObject };
+const DRIVERS = {
+  chat: holdChat,
+  text: holdChat,
+  completion: complete,
+  'completion-text': complete,
+  object: makeObject,
+  'object-array': makeObject,
+  'object-enum': makeObject,
+};
 
 /** Drive the client of `scenario` at `url`; resolves to the exchanges on the wire and the client's final state. */
 async function run({ url, headers, scenario }) {

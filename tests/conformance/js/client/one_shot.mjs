@@ -1,5 +1,5 @@
 // Drives `useCompletion` and `useObject`, whose clients ask once and show what grows.
-import { recipe } from '../oracle/common.mjs';
+import { objects } from '../oracle/common.mjs';
 import { waitIdle, waitUntil } from '../lib/wait.mjs';
 
 const SETTLE = 25;
@@ -34,7 +34,7 @@ export async function makeObject({ url, scenario, recording, client }) {
     useObject({
       api: `${url}/api/${scenario.route}`,
       id: `object-${number}`,
-      schema: recipe,
+      schema: objects[scenario.route].schema,
       fetch: recording.fetch,
       onFinish: ({ object, error }) => events.push({ onFinish: { object, error: error?.message } }),
       onError: (error) => events.push({ onError: error.message }),

@@ -21,5 +21,7 @@ const url = await serve({
   'POST /api/completion': routes.completion,
   'POST /api/completion-text': routes.completionText,
   'POST /api/object': routes.object,
+  'POST /api/object-array': routes.objectArray,
+  'POST /api/object-enum': routes.objectEnum,
 });
 answerLines({ address: () => url, takeErrors });

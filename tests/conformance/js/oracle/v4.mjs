@@ -2,7 +2,7 @@
 import { createAnthropic } from 'anthropic-4';
 import { streamObject, streamText, tool } from 'ai-4';
 import { noteError as onError } from '../lib/serve.mjs';
-import { SYSTEM, THINKING, recipe } from './common.mjs';
+import { SYSTEM, THINKING, objectRoute, recipe } from './common.mjs';
 import { makeTools } from './tools.mjs';
 
 export function makeRoutes(baseURL) {
@@ -40,6 +40,8 @@ export function makeRoutes(baseURL) {
       const body = await request.json();
       return plain(body, { prompt: body.prompt }).toTextStreamResponse();
     },
+    objectArray: objectRoute(streamObject, anthropic, 'object-array', onError),
+    objectEnum: objectRoute(streamObject, anthropic, 'object-enum', onError),
     async object(request) {
       const { model, prompt } = await request.json();
       const settings = { model: anthropic(model), prompt, schema: recipe, maxRetries: 0, onError };

@@ -1,6 +1,6 @@
 // The routes of an AI SDK 5 or 6 backend, which are written the same way: UI message stream protocol v1.
 import { noteError as onError } from '../lib/serve.mjs';
-import { SYSTEM, THINKING, recipe, streamOptions } from './common.mjs';
+import { SYSTEM, THINKING, objectRoute, recipe, streamOptions } from './common.mjs';
 import { makeTools } from './tools.mjs';
 
 export function makeRoutes(baseURL, ai, createAnthropic, major) {
@@ -39,6 +39,8 @@ export function makeRoutes(baseURL, ai, createAnthropic, major) {
       const body = await request.json();
       return plain(body, { prompt: body.prompt }).toTextStreamResponse();
     },
+    objectArray: objectRoute(ai.streamObject, anthropic, 'object-array', onError),
+    objectEnum: objectRoute(ai.streamObject, anthropic, 'object-enum', onError),
     async object(request) {
       const body = await request.json();
       if (major === 6) {

@@ -2,7 +2,7 @@
 import { createAnthropic } from 'anthropic-7';
 import * as ai from 'ai-7';
 import { noteError as onError } from '../lib/serve.mjs';
-import { SYSTEM, THINKING, recipe, streamOptions } from './common.mjs';
+import { SYSTEM, THINKING, objectRoute, recipe, streamOptions } from './common.mjs';
 import { makeTools } from './tools.mjs';
 
 export function makeRoutes(baseURL) {
@@ -46,6 +46,8 @@ export function makeRoutes(baseURL) {
       const body = await request.json();
       return asText(plain(body, { prompt: body.prompt }));
     },
+    objectArray: objectRoute(ai.streamObject, anthropic, 'object-array', onError),
+    objectEnum: objectRoute(ai.streamObject, anthropic, 'object-enum', onError),
     async object(request) {
       const body = await request.json();
       return asText(plain(body, { prompt: body.prompt, output: ai.Output.object({ schema: recipe }) }));
