@@ -376,3 +376,24 @@ async def test_an_element_that_does_not_fit_ends_the_elements(server: ReplayServ
 async def test_only_an_array_has_elements(server: ReplayServer):
     with pytest.raises(ConfigurationError, match="array"):
         await anext(ask(server, said()).elements())
+
+
+async def test_the_end_of_a_long_object_is_shown_even_when_it_has_hardly_grown(server: ReplayServer):
+    items = [f"item {number:04}" for number in range(600)]
+    pieces = [json.dumps({"title": "Soup", "items": items})[:-8], 'st"]}']
+    result = ask(server, said(text(*pieces), delay=0.02))
+    *_, last = [value async for value in result.partial_objects()]
+    assert last["items"][-1].endswith("st")
+    assert len(last["items"]) == 600
+
+
+async def test_on_finish_may_wait(server: ReplayServer):
+    finished: list[Any] = []
+
+    async def note(event: ObjectFinishEvent) -> None:
+        finished.append(event.object)
+
+    result = ask(server, said(text(json.dumps(SOUP))), on_finish=note)
+    assert await result.object == Recipe(title="Soup", items=["water", "salt"])
+    await result.aclose()
+    assert finished == [await result.object]

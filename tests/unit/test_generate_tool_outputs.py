@@ -45,7 +45,7 @@ def look(convert: Any) -> Tool:
 
 
 def chat(**part: Any) -> list[dict[str, Any]]:
-    told = {"type": "tool-look", "toolCallId": "t1", "state": "output-available", "input": {}, **part}
+    told: dict[str, Any] = {"type": "tool-look", "toolCallId": "t1", "state": "output-available", "input": {}, **part}
     asked = {"id": "1", "role": "user", "parts": [{"type": "text", "text": "Hi"}]}
     return [asked, {"id": "2", "role": "assistant", "parts": [told]}, {**asked, "id": "3"}]
 

@@ -1,0 +1,89 @@
+"""`ChatSocket` on a connection that breaks while something is on its way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from starlette.websockets import WebSocket
+
+from usechat import FinishEvent, UIMessageStreamWriter, ui_message_stream
+from usechat.websocket import ChatSocket
+
+pytestmark = pytest.mark.anyio
+
+MESSAGE = {"id": "1", "role": "user", "parts": [{"type": "text", "text": "Hi"}]}
+SEND = {"type": "send", "requestId": "a", "id": "chat", "trigger": "submit-message", "messages": [MESSAGE]}
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class Connection:
+    """A server's two callables; sending fails from a message of one kind on.
+
+    Args:
+        frames: What the client sends before it falls silent.
+        breaks_at: The kind of frame at which the connection breaks, or ``close`` for the closing.
+        error: How the server says so.
+    """
+
+    def __init__(self, frames: Sequence[Any], breaks_at: str, error: type[Exception]) -> None:
+        self.incoming: list[dict[str, Any]] = [{"type": "websocket.connect"}]
+        self.incoming += [{"type": "websocket.receive", "text": json.dumps(frame)} for frame in frames]
+        self.breaks_at = breaks_at
+        self.error = error
+        self.is_broken = asyncio.Event()
+        self.sent: list[str] = []
+
+    async def receive(self) -> dict[str, Any]:
+        if self.incoming:
+            return self.incoming.pop(0)
+        async with asyncio.timeout(10):
+            await self.is_broken.wait()
+            await asyncio.sleep(0.01)
+        return {"type": "websocket.disconnect", "code": 1006}
+
+    async def send(self, message: Any) -> None:
+        kind = json.loads(message["text"])["type"] if "text" in message else message["type"].removeprefix("websocket.")
+        if self.is_broken.is_set() or kind == self.breaks_at:
+            self.is_broken.set()
+            raise self.error("gone")
+        self.sent.append(kind)
+
+
+async def serve(connection: Connection) -> list[FinishEvent]:
+    finished: list[FinishEvent] = []
+
+    async def write(writer: UIMessageStreamWriter) -> None:
+        writer.write_text("hello")
+
+    websocket = WebSocket({"type": "websocket"}, connection.receive, connection.send)
+    await ChatSocket(websocket, lambda chat: ui_message_stream(write, on_finish=finished.append)).serve()
+    return finished
+
+
+@pytest.mark.parametrize("error", [OSError, RuntimeError])
+@pytest.mark.parametrize(("breaks_at", "is_aborted"), [("start", True), ("chunk", True), ("end", False)])
+async def test_an_answer_whose_reader_is_gone_is_told_to_have_ended(
+    error: type[Exception], breaks_at: str, is_aborted: bool, caplog: pytest.LogCaptureFixture
+):
+    finished = await serve(Connection([SEND], breaks_at, error))
+    assert [event.is_aborted for event in finished] == [is_aborted]
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("error", [OSError, RuntimeError])
+async def test_a_refusal_that_nobody_hears_does_no_harm(error: type[Exception], caplog: pytest.LogCaptureFixture):
+    assert await serve(Connection([{**SEND, "type": "dance"}], "error", error)) == []
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("error", [OSError, RuntimeError])
+async def test_a_connection_that_cannot_be_closed_is_over_all_the_same(error: type[Exception]):
+    assert await serve(Connection([[]], "close", error)) == []
