@@ -46,7 +46,7 @@ def main() -> None:
         if arguments.profile:
             _profile(arguments.profile)
             return
-        results = _measure(arguments)
+        results = Results.read(arguments.again) if arguments.again else _measure(arguments)
         if arguments.document:
             write_document(results)
     except BenchmarkError as error:
@@ -67,6 +67,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--phases", type=_names_of(phases), metavar="PHASES", help="phases, separated by commas")
     parser.add_argument("--against", metavar="REVISION", help="compare our server with its state in another revision")
     parser.add_argument("--profile", choices=PROFILES, help="draw a flame graph of our server under such a load")
+    parser.add_argument("--again", type=Path, metavar="FILE", help="measure nothing: show an earlier run's figures")
     parser.add_argument("--document", action="store_true", help="bring the figures into docs/performance.md")
     parser.add_argument("--out", type=Path, default=CACHE / "results.json", metavar="FILE", help="where figures go")
     parser.add_argument("--list", action="store_true", help="list servers and phases")

@@ -25,6 +25,7 @@ def write_document(results: Results) -> None:
     _, end, after = rest.partition(_END)
     if not begin or not end:
         raise BenchmarkError(f"{_PAGE.relative_to(ROOT)} has no place for figures: {_BEGIN} … {_END}")
-    _PAGE.write_text(f"{before}{begin}\n\n{render(results)}\n\n{end}{after}")
+    picture = "![CPU time of each server for a delta](images/performance.svg)"
+    _PAGE.write_text(f"{before}{begin}\n\n{render(results)}\n\n{picture}\n\n{end}{after}")
     _CHART.parent.mkdir(parents=True, exist_ok=True)
     _CHART.write_text(render_chart(results))
