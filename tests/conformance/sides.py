@@ -60,9 +60,10 @@ class Sides:
     def both(self, major: int, scenario: Scenario) -> tuple[Conversation, Conversation]:
         """What came of a scenario: with the real backend, and with ours."""
         self._ours.check()
+        before = len(self._our_upstream.requests)
         started = self._start(major, scenario, f"{self._ours.url}/v{major}")
         theirs = self.theirs(major, scenario.name)
-        return theirs, self._finish(started, scenario.model(major), self._our_upstream)
+        return theirs, self._finish(started, scenario.model(major), self._our_upstream, since=before)
 
     def asked_by_newest(self, ours: Conversation, model: str) -> Conversation:
         """What the newest SDK's backend asks the model when it is sent the requests that ours was sent."""
@@ -77,7 +78,7 @@ class Sides:
         self._ours.check()
         before = len(self._our_upstream.requests)
         started = self._start(NEWEST, replace(scenario, socket=True), f"{self._ours.url}/v{NEWEST}")
-        return self._conversation(started.result(60), scenario.model(NEWEST), self._our_upstream, since=before)
+        return self._finish(started, scenario.model(NEWEST), self._our_upstream, since=before)
 
     def moving(self, major: int, scenario: Scenario, turns: Sequence[Side]) -> Conversation:
         """What came of a scenario's first message, said again in each turn, each answered by the backend named."""
@@ -98,16 +99,23 @@ class Sides:
     def _hold_with_theirs(self, major: int, name: str) -> Conversation:
         scenario = _BY_MODEL[f"scenario:{major}:{name}"]
         program, url = self.oracle(major)
+        before = len(self._their_upstream.requests)
         started = self._start(major, scenario, url)
-        return self._finish(started, scenario.model(major), self._their_upstream, program)
+        return self._finish(started, scenario.model(major), self._their_upstream, program, since=before)
 
     def _start(self, major: int, scenario: Scenario, url: str) -> Future[Any]:
         return self.client(major).start("run", url=url, headers={}, scenario=scenario.to_json(major))
 
     def _finish(
-        self, started: Future[Any], model: str, upstream: ReplayServer, program: NodeProgram | None = None
+        self,
+        started: Future[Any],
+        model: str,
+        upstream: ReplayServer,
+        program: NodeProgram | None = None,
+        *,
+        since: int,
     ) -> Conversation:
-        return self._conversation(started.result(60), model, upstream, program)
+        return self._conversation(started.result(60), model, upstream, program, since)
 
     def _conversation(
         self,
