@@ -134,6 +134,8 @@ def answer_chat(chat: ui.ChatRequest, sdk: str) -> StreamTextResult:
         tools=make_tools(sdk, body.get("extraTools") or [], body.get("serverTools") or []),
         stop_when=step_count_is(body.get("maxSteps") or 5),
         approval_secret=body.get("approvalSecret") or False,
+        # One recorded request comes many times, for each major and run.
+        used_approvals=False,
         provider_options=THINKING if body.get("thinking") else None,
         message_metadata=make_metadata(body["model"]) if body.get("usageMetadata") else None,
         max_retries=0,

@@ -18,6 +18,7 @@ from tests.support.waiting import eventually
 from usechat.errors import RunError
 from usechat.runs.base import Entry, Limits, RunInfo, RunLog
 from usechat.runs.redis import RedisLog
+from usechat.runs.redis_approvals import RedisUsedApprovals
 
 pytestmark = pytest.mark.anyio
 
@@ -404,3 +405,27 @@ async def test_connections_that_are_dropped_are_made_anew(logs: LogMaker, redis_
                 await asyncio.to_thread(redis_server.ask, "CLIENT", "KILL", "TYPE", kind)
     assert await writer.finish("finished")
     assert texts(await reading) == b"".join(pieces)
+
+
+async def test_approval_is_used_once_whatever_process_it_comes_to(logs: LogMaker):
+    assert logs.url is not None
+    processes = [RedisUsedApprovals(logs.url, prefix=logs.prefix) for _ in range(2)]
+    try:
+        claims = await asyncio.gather(*(used.claim("aitxt-1") for used in processes * 5))
+        assert sorted(claims) == [False] * 9 + [True]
+        assert await processes[0].claim("aitxt-2")
+    finally:
+        for used in processes:
+            await used.aclose()
+
+
+async def test_without_redis_an_approval_is_not_usable(fragile: LogMaker, own_server: RedisServer):
+    assert fragile.url is not None
+    used = RedisUsedApprovals(fragile.url, prefix=fragile.prefix)
+    own_server.kill()
+    try:
+        with pytest.raises(RunError) as failed:
+            await used.claim("aitxt-1")
+        assert failed.value.code == "unavailable"
+    finally:
+        await used.aclose()

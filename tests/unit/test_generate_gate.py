@@ -18,6 +18,7 @@ from usechat.generate.calls import parse_call
 from usechat.generate.gate import ApprovalGate, Verdict
 from usechat.generate.policy import LoopPolicy
 from usechat.generate.tools import ToolWriter
+from usechat.generate.used_approvals import ProcessUsedApprovals
 from usechat.messages.model import (
     ToolApprovalRequestContent,
     ToolApprovalResponseContent,
@@ -44,14 +45,19 @@ def make_context(tool_call_id: str, tool_name: str, writer: ToolWriter) -> ToolC
 
 
 def gate(
-    *tools: Tool, policy: LoopPolicy | None = None, secret: str | None = None, told: list[Any] | None = None
+    *tools: Tool,
+    policy: LoopPolicy | None = None,
+    secret: str | None = None,
+    used: ProcessUsedApprovals | None = None,
+    told: list[Any] | None = None,
 ) -> ApprovalGate:
     def on_error(error: BaseException) -> str | None:
         (told if told is not None else []).append(error)
         return None
 
     by_name = {item.name: item for item in tools}
-    return ApprovalGate(by_name, policy or LoopPolicy(), secret, make_context=make_context, on_error=on_error)
+    policy = policy or LoopPolicy()
+    return ApprovalGate(by_name, policy, secret, used, make_context=make_context, on_error=on_error)
 
 
 def deleting(needs: Any = True, **options: Any) -> Tool:
@@ -264,6 +270,46 @@ async def test_forged_answer_is_refused(changes: dict[str, Any]):
     forged = msgspec.structs.replace(await ask(opened), **changes)
     with pytest.raises(InvalidToolApprovalError):
         await opened.settle(answer(forged))
+
+
+@pytest.mark.parametrize("policy", [LoopPolicy(), V6_EARLY])
+async def test_approval_that_comes_again_runs_nothing_and_says_why(policy: LoopPolicy):
+    opened = gate(deleting(), secret=SECRET, policy=policy, used=ProcessUsedApprovals())
+    approval = answer(await ask(opened))
+    assert (await opened.settle(approval)).execution is not None
+    verdict = await opened.settle(approval)
+    assert verdict.execution is None
+    (failed,) = verdict.parts
+    assert isinstance(failed, p.ToolOutputError)
+    assert (
+        failed.error_text == "AI_InvalidToolApprovalError: The approval of tool delete has been used: ask for it again."
+    )
+    assert verdict.result is not None
+    assert verdict.result.output.type == "error-text"
+
+
+async def test_signature_moved_out_of_the_id_does_not_make_it_another_approval():
+    opened = gate(deleting(), secret=SECRET, policy=V6_EARLY, used=ProcessUsedApprovals())
+    asked = await ask(opened)
+    approval_id, _, signature = asked.approval_id.partition(".")
+    assert (await opened.settle(answer(asked))).execution is not None
+    moved = msgspec.structs.replace(asked, approval_id=approval_id, signature=signature)
+    assert (await opened.settle(answer(moved))).execution is None
+
+
+async def test_approval_that_was_refused_for_its_input_is_not_used_up():
+    opened = gate(deleting(), secret=SECRET, used=ProcessUsedApprovals())
+    approval = answer(await ask(opened))
+    opened.tools = {"delete": tool(name="delete", input_schema=Older, execute=delete)}
+    assert (await opened.settle(approval)).execution is None
+    opened.tools = {"delete": deleting()}
+    assert (await opened.settle(approval)).execution is not None
+
+
+async def test_oldest_used_approvals_are_forgotten_first():
+    used = ProcessUsedApprovals(limit=2)
+    assert [await used.claim(name) for name in ("a", "b", "c")] == [True, True, True]
+    assert [await used.claim(name) for name in ("c", "b", "a")] == [False, False, True]
 
 
 async def test_without_a_secret_any_answer_counts():

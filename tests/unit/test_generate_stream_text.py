@@ -14,7 +14,7 @@ from usechat.messages.model import TextContent, UserMessage
 from usechat.messages.ui import UIMessage
 from usechat.protocol.dialects import NEWEST, Dialect
 from usechat.protocol.options import EncoderOptions
-from usechat.testing.models import ScriptedModel, calling_tool, saying
+from usechat.testing.models import ScriptedModel, Step, calling_tool, saying
 
 pytestmark = pytest.mark.anyio
 
@@ -64,6 +64,32 @@ async def test_approvals_are_signed_unless_told_otherwise(secret: Any, is_signed
     if isinstance(secret, str):
         fields: dict[str, Any] = {"tool_call_id": "call-1", "tool_name": "look", "input": {}}
         assert verify(secret, asked.signature or "", approval_id=asked.approval_id, **fields)
+
+
+async def test_message_that_is_sent_again_without_its_output_does_not_run_the_tool_again():
+    runs: list[str] = []
+
+    def look(where: str) -> str:
+        runs.append(where)
+        return "nothing there"
+
+    def ask(messages: list[dict[str, Any]], step: Step) -> Any:
+        result = stream_text(ScriptedModel(step), messages=messages, tools=[tool(needs_approval=True)(look)])
+        result.bind(Dialect(NEWEST[7], exact=True), EncoderOptions())
+        return result
+
+    user: dict[str, Any] = {"id": "u", "role": "user", "parts": [{"type": "text", "text": "Look."}]}
+    message = dict(await ask([user], calling_tool("look", {"where": "up"})).ui_message)
+    message["parts"][-1]["state"] = "approval-responded"
+    message["parts"][-1]["approval"]["approved"] = True
+    first, again = [
+        [part async for part in ask([user, message], saying("Done.")) if hasattr(part, "tool_call_id")]
+        for _ in range(2)
+    ]
+    assert runs == ["up"]
+    assert isinstance(first[0], p.ToolOutputAvailable)
+    assert isinstance(again[0], p.ToolOutputError)
+    assert "has been used" in again[0].error_text
 
 
 async def test_options_reach_the_model():

@@ -149,19 +149,23 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
     request: ToolApprovalRequestContent
     response: ToolApprovalResponseContent
 
+    @property
+    def signed_id(self) -> str:
+        """The approval's id as it was signed, without a signature that travels in it."""
+        given = self.request.approval_id
+        return given if self.request.signature else given.partition(SIGNED_ID)[0]
+
     def check(self, secret: str) -> None:
         """Make sure that this server asked for exactly this call.
 
         Raises:
             InvalidToolApprovalError: The signature is missing or does not fit.
         """
-        approval_id, _, in_id = self.request.approval_id.partition(SIGNED_ID)
-        signature = self.request.signature or in_id
+        signature = self.request.signature or self.request.approval_id.partition(SIGNED_ID)[2]
         call = {"tool_call_id": self.call.tool_call_id, "tool_name": self.call.tool_name}
         if not signature:
             raise InvalidToolApprovalError("The approval is not signed.", **call)
-        signed_id = self.request.approval_id if self.request.signature else approval_id
-        if not verify(secret, signature, approval_id=signed_id, input=self.call.input, **call):
+        if not verify(secret, signature, approval_id=self.signed_id, input=self.call.input, **call):
             raise InvalidToolApprovalError("The approval's signature does not fit its tool call.", **call)
 
 

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import msgspec
 
 from usechat import parts as p
-from usechat.errors import InvalidToolInputError, ToolError, ToolExecutionError
+from usechat.errors import InvalidToolApprovalError, InvalidToolInputError, ToolError, ToolExecutionError
 from usechat.generate.approvals import (
     Approval,
     ApprovalStatus,
@@ -29,6 +29,7 @@ from usechat.generate.calls import ParsedCall, check_input, error_result, no_suc
 from usechat.generate.execute import Execution, MakeContext, error_text
 from usechat.generate.policy import LoopPolicy
 from usechat.generate.tools import Tool
+from usechat.generate.used_approvals import UsedApprovals
 from usechat.ids import generate_id
 from usechat.messages.model import ToolCallContent, ToolResultContent, ToolResultOutput
 
@@ -57,6 +58,7 @@ class ApprovalGate:
         tools: The tools there are.
         policy: How to behave towards the client.
         secret: Signs requests, checks answers; None: neither.
+        used: Remembers the signed approvals by which a tool ran; None: each may be used again.
         make_context: Makes the context of a call, for tools that decide by it.
         on_error: Told of each error; may give the text that the browser is to see.
     """
@@ -66,6 +68,7 @@ class ApprovalGate:
         tools: Mapping[str, Tool],
         policy: LoopPolicy,
         secret: str | None,
+        used: UsedApprovals | None = None,
         *,
         make_context: MakeContext,
         on_error: OnError,
@@ -73,6 +76,7 @@ class ApprovalGate:
         self.tools = tools
         self.policy = policy
         self.secret = secret
+        self.used = used
         self.make_context = make_context
         self.on_error = on_error
 
@@ -160,6 +164,7 @@ class ApprovalGate:
 
         Raises:
             InvalidToolApprovalError: This server did not ask for this call.
+            RunError: It cannot be known whether the approval was used before.
         """
         if not approval.response.approved:
             return denied_by(approval, approval.response.reason)
@@ -183,7 +188,14 @@ class ApprovalGate:
         status = await self._status(tool, call.tool_call_id, parsed.input, written)
         if isinstance(status, Deny):
             return denied_by(approval, status.reason or approval.response.reason)
+        if not await self._claim(approval):
+            return self._failed(used_approval(made))
         return Verdict(parts=tuple(written.parts), execution=parsed.execution)
+
+    async def _claim(self, approval: Approval) -> bool:
+        """Whether the approval may be used: last of all, since what was refused before has used nothing."""
+        # An id that is not signed is the client's to choose: nothing can be known of it.
+        return self.secret is None or self.used is None or await self.used.claim(approval.signed_id)
 
 
 class PartList:
@@ -207,6 +219,14 @@ def is_same(a: object, b: object) -> bool:
 def altered_input(call: p.ToolCall) -> InvalidToolInputError:
     return InvalidToolInputError(
         f"Invalid input for tool {call.tool_name}: the approved input is not what its schema makes of it.",
+        tool_name=call.tool_name,
+        tool_call_id=call.tool_call_id,
+    )
+
+
+def used_approval(call: p.ToolCall) -> InvalidToolApprovalError:
+    return InvalidToolApprovalError(
+        f"The approval of tool {call.tool_name} has been used: ask for it again.",
         tool_name=call.tool_name,
         tool_call_id=call.tool_call_id,
     )

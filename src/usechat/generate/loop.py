@@ -73,6 +73,7 @@ class Loop:
             request.tools,
             policy,
             request.approval_secret,
+            request.used_approvals,
             make_context=self._make_context,
             on_error=request.on_error,
         )

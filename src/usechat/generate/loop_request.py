@@ -11,6 +11,7 @@ from usechat.generate.calls import RepairToolCall
 from usechat.generate.recorder import StepResult
 from usechat.generate.stop import StopCondition
 from usechat.generate.tools import Tool
+from usechat.generate.used_approvals import UsedApprovals
 from usechat.messages.model import ModelMessage
 from usechat.models.base import Model, ModelCall, ToolChoice
 
@@ -53,6 +54,7 @@ class LoopRequest(msgspec.Struct, kw_only=True):
     prepare_step: PrepareStep | None = None
     repair_tool_call: RepairToolCall | None = None
     approval_secret: str | None = None
+    used_approvals: UsedApprovals | None = None
     context: Any = None
     message_id: str | None = None
     converts_outputs: bool = False

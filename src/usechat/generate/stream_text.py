@@ -22,6 +22,7 @@ from usechat.generate.recorder import StepResult
 from usechat.generate.smooth import Transform
 from usechat.generate.stop import StopCondition, step_count_is
 from usechat.generate.tools import Tools, read_tools
+from usechat.generate.used_approvals import UsedApprovals, process_used_approvals
 from usechat.models.base import Model, ModelCall, ToolChoice
 
 __all__ = ["StreamTextResult", "stream_text"]
@@ -82,6 +83,7 @@ def stream_text(
     prepare_step: PrepareStep | None = None,
     repair_tool_call: RepairToolCall | None = None,
     approval_secret: str | bool = True,
+    used_approvals: UsedApprovals | bool = True,
     context: Any = None,
     message_metadata: MessageMetadataCallback | bool | None = None,
     transform: Transform | None = None,
@@ -116,6 +118,8 @@ def stream_text(
         repair_tool_call: Mends a tool call that does not fit.
         approval_secret: Signs approval requests. True: a secret of this process, which other workers do not share;
             False: they are not signed, and a client can approve what it was never asked.
+        used_approvals: Remembers signed approvals, so that each runs its tool once. True: in this process; False: a
+            client that sends an old message again runs the tool again.
         context: Given to tools as ``ToolContext.request``.
         message_metadata: Asked about each part that is no delta; what it returns is merged into the message's metadata.
             True: model, usage and timing, as `usechat.generate.metadata.default_metadata` tells them.
@@ -166,6 +170,7 @@ def stream_text(
         prepare_step=prepare_step,
         repair_tool_call=repair_tool_call,
         approval_secret=process_secret() if approval_secret is True else approval_secret or None,
+        used_approvals=process_used_approvals() if used_approvals is True else used_approvals or None,
         context=context,
     )
     callbacks = Callbacks(

@@ -9,6 +9,7 @@ from weakref import WeakSet
 from usechat import StreamingAnswer, step_count_is, stream_text
 from usechat.generate.stream_text import StreamTextResult
 from usechat.generate.tools import Tool
+from usechat.generate.used_approvals import UsedApprovals
 from usechat.messages import ui
 from usechat.models.base import Model
 from usechat.models.resolve import resolve_model
@@ -31,9 +32,10 @@ class Answers:
     Args:
         settings: The server's settings.
         choice: The model that answers where a client chooses none.
+        used_approvals: Remembers approvals for all processes of the server; None: this one's own do.
     """
 
-    def __init__(self, settings: Settings, choice: ModelChoice) -> None:
+    def __init__(self, settings: Settings, choice: ModelChoice, used_approvals: UsedApprovals | None = None) -> None:
         self.settings = settings
         self.choice = choice
         self.models: list[str] = [choice.name, *(name for name in settings.models if name != choice.name)]
@@ -42,6 +44,7 @@ class Answers:
         self._running: WeakSet[StreamTextResult] = WeakSet()
         secret = settings.approval_secret
         self._approval_secret: str | bool = True if secret is None else secret.get_secret_value()
+        self._used_approvals: UsedApprovals | bool = used_approvals or True
 
     def to_chat(self, chat: ui.ChatRequest, wire_format: WireFormat | None) -> StreamingAnswer:
         """The answer to a ``useChat`` request, as a response."""
@@ -100,6 +103,7 @@ class Answers:
             tools=tools,
             stop_when=step_count_is(self.settings.max_steps),
             approval_secret=self._approval_secret,
+            used_approvals=self._used_approvals,
             max_output_tokens=self.settings.max_output_tokens,
             on_error=str if self.settings.error_detail else None,
             # Where there is one model only, the page knows it from /api/info.

@@ -28,7 +28,7 @@ from usechat.server.environment import load_environment
 from usechat.server.keys import KeyGuard
 from usechat.server.middleware import REQUEST_ID_HEADER, LastResort, LoopbackOnly, RequestIds
 from usechat.server.page import PageFiles, default_page_folder
-from usechat.server.persistence import database_url, open_conversations, running
+from usechat.server.persistence import database_url, open_conversations, open_used_approvals, running
 from usechat.server.routes import make_api_router, make_open_router, make_socket_router
 from usechat.server.run_response import chat_error_response
 from usechat.server.settings import Settings, is_loopback_host
@@ -58,7 +58,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings.check_exposure()
     is_public = os.environ.get("VERCEL") == "1"
     has_docs = is_loopback_host(settings.host) and not is_public
-    answers = Answers(settings, choose_model(settings))
+    used_approvals = open_used_approvals(settings)
+    answers = Answers(settings, choose_model(settings), used_approvals)
     warn_of_unshared_secret(settings, is_public=is_public)
     url = database_url(settings, is_public=is_public)
     conversations = open_conversations(settings, url)
@@ -70,6 +71,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         with called_after_stop_signal(partial(answers.abort_all, "shutdown"), settings.shutdown_seconds):
             async with running(conversations, url):
                 yield
+        if used_approvals is not None:
+            await used_approvals.aclose()
         await loading
 
     app = FastAPI(

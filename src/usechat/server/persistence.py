@@ -14,9 +14,10 @@ from usechat.server.settings import Settings
 
 if TYPE_CHECKING:
     from usechat.runs.base import RunLog
+    from usechat.runs.redis_approvals import RedisUsedApprovals
     from usechat.server.conversations import Conversations
 
-__all__ = ["DEFAULT_DATABASE_URL", "OFF", "database_url", "open_conversations", "running"]
+__all__ = ["DEFAULT_DATABASE_URL", "OFF", "database_url", "open_conversations", "open_used_approvals", "running"]
 
 DEFAULT_DATABASE_URL: Final = "sqlite:///usechat.db"
 OFF: Final = "off"
@@ -66,6 +67,15 @@ def make_log(settings: Settings) -> RunLog:
     from usechat.runs.redis import RedisLog
 
     return RedisLog(settings.redis_url.get_secret_value())
+
+
+def open_used_approvals(settings: Settings) -> RedisUsedApprovals | None:
+    """What remembers used approvals for all processes; None where each does so for itself."""
+    if settings.redis_url is None:
+        return None
+    from usechat.runs.redis_approvals import RedisUsedApprovals
+
+    return RedisUsedApprovals(settings.redis_url.get_secret_value())
 
 
 @asynccontextmanager
