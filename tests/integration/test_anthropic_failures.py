@@ -3,63 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator
-from typing import Any
 
 import anyio
 import pytest
 
+from tests.integration.anthropic_calls import CALL, OVERLOADED, finish, model_for, read, texts
 from usechat.errors import (
     ConfigurationError,
     ProviderConnectionError,
     ProviderStatusError,
     ProviderStreamError,
 )
-from usechat.messages.model import TextContent, UserMessage
 from usechat.models import anthropic
 from usechat.models.anthropic_client import ClientSettings, shared_client
 from usechat.models.anthropic_events import AnthropicStream
-from usechat.models.anthropic_model import AnthropicModel
 from usechat.models.base import ModelCall, ProviderTool
-from usechat.parts import Error, ModelFinish, ModelPart, TextDelta
+from usechat.parts import Error, ModelPart
 from usechat.testing.replay import ReplayServer, Reply
 
-pytestmark = pytest.mark.anyio
-
-CALL = ModelCall(messages=[UserMessage((TextContent("When is high water?"),))])
-OVERLOADED = '{"type":"error","error":{"type":"overloaded_error","message":"busy"}}'
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_settings_of_this_machine")]
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    for name in [name for name in os.environ if name.startswith("ANTHROPIC_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path))
-
-
-async def read(model: AnthropicModel, call: ModelCall = CALL) -> list[ModelPart]:
-    return [part async for batch in model.stream(call) for part in batch]
-
-
-def texts(parts: list[ModelPart]) -> str:
-    return "".join(part.delta for part in parts if isinstance(part, TextDelta))
-
-
-def finish(parts: list[ModelPart]) -> ModelFinish:
-    last = parts[-1]
-    assert isinstance(last, ModelFinish)
-    return last
-
-
-def model_for(server: ReplayServer, **options: Any) -> AnthropicModel:
-    return anthropic("claude-sonnet-4-6", base_url=server.url, api_key="key-1", **options)
 
 
 # Failures

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from typing import Any
 
 import pytest
 from anthropic import AsyncAnthropic
 
+from tests.integration.anthropic_calls import CALL, finish, model_for, read, texts
 from usechat.errors import (
     ConfigurationError,
     ProviderStreamError,
@@ -19,46 +18,17 @@ from usechat.messages.model import TextContent, UserMessage
 from usechat.models import anthropic
 from usechat.models.anthropic_client import ClientSettings, shared_client
 from usechat.models.anthropic_events import AnthropicStream
-from usechat.models.anthropic_model import AnthropicModel
 from usechat.models.base import FunctionTool, Model, ModelCall, ProviderTool
-from usechat.parts import Error, ModelFinish, ModelPart, TextDelta, ToolCall
+from usechat.parts import Error, ToolCall
 from usechat.testing.replay import ReplayServer, Reply
 from usechat.testing.streams import Framing, read_stream, stream_names
 
-pytestmark = pytest.mark.anyio
-
-CALL = ModelCall(messages=[UserMessage((TextContent("When is high water?"),))])
-OVERLOADED = '{"type":"error","error":{"type":"overloaded_error","message":"busy"}}'
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_settings_of_this_machine")]
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    for name in [name for name in os.environ if name.startswith("ANTHROPIC_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path))
-
-
-async def read(model: AnthropicModel, call: ModelCall = CALL) -> list[ModelPart]:
-    return [part async for batch in model.stream(call) for part in batch]
-
-
-def texts(parts: list[ModelPart]) -> str:
-    return "".join(part.delta for part in parts if isinstance(part, TextDelta))
-
-
-def finish(parts: list[ModelPart]) -> ModelFinish:
-    last = parts[-1]
-    assert isinstance(last, ModelFinish)
-    return last
-
-
-def model_for(server: ReplayServer, **options: Any) -> AnthropicModel:
-    return anthropic("claude-sonnet-4-6", base_url=server.url, api_key="key-1", **options)
 
 
 # The answer
