@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
@@ -18,8 +18,13 @@ from usechat.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
+    from anthropic.lib.bedrock import AsyncAnthropicBedrock, AsyncAnthropicBedrockMantle
+    from anthropic.lib.vertex import AsyncAnthropicVertex
 
-__all__ = ["ClientSettings", "aclose_client", "shared_client"]
+__all__ = ["AnyClient", "ClientSettings", "aclose_client", "shared_client"]
+
+AnyClient: TypeAlias = "AsyncAnthropic | AsyncAnthropicBedrock | AsyncAnthropicBedrockMantle | AsyncAnthropicVertex"
+"""The package's clients; those for the other clouds are `AsyncAnthropic`s."""
 
 _PLACEHOLDER_KEY = "unused"
 """Sent to servers other than Anthropic's when no key is set: the package insists on one, and they do not look at it."""

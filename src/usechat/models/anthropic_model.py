@@ -16,7 +16,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from usechat.errors import ConfigurationError, ProviderError, ProviderStreamError
-from usechat.models.anthropic_client import ClientSettings, aclose_client, shared_client
+from usechat.models.anthropic_client import AnyClient, ClientSettings, aclose_client, shared_client
 from usechat.models.anthropic_errors import mapped_errors
 from usechat.models.anthropic_events import AnthropicStream
 from usechat.models.anthropic_request import AnthropicRequest, build_request
@@ -24,7 +24,7 @@ from usechat.models.base import ModelCall
 from usechat.parts import Error, ModelPart
 
 if TYPE_CHECKING:
-    from anthropic import AsyncAnthropic, AsyncStream, RequestOptions
+    from anthropic import AsyncStream, RequestOptions
 
 __all__ = ["AnthropicModel", "anthropic"]
 
@@ -51,7 +51,7 @@ _CODE_TOOLS = frozenset({"code_execution_20250522", "code_execution_20250825", "
 def anthropic(
     model_id: str,
     *,
-    client: AsyncAnthropic | None = None,
+    client: AnyClient | None = None,
     api_key: str | None = None,
     base_url: str | None = None,
     max_retries: int | None = None,
@@ -93,7 +93,7 @@ class AnthropicModel:
         self,
         model_id: str,
         *,
-        client: AsyncAnthropic | None,
+        client: AnyClient | None,
         settings: ClientSettings,
         max_retries: int | None,
         headers: Mapping[str, str],
@@ -156,7 +156,7 @@ class AnthropicModel:
 
 
 async def _answer(
-    client: AsyncAnthropic, request: AnthropicRequest, options: RequestOptions
+    client: AnyClient, request: AnthropicRequest, options: RequestOptions
 ) -> AsyncGenerator[list[ModelPart]]:
     """One attempt: raises what fails before the first part, says what fails after it in parts."""
     reader = AnthropicStream(
@@ -183,7 +183,7 @@ async def _answer(
     yield reader.finish()
 
 
-async def _open(client: AsyncAnthropic, body: dict[str, Any], options: RequestOptions) -> AsyncStream[object]:
+async def _open(client: AnyClient, body: dict[str, Any], options: RequestOptions) -> AsyncStream[object]:
     from anthropic import AsyncStream
 
     with mapped_errors():
