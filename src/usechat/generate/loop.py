@@ -365,9 +365,10 @@ class Loop:
                 yield batch
         last = self.messages[-1]
         assert isinstance(last, ToolMessage)
-        results = self.recorder.results
-        kept = (part for part in last.content if answered_call(part) not in results)
-        self.messages[-1] = ToolMessage((*kept, *results.values()), last.provider_options)
+        results: dict[str | None, ToolContent] = {**self.recorder.results}
+        # A refusal stands where the client has it; what was run now comes after all that there was.
+        content = [results.pop(answered_call(part), part) for part in last.content]
+        self.messages[-1] = ToolMessage((*content, *results.values()), last.provider_options)
 
 
 def is_denial(verdict: Verdict) -> bool:

@@ -185,8 +185,8 @@ def take_call(self: StepRecorder, part: p.ToolInputAvailable | p.ToolInputError)
         input=part.input,
         provider_executed=bool(part.provider_executed),
     )
-    # A call whose input is no object goes back as an empty one: the provider takes nothing else.
-    is_broken = isinstance(part, p.ToolInputError) and not is_object(part.input)
+    # A broken call goes back without an input that is a text, a number or a flag (``to-response-messages.ts``, 7.0.173).
+    is_broken = isinstance(part, p.ToolInputError) and isinstance(part.input, str | int | float)
     self.content.append(
         ToolCallContent(
             tool_call_id=part.tool_call_id,
@@ -196,10 +196,6 @@ def take_call(self: StepRecorder, part: p.ToolInputAvailable | p.ToolInputError)
             provider_options=part.provider_metadata,
         )
     )
-
-
-def is_object(value: object) -> bool:
-    return isinstance(value, dict)
 
 
 def take_output(self: StepRecorder, part: p.ToolOutputAvailable) -> None:

@@ -268,8 +268,10 @@ _ASSISTANT_PARTS: Final[Mapping[str, Callable[[UIPart, _Place], Iterator[Assista
 
 def _tool_call(part: UIPart) -> ToolCallContent:
     is_error = part["state"] == "output-error"
-    # A call whose input could not be read keeps the raw text beside it.
-    given = part.get("rawInput") if is_error and part.get("input") is None else part.get("input")
+    given = part.get("input", {})
+    if is_error and part.get("input") is None:
+        # A call whose input could not be read keeps the raw text beside it; none at all is an empty input.
+        given = part.get("rawInput", {})
     metadata = part.get("callProviderMetadata")
     if metadata is None and is_error:
         metadata = part.get("resultProviderMetadata")
