@@ -13,6 +13,8 @@ EVENTS = [
     '{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"tide – 潮"}}',
 ]
 
+DELTA = b"event: content_block_delta\ndata: %s\n\n"
+
 
 def payloads(body: bytes, *cuts: int) -> list[bytes]:
     reader = SseReader()
@@ -35,6 +37,12 @@ def payloads(body: bytes, *cuts: int) -> list[bytes]:
         pytest.param(b"data: {\ndata: }\n\n", [b"{\n}"], id="two-data-lines"),
         pytest.param(b"event: content_block_delta\ndata: {\ndata: }\n\n", [b"{\n}"], id="usual-head-two-data-lines"),
         pytest.param(b"event: content_block_delta\ndata: {}\nid: 4\n\n", [b"{}"], id="usual-head-more-fields"),
+        pytest.param(DELTA % b"1" + DELTA % b"2" + DELTA % b"3", [b"1", b"2", b"3"], id="burst-of-deltas"),
+        pytest.param(
+            DELTA % b"1" + DELTA % b"{\ndata: }" + DELTA % b"3", [b"1", b"{\n}", b"3"], id="burst-with-two-data-lines"
+        ),
+        pytest.param(DELTA % b"1" + b"data: 2\n\n" + DELTA % b"3", [b"1", b"2", b"3"], id="burst-and-no-event-line"),
+        pytest.param(DELTA % b"1" + b"\n" + DELTA % b"2", [b"1", b"2"], id="burst-with-another-blank-line"),
         pytest.param(b": note\nid: 7\nretry: 10\ndata: {}\n\n", [b"{}"], id="comments-and-other-fields"),
         pytest.param(b":\n\n: keep-alive\n\n", [], id="comments-alone"),
         pytest.param(b"data\n\n", [b""], id="field-without-colon"),

@@ -160,14 +160,17 @@ class AnthropicStream:
 
     def _feed_payloads(self, payloads: Iterable[bytes]) -> list[ModelPart]:
         parts: list[ModelPart] = []
+        blocks = self._blocks
         for payload in payloads:
             try:
                 event = _decode_delta(payload)
             except (msgspec.MsgspecError, UnicodeDecodeError):
                 self._feed_json(payload, parts)
-            else:
-                self.event_count += 1
-                self._feed_delta(event, parts)
+                continue
+            self.event_count += 1
+            block = blocks.get(event.index)
+            if block is not None:
+                block.feed(event.delta, parts)
         self._note_output(parts)
         return parts
 

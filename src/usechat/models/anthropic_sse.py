@@ -11,6 +11,8 @@ __all__ = ["SseReader"]
 
 _USUAL_HEAD = b"event: content_block_delta\ndata: "
 _USUAL_HEAD_LENGTH = len(_USUAL_HEAD)
+_USUAL_SEAM = b"\n\n" + _USUAL_HEAD
+"""What stands between the JSON texts of two deltas."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LINE_FEED = 0x0A
 
@@ -39,12 +41,21 @@ class SseReader:
             pending.append(data)
             data = b"".join(pending)
             pending.clear()
-        blocks = data.split(b"\n\n")
-        rest = blocks.pop()
+        end = data.rfind(b"\n\n")
+        rest = data[end + 2 :] if end >= 0 else data
         if rest:
             pending.append(rest)
+        return self._split(data, end) if end >= 0 else []
+
+    def _split(self, data: bytes, end: int) -> list[bytes]:
+        if data.startswith(_USUAL_HEAD):
+            payloads = data[_USUAL_HEAD_LENGTH:end].split(_USUAL_SEAM)
+            # Three line feeds to a seam and none besides: these are deltas alone, with no need to look at each.
+            if data.count(b"\n", _USUAL_HEAD_LENGTH, end) == 3 * (len(payloads) - 1):
+                self._at_start = False
+                return payloads
         payloads: list[bytes] = []
-        for block in blocks:
+        for block in data[:end].split(b"\n\n"):
             payload = block[_USUAL_HEAD_LENGTH:] if block.startswith(_USUAL_HEAD) else None
             if payload is None or b"\n" in payload:
                 payload = self._data_of(block)
