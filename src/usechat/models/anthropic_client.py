@@ -17,6 +17,7 @@ import msgspec
 from usechat.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    import httpx2
     from anthropic import AsyncAnthropic
     from anthropic.lib.bedrock import AsyncAnthropicBedrock, AsyncAnthropicBedrockMantle
     from anthropic.lib.vertex import AsyncAnthropicVertex
@@ -56,7 +57,8 @@ async def shared_client(settings: ClientSettings) -> AsyncAnthropic:
     key = (asyncio.get_running_loop(), settings)
     if key not in _clients:
         # In a thread: the import would keep every other answer waiting.
-        await asyncio.to_thread(importlib.import_module, "anthropic")
+        for name in ("anthropic", "usechat.models.anthropic_transport"):
+            await asyncio.to_thread(importlib.import_module, name)
     shared = _clients.get(key)
     if shared is None:
         shared = _Shared(*_new_client(settings, key))
@@ -79,7 +81,7 @@ def _new_client(
 
     try:
         client = anthropic.AsyncAnthropic(
-            api_key=settings.api_key, base_url=settings.base_url, http_client=anthropic.DefaultAioHttpClient()
+            api_key=settings.api_key, base_url=settings.base_url, http_client=_maybe_streaming_client()
         )
     except (anthropic.AnthropicError, ValueError) as error:
         raise ConfigurationError(f"the Anthropic client cannot be made: {error}") from error
@@ -90,6 +92,15 @@ def _new_client(
             )
         client.api_key = _PLACEHOLDER_KEY
     return client, _close_at_the_end(client, key)
+
+
+def _maybe_streaming_client() -> httpx2.AsyncClient | None:
+    """The HTTP client on our own transport; none, and so the package's own, where a proxy must be gone through."""
+    import anthropic
+
+    from usechat.models.anthropic_transport import StreamingTransport, can_reach_directly
+
+    return anthropic.DefaultAsyncHttpxClient(transport=StreamingTransport()) if can_reach_directly() else None
 
 
 async def _close_at_the_end(

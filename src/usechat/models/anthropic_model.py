@@ -24,6 +24,7 @@ from usechat.models.base import ModelCall
 from usechat.parts import Error, ModelPart
 
 if TYPE_CHECKING:
+    import httpx2
     from anthropic import AsyncStream, RequestOptions
 
 __all__ = ["AnthropicModel", "anthropic"]
@@ -222,9 +223,7 @@ async def _package_events(connection: AsyncStream[object], reader: AnthropicStre
 
 
 async def _raw_body(connection: AsyncStream[object], reader: AnthropicStream) -> AsyncGenerator[list[ModelPart]]:
-    response = connection.response
-    reads = response.aiter_bytes() if "content-encoding" in response.headers else response.aiter_raw()
-    async with aclosing(reads):
+    async with aclosing(_reads(connection.response)) as reads:
         async for data in reads:
             if parts := reader.feed(data):
                 yield parts
@@ -232,6 +231,16 @@ async def _raw_body(connection: AsyncStream[object], reader: AnthropicStream) ->
                 break
         if parts := await _drain(reads, reader):
             yield parts
+
+
+def _reads(response: httpx2.Response) -> AsyncGenerator[bytes]:
+    """The body, in the pieces that the connection brings."""
+    from usechat.models.anthropic_transport import BODY, ResponseBody
+
+    if "content-encoding" in response.headers:
+        return response.aiter_bytes()
+    own: ResponseBody | None = response.extensions.get(BODY)
+    return response.aiter_raw() if own is None else own.__aiter__()
 
 
 async def _drain(reads: AsyncIterator[bytes], reader: AnthropicStream) -> list[ModelPart]:

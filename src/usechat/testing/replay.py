@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -127,13 +128,15 @@ class ReplayServer:
     Args:
         replies: What the first, second, … request gets; the last is repeated. Or one function of the request.
         port: Where to listen on 127.0.0.1; 0 takes a free one.
+        tls: Speak HTTPS, with the certificate that is loaded in it.
     """
 
-    def __init__(self, *replies: Reply | str | Script, port: int = 0) -> None:
+    def __init__(self, *replies: Reply | str | Script, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         if not replies:
             raise ValueError("a replay server needs a reply")
         self._replies = replies
         self._port = port
+        self._tls = tls
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="replay-server", daemon=True)
         self._server: asyncio.Server | None = None
@@ -148,7 +151,7 @@ class ReplayServer:
     @property
     def url(self) -> str:
         """The base URL for clients of the ``anthropic`` package, without ``/v1``."""
-        return f"http://127.0.0.1:{self._port}"
+        return f"{'http' if self._tls is None else 'https'}://127.0.0.1:{self._port}"
 
     async def received(self, count: int = 1, *, within: float = 5.0) -> ReplayedRequest:
         """Wait until this many requests have come; return the last of them.
@@ -191,7 +194,7 @@ class ReplayServer:
         await asyncio.to_thread(self.close)
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port, ssl=self._tls)
         self._port = self._server.sockets[0].getsockname()[1]
 
     async def _shut(self) -> None:
