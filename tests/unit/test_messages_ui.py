@@ -1,6 +1,7 @@
 """What clients post: read leniently, kept whole, refused in one short sentence."""
 
 import json
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -8,10 +9,19 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.testclient import TestClient
+from hypothesis import given
+from hypothesis import strategies as st
 
 from usechat.errors import RequestError
 from usechat.messages.evidence import ClientEvidence, detect
-from usechat.messages.json_text import parse_json, replace_lone_surrogates, write_json
+from usechat.messages.json_text import (
+    MAX_DEPTH,
+    JsonDepthError,
+    parse_json,
+    replace_lone_surrogates,
+    to_json_value,
+    write_json,
+)
 from usechat.messages.ui import (
     ChatRequest,
     UIMessage,
@@ -358,10 +368,57 @@ def test_a_request_proves_only_what_it_shows(message: Json, trigger: str | None,
         ("ü\u2028\ud800\n", '"ü\u2028\\ud800\\n"'),
         (float("inf"), "null"),
         ({1: {2}}, '{"1":"{2}"}'),
+        ([2**70, 2**53 + 1, -(2**63)], "[1180591620717411303424,9007199254740993,-9223372036854775808]"),
+        (
+            [1e16, 123456789012345680000.0, 1e-6, 0.0001, -0.0],
+            "[10000000000000000,123456789012345680000,0.000001,0.0001,0]",
+        ),
+        (("tuple", MappingProxyType({"a": {}})), '["tuple",{"a":{}}]'),
     ],
 )
 def test_json_is_written_as_javascript_writes_it(value: Json, text: str):
     assert write_json(value) == text
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_json_is_written_alike_beside_a_number_that_few_can_hold(value: Json):
+    assert write_json([value, 2**70]) == f"[{write_json(value)},1180591620717411303424]"
+
+
+def test_value_that_is_json_is_not_copied():
+    value = parse_json('{"a": [1, 1.5, null, {"b": [[], {}]}]}')
+    assert to_json_value(value) is value
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"a": [2**64, -(2**64), 2**63]}, {"a": [float(2**64), -float(2**64), 2**63]}),
+        ([{"a": float("inf")}, 10**400], [{"a": None}, None]),
+        ({"a": (1, [2])}, {"a": [1, [2]]}),
+        (10**400, None),
+    ],
+)
+def test_value_that_is_not_json_becomes_it(value: Json, expected: Json):
+    assert to_json_value(value) == expected
+
+
+def nested(levels: int) -> Json:
+    value: Json = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def test_value_may_be_nested_so_deep_and_no_deeper():
+    assert to_json_value(nested(MAX_DEPTH)) == nested(MAX_DEPTH)
+    with pytest.raises(JsonDepthError):
+        to_json_value(nested(MAX_DEPTH + 1))
 
 
 def test_lone_surrogates_can_be_replaced_everywhere():
