@@ -149,6 +149,13 @@ _BACKEND_TOOLS = [
     Scenario(name="tools-parallel", replies=_calls(_weather("Oslo", 1), call("get_time", {}, id="toolu_2"))),
     Scenario(name="tool-throws", replies=_calls(_weather("ERROR"))),
     Scenario(name="tool-throws-beside-one-that-works", replies=_calls(_weather("ERROR", 1), _weather("Oslo", 2))),
+    Scenario(
+        name="tool-throws-after-one-that-works",
+        replies=_calls(_weather("Oslo", 1), _weather("ERROR", 2)),
+        majors=SINCE_5,
+    ),
+    Scenario(name="tool-null-input", replies=_calls(call("get_weather", "null", id="toolu_1"))),
+    Scenario(name="tool-array-input", replies=_calls(call("get_weather", "[1]", id="toolu_1"))),
     Scenario(name="tool-unknown", replies=_calls(call("no_such_tool", {"a": 1}, id="toolu_1"))),
     Scenario(name="tool-invalid-input", replies=_calls(_weather(5))),
     Scenario(name="tool-unparsable-input", replies=_calls(call("get_weather", '{"city": "Os', id="toolu_1"))),
@@ -171,6 +178,12 @@ _DELETE = said(text("Cleaning. "), call("delete_file", {"path": "/a"}, id="toolu
 _DELETE_TWO = said(
     call("delete_file", {"path": "/a"}, id="toolu_a"),
     call("delete_file", {"path": "/b"}, id="toolu_b"),
+    stop="tool_use",
+)
+_DELETE_TWO_AND_LOOK = said(
+    call("delete_file", {"path": "/a"}, id="toolu_a"),
+    call("delete_file", {"path": "/b"}, id="toolu_b"),
+    _weather("Oslo"),
     stop="tool_use",
 )
 _DELETE_AND_LOOK = said(call("delete_file", {"path": "/a"}, id="toolu_delete"), _weather("Oslo"), stop="tool_use")
@@ -226,6 +239,7 @@ _CLIENT_TOOLS = [
     _approval("two-granted", _DELETE_TWO, _decide(True, True)),
     _approval("one-of-two-denied", _DELETE_TWO, _decide(True, False)),
     _approval("beside-a-tool-without", _DELETE_AND_LOOK, _decide(True)),
+    _approval("one-of-two-denied-beside-a-tool-without", _DELETE_TWO_AND_LOOK, _decide(True, False)),
 ]
 
 # Turns
@@ -259,6 +273,12 @@ _TURNS = [
     Scenario(name="two-turns-redacted", replies=[Reply("thinking-redacted")], flow=_TWO_TURNS, body={"thinking": True}),
     Scenario(name="two-turns-tool-throws", replies=_calls(_weather("ERROR")), flow=_TWO_TURNS),
     Scenario(name="two-turns-tool-invalid", replies=_calls(_weather(5)), flow=_TWO_TURNS),
+    Scenario(
+        name="two-turns-tool-null-input",
+        replies=_calls(call("get_weather", "null", id="toolu_1")),
+        flow=_TWO_TURNS,
+        majors=SINCE_5,
+    ),
     *(
         Scenario(name=f"two-turns-{name}", replies=[Reply(name)], flow=_TWO_TURNS, body=_tools_of(name))
         for name in ("web-search", "web-fetch", "code-execution", "mcp", "citations-web", "compaction", "refusal")

@@ -92,6 +92,8 @@ class ToolRunner:
             task.add_done_callback(ended)
         try:
             while (batch := await self.queue.take()) is not None:
+                # Of calls that end in the same instant the AI SDK tells the failures first.
+                batch.sort(key=is_last_output)
                 yield batch
         finally:
             for task in tasks:
@@ -197,6 +199,10 @@ class ToolRunner:
         self.results[execution.tool_call_id] = ToolResultContent(
             tool_call_id=execution.tool_call_id, tool_name=execution.tool.name, output=output
         )
+
+
+def is_last_output(part: p.Part) -> bool:
+    return isinstance(part, p.ToolOutputAvailable) and not part.preliminary
 
 
 def runs_on_loop(function: Callable[..., Any]) -> bool:

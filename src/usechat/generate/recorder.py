@@ -185,7 +185,7 @@ def take_call(self: StepRecorder, part: p.ToolInputAvailable | p.ToolInputError)
         input=part.input,
         provider_executed=bool(part.provider_executed),
     )
-    # A broken call goes back without an input that is a text, a number or a flag (``to-response-messages.ts``, 7.0.173).
+    # A broken call goes back without an input that is a text or a number (``to-response-messages.ts``, 7.0.173).
     is_broken = isinstance(part, p.ToolInputError) and isinstance(part.input, str | int | float)
     self.content.append(
         ToolCallContent(
