@@ -206,13 +206,18 @@ class ChatError(UsechatError):
     Args:
         message: One short sentence, fit for the client.
         code: What a caller can decide on: ``missing``, there is no such chat; ``forbidden``, it is another owner's;
-            ``conflict``, another turn is being written or was written meanwhile.
+            ``conflict``, another turn is being written or was written meanwhile; ``unavailable``, the database is not
+            to be reached, locked, full or damaged.
         run_id: The run that holds the chat, where that is the conflict. Without one, the chat has moved on: what was
             planned on its earlier state can be planned anew.
     """
 
     def __init__(
-        self, message: str, *, code: Literal["missing", "conflict", "forbidden"], run_id: str | None = None
+        self,
+        message: str,
+        *,
+        code: Literal["missing", "conflict", "forbidden", "unavailable"],
+        run_id: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message

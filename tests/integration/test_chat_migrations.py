@@ -6,7 +6,7 @@ import asyncio
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -15,12 +15,15 @@ from sqlalchemy import Connection, text
 
 from tests.support.databases import DATABASES, make_url
 from usechat.chats import tables
-from usechat.chats.engine import create_engine
+from usechat.chats.database import Work
+from usechat.chats.engine import open_database
 from usechat.chats.migrate import is_migrated, migrate
 from usechat.chats.sql import SqlChatStore
 from usechat.errors import ConfigurationError
 
 pytestmark = pytest.mark.anyio
+
+ResultT = TypeVar("ResultT")
 
 MIGRATE = """
 import asyncio, sys
@@ -49,22 +52,26 @@ def differences(connection: Connection) -> list[Any]:
 
 
 async def run(url: str, statement: str) -> list[tuple[Any, ...]]:
-    engine = create_engine(url)
-    async with engine.begin() as connection:
-        result = await connection.execute(text(statement))
-        rows = [tuple(row) for row in result] if result.returns_rows else []
-    await engine.dispose()
-    return rows
+    def work(connection: Connection) -> list[tuple[Any, ...]]:
+        result = connection.execute(text(statement))
+        return [tuple(row) for row in result] if result.returns_rows else []
+
+    return await transact(url, work)
+
+
+async def transact(url: str, work: Work[ResultT]) -> ResultT:
+    database = open_database(url, may_create=True)
+    try:
+        return await database.write(work)
+    finally:
+        await database.aclose()
 
 
 async def test_migrations_make_the_tables_that_the_package_uses(url: str) -> None:
     assert not await is_migrated(url)
     await migrate(url)
     assert await is_migrated(url)
-    engine = create_engine(url)
-    async with engine.connect() as connection:
-        assert await connection.run_sync(differences) == []
-    await engine.dispose()
+    assert await transact(url, differences) == []
 
 
 async def test_second_migration_changes_nothing(url: str) -> None:
@@ -92,11 +99,9 @@ def test_processes_that_start_at_once_all_start(url: str) -> None:
 async def test_sqlite_writes_ahead_and_guards_references(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/chats.db"
     await asyncio.gather(*(migrate(url) for _ in range(5)))
-    engine = create_engine(url)
-    async with engine.connect() as connection:
-        asked = [await connection.scalar(text(f"PRAGMA {name}")) for name in ("journal_mode", "foreign_keys")]
-    await engine.dispose()
-    assert asked == ["wal", 1]
+    names = ("journal_mode", "foreign_keys", "synchronous")
+    asked = await transact(url, lambda connection: [connection.scalar(text(f"PRAGMA {name}")) for name in names])
+    assert asked == ["wal", 1, 1]
 
 
 async def test_tables_of_a_newer_version_are_left_alone(url: str) -> None:

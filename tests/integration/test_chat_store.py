@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.support.databases import DATABASES, make_url
 from tests.support.postgres import PostgresServer
 from usechat.chats.base import ChatStore, EndStatus, SavedChat, TurnPlan
+from usechat.chats.database import Work
 from usechat.chats.history import TurnRequest, plan_turn
 from usechat.chats.migrate import migrate
 from usechat.chats.sql import SqlChatStore
@@ -446,7 +446,7 @@ async def test_any_message_comes_back_as_it_was(store: ChatStore, message: Messa
 class AnswersGetLost(SqlChatStore):
     """A store that never learns that its first commit went through."""
 
-    async def _write(self, work: Callable[[AsyncConnection], Awaitable[ResultT]]) -> ResultT:
+    async def _write(self, work: Work[ResultT]) -> ResultT:
         await super()._write(work)
         return await super()._write(work)
 

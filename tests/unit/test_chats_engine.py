@@ -11,8 +11,8 @@ from usechat.errors import ConfigurationError
 @pytest.mark.parametrize(
     ("url", "driven"),
     [
-        ("sqlite:///chats.db", "sqlite+aiosqlite:///chats.db"),
-        ("sqlite+aiosqlite:////var/chats.db", "sqlite+aiosqlite:////var/chats.db"),
+        ("sqlite:///chats.db", "sqlite+pysqlite:///chats.db"),
+        ("sqlite+aiosqlite:////var/chats.db", "sqlite+pysqlite:////var/chats.db"),
         ("postgres://a:b@host/db", "postgresql+asyncpg://a:b@host/db"),
         (
             "postgresql://a:b@host/db?sslmode=require&channel_binding=require",

@@ -104,6 +104,8 @@ class TurnPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The revision of the chat that it was made on; 0 where there was no chat yet."""
     keep: int
     """How many of the stored messages stay; the others are removed."""
+    removes: bool = True
+    """Whether there are others; where it is not said, they are looked for."""
     changed: Mapping[int, UIMessage] = msgspec.field(default_factory=dict[int, UIMessage])
     """New contents of messages that stay, by position."""
     added: Sequence[UIMessage] = ()
@@ -136,7 +138,10 @@ class ChatStore(Protocol):
     """Where chats are kept. Safe to use from any number of tasks and processes at once.
 
     Every method that takes an owner raises `ChatError` ``missing`` where there is no such chat and ``forbidden`` where
-    it is another owner's.
+    it is another owner's; and all raise it as ``unavailable`` where chats can be neither read nor saved now.
+
+    A task that is cancelled while it waits for one of these leaves the chat as it was before or as it is after, never
+    in between.
     """
 
     async def create_chat(

@@ -19,6 +19,8 @@ from sqlalchemy.types import TypeDecorator
 
 __all__ = ["JsonText", "PlainText", "decode_json", "decode_text", "encode_json", "encode_text"]
 
+_ENCODER: Final = msgspec.json.Encoder()
+_DECODER: Final = msgspec.json.Decoder()
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _ESCAPED: Final = re.compile("[\\\\\x00\ud800-\udfff]")
 _ESCAPE: Final = re.compile(r"\\u([0-9a-f]{4})")
@@ -33,15 +35,16 @@ def encode_json(value: Any) -> str:
         TypeError: The value holds something that has no form in JSON.
     """
     try:
-        text = _dump(value)
-    except ValueError:
+        return _ENCODER.encode(value).decode()
+    except (UnicodeEncodeError, TypeError):
+        # A lone surrogate, or a key that is no text.
         text = _dump(_without_nan(value))
     return _LONE_SURROGATE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
 
 def _dump(value: Any) -> str:
     default = msgspec.to_builtins
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=default)
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=default)
 
 
 def _without_nan(value: Any) -> Any:
@@ -57,8 +60,12 @@ def _without_nan(value: Any) -> Any:
 
 
 def decode_json(text: str) -> Any:
-    """The value of a text that `encode_json` made."""
-    return json.loads(text)
+    """The value of a text that `encode_json` or another program made."""
+    try:
+        return _DECODER.decode(text)
+    except msgspec.DecodeError:
+        # A lone surrogate, or a number beyond all floats.
+        return json.loads(text)
 
 
 def encode_text(text: str) -> str:
@@ -68,7 +75,7 @@ def encode_text(text: str) -> str:
 
 def decode_text(text: str) -> str:
     """What `encode_text` was given."""
-    return _ESCAPE.sub(lambda found: chr(int(found.group(1), 16)), text)
+    return _ESCAPE.sub(lambda found: chr(int(found.group(1), 16)), text) if "\\" in text else text
 
 
 class JsonText(TypeDecorator[Any]):

@@ -67,7 +67,8 @@ def plan_turn(
     stored = () if saved is None else saved.messages
     posted = _Posted(stored, request, is_client_tool, new_id)
     plan = posted.plan_for_server() if mode == "server" else posted.plan_for_client()
-    return msgspec.structs.replace(plan, revision=0 if saved is None else saved.chat.revision)
+    revision = 0 if saved is None else saved.chat.revision
+    return msgspec.structs.replace(plan, revision=revision, removes=plan.keep < len(stored))
 
 
 class _Posted:

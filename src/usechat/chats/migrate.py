@@ -5,20 +5,16 @@ Any number of processes may do so at once: one does the work, the others wait an
 
 from __future__ import annotations
 
-import asyncio
-import sqlite3
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from usechat.chats.engine import create_engine, is_sqlite, writing
-from usechat.chats.retry import retry_when_cut
+from usechat.chats.engine import open_database
 from usechat.chats.tables import VERSION_TABLE
 from usechat.errors import ConfigurationError
 
@@ -26,8 +22,6 @@ __all__ = ["is_migrated", "migrate"]
 
 _ADVISORY_LOCK: Final = 8_437_201_147
 """PostgreSQL's, held while one process alters tables."""
-_WAL_PAUSES: Final = (0.02,) * 500
-"""Seconds between the tries to turn WAL on."""
 
 
 async def migrate(url: str) -> None:
@@ -37,44 +31,26 @@ async def migrate(url: str) -> None:
         ConfigurationError: As for `usechat.chats.engine.parse_url`, or the tables are a newer version's.
         OSError: PostgreSQL cannot be reached.
     """
-    engine = create_engine(url)
+    database = open_database(url, may_create=True)
     try:
-        await retry_when_cut(lambda: _migrate(engine))
+        await database.write(_migrate)
     finally:
-        await engine.dispose()
+        await database.aclose()
 
 
 async def is_migrated(url: str) -> bool:
     """Whether the tables are what this version needs."""
-    engine = create_engine(url)
+    database = open_database(url, may_create=True)
     try:
-        async with engine.connect() as connection:
-            return await connection.run_sync(_is_current)
+        return await database.read(_is_current)
     finally:
-        await engine.dispose()
+        await database.aclose()
 
 
-async def _migrate(engine: AsyncEngine) -> None:
-    if is_sqlite(engine.url):
-        await _turn_wal_on(engine)
-    async with writing(engine).begin() as connection:
-        if not is_sqlite(engine.url):
-            await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
-        await connection.run_sync(_upgrade)
-
-
-async def _turn_wal_on(engine: AsyncEngine) -> None:
-    """Put the file into WAL mode, where it stays; for others that do the same at once SQLite itself does not wait."""
-    async with engine.connect() as connection:
-        driver: Any = (await connection.get_raw_connection()).driver_connection
-        for pause in _WAL_PAUSES:
-            try:
-                await driver.execute("PRAGMA journal_mode = WAL")
-            except sqlite3.OperationalError:
-                await asyncio.sleep(pause)
-            else:
-                return
-        await driver.execute("PRAGMA journal_mode = WAL")
+def _migrate(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+    _upgrade(connection)
 
 
 def _config() -> Config:

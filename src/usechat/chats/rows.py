@@ -3,33 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, TypeAlias
 
-from sqlalchemy import RowMapping
+from sqlalchemy import Row
 
 from usechat.chats.base import Chat, SavedMessage, Turn, UIMessage
+from usechat.chats.columns import decode_json, decode_text
 from usechat.chats.text import fold, message_text
 
 __all__ = ["chat_from_row", "content_values", "message_from_row", "title_values", "turn_from_row"]
 
-_CHAT: Final = ("id", "owner", "title", "created_at", "updated_at", "metadata", "active_run_id", "revision")
-_MESSAGE: Final = ("position", "role", "created_at", "status", "usage", "finish_reason", "run_id")
-_TURN: Final = ("run_id", "chat_id", "owner", "began_at", "continues", "status")
+
+AnyRow: TypeAlias = Row[*tuple[Any, ...]]
 
 
-def chat_from_row(row: RowMapping) -> Chat:
+def chat_from_row(row: AnyRow) -> Chat:
     """A row of ``chats``."""
-    return Chat(**{name: row[name] for name in _CHAT})
+    return Chat(
+        id=row.id,
+        owner=row.owner,
+        title=row.title,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        metadata=row.metadata,
+        active_run_id=row.active_run_id,
+        revision=row.revision,
+    )
 
 
-def message_from_row(row: RowMapping) -> SavedMessage:
-    """A row of ``messages``."""
-    return SavedMessage(message=row["content"], **{name: row[name] for name in _MESSAGE})
+def message_from_row(row: AnyRow) -> SavedMessage:
+    """A row of `usechat.chats.statements.MESSAGES`."""
+    content, position, role, created_at, status, usage, finish_reason, run_id = row
+    return SavedMessage(
+        message=decode_json(content),
+        position=position,
+        role=decode_text(role),
+        created_at=created_at,
+        status=status,
+        usage=usage and decode_json(usage),
+        finish_reason=finish_reason and decode_text(finish_reason),
+        run_id=run_id and decode_text(run_id),
+    )
 
 
-def turn_from_row(row: RowMapping) -> Turn:
+def turn_from_row(row: AnyRow) -> Turn:
     """A row of ``turns``."""
-    return Turn(**{name: row[name] for name in _TURN})
+    return Turn(
+        run_id=row.run_id,
+        chat_id=row.chat_id,
+        owner=row.owner,
+        began_at=row.began_at,
+        continues=row.continues,
+        status=row.status,
+    )
 
 
 def content_values(message: UIMessage) -> Mapping[str, Any]:

@@ -6,25 +6,25 @@ Each method is one transaction, and is tried anew when its connection drops: all
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 from msgspec import UNSET, UnsetType
-from sqlalchemy import ColumnElement, Select, delete, exists, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, exists, insert, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from usechat.chats.base import Chat, ChatPage, EndStatus, SavedChat, Turn, TurnPlan, UIMessage
 from usechat.chats.columns import encode_text
-from usechat.chats.engine import create_engine, writing
+from usechat.chats.database import Work, told_when_unavailable
+from usechat.chats.engine import open_database
 from usechat.chats.merge import merge_patch
 from usechat.chats.pages import decode_cursor, encode_cursor
-from usechat.chats.retry import retry_when_cut
 from usechat.chats.rows import chat_from_row, message_from_row, title_values, turn_from_row
+from usechat.chats.statements import MESSAGES
 from usechat.chats.tables import chats, messages, turns
 from usechat.chats.text import fold
-from usechat.chats.turns import Ending, begin, finish, lock_chat
+from usechat.chats.turns import Beginning, Ending, begin, find_chat, finish, lock_chat
 from usechat.errors import ChatError, RequestError
 
 __all__ = ["SqlChatStore"]
@@ -49,8 +49,7 @@ class SqlChatStore:
     """
 
     def __init__(self, url: str) -> None:
-        self.engine = create_engine(url)
-        self.writer = writing(self.engine)
+        self._database = open_database(url)
 
     async def create_chat(
         self, owner: str, chat_id: str, *, title: str | None = None, metadata: Mapping[str, Any] | None = None
@@ -58,30 +57,29 @@ class SqlChatStore:
         """As `ChatStore.create_chat`."""
         _check_id(chat_id)
 
-        async def work(connection: AsyncConnection) -> Chat:
-            chat = await lock_chat(connection, owner, chat_id)
+        def work(connection: Connection) -> Chat:
+            chat = lock_chat(connection, owner, chat_id)
             if chat is not None:
                 return chat
             now = time.time()
             values = {"id": chat_id, "owner": owner, "created_at": now, "updated_at": now, "revision": 0}
             new = insert(chats).values(**values, **title_values(title), metadata=dict(metadata or {}))
-            return chat_from_row((await connection.execute(new.returning(chats))).mappings().one())
+            return chat_from_row(connection.execute(new.returning(chats)).one())
 
         return await self._create(work)
 
     async def get_chat(self, owner: str, chat_id: str) -> Chat:
         """As `ChatStore.get_chat`."""
-        return await self._read(lambda connection: _find_chat(connection, owner, chat_id))
+        return await self._read(lambda connection: _existing(find_chat(connection, owner, chat_id)))
 
     async def load_chat(self, owner: str, chat_id: str) -> SavedChat:
         """As `ChatStore.load_chat`."""
 
-        async def work(connection: AsyncConnection) -> SavedChat:
+        def work(connection: Connection) -> SavedChat:
             # The chat comes first: were its messages changed in between, its revision is the older one, and a turn
             # that is planned on it does not begin.
-            chat = await _find_chat(connection, owner, chat_id)
-            query = select(messages).where(messages.c.chat_id == chat_id).order_by(messages.c.position)
-            rows = (await connection.execute(query)).mappings().all()
+            chat = _existing(find_chat(connection, owner, chat_id))
+            rows = connection.execute(MESSAGES, {"by_chat_id": chat_id}).all()
             return SavedChat(chat=chat, messages=[message_from_row(row) for row in rows])
 
         return await self._read(work)
@@ -93,8 +91,8 @@ class SqlChatStore:
         if cursor is not None:
             query = query.where(tuple_(chats.c.updated_at, chats.c.id) < tuple_(*decode_cursor(cursor)))
 
-        async def work(connection: AsyncConnection) -> ChatPage:
-            found = [chat_from_row(row) for row in (await connection.execute(query)).mappings()]
+        def work(connection: Connection) -> ChatPage:
+            found = [chat_from_row(row) for row in connection.execute(query)]
             page = found[:size]
             return ChatPage(chats=page, next_cursor=encode_cursor(page[-1]) if len(found) > size else None)
 
@@ -110,15 +108,15 @@ class SqlChatStore:
     ) -> Chat:
         """As `ChatStore.update_chat`."""
 
-        async def work(connection: AsyncConnection) -> Chat:
-            chat = await _lock_existing(connection, owner, chat_id)
+        def work(connection: Connection) -> Chat:
+            chat = _lock_existing(connection, owner, chat_id)
             values = {} if title is UNSET else dict(title_values(title))
             if metadata is not UNSET:
                 values["metadata"] = merge_patch(chat.metadata, metadata)
             if not values:
                 return chat
             changed = update(chats).where(chats.c.id == chat_id).values(values).returning(chats)
-            return chat_from_row((await connection.execute(changed)).mappings().one())
+            return chat_from_row(connection.execute(changed).one())
 
         return await self._write(work)
 
@@ -126,14 +124,14 @@ class SqlChatStore:
         """As `ChatStore.delete_chat`."""
         deleted: list[Chat] = []
 
-        async def work(connection: AsyncConnection) -> Chat:
-            chat = await lock_chat(connection, owner, chat_id)
+        def work(connection: Connection) -> Chat:
+            chat = lock_chat(connection, owner, chat_id)
             if chat is None and deleted:
                 return deleted[-1]
             deleted.append(_existing(chat))
-            await connection.execute(delete(chats).where(chats.c.id == chat_id))
+            connection.execute(delete(chats).where(chats.c.id == chat_id))
             ended = delete(turns).where(turns.c.chat_id == chat_id, turns.c.status.is_not(None))
-            await connection.execute(ended)
+            connection.execute(ended)
             return deleted[-1]
 
         return await self._write(work)
@@ -143,7 +141,8 @@ class SqlChatStore:
     ) -> Chat:
         """As `ChatStore.begin_turn`."""
         _check_id(chat_id)
-        return await self._create(lambda connection: begin(connection, owner, chat_id, run_id, plan, title=title))
+        turn = Beginning(owner=owner, chat_id=chat_id, run_id=run_id, plan=plan, title=title)
+        return await self._create(lambda connection: begin(connection, turn))
 
     async def finish_turn(
         self,
@@ -161,9 +160,9 @@ class SqlChatStore:
     async def find_turn(self, run_id: str) -> Turn | None:
         """As `ChatStore.find_turn`."""
 
-        async def work(connection: AsyncConnection) -> Turn | None:
+        def work(connection: Connection) -> Turn | None:
             query = select(turns).where(turns.c.run_id == run_id)
-            row = (await connection.execute(query)).mappings().first()
+            row = connection.execute(query).first()
             return None if row is None else turn_from_row(row)
 
         return await self._read(work)
@@ -174,30 +173,24 @@ class SqlChatStore:
         if before is not None:
             query = query.where(turns.c.began_at < before)
 
-        async def work(connection: AsyncConnection) -> Sequence[Turn]:
-            return [turn_from_row(row) for row in (await connection.execute(query)).mappings()]
+        def work(connection: Connection) -> Sequence[Turn]:
+            return [turn_from_row(row) for row in connection.execute(query)]
 
         return await self._read(work)
 
     async def aclose(self) -> None:
         """As `ChatStore.aclose`."""
-        await self.engine.dispose()
+        await self._database.aclose()
 
-    async def _read(self, work: Callable[[AsyncConnection], Awaitable[ResultT]]) -> ResultT:
-        async def attempt() -> ResultT:
-            async with self.engine.connect() as connection:
-                return await work(connection)
+    async def _read(self, work: Work[ResultT]) -> ResultT:
+        with told_when_unavailable():
+            return await self._database.read(work)
 
-        return await retry_when_cut(attempt)
+    async def _write(self, work: Work[ResultT]) -> ResultT:
+        with told_when_unavailable():
+            return await self._database.write(work)
 
-    async def _write(self, work: Callable[[AsyncConnection], Awaitable[ResultT]]) -> ResultT:
-        async def attempt() -> ResultT:
-            async with self.writer.begin() as connection:
-                return await work(connection)
-
-        return await retry_when_cut(attempt)
-
-    async def _create(self, work: Callable[[AsyncConnection], Awaitable[ResultT]]) -> ResultT:
+    async def _create(self, work: Work[ResultT]) -> ResultT:
         """As `_write`, for work that makes a chat if there is none: when another was faster, there is one by then."""
         try:
             return await self._write(work)
@@ -218,15 +211,8 @@ def _existing(chat: Chat | None) -> Chat:
     return chat
 
 
-async def _lock_existing(connection: AsyncConnection, owner: str, chat_id: str) -> Chat:
-    return _existing(await lock_chat(connection, owner, chat_id))
-
-
-async def _find_chat(connection: AsyncConnection, owner: str, chat_id: str) -> Chat:
-    row = (await connection.execute(select(chats).where(chats.c.id == chat_id))).mappings().first()
-    if row is not None and row["owner"] != owner:
-        raise ChatError("This chat is not yours.", code="forbidden")
-    return _existing(None if row is None else chat_from_row(row))
+def _lock_existing(connection: Connection, owner: str, chat_id: str) -> Chat:
+    return _existing(lock_chat(connection, owner, chat_id))
 
 
 def _chats_of(owner: str, search: str) -> Select[Any]:

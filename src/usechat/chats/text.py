@@ -26,6 +26,8 @@ def message_text(message: UIMessage) -> str:
 
 def fold(text: str) -> str:
     """``text`` in the form that is searched: upper and lower case, and forms of a character, are the same."""
+    if text.isascii() and "\x00" not in text:
+        return text.lower()
     return unicodedata.normalize("NFKC", _UNSEARCHABLE.sub("\ufffd", text)).casefold()
 
 

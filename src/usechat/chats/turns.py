@@ -1,6 +1,7 @@
 """Turns in SQL: the work of `SqlChatStore.begin_turn` and `finish_turn` within one transaction.
 
-Whoever writes a chat's messages holds the lock on its row: PostgreSQL's ``FOR UPDATE``, SQLite's only writer.
+Whoever writes a chat's messages holds the lock on its row: PostgreSQL's row locks, SQLite's only writer. The usual case
+takes the fewest statements: what holds a chat that is as planned on is the same statement that finds out that it is.
 """
 
 from __future__ import annotations
@@ -9,57 +10,98 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+import msgspec
+from sqlalchemy import Connection
 
-from usechat.chats.base import Chat, EndStatus, Turn, TurnPlan, UIMessage
+from usechat.chats import statements
+from usechat.chats.base import Chat, EndStatus, TurnPlan, UIMessage
 from usechat.chats.merge import add_usage
-from usechat.chats.rows import chat_from_row, content_values, title_values, turn_from_row
-from usechat.chats.tables import chats, messages, turns
+from usechat.chats.rows import chat_from_row, content_values, title_values
 from usechat.chats.text import derive_title, imported_status
 from usechat.errors import ChatError
 
-__all__ = ["Ending", "begin", "finish", "lock_chat"]
+__all__ = ["Beginning", "Ending", "begin", "find_chat", "finish", "lock_chat"]
 
 
-async def lock_chat(connection: AsyncConnection, owner: str, chat_id: str) -> Chat | None:
+def find_chat(connection: Connection, owner: str, chat_id: str, *, is_locked: bool = False) -> Chat | None:
+    """The chat; with ``is_locked``, nobody else changes it until the transaction ends.
+
+    Raises:
+        ChatError: ``forbidden``: it is another owner's.
+    """
+    query = statements.LOCK_CHAT if is_locked else statements.FIND_CHAT
+    row = connection.execute(query, {"by_id": chat_id}).first()
+    if row is not None and row.owner != owner:
+        raise ChatError("This chat is not yours.", code="forbidden")
+    return None if row is None else chat_from_row(row)
+
+
+def lock_chat(connection: Connection, owner: str, chat_id: str) -> Chat | None:
     """The chat, which nobody else changes until the transaction ends.
 
     Raises:
         ChatError: ``forbidden``: it is another owner's.
     """
-    query = select(chats).where(chats.c.id == chat_id).with_for_update()
-    row = (await connection.execute(query)).mappings().first()
-    if row is not None and row["owner"] != owner:
-        raise ChatError("This chat is not yours.", code="forbidden")
+    return find_chat(connection, owner, chat_id, is_locked=True)
+
+
+class Beginning(msgspec.Struct, frozen=True, kw_only=True):
+    """A turn that is to begin."""
+
+    owner: str
+    chat_id: str
+    run_id: str
+    plan: TurnPlan
+    title: str | None = None
+    """Of the chat, if it has none."""
+
+
+def begin(connection: Connection, turn: Beginning) -> Chat:
+    """Carry out a plan and hold the chat for a run."""
+    now = time.time()
+    titles = title_values(turn.title or derive_title(turn.plan.added))
+    held = _hold(connection, turn, titles, now)
+    if held is None:
+        chat = lock_chat(connection, turn.owner, turn.chat_id)
+        if chat is not None and chat.active_run_id == turn.run_id:
+            return chat
+        _check_state(chat, turn.plan)
+        # One that is there and free after all was let go of while its lock was waited for.
+        held = _make_held(connection, turn, titles, now) if chat is None else _hold(connection, turn, titles, now)
+        assert held is not None
+    _carry_out(connection, turn.chat_id, turn.plan, now)
+    opened = {"run_id": turn.run_id, "chat_id": turn.chat_id, "owner": turn.owner, "began_at": now}
+    connection.execute(statements.ADD_TURN, {**opened, "continues": turn.plan.continues})
+    return held
+
+
+def _hold(connection: Connection, turn: Beginning, titles: Mapping[str, Any], now: float) -> Chat | None:
+    """The chat, held for the run; None where it is not there, or not as the plan has it."""
+    values = {
+        "by_id": turn.chat_id,
+        "by_owner": turn.owner,
+        "by_revision": turn.plan.revision,
+        "by_title": titles["title"],
+        "by_folded_title": titles["folded_title"],
+        "active_run_id": turn.run_id,
+        "updated_at": now,
+    }
+    row = connection.execute(statements.HOLD_CHAT, values).first()
     return None if row is None else chat_from_row(row)
 
 
-async def begin(
-    connection: AsyncConnection, owner: str, chat_id: str, run_id: str, plan: TurnPlan, *, title: str | None
-) -> Chat:
-    """Carry out a plan and hold the chat for a run."""
-    chat = await lock_chat(connection, owner, chat_id)
-    if chat is not None and chat.active_run_id == run_id:
-        return chat
-    _check_state(chat, plan)
-    now = time.time()
-    if chat is None:
-        chat = Chat(id=chat_id, owner=owner, created_at=now, updated_at=now)
-        await connection.execute(insert(chats).values(folded_title="", **_values(chat)))
-    await _carry_out(connection, chat_id, plan, now)
-    held: dict[str, Any] = {"active_run_id": run_id, "revision": chat.revision + 1, "updated_at": now}
-    if chat.title is None:
-        held |= title_values(title or derive_title(plan.added))
-    changed = update(chats).where(chats.c.id == chat_id).values(held).returning(chats)
-    row = (await connection.execute(changed)).mappings().one()
-    turn = Turn(run_id=run_id, chat_id=chat_id, owner=owner, began_at=now, continues=plan.continues)
-    await connection.execute(insert(turns).values(_values(turn)))
-    return chat_from_row(row)
-
-
-def _values(value: Chat | Turn) -> dict[str, Any]:
-    return {name: getattr(value, name) for name in value.__struct_fields__}
+def _make_held(connection: Connection, turn: Beginning, titles: Mapping[str, Any], now: float) -> Chat:
+    chat = Chat(
+        id=turn.chat_id,
+        owner=turn.owner,
+        title=titles["title"],
+        created_at=now,
+        updated_at=now,
+        active_run_id=turn.run_id,
+        revision=1,
+    )
+    connection.execute(statements.ADD_CHAT, {**msgspec.structs.asdict(chat), **titles})
+    return chat
 
 
 def _check_state(chat: Chat | None, plan: TurnPlan) -> None:
@@ -69,20 +111,19 @@ def _check_state(chat: Chat | None, plan: TurnPlan) -> None:
         raise ChatError("This chat has changed meanwhile. Load it again.", code="conflict")
 
 
-async def _carry_out(connection: AsyncConnection, chat_id: str, plan: TurnPlan, now: float) -> None:
-    of_chat = messages.c.chat_id == chat_id
-    await connection.execute(delete(messages).where(of_chat, messages.c.position >= plan.keep))
+def _carry_out(connection: Connection, chat_id: str, plan: TurnPlan, now: float) -> None:
+    if plan.removes:
+        connection.execute(statements.CUT_MESSAGES, {"by_chat_id": chat_id, "by_position": plan.keep})
     for position, message in plan.changed.items():
-        here = (of_chat, messages.c.position == position)
-        await connection.execute(update(messages).where(*here).values(content_values(message)))
-        imported = update(messages).where(*here, messages.c.run_id.is_(None))
-        await connection.execute(imported.values(status=imported_status(message)))
+        place = {"by_chat_id": chat_id, "by_position": position}
+        connection.execute(statements.CHANGE_MESSAGE, {**place, **content_values(message)})
+        connection.execute(statements.SET_STATUS_OF_IMPORTED, {**place, "status": imported_status(message)})
     added = [*_added_rows(chat_id, plan, now)]
     if added:
-        await connection.execute(insert(messages), added)
+        connection.execute(statements.ADD_MESSAGES, added)
     if plan.continues is not None:
-        continued = update(messages).where(of_chat, messages.c.id == plan.continues)
-        await connection.execute(continued.values(status="streaming"))
+        place = {"by_chat_id": chat_id, "by_id": plan.continues}
+        connection.execute(statements.SET_STATUS, {**place, "status": "streaming"})
 
 
 def _added_rows(chat_id: str, plan: TurnPlan, now: float) -> Iterator[Mapping[str, Any]]:
@@ -111,40 +152,41 @@ class Ending:
         self.usage = usage
         self.finish_reason = finish_reason
 
+    def values(self, run_id: str) -> dict[str, Any]:
+        """What the message's row gets."""
+        return {
+            "status": self.status,
+            "finish_reason": self.finish_reason,
+            "run_id": run_id,
+            "usage": self.usage,
+            **({} if self.message is None else content_values(self.message)),
+        }
 
-async def finish(connection: AsyncConnection, run_id: str, ending: Ending) -> bool:
+
+def finish(connection: Connection, run_id: str, ending: Ending) -> bool:
     """End a run's turn; whether it was this ending that did."""
     now = time.time()
     ended = {"status": ending.status, "ended_at": now, "ended_by": ending.call_id}
-    close = update(turns).where(turns.c.run_id == run_id, turns.c.status.is_(None)).values(ended).returning(turns)
-    row = (await connection.execute(close)).mappings().first()
-    if row is None:
-        ended_by = await connection.scalar(select(turns.c.ended_by).where(turns.c.run_id == run_id))
-        return ended_by == ending.call_id
-    turn = turn_from_row(row)
-    freed = {"active_run_id": None, "revision": chats.c.revision + 1, "updated_at": now}
-    free = update(chats).where(chats.c.id == turn.chat_id, chats.c.active_run_id == run_id).values(freed)
-    if (await connection.execute(free)).rowcount:
-        await _save(connection, turn, ending, now)
+    turn = connection.execute(statements.CLOSE_TURN, {"by_run_id": run_id, **ended}).first()
+    if turn is None:
+        return connection.scalar(statements.ENDED_BY, {"by_run_id": run_id}) == ending.call_id
+    freed = {"by_id": turn.chat_id, "by_run_id": run_id, "updated_at": now}
+    if connection.execute(statements.FREE_CHAT, freed).rowcount:
+        _save(connection, turn.chat_id, turn.continues, ending.values(run_id), now)
     return True
 
 
-async def _save(connection: AsyncConnection, turn: Turn, ending: Ending, now: float) -> None:
-    of_chat = messages.c.chat_id == turn.chat_id
-    values: dict[str, Any] = {
-        "status": ending.status,
-        "finish_reason": ending.finish_reason,
-        "run_id": turn.run_id,
-        "usage": ending.usage,
-        **({} if ending.message is None else content_values(ending.message)),
-    }
-    message_id = turn.continues or values.get("id")
-    found = select(messages.c.position, messages.c.usage).where(of_chat, messages.c.id == message_id)
-    row = (await connection.execute(found.order_by(messages.c.position.desc()).limit(1))).mappings().first()
-    if row is not None:
-        values["usage"] = add_usage(row["usage"], ending.usage)
-        await connection.execute(update(messages).where(of_chat, messages.c.position == row["position"]).values(values))
-    elif ending.message is not None:
-        last = await connection.scalar(select(func.max(messages.c.position)).where(of_chat))
-        place = {"chat_id": turn.chat_id, "position": 0 if last is None else last + 1, "created_at": now}
-        await connection.execute(insert(messages).values(**place, **values))
+def _save(connection: Connection, chat_id: str, continues: str | None, values: dict[str, Any], now: float) -> None:
+    wanted = continues or values.get("id")
+    if wanted is None:
+        return
+    found = connection.execute(statements.FIND_PLACE, {"by_chat_id": chat_id, "by_id": wanted}).all()
+    same = next((row for row in found if row[1]), None)
+    if same is not None:
+        values["usage"] = add_usage(same.usage, values["usage"])
+        place = {"by_chat_id": chat_id, "by_position": same.position}
+        connection.execute(statements.CHANGE_MESSAGE, {**place, **values})
+    elif "content" in values:
+        position = found[0].position + 1 if found else 0
+        place = {"chat_id": chat_id, "position": position, "created_at": now}
+        connection.execute(statements.ADD_MESSAGES, {**place, **values})

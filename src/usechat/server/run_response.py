@@ -18,12 +18,14 @@ from usechat.server.conversations import Conversations, PlannedTurn
 
 __all__ = ["SavedAnswer", "chat_error_response"]
 
-CHAT_STATUS: Final = {"missing": 404, "conflict": 409, "forbidden": 403}
+CHAT_STATUS: Final = {"missing": 404, "conflict": 409, "forbidden": 403, "unavailable": 503}
 
 
 def chat_error_response(error: ChatError) -> JSONResponse:
     """A refusal by the store of chats, as the client can show it."""
-    return JSONResponse({"detail": error.message}, status_code=CHAT_STATUS[error.code])
+    status = CHAT_STATUS[error.code]
+    headers = {"retry-after": "1"} if status == 503 else None
+    return JSONResponse({"detail": error.message}, status_code=status, headers=headers)
 
 
 class SavedAnswer(ResumableAnswer):

@@ -1,0 +1,69 @@
+"""Chats in PostgreSQL, through asyncpg.
+
+It may stand behind a pooler that gives each transaction another connection, so no prepared statement outlives its
+transaction. A connection is not asked whether it is still good before it is used: what fails on a cut one is tried anew
+on another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+from urllib.parse import urlencode
+from uuid import uuid4
+
+from sqlalchemy import URL
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from usechat.chats.database import Work
+from usechat.chats.retry import retry_when_cut
+
+__all__ = ["PostgresDatabase"]
+
+_POOL: Final[Mapping[str, Any]] = {"pool_size": 5, "max_overflow": 10, "pool_timeout": 30, "pool_recycle": 1800}
+
+ResultT = TypeVar("ResultT")
+
+
+class PostgresDatabase:
+    """A `Database` on a server.
+
+    Args:
+        url: As `usechat.chats.engine.parse_url` gives it.
+    """
+
+    def __init__(self, url: URL) -> None:
+        arguments: dict[str, Any] = {
+            # asyncpg reads libpq's settings (sslmode, application_name, …) from a URL only.
+            "dsn": f"postgresql:///?{urlencode(url.query, doseq=True)}",
+            "timeout": 10,
+            "command_timeout": 60,
+            "statement_cache_size": 0,
+            "prepared_statement_cache_size": 0,
+            "prepared_statement_name_func": lambda: f"usechat_{uuid4().hex}",
+        }
+        self._writer = create_async_engine(url.set(query={}), connect_args=arguments, hide_parameters=True, **_POOL)
+        # A statement that only reads needs no transaction around it, which would be two more round trips.
+        self._reader = self._writer.execution_options(isolation_level="AUTOCOMMIT")
+
+    async def read(self, work: Work[ResultT]) -> ResultT:
+        """As `Database.read`; each statement sees what is there when it runs."""
+
+        async def attempt() -> ResultT:
+            async with self._reader.connect() as connection:
+                return await connection.run_sync(work)
+
+        return await retry_when_cut(attempt)
+
+    async def write(self, work: Work[ResultT]) -> ResultT:
+        """As `Database.write`."""
+
+        async def attempt() -> ResultT:
+            async with self._writer.begin() as connection:
+                return await connection.run_sync(work)
+
+        return await retry_when_cut(attempt)
+
+    async def aclose(self) -> None:
+        """As `Database.aclose`."""
+        await self._writer.dispose()

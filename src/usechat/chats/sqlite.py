@@ -1,0 +1,168 @@
+"""Chats in a file, in SQLite.
+
+A transaction runs in one go in a thread of the database's own: the event loop never waits for the disk, and a
+transaction costs one change of threads however many statements it has. One thread writes, in the order that work comes
+in, because SQLite has one writer at a time anyway; a few others read meanwhile, which WAL mode lets them.
+
+What writes says so at its beginning (``BEGIN IMMEDIATE``), because a transaction that turns from reading to writing can
+fail when another process was faster. A commit is not flushed to the disk by itself (``synchronous = NORMAL``): a power
+cut can take the last ones, a process that dies takes none, and neither leaves the file in between.
+
+Source: https://www.sqlite.org/wal.html and pragma.html#pragma_synchronous.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from urllib.parse import unquote
+
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from usechat.chats.database import Work
+from usechat.chats.threads import Abandoned, WorkerThreads
+
+__all__ = ["SqliteDatabase"]
+
+_BUSY_SECONDS: Final = 30
+"""How long a transaction waits for another process to end its own, unless the URL says otherwise (``?timeout=``)."""
+_MAX_READERS: Final = 4
+_WAL_PAUSES: Final = (0.02,) * 500
+"""Seconds between the tries to turn WAL on while others do the same: for that, SQLite itself does not wait."""
+
+ResultT = TypeVar("ResultT")
+
+
+class SqliteDatabase:
+    """A `Database` in a file.
+
+    Args:
+        url: As `usechat.chats.engine.parse_url` gives it.
+        may_create: Whether the file is made when it is not there, with its folder, and put into WAL mode.
+    """
+
+    def __init__(self, url: URL, *, may_create: bool = False) -> None:
+        path = _path(url)
+        writer, reader = _create_engine(url, "BEGIN IMMEDIATE"), _create_engine(url, "BEGIN")
+        self._writer = WorkerThreads(partial(_Session, writer, path, may_create), limit=1)
+        self._readers = WorkerThreads(partial(_Session, reader, path, may_create), limit=_MAX_READERS)
+
+    async def read(self, work: Work[ResultT]) -> ResultT:
+        """As `Database.read`; all statements see the same state."""
+        return await self._readers.run(work)
+
+    async def write(self, work: Work[ResultT]) -> ResultT:
+        """As `Database.write`."""
+        return await self._writer.run(work)
+
+    async def aclose(self) -> None:
+        """As `Database.aclose`."""
+        await self._writer.aclose()
+        await self._readers.aclose()
+
+
+class _Session:
+    """A thread's connection, made anew after a failure or when the file is another one.
+
+    Args:
+        engine: Makes connections.
+        path: The file.
+        may_create: As for `SqliteDatabase`.
+    """
+
+    def __init__(self, engine: Engine, path: Path, may_create: bool) -> None:
+        self._engine = engine
+        self._path = path
+        self._may_create = may_create
+        self._connection: Connection | None = None
+        self._file: tuple[int, int] | None = None
+
+    def run(self, work: Work[ResultT], is_wanted: Callable[[], bool]) -> ResultT:
+        """What a transaction gives; undone when nobody wants it any more.
+
+        Raises:
+            Abandoned: It was undone.
+            OSError: The file is gone, or cannot be made.
+            DBAPIError: A statement failed.
+        """
+        connection = self._connect()
+        try:
+            with connection.begin():
+                result = work(connection)
+                if not is_wanted():
+                    raise Abandoned
+                return result
+        except IntegrityError:
+            raise
+        except DBAPIError:
+            # Locked, full, damaged: whatever it was, the next transaction begins with a connection of its own.
+            self.close()
+            raise
+
+    def _connect(self) -> Connection:
+        if self._connection is not None and self._file == self._identify():
+            return self._connection
+        self.close()
+        if self._may_create:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        else:
+            self._identify()
+        connection = self._engine.connect()
+        if self._may_create:
+            _turn_wal_on(connection.connection)
+        self._connection, self._file = connection, self._identify()
+        return connection
+
+    def _identify(self) -> tuple[int, int]:
+        # SQLite would go on writing to a file that was removed or replaced, and nobody would ever see it.
+        found = self._path.stat()
+        return found.st_dev, found.st_ino
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self._connection is not None:
+            self._connection.invalidate()
+            self._connection.close()
+            self._connection = None
+
+
+def _path(url: URL) -> Path:
+    location = str(url.database)
+    is_uri = location.startswith("file:")
+    return Path(unquote(location.removeprefix("file:").partition("?")[0]) if is_uri else location)
+
+
+def _create_engine(url: URL, begin: str) -> Engine:
+    patient = url if "timeout" in url.query else url.update_query_dict({"timeout": str(_BUSY_SECONDS)})
+    engine = create_engine(patient, poolclass=NullPool, hide_parameters=True)
+    event.listen(engine, "connect", _set_up)
+    event.listen(engine, "begin", partial(_begin, begin))
+    return engine
+
+
+def _set_up(connection: sqlite3.Connection, _record: Any) -> None:
+    # The driver's own habit is to begin a transaction with the first write; here an event does.
+    connection.isolation_level = None
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def _begin(statement: str, connection: Connection) -> None:
+    connection.exec_driver_sql(statement)
+
+
+def _turn_wal_on(connection: Any) -> None:
+    """Put the file into WAL mode, where it stays."""
+    for pause in _WAL_PAUSES:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            time.sleep(pause)
+        else:
+            return
+    connection.execute("PRAGMA journal_mode = WAL")
