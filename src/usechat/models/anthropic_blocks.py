@@ -128,6 +128,8 @@ def _is_blank(part: Any) -> bool:
 
 
 def _cache_control(own: Any, fallback: Any, place: str, context: BlockContext, can_cache: bool = True) -> Block:
+    if not own and not fallback:
+        return {}
     return context.cache.take(own, place, can_cache=can_cache) or context.cache.take(
         fallback, place, can_cache=can_cache
     )

@@ -57,7 +57,7 @@ async def shared_client(settings: ClientSettings) -> AsyncAnthropic:
     key = (asyncio.get_running_loop(), settings)
     if key not in _clients:
         # In a thread: the import would keep every other answer waiting.
-        for name in ("anthropic", "usechat.models.anthropic_transport"):
+        for name in ("anthropic", "usechat.models.anthropic_package_client", "usechat.models.anthropic_transport"):
             await asyncio.to_thread(importlib.import_module, name)
     shared = _clients.get(key)
     if shared is None:
@@ -79,8 +79,10 @@ def _new_client(
 ) -> tuple[AsyncAnthropic, AsyncGenerator[None]]:
     import anthropic
 
+    from usechat.models.anthropic_package_client import AsyncAnthropic
+
     try:
-        client = anthropic.AsyncAnthropic(
+        client = AsyncAnthropic(
             api_key=settings.api_key, base_url=settings.base_url, http_client=_maybe_streaming_client()
         )
     except (anthropic.AnthropicError, ValueError) as error:

@@ -166,7 +166,7 @@ async def _answer(
         tool_names=request.tool_names,
         dynamic_code_execution=_may_run_code(request.body),
     )
-    connection = await _open(client, request.body, options)
+    connection = await _open(client, request, options)
     has_parts = False
     async with aclosing(_batches(connection, reader)) as batches:
         try:
@@ -184,14 +184,19 @@ async def _answer(
     yield reader.finish()
 
 
-async def _open(client: AnyClient, body: dict[str, Any], options: RequestOptions) -> AsyncStream[object]:
+async def _open(client: AnyClient, request: AnthropicRequest, options: RequestOptions) -> AsyncStream[object]:
     from anthropic import AsyncStream
 
+    from usechat.models.anthropic_package_client import AsyncAnthropic
+
+    # Clients for other clouds, and whatever hooks a client of the caller's own has, look into the body.
+    is_sent_as_it_is = isinstance(client, AsyncAnthropic) and request.content is not None
     with mapped_errors():
         return await client.post(
             "/v1/messages",
             cast_to=object,
-            body=body,
+            body=None if is_sent_as_it_is else request.body,
+            content=request.content if is_sent_as_it_is else None,
             options=options,
             stream=True,
             stream_cls=AsyncStream[object],

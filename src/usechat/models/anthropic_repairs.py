@@ -33,6 +33,7 @@ _RESULT_TYPES: Final[Mapping[str, str]] = {
     "advisor": "advisor_tool_result",
 }
 _ALL_RESULT_TYPES: Final = frozenset({*_RESULT_TYPES.values(), "mcp_tool_result"})
+_SERVER_BLOCKS: Final = frozenset({*_SERVER_USES, *_ALL_RESULT_TYPES})
 _NOT_IN_IDS: Final = re.compile(r"[^a-zA-Z0-9_-]")
 _SERVER_ID: Final = re.compile(r"srvtoolu_[a-zA-Z0-9_]+")
 _MAX_NAME_LENGTH: Final = 128
@@ -60,10 +61,20 @@ def repair_messages(
         if turn["role"] == "assistant":
             turn["content"] = _move_tool_uses_to_end(turn["content"])
     _make_ids_legal(turns, takes_repeated_ids=takes_repeated_ids)
-    turns = _merge_turns(_tell_apart(_pair_tools(turns)))
-    turns = _start_with_user(_merge_turns(_forget_marks(_pair_server_tools(turns))))
+    turns = _merge_turns(_pair_tools(turns))
+    if _has_server_tools(turns):
+        turns = _merge_turns(_forget_marks(_pair_server_tools(_tell_apart(turns))))
+    else:
+        turns = _merge_turns(_without_trailing_thinking(turns))
+    turns = _start_with_user(turns)
     _drop_dangling_callers(turns)
     return _finish(turns, takes_prefill=takes_prefill)
+
+
+def _has_server_tools(turns: Sequence[Message]) -> bool:
+    return any(
+        block["type"] in _SERVER_BLOCKS for turn in turns if turn["role"] == "assistant" for block in turn["content"]
+    )
 
 
 def _merge_turns(messages: Iterable[Message]) -> list[Message]:

@@ -57,6 +57,8 @@ class AnthropicRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     body: dict[str, Any]
     """The JSON body, ``stream`` set."""
+    content: bytes | None = None
+    """The body as JSON text, unless it holds something that only the ``anthropic`` package can write."""
     betas: tuple[str, ...] = ()
     """Values for the ``anthropic-beta`` header."""
     warnings: tuple[str, ...] = ()
@@ -95,7 +97,7 @@ def build_request(call: ModelCall, model_id: str) -> AnthropicRequest:
     tools = _prepare(call, settings, capabilities, cache, uses_json_tool=uses_json_tool)
     # A thread that goes on has its instructions and tools from its first request.
     starts_afresh = settings.body.get("thread", {}).get("type") != "continue"
-    body = _clean(
+    body, content = _encoded(
         {
             **settings.body,
             **_mcp_fields(call, settings, tools, uses_json_tool=uses_json_tool),
@@ -107,6 +109,7 @@ def build_request(call: ModelCall, model_id: str) -> AnthropicRequest:
     )
     return AnthropicRequest(
         body=body,
+        content=content,
         betas=tuple(dict.fromkeys([*context.betas, *settings.betas, *tools.betas])),
         warnings=(*settings.warnings, *context.warnings, *tools.warnings, *cache.warnings),
         citation_documents=_citation_documents(call.messages),
@@ -226,9 +229,14 @@ def _mcp_fields(call: ModelCall, settings: Settings, tools: PreparedTools, *, us
     return {"mcp_servers": list(off)}
 
 
-def _clean(body: dict[str, Any]) -> dict[str, Any]:
+def _encoded(body: dict[str, Any]) -> tuple[dict[str, Any], bytes | None]:
+    """The body and its JSON text, without halves of UTF-16 pairs, which no JSON text can hold."""
     try:
-        msgspec.json.encode(body)
+        return body, msgspec.json.encode(body)
     except (UnicodeEncodeError, OverflowError, TypeError):
-        return replace_lone_surrogates(body)
-    return body
+        pass
+    clean = replace_lone_surrogates(body)
+    try:
+        return clean, msgspec.json.encode(clean)
+    except (OverflowError, TypeError):
+        return clean, None

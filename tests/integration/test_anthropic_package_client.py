@@ -1,0 +1,98 @@
+"""What the package would send is sent, also by requests whose head was written for another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import anthropic as package
+import pytest
+from pydantic import BaseModel
+
+from tests.integration.anthropic_calls import CALL, model_for, read, texts
+from usechat.messages.model import AssistantMessage, TextContent, ToolCallContent, UserMessage
+from usechat.models import anthropic, anthropic_package_client
+from usechat.models.anthropic_client import ClientSettings, shared_client
+from usechat.models.anthropic_package_client import AsyncAnthropic
+from usechat.models.base import ModelCall
+from usechat.testing.replay import ReplayedRequest, ReplayServer, Reply
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_settings_of_this_machine")]
+
+LONGER = ModelCall(messages=[UserMessage((TextContent("When is high water in Whitby, and when is it in Hull?"),))])
+OF_THE_BODY = ("content-length",)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def head(request: ReplayedRequest, *, without: tuple[str, ...] = OF_THE_BODY) -> Mapping[str, str]:
+    return {name: value for name, value in request.headers.items() if name not in without}
+
+
+async def test_every_request_has_the_head_that_the_package_writes():
+    async with ReplayServer("text") as server:
+        model = model_for(server)
+        for call in (CALL, LONGER, CALL):
+            await read(model, call)
+        async with package.AsyncAnthropic(base_url=server.url, api_key="key-1") as client:
+            await read(anthropic("claude-sonnet-4-6", client=client), LONGER)
+    *ours, theirs = server.requests
+    assert [head(request) for request in ours] == [head(theirs)] * 3
+    assert ours[1].body != ours[0].body == ours[2].body
+    assert ours[1].json == theirs.json
+    assert all(int(request.headers["content-length"]) == len(request.body) for request in server.requests)
+
+
+async def test_retried_request_says_which_attempt_it_is():
+    busy = Reply(status=529, headers={"retry-after-ms": "1"})
+    async with ReplayServer(busy, "text", busy, "text") as server:
+        model = model_for(server)
+        await read(model)
+        await read(model, LONGER)
+    assert [request.headers["x-stainless-retry-count"] for request in server.requests] == ["0", "1", "0", "1"]
+    assert [request.json["messages"] for request in server.requests[2:]] == [server.requests[2].json["messages"]] * 2
+
+
+async def test_requests_with_other_headers_have_heads_of_their_own(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(anthropic_package_client, "_MAX_HEADS", 2)
+    async with ReplayServer("text") as server:
+        model = model_for(server)
+        for number in (1, 2, 3, 1):
+            await read(model, ModelCall(messages=CALL.messages, headers={"x-number": str(number)}))
+        client = await shared_client(ClientSettings("key-1", server.url))
+    assert [request.headers["x-number"] for request in server.requests] == ["1", "2", "3", "1"]
+    assert isinstance(client, AsyncAnthropic)
+    assert len(client.heads) == 2
+
+
+async def test_key_that_is_changed_is_the_next_requests():
+    async with ReplayServer("text") as server:
+        model = model_for(server)
+        await read(model)
+        (await shared_client(ClientSettings("key-1", server.url))).api_key = "key-2"
+        await read(model)
+    assert [request.headers["authorization"] for request in server.requests] == ["Bearer key-1", "Bearer key-2"]
+
+
+class Range(BaseModel):
+    """Something of the application's own, where the request is to hold JSON."""
+
+    minimum: int = 1
+
+
+async def test_body_that_only_the_package_can_write_is_written_by_it():
+    asked = ToolCallContent(tool_call_id="toolu_1", tool_name="tide", input={"hours": Range(minimum=2)})
+    call = ModelCall(messages=[*CALL.messages, AssistantMessage((asked,))])
+    async with ReplayServer("text") as server:
+        assert texts(await read(model_for(server), call))
+    assert server.requests[0].json["messages"][1]["content"][0]["input"] == {"hours": {"minimum": 2}}
+
+
+async def test_other_requests_than_a_models_are_the_packages_own():
+    nothing = Reply(body=b'{"data":[],"has_more":false}')
+    async with ReplayServer(nothing) as server, AsyncAnthropic(base_url=server.url, api_key="key-1") as client:
+        for _ in range(2):
+            assert (await client.models.list(limit=3)).data == []
+    assert [request.path for request in server.requests] == ["/v1/models?limit=3"] * 2
