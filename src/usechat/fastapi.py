@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from typing import Annotated, Any, TypeAlias
 
@@ -20,10 +20,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from usechat.errors import RequestError, StreamProtocolError
-from usechat.generate.answer import Answer
+from usechat.generate.answer import Answer, current_task
 from usechat.ids import generate_id
 from usechat.messages import ui
 from usechat.negotiation import negotiate
+from usechat.parts import Part
 from usechat.protocol.dialects import AUTO, Dialect
 from usechat.protocol.encoders import Encoder, EncoderOptions, WireFormat, make_encoder
 
@@ -157,27 +158,27 @@ class StreamingAnswer(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer; stops making it when the reader leaves."""
         try:
-            encoder = self.prepare(Headers(scope=scope))
+            frames = self.prepare(Headers(scope=scope))
         except RequestError as error:
             await error_response(error)(scope, receive, send)
             return
-        start = {"type": "http.response.start", "status": self.status_code, "headers": self.all_headers(encoder)}
+        start = {"type": "http.response.start", "status": self.status_code, "headers": self.all_headers(frames.encoder)}
         if scope["method"] == "HEAD":
             await send(start)
             await send({"type": "http.response.body", "body": b""})
             return
         try:
             await send(start)
-            async with aclosing(frames(self.answer, encoder, self.new_encoder)) as data:
-                await Sender(receive, send, self.heartbeat_seconds).send_all(data, encoder.heartbeat)
+            sender = Sender(receive, send, self.heartbeat_seconds)
+            await sender.send_all(self.answer.through(frames), frames.encoder.heartbeat)
         finally:
             # Told even when the reader left before the first byte.
             await self.answer.aclose()
             if self.background is not None:
                 await self.background()
 
-    def prepare(self, headers: Headers) -> Encoder:
-        """The encoder for this reader, with the answer fitted to it.
+    def prepare(self, headers: Headers) -> Frames:
+        """The answer as this reader gets it, fitted to it.
 
         Raises:
             RequestError: The request cannot be answered.
@@ -186,7 +187,7 @@ class StreamingAnswer(Response):
         message_id = self.choose_message_id(self.continued)
         self.answer.bind(self.dialect, self.encoder_options, message=self.continued, message_id=message_id)
         self.answer.prepare()
-        return self.new_encoder()
+        return Frames(self.answer, self.new_encoder)
 
     def new_encoder(self) -> Encoder:
         """An encoder for this reader."""
@@ -210,45 +211,50 @@ class StreamingAnswer(Response):
         return [*((name, value) for name, value in own if name not in named), *self.raw_headers]
 
 
-async def frames(answer: Answer, encoder: Encoder, new_encoder: Callable[[], Encoder]) -> AsyncGenerator[bytes]:
-    """An answer's bytes, with a legal end whatever happens.
+class Frames:
+    """An answer as a reader's bytes, with a legal end whatever happens; a `usechat.generate.view.View`.
 
     Args:
-        answer: Not begun.
-        encoder: For its reader.
-        new_encoder: Makes one more, to say what went wrong when the first one broke in the middle of its work.
+        answer: What is shown.
+        new_encoder: Makes the encoder, and one more, to say what went wrong when the first one broke in the middle of
+            its work.
     """
-    # Even when there are none: a middleware may hold the headers back until the first of the body.
-    yield encoder.opening
-    try:
-        async with aclosing(encode(answer, encoder)) as encoded:
-            async for data in encoded:
-                yield data
-    except StreamProtocolError:
-        raise  # strict mode, for tests
-    except Exception as error:
-        logger.exception("the answer could not be sent")
-        encoder = new_encoder()
-        yield encoder.feed(answer.fail(error))
-    if ending := encoder.finish():
-        yield ending
 
+    def __init__(self, answer: Answer, new_encoder: Callable[[], Encoder]) -> None:
+        self.answer = answer
+        self.new_encoder = new_encoder
+        self.encoder = new_encoder()
 
-async def encode(answer: Answer, encoder: Encoder) -> AsyncGenerator[bytes]:
-    async with aclosing(answer.batches()) as batches:
-        async for batch in batches:
-            try:
-                data = encoder.feed_all(batch)
-            except Exception as error:
-                # Noted before the answer is closed, so that it is told as failed, not as stopped.
-                answer.fail(error)
-                raise
-            if data:
-                yield data
+    def begin(self) -> bytes:
+        """The opening, even when it is empty: a middleware may hold the headers back until the first of the body."""
+        return self.encoder.opening
+
+    def feed(self, batch: list[Part]) -> bytes:
+        """The frames of some parts."""
+        return self.encoder.feed_all(batch)
+
+    def fail(self, error: Exception) -> bytes:
+        """The error's frame.
+
+        Raises:
+            StreamProtocolError: In strict mode, which is for tests.
+        """
+        if isinstance(error, StreamProtocolError):
+            raise error
+        logger.error("the answer could not be sent", exc_info=error)
+        self.encoder = self.new_encoder()
+        return self.encoder.feed(self.answer.fail(error))
+
+    def finish(self) -> bytes | None:
+        """The last frames; None when there are none due."""
+        return self.encoder.finish() or None
 
 
 class Sender:
     """Hands an answer's bytes to the server, notices that the reader leaves, and breaks silences.
+
+    The bytes are sent by a task of their own, while the one that the server has made waits for the reader's leaving: a
+    delta then wakes nothing of what stands between the server and the route.
 
     Args:
         receive: The server's; tells of the reader's leaving.
@@ -260,78 +266,102 @@ class Sender:
         self.receive = receive
         self.send = send
         self.heartbeat_seconds = heartbeat_seconds
-        self.last_sent = 0.0
+        self.loop = asyncio.get_running_loop()
+        self.last_sent = self.loop.time()
         self.is_sending = False
-        self.is_over = False
-        self.beat = asyncio.Lock()
-        """Held while a heartbeat is on its way, which must not get into the middle of a frame."""
-        self.reader_left = False
+        self.timer: asyncio.TimerHandle | None = None
+        self.beat: asyncio.Task[None] | None = None
+        """Sends a heartbeat, which must not get into the middle of a frame."""
+        self.is_listening = False
+        self.is_called_back = False
+        """Whether the task that listened was cancelled because all is sent."""
 
-    async def send_all(self, data: AsyncIterator[bytes], heartbeat: bytes | None) -> None:
-        """Send it all, or as much as the reader stays for."""
-        task = asyncio.current_task()
-        assert task is not None
-        cancellations = task.cancelling()
-        self.last_sent = asyncio.get_running_loop().time()
-        watchers = [asyncio.create_task(self._watch(task))]
+    async def send_all(self, data: AsyncGenerator[bytes], heartbeat: bytes | None) -> None:
+        """Send it all, or as much as the reader stays for, and close it."""
+        pump = asyncio.create_task(self._pump(data))
         if heartbeat is not None and self.heartbeat_seconds is not None:
-            watchers.append(asyncio.create_task(self._beat(heartbeat, self.heartbeat_seconds)))
+            self._listen_for_silence(heartbeat, self.heartbeat_seconds)
         try:
-            try:
-                await self._send_all(data)
-            finally:
-                self.is_over = True
-                for watcher in watchers:
-                    watcher.cancel()
-                await asyncio.gather(*watchers, return_exceptions=True)
-        except asyncio.CancelledError:
-            # It may have been `_watch` that cancelled, to get this task out of its wait for the model.
-            if not self.reader_left or task.uncancel() > cancellations:
-                raise
+            await self._listen(pump)
+        finally:
+            reader_left = not pump.done()
+            if self.timer is not None:
+                self.timer.cancel()
+            await end(pump, self.beat)
+        if not (reader_left and pump.cancelled()):
+            pump.result()
 
-    async def _send_all(self, data: AsyncIterator[bytes]) -> None:
-        loop = asyncio.get_running_loop()
-        async for piece in data:
-            if self.beat.locked():
-                async with self.beat:
-                    pass
-            self.is_sending = True
-            for part in slices(piece):
-                await self.send({"type": "http.response.body", "body": part, "more_body": True})
-            self.is_sending = False
-            self.last_sent = loop.time()
+    async def _pump(self, data: AsyncGenerator[bytes]) -> None:
+        async with aclosing(data):
+            async for piece in data:
+                if self.beat is not None:
+                    await asyncio.wait({self.beat})
+                self.is_sending = True
+                for part in (piece,) if len(piece) <= MAX_SEND_BYTES else slices(piece):
+                    await self.send({"type": "http.response.body", "body": part, "more_body": True})
+                self.is_sending = False
+                self.last_sent = self.loop.time()
         self.is_sending = True
         await self.send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _watch(self, sender: asyncio.Task[Any]) -> None:
+    async def _listen(self, pump: asyncio.Task[None]) -> None:
+        """Wait until the reader leaves or all is sent."""
+        task = current_task()
+        cancellations = task.cancelling()
+
+        def call_back(_: asyncio.Task[None]) -> None:
+            # Some servers say at an answer's end that the reader has left; the others are not asked any more.
+            if self.is_listening:
+                self.is_called_back = True
+                task.cancel()
+
+        pump.add_done_callback(call_back)
+        self.is_listening = True
         try:
             while (await self.receive())["type"] != "http.disconnect":
                 pass
+        except asyncio.CancelledError:
+            if not self.is_called_back:
+                raise
         except Exception:
             logger.exception("the server's channel broke")
-        if not self.is_over:
-            self.reader_left = True
-            sender.cancel()
+        finally:
+            self.is_listening = False
+        if self.is_called_back and task.uncancel() > cancellations:
+            raise asyncio.CancelledError
 
-    async def _beat(self, heartbeat: bytes, interval: float) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            silence = loop.time() - self.last_sent
-            if self.is_sending:
-                # The reader is slow: what it is being sent breaks the silence.
-                await asyncio.sleep(interval / 2)
-            elif silence < interval:
-                await asyncio.sleep(interval - silence)
-            else:
-                async with self.beat:
-                    await self.send({"type": "http.response.body", "body": heartbeat, "more_body": True})
-                self.last_sent = loop.time()
+    def _listen_for_silence(self, heartbeat: bytes, interval: float) -> None:
+        silence = self.loop.time() - self.last_sent
+        if self.is_sending or self.beat is not None:
+            # The reader is slow: what it is being sent breaks the silence.
+            seconds = interval / 2
+        elif silence < interval:
+            seconds = interval - silence
+        else:
+            seconds = interval
+            self.beat = asyncio.create_task(self._beat(heartbeat))
+        self.timer = self.loop.call_later(seconds, self._listen_for_silence, heartbeat, interval)
+
+    async def _beat(self, heartbeat: bytes) -> None:
+        try:
+            await self.send({"type": "http.response.body", "body": heartbeat, "more_body": True})
+        except Exception:
+            logger.debug("a heartbeat could not be sent", exc_info=True)
+        finally:
+            self.last_sent = self.loop.time()
+            self.beat = None
+
+
+async def end(*tasks: asyncio.Task[None] | None) -> None:
+    """Cancel what still runs, and wait for it."""
+    running = [task for task in tasks if task is not None and not task.done()]
+    for task in running:
+        task.cancel()
+    if running:
+        await asyncio.wait(running)
 
 
 def slices(data: bytes) -> Iterator[bytes]:
-    if len(data) <= MAX_SEND_BYTES:
-        yield data
-        return
     for start in range(0, len(data), MAX_SEND_BYTES):
         yield data[start : start + MAX_SEND_BYTES]
 

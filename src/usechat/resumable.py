@@ -27,7 +27,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from usechat.errors import RequestError, RunError
-from usechat.fastapi import HEARTBEAT_SECONDS, Sender, StreamingAnswer, error_response, frames
+from usechat.fastapi import HEARTBEAT_SECONDS, Sender, StreamingAnswer, error_response
 from usechat.generate.answer import Answer
 from usechat.messages import ui
 from usechat.protocol.sse import KEEP_ALIVE
@@ -77,10 +77,9 @@ class ResumableAnswer(StreamingAnswer):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Begin the run and read it to its end, or until the reader leaves."""
         try:
-            encoder = self.prepare(Headers(scope=scope))
-            headers = self.all_headers(encoder)
-            made = frames(self.answer, encoder, self.new_encoder)
-            handle = await self.begin_run(made, dict(map(decode_header, headers)))
+            frames = self.prepare(Headers(scope=scope))
+            headers = self.all_headers(frames.encoder)
+            handle = await self.begin_run(self.answer.through(frames), dict(map(decode_header, headers)))
         except RequestError as error:
             await error_response(error)(scope, receive, send)
             return
@@ -88,8 +87,8 @@ class ResumableAnswer(StreamingAnswer):
             await run_error_response(error)(scope, receive, send)
             return
         await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
-        async with aclosing(read_data(self.runs, handle.info.id)) as data:
-            await Sender(receive, send, self.heartbeat_seconds).send_all(data, encoder.heartbeat)
+        sender = Sender(receive, send, self.heartbeat_seconds)
+        await sender.send_all(read_data(self.runs, handle.info.id), frames.encoder.heartbeat)
 
     async def begin_run(self, made: AsyncGenerator[bytes], headers: Mapping[str, str]) -> RunHandle:
         """Have the run made.
@@ -136,8 +135,7 @@ class ReplayResponse(Response):
         heartbeat = KEEP_ALIVE if is_sse else b"\n" if DATA_STREAM_HEADER in self.info.headers else None
         with_cursors = is_sse and self.after is not None
         entries = read_data(self.runs, self.info.id, self.after or 0, with_cursors=with_cursors)
-        async with aclosing(entries) as data:
-            await Sender(receive, send, self.heartbeat_seconds).send_all(data, heartbeat)
+        await Sender(receive, send, self.heartbeat_seconds).send_all(entries, heartbeat)
 
 
 async def replay(

@@ -26,6 +26,7 @@ from usechat.errors import ConfigurationError, RequestError
 from usechat.fastapi import StreamingAnswer
 from usechat.generate.answer import Answer
 from usechat.messages.ui import ChatRequest, parse_chat_request
+from usechat.parts import Part
 from usechat.protocol.dialects import parse_dialect
 from usechat.protocol.json import decode_json, encode_json
 from usechat.protocol.options import MASKED_ERROR
@@ -168,26 +169,9 @@ class ChatSocket:
 
     async def _stream(self, request_id: str, response: StreamingAnswer) -> None:
         await self._send({"type": "start", "requestId": request_id})
-        shaper = new_shaper(response)
-        outgoing = ChunkFrames(request_id)
-        answer = response.answer
-        try:
-            async with aclosing(answer.batches()) as batches:
-                async for batch in batches:
-                    try:
-                        frames = outgoing.encode(chunk for part in batch for chunk in shaper.shape(part))
-                    except Exception as error:
-                        # Noted before the answer is closed, so that it is told as failed, not as stopped.
-                        answer.fail(error)
-                        raise
-                    await self._send_all(frames)
-        except WebSocketDisconnect:
-            raise
-        except Exception as error:
-            logger.exception("the answer could not be sent")
-            shaper = new_shaper(response)
-            await self._send_all(outgoing.encode(shaper.shape(answer.fail(error))))
-        await self._send_all(outgoing.encode(shaper.finish()))
+        async with aclosing(response.answer.through(ChunkFrames(request_id, response))) as pieces:
+            async for frames in pieces:
+                await self._send_all(frames)
         await self._send({"type": "end", "requestId": request_id})
 
     # -- sending ------------------------------------------------------------------------------------------------
@@ -211,11 +195,34 @@ class ChatSocket:
 
 
 class ChunkFrames:
-    """Numbers the chunks of one answer."""
+    """An answer as the frames of one request, whose chunks are numbered; a `usechat.generate.view.View`."""
 
-    def __init__(self, request_id: str) -> None:
+    def __init__(self, request_id: str, response: StreamingAnswer) -> None:
         self.request_id = request_id
+        self.response = response
+        self.shaper = self.new_shaper()
         self.count = 0
+
+    def new_shaper(self) -> ChunkShaper:
+        """What makes the chunks; one more when the first one broke in the middle of its work."""
+        return ChunkShaper(self.response.dialect, self.response.encoder_options)
+
+    def begin(self) -> None:
+        """Nothing: the request's `start` has been sent."""
+
+    def feed(self, batch: list[Part]) -> list[str]:
+        """The frames of some parts."""
+        return self.encode(chunk for part in batch for chunk in self.shaper.shape(part))
+
+    def fail(self, error: Exception) -> list[str]:
+        """The error's frame."""
+        logger.error("the answer could not be sent", exc_info=error)
+        self.shaper = self.new_shaper()
+        return self.encode(self.shaper.shape(self.response.answer.fail(error)))
+
+    def finish(self) -> list[str]:
+        """The last frames."""
+        return self.encode(self.shaper.finish())
 
     def encode(self, chunks: Iterable[dict[str, Any]]) -> list[str]:
         """The chunks as frames; none of them counts when one cannot be written.
@@ -229,10 +236,6 @@ class ChunkFrames:
         ]
         self.count += len(frames)
         return frames
-
-
-def new_shaper(response: StreamingAnswer) -> ChunkShaper:
-    return ChunkShaper(response.dialect, response.encoder_options)
 
 
 def read_frame(message: Mapping[str, Any]) -> Mapping[str, Any]:

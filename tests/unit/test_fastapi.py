@@ -518,7 +518,7 @@ async def test_server_that_cancels_a_reader_that_left_gets_its_cancellation_back
     await hold.reached.wait()
     assert connection.task is not None
     connection.gone.set()
-    while connection.task.cancelling() == 0:  # noqa: ASYNC110 - as soon as it is cancelled, and not a turn later
+    while model.open_count:  # noqa: ASYNC110 - as soon as it was noticed, and not a turn later
         await asyncio.sleep(0)
     connection.task.cancel()
     with pytest.raises(asyncio.CancelledError):

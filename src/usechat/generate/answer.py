@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -21,6 +22,7 @@ from usechat.generate.callbacks import Callbacks, FinishEvent, MessageMetadataCa
 from usechat.generate.policy import LoopPolicy, policy_for
 from usechat.generate.recorder import StepResult
 from usechat.generate.smooth import Transform
+from usechat.generate.view import Batches, View
 from usechat.ids import generate_id
 from usechat.protocol.dialects import Dialect
 from usechat.protocol.options import MASKED_ERROR, EncoderOptions
@@ -35,13 +37,15 @@ __all__ = ["Answer", "Callbacks", "FinishEvent", "MessageMetadataCallback", "Out
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 CLOSE_SECONDS = 5.0
 """How long a source may take to stop; after that the end is told without it."""
 ENDINGS: set[asyncio.Task[None]] = set()
 """Ends that are being told: the event loop itself keeps no task alive."""
 
 
-class Answer:
+class Answer(ABC):
     """One answer. It is made once: by a response, by iterating, or by awaiting one of its values.
 
     It belongs to the event loop that reads it; call its methods there.
@@ -72,11 +76,11 @@ class Answer:
         self.waiting: asyncio.Task[Any] | None = None
         self.ending: asyncio.Task[None] | None = None
 
+    @abstractmethod
     def make_source(self) -> Source:
         """The source of this answer's parts; called once, when the answer begins."""
-        raise NotImplementedError
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027 - most answers have nothing to check
         """Check what can be checked before anything is sent.
 
         Raises:
@@ -211,55 +215,77 @@ class Answer:
         made = self.source.run()
         self.streams = [made] if self.transform is None else [self.transform(made), made]
 
-    async def batches(self) -> AsyncGenerator[list[p.Part]]:
+    def batches(self) -> AsyncGenerator[list[p.Part]]:
         """The answer's parts, in the batches they came in.
 
         Raises:
             ConfigurationError: The answer was begun before.
             RequestError: The request cannot be answered.
         """
+        return self.through(Batches())
+
+    async def through(self, view: View[T]) -> AsyncGenerator[T]:
+        """What ``view`` makes of the answer, as its parts come. The end is told before the last piece is.
+
+        Raises:
+            ConfigurationError: The answer was begun before.
+            RequestError: The request cannot be answered.
+        """
         self.begin()
-        is_whole = False
+        is_whole, failure = False, None
         try:
-            while (batch := await self.next_batch()) is not None:
-                shown = batch if self.message_metadata is None else self.add_metadata(batch)
-                self.reducer.feed_all(shown)
+            if (opening := view.begin()) is not None:
+                yield opening
+            while (batch := await self._next()) is not None:
+                shown = self._take(batch)
                 if self.callbacks.on_part is not None:
-                    for part in shown:
-                        await self.callbacks.call("on_part", part)
-                yield shown
+                    await self._tell_parts(shown)
+                if piece := view.feed(shown):
+                    yield piece
             is_whole = not self.abort_event.is_set()
-            if not is_whole:
-                yield [p.Abort(self.abort_reason)]
-        except Exception as error:
-            self.failure = error
-            raise
+            if not is_whole and (piece := view.feed([p.Abort(self.abort_reason)])):
+                yield piece
+        except Exception as error:  # noqa: BLE001 - the view says what becomes of it
+            failure = self.failure = error
         finally:
             # Shielded: the end is told whatever happens to the reader, a second cancellation does not reach it.
             await asyncio.shield(self.end(is_aborted=not is_whole and self.failure is None))
+        if failure is not None:
+            yield view.fail(failure)
+        if (ending := view.finish()) is not None:
+            yield ending
 
-    async def next_batch(self) -> list[p.Part] | None:
-        """The next batch; None at the end, or when the answer was stopped."""
-        if self.abort_event.is_set():
-            self.end(is_aborted=True)
-            return None
-        task = asyncio.current_task()
-        assert task is not None
-        cancellations = task.cancelling()
+    async def _next(self) -> list[p.Part] | None:
+        """The next batch; None at the end, or when the answer was stopped: then its end is being told."""
         batch: list[p.Part] | None = None
-        self.waiting = task
-        try:
-            batch = await anext(self.streams[0], None)
-        except asyncio.CancelledError:
+        if not self.abort_event.is_set():
+            self.waiting = task = current_task()
+            cancellations = task.cancelling()
+            try:
+                batch = await anext(self.streams[0])
+            except StopAsyncIteration:
+                pass
+            except asyncio.CancelledError:
+                if not self.abort_event.is_set():
+                    raise
+            finally:
+                self.waiting = None
             if not self.abort_event.is_set():
-                raise
-        finally:
-            self.waiting = None
-        if self.abort_event.is_set():
+                return batch
             await take_cancellation(task, cancellations)
-            if batch is None:
-                self.end(is_aborted=True)
+        if batch is None:
+            self.end(is_aborted=True)
         return batch
+
+    def _take(self, batch: list[p.Part]) -> list[p.Part]:
+        """Note a batch, with what the application's callback says of its parts."""
+        shown = batch if self.message_metadata is None else self.add_metadata(batch)
+        self.reducer.feed_all(shown)
+        return shown
+
+    async def _tell_parts(self, batch: list[p.Part]) -> None:
+        for part in batch:
+            await self.callbacks.call("on_part", part)
 
     def fail(self, error: BaseException) -> p.Error:
         """Note that the answer cannot be read to its end, which is not the source's fault; say so to the client."""
@@ -331,6 +357,12 @@ class Answer:
         if self.final.error is not None and name != "ui_message":
             raise self.final.error
         return getattr(self.final, name)
+
+
+def current_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
 
 
 async def take_cancellation(task: asyncio.Task[Any], cancellations: int) -> None:

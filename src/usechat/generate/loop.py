@@ -11,7 +11,7 @@ import inspect
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -68,6 +68,10 @@ class Loop:
         self.finish: p.FinishReason | None = None
         self.failure: BaseException | None = None
         self.tool_failed = False
+        self.is_open = False
+        """Whether anything of the step was shown."""
+        self.provider = request.model.provider
+        """The step's."""
         self.ended: p.ModelFinish | None = None
         self.gate = ApprovalGate(
             request.tools,
@@ -89,30 +93,40 @@ class Loop:
         )
 
     async def run(self) -> AsyncGenerator[list[p.Part]]:
-        """The answer's parts, from `Start` to `Finish`; after an error before a step's first part there is no end."""
+        """The answer's parts, from `Start` to `Finish`; after an error before a step's first part there is no end.
+
+        A model's batches are read here and nowhere deeper: each generator between would cost every delta a turn.
+        """
         yield [p.Start(message_id=self.request.message_id)]
         try:
-            if self.request.converts_outputs:
-                self.messages = await convert_outputs(self.messages, self.request.tools)
-            async with aclosing(self._steps()) as batches:
+            async with aclosing(self.settle_approvals()) as batches:
                 async for batch in batches:
                     yield batch
+            goes_on = True
+            while goes_on:
+                stream, failure = await self.begin_step(), None
+                try:
+                    async for batch in stream:
+                        grown = self.recorder.grow(batch)
+                        # A batch of mere deltas goes on as it is, without a coroutine of its own.
+                        passes = self.is_open and grown == len(batch)
+                        if shown := cast("list[p.Part]", batch) if passes else await self.absorb(batch, grown):
+                            yield shown
+                except ProviderStreamError as error:
+                    if self.is_open:
+                        raise
+                    failure = error
+                finally:
+                    await close(stream)
+                async with aclosing(self.end_step(failure)) as batches:
+                    async for batch in batches:
+                        yield batch
+                goes_on = self.finish is not None and await self.goes_on(self.finish)
         except Exception as error:  # noqa: BLE001 - the client gets a legal end whatever fails
             self.finish = None
             yield [self.fail(error)]
         if self.finish is not None:
             yield [p.Finish(finish_reason=self.finish, total_usage=self.usage)]
-
-    async def _steps(self) -> AsyncGenerator[list[p.Part]]:
-        async with aclosing(self.settle_approvals()) as batches:
-            async for batch in batches:
-                yield batch
-        while True:
-            async with aclosing(self.run_step()) as batches:
-                async for batch in batches:
-                    yield batch
-            if self.finish is None or not await self.goes_on(self.finish):
-                return
 
     def fail(self, error: BaseException) -> p.Error:
         """The error as the client is told of it."""
@@ -129,32 +143,13 @@ class Loop:
 
     # -- one step -----------------------------------------------------------------------------------------------
 
-    async def run_step(self) -> AsyncGenerator[list[p.Part]]:
-        """One model call, then its tools. Sets ``finish``, to None when the call failed before its first part."""
+    async def begin_step(self) -> AsyncIterator[Sequence[p.ModelPart]]:
+        """The stream of the next model call."""
         self.recorder, self.executions, self.finish, self.ended = StepRecorder(), [], None, None
+        self.is_open = False
         model, call = await self.prepare_call()
-        is_open = False
-        stream = model.stream(call)
-        try:
-            async for batch in stream:
-                shown = await self.absorb(batch)
-                if not shown:
-                    continue
-                yield shown if is_open else [self._start_step(), *shown]
-                is_open = True
-        except ProviderStreamError as error:
-            if is_open:
-                raise
-            shown = self.fail_first(error)
-            yield shown
-            if isinstance(shown[-1], p.FinishStep):
-                await self._close_step(shown[-1])
-            return
-        finally:
-            await close(stream)
-        async with aclosing(self._end_step(provider=model.provider)) as batches:
-            async for batch in batches:
-                yield batch
+        self.provider = model.provider
+        return model.stream(call)
 
     def _start_step(self) -> p.StartStep:
         # AI SDK 4 takes the message's id from here; its own server makes a new one for each step.
@@ -169,14 +164,21 @@ class Loop:
         finish = p.FinishStep(finish_reason=p.FinishReason("error"), usage=p.Usage())
         return [self._start_step(), self.fail(error), finish]
 
-    async def _end_step(self, *, provider: str) -> AsyncGenerator[list[p.Part]]:
+    async def end_step(self, failure: ProviderStreamError | None) -> AsyncGenerator[list[p.Part]]:
+        """What follows a model call: its tools, and the step's end. None when it failed before its first part."""
+        if failure is not None:
+            shown = self.fail_first(failure)
+            yield shown
+            if isinstance(shown[-1], p.FinishStep):
+                await self._close_step(shown[-1])
+            return
         ended = self.ended or p.ModelFinish(finish_reason=p.FinishReason("interrupted"), usage=p.Usage())
         reason = ended.finish_reason
         if is_silent(reason) and not self.policy.accepts_empty_answer:
-            yield [self.fail(ProviderStreamError("The provider's stream brought nothing.", provider=provider))]
+            yield [self.fail(ProviderStreamError("The provider's stream brought nothing.", provider=self.provider))]
             return
         if is_truncated(reason) and self.policy.tells_truncation:
-            error = ProviderStreamError("The provider's stream ended early.", provider=provider, is_retryable=True)
+            error = ProviderStreamError("The provider's stream ended early.", provider=self.provider, is_retryable=True)
             reason = p.FinishReason("error")
             yield [self.fail(error)]
         if reason.unified in self.policy.runs_tools_after:
@@ -246,27 +248,22 @@ class Loop:
 
     # -- what the model brought ---------------------------------------------------------------------------------
 
-    async def absorb(self, batch: Sequence[p.ModelPart]) -> list[p.Part]:
-        """A batch as the client gets it; the model's end is kept for later.
+    async def absorb(self, batch: Sequence[p.ModelPart], grown: int) -> list[p.Part]:
+        """A batch as the client gets it, recorded; the model's end is kept for later.
 
-        Deltas of open blocks are recorded and stay where they are: all that one costs is a look-up and an append.
+        Args:
+            batch: What the model brought.
+            grown: How many of its first parts are recorded already.
         """
-        shown: list[Any] = []
-        text, reasoning = self.recorder.text, self.recorder.reasoning
-        start = 0
-        for index, part in enumerate(batch):
-            class_ = part.__class__
-            if class_ is p.TextDelta or class_ is p.ReasoningDelta:
-                pieces = text if class_ is p.TextDelta else reasoning
-                if part.provider_metadata is None and part.id in pieces:  # type: ignore[union-attr]
-                    pieces[part.id].append(part.delta)  # type: ignore[union-attr]
-                    continue
-            elif class_ is p.ToolInputDelta:
-                continue
-            shown += batch[start:index]
-            shown += await self._absorb_one(part)
-            start = index + 1
-        shown += batch[start:]
+        shown: list[Any] = [*batch[:grown]]
+        while grown < len(batch):
+            shown += await self._absorb_one(batch[grown])
+            first = grown + 1
+            grown = self.recorder.grow(batch, first)
+            shown += batch[first:grown]
+        if shown and not self.is_open:
+            self.is_open = True
+            return [self._start_step(), *shown]
         return shown
 
     async def _absorb_one(self, part: p.ModelPart) -> Sequence[p.Part]:
@@ -352,6 +349,8 @@ class Loop:
 
     async def settle_approvals(self) -> AsyncGenerator[list[p.Part]]:
         """Carry out the decisions that came with the request: refusals first, then what was allowed."""
+        if self.request.converts_outputs:
+            self.messages = await convert_outputs(self.messages, self.request.tools)
         approvals = collect_approvals(self.messages)
         if not approvals:
             return

@@ -76,6 +76,24 @@ class StepRecorder:
         self.sources: list[p.SourceUrl | p.SourceDocument] = []
         self.files: list[p.File] = []
 
+    def grow(self, batch: Sequence[p.ModelPart], start: int = 0) -> int:
+        """Record deltas of open blocks, from ``start`` up to the first part that is something else; return its place.
+
+        All that a delta costs here is a look-up and an append. Tool input is recorded when it is whole.
+        """
+        for index in range(start, len(batch)):
+            part = batch[index]
+            class_ = part.__class__
+            if class_ is p.ToolInputDelta:
+                continue
+            if class_ is not p.TextDelta and class_ is not p.ReasoningDelta:
+                return index
+            pieces = self.text if class_ is p.TextDelta else self.reasoning
+            if part.provider_metadata is not None or part.id not in pieces:  # type: ignore[union-attr]
+                return index
+            pieces[part.id].append(part.delta)  # type: ignore[union-attr]
+        return len(batch)
+
     def take(self, part: p.Part) -> None:
         """Record one part."""
         handler = HANDLERS.get(type(part))

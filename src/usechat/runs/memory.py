@@ -133,21 +133,18 @@ class MemoryRun:
                 position += len(fresh)
                 yield Entry(position, fresh[0] if len(fresh) == 1 else b"".join(fresh))
             elif self.is_running:
-                await self._more()
+                future = asyncio.get_running_loop().create_future()
+                self._waiting.add(future)
+                try:
+                    await future
+                finally:
+                    self._waiting.discard(future)
             else:
                 break
         if self.failure is not None:
             raise self.failure
         if self.ending:
             yield Entry(len(self.entries) + 1, self.ending)
-
-    async def _more(self) -> None:
-        future = asyncio.get_running_loop().create_future()
-        self._waiting.add(future)
-        try:
-            await future
-        finally:
-            self._waiting.discard(future)
 
 
 class MemoryLog:
@@ -191,7 +188,7 @@ class MemoryLog:
         run = self.runs.get(self._newest.get(chat_id, ""))
         return None if run is None else run.info
 
-    async def read(self, run_id: str, after: int = 0) -> AsyncGenerator[Entry]:
+    def read(self, run_id: str, after: int = 0) -> AsyncGenerator[Entry]:
         """The run's frames, as they come, to its end.
 
         Raises:
@@ -200,12 +197,7 @@ class MemoryLog:
         run = self.runs.get(run_id)
         if run is None:
             raise missing()
-        entries = run.read(after)
-        try:
-            async for entry in entries:
-                yield entry
-        finally:
-            await entries.aclose()
+        return run.read(after)
 
     async def frames(self, run_id: str) -> bytes:
         """All frames that the run has now."""
