@@ -130,12 +130,17 @@ def text_of(message: dict[str, Any]) -> str:
 def read_some(client: httpx.Client, chat_id: str, *, until: str) -> None:
     """Ask, and leave when the answer has come so far."""
     with client.stream("POST", "/api/chat", json=body(chat_id)) as response:
-        assert response.status_code == 200, response.read()
-        seen = ""
-        for piece in response.iter_text():
-            seen += piece
-            if until in seen:
-                return
+        await_text(response, until)
+
+
+def await_text(response: httpx.Response, until: str) -> None:
+    """Read a stream until it has come so far."""
+    assert response.status_code == 200, response.read()
+    seen = ""
+    for piece in response.iter_text():
+        seen += piece
+        if until in seen:
+            return
     raise AssertionError(f"{until} did not come: {seen}")
 
 
@@ -288,6 +293,8 @@ def test_ai_sdk_4_resumes_with_its_own_request(deploy: Any):
 def test_a_killed_process_leaves_a_legal_end_and_a_chat_that_goes_on(deploy: Any):
     deployment = deploy(HELD, Reply(stream="text"), USECHAT_DISCONNECT="finish")
     read_some(deployment.first, "c1", until="word3 ")
+    with deployment.last.stream("GET", "/api/chat/c1/stream") as elsewhere:
+        await_text(elsewhere, "word3 ")  # so that it is in Redis
 
     deployment.servers[0].process.kill()
     ended = deployment.last.get("/api/chat/c1/stream", timeout=60)
