@@ -9,7 +9,7 @@ PORT ?= 8000
 IN_PYTHON := ./scripts/python -m
 SET_UP := $(IN_PYTHON) scripts.set_up
 
-.PHONY: help run test lint type unit integration conformance clients e2e deploy-test \
+.PHONY: help run test lint type unit integration conformance clients chaos e2e deploy-test \
 	set-up format conformance-app bench bench-quick lock clean picture
 
 help: ## List these verbs
@@ -38,6 +38,9 @@ conformance: ## Frames and messages against the real AI SDK, majors 4 to 7
 
 clients: ## What the released npm clients make of our streams
 	@$(IN_PYTHON) scripts.test_groups clients $(ARGS)
+
+chaos: ## Everything fails at once and nothing is lost: in two minutes (ARGS=--seed=... has a run again)
+	@$(IN_PYTHON) scripts.test_groups chaos --conversations=200 --turns=2 --failing-seconds=60 $(ARGS)
 
 e2e: ## The pages in a real browser
 	@$(IN_PYTHON) scripts.test_groups e2e $(ARGS)

@@ -32,6 +32,8 @@ class SystemProgram:
         return shutil.which(self.executable, path=os.pathsep.join(folders)) is None
 
 
+_WITH_STORES = frozenset({"chaos", "integration"})
+
 _PROGRAMS = (
     # Without a font of its own a fresh Chromium paints boxes: the page's screenshots need one.
     SystemProgram(
@@ -39,9 +41,9 @@ _PROGRAMS = (
         groups=frozenset({"e2e"}),
         debian_packages=("chromium", "fonts-liberation", "fonts-noto-color-emoji"),
     ),
-    SystemProgram(executable="nginx", groups=frozenset({"e2e"}), debian_packages=("nginx-light",)),
-    SystemProgram(executable="postgres", groups=frozenset({"integration"}), debian_packages=("postgresql",)),
-    SystemProgram(executable="redis-server", groups=frozenset({"integration"}), debian_packages=("redis-server",)),
+    SystemProgram(executable="nginx", groups=frozenset({"chaos", "e2e"}), debian_packages=("nginx-light",)),
+    SystemProgram(executable="postgres", groups=_WITH_STORES, debian_packages=("postgresql",)),
+    SystemProgram(executable="redis-server", groups=_WITH_STORES, debian_packages=("redis-server",)),
 )
 
 

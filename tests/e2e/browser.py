@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.e2e.programs import find_program
+from tests.support.programs import find_program
 
 __all__ = ["chromium"]
 

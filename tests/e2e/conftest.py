@@ -12,9 +12,10 @@ from playwright.sync_api import Browser, expect
 
 from tests.e2e.browser import chromium
 from tests.e2e.chat_page import ChatPage
-from tests.e2e.programs import Program, next_start, nginx, usechat_serve
+from tests.e2e.programs import next_start
 from tests.e2e.upstream import ASK_FOR_SILENCE, Upstream
 from tests.e2e.web_build import build_for_next_start
+from tests.support.programs import Program, nginx, usechat_serve
 from usechat.models.embedded import local_available
 
 Visit = Callable[..., ChatPage]

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.e2e.browser import chromium
 from tests.e2e.chat_page import ChatPage
-from tests.e2e.programs import usechat_serve
+from tests.support.programs import usechat_serve
 
 __all__ = ["HEIGHT", "WIDTH", "take_picture"]
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from scripts.stamps import files_below, fingerprint
-from tests.e2e.programs import ROOT, WEB, free_port
+from tests.e2e.programs import WEB
+from tests.support.programs import ROOT, free_port
 
 __all__ = ["build_for_next_start"]
 

@@ -77,10 +77,10 @@ class PostgresServer:
         self.ask(f"CREATE DATABASE {name}")
         return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
 
-    def ask(self, statement: str) -> str:
+    def ask(self, statement: str, *, database: str = "postgres") -> str:
         """Run a statement as the superuser; what it answers."""
         options = ["--host=127.0.0.1", f"--port={self.port}", "--username=postgres", "--no-psqlrc", "-At"]
-        return self._run("psql", *options, "--set=ON_ERROR_STOP=1", f"--command={statement}")
+        return self._run("psql", *options, f"--dbname={database}", "--set=ON_ERROR_STOP=1", f"--command={statement}")
 
     def drop_connections(self) -> int:
         """Cut every client's connection; how many there were."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -91,9 +92,13 @@ class SharedLog(MemoryLog):
         await self.be_asked()
         return await super().was_resumed(chat_id)
 
-    async def reap(self) -> Sequence[RunInfo]:
+    async def seconds_silent(self, run_id: str) -> float | None:
+        silent = await super().seconds_silent(run_id)
+        return math.inf if silent is not None and run_id in {info.id for info in self.lost} else silent
+
+    async def reap(self, run_id: str | None = None) -> Sequence[RunInfo]:
         await self.be_asked()
-        return [info for info in self.lost if self.runs[info.id].is_running]
+        return [info for info in self.lost if self.runs[info.id].is_running and run_id in (None, info.id)]
 
 
 def service_on(log: MemoryLog, *, grace: float = LONG, shutdown_timeout: float = 0.0, **options: Any) -> RunService:
@@ -198,7 +203,10 @@ async def test_failing_end_is_an_end(log: SharedLog, caplog: pytest.LogCaptureFi
     handle = await begin(service, source, on_end=fail)
     source.put(None)
     assert await over(handle) == "finished"
-    assert "on_end failed" in caplog.text
+    assert "could not be saved" in caplog.text
+    await log.aclose()
+    await service.shutdown()
+    assert "was not saved" in caplog.text
 
 
 # -- stopping -----------------------------------------------------------------------------------------------------

@@ -17,10 +17,13 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
 
-__all__ = ["END_STATES", "EndState", "Entry", "Limits", "RunInfo", "RunLog", "RunState", "RunWriter"]
+__all__ = ["END_STATES", "EndState", "Entry", "Limits", "RunInfo", "RunLog", "RunState", "RunWriter", "Save"]
 
 EndState: TypeAlias = Literal["finished", "aborted", "failed", "lost"]
 RunState: TypeAlias = Literal["running"] | EndState
+
+Save: TypeAlias = Callable[[], Awaitable[bool]]
+"""Saves what a run has made; whether it could."""
 
 END_STATES: tuple[EndState, ...] = ("finished", "aborted", "failed", "lost")
 
@@ -37,11 +40,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     slack_bytes: int = 2**20
     """Likewise."""
     lease: float = 15.0
-    """Seconds without a sign of life after which a producer counts as dead; it gives one at a third of them."""
+    """Seconds without a sign of life after which a producer counts as dead, and its run is ended by who notices."""
+    silence: float = 5.0
+    """Seconds without one after which somebody who needs the chat may take the run already. No more than the lease; a
+    producer gives its sign at a fifth of them."""
     keep: float = 60.0
     """Seconds that an ended run can still be read, for readers that are on their way."""
     retain: float = 86_400.0
-    """Seconds that a run is kept whose producer died, until somebody notices and ends it."""
+    """Seconds that a run is kept whose producer died, until somebody notices and ends it; likewise one that has ended
+    and could not be saved."""
     remember: float = 30 * 86_400.0
     """Seconds for which a chat counts as one whose client comes back."""
 
@@ -101,13 +108,14 @@ class RunWriter(Protocol):
         """
         ...
 
-    async def finish(self, state: EndState, save: Callable[[], Awaitable[None]] | None = None) -> bool:
+    async def finish(self, state: EndState, save: Save | None = None) -> bool:
         """End the run; whether it was this producer that ended it.
 
         Args:
             state: How.
             save: Awaited when all that was appended is kept and the run was this producer's at that moment, before
-                any reader sees the end: what a reader looks for after the end is there.
+                any reader sees the end: what a reader looks for after the end is there. What it could not save is
+                kept for longer.
         """
         ...
 
@@ -118,6 +126,11 @@ class RunLog(Protocol):
     @property
     def limits(self) -> Limits:
         """How much is kept, and for how long."""
+        ...
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it has the runs of other processes too, and outlives them."""
         ...
 
     async def open(self, chat_id: str, *, owner: str, headers: Mapping[str, str], meta: Mapping[str, Any]) -> RunWriter:
@@ -160,8 +173,12 @@ class RunLog(Protocol):
         """For how long no other process has read the run: never too long, too short by a third of a lease at most."""
         ...
 
-    async def reap(self) -> Sequence[RunInfo]:
-        """Take the runs whose producer has died and mark them ``lost``.
+    async def seconds_silent(self, run_id: str) -> float | None:
+        """For how long the run's producer has given no sign of life, wherever it is; None when it need not."""
+        ...
+
+    async def reap(self, run_id: str | None = None) -> Sequence[RunInfo]:
+        """Take the runs whose producer has died and mark them ``lost``; of one that is named, when it has been silent.
 
         Each goes to one caller, which has a lease's time to end it with `adopt`. One that dies over it counts as the
         producer did: the run goes to another, with a new token.

@@ -10,14 +10,14 @@ import asyncio
 import itertools
 import math
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from usechat.errors import RunError
 from usechat.ids import generate_id
-from usechat.runs.base import EndState, Entry, Limits, RunInfo, RunWriter
+from usechat.runs.base import EndState, Entry, Limits, RunInfo, RunWriter, Save
 
 __all__ = ["MemoryLog", "MemoryRun"]
 
@@ -88,7 +88,7 @@ class MemoryRun:
             if not future.done():
                 future.set_result(None)
 
-    async def finish(self, state: EndState, save: Callable[[], Awaitable[None]] | None = None) -> bool:
+    async def finish(self, state: EndState, save: Save | None = None) -> bool:
         """End the run; whether it was still running."""
         if self.is_running and save is not None:
             await save()
@@ -149,6 +149,8 @@ class MemoryRun:
 
 class MemoryLog:
     """All runs of this process. Nothing of it survives the process, so no producer can outlive its lease."""
+
+    is_shared = False
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
@@ -224,7 +226,12 @@ class MemoryLog:
         """For ever: there is no other process."""
         return math.inf
 
-    async def reap(self) -> Sequence[RunInfo]:
+    async def seconds_silent(self, run_id: str) -> float | None:
+        """A producer of this process always is heard."""
+        run = self.runs.get(run_id)
+        return 0.0 if run is not None and run.is_running else None
+
+    async def reap(self, run_id: str | None = None) -> Sequence[RunInfo]:
         """None: a producer of this process dies with its log."""
         return ()
 

@@ -20,7 +20,7 @@ from usechat.runs.memory import exists, unavailable
 from usechat.runs.redis_client import ScriptClient
 from usechat.runs.redis_keys import Keys
 from usechat.runs.redis_producer import Producers, StopNotice, milliseconds, open_arguments
-from usechat.runs.redis_scripts import ADOPT, OPEN, REAP, STOP, UNREAD
+from usechat.runs.redis_scripts import ADOPT, OPEN, REAP, SILENT, STOP, UNREAD
 from usechat.runs.redis_tail import Copy, Tail
 
 __all__ = ["RedisLog"]
@@ -38,11 +38,13 @@ class RedisLog:
         prefix: Of all keys, so that several applications can share a Redis.
     """
 
+    is_shared = True
+
     def __init__(self, url: str, limits: Limits | None = None, *, prefix: str = "usechat:") -> None:
         self.limits = limits or Limits()
         self._keys = Keys(prefix)
-        # A producer renews its lease at a third: an absence that is much shorter costs no living one its run.
-        self._client = ScriptClient(url, patience=self.limits.lease / 6)
+        # A producer renews its lease in good time: an absence that is much shorter costs no living one its run.
+        self._client = ScriptClient(url, patience=min(self.limits.silence, self.limits.lease) / 6)
         self._producers = Producers(self._client, self._keys, self.limits)
         self._tail = Tail(self._client, self._keys, self.limits)
         self._is_closed = False
@@ -130,13 +132,22 @@ class RedisLog:
         unread = await self._client.call(UNREAD, [self._keys.run(run_id)])
         return math.inf if unread is None else max(int(unread) / 1000 - self.limits.lease / 3, 0.0)
 
-    async def reap(self) -> Sequence[RunInfo]:
-        """Take the runs whose producer has died and mark them ``lost``."""
+    async def seconds_silent(self, run_id: str) -> float | None:
+        """For how long the run's producer, wherever it is, has given no sign of life."""
+        if run_id in self._producers.runs:
+            return 0.0
+        lease = milliseconds(self.limits.lease)
+        silent = await self._client.call(SILENT, [self._keys.leases], lease, run_id)
+        return None if silent is None else max(int(silent) / 1000, 0.0)
+
+    async def reap(self, run_id: str | None = None) -> Sequence[RunInfo]:
+        """Take the runs whose producer has died and mark them ``lost``; one that is named, when it has been silent."""
         if await self._client.was_away(self.limits.lease):
             # Nobody could renew a lease meanwhile, and the living get the time to do so first.
             return ()
         limits = self.limits
-        arguments = [self._keys.prefix, milliseconds(limits.lease), milliseconds(limits.retain), MAX_REAPED]
+        seconds = (limits.lease, limits.retain, min(limits.silence, limits.lease))
+        arguments = [self._keys.prefix, *map(milliseconds, seconds), run_id or "", MAX_REAPED]
         # This process lives, even if it was too busy to say so.
         arguments += self._producers.runs
         taken = await self._client.call(REAP, [self._keys.leases], *arguments)

@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
 
 from usechat.errors import RunError
-from usechat.runs.base import EndState, Limits, RunInfo
+from usechat.runs.base import EndState, Limits, RunInfo, Save
 from usechat.runs.memory import MemoryRun
 from usechat.runs.redis_client import Backoff, ScriptClient
 from usechat.runs.redis_keys import Keys
@@ -53,6 +53,7 @@ class Write(msgspec.Struct, frozen=True, array_like=True):
     sizes: str
     state: str
     renews: bool
+    is_unsaved: bool
 
 
 class Written(msgspec.Struct, frozen=True, array_like=True):
@@ -74,6 +75,8 @@ class RedisRun(MemoryRun):
         self.is_ours: bool | None = None
         """Known once Redis has the end: whether it is the one that this producer gave it."""
         self.needs_lease = False
+        self.is_unsaved = False
+        """Whether it has ended and is the only copy of what it made."""
         self._producers = producers
         self._settling: set[asyncio.Future[None]] = set()
 
@@ -86,14 +89,14 @@ class RedisRun(MemoryRun):
         super().append(data)
         self._producers.notice(self)
 
-    async def finish(self, state: EndState, save: Callable[[], Awaitable[None]] | None = None) -> bool:
+    async def finish(self, state: EndState, save: Save | None = None) -> bool:
         """End the run in Redis, however long that is away; readers here do not wait that long."""
         if not self.is_running:
             return False
         self.needs_lease = True
         await self._settled(state)
         if self.is_ours is None and save is not None:
-            await save()
+            self.is_unsaved = not await save()
         self.end_state = state
         await self._settled(state)
         return self.is_ours is True
@@ -151,6 +154,7 @@ class RedisRun(MemoryRun):
             sizes=",".join([str(len(entry)) for entry in batch]),
             state=self.end_state or "" if last == len(self.entries) else "",
             renews=self.needs_lease,
+            is_unsaved=self.is_unsaved,
         )
         return write, b"".join(batch)
 
@@ -217,7 +221,7 @@ class Producers:
 
     async def _write_all(self) -> None:
         backoff = Backoff()
-        interval = self.limits.lease / 3
+        interval = min(self.limits.silence, self.limits.lease) / 5
         loop = asyncio.get_running_loop()
         renewal = loop.time() + interval
         while True:

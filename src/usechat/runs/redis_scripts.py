@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
-__all__ = ["ADOPT", "OPEN", "REAP", "STOP", "TOUCH", "UNREAD", "WRITE", "Script"]
+__all__ = ["ADOPT", "OPEN", "REAP", "SILENT", "STOP", "TOUCH", "UNREAD", "WRITE", "Script"]
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,9 @@ WRITE = Script(
     _NOW
     + """
 -- KEYS leases  ARGV prefix lease retain keep writes frames...
--- For each write: id, chat, token, first, last, sizes, state, renews; MessagePack, as the answer is: one word each,
--- instead of ten that the client spells and reads one by one. (Redis' MessagePack has no bytes: frames go apart.)
+-- For each write: id, chat, token, first, last, sizes, state, renews, is_unsaved; MessagePack, as the answer is: one
+-- word each, instead of ten that the client spells and reads one by one. (Redis' MessagePack has no bytes: frames go
+-- apart.)
 -- Answers the same when it comes twice, as it does when the connection broke before the first answer.
 local prefix, lease, retain, keep = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
@@ -78,7 +79,7 @@ local function expire(run, log, chat, id, time)
   if redis.call('GET', chat) == id then redis.call('PEXPIRE', chat, time) end
 end
 
-local function write(frames, id, chat_id, token, first, last, sizes, state, renews)
+local function write(frames, id, chat_id, token, first, last, sizes, state, renews, is_unsaved)
   local key, log, chat = prefix .. 'run:' .. id, prefix .. 'log:' .. id, prefix .. 'chat:' .. chat_id
   local run = redis.call('HMGET', key, 'state', 'token', 'entries', 'stop')
   if not run[1] then return {'missing', 0} end
@@ -95,7 +96,7 @@ local function write(frames, id, chat_id, token, first, last, sizes, state, rene
   if state ~= '' then
     redis.call('XADD', log, entries .. '-1', 'e', state, 'd', '')
     redis.call('HSET', key, 'state', state)
-    expire(key, log, chat, id, keep)
+    expire(key, log, chat, id, is_unsaved and retain or keep)
     redis.call('ZREM', KEYS[1], id)
     return {'ended', entries}
   end
@@ -126,10 +127,17 @@ return 1
 REAP = Script(
     _NOW
     + """
--- KEYS leases  ARGV prefix lease retain count own...
+-- KEYS leases  ARGV prefix lease retain silence one count own...
+-- The score of a lease is its end. Without a name, those that have ended are due; with one, that run if it is silent.
 local own = {}
-for index = 5, #ARGV do own[ARGV[index]] = true end
-local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[4])
+for index = 7, #ARGV do own[ARGV[index]] = true end
+local due = {}
+if ARGV[5] == '' then
+  due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[6])
+else
+  local score = redis.call('ZSCORE', KEYS[1], ARGV[5])
+  if score and now - (score - ARGV[2]) >= tonumber(ARGV[4]) then due = {ARGV[5]} end
+end
 local taken = {}
 for _, id in ipairs(due) do
   local key = ARGV[1] .. 'run:' .. id
@@ -164,6 +172,16 @@ if redis.call('GET', KEYS[3]) == ARGV[1] then redis.call('PEXPIRE', KEYS[3], ARG
 return 1
 """)
 """Whether the run was the caller's to end."""
+
+SILENT = Script(
+    _NOW
+    + """
+-- KEYS leases  ARGV lease id
+local score = redis.call('ZSCORE', KEYS[1], ARGV[2])
+return score and now - (score - ARGV[1])
+"""
+)
+"""Milliseconds since the run's lease was renewed; nil when it has none."""
 
 TOUCH = Script(
     _NOW

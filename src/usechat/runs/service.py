@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias
@@ -17,6 +17,8 @@ import msgspec
 
 from usechat.errors import RunError
 from usechat.runs.base import EndState, Entry, RunInfo, RunLog, RunWriter
+from usechat.runs.lost import LostRuns, OnLost
+from usechat.runs.saving import OnEnd, Saves
 
 __all__ = ["DisconnectPolicy", "OnEnd", "OnLost", "RunHandle", "RunService"]
 
@@ -26,11 +28,6 @@ DisconnectPolicy: TypeAlias = Literal["auto", "cancel", "finish", "grace"]
 """What becomes of a run when the last reader in its own process has left. ``cancel``: it is stopped at once;
 ``finish``: it goes on; ``grace``: it is stopped when nobody, in any process, has come back for some time; ``auto``:
 ``grace`` if anybody ever asked for the chat's stream, as clients do that come back, and ``cancel`` otherwise."""
-
-OnEnd: TypeAlias = Callable[[RunInfo], Awaitable[None]]
-"""Called once for a run that ended here, with its end state, before its readers see the end."""
-OnLost: TypeAlias = Callable[[RunInfo, bytes], Awaitable[bytes]]
-"""Called once for a run whose producer died, with all its frames; returns last frames, the legal end of the stream."""
 
 ABORT_SECONDS = 5.0
 """How long a run may take for its legal end when the process shuts down."""
@@ -50,7 +47,8 @@ class RunHandle:
         """Of this process."""
         self.is_stopped = False
         self.stop_reason: str | None = None
-        self.is_saved = False
+        self.is_saved: bool | None = None
+        """Whether it could be saved, once that was tried."""
         self.task: asyncio.Task[EndState] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self._abort = abort
@@ -110,17 +108,19 @@ class RunService:
         self.disconnect: DisconnectPolicy = disconnect
         self.grace = grace
         self.shutdown_timeout = shutdown_timeout
-        self.on_lost = on_lost
+        self.lost = LostRuns(log, on_lost)
+        self.saves = Saves()
         self.keep_alive = keep_alive
         self.handles: dict[str, RunHandle] = {}
         """The runs that this process makes now, by their ids."""
         self.is_closing = False
+        """Whether new runs are refused."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._reaper: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         """Begin to look for lost runs."""
-        self._reaper = asyncio.create_task(self._reap_for_ever())
+        self._reaper = asyncio.create_task(self.lost.reap_for_ever())
         return self
 
     async def __aexit__(
@@ -169,13 +169,11 @@ class RunService:
         return handle
 
     async def _open(self, chat_id: str, **fields: Any) -> RunWriter:
-        if self.is_closing:
-            raise RunError("this process shuts down", code="unavailable")
+        self.check_open()
         try:
             return await self.log.open(chat_id, **fields)
         except RunError as error:
-            # The run in the way may be one whose producer has died.
-            if error.code != "exists" or not await self.reap():
+            if error.code != "exists" or not await self.take_over(chat_id):
                 raise
         return await self.log.open(chat_id, **fields)
 
@@ -194,14 +192,20 @@ class RunService:
             del self.handles[handle.info.id]
         return state if is_ours else "lost"
 
-    async def _save(self, handle: RunHandle, state: EndState, on_end: OnEnd | None) -> None:
-        if on_end is None or handle.is_saved:
-            return
-        try:
-            await on_end(msgspec.structs.replace(handle.info, state=state))
-        except Exception:
-            logger.exception("on_end failed")
-        handle.is_saved = True
+    async def _save(self, handle: RunHandle, state: EndState, on_end: OnEnd | None) -> bool:
+        if on_end is not None and handle.is_saved is None:
+            info = msgspec.structs.replace(handle.info, state=state)
+            handle.is_saved = await self.saves.save(info, on_end)
+        return handle.is_saved is not False
+
+    def check_open(self) -> None:
+        """See that new runs are taken.
+
+        Raises:
+            RunError: ``unavailable``: this process shuts down.
+        """
+        if self.is_closing:
+            raise RunError("this process shuts down", code="unavailable")
 
     # -- readers --------------------------------------------------------------------------------------------------
 
@@ -311,42 +315,39 @@ class RunService:
         Raises:
             RunError: ``unavailable``.
         """
-        lost = await self.log.reap()
-        return sum(await asyncio.gather(*(self._end_lost(info) for info in lost)))
+        return await self.lost.reap()
 
-    async def _end_lost(self, info: RunInfo) -> bool:
-        """End one; when that fails it comes back with a later `reap`, here or elsewhere."""
-        try:
-            async with asyncio.timeout(self.log.limits.lease):
-                frames = await self.log.frames(info.id)
-                ending = b"" if self.on_lost is None else await self.on_lost(info, frames)
-                return await self.log.adopt(info, ending)
-        except Exception:
-            logger.exception("ending a lost run failed")
-            return False
+    async def take_over(self, chat_id: str) -> bool:
+        """See that no dead producer holds a chat, which may take some seconds; False when a living one does.
 
-    async def _reap_for_ever(self) -> None:
-        while True:
-            try:
-                await self.reap()
-            except RunError:
-                logger.warning("the run log cannot be reached")
-            await asyncio.sleep(self.log.limits.lease / 3)
+        Raises:
+            RunError: ``unavailable``.
+        """
+        return await self.lost.take_over(chat_id)
 
     # -- the end --------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Take no new runs."""
+        self.is_closing = True
+
+    def stop_all(self) -> None:
+        """Stop the runs of this process; each still gets a legal end."""
+        for handle in list(self.handles.values()):
+            handle.stop("shutdown")
 
     async def shutdown(self) -> None:
         """Take no new runs, let the running ones end or stop them, and close the log.
 
         Readers of this process' runs get a legal end; those of others' get `RunError` ``unavailable``.
         """
-        self.is_closing = True
+        self.close()
         if self._reaper is not None:
             self._reaper.cancel()
         await self._wait_for_runs(self.shutdown_timeout)
-        for handle in list(self.handles.values()):
-            handle.stop("shutdown")
+        self.stop_all()
         await self._wait_for_runs(ABORT_SECONDS)
+        await self.saves.aclose(ABORT_SECONDS)
         left: list[asyncio.Task[Any]] = [
             *self._tasks,
             *(handle.task for handle in self.handles.values() if handle.task is not None),

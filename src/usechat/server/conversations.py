@@ -1,17 +1,17 @@
 """Conversations that are kept: each answer to a chat is a turn that is saved and a run that outlives its reader.
 
 A turn is planned on the chat as it is stored, held in the store for the run's time, and ended exactly once: by the
-process that made the run or, when that has died, by whoever notices. Knows no HTTP; `usechat.server.run_response`
-brings it to a reader.
+process that made the run or, when that has died, by whoever notices (`usechat.server.turn_ends`). Knows no HTTP;
+`usechat.server.run_response` brings it to a reader.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncGenerator, Mapping
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -26,7 +26,8 @@ from usechat.protocol.encoders import WireFormat
 from usechat.protocol.usage import usage_for_major
 from usechat.runs.base import RunInfo
 from usechat.runs.service import RunHandle, RunService
-from usechat.server.lost_runs import LostRun, end_lost_run
+from usechat.server.lost_runs import LostRun
+from usechat.server.turn_ends import OnFinish, TurnEnds
 
 __all__ = ["OWNER", "Conversations", "PlannedTurn"]
 
@@ -35,8 +36,6 @@ OWNER: Final = "default"
 
 STOPPING_SECONDS: Final = 1.0
 """How long a turn waits for the one before it, which may have been stopped and be ending."""
-
-logger = logging.getLogger(__name__)
 
 
 class PlannedTurn(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,18 +64,26 @@ class Conversations:
         store: Where chats are kept.
         runs: What makes answers and lets them be read; it tells of those that were lost.
         history: Who holds the history of a chat.
+        on_finish: Told of each answer's end once, in one process of all.
         knows_all_runs: Whether a run that the log does not know is none: false where several processes have logs of
             their own.
     """
 
     def __init__(
-        self, store: ChatStore, runs: RunService, history: HistoryMode, *, knows_all_runs: bool = True
+        self,
+        store: ChatStore,
+        runs: RunService,
+        history: HistoryMode,
+        *,
+        on_finish: OnFinish | None = None,
+        knows_all_runs: bool = True,
     ) -> None:
         self.store = store
         self.runs = runs
-        self.knows_all_runs = knows_all_runs
         self.history: HistoryMode = history
-        runs.on_lost = self.end_lost
+        self.ends = TurnEnds(store, runs.log, on_finish, knows_all_runs=knows_all_runs)
+        self._orphans: asyncio.Task[None] | None = None
+        runs.lost.on_lost = self.ends.end_lost
 
     async def plan(self, request: ui.ChatRequest, chat_id: str) -> PlannedTurn:
         """What a request does to its chat.
@@ -123,6 +130,7 @@ class Conversations:
             ChatError: ``conflict``: another answer to the chat is in the making.
             RunError: The log of runs cannot be reached, or the server shuts down.
         """
+        self.runs.check_open()
         await self.store.begin_turn(OWNER, turn.chat_id, turn.turn_id, turn.plan)
         lost = LostRun(
             turn_id=turn.turn_id,
@@ -133,7 +141,7 @@ class Conversations:
         )
 
         async def save(info: RunInfo) -> None:
-            await self.store.finish_turn(turn.turn_id, **ending(info, answer.final))
+            await self.ends.end(turn.chat_id, turn.turn_id, **ending(info, answer.final))
 
         try:
             return await self.runs.start(
@@ -146,43 +154,44 @@ class Conversations:
                 on_end=save,
             )
         except RunError as error:
-            await self.store.finish_turn(turn.turn_id, status="failed")
+            await self.ends.end(turn.chat_id, turn.turn_id, status="failed")
             if error.code == "exists":
                 raise ChatError("This chat is being answered.", code="conflict") from error
             raise
 
     async def _await_end(self, chat_id: str, turn_id: str) -> None:
-        """Wait a moment for the turn before: a client that stops and sends at once need not know how long it takes."""
+        """Wait for the turn before, if it is ending or its process has died: no client need know how long."""
         until = time.monotonic() + STOPPING_SECONDS
-        # It may be another process that ends it, and nothing tells of that.
-        while not await self._end_orphan(chat_id, turn_id) and time.monotonic() < until:  # noqa: ASYNC110
-            await asyncio.sleep(STOPPING_SECONDS / 20)
+        taking_over = asyncio.create_task(self.runs.take_over(chat_id))
+        try:
+            # It may be another process that ends it, and nothing tells of that.
+            while not await self._is_over(turn_id) and (time.monotonic() < until or not taking_over.done()):  # noqa: ASYNC110
+                await asyncio.sleep(STOPPING_SECONDS / 20)
+        finally:
+            # What it has begun to end, it ends.
+            await asyncio.gather(taking_over, return_exceptions=True)
 
-    async def _end_orphan(self, chat_id: str, turn_id: str) -> bool:
-        """Whether the turn is over; one that nobody writes any more is ended here."""
-        held = await self.store.find_turn(turn_id)
-        if held is None or not held.is_open:
-            return True
-        # A turn begins a moment before its run does.
-        if not self.knows_all_runs or time.time() - held.began_at < self.runs.log.limits.lease:
-            return False
-        info = await self.runs.log.find(chat_id)
-        if info is not None and info.state == "running" and info.meta.get("turn_id") == turn_id:
-            return False
-        return await self.store.finish_turn(turn_id, status="lost")
+    async def _is_over(self, turn_id: str) -> bool:
+        turn = await self.store.find_turn(turn_id)
+        return turn is None or await self.ends.end_orphan(turn)
 
-    async def end_lost(self, info: RunInfo, frames: bytes) -> bytes:
-        """Save what there is of a run whose process died; the frames that end it for its readers."""
-        lost = msgspec.convert(info.meta, LostRun)
-        turn = await self.store.find_turn(lost.turn_id)
-        continued = None
-        if turn is not None and turn.continues is not None:
-            saved = await self._saved(turn.chat_id)
-            messages = [] if saved is None else [message.message for message in saved.messages]
-            continued = next((message for message in messages if message["id"] == turn.continues), None)
-        message, last_frames = end_lost_run(lost, frames, continued)
-        await self.store.finish_turn(lost.turn_id, status="lost", message=message)
-        return last_frames
+    async def __aenter__(self) -> Self:
+        """Begin to look for what others have left unended."""
+        await self.runs.__aenter__()
+        self._orphans = asyncio.create_task(self.ends.end_orphans_for_ever())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End what runs here, and let go of the store."""
+        if self._orphans is not None:
+            self._orphans.cancel()
+            await asyncio.gather(self._orphans, return_exceptions=True)
+        try:
+            await self.runs.shutdown()
+        finally:
+            await self.store.aclose()
 
     async def stop(self, chat_id: str) -> bool:
         """Stop the chat's answer, wherever it is made; whether there was one."""

@@ -16,7 +16,7 @@ from usechat.protocol.encoders import EncoderOptions, WireFormat, make_encoder
 from usechat.protocol.options import MASKED_ERROR
 from usechat.protocol.reducer import Reducer
 
-__all__ = ["LostRun", "end_lost_run"]
+__all__ = ["LostRun", "end_lost_run", "read_ended_run"]
 
 
 class LostRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +57,16 @@ def end_lost_run(
     reducer.finish()
     message = reducer.message()
     return (message if message["parts"] else None), last_frames
+
+
+def read_ended_run(lost: LostRun, frames: bytes, continued: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The message of a run that came to its end; None when there is none. Arguments as for `end_lost_run`."""
+    known: dict[str, Any] = known_ids(continued)
+    reducer = Reducer(lost.message_id or "", message=continued, dialect=lost.dialect, options=EncoderOptions(**known))
+    reducer.feed_all(read_parts(lost, frames))
+    reducer.finish()
+    message = reducer.message()
+    return message if message["parts"] else None
 
 
 def read_parts(lost: LostRun, frames: bytes) -> list[p.Part]:

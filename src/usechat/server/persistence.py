@@ -95,8 +95,5 @@ async def running(conversations: Conversations | None, url: str | None) -> Async
         await migrate(url)
     elif not await is_migrated(url):
         raise ConfigurationError("the database is not ready: run usechat migrate")
-    try:
-        async with conversations.runs:
-            yield
-    finally:
-        await conversations.store.aclose()
+    async with conversations:
+        yield

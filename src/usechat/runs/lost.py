@@ -1,0 +1,99 @@
+"""Lost runs: those whose producers have died are found, taken and ended, by whoever notices first.
+
+Knows nothing of what a run is about: what is saved of it, and its last frames, come from a function that is given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
+
+from usechat.errors import RunError
+from usechat.runs.base import RunInfo, RunLog
+
+__all__ = ["LostRuns", "OnLost"]
+
+logger = logging.getLogger(__name__)
+
+OnLost: TypeAlias = Callable[[RunInfo, bytes], Awaitable[bytes]]
+"""Called once for a run whose producer died, with all its frames; returns last frames, the legal end of the stream."""
+
+
+class LostRuns:
+    """This process' share in the runs that others have lost.
+
+    Args:
+        log: Where they are.
+        on_lost: Saves what there is of one.
+    """
+
+    def __init__(self, log: RunLog, on_lost: OnLost | None) -> None:
+        self.log = log
+        self.on_lost = on_lost
+
+    async def reap(self) -> int:
+        """End the runs whose producers have died, wherever; how many this call ended.
+
+        Raises:
+            RunError: ``unavailable``.
+        """
+        return await self._end_all(await self.log.reap())
+
+    async def reap_for_ever(self) -> None:
+        """Look for them from time to time."""
+        while True:
+            try:
+                await self.reap()
+            except RunError:
+                logger.warning("the run log cannot be reached")
+            await asyncio.sleep(self.log.limits.lease / 3)
+
+    async def take_over(self, chat_id: str) -> bool:
+        """See that no dead producer holds a chat; False when a living one does.
+
+        It waits until the producer gives a sign of life, or has not given one for too long.
+
+        Raises:
+            RunError: ``unavailable``.
+        """
+        patience = min(self.log.limits.silence, self.log.limits.lease)
+        since = time.monotonic()
+        while (silent := await self._seconds_silent(chat_id)) is not None:
+            watched = time.monotonic() - since
+            if silent <= watched or watched > 2 * patience:
+                # It was heard since this began to listen.
+                return False
+            if silent >= patience:
+                await self._reap_of(chat_id)
+            await asyncio.sleep(patience / 50)
+        return True
+
+    async def _seconds_silent(self, chat_id: str) -> float | None:
+        info = await self._unended(chat_id)
+        return None if info is None else await self.log.seconds_silent(info.id)
+
+    async def _reap_of(self, chat_id: str) -> None:
+        info = await self._unended(chat_id)
+        if info is not None:
+            await self._end_all(await self.log.reap(info.id))
+
+    async def _unended(self, chat_id: str) -> RunInfo | None:
+        info = await self.log.find(chat_id)
+        return info if info is not None and info.state in ("running", "lost") else None
+
+    async def _end_all(self, lost: Sequence[RunInfo]) -> int:
+        return sum(await asyncio.gather(*(self._end(info) for info in lost)))
+
+    async def _end(self, info: RunInfo) -> bool:
+        """End one; when that fails it comes back with a later `reap`, here or elsewhere."""
+        try:
+            async with asyncio.timeout(self.log.limits.lease):
+                frames = await self.log.frames(info.id)
+                ending = b"" if self.on_lost is None else await self.on_lost(info, frames)
+                return await self.log.adopt(info, ending)
+        except Exception:
+            logger.exception("ending a lost run failed")
+            return False

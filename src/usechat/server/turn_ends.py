@@ -1,0 +1,177 @@
+"""How turns end, exactly once: by the process that made the answer or, when that has died, by whoever notices.
+
+The store decides who it was (`ChatStore.finish_turn`), and that one tells the application. Three kinds of turns have
+nobody to end them: those of lost runs, which the run log tells of; those whose process died before their run began or
+whose run the log has lost; and those whose end could not be saved, while the log still has what they made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from usechat.chats.base import ChatStore, EndStatus, Turn, UIMessage
+from usechat.errors import ChatError, RunError
+from usechat.runs.base import RunInfo, RunLog, RunState
+from usechat.server.lost_runs import LostRun, end_lost_run, read_ended_run
+
+__all__ = ["OnFinish", "TurnEnd", "TurnEnds"]
+
+logger = logging.getLogger(__name__)
+
+STATUSES: Final[Mapping[RunState, EndStatus]] = {
+    "finished": "whole",
+    "aborted": "partial",
+    "failed": "failed",
+    "lost": "lost",
+}
+ALONE_SECONDS: Final = 3600.0
+"""How old a turn has to be to count as orphaned where it may be another process' that has a log of its own."""
+
+
+class TurnEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """How an answer to a saved chat ended, and what is saved of it."""
+
+    chat_id: str
+    turn_id: str
+    status: EndStatus
+    message: UIMessage | None = None
+    """The assistant's message, whole or partial; None when there is none."""
+    usage: Any = None
+    """Of this answer, with the AI SDK's names; None for one whose process died."""
+    finish_reason: str | None = None
+
+
+OnFinish: TypeAlias = Callable[[TurnEnd], "Awaitable[None] | None"]
+"""Told of each answer's end once, in one process of all: when it is saved."""
+
+
+class TurnEnds:
+    """Ends turns.
+
+    Args:
+        store: Where they are kept.
+        log: Where their runs are.
+        on_finish: Told of each end.
+        knows_all_runs: Whether a run that the log does not know is none: false where several processes have logs of
+            their own.
+    """
+
+    def __init__(
+        self, store: ChatStore, log: RunLog, on_finish: OnFinish | None = None, *, knows_all_runs: bool = True
+    ) -> None:
+        self.store = store
+        self.log = log
+        self.on_finish = on_finish
+        self.knows_all_runs = knows_all_runs
+        self._began_at = time.time()
+        self._suspected: dict[str, float] = {}
+        """Since when turns have been seen without a run, on the event loop's clock."""
+
+    async def end(self, chat_id: str, turn_id: str, **ending: Any) -> bool:
+        """End a turn; whether it was this call that did.
+
+        Args:
+            chat_id: The turn's chat.
+            turn_id: The turn.
+            ending: The arguments of `ChatStore.finish_turn`.
+        """
+        if not await self.store.finish_turn(turn_id, **ending):
+            return False
+        logger.info("turn %s of chat %s ended: %s", turn_id, chat_id, ending["status"])
+        if self.on_finish is not None:
+            await tell(self.on_finish, TurnEnd(chat_id=chat_id, turn_id=turn_id, **ending))
+        return True
+
+    async def end_lost(self, info: RunInfo, frames: bytes) -> bytes:
+        """Save what there is of a run whose process died; the frames that end it for its readers."""
+        lost = msgspec.convert(info.meta, LostRun)
+        continued = await self.continued(await self.store.find_turn(lost.turn_id))
+        message, last_frames = end_lost_run(lost, frames, continued)
+        await self.end(info.chat_id, lost.turn_id, status="lost", message=message)
+        return last_frames
+
+    async def continued(self, turn: Turn | None) -> UIMessage | None:
+        """The stored message that a turn goes on with."""
+        if turn is None or turn.continues is None:
+            return None
+        try:
+            saved = await self.store.load_chat(turn.owner, turn.chat_id)
+        except ChatError:
+            return None
+        return next((one.message for one in saved.messages if one.id == turn.continues), None)
+
+    # -- orphans --------------------------------------------------------------------------------------------------
+
+    async def end_orphans_for_ever(self) -> None:
+        """Look for turns that have nobody to end them, from the start on."""
+        while True:
+            try:
+                await self.end_orphans()
+            except RunError:
+                logger.warning("the run log cannot be reached")
+            except Exception:
+                logger.exception("turns without a run could not be ended")
+            await asyncio.sleep(self.log.limits.lease / 2)
+
+    async def end_orphans(self) -> None:
+        """End those that there are now.
+
+        Raises:
+            RunError: ``unavailable``.
+        """
+        turns = await self.store.open_turns()
+        opened = {turn.run_id for turn in turns}
+        self._suspected = {turn_id: since for turn_id, since in self._suspected.items() if turn_id in opened}
+        for turn in turns:
+            await self.end_orphan(turn)
+
+    async def end_orphan(self, turn: Turn) -> bool:
+        """End a turn that has nobody to end it; whether it is over.
+
+        Raises:
+            RunError: ``unavailable``.
+        """
+        if not turn.is_open:
+            return True
+        info = await self.log.find(turn.chat_id)
+        run = info if info is not None and info.meta.get("turn_id") == turn.run_id else None
+        if run is not None and run.state == "running":
+            self._suspected.pop(turn.run_id, None)
+            return False
+        if not self._is_orphan(turn):
+            return False
+        ending: dict[str, Any] = {"status": "lost"} if run is None else await self._read_ending(turn, run)
+        await self.end(turn.chat_id, turn.run_id, **ending)
+        return True
+
+    def _is_orphan(self, turn: Turn) -> bool:
+        """Whether a turn without a run will not get one any more, nor anybody save what its run has made."""
+        if not self.knows_all_runs:
+            return time.time() - turn.began_at > ALONE_SECONDS
+        if not self.log.is_shared and turn.began_at < self._began_at:
+            return True
+        # A turn begins a moment before its run and ends a moment after it; a log that has lost a run gets it back from
+        # its producer; and who could not save one tries again. Each takes less than a lease.
+        now = asyncio.get_running_loop().time()
+        return now - self._suspected.setdefault(turn.run_id, now) >= self.log.limits.lease
+
+    async def _read_ending(self, turn: Turn, run: RunInfo) -> dict[str, Any]:
+        frames = await self.log.frames(run.id)
+        message = read_ended_run(msgspec.convert(run.meta, LostRun), frames, await self.continued(turn))
+        return {"status": STATUSES[run.state], "message": message}
+
+
+async def tell(on_finish: OnFinish, end: TurnEnd) -> None:
+    try:
+        told = on_finish(end)
+        if inspect.isawaitable(told):
+            await told
+    except Exception:
+        logger.exception("on_finish failed")

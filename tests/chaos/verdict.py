@@ -1,0 +1,180 @@
+"""What came of it all: the counts of the failure test, and what of them must not be."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import redis
+
+from tests.chaos.deployment import Deployment
+from tests.chaos.upstream import expected_text
+from tests.chaos.user import Session, Turn, User, as_text
+
+__all__ = ["Verdict"]
+
+CLEAR_REFUSALS = (409, 502, 503, 504)
+"""The server's own, and nginx's where no server is there to answer."""
+END_OF_TURN = re.compile(r"turn (\S+) of chat \S+ ended: (\w+)")
+IN_FLIGHT = 200
+"""Characters that a reader may have of an answer whose process was killed the moment after: a few deltas."""
+
+
+class Verdict:
+    """Judges users and what is stored of them.
+
+    Args:
+        deployment: As it is when all is over.
+        users: What they saw.
+    """
+
+    def __init__(self, deployment: Deployment, users: Sequence[User]) -> None:
+        self.deployment = deployment
+        self.users = users
+        self.counts: Counter[str] = Counter()
+        self.faults: list[str] = []
+
+    # -- readers ------------------------------------------------------------------------------------------------------
+
+    def judge_readers(self) -> None:
+        """Every response had a legal end."""
+        for user in self.users:
+            for turn in user.turns:
+                self.counts["questions"] += 1
+                self.counts["questions asked again"] += turn.posts - 1
+                self.counts["requests to stop"] += turn.stops
+                if not turn.is_answered:
+                    self.faults.append(f"{user.wire.name}, {turn.question}: was not answered in time")
+                for session in turn.sessions:
+                    self.judge_session(user, turn, session)
+
+    def judge_session(self, user: User, turn: Turn, session: Session) -> None:
+        """This one had."""
+        self.counts["responses read"] += 1
+        name = session.outcome
+        if name == "over":
+            name = f"over: {session.reading.end or 'without an end'}"
+        if name == "refused":
+            name = f"refused: {session.status}"
+        self.counts[f"  {name}"] += 1
+        for fault in self.session_faults(turn, session):
+            self.faults.append(f"{user.wire.name}, {turn.question}, {session.how}: {fault}")
+        if not expected_text(turn.question).startswith(session.reading.text):
+            self.faults.append(f"{turn.question}: read {session.reading.text[-100:]!r}")
+
+    def session_faults(self, turn: Turn, session: Session) -> Iterator[str]:
+        """What must not be."""
+        match session.outcome:
+            case "stuck":
+                yield "never ended"
+            case "refused" if session.status not in CLEAR_REFUSALS:
+                yield f"refused with {session.status}"
+            case "cut" if not self.was_down(session):
+                yield f"cut by {session.server}, which was not ended"
+            case "over" if not session.reading.end:
+                yield f"ended without a word: {session.data[-200:]!r}"
+            case "over" if session.reading.end == "finish" and session.reading.text != expected_text(turn.question):
+                yield f"called an answer whole that ends with {session.reading.text[-100:]!r}"
+            case _:
+                yield from session.reading.refusals
+
+    def was_down(self, session: Session) -> bool:
+        """Whether the server that answered was ended meanwhile."""
+        servers = [server for server in self.deployment.servers if server.address == session.server]
+        ends = [end for server in servers for end in server.ends]
+        return any(session.began <= last and first <= session.ended for first, last in ends)
+
+    # -- chats --------------------------------------------------------------------------------------------------------
+
+    def judge_chat(self, user: User, exported: Mapping[str, Any]) -> None:
+        """All that was saved is right, and all that was seen is saved."""
+        texts = [as_text(message) for message in exported["messages"]]
+        roles = [message["role"] for message in exported["messages"]]
+        if [text for text, role in zip(texts, roles, strict=True) if role == "user"] != [
+            turn.question for turn in user.turns
+        ]:
+            self.faults.append(f"{user.chat_id}: has {list(zip(roles, texts, strict=True))}")
+        for turn in user.turns:
+            places = self.places_of_answers(texts, roles, turn)
+            self.counts["answers saved"] += len(places)
+            for place in places:
+                self.judge_answer(turn, texts[place], exported["details"][place]["status"])
+            self.judge_seen(turn, [texts[place] for place in places])
+
+    def places_of_answers(self, texts: Sequence[str], roles: Sequence[str], turn: Turn) -> list[int]:
+        """Where in the chat the turn's answers are."""
+        places: list[int] = []
+        for place in range(texts.index(turn.question) + 1 if turn.question in texts else len(texts), len(texts)):
+            if roles[place] == "user":
+                break
+            places.append(place)
+        return places
+
+    def judge_answer(self, turn: Turn, text: str, status: str) -> None:
+        """It is the model's, and whole if it says so."""
+        self.counts[f"  {status}"] += 1
+        whole = expected_text(turn.question)
+        if status == "streaming" or not whole.startswith(text):
+            self.faults.append(f"{turn.question}: saved as {status}: {text[-100:]!r}")
+        if status == "whole" and text != whole:
+            self.faults.append(f"{turn.question}: saved as whole without its last {len(whole) - len(text)} characters")
+
+    def judge_seen(self, turn: Turn, saved: Sequence[str]) -> None:
+        """What a reader had is saved, but for what was in flight when a process was killed."""
+        longest = max((session.reading.text for session in turn.sessions), key=len, default="")
+        missing = len(longest) - max(map(len, saved), default=0)
+        if missing > 0:
+            self.counts["characters in flight when a process was killed"] += missing
+            self.counts["answers that they belong to"] += 1
+        if missing > IN_FLIGHT:
+            self.faults.append(f"{turn.question}: {missing} characters were read and not saved")
+
+    # -- what is left ----------------------------------------------------------------------------------------------
+
+    def judge_rest(self, calls: Mapping[str, int]) -> None:
+        """Nothing is left open anywhere."""
+        count = self.deployment.row_count
+        left = {
+            "turns open": count("turns", "status IS NULL"),
+            "chats held": count("chats", "active_run_id IS NOT NULL"),
+            "messages streaming": count("messages", "status = 'streaming'"),
+            "model calls open": calls["open"],
+            "leases in Redis": self.lease_count(),
+            "keys in Redis without an end": self.eternal_key_count(),
+        }
+        self.counts["model calls"] = calls["calls"]
+        self.counts["  cancelled"] = calls["cancelled"]
+        self.counts.update(left)
+        self.faults += [f"{name}: {number}" for name, number in left.items() if number]
+        self.judge_turns(count("turns", "true"))
+
+    def judge_turns(self, turns: int) -> None:
+        """Each was told to have ended once."""
+        told = [found[1] for server in self.deployment.servers for found in END_OF_TURN.finditer(server.log())]
+        self.counts["turns"] = turns
+        self.counts["  told to have ended"] = len(set(told))
+        self.counts["  told twice"] = len(told) - len(set(told))
+        if len(told) != turns:
+            self.faults.append(f"of {turns} turns {len(told)} ends were told, of {len(set(told))} turns")
+
+    def lease_count(self) -> int:
+        """Runs that Redis believes to be running."""
+        return len(self.in_redis("ZRANGE", "usechat:leases", 0, -1))
+
+    def eternal_key_count(self) -> int:
+        """Keys that would stay for ever."""
+        return sum(self.in_redis("PTTL", key) == -1 for key in self.in_redis("KEYS", "*"))
+
+    def in_redis(self, *command: Any) -> Any:
+        """What it answers."""
+        redis_module: Any = redis
+        client = redis_module.Redis.from_url(self.deployment.redis.url)
+        with client:
+            return client.execute_command(*command)
+
+    def table(self) -> str:
+        """The counts, for people."""
+        width = max(map(len, self.counts))
+        return "\n".join(f"{name:{width}}  {number:6}" for name, number in self.counts.items())
