@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from typing import Any, Final
 
 from fastapi import HTTPException
@@ -135,7 +135,9 @@ class ReplayResponse(Response):
         heartbeat = KEEP_ALIVE if is_sse else b"\n" if DATA_STREAM_HEADER in self.info.headers else None
         with_cursors = is_sse and self.after is not None
         entries = read_data(self.runs, self.info.id, self.after or 0, with_cursors=with_cursors)
-        await Sender(receive, send, self.heartbeat_seconds).send_all(entries, heartbeat)
+        place = self.runs.coming_back(self.info.id) if with_cursors else nullcontext()
+        with place:
+            await Sender(receive, send, self.heartbeat_seconds).send_all(entries, heartbeat)
 
 
 async def replay(

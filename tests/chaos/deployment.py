@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import sys
 import time
@@ -130,7 +131,7 @@ class Deployment:
         self.servers = [Server(self._made(f"server-{number}"), variables) for number in range(SERVERS)]
         for server in self.servers:
             self._stack.callback(server.close)
-            server.start()
+        await asyncio.gather(*(asyncio.to_thread(server.start) for server in self.servers))
         addresses = [f"http://{server.address}" for server in self.servers]
         self.proxy = self._stack.enter_context(nginx(*addresses, folder=self._made("nginx"), http_version="1.1"))
 

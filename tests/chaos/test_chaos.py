@@ -40,7 +40,7 @@ async def test_whatever_fails_every_answer_ends_and_nothing_of_it_is_lost(
     say = request.config.get_terminal_writer().line
     with capsys.disabled():
         say(f"\nchaos: --seed={seed}")
-    async with Deployment(tmp_path, {"USECHAT_GRACE_SECONDS": "5"}) as deployment:
+    async with Deployment(tmp_path, {"USECHAT_GRACE_SECONDS": "5", "USECHAT_LEASE_SECONDS": "6"}) as deployment:
         verdict = await talk_while_all_fails(
             deployment, seed, option("--conversations"), option("--turns"), option("--failing-seconds")
         )

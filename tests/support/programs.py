@@ -170,7 +170,8 @@ def nginx(*backends: str, folder: Path, http_version: str = "1.0") -> Program:
     """
     port = free_port()
     configuration = folder / "nginx.conf"
-    servers = " ".join(f"server {urlsplit(backend).netloc};" for backend in backends)
+    # One that has failed is asked again at once: it may be back.
+    servers = " ".join(f"server {urlsplit(backend).netloc} max_fails=0;" for backend in backends)
     text = _NGINX.format(folder=folder, port=port, backends=servers, version=http_version, user=getpass.getuser())
     configuration.write_text(text)
     server = Program(

@@ -17,7 +17,18 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
 
-__all__ = ["END_STATES", "EndState", "Entry", "Limits", "RunInfo", "RunLog", "RunState", "RunWriter", "Save"]
+__all__ = [
+    "END_STATES",
+    "EndState",
+    "Entry",
+    "Limits",
+    "OnRelease",
+    "RunInfo",
+    "RunLog",
+    "RunState",
+    "RunWriter",
+    "Save",
+]
 
 EndState: TypeAlias = Literal["finished", "aborted", "failed", "lost"]
 RunState: TypeAlias = Literal["running"] | EndState
@@ -120,6 +131,10 @@ class RunWriter(Protocol):
         ...
 
 
+OnRelease: TypeAlias = Callable[[RunInfo, bytes], Awaitable[bytes]]
+"""Gets a run that goes on elsewhere and the frames that its readers have; returns a legal end for them."""
+
+
 class RunLog(Protocol):
     """Where runs are kept. All methods but ``aclose`` raise `RunError` ``unavailable`` when that cannot be reached."""
 
@@ -187,6 +202,10 @@ class RunLog(Protocol):
 
     async def adopt(self, info: RunInfo, data: bytes = b"") -> bool:
         """End a run that `reap` gave, with last frames for its readers; False when it went to somebody else since."""
+        ...
+
+    async def release_readers(self, end: OnRelease) -> None:
+        """Give the readers here of other processes' runs a legal end, though the runs go on."""
         ...
 
     async def aclose(self) -> None:

@@ -17,7 +17,7 @@ import msgspec
 
 from usechat.errors import RunError
 from usechat.ids import generate_id
-from usechat.runs.base import EndState, Entry, Limits, RunInfo, RunWriter, Save
+from usechat.runs.base import EndState, Entry, Limits, OnRelease, RunInfo, RunWriter, Save
 
 __all__ = ["MemoryLog", "MemoryRun"]
 
@@ -241,6 +241,9 @@ class MemoryLog:
         if run is not None:
             run.ask_to_stop("lost")
         return run is not None and run.end("lost", data)
+
+    async def release_readers(self, end: OnRelease) -> None:
+        """None: there is no other process."""
 
     async def aclose(self) -> None:
         """End all runs and forget them."""

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from usechat.ids import generate_id
-from usechat.runs.base import Entry, Limits, RunInfo, RunState, RunWriter
+from usechat.runs.base import Entry, Limits, OnRelease, RunInfo, RunState, RunWriter
 from usechat.runs.memory import exists, unavailable
 from usechat.runs.redis_client import ScriptClient
 from usechat.runs.redis_keys import Keys
@@ -78,7 +78,10 @@ class RedisLog:
         run_id = await self._client.command("GET", self._keys.chat(chat_id))
         if run_id is None:
             return None
-        known = await self._client.command("HMGET", self._keys.run(run_id.decode()), "info", "state", "token")
+        return await self._info(run_id.decode())
+
+    async def _info(self, run_id: str) -> RunInfo | None:
+        known = await self._client.command("HMGET", self._keys.run(run_id), "info", "state", "token")
         return None if known[0] is None else read_info(known)
 
     async def read(self, run_id: str, after: int = 0) -> AsyncGenerator[Entry]:
@@ -157,6 +160,19 @@ class RedisLog:
         """End a run that `reap` gave, with last frames for its readers; False when it went to somebody else since."""
         arguments = [info.id, info.token, data, milliseconds(self.limits.keep)]
         return bool(await self._client.call(ADOPT, self._keys.of_run(info), *arguments))
+
+    async def release_readers(self, end: OnRelease) -> None:
+        """Give the readers here of other processes' runs a legal end, though the runs go on."""
+        for run_id, copy in list(self._tail.copies.items()):
+            info = await self._info(run_id)
+            if info is None:
+                continue
+            ending, ended = b"", -1
+            # What came while the end was made is before it.
+            while copy.is_running and ended != len(copy.entries):
+                ended = len(copy.entries)
+                ending = await end(info, b"".join(copy.entries))
+            copy.end("lost", ending)
 
     async def aclose(self) -> None:
         """Let go of connections and tasks; runs that have not ended are left to be reaped."""

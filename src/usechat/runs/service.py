@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping
+from contextlib import aclosing, contextmanager
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias
 
 import msgspec
 
 from usechat.errors import RunError
-from usechat.runs.base import EndState, Entry, RunInfo, RunLog, RunWriter
+from usechat.runs.base import EndState, Entry, OnRelease, RunInfo, RunLog, RunWriter
 from usechat.runs.lost import LostRuns, OnLost
 from usechat.runs.saving import OnEnd, Saves
 
@@ -110,6 +110,9 @@ class RunService:
         self.shutdown_timeout = shutdown_timeout
         self.lost = LostRuns(log, on_lost)
         self.saves = Saves()
+        self.on_release: OnRelease | None = None
+        """Ends a stream for readers whose process goes while the run goes on elsewhere."""
+        self._coming_back: set[asyncio.Task[Any]] = set()
         self.keep_alive = keep_alive
         self.handles: dict[str, RunHandle] = {}
         """The runs that this process makes now, by their ids."""
@@ -328,8 +331,34 @@ class RunService:
     # -- the end --------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Take no new runs."""
+        """Take no new runs, and cut those who read others' runs here and can come back elsewhere."""
         self.is_closing = True
+        for task in list(self._coming_back):
+            task.cancel()
+
+    @contextmanager
+    def coming_back(self, run_id: str) -> Generator[None]:
+        """While the current task reads a run for somebody who, when cut, goes on where that was."""
+        task = asyncio.current_task()
+        if task is None or run_id in self.handles:
+            yield
+            return
+        self._coming_back.add(task)
+        try:
+            yield
+        finally:
+            self._coming_back.discard(task)
+
+    def release_readers(self) -> None:
+        """Have who reads other processes' runs here read elsewhere; who cannot gets a legal end."""
+        if self.on_release is not None:
+            self._spawn(self._release_readers(self.on_release))
+
+    async def _release_readers(self, end: OnRelease) -> None:
+        try:
+            await self.log.release_readers(end)
+        except RunError:
+            logger.warning("the run log cannot be reached")
 
     def stop_all(self) -> None:
         """Stop the runs of this process; each still gets a legal end."""

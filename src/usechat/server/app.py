@@ -8,7 +8,6 @@ import logging
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Final
 
 from fastapi import FastAPI, Request
@@ -32,7 +31,8 @@ from usechat.server.persistence import database_url, open_conversations, open_us
 from usechat.server.routes import make_api_router, make_open_router, make_socket_router
 from usechat.server.run_response import chat_error_response
 from usechat.server.settings import Settings, is_loopback_host
-from usechat.server.shutdown import called_after_stop_signal
+from usechat.server.shutdown import stopping
+from usechat.server.turn_ends import OnFinish
 
 __all__ = ["create_app"]
 
@@ -41,11 +41,12 @@ EXPOSED_HEADERS: Final = ("x-vercel-ai-ui-message-stream", "x-vercel-ai-data-str
 logger = logging.getLogger(__name__)
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, *, on_finish: OnFinish | None = None) -> FastAPI:
     """The server's application; also what ``uvicorn --factory usechat.server.app:create_app`` takes.
 
     Args:
         settings: Without them, those of the environment and the ``.env`` file.
+        on_finish: Told of each saved answer's end once, whichever process makes or ends it.
 
     Raises:
         ConfigurationError: A setting is wrong, or the server would be open to strangers by accident.
@@ -62,13 +63,22 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     answers = Answers(settings, choose_model(settings), used_approvals)
     warn_of_unshared_secret(settings, is_public=is_public)
     url = database_url(settings, is_public=is_public)
-    conversations = open_conversations(settings, url)
+    conversations = open_conversations(settings, url, on_finish)
+
+    def refuse_new() -> None:
+        if conversations is not None:
+            conversations.runs.close()
+
+    def end_running() -> None:
+        answers.abort_all("shutdown")
+        if conversations is not None:
+            conversations.runs.release_readers()
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
         # Every model speaks through this package, whose import takes half a second: the first answer must not wait.
         loading = asyncio.create_task(asyncio.to_thread(importlib.import_module, "anthropic"))
-        with called_after_stop_signal(partial(answers.abort_all, "shutdown"), settings.shutdown_seconds):
+        with stopping(refuse_new, end_running, settings.shutdown_seconds):
             async with running(conversations, url):
                 yield
         if used_approvals is not None:

@@ -84,6 +84,7 @@ class Conversations:
         self.ends = TurnEnds(store, runs.log, on_finish, knows_all_runs=knows_all_runs)
         self._orphans: asyncio.Task[None] | None = None
         runs.lost.on_lost = self.ends.end_lost
+        runs.on_release = self.ends.end_for_readers
 
     async def plan(self, request: ui.ChatRequest, chat_id: str) -> PlannedTurn:
         """What a request does to its chat.

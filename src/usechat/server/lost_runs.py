@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from usechat import parts as p
+from usechat.chats.base import EndStatus
 from usechat.errors import DecodeError
 from usechat.fastapi import known_ids
 from usechat.protocol.decoders import DataStreamDecoder, EventsDecoder, TextStreamDecoder, UIMessageStreamDecoder
@@ -16,7 +17,7 @@ from usechat.protocol.encoders import EncoderOptions, WireFormat, make_encoder
 from usechat.protocol.options import MASKED_ERROR
 from usechat.protocol.reducer import Reducer
 
-__all__ = ["LostRun", "end_lost_run", "read_ended_run"]
+__all__ = ["Ending", "LostRun", "end_frames", "end_lost_run"]
 
 
 class LostRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,48 +35,81 @@ class LostRun(msgspec.Struct, frozen=True, kw_only=True):
         return Dialect(self.version, exact=self.is_exact)
 
 
-def end_lost_run(
-    lost: LostRun, frames: bytes, continued: Mapping[str, Any] | None
-) -> tuple[dict[str, Any] | None, bytes]:
-    """The message so far, None when there is none, and the frames that end the stream for its readers.
+class Ending(msgspec.Struct, frozen=True):
+    """What is left to do for a run whose process cannot."""
+
+    status: EndStatus
+    message: dict[str, Any] | None
+    """What there is of the assistant's message, if anything."""
+    frames: bytes = b""
+    """What ends the stream for its readers, where it has no end yet."""
+
+
+def end_lost_run(lost: LostRun, frames: bytes, continued: Mapping[str, Any] | None) -> Ending:
+    """How a run ends whose process died, or could not save what it had made.
 
     Args:
         lost: What is known of the run.
         frames: All that was written.
         continued: The stored message that the answer went on with.
     """
-    known: dict[str, Any] = known_ids(continued)
-    options = EncoderOptions(**known)
-    parts = read_parts(lost, frames)
-    reducer = Reducer(lost.message_id or "", message=continued, dialect=lost.dialect, options=options)
-    # The parts are encoded once more, for the encoder to know what is open; only its end is sent.
-    encoder = make_encoder(lost.wire_format, lost.dialect, options)
-    encoder.feed_all(parts)
+    parts, is_over = read_parts(lost, frames)
+    if is_over:
+        return Ending(status_of(parts), read_message(lost, parts, continued))
     failure = p.Error(MASKED_ERROR)
-    last_frames = encoder.feed(failure) + encoder.finish()
-    reducer.feed_all([*parts, failure])
-    reducer.finish()
-    message = reducer.message()
-    return (message if message["parts"] else None), last_frames
+    message = read_message(lost, [*parts, failure], continued)
+    return Ending("lost", message, end_frames(lost, frames, continued, failure))
 
 
-def read_ended_run(lost: LostRun, frames: bytes, continued: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The message of a run that came to its end; None when there is none. Arguments as for `end_lost_run`."""
-    known: dict[str, Any] = known_ids(continued)
-    reducer = Reducer(lost.message_id or "", message=continued, dialect=lost.dialect, options=EncoderOptions(**known))
-    reducer.feed_all(read_parts(lost, frames))
+def status_of(parts: Sequence[p.Part]) -> EndStatus:
+    """What a stream that came to its end says of it."""
+    for part in parts:
+        match part:
+            case p.Error():
+                return "failed"
+            case p.Abort():
+                return "partial"
+            case p.Finish(finish_reason=reason) if reason.unified == "interrupted":
+                return "partial"
+            case _:
+                pass
+    return "whole"
+
+
+def end_frames(lost: LostRun, frames: bytes, continued: Mapping[str, Any] | None, last: p.Part) -> bytes:
+    """The frames that end a stream for readers who have ``frames``, with a last part that says why."""
+    # The parts are encoded once more, for the encoder to know what is open; only its end is sent.
+    encoder = make_encoder(lost.wire_format, lost.dialect, options_for(continued))
+    encoder.feed_all(read_parts(lost, frames)[0])
+    return encoder.feed(last) + encoder.finish()
+
+
+def read_message(lost: LostRun, parts: Sequence[p.Part], continued: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    options = options_for(continued)
+    reducer = Reducer(lost.message_id or "", message=continued, dialect=lost.dialect, options=options)
+    reducer.feed_all(parts)
     reducer.finish()
     message = reducer.message()
     return message if message["parts"] else None
 
 
-def read_parts(lost: LostRun, frames: bytes) -> list[p.Part]:
+def options_for(continued: Mapping[str, Any] | None) -> EncoderOptions:
+    known: dict[str, Any] = known_ids(continued)
+    return EncoderOptions(**known)
+
+
+def read_parts(lost: LostRun, frames: bytes) -> tuple[list[p.Part], bool]:
+    """The parts, and whether they are all there are."""
     decoder = make_decoder(lost)
     try:
-        return decoder.feed(frames)
+        parts = decoder.feed(frames)
     except DecodeError:
         # What is not ours cannot be read; the reader still gets its end.
-        return []
+        return [], False
+    if isinstance(decoder, UIMessageStreamDecoder):
+        return parts, decoder.is_done
+    # Text alone has no end of its own.
+    return parts, any(isinstance(part, p.Finish) for part in parts)
 
 
 def make_decoder(

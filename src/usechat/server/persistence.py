@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from usechat.errors import ConfigurationError
+from usechat.runs.base import Limits
 from usechat.runs.memory import MemoryLog
 from usechat.runs.service import RunService
 from usechat.server.settings import Settings
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from usechat.runs.base import RunLog
     from usechat.runs.redis_approvals import RedisUsedApprovals
     from usechat.server.conversations import Conversations
+    from usechat.server.turn_ends import OnFinish
 
 __all__ = ["DEFAULT_DATABASE_URL", "OFF", "database_url", "open_conversations", "open_used_approvals", "running"]
 
@@ -33,8 +35,8 @@ def database_url(settings: Settings, *, is_public: bool) -> str | None:
     return None if is_public else DEFAULT_DATABASE_URL
 
 
-def open_conversations(settings: Settings, url: str | None) -> Conversations | None:
-    """What keeps the chats; None where nothing is to be kept.
+def open_conversations(settings: Settings, url: str | None, on_finish: OnFinish | None = None) -> Conversations | None:
+    """What keeps the chats and tells of their answers' ends; None where nothing is to be kept.
 
     Raises:
         ConfigurationError: The database's URL is wrong.
@@ -58,15 +60,17 @@ def open_conversations(settings: Settings, url: str | None) -> Conversations | N
         shutdown_timeout=settings.shutdown_seconds,
     )
     knows_all_runs = settings.redis_url is not None or settings.workers == 1
-    return Conversations(SqlChatStore(url), runs, settings.history, knows_all_runs=knows_all_runs)
+    store = SqlChatStore(url)
+    return Conversations(store, runs, settings.history, on_finish=on_finish, knows_all_runs=knows_all_runs)
 
 
 def make_log(settings: Settings) -> RunLog:
+    limits = Limits(lease=settings.lease_seconds)
     if settings.redis_url is None:
-        return MemoryLog()
+        return MemoryLog(limits)
     from usechat.runs.redis import RedisLog
 
-    return RedisLog(settings.redis_url.get_secret_value())
+    return RedisLog(settings.redis_url.get_secret_value(), limits)
 
 
 def open_used_approvals(settings: Settings) -> RedisUsedApprovals | None:

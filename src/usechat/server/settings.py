@@ -136,6 +136,13 @@ class Settings(BaseSettings):
     grace_seconds: float = setting(
         30, "How long such an answer goes on in case they come back", "a number from 0", ge=0
     )
+    lease_seconds: float = setting(
+        15,
+        "After how long a silence a process counts as dead, and what it was answering as lost",
+        "a number from 1 to 600",
+        ge=1,
+        le=600,
+    )
 
     sdk: Annotated[str, AfterValidator(check_sdk)] = setting(
         "auto", "The clients' AI SDK version", "auto, 4, 5, 6, 7 or a full version such as 6.0.100"

@@ -1,4 +1,4 @@
-"""What becomes of running answers when the server is told to stop: they may go on for a while, then end legally."""
+"""What becomes of answers when the server is told to stop: none begins, those there are go on for a while, then end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
-__all__ = ["CLOSING_SECONDS", "called_after_stop_signal"]
+__all__ = ["CLOSING_SECONDS", "stopping"]
 
 CLOSING_SECONDS: Final = 2
 """What answers get to send their ends, before the server cuts them."""
@@ -18,8 +18,8 @@ STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def called_after_stop_signal(callback: Callable[[], None], seconds: float) -> Generator[None]:
-    """Have ``callback`` called so many seconds after the signal that stops the server.
+def stopping(refuse_new: Callable[[], None], end_running: Callable[[], None], seconds: float) -> Generator[None]:
+    """Have one function called at the signal that stops the server, and the other so many seconds after it.
 
     An application hears of its end only after the last answer (ASGI lifespan, 3.0), which is too late to end one. So
     this listens in beside the server, which keeps its own handling of the signal. Only the main thread can; in another
@@ -31,8 +31,12 @@ def called_after_stop_signal(callback: Callable[[], None], seconds: float) -> Ge
     loop = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
 
+    def begin() -> None:
+        refuse_new()
+        loop.call_later(seconds, end_running)
+
     def handle(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(loop.call_later, seconds, callback)
+        loop.call_soon_threadsafe(begin)
         servers = before[signal.Signals(number)]
         if callable(servers):
             servers(number, frame)

@@ -11,26 +11,21 @@ import asyncio
 import inspect
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from usechat import parts as p
 from usechat.chats.base import ChatStore, EndStatus, Turn, UIMessage
 from usechat.errors import ChatError, RunError
-from usechat.runs.base import RunInfo, RunLog, RunState
-from usechat.server.lost_runs import LostRun, end_lost_run, read_ended_run
+from usechat.runs.base import RunInfo, RunLog
+from usechat.server.lost_runs import Ending, LostRun, end_frames, end_lost_run
 
 __all__ = ["OnFinish", "TurnEnd", "TurnEnds"]
 
 logger = logging.getLogger(__name__)
 
-STATUSES: Final[Mapping[RunState, EndStatus]] = {
-    "finished": "whole",
-    "aborted": "partial",
-    "failed": "failed",
-    "lost": "lost",
-}
 ALONE_SECONDS: Final = 3600.0
 """How old a turn has to be to count as orphaned where it may be another process' that has a log of its own."""
 
@@ -93,9 +88,15 @@ class TurnEnds:
         """Save what there is of a run whose process died; the frames that end it for its readers."""
         lost = msgspec.convert(info.meta, LostRun)
         continued = await self.continued(await self.store.find_turn(lost.turn_id))
-        message, last_frames = end_lost_run(lost, frames, continued)
-        await self.end(info.chat_id, lost.turn_id, status="lost", message=message)
-        return last_frames
+        ending = end_lost_run(lost, frames, continued)
+        await self.end(info.chat_id, lost.turn_id, status=ending.status, message=ending.message)
+        return ending.frames
+
+    async def end_for_readers(self, info: RunInfo, frames: bytes) -> bytes:
+        """The frames that end a run for readers whose process goes, while the run goes on elsewhere."""
+        lost = msgspec.convert(info.meta, LostRun)
+        continued = await self.continued(await self.store.find_turn(lost.turn_id))
+        return end_frames(lost, frames, continued, p.Abort("shutdown"))
 
     async def continued(self, turn: Turn | None) -> UIMessage | None:
         """The stored message that a turn goes on with."""
@@ -147,8 +148,8 @@ class TurnEnds:
             return False
         if not self._is_orphan(turn):
             return False
-        ending: dict[str, Any] = {"status": "lost"} if run is None else await self._read_ending(turn, run)
-        await self.end(turn.chat_id, turn.run_id, **ending)
+        ending = Ending("lost", None) if run is None else await self._read_ending(turn, run)
+        await self.end(turn.chat_id, turn.run_id, status=ending.status, message=ending.message)
         return True
 
     def _is_orphan(self, turn: Turn) -> bool:
@@ -162,10 +163,9 @@ class TurnEnds:
         now = asyncio.get_running_loop().time()
         return now - self._suspected.setdefault(turn.run_id, now) >= self.log.limits.lease
 
-    async def _read_ending(self, turn: Turn, run: RunInfo) -> dict[str, Any]:
+    async def _read_ending(self, turn: Turn, run: RunInfo) -> Ending:
         frames = await self.log.frames(run.id)
-        message = read_ended_run(msgspec.convert(run.meta, LostRun), frames, await self.continued(turn))
-        return {"status": STATUSES[run.state], "message": message}
+        return end_lost_run(msgspec.convert(run.meta, LostRun), frames, await self.continued(turn))
 
 
 async def tell(on_finish: OnFinish, end: TurnEnd) -> None:
