@@ -30,6 +30,7 @@ from usechat.errors import RequestError, RunError
 from usechat.fastapi import HEARTBEAT_SECONDS, Sender, StreamingAnswer, error_response
 from usechat.generate.answer import Answer
 from usechat.messages import ui
+from usechat.protocol.retell import retell
 from usechat.protocol.sse import KEEP_ALIVE
 from usechat.runs.base import RunInfo
 from usechat.runs.service import RunHandle, RunService
@@ -72,6 +73,8 @@ class ResumableAnswer(StreamingAnswer):
         options.setdefault("message_id", True)
         super().__init__(answer, chat, **options)
         self.runs = runs
+        self.preamble = b""
+        """What a reader that comes later has to read first: the message so far, when the answer goes on with one."""
         self.chat_id = chat_id or (self.chat.id if self.chat is not None else None) or ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,6 +82,8 @@ class ResumableAnswer(StreamingAnswer):
         try:
             frames = self.prepare(Headers(scope=scope))
             headers = self.all_headers(frames.encoder)
+            if self.continued is not None:
+                self.preamble = retell(self.continued, self.dialect, self.wire_format)
             handle = await self.begin_run(self.answer.through(frames), dict(map(decode_header, headers)))
         except RequestError as error:
             await error_response(error)(scope, receive, send)
@@ -87,8 +92,9 @@ class ResumableAnswer(StreamingAnswer):
             await run_error_response(error)(scope, receive, send)
             return
         await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
+        after = 1 if self.preamble else 0
         sender = Sender(receive, send, self.heartbeat_seconds)
-        await sender.send_all(read_data(self.runs, handle.info.id), frames.encoder.heartbeat)
+        await sender.send_all(read_data(self.runs, handle.info.id, after), frames.encoder.heartbeat)
 
     async def begin_run(self, made: AsyncGenerator[bytes], headers: Mapping[str, str]) -> RunHandle:
         """Have the run made.
@@ -99,7 +105,9 @@ class ResumableAnswer(StreamingAnswer):
         """
         if not self.chat_id:
             raise RequestError("is missing", path="id")
-        return await self.runs.start(self.chat_id, made, abort=self.answer.abort, headers=headers)
+        return await self.runs.start(
+            self.chat_id, made, abort=self.answer.abort, headers=headers, preamble=self.preamble
+        )
 
 
 class ReplayResponse(Response):

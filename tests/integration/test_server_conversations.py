@@ -116,6 +116,29 @@ def body(chat_id: str, text: str = "Hi") -> dict[str, Any]:
     return {"id": chat_id, "trigger": "submit-message", "messages": [message]}
 
 
+CALLED = {
+    "id": "a-1",
+    "role": "assistant",
+    "parts": [
+        {"type": "step-start"},
+        {"type": "text", "text": "A question: ", "state": "done"},
+        {
+            "type": "tool-ask_user",
+            "toolCallId": "t1",
+            "state": "output-available",
+            "input": {"question": "Which?"},
+            "output": "blue",
+        },
+    ],
+}
+
+
+def body_that_goes_on(chat_id: str) -> dict[str, Any]:
+    """What a page posts when the visitor has answered a tool's question."""
+    asked = body(chat_id)
+    return {**asked, "messages": [*asked["messages"], CALLED]}
+
+
 def message_of(data: bytes) -> dict[str, Any]:
     decoder, reducer = UIMessageStreamDecoder(), Reducer()
     reducer.feed_all([*decoder.feed(data), *decoder.finish()])
@@ -142,6 +165,12 @@ def await_text(response: httpx.Response, until: str) -> None:
         if until in seen:
             return
     raise AssertionError(f"{until} did not come: {seen}")
+
+
+def await_words(client: httpx.Client, chat_id: str) -> None:
+    """Wait until the answer's first words have come to this process."""
+    with client.stream("GET", f"/api/chat/{chat_id}/stream") as response:
+        next(piece for piece in response.iter_text() if "word" in piece)
 
 
 def saved(client: httpx.Client, chat_id: str) -> tuple[list[dict[str, Any]], list[str]]:
@@ -288,13 +317,43 @@ def test_ai_sdk_4_resumes_with_its_own_request(deploy: Any):
     assert "".join(texts) == ANSWER
 
 
+def test_a_reader_that_comes_back_to_a_message_that_goes_on_gets_it_from_its_beginning(deploy: Any):
+    deployment = deploy(SLOW)
+    deployment.last.get("/api/chat/c1/stream")
+    with deployment.first.stream("POST", "/api/chat", json=body_that_goes_on("c1")) as response:
+        first = next(piece for piece in response.iter_text() if "word" in piece)
+
+    message = message_of(deployment.last.get("/api/chat/c1/stream").content)
+
+    assert "A question: " not in first
+    assert message["parts"][:3] == CALLED["parts"]
+    assert text_of(message) == f"A question: {ANSWER}"
+    assert saved(deployment.first, "c1")[0][1] == message
+
+
+# The log of one process alone dies with it.
+@pytest.mark.parametrize("kind", ["two processes"], indirect=True)
+def test_of_a_lost_answer_that_went_on_with_a_message_the_message_is_saved_once(deploy: Any):
+    deployment = deploy(HELD, USECHAT_DISCONNECT="finish")
+    with deployment.first.stream("POST", "/api/chat", json=body_that_goes_on("c1")) as response:
+        next(piece for piece in response.iter_text() if "word" in piece)
+    await_words(deployment.last, "c1")
+
+    deployment.servers[0].process.kill()
+    message = message_of(deployment.last.get("/api/chat/c1/stream", timeout=60).content)
+
+    assert message["parts"][:3] == CALLED["parts"]
+    messages, statuses = saved(deployment.last, "c1")
+    assert statuses == ["whole", "lost"]
+    assert messages[1]["parts"] == message["parts"]
+
+
 # The log of one process alone dies with it.
 @pytest.mark.parametrize("kind", ["two processes"], indirect=True)
 def test_a_killed_process_leaves_a_legal_end_and_a_chat_that_goes_on(deploy: Any):
     deployment = deploy(HELD, Reply(stream="text"), USECHAT_DISCONNECT="finish")
     read_some(deployment.first, "c1", until="word3 ")
-    with deployment.last.stream("GET", "/api/chat/c1/stream") as elsewhere:
-        await_text(elsewhere, "word3 ")  # so that it is in Redis
+    await_words(deployment.last, "c1")
 
     deployment.servers[0].process.kill()
     ended = deployment.last.get("/api/chat/c1/stream", timeout=60)

@@ -148,6 +148,16 @@ async def test_run_is_made_whether_or_not_it_is_read(log: SharedLog):
     assert service.handles == {}
 
 
+async def test_preamble_is_for_those_who_come_later(log: SharedLog):
+    source = Source()
+    async with RunService(log) as service:
+        handle = await service.start("c", source.frames(), abort=source.abort, preamble=b"earlier ")
+        source.put(b"later", None)
+
+        assert [entry.data async for entry in service.read(handle.info.id, 1)] == [b"later"]
+        assert b"".join([entry.data async for entry in service.read(handle.info.id)]) == b"earlier later"
+
+
 async def test_readers_see_the_end_after_it_was_told(log: SharedLog):
     service, source = service_on(log), Source()
     order: list[str] = []

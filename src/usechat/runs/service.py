@@ -143,6 +143,7 @@ class RunService:
         owner: str = "",
         headers: Mapping[str, str] | None = None,
         meta: Mapping[str, Any] | None = None,
+        preamble: bytes = b"",
         on_end: OnEnd | None = None,
     ) -> RunHandle:
         """Make a run of some frames. It begins at once, read or not.
@@ -154,6 +155,8 @@ class RunService:
             owner: Whose it is, for whoever asks the log.
             headers: Of the response, for those who read the run later.
             meta: What ``on_lost`` needs, should this process die.
+            preamble: Frames for those who read the run from its beginning later: the first entry of the log, which
+                the first reader passes over.
             on_end: Awaited when the run has ended here: exactly one of it and ``on_lost`` is called.
 
         Raises:
@@ -163,6 +166,8 @@ class RunService:
         writer = await self._open(chat_id, owner=owner, headers=headers or {}, meta=meta or {})
         handle = RunHandle(writer, abort)
         self.handles[handle.info.id] = handle
+        if preamble:
+            writer.append(preamble)
         handle.task = asyncio.create_task(self._produce(handle, frames, on_end))
         if self.disconnect != "finish":
             # A reader that left before it began to read has nobody to tell of it.

@@ -124,6 +124,7 @@ class Conversations:
         wire_format: WireFormat | None,
         headers: Mapping[str, str],
         message_id: str | None,
+        preamble: bytes,
     ) -> RunHandle:
         """Hold the chat and make the answer, read or not.
 
@@ -139,6 +140,7 @@ class Conversations:
             version=dialect.version,
             is_exact=dialect.exact,
             message_id=message_id,
+            preamble_bytes=len(preamble),
         )
 
         async def save(info: RunInfo) -> None:
@@ -152,6 +154,7 @@ class Conversations:
                 owner=OWNER,
                 headers=headers,
                 meta=msgspec.to_builtins(lost),
+                preamble=preamble,
                 on_end=save,
             )
         except RunError as error:

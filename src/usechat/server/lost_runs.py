@@ -28,6 +28,8 @@ class LostRun(msgspec.Struct, frozen=True, kw_only=True):
     version: Version
     is_exact: bool
     message_id: str | None
+    preamble_bytes: int = 0
+    """How much of the frames tells again of the message that the answer goes on with."""
 
     @property
     def dialect(self) -> Dialect:
@@ -102,7 +104,7 @@ def read_parts(lost: LostRun, frames: bytes) -> tuple[list[p.Part], bool]:
     """The parts, and whether they are all there are."""
     decoder = make_decoder(lost)
     try:
-        parts = decoder.feed(frames)
+        parts = decoder.feed(frames[lost.preamble_bytes :])
     except DecodeError:
         # What is not ours cannot be read; the reader still gets its end.
         return [], False

@@ -68,4 +68,5 @@ class SavedAnswer(ResumableAnswer):
             wire_format=self.wire_format,
             headers=headers,
             message_id=self.answer.message_id,
+            preamble=self.preamble,
         )

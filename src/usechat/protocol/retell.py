@@ -1,0 +1,199 @@
+"""A UI message told once more: the parts of an answer that makes it, for a reader that holds nothing of it.
+
+An answer that goes on with a message (after a tool's output, an approval) streams only what is new. Since 5.0.233,
+6.0.250 and 7.0.61 ("Prevent `resumeStream` from copying the previous assistant message into the resumed response"), a
+client that resumes begins an empty message, so what it reads must tell of the old parts, too. Older clients go on with
+the message they have. Knows messages as plain JSON, whatever is in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, TypeAlias
+
+from usechat import parts as p
+from usechat.protocol.dialects import Dialect, Version
+from usechat.protocol.encoders.base import WireFormat
+from usechat.protocol.encoders.choose import make_encoder
+from usechat.protocol.json import encode_json
+
+__all__ = ["retell", "retold_parts"]
+
+UIPart: TypeAlias = Mapping[str, Any]
+
+RESUMES_EMPTY: Final[Mapping[int, Version]] = {5: (5, 0, 233), 6: (6, 0, 250), 7: (7, 0, 61)}
+"""The first client of each major that begins an empty message when it resumes."""
+
+
+def retell(message: UIPart, dialect: Dialect, wire_format: WireFormat | None) -> bytes:
+    """The frames that tell of a message, to stand before those that go on with it; empty where none are needed.
+
+    Args:
+        message: The assistant's message, as the client posted it.
+        dialect: The client's. One whose version is guessed is taken for a newer one: it would end the chat with an
+            error at the output of a call that it does not know, where an older one shows a text twice for a while.
+        wire_format: What it reads.
+    """
+    is_read = wire_format == "ui-message-stream" or (wire_format is None and dialect.major >= 5)
+    if not is_read or (dialect.exact and dialect.version < RESUMES_EMPTY[dialect.major]):
+        return b""
+    return make_encoder(wire_format, dialect).feed_all(retold_parts(message, dialect))
+
+
+def retold_parts(message: UIPart, dialect: Dialect) -> Iterator[p.Part]:
+    """The parts that make the message of a client, all its blocks closed."""
+    tells_decisions = dialect.accepts("tool-approval-response")
+    yield p.Start(message_id=message.get("id"), message_metadata=message.get("metadata"))
+    is_in_step = False
+    for number, part in enumerate(message.get("parts", ())):
+        if not tells_decisions:
+            part = without_decision(part)  # noqa: PLW2901 - as it can be told
+        if part.get("type") == "step-start":
+            if is_in_step:
+                yield END_OF_STEP
+            is_in_step = True
+            yield p.StartStep()
+        else:
+            yield from tell(part, f"told-{number}")
+    if is_in_step:
+        yield END_OF_STEP
+
+
+def without_decision(part: UIPart) -> UIPart:
+    """The part for AI SDK 6, which cannot be told of a decision and would show an approval as an open one."""
+    approval: Any = part.get("approval")
+    is_decided = isinstance(approval, Mapping) and "approved" in approval
+    return {name: value for name, value in part.items() if name != "approval"} if is_decided else part
+
+
+def tell(part: UIPart, block_id: str) -> list[p.Part]:
+    """The parts that make one part of the message; none of one that lacks what every client gives it."""
+    kind = str(part.get("type"))
+    by_kind = tell_tool if kind.startswith("tool-") else tell_data if kind.startswith("data-") else TELL.get(kind)
+    try:
+        return [] if by_kind is None else [*by_kind(part, block_id)]
+    except (KeyError, TypeError, AttributeError):
+        return []
+
+
+END_OF_STEP: Final = p.FinishStep(finish_reason=p.FinishReason("other"), usage=p.Usage())
+
+
+def tell_text(part: UIPart, block_id: str) -> Iterator[p.Part]:
+    metadata = part.get("providerMetadata")
+    yield p.TextStart(block_id)
+    yield p.TextDelta(block_id, part.get("text", ""))
+    yield p.TextEnd(block_id, metadata)
+
+
+def tell_reasoning(part: UIPart, block_id: str) -> Iterator[p.Part]:
+    block_id = part.get("id") or block_id
+    yield p.ReasoningStart(block_id)
+    yield p.ReasoningDelta(block_id, part.get("text", ""))
+    yield p.ReasoningEnd(block_id, part.get("providerMetadata"))
+
+
+def tell_source_url(part: UIPart, _: str) -> Iterator[p.Part]:
+    yield p.SourceUrl(
+        source_id=part["sourceId"],
+        url=part["url"],
+        title=part.get("title"),
+        provider_metadata=part.get("providerMetadata"),
+    )
+
+
+def tell_source_document(part: UIPart, _: str) -> Iterator[p.Part]:
+    yield p.SourceDocument(
+        source_id=part["sourceId"],
+        media_type=part["mediaType"],
+        title=part["title"],
+        filename=part.get("filename"),
+        provider_metadata=part.get("providerMetadata"),
+    )
+
+
+def tell_file(part: UIPart, _: str) -> Iterator[p.Part]:
+    make = p.File if part["type"] == "file" else p.ReasoningFile
+    yield make(media_type=part["mediaType"], url=part["url"], provider_metadata=part.get("providerMetadata"))
+
+
+def tell_custom(part: UIPart, _: str) -> Iterator[p.Part]:
+    yield p.Custom(part["kind"], part.get("providerMetadata"))
+
+
+def tell_data(part: UIPart, _: str) -> Iterator[p.Part]:
+    yield p.Data(name=part["type"].removeprefix("data-"), id=part.get("id"), data=part.get("data"))
+
+
+def tell_tool(part: UIPart, _: str) -> Iterator[p.Part]:
+    kind: str = part["type"]
+    call: dict[str, Any] = {
+        "tool_call_id": part["toolCallId"],
+        "tool_name": part.get("toolName") or kind.removeprefix("tool-"),
+        "provider_executed": part.get("providerExecuted"),
+        "dynamic": True if kind == "dynamic-tool" else None,
+        "tool_metadata": part.get("toolMetadata"),
+    }
+    described: dict[str, Any] = {
+        **call,
+        "title": part.get("title"),
+        "provider_metadata": part.get("callProviderMetadata"),
+    }
+    state = part.get("state")
+    if state == "input-streaming":
+        yield p.ToolInputStart(**described)
+        raw = part.get("rawInput")
+        if isinstance(raw, str):
+            yield p.ToolInputDelta(call["tool_call_id"], raw)
+        elif "input" in part:
+            yield p.ToolInputDelta(call["tool_call_id"], encode_json(part["input"]).decode())
+        return
+    if state == "output-error" and "rawInput" in part:
+        error = part.get("errorText", "")
+        yield p.ToolInputError(**described, input=part["rawInput"], error_text=error, client_text=error)
+        return
+    yield p.ToolInputAvailable(**described, input=part.get("input"))
+    yield from tell_approval(part)
+    yield from tell_outcome(part, {**call, "provider_metadata": part.get("resultProviderMetadata")})
+
+
+def tell_approval(part: UIPart) -> Iterator[p.Part]:
+    approval: UIPart | None = part.get("approval")
+    if approval is None:
+        return
+    yield p.ToolApprovalRequest(
+        approval_id=approval["id"],
+        tool_call_id=part["toolCallId"],
+        signature=approval.get("signature"),
+        is_automatic=approval.get("isAutomatic"),
+    )
+    if "approved" in approval:
+        yield p.ToolApprovalResponse(
+            approval_id=approval["id"], approved=approval["approved"], reason=approval.get("reason")
+        )
+
+
+def tell_outcome(part: UIPart, call: dict[str, Any]) -> Iterator[p.Part]:
+    match part.get("state"):
+        case "output-available":
+            preliminary = part.get("preliminary")
+            yield p.ToolOutputAvailable(**call, output=part.get("output"), preliminary=preliminary)
+        case "output-error":
+            error = part.get("errorText", "")
+            yield p.ToolOutputError(**call, error_text=error, client_text=error)
+        case "output-denied":
+            yield p.ToolOutputDenied(tool_call_id=part["toolCallId"], tool_name=call["tool_name"])
+        case _:
+            pass
+
+
+TELL: Final[Mapping[str, Callable[[UIPart, str], Iterator[p.Part]]]] = {
+    "text": tell_text,
+    "reasoning": tell_reasoning,
+    "source-url": tell_source_url,
+    "source-document": tell_source_document,
+    "file": tell_file,
+    "reasoning-file": tell_file,
+    "custom": tell_custom,
+    "dynamic-tool": tell_tool,
+}
