@@ -97,7 +97,8 @@ _GROUPS = (
     ),
     Group(name="integration", folder="tests/integration", needs=[LOCAL_MODEL]),
     Group(name="conformance", folder="tests/conformance"),
-    Group(name="clients", folder="tests/clients"),
+    # Those that leave and come back are the React hooks that the conformance tests install.
+    Group(name="clients", folder="tests/clients", needs=[*npm_packages_below(ROOT / "tests" / "conformance")]),
     Group(name="chaos", folder="tests/chaos"),
     Group(name="e2e", folder="tests/e2e", needs=[LOCAL_MODEL, WEB_PACKAGES, PAGE]),
     Group(name="deploy-test", folder="tests/deploy", needs=[DEPLOY_PYTHON]),

@@ -13,7 +13,10 @@ from tests.clients.cases import CASES
 from tests.conformance.sides import reply_of_turn
 from tests.support.backend import Backend
 from tests.support.node import NodeProgram
+from tests.support.shared_servers import postgres_server, redis_server
 from usechat.testing.replay import ReplayedRequest, ReplayServer, Reply
+
+__all__ = ["postgres_server", "redis_server"]
 
 _DRIVER = Path(__file__).parent / "driver.mjs"
 _SCENARIOS = {case.name: case.scenario for case in CASES}

@@ -1,33 +1,15 @@
-"""The servers that integration tests share."""
+"""What integration tests share."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.postgres import PostgresServer
-from tests.support.redis_server import RedisServer
+from tests.support.shared_servers import postgres_server, redis_server
 
-
-@pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """One Redis for all; tests keep to keys with prefixes of their own."""
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
-    server.start()
-    yield server
-    server.close()
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgresServer]:
-    """One PostgreSQL for all; each test makes a database of its own."""
-    server = PostgresServer()
-    server.start()
-    yield server
-    server.close()
+__all__ = ["postgres_server", "redis_server"]
 
 
 @pytest.fixture

@@ -1,15 +1,12 @@
 // The real client of one AI SDK major: `node main.mjs --major 6`.
 // Commands: `run` drives it through a scenario against a backend and tells what it came to; `validate` asks
 // `validateUIMessages` for its opinion of messages (majors 5 to 7).
-import { setUpDom } from '../lib/dom.mjs';
+import { loadClient } from '../lib/client.mjs';
 import { answerLines, argument } from '../lib/lines.mjs';
 import { Recording } from '../lib/recording.mjs';
 
 const major = Number(argument('major'));
-globalThis.AI_SDK_LOG_WARNINGS = false;
-const renderHook = await setUpDom();
-const ai = await import(`ai-${major}`);
-const client = { ai, renderHook, ...(await import(`react-${major}`)) };
+const client = await loadClient(major);
 const { holdChat } = await import(major === 4 ? './chat_v4.mjs' : './chat.mjs');
 const { complete, makeObject } = await import('./one_shot.mjs');
 
@@ -31,7 +28,7 @@ async function run({ url, headers, scenario }) {
 }
 
 async function validate({ messages }) {
-  const result = await ai.safeValidateUIMessages({ messages });
+  const result = await client.ai.safeValidateUIMessages({ messages });
   return result.success ? null : result.error.message;
 }
 

@@ -3,7 +3,10 @@ import { JSDOM } from 'jsdom';
 
 const GLOBALS = ['HTMLElement', 'Node', 'Element', 'MutationObserver', 'FileList', 'File'];
 
-/** Give this process a document; returns `renderHook(use)`, whose `current` is what the hook returned last. */
+/**
+ * Give this process a document; returns `renderHook(use, {strict})`, whose `current` is what the hook returned last.
+ * With `strict` it is below React's StrictMode, which mounts twice where `NODE_ENV` is `development`.
+ */
 export async function setUpDom() {
   const { window } = new JSDOM('<!doctype html>', { url: 'http://localhost/' });
   process.env.NODE_ENV ??= 'production';
@@ -12,18 +15,18 @@ export async function setUpDom() {
   globalThis.navigator ??= window.navigator;
   for (const name of GLOBALS) globalThis[name] ??= window[name];
   // React looks for a document when it is loaded, so it is loaded after there is one.
-  const { createElement } = await import('react');
+  const { createElement, Fragment, StrictMode } = await import('react');
   const { createRoot } = await import('react-dom/client');
   const { flushSync } = await import('react-dom');
 
-  return function renderHook(use) {
+  return function renderHook(use, { strict = false } = {}) {
     const hook = { current: null };
     const root = createRoot(document.createElement('div'));
     const Component = () => {
       hook.current = use();
       return null;
     };
-    flushSync(() => root.render(createElement(Component)));
+    flushSync(() => root.render(createElement(strict ? StrictMode : Fragment, null, createElement(Component))));
     hook.unmount = () => root.unmount();
     return hook;
   };
