@@ -164,3 +164,63 @@ def without_decisions(major: int, messages: list[Any]) -> list[Any]:
         return messages
     parts = [[{**part, "approval": None} for part in message["parts"]] for message in messages]
     return [{**message, "parts": told} for message, told in zip(messages, parts, strict=True)]
+
+
+@pytest.mark.parametrize("major", MAJORS)
+@pytest.mark.parametrize("deployment", DEPLOYMENTS)
+@pytest.mark.parametrize("where", ["in the tab that came back", "in another tab"])
+def test_stop_ends_the_answer_in_every_tab_and_what_there_was_is_kept(
+    where: str, deployment: str, major: int, page_of: PageOf, servers: Mapping[str, Sequence[str]]
+):
+    other = {"otherTabAt": 2} if where == "in another tab" else {}
+    flow = [{"kind": "send", "text": "long", "cuts": [5], "stopAt": 10, **other}]
+    outcome = hold(page_of(major), servers[deployment], major, f"stop-{where.split()[1]}", flow)
+
+    assert (outcome.cuts, outcome.errors, outcome.stopped) == (1, [], {"stopped": True})
+    (answer,) = texts_of(outcome.saved)
+    assert texts_of(outcome.messages) == [answer]
+    assert answer
+    if other:
+        assert outcome.other is not None
+        assert texts_of(outcome.other) == [answer]
+
+
+@pytest.mark.parametrize("major", MAJORS)
+@pytest.mark.parametrize("deployment", DEPLOYMENTS)
+def test_nothing_is_doubled_where_somebody_comes_back_after_the_end(
+    deployment: str, major: int, page_of: PageOf, servers: Mapping[str, Sequence[str]]
+):
+    first = hold(page_of(major), servers[deployment], major, "ended", [{"kind": "send", "text": "tool"}])
+
+    again = hold(page_of(major), servers[deployment], major, "ended", [{"kind": "look"}], strict=True)
+
+    assert again.errors == []
+    assert set(again.statuses) == {200 if major == 4 else 204}
+    assert shown(major, again.messages) == shown(major, first.messages)
+
+
+@pytest.mark.parametrize("major", MAJORS)
+@pytest.mark.parametrize("deployment", DEPLOYMENTS)
+def test_a_chat_that_nobody_knows_is_empty(
+    deployment: str, major: int, page_of: PageOf, servers: Mapping[str, Sequence[str]]
+):
+    outcome = hold(page_of(major), servers[deployment], major, "unheard-of", [], strict=True)
+
+    assert (outcome.messages, outcome.saved, outcome.errors) == ([], [], [])
+    assert set(outcome.statuses) == {200 if major == 4 else 204}
+
+
+def hold(
+    program: NodeProgram, urls: Sequence[str], major: int, name: str, flow: Sequence[Mapping[str, Any]], **more: Any
+) -> Outcome:
+    """A visit of its own."""
+    return Outcome(**start_visit(program, urls, major, f"{name}-{major}-{len(urls)}", flow, **more).result(WITHIN))
+
+
+def texts_of(messages: Sequence[Any]) -> list[str]:
+    """What each answer says."""
+    return [
+        "".join(part["text"] for part in message["parts"] if part["type"] == "text")
+        for message in messages
+        if message["role"] == "assistant"
+    ]
