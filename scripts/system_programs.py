@@ -32,7 +32,7 @@ class SystemProgram:
         return shutil.which(self.executable, path=os.pathsep.join(folders)) is None
 
 
-_WITH_STORES = frozenset({"chaos", "clients", "integration"})
+_WITH_STORES = frozenset({"chaos", "clients", "deploy-test", "integration"})
 
 _PROGRAMS = (
     # Without a font of its own a fresh Chromium paints boxes: the page's screenshots need one.

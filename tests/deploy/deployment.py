@@ -15,6 +15,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -71,14 +72,57 @@ def build_environment() -> dict[str, str]:
     return {**os.environ, "PATH": path, "VERCEL_TELEMETRY_DISABLED": "1", "NEXT_TELEMETRY_DISABLED": "1"}
 
 
+class Platform:
+    """Vercel's side of a function: where it listens, and what it says of the requests it has.
+
+    Args:
+        listening: The socket that the function is told of.
+        log: What the function prints.
+    """
+
+    def __init__(self, listening: socket.socket, log: Path) -> None:
+        try:
+            self._connection, _ = listening.accept()
+        except TimeoutError:
+            raise AssertionError(f"the function did not start:\n{log.read_text()}") from None
+        self._connection.settimeout(BOOT_SECONDS)
+        self._received = b""
+        self.url = f"http://127.0.0.1:{self.wait_for('server-started')['httpPort']}"
+
+    def wait_for(self, kind: str, **context: str) -> dict[str, Any]:
+        """The payload of the next message of a kind, in this context; those before it are passed over."""
+        while True:
+            *messages, self._received = self._received.split(b"\0", 1)
+            for message in map(json.loads, messages):
+                payload = message["payload"]
+                if message["type"] == kind and context.items() <= payload.get("context", {}).items():
+                    return payload
+            if not messages:
+                piece = self._connection.recv(65536)
+                assert piece, f"the function ended before it said {kind}"
+                self._received += piece
+
+    def close(self) -> None:
+        """Hang up."""
+        self._connection.close()
+
+
+@dataclass(frozen=True)
+class Function:
+    """A running function."""
+
+    platform: Platform
+    process: subprocess.Popen[bytes]
+
+
 @contextlib.contextmanager
-def booted(function: Path, variables: Mapping[str, str], log: Path) -> Generator[str]:
-    """Run a built function; yield its base URL."""
+def booted(function: Path, variables: Mapping[str, str], log: Path) -> Generator[Function]:
+    """Run a built function."""
     config = json.loads((function / ".vc-config.json").read_text())
-    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as platform, log.open("a") as output:
-        platform.settimeout(BOOT_SECONDS)
-        platform.bind(f"{folder}/ipc")
-        platform.listen()
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listening, log.open("a") as output:
+        listening.settimeout(BOOT_SECONDS)
+        listening.bind(f"{folder}/ipc")
+        listening.listen()
         process = subprocess.Popen(
             [PYTHON, "-S", "-c", f"import {config['handler'].split('.')[0]}"],
             cwd=function,
@@ -93,30 +137,8 @@ def booted(function: Path, variables: Mapping[str, str], log: Path) -> Generator
             stderr=output,
         )
         try:
-            yield f"http://127.0.0.1:{await_port(platform, log)}"
+            with contextlib.closing(Platform(listening, log)) as platform:
+                yield Function(platform, process)
         finally:
             process.kill()
             process.wait()
-
-
-def await_port(platform: socket.socket, log: Path) -> int:
-    """Wait for the function to say where it listens."""
-    try:
-        connection, _ = platform.accept()
-        with connection:
-            connection.settimeout(BOOT_SECONDS)
-            return server_started(connection)["httpPort"]
-    except TimeoutError:
-        raise AssertionError(f"the function did not start:\n{log.read_text()}") from None
-
-
-def server_started(connection: socket.socket) -> dict[str, Any]:
-    received = b""
-    while True:
-        *messages, received = received.split(b"\0")
-        for message in map(json.loads, messages):
-            if message["type"] == "server-started":
-                return message["payload"]
-        piece = connection.recv(65536)
-        assert piece, "the function ended before it listened"
-        received += piece

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.deploy.deployment import booted, build, copy_checkout
+from tests.deploy.deployment import booted
 from usechat.testing.replay import ReplayServer, Reply
 from usechat.testing.streams import read_events
 
@@ -27,25 +27,11 @@ TEXT_EVENTS = [event for event in read_events("text") if "text_delta" in event]
 BEFORE_SECOND_DELTA = [index for index, event in enumerate(read_events("text")) if "text_delta" in event][1]
 
 
-@pytest.fixture(scope="module")
-def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What Vercel's builder makes of this checkout."""
-    folder = tmp_path_factory.mktemp("deployment")
-    copy_checkout(folder / "tree")
-    return build(folder / "tree", folder / "build.log")
-
-
-@pytest.fixture(scope="module")
-def function(output: Path) -> Path:
-    [found] = (output / "services" / "api" / "functions").glob("*.func")
-    return found
-
-
 @contextmanager
 def running(function: Path, **variables: str) -> Generator[httpx.Client]:
     with (
-        booted(function, variables, function.parents[4] / "function.log") as url,
-        httpx.Client(base_url=url, headers={"host": "chat.example"}, timeout=20) as client,
+        booted(function, variables, function.parents[4] / "function.log") as started,
+        httpx.Client(base_url=started.platform.url, headers={"host": "chat.example"}, timeout=20) as client,
     ):
         yield client
 

@@ -63,7 +63,7 @@ def create_app(settings: Settings | None = None, *, on_finish: OnFinish | None =
     answers = Answers(settings, choose_model(settings), used_approvals)
     warn_of_unshared_secret(settings, is_public=is_public)
     url = database_url(settings, is_public=is_public)
-    conversations = open_conversations(settings, url, on_finish)
+    conversations = open_conversations(settings, url, on_finish, is_public=is_public)
 
     def refuse_new() -> None:
         if conversations is not None:

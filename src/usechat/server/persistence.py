@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -35,19 +36,28 @@ def database_url(settings: Settings, *, is_public: bool) -> str | None:
     return None if is_public else DEFAULT_DATABASE_URL
 
 
-def open_conversations(settings: Settings, url: str | None, on_finish: OnFinish | None = None) -> Conversations | None:
+def open_conversations(
+    settings: Settings, url: str | None, on_finish: OnFinish | None = None, *, is_public: bool = False
+) -> Conversations | None:
     """What keeps the chats and tells of their answers' ends; None where nothing is to be kept.
+
+    Args:
+        settings: The server's settings.
+        url: Where chats are kept.
+        is_public: Whether this is a function of Vercel: one of several processes, each of which the platform ends or
+            freezes with its last response.
 
     Raises:
         ConfigurationError: The database's URL is wrong.
     """
     if url is None:
         return None
-    if settings.workers > 1 and settings.redis_url is None:
+    is_alone = settings.workers == 1 and not is_public
+    if settings.redis_url is None and not is_alone:
         logger.warning(
-            "USECHAT_REDIS_URL is not set, so each of the %d processes has running answers of its own: "
+            "USECHAT_REDIS_URL is not set, so each of the %s processes has running answers of its own: "
             "an answer can be resumed and stopped only by the process that makes it.",
-            settings.workers,
+            "platform's" if is_public else settings.workers,
         )
     # Imported where chats are kept: SQLAlchemy is the heaviest thing that the server has.
     from usechat.chats.sql import SqlChatStore
@@ -58,10 +68,25 @@ def open_conversations(settings: Settings, url: str | None, on_finish: OnFinish 
         disconnect=settings.disconnect,
         grace=settings.grace_seconds,
         shutdown_timeout=settings.shutdown_seconds,
+        keep_alive=find_wait_until() if is_public else None,
     )
-    knows_all_runs = settings.redis_url is not None or settings.workers == 1
+    knows_all_runs = settings.redis_url is not None or is_alone
     store = SqlChatStore(url)
     return Conversations(store, runs, settings.history, on_finish=on_finish, knows_all_runs=knows_all_runs)
+
+
+def find_wait_until() -> Callable[[Awaitable[object]], None] | None:
+    """What tells Vercel that a function has work beyond its response; None, with a warning, where it is not installed.
+
+    Upstream: ``vercel.functions.wait_until`` (vercel 0.12). It does nothing outside of a request.
+    """
+    try:
+        return importlib.import_module("vercel.functions").wait_until
+    except ImportError:
+        logger.warning(
+            "The package vercel is not installed, so the platform may end an answer with the response that it began in."
+        )
+        return None
 
 
 def make_log(settings: Settings) -> RunLog:

@@ -1,0 +1,26 @@
+"""One build of the deployment for all tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.deployment import build, copy_checkout
+from tests.support.shared_servers import postgres_server, redis_server
+
+__all__ = ["postgres_server", "redis_server"]
+
+
+@pytest.fixture(scope="session")
+def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What Vercel's builder makes of this checkout."""
+    folder = tmp_path_factory.mktemp("deployment")
+    copy_checkout(folder / "tree")
+    return build(folder / "tree", folder / "build.log")
+
+
+@pytest.fixture(scope="session")
+def function(output: Path) -> Path:
+    [found] = (output / "services" / "api" / "functions").glob("*.func")
+    return found
