@@ -44,6 +44,7 @@ def open_conversations(
     Args:
         settings: The server's settings.
         url: Where chats are kept.
+        on_finish: Told of each answer's end.
         is_public: Whether this is a function of Vercel: one of several processes, each of which the platform ends or
             freezes with its last response.
 
