@@ -8,9 +8,10 @@ import logging
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Final
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
@@ -33,6 +34,9 @@ from usechat.server.run_response import chat_error_response
 from usechat.server.settings import Settings, is_loopback_host
 from usechat.server.shutdown import stopping
 from usechat.server.turn_ends import OnFinish
+
+if TYPE_CHECKING:
+    from usechat.server.conversations import Conversations
 
 __all__ = ["create_app"]
 
@@ -65,20 +69,13 @@ def create_app(settings: Settings | None = None, *, on_finish: OnFinish | None =
     url = database_url(settings, is_public=is_public)
     conversations = open_conversations(settings, url, on_finish, is_public=is_public)
 
-    def refuse_new() -> None:
-        if conversations is not None:
-            conversations.runs.close()
-
-    def end_running() -> None:
-        answers.abort_all("shutdown")
-        if conversations is not None:
-            conversations.runs.release_readers()
-
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
         # Every model speaks through this package, whose import takes half a second: the first answer must not wait.
         loading = asyncio.create_task(asyncio.to_thread(importlib.import_module, "anthropic"))
-        with stopping(refuse_new, end_running, settings.shutdown_seconds):
+        with stopping(
+            partial(refuse_new, conversations), partial(end_running, answers, conversations), settings.shutdown_seconds
+        ):
             async with running(conversations, url):
                 yield
         if used_approvals is not None:
@@ -100,14 +97,34 @@ def create_app(settings: Settings | None = None, *, on_finish: OnFinish | None =
     app.add_exception_handler(RunError, refuse_run)
     add_middleware(app, settings, is_public=is_public)
     guard = KeyGuard(settings, is_public=is_public)
-    app.include_router(make_socket_router(answers, guard))
-    if conversations is not None:
-        app.include_router(make_runs_router(conversations, guard, settings.heartbeat or None))
-        app.include_router(make_chats_router(conversations, guard))
-    app.include_router(make_api_router(answers, guard, conversations))
+    for router in make_routers(answers, guard, conversations, settings):
+        app.include_router(router)
     app.include_router(make_open_router())
     app.mount("/", PageFiles(settings.web_dir or default_page_folder()))
     return app
+
+
+def make_routers(
+    answers: Answers, guard: KeyGuard, conversations: Conversations | None, settings: Settings
+) -> list[APIRouter]:
+    """All routes below ``/api``, those of saved chats only where chats are kept."""
+    kept: list[APIRouter] = []
+    if conversations is not None:
+        heartbeat = settings.heartbeat or None
+        chats = make_chats_router(conversations, guard, settings.sdk)
+        kept = [make_runs_router(conversations, guard, heartbeat), chats]
+    return [make_socket_router(answers, guard), *kept, make_api_router(answers, guard, conversations, kept)]
+
+
+def refuse_new(conversations: Conversations | None) -> None:
+    if conversations is not None:
+        conversations.runs.close()
+
+
+def end_running(answers: Answers, conversations: Conversations | None) -> None:
+    answers.abort_all("shutdown")
+    if conversations is not None:
+        conversations.runs.release_readers()
 
 
 def add_middleware(app: FastAPI, settings: Settings, *, is_public: bool) -> None:

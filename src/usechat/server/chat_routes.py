@@ -11,6 +11,8 @@ from starlette.responses import Response
 
 from usechat.chats.base import Chat, SavedChat
 from usechat.chats.export import export_chat, iso_time
+from usechat.messages.to_legacy import to_legacy_message
+from usechat.negotiation import SDK_HEADER, negotiate
 from usechat.resumable import replay
 from usechat.server.conversations import OWNER, Conversations
 from usechat.server.keys import KeyGuard
@@ -50,8 +52,14 @@ def make_runs_router(conversations: Conversations, guard: KeyGuard, heartbeat: f
     return router
 
 
-def make_chats_router(conversations: Conversations, guard: KeyGuard) -> APIRouter:
-    """The routes of saved chats."""
+def make_chats_router(conversations: Conversations, guard: KeyGuard, sdk: str) -> APIRouter:
+    """The routes of saved chats.
+
+    Args:
+        conversations: Where they are.
+        guard: Lets in who has a key.
+        sdk: The clients' AI SDK version, where a request does not say it.
+    """
     router = APIRouter(prefix="/api", dependencies=[Depends(guard)])
     store = conversations.store
 
@@ -62,9 +70,10 @@ def make_chats_router(conversations: Conversations, guard: KeyGuard) -> APIRoute
         return {"chats": [show_chat(chat) for chat in page.chats], "nextCursor": page.next_cursor}
 
     @router.get("/chats/{chat_id}")
-    async def get_chat(chat_id: str) -> dict[str, Any]:
-        """A chat and its messages, as ``useChat`` takes them."""
-        return show_saved(await store.load_chat(OWNER, chat_id))
+    async def get_chat(chat_id: str, request: Request) -> dict[str, Any]:
+        """A chat and its messages, as ``useChat`` takes them; ``?sdk=4`` has them in the form of AI SDK 4."""
+        major = negotiate(None, {**request.headers, **named_version(request)}, sdk).major
+        return show_saved(await store.load_chat(OWNER, chat_id), major)
 
     @router.get("/chats/{chat_id}/export")
     async def export(chat_id: str) -> dict[str, Any]:
@@ -102,5 +111,13 @@ def show_chat(chat: Chat) -> dict[str, Any]:
     }
 
 
-def show_saved(saved: SavedChat) -> dict[str, Any]:
-    return {**show_chat(saved.chat), "messages": [message.message for message in saved.messages]}
+def named_version(request: Request) -> dict[str, str]:
+    """The client's version as the header that says it."""
+    named = request.query_params.get("sdk")
+    return {} if named is None else {SDK_HEADER: named}
+
+
+def show_saved(saved: SavedChat, major: int) -> dict[str, Any]:
+    messages = [message.message for message in saved.messages]
+    shown = [to_legacy_message(message) for message in messages] if major == 4 else messages
+    return {**show_chat(saved.chat), "messages": shown}

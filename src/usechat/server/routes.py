@@ -1,7 +1,7 @@
 """The server's routes. What they answer with is made in `usechat.server.answers`."""
 
 # Annotations are evaluated here, not postponed: FastAPI could not find the dependencies that the function below makes.
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, HTTPException, Request, WebSocket
@@ -27,8 +27,17 @@ PROTOCOLS: Final[Mapping[str, WireFormat | None]] = {"data": None, "text": "text
 ANY_METHOD: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
-def make_api_router(answers: Answers, guard: KeyGuard, conversations: Conversations | None) -> APIRouter:
-    """Every HTTP route below ``/api``."""
+def make_api_router(
+    answers: Answers, guard: KeyGuard, conversations: Conversations | None, others: Iterable[APIRouter] = ()
+) -> APIRouter:
+    """The HTTP routes below ``/api`` that there always are, and the answer to what is none.
+
+    Args:
+        answers: What the routes answer with.
+        guard: Lets in who has a key.
+        conversations: Where chats are kept, if they are.
+        others: Further routers of this server, asked before this one.
+    """
     router = APIRouter(prefix="/api", dependencies=[Depends(guard)])
     max_bytes = answers.settings.max_body_bytes
     read_chat, read_completion = chat_request(max_bytes), completion_request(max_bytes)
@@ -64,7 +73,7 @@ def make_api_router(answers: Answers, guard: KeyGuard, conversations: Conversati
         model = {"id": choice.name, "provider": choice.provider, "label": choice.label}
         return {"model": model, "notice": choice.notice, "models": answers.models if answers.settings.models else []}
 
-    known = list(router.routes)
+    known = [*router.routes, *(route for other in others for route in other.routes)]
 
     # The last one, so that nobody without a key learns which routes there are.
     @router.api_route("/{path:path}", methods=ANY_METHOD, include_in_schema=False)

@@ -11,7 +11,7 @@ import asyncio
 import inspect
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -19,13 +19,14 @@ import msgspec
 from usechat import parts as p
 from usechat.chats.base import ChatStore, EndStatus, Turn, UIMessage
 from usechat.errors import ChatError, RunError
-from usechat.runs.base import RunInfo, RunLog
+from usechat.runs.base import RunInfo, RunLog, RunState
 from usechat.server.lost_runs import Ending, LostRun, end_frames, end_lost_run
 
 __all__ = ["OnFinish", "TurnEnd", "TurnEnds"]
 
 logger = logging.getLogger(__name__)
 
+ENDED: Final[Mapping[RunState, EndStatus]] = {"aborted": "partial", "failed": "failed"}
 ALONE_SECONDS: Final = 3600.0
 """How old a turn has to be to count as orphaned where it may be another process' that has a log of its own."""
 
@@ -165,7 +166,9 @@ class TurnEnds:
 
     async def _read_ending(self, turn: Turn, run: RunInfo) -> Ending:
         frames = await self.log.frames(run.id)
-        return end_lost_run(msgspec.convert(run.meta, LostRun), frames, await self.continued(turn))
+        ending = end_lost_run(msgspec.convert(run.meta, LostRun), frames, await self.continued(turn))
+        # Not every format says in its frames how it ended; the log does.
+        return msgspec.structs.replace(ending, status=ENDED.get(run.state, ending.status))
 
 
 async def tell(on_finish: OnFinish, end: TurnEnd) -> None:
