@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from usechat.errors import RunError
 from usechat.runs.base import Entry, Limits, RunInfo, RunLog
 from usechat.runs.redis import RedisLog
 from usechat.runs.redis_approvals import RedisUsedApprovals
+from usechat.runs.service import RunService
 
 pytestmark = pytest.mark.anyio
 
@@ -110,6 +111,61 @@ async def test_killed_producers_run_is_reaped_once_by_five(logs: LogMaker, produ
     assert texts(await reading) == b"half a sen!"
     assert not await reaper.adopt(info, b"twice")
     assert [await log.reap() for log in reapers] == [[]] * 5
+
+
+@pytest.fixture
+async def patient(redis_server: RedisServer) -> AsyncIterator[LogMaker]:
+    """Logs that bear a long silence, but not where somebody waits."""
+    maker = LogMaker(redis_server.url, limits=Limits(lease=60.0, silence=1.0))
+    yield maker
+    await maker.aclose()
+
+
+@pytest.fixture
+def other_producer(patient: LogMaker) -> Iterator[RunProducer]:
+    """Another process, with a run in the chat ``chat``."""
+    assert patient.url is not None
+    producer = RunProducer(patient.url, patient.prefix, "chat", patient.limits)
+    yield producer
+    producer.close()
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "paused"])
+async def test_a_silent_producers_chat_is_taken_over_long_before_its_lease_ends(
+    patient: LogMaker, other_producer: RunProducer, end: signal.Signals
+):
+    log = patient.make()
+    service = RunService(log, on_lost=lambda info, frames: as_awaitable(b"<lost>"))
+    assert other_producer.ask("append x") == "ok"
+    reading = asyncio.create_task(collect(log, other_producer.run_id))
+
+    async def is_written() -> bool:
+        return await log.frames(other_producer.run_id) == b"x"
+
+    await eventually(is_written)
+    other_producer.process.send_signal(end)
+
+    assert await service.take_over("chat")
+
+    assert texts(await asyncio.wait_for(reading, 10)) == b"x<lost>"
+    handle = await service.start("chat", no_frames(), abort=lambda reason: None)
+    assert await handle.wait() == "finished"
+
+
+async def test_a_living_producer_keeps_its_chat(patient: LogMaker, other_producer: RunProducer):
+    service = RunService(patient.make())
+    assert not await service.take_over("chat")
+    assert await service.take_over("another chat")
+    assert other_producer.ask("finish") == "True"
+
+
+async def as_awaitable(data: bytes) -> bytes:
+    return data
+
+
+async def no_frames() -> AsyncGenerator[bytes]:
+    for frame in ():
+        yield frame
 
 
 async def test_paused_producer_cannot_write_any_more(logs: LogMaker, producer: RunProducer):
@@ -240,6 +296,8 @@ async def test_every_key_has_its_time_and_nothing_stays(
 
 async def test_readers_share_connections(logs: LogMaker, redis_server: RedisServer):
     log, other = logs.make(), logs.make()
+    assert isinstance(other, RedisLog)
+    tail = other._tail
     writers = [await begin(log, f"chat-{number}") for number in range(20)]
 
     def connections() -> int:
@@ -248,8 +306,8 @@ async def test_readers_share_connections(logs: LogMaker, redis_server: RedisServ
     readers = [asyncio.create_task(collect(other, writer.info.id)) for writer in writers for _ in range(10)]
     for writer in writers:
         writer.append(b"x")
-    await eventually(lambda: connections() > 3)
-    assert connections() < 30
+    await eventually(lambda: sum(copy.readers for copy in tail.copies.values()) == len(readers))
+    assert 3 < connections() < 30
     assert all(await asyncio.gather(*(writer.finish("finished") for writer in writers)))
     assert [texts(entries) for entries in await asyncio.gather(*readers)] == [b"x"] * 200
 

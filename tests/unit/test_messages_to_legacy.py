@@ -6,6 +6,7 @@ import pytest
 
 from usechat.messages.legacy import to_ui_message
 from usechat.messages.to_legacy import to_legacy_message
+from usechat.protocol.options import DENIED
 
 PNG = "data:image/png;base64,AAAA"
 CALL = {"toolCallId": "c1", "input": {"city": "Lima"}}
@@ -59,7 +60,7 @@ def test_each_part_becomes_the_older_one(part: dict[str, Any], expected: dict[st
         ("approval-requested", {"approval": {"id": "a"}}, {"state": "call"}),
         ("output-available", {"output": None}, {"state": "result", "result": None}),
         ("output-error", {"errorText": "no"}, {"state": "result", "result": {"error": "no"}}),
-        ("output-denied", {}, {"state": "result", "result": {"error": "denied"}}),
+        ("output-denied", {}, {"state": "result", "result": DENIED}),
     ],
 )
 @pytest.mark.parametrize("kind", [{"type": "tool-weather"}, {"type": "dynamic-tool", "toolName": "weather"}])

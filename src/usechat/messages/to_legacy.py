@@ -18,6 +18,8 @@ JsonObject: TypeAlias = Mapping[str, Any]
 
 _REPLACED_KEYS: Final = ("parts", "metadata")
 _BASE64: Final = ";base64"
+_DENIED: Final = "Tool call execution denied."
+"""What the data stream says of such a call, too."""
 
 
 def to_legacy_message(message: JsonObject) -> dict[str, Any]:
@@ -58,14 +60,14 @@ def _convert_text(part: JsonObject) -> Iterator[JsonObject]:
 
 
 def _convert_reasoning(part: JsonObject) -> Iterator[JsonObject]:
-    metadata: Any = part.get("providerMetadata")
-    known: Mapping[str, Any] = (metadata or {}).get("anthropic") or {}
-    text = part.get("text", "")
+    metadata = cast("dict[str, Any]", part.get("providerMetadata") or {})
+    known = cast("dict[str, Any]", metadata.get("anthropic") or {})
+    text: Any = part.get("text", "")
+    detail: dict[str, Any] = {"type": "text", "text": text}
     if "redactedData" in known:
         detail = {"type": "redacted", "data": known["redactedData"]}
-    else:
-        signature: dict[str, Any] = {"signature": known["signature"]} if "signature" in known else {}
-        detail = {"type": "text", "text": text, **signature}
+    elif "signature" in known:
+        detail["signature"] = known["signature"]
     yield {"type": "reasoning", "reasoning": text, "details": [detail]}
 
 
@@ -109,6 +111,6 @@ def _invocation(part: JsonObject, name: Any, step: int) -> JsonObject:
             # AI SDK 4 has no state for a call that failed: without a result it would wait for one.
             return {"state": "result", **call, "result": {"error": part.get("errorText")}}
         case "output-denied":
-            return {"state": "result", **call, "result": {"error": "denied"}}
+            return {"state": "result", **call, "result": _DENIED}
         case _:
             return {"state": "call", **call}
