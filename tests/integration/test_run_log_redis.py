@@ -297,7 +297,7 @@ async def test_every_key_has_its_time_and_nothing_stays(
 async def test_readers_share_connections(logs: LogMaker, redis_server: RedisServer):
     log, other = logs.make(), logs.make()
     assert isinstance(other, RedisLog)
-    tail = other._tail
+    tail = other._tail  # pyright: ignore[reportPrivateUsage]
     writers = [await begin(log, f"chat-{number}") for number in range(20)]
 
     def connections() -> int:

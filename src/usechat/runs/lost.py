@@ -61,15 +61,18 @@ class LostRuns:
         """
         patience = min(self.log.limits.silence, self.log.limits.lease)
         since = time.monotonic()
-        while (silent := await self._seconds_silent(chat_id)) is not None:
+        while True:
+            # Taken before the question, however long the answer takes: what was heard before is no sign of life.
             watched = time.monotonic() - since
+            silent = await self._seconds_silent(chat_id)
+            if silent is None:
+                return True
             if silent <= watched or watched > 2 * patience:
                 # It was heard since this began to listen.
                 return False
             if silent >= patience:
                 await self._reap_of(chat_id)
             await asyncio.sleep(patience / 50)
-        return True
 
     async def _seconds_silent(self, chat_id: str) -> float | None:
         info = await self._unended(chat_id)
