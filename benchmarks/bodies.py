@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from benchmarks.programs import CACHE
 
-__all__ = ["Client", "body_file", "long_body_file"]
+__all__ = ["Client", "body_file", "earlier_messages", "long_body_file"]
 
 Client: TypeAlias = Literal["ui", "v4"]
 """Whose body it is: AI SDK 5 and later, or 4."""
@@ -28,10 +28,15 @@ def body_file(client: Client, answer: str) -> Path:
 
 
 def long_body_file(answer: str) -> Path:
-    """A file with a conversation of fifty messages; every tenth one holds a tool call and its output."""
-    messages = [_earlier_message(number) for number in range(_HISTORY - 1)]
-    messages.append({"id": "last", "role": "user", "parts": [{"type": "text", "text": answer}]})
+    """A file with a conversation of fifty messages."""
+    last = {"id": "last", "role": "user", "parts": [{"type": "text", "text": answer}]}
+    messages = [*earlier_messages(_HISTORY - 1), last]
     return _write(f"long-{answer}", {"id": _CHAT, "trigger": "submit-message", "messages": messages})
+
+
+def earlier_messages(count: int) -> list[dict[str, Any]]:
+    """A conversation so far, in which the user begins; every tenth message holds a tool call and its output."""
+    return [_earlier_message(number) for number in range(count)]
 
 
 def _earlier_message(number: int) -> dict[str, Any]:

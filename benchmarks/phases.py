@@ -12,6 +12,7 @@ from benchmarks.cold_start import measure_cold_start
 from benchmarks.machine import is_split, resident_bytes
 from benchmarks.measure import Case, Figure, Sample, take_sample
 from benchmarks.programs import BenchmarkError, LoadPlan, redis_server, run_load
+from benchmarks.saving import measure_saving
 from benchmarks.servers import Server
 from benchmarks.targets import OURS, TOOLS
 
@@ -236,6 +237,11 @@ def _durability(bench: Bench) -> None:
         bench.results.skip("durability", str(error))
 
 
+def _saving(bench: Bench) -> None:
+    figures, problems = measure_saving(bench.effort.rounds, bench.announce)
+    bench.results.add("saving", figures, problems)
+
+
 def _cold_start(bench: Bench) -> None:
     figures, problems = measure_cold_start(bench.effort.rounds, bench.announce)
     bench.results.add("cold start", figures, problems)
@@ -253,5 +259,6 @@ PHASES = (
     Phase(name="soak", title="Memory: 100,000 answers", run=_soak),
     Phase(name="workers", title="Workers: one and two", run=_workers),
     Phase(name="durability", title="Durability: memory and Redis run logs", run=_durability),
+    Phase(name="saving", title="Saving: a turn of a chat of 50 messages", run=_saving),
     Phase(name="cold start", title="Cold start: what imports take", run=_cold_start),
 )

@@ -20,6 +20,7 @@ UIPart: TypeAlias = dict[str, Any]
 ClientTools: TypeAlias = Callable[[str], bool]
 """Whether a tool, by its name, is one that the client carries out."""
 
+_OPEN_STATES: Final = ("input-available", "approval-requested", "approval-responded")
 _NOT_OF_AN_OUTPUT: Final = ("state", "output", "errorText", "preliminary")
 
 
@@ -37,10 +38,16 @@ def merge_client_answers(
     Returns:
         ``stored`` itself where there is nothing to take.
     """
+    if not any(_may_be_open(part) for part in stored["parts"]):
+        return stored
     answers = {part["toolCallId"]: part for part in _tool_parts(copy)}
     parts = [_merge_part(part, answers, is_client_tool) for part in stored["parts"]]
     is_same = all(new is old for new, old in zip(parts, stored["parts"], strict=True))
     return stored if is_same else {**stored, "parts": parts}
+
+
+def _may_be_open(part: Any) -> bool:
+    return isinstance(part, dict) and cast("UIPart", part).get("state") in _OPEN_STATES
 
 
 def is_tool_part(part: Any) -> bool:

@@ -18,14 +18,14 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import unquote
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from usechat.chats.database import Work
-from usechat.chats.threads import Abandoned, WorkerThreads
+from usechat.chats.threads import WorkerThreads
 
 __all__ = ["SqliteDatabase"]
 
@@ -48,9 +48,9 @@ class SqliteDatabase:
 
     def __init__(self, url: URL, *, may_create: bool = False) -> None:
         path = _path(url)
-        writer, reader = _create_engine(url, "BEGIN IMMEDIATE"), _create_engine(url, "BEGIN")
-        self._writer = WorkerThreads(partial(_Session, writer, path, may_create), limit=1)
-        self._readers = WorkerThreads(partial(_Session, reader, path, may_create), limit=_MAX_READERS)
+        engine = _create_engine(url)
+        self._writer = WorkerThreads(partial(_Session, engine, path, "BEGIN IMMEDIATE", may_create), limit=1)
+        self._readers = WorkerThreads(partial(_Session, engine, path, "BEGIN", may_create), limit=_MAX_READERS)
 
     async def read(self, work: Work[ResultT]) -> ResultT:
         """As `Database.read`; all statements see the same state."""
@@ -72,17 +72,19 @@ class _Session:
     Args:
         engine: Makes connections.
         path: The file.
+        begin: The statement that begins a transaction.
         may_create: As for `SqliteDatabase`.
     """
 
-    def __init__(self, engine: Engine, path: Path, may_create: bool) -> None:
+    def __init__(self, engine: Engine, path: Path, begin: str, may_create: bool) -> None:
         self._engine = engine
         self._path = path
+        self._begin = begin
         self._may_create = may_create
-        self._connection: Connection | None = None
+        self._connected: tuple[Connection, sqlite3.Connection] | None = None
         self._file: tuple[int, int] | None = None
 
-    def run(self, work: Work[ResultT], is_wanted: Callable[[], bool]) -> ResultT:
+    def run(self, work: Work[ResultT], check_wanted: Callable[[], None]) -> ResultT:
         """What a transaction gives; undone when nobody wants it any more.
 
         Raises:
@@ -90,33 +92,44 @@ class _Session:
             OSError: The file is gone, or cannot be made.
             DBAPIError: A statement failed.
         """
-        connection = self._connect()
         try:
-            with connection.begin():
-                result = work(connection)
-                if not is_wanted():
-                    raise Abandoned
-                return result
+            return self._transact(work, check_wanted)
         except IntegrityError:
             raise
-        except DBAPIError:
+        except (DBAPIError, sqlite3.Error) as error:
             # Locked, full, damaged: whatever it was, the next transaction begins with a connection of its own.
             self.close()
-            raise
+            if isinstance(error, DBAPIError):
+                raise
+            raise OperationalError(self._begin, None, error) from error
 
-    def _connect(self) -> Connection:
-        if self._connection is not None and self._file == self._identify():
-            return self._connection
+    def _transact(self, work: Work[ResultT], check_wanted: Callable[[], None]) -> ResultT:
+        connection, driver = self._connect()
+        driver.execute(self._begin)
+        try:
+            result = work(connection)
+            check_wanted()
+        except BaseException:
+            driver.rollback()
+            raise
+        driver.commit()
+        return result
+
+    def _connect(self) -> tuple[Connection, sqlite3.Connection]:
+        if self._connected is not None and self._file == self._identify():
+            return self._connected
         self.close()
         if self._may_create:
             self._path.parent.mkdir(parents=True, exist_ok=True)
         else:
             self._identify()
         connection = self._engine.connect()
+        driver = cast("sqlite3.Connection", connection.connection.driver_connection)
+        self._connected = connection, driver
         if self._may_create:
-            _turn_wal_on(connection.connection)
-        self._connection, self._file = connection, self._identify()
-        return connection
+            _turn_wal_on(driver)
+        self._file = self._identify()
+        return self._connected
 
     def _identify(self) -> tuple[int, int]:
         # SQLite would go on writing to a file that was removed or replaced, and nobody would ever see it.
@@ -125,10 +138,9 @@ class _Session:
 
     def close(self) -> None:
         """Let go of the connection."""
-        if self._connection is not None:
-            self._connection.invalidate()
-            self._connection.close()
-            self._connection = None
+        if self._connected is not None:
+            self._connected[0].close()
+            self._connected = None
 
 
 def _path(url: URL) -> Path:
@@ -137,26 +149,21 @@ def _path(url: URL) -> Path:
     return Path(unquote(location.removeprefix("file:").partition("?")[0]) if is_uri else location)
 
 
-def _create_engine(url: URL, begin: str) -> Engine:
+def _create_engine(url: URL) -> Engine:
     patient = url if "timeout" in url.query else url.update_query_dict({"timeout": str(_BUSY_SECONDS)})
-    engine = create_engine(patient, poolclass=NullPool, hide_parameters=True)
+    # Transactions are begun and ended on the driver's connection: SQLAlchemy knows no ``BEGIN IMMEDIATE``, and what
+    # stands in for it (an event) would be asked about at every statement.
+    engine = create_engine(patient, poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True)
     event.listen(engine, "connect", _set_up)
-    event.listen(engine, "begin", partial(_begin, begin))
     return engine
 
 
 def _set_up(connection: sqlite3.Connection, _record: Any) -> None:
-    # The driver's own habit is to begin a transaction with the first write; here an event does.
-    connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = NORMAL")
 
 
-def _begin(statement: str, connection: Connection) -> None:
-    connection.exec_driver_sql(statement)
-
-
-def _turn_wal_on(connection: Any) -> None:
+def _turn_wal_on(connection: sqlite3.Connection) -> None:
     """Put the file into WAL mode, where it stays."""
     for pause in _WAL_PAUSES:
         try:

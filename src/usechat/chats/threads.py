@@ -24,8 +24,8 @@ class Abandoned(Exception):  # noqa: N818 - no error: nobody waits for the resul
 class Session(Protocol):
     """What a thread works with; made, used and closed in it."""
 
-    def run(self, work: Callable[[Any], ResultT], is_wanted: Callable[[], bool]) -> ResultT:
-        """What the work gives; it is undone and `Abandoned` is raised when it is not wanted at its end."""
+    def run(self, work: Callable[[Any], ResultT], check_wanted: Callable[[], None]) -> ResultT:
+        """What the work gives; it is undone when ``check_wanted`` raises `Abandoned` at its end."""
         ...
 
     def close(self) -> None:
@@ -41,8 +41,9 @@ class _Job(Generic[ResultT]):
         self.loop = asyncio.get_running_loop()
         self.future: asyncio.Future[ResultT] = self.loop.create_future()
 
-    def is_wanted(self) -> bool:
-        return not self.future.cancelled()
+    def check_wanted(self) -> None:
+        if self.future.cancelled():
+            raise Abandoned
 
     def settle(self, result: Any, error: BaseException | None) -> None:
         """Called in the thread."""
@@ -108,8 +109,8 @@ class WorkerThreads:
         while (job := self._jobs.get()) is not None:
             result, error = None, None
             try:
-                if job.is_wanted():
-                    result = session.run(job.work, job.is_wanted)
+                job.check_wanted()
+                result = session.run(job.work, job.check_wanted)
             except BaseException as raised:  # noqa: BLE001 - whatever it is, it is the waiting task's
                 error = raised
             with self._lock:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -46,10 +46,8 @@ class PlannedTurn(msgspec.Struct, frozen=True, kw_only=True):
     plan: TurnPlan
     turn_id: str
 
-    @property
-    def messages(self) -> list[ui.UIMessage]:
-        """What the model is given."""
-        return [ui.UIMessage.model_validate(message) for message in self.plan.history]
+    messages: Sequence[ui.UIMessage]
+    """What the model is given."""
 
     @property
     def continued(self) -> Mapping[str, Any] | None:
@@ -104,7 +102,9 @@ class Conversations:
         )
         # This server declares no tools for clients to carry out: no output of one is taken from them.
         plan = plan_turn(saved, asked, mode=self.history, is_client_tool=lambda _name: False)
-        return PlannedTurn(chat_id=chat_id, request=request, plan=plan, turn_id=generate_id("turn"))
+        messages = posted_history(request, plan) if self.history == "client" else stored_history(plan)
+        turn_id = generate_id("turn")
+        return PlannedTurn(chat_id=chat_id, request=request, plan=plan, turn_id=turn_id, messages=messages)
 
     async def _saved(self, chat_id: str) -> SavedChat | None:
         try:
@@ -210,6 +210,18 @@ class Conversations:
         chat = await self.store.delete_chat(OWNER, chat_id)
         await self.stop(chat_id)
         return chat
+
+
+def posted_history(request: ui.ChatRequest, plan: TurnPlan) -> list[ui.UIMessage]:
+    """What the client sent, with the ids that its messages have by the plan; it was checked when it came in."""
+    return [
+        message if message.id == planned["id"] else message.model_copy(update={"id": planned["id"]})
+        for message, planned in zip(request.messages, plan.history, strict=True)
+    ]
+
+
+def stored_history(plan: TurnPlan) -> list[ui.UIMessage]:
+    return [ui.UIMessage.model_validate(message) for message in plan.history]
 
 
 def ending(info: RunInfo, final: FinishEvent | None) -> dict[str, Any]:
