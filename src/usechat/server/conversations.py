@@ -45,7 +45,6 @@ class PlannedTurn(msgspec.Struct, frozen=True, kw_only=True):
     request: ui.ChatRequest
     plan: TurnPlan
     turn_id: str
-
     messages: Sequence[ui.UIMessage]
     """What the model is given."""
 

@@ -100,12 +100,18 @@ class TurnEnds:
         return end_frames(lost, frames, continued, p.Abort("shutdown"))
 
     async def continued(self, turn: Turn | None) -> UIMessage | None:
-        """The stored message that a turn goes on with."""
+        """The stored message that a turn goes on with.
+
+        Raises:
+            ChatError: ``unavailable``: it cannot be known now.
+        """
         if turn is None or turn.continues is None:
             return None
         try:
             saved = await self.store.load_chat(turn.owner, turn.chat_id)
-        except ChatError:
+        except ChatError as error:
+            if error.code == "unavailable":
+                raise
             return None
         return next((one.message for one in saved.messages if one.id == turn.continues), None)
 
