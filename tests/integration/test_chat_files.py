@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
+from usechat.chats import sqlite
 from usechat.chats.base import TurnPlan
-from usechat.chats.migrate import migrate
+from usechat.chats.migrate import is_migrated, migrate
 from usechat.chats.sql import SqlChatStore
 from usechat.errors import ChatError
 
@@ -121,6 +123,23 @@ async def test_full_disk_is_told_and_leaves_the_chat_as_it_was(store: SqlChatSto
     assert await chat_ids(store) == []
     await store.begin_turn("ada", "c", "r", plan)
     assert [saved.message for saved in (await store.load_chat("ada", "c")).messages] == [user("x" * 1_000_000)]
+
+
+async def test_file_that_others_use_is_migrated_when_they_let_go(tmp_path: Path) -> None:
+    file = tmp_path / "chats.db"
+    with held(file):
+        migrating = asyncio.create_task(migrate(f"sqlite:///{file}"))
+        await asyncio.wait([migrating], timeout=0.1)
+        assert not migrating.done()
+    await asyncio.wait_for(migrating, PATIENT)
+    assert await is_migrated(f"sqlite:///{file}")
+
+
+async def test_file_that_others_keep_to_themselves_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "_BUSY_SECONDS", HASTY)
+    file = tmp_path / "chats.db"
+    with held(file), pytest.raises(OperationalError, match="locked"):
+        await migrate(f"sqlite:///{file}")
 
 
 async def test_file_that_is_gone_is_told_until_it_is_back(store: SqlChatStore, file: Path) -> None:

@@ -31,11 +31,18 @@ def test_text_comes_back_and_is_storable(text: str) -> None:
         ("\\\ud800\\u0000", '"\\\\\\ud800\\\\u0000"'),
         (10**40, "1" + "0" * 40),
         ({"n": float("nan"), "l": [1.5, float("inf")], "t": (1,)}, '{"n":null,"l":[1.5,null],"t":[1]}'),
+        ({"\ud800": float("nan"), "l": [float("inf"), 1.5]}, '{"\\ud800":null,"l":[null,1.5]}'),
+        ({None: (1,), 2: None}, '{"null":[1],"2":null}'),
         (dt.date(2026, 1, 2), '"2026-01-02"'),
     ],
 )
 def test_json_text(value: Any, text: str) -> None:
     assert encode_json(value) == text
+    assert decode_json(text) == json.loads(text)
+
+
+@pytest.mark.parametrize("text", ['"\\ud800"', "[1e999]", '{"a": 1.0, "b": -0.0}'])
+def test_text_of_another_program_is_read_as_python_reads_it(text: str) -> None:
     assert decode_json(text) == json.loads(text)
 
 

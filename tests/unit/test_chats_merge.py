@@ -111,6 +111,13 @@ def test_nothing_else_is_taken(stored: Any, copied: Part, is_client_tool: Callab
     assert merge_client_answers(kept, message(copied), is_client_tool=is_client_tool) is kept
 
 
+def test_what_stands_beside_an_open_call_stays() -> None:
+    beside: list[Any] = [5, {"type": "text", "text": "a", "state": "done"}, {"type": "tool-ask", "toolCallId": 5}]
+    kept = {"id": "a", "role": "assistant", "parts": [*beside, OPEN]}
+    merged = merge_client_answers(kept, message(call("output-available", output=1)))
+    assert merged["parts"] == [*beside, {**OPEN, "state": "output-available", "output": 1}]
+
+
 def test_copy_without_parts_says_nothing() -> None:
     kept = message(OPEN)
     assert merge_client_answers(kept, {"role": "assistant", "parts": None}) is kept

@@ -22,7 +22,7 @@ from typing import Any, Final, TypeVar, cast
 from urllib.parse import unquote
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from usechat.chats.database import Work
 from usechat.chats.threads import WorkerThreads
@@ -32,8 +32,7 @@ __all__ = ["SqliteDatabase"]
 _BUSY_SECONDS: Final = 30
 """How long a transaction waits for another process to end its own, unless the URL says otherwise (``?timeout=``)."""
 _MAX_READERS: Final = 4
-_WAL_PAUSES: Final = (0.02,) * 500
-"""Seconds between the tries to turn WAL on while others do the same: for that, SQLite itself does not wait."""
+_WAL_PAUSE_SECONDS: Final = 0.02
 
 ResultT = TypeVar("ResultT")
 
@@ -94,8 +93,6 @@ class _Session:
         """
         try:
             return self._transact(work, check_wanted)
-        except IntegrityError:
-            raise
         except (DBAPIError, sqlite3.Error) as error:
             # Locked, full, damaged: whatever it was, the next transaction begins with a connection of its own.
             self.close()
@@ -164,12 +161,14 @@ def _set_up(connection: sqlite3.Connection, _record: Any) -> None:
 
 
 def _turn_wal_on(connection: sqlite3.Connection) -> None:
-    """Put the file into WAL mode, where it stays."""
-    for pause in _WAL_PAUSES:
+    """Put the file into WAL mode, where it stays. SQLite itself does not wait for others that use the file."""
+    end = time.monotonic() + _BUSY_SECONDS
+    while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError:
-            time.sleep(pause)
+            if time.monotonic() > end:
+                raise
+            time.sleep(_WAL_PAUSE_SECONDS)
         else:
             return
-    connection.execute("PRAGMA journal_mode = WAL")
