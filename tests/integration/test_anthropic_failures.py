@@ -153,7 +153,7 @@ async def test_answer_that_is_no_event_stream_is_raised():
 
 
 async def test_server_that_does_not_end_its_body_costs_no_answer(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("usechat.models.anthropic_model._DRAIN_SECONDS", 0.05)
+    monkeypatch.setattr("usechat.models.anthropic_source._DRAIN_SECONDS", 0.05)
     async with ReplayServer(Reply("text", hold_after=99)) as server:
         parts = await read(model_for(server))
         assert finish(parts).finish_reason.unified == "stop"

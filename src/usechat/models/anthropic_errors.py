@@ -7,8 +7,8 @@ Facts from ``anthropic`` 2.12 (``_exceptions.py``, ``_base_client.py``, the vend
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Generator
+from collections.abc import Callable
+from types import TracebackType
 
 from usechat.errors import (
     ConfigurationError,
@@ -59,9 +59,28 @@ def maybe_map_error(error: Exception, *, is_reading: bool = False) -> UsechatErr
     return _misconfigured(error) if isinstance(error, TypeError) and "authentication method" in str(error) else None
 
 
-@contextlib.contextmanager
-def mapped_errors(*, is_reading: bool = False) -> Generator[None]:
-    """What is raised within and can be mapped is raised as our error; see `maybe_map_error`.
+class _MappedErrors:
+    # No generator, as `contextlib` would have it: this is entered for each read.
+    __slots__ = ("_is_reading",)
+
+    def __init__(self, *, is_reading: bool) -> None:
+        self._is_reading = is_reading
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        mapped = maybe_map_error(error, is_reading=self._is_reading) if isinstance(error, Exception) else None
+        if mapped is not None and mapped is not error:
+            raise mapped from error
+
+
+_OPENING = _MappedErrors(is_reading=False)
+_READING = _MappedErrors(is_reading=True)
+
+
+def mapped_errors(*, is_reading: bool = False) -> _MappedErrors:
+    """For ``with``: what is raised within and can be mapped is raised as our error; see `maybe_map_error`.
 
     Args:
         is_reading: Whether the response had begun.
@@ -70,13 +89,7 @@ def mapped_errors(*, is_reading: bool = False) -> Generator[None]:
         ProviderError: The provider failed.
         ConfigurationError: The client cannot be used as it is configured.
     """
-    try:
-        yield
-    except Exception as error:
-        mapped = maybe_map_error(error, is_reading=is_reading)
-        if mapped is None or mapped is error:
-            raise
-        raise mapped from error
+    return _READING if is_reading else _OPENING
 
 
 def _same(error: Exception) -> UsechatError:

@@ -179,9 +179,8 @@ class AnthropicStream:
             self._has_output = any(_is_output(part) for part in parts)
 
     def _feed_json(self, payload: bytes, parts: list[ModelPart]) -> None:
-        # The standard library's parser also keeps lone surrogates, which msgspec refuses.
         try:
-            event = json.loads(payload.decode("utf-8", "replace"))
+            event = _load(payload)
         except (ValueError, RecursionError):
             if payload != b"[DONE]":
                 self.event_count += 1
@@ -297,9 +296,17 @@ def _is_output(part: ModelPart) -> bool:
             return False
 
 
+def _load(payload: bytes) -> Any:
+    try:
+        return msgspec.json.decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        # The standard library's parser also keeps lone surrogates, and numbers that nothing can hold.
+        return json.loads(payload.decode("utf-8", "replace"))
+
+
 def _is_json(payload: bytes) -> bool:
     try:
-        json.loads(payload.decode("utf-8", "replace"))
+        _load(payload)
     except (ValueError, RecursionError):
         return False
     return True

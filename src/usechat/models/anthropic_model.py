@@ -8,10 +8,9 @@ the connection brings, because the package's own event objects cost thirty times
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +19,12 @@ from usechat.models.anthropic_client import AnyClient, ClientSettings, aclose_cl
 from usechat.models.anthropic_errors import mapped_errors
 from usechat.models.anthropic_events import AnthropicStream
 from usechat.models.anthropic_request import AnthropicRequest, build_request
+from usechat.models.anthropic_source import Source, make_source
 from usechat.models.base import ModelCall
 from usechat.parts import Error, ModelPart
 
 if TYPE_CHECKING:
-    import httpx2
-    from anthropic import AsyncStream, RequestOptions
+    from anthropic import RequestOptions
 
 __all__ = ["AnthropicModel", "anthropic"]
 
@@ -38,9 +37,6 @@ _HEADERS = {
     # refuses temperature, top_p and top_k.
     "anthropic-version": "2023-06-01",
 }
-_AWS_EVENT_STREAM = "application/vnd.amazon.eventstream"
-_DRAIN_SECONDS = 1.0
-"""How long the connection may take to end after ``message_stop``; one that does not is closed, not kept."""
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 8.0
 _WEB_TOOLS_THAT_RUN_CODE = frozenset(
@@ -123,6 +119,14 @@ class AnthropicModel:
             ProviderStreamError: Its stream failed before the first part.
             RequestError: The messages cannot be expressed to it.
         """
+        answer, first = await self._begin(call)
+        async with aclosing(answer):
+            yield first
+            async for parts in answer:
+                yield parts
+
+    async def _begin(self, call: ModelCall) -> tuple[AsyncGenerator[list[ModelPart]], list[ModelPart]]:
+        """The answer and its first parts; the request, with all that was said so far, is not held any longer."""
         request = build_request(call, self.model_id)
         self._tell(request.warnings)
         client = self._client or await shared_client(self._settings)
@@ -131,10 +135,8 @@ class AnthropicModel:
         retry = 0
         while True:
             try:
-                async with aclosing(_answer(client, request, options)) as batches:
-                    async for batch in batches:
-                        yield batch
-                return
+                answer = await _open(client, request, options)
+                return answer, await _first(answer)
             except ProviderStreamError as error:
                 # Anthropic says that it is overloaded with status 200 too; the package does not retry that.
                 if retry == retries or not error.is_retryable:
@@ -156,35 +158,9 @@ class AnthropicModel:
         return {"headers": headers, "max_retries": retries}
 
 
-async def _answer(
+async def _open(
     client: AnyClient, request: AnthropicRequest, options: RequestOptions
 ) -> AsyncGenerator[list[ModelPart]]:
-    """One attempt: raises what fails before the first part, says what fails after it in parts."""
-    reader = AnthropicStream(
-        citation_documents=request.citation_documents,
-        uses_json_tool=request.uses_json_tool,
-        tool_names=request.tool_names,
-        dynamic_code_execution=_may_run_code(request.body),
-    )
-    connection = await _open(client, request, options)
-    has_parts = False
-    async with aclosing(_batches(connection, reader)) as batches:
-        try:
-            async for parts in batches:
-                if not has_parts:
-                    _raise_first_error(parts)
-                    has_parts = True
-                yield parts
-        except ProviderError as error:
-            if not has_parts:
-                raise
-            yield reader.fail(error)
-    if reader.event_count == 0:
-        raise ProviderStreamError("the answer holds no events", provider="anthropic", code="no_events")
-    yield reader.finish()
-
-
-async def _open(client: AnyClient, request: AnthropicRequest, options: RequestOptions) -> AsyncStream[object]:
     from anthropic import AsyncStream
 
     from usechat.models.anthropic_package_client import AsyncAnthropic
@@ -192,7 +168,7 @@ async def _open(client: AnyClient, request: AnthropicRequest, options: RequestOp
     # Clients for other clouds, and whatever hooks a client of the caller's own has, look into the body.
     is_sent_as_it_is = isinstance(client, AsyncAnthropic) and request.content is not None
     with mapped_errors():
-        return await client.post(
+        connection = await client.post(
             "/v1/messages",
             cast_to=object,
             body=None if is_sent_as_it_is else request.body,
@@ -201,61 +177,43 @@ async def _open(client: AnyClient, request: AnthropicRequest, options: RequestOp
             stream=True,
             stream_cls=AsyncStream[object],
         )
+    stream = AnthropicStream(
+        citation_documents=request.citation_documents,
+        uses_json_tool=request.uses_json_tool,
+        tool_names=request.tool_names,
+        dynamic_code_execution=_may_run_code(request.body),
+    )
+    return _answer(make_source(connection, stream), stream)
 
 
-async def _batches(connection: AsyncStream[object], reader: AnthropicStream) -> AsyncGenerator[list[ModelPart]]:
-    """The parts of each read, until the connection ends; closes it whatever happens.
-
-    Raises:
-        ProviderError: The connection broke.
-    """
-    headers = connection.response.headers
-    is_framed_for_aws = headers.get("content-type", "").startswith(_AWS_EVENT_STREAM)
-    read = _package_events if is_framed_for_aws else _raw_body
+async def _first(answer: AsyncGenerator[list[ModelPart]]) -> list[ModelPart]:
     try:
-        with mapped_errors(is_reading=True):
-            async with aclosing(read(connection, reader)) as batches:
-                async for parts in batches:
-                    yield parts
+        return await anext(answer)
+    except BaseException:
+        await answer.aclose()
+        raise
+
+
+async def _answer(source: Source, stream: AnthropicStream) -> AsyncGenerator[list[ModelPart]]:
+    """One attempt: raises what fails before the first part, says what fails after it in parts."""
+    has_parts = False
+    try:
+        while (parts := await source.read()) is not None:
+            if not parts:
+                continue
+            if not has_parts:
+                _raise_first_error(parts)
+                has_parts = True
+            yield parts
+    except ProviderError as error:
+        if not has_parts:
+            raise
+        yield stream.fail(error)
     finally:
-        await connection.close()
-
-
-async def _package_events(connection: AsyncStream[object], reader: AnthropicStream) -> AsyncGenerator[list[ModelPart]]:
-    async for event in connection:
-        if parts := reader.feed_event(event):
-            yield parts
-
-
-async def _raw_body(connection: AsyncStream[object], reader: AnthropicStream) -> AsyncGenerator[list[ModelPart]]:
-    async with aclosing(_reads(connection.response)) as reads:
-        async for data in reads:
-            if parts := reader.feed(data):
-                yield parts
-            if reader.is_complete:
-                break
-        if parts := await _drain(reads, reader):
-            yield parts
-
-
-def _reads(response: httpx2.Response) -> AsyncGenerator[bytes]:
-    """The body, in the pieces that the connection brings."""
-    from usechat.models.anthropic_transport import BODY, ResponseBody
-
-    if "content-encoding" in response.headers:
-        return response.aiter_bytes()
-    own: ResponseBody | None = response.extensions.get(BODY)
-    return response.aiter_raw() if own is None else own.__aiter__()
-
-
-async def _drain(reads: AsyncIterator[bytes], reader: AnthropicStream) -> list[ModelPart]:
-    """Read to the end of a message that is complete, so that its connection can serve the next."""
-    parts: list[ModelPart] = []
-    with contextlib.suppress(Exception):
-        async with asyncio.timeout(_DRAIN_SECONDS):
-            async for data in reads:
-                parts += reader.feed(data)
-    return parts
+        await source.aclose()
+    if stream.event_count == 0:
+        raise ProviderStreamError("the answer holds no events", provider="anthropic", code="no_events")
+    yield stream.finish()
 
 
 def _raise_first_error(parts: list[ModelPart]) -> None:

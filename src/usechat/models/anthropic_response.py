@@ -25,6 +25,7 @@ class ResponseReader:
     """
 
     __slots__ = (
+        "_has_length",
         "_head_size",
         "_is_to_head",
         "_parser",
@@ -50,9 +51,15 @@ class ResponseReader:
         """Whether the connection can serve another request, once `is_complete`."""
         self.on_body = self.pieces.append
         """For the parser, which calls it for each chunk: a list's own method costs less than one written here."""
+        self._has_length = False
         self._head_size = 0
         self._is_to_head = is_to_head
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
+
+    def take_headers(self) -> list[tuple[bytes, bytes]]:
+        """The headers, which are kept here no longer."""
+        headers, self.headers = self.headers, []
+        return headers
 
     def feed(self, data: bytes) -> None:
         """Take what one read brought.
@@ -87,7 +94,7 @@ class ResponseReader:
             return
         if not self.has_head:
             raise httpx2.RemoteProtocolError("the server closed the connection without an answer")
-        if self._has_length():
+        if self._has_length:
             raise httpx2.RemoteProtocolError("the server closed the connection in the middle of its answer")
         self.is_complete = True
 
@@ -96,12 +103,6 @@ class ResponseReader:
             self._head_size += len(data)
             if self._head_size > _MAX_HEAD_BYTES:
                 raise httpx2.RemoteProtocolError(f"the answer's head is longer than {_MAX_HEAD_BYTES} bytes")
-
-    def _has_length(self) -> bool:
-        return any(
-            name.lower() == b"content-length" or (name.lower() == b"transfer-encoding" and b"chunked" in value.lower())
-            for name, value in self.headers
-        )
 
     # The parser's own names, which it looks up by reflection.
 
@@ -124,9 +125,14 @@ class ResponseReader:
             return
         self.status = status
         self.has_head = True
+        self._has_length = any(_tells_length(name.lower(), value) for name, value in self.headers)
         self.is_complete = self._is_to_head
         self.keeps_alive = self._parser.should_keep_alive() and not self._is_to_head
 
     def on_message_complete(self) -> None:
         """The body is whole."""
         self.is_complete = self.has_head
+
+
+def _tells_length(name: bytes, value: bytes) -> bool:
+    return name == b"content-length" or (name == b"transfer-encoding" and b"chunked" in value.lower())

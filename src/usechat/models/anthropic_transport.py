@@ -13,7 +13,7 @@ import asyncio
 import socket
 import ssl
 import urllib.request
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
 
 import httpx2
@@ -76,7 +76,7 @@ class StreamingTransport(httpx2.AsyncBaseTransport):
         body = ResponseBody(connection, self._take_back)
         return httpx2.Response(
             response.status,
-            headers=response.headers,
+            headers=response.take_headers(),
             stream=body,
             extensions={"http_version": b"HTTP/1.1", BODY: body},
         )
@@ -148,9 +148,13 @@ class ResponseBody(httpx2.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncGenerator[bytes]:
         """As much at a time as has come."""
-        assert self._connection is not None
-        while data := await self._connection.read():
+        while data := await self.read():
             yield data
+
+    def read(self) -> Awaitable[bytes]:
+        """What has come; nothing at the end."""
+        assert self._connection is not None
+        return self._connection.read()
 
     async def aclose(self) -> None:
         """Give the connection back; one with an unfinished response is closed at once."""

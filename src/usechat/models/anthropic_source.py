@@ -1,0 +1,133 @@
+"""Where an answer's parts are read from: the raw body of a response, or events that the package has read itself.
+
+An open answer may last for minutes, and a server holds hundreds: what was needed to open it (the request with the whole
+conversation, the package's and ``httpx2``'s objects, headers) is let go of here, where only the connection is kept.
+What the bytes mean is `usechat.models.anthropic_events`' job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable
+from typing import TYPE_CHECKING, Protocol
+
+from usechat.models.anthropic_errors import mapped_errors
+from usechat.models.anthropic_events import AnthropicStream
+from usechat.parts import ModelPart
+
+if TYPE_CHECKING:
+    from anthropic import AsyncStream
+
+__all__ = ["Source", "make_source"]
+
+_AWS_EVENT_STREAM = "application/vnd.amazon.eventstream"
+_DRAIN_SECONDS = 1.0
+"""How long the connection may take to end after ``message_stop``; one that does not is closed, not kept."""
+
+
+class Source(Protocol):
+    """Gives an answer's parts, in the batches that its connection brings."""
+
+    async def read(self) -> list[ModelPart] | None:
+        """The parts of the next read, which may be none; None when nothing more will come.
+
+        Raises:
+            ProviderError: The connection broke.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of the connection; one that is not at its end is closed at once."""
+        ...
+
+
+def make_source(connection: AsyncStream[object], stream: AnthropicStream) -> Source:
+    """The source of a response that has begun.
+
+    Args:
+        connection: The response, as the package gives it.
+        stream: Reads what comes.
+    """
+    from usechat.models.anthropic_transport import BODY, ResponseBody
+
+    response = connection.response
+    if response.headers.get("content-type", "").startswith(_AWS_EVENT_STREAM):
+        return _PackageEvents(connection, stream)
+    own: ResponseBody | None = response.extensions.get(BODY)
+    if own is None or "content-encoding" in response.headers:
+        return _RawBody(_PackageBody(connection), stream)
+    return _RawBody(own, stream)
+
+
+class _Body(Protocol):
+    def read(self) -> Awaitable[bytes]:
+        """What has come; nothing at the end."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class _PackageBody:
+    """A body that comes through the package's own transport, or is compressed."""
+
+    def __init__(self, connection: AsyncStream[object]) -> None:
+        self._connection = connection
+        response = connection.response
+        is_encoded = "content-encoding" in response.headers
+        self._reads: AsyncGenerator[bytes] = response.aiter_bytes() if is_encoded else response.aiter_raw()
+
+    async def read(self) -> bytes:
+        return await anext(self._reads, b"")
+
+    async def aclose(self) -> None:
+        await self._reads.aclose()
+        await self._connection.close()
+
+
+class _RawBody:
+    """Reads the body by itself, because the package's event objects cost thirty times as much."""
+
+    __slots__ = ("_body", "_is_drained", "_stream")
+
+    def __init__(self, body: _Body, stream: AnthropicStream) -> None:
+        self._body = body
+        self._stream = stream
+        self._is_drained = False
+
+    async def read(self) -> list[ModelPart] | None:
+        if self._stream.is_complete:
+            return None if self._is_drained else await self._drain()
+        with mapped_errors(is_reading=True):
+            data = await self._body.read()
+        return self._stream.feed(data) if data else None
+
+    async def _drain(self) -> list[ModelPart]:
+        """Read to the end of a message that is complete, so that its connection can serve the next."""
+        self._is_drained = True
+        parts: list[ModelPart] = []
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                while data := await self._body.read():
+                    parts += self._stream.feed(data)
+        return parts
+
+    async def aclose(self) -> None:
+        await self._body.aclose()
+
+
+class _PackageEvents:
+    """Events in a framing that the package reads."""
+
+    def __init__(self, connection: AsyncStream[object], stream: AnthropicStream) -> None:
+        self._connection = connection
+        self._events = aiter(connection)
+        self._stream = stream
+
+    async def read(self) -> list[ModelPart] | None:
+        with mapped_errors(is_reading=True):
+            event = await anext(self._events, None)
+        return None if event is None else self._stream.feed_event(event)
+
+    async def aclose(self) -> None:
+        await self._connection.close()
