@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
 
+import httpx2
 import pytest
-from anthropic import AsyncAnthropic
+from anthropic import AsyncAnthropic, AsyncStream
 
 from tests.integration.anthropic_calls import CALL, finish, model_for, read, texts
 from usechat.errors import (
@@ -18,6 +20,7 @@ from usechat.messages.model import TextContent, UserMessage
 from usechat.models import anthropic
 from usechat.models.anthropic_client import ClientSettings, shared_client
 from usechat.models.anthropic_events import AnthropicStream
+from usechat.models.anthropic_request import AnthropicRequest
 from usechat.models.base import FunctionTool, Model, ModelCall, ProviderTool
 from usechat.parts import Error, ToolCall
 from usechat.testing.replay import ReplayServer, Reply
@@ -111,6 +114,16 @@ async def test_half_an_emoji_from_the_browser_does_not_break_the_request():
     async with ReplayServer("text") as server:
         assert texts(await read(model_for(server), call))
     assert "half \ufffd" in json.dumps(server.requests[0].json, ensure_ascii=False)
+
+
+async def test_open_answer_holds_nothing_that_opened_it():
+    async with ReplayServer(Reply("text", hold_after=4)) as server:
+        answer = model_for(server).stream(CALL)
+        await anext(answer)
+        gc.collect()
+        kinds = (AnthropicRequest, AsyncStream, httpx2.Request, httpx2.Response)
+        assert [each for each in gc.get_objects() if isinstance(each, kinds)] == []
+        await answer.aclose()
 
 
 async def test_connection_is_kept_for_the_next_call():

@@ -61,12 +61,23 @@ class _Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Place(msgspec.Struct, frozen=True):
-    """Where a part is, and what it is read with."""
+    """Where a message or a part is, and what it is read with."""
 
-    path: str
+    index: int
     options: _Options
     is_superseded: bool = False
     """Whether the user has spoken since, so that an open approval request is void."""
+    within: _Place | None = None
+    """What holds the part; None for a message."""
+
+    @property
+    def path(self) -> str:
+        """For errors: most places are never named."""
+        return f"messages[{self.index}]" if self.within is None else f"{self.within.path}.parts[{self.index}]"
+
+    def part(self, index: int) -> _Place:
+        """The place of one of its parts."""
+        return _Place(index, self.options, self.is_superseded, self)
 
 
 def convert_to_model_messages(
@@ -103,7 +114,7 @@ def convert_to_model_messages(
     return [
         converted
         for index, message in enumerate(messages)
-        for converted in _MESSAGES[message.role](message, _Place(f"messages[{index}]", options, index < last_user))
+        for converted in _MESSAGES[message.role](message, _Place(index, options, index < last_user))
     ]
 
 
@@ -132,7 +143,7 @@ def _convert_user(message: UIMessage, place: _Place) -> Iterator[ModelMessage]:
 def _convert_assistant(message: UIMessage, place: _Place) -> Iterator[ModelMessage]:
     step: list[tuple[UIPart, _Place]] = []
     for index, part in enumerate(message.parts):
-        part_place = msgspec.structs.replace(place, path=f"{place.path}.parts[{index}]")
+        part_place = place.part(index)
         match part["type"]:
             case "step-start":
                 yield from _convert_step(step)
@@ -189,8 +200,11 @@ def _family(part: UIPart) -> str:
 
 
 def _user_content(parts: Sequence[UIPart], place: _Place) -> tuple[UserContent, ...]:
-    places = ((part, msgspec.structs.replace(place, path=f"{place.path}.parts[{i}]")) for i, part in enumerate(parts))
-    return tuple(item for part, at in places for item in _USER_PARTS.get(_family(part), _ignore_part)(part, at))
+    return tuple(
+        item
+        for index, part in enumerate(parts)
+        for item in _USER_PARTS.get(_family(part), _ignore_part)(part, place.part(index))
+    )
 
 
 def _assistant_content(part: UIPart, place: _Place) -> Iterator[AssistantContent]:

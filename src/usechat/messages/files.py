@@ -74,7 +74,7 @@ def read_file_part(part: Mapping[str, Any], path: str, *, allow_http: bool = Fal
 
 def provider_options(metadata: Any) -> Mapping[str, Mapping[str, Any]] | None:
     """Provider metadata of a UI part as provider options: only objects within an object are kept."""
-    if not isinstance(metadata, Mapping):
+    if metadata is None or not isinstance(metadata, Mapping):
         return None
     members = cast("Mapping[Any, Any]", metadata).items()
     return {str(key): cast("Mapping[str, Any]", value) for key, value in members if isinstance(value, Mapping)} or None

@@ -24,12 +24,14 @@ _TOOL_STATES: Final = {"partial-call": "input-streaming", "call": "input-availab
 
 def is_legacy_message(message: JsonObject) -> bool:
     """Whether a message as posted has a shape that only AI SDK 4 makes."""
-    if any(key in message for key in ("experimental_attachments", "toolInvocations")):
+    if "experimental_attachments" in message or "toolInvocations" in message:
         return True
     parts = message.get("parts")
     if not isinstance(parts, list):
         return isinstance(message.get("content"), str | list)
-    return isinstance(message.get("content"), str) or any(_is_legacy_part(part) for part in cast("list[Any]", parts))
+    if isinstance(message.get("content"), str):
+        return True
+    return any(_type_of(part) in _CONVERTERS and _is_legacy_part(part) for part in cast("list[Any]", parts))
 
 
 def _is_legacy_part(part: Any) -> bool:
@@ -164,7 +166,7 @@ def _with_step_starts(parts: Sequence[Any]) -> list[Any]:
 
 
 def _type_of(part: Any) -> str:
-    kind = cast("JsonObject", part).get("type") if isinstance(part, Mapping) else None
+    kind = cast("JsonObject", part).get("type") if isinstance(part, (dict, Mapping)) else None
     return kind if isinstance(kind, str) else ""
 
 

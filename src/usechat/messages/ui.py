@@ -64,6 +64,7 @@ _OBJECTS: Final = (
     "providerReference",
     "approval",
 )
+_OBJECT_KEYS: Final = frozenset(_OBJECTS)
 
 
 def is_tool_part(part: Mapping[str, Any]) -> bool:
@@ -78,6 +79,9 @@ def tool_name(part: Mapping[str, Any]) -> str:
 
 def _check_part(part: dict[str, Any]) -> dict[str, Any]:
     kind = part.get("type")
+    if kind == "text" and isinstance(part.get("text"), str) and _OBJECT_KEYS.isdisjoint(part):
+        # Most parts are these.
+        return part
     if not isinstance(kind, str):
         raise _wrong("must be text", "type")
     family = "tool" if kind.startswith("tool-") else kind
@@ -87,7 +91,7 @@ def _check_part(part: dict[str, Any]) -> dict[str, Any]:
     for key in _OPTIONAL_TEXT.get(family, ()):
         if not isinstance(part.get(key), str | None):
             raise _wrong("must be text", key)
-    for key in _OBJECTS:
+    for key in () if _OBJECT_KEYS.isdisjoint(part) else _OBJECTS:
         if not isinstance(part.get(key), dict | None):
             raise _wrong("must be an object", key)
     _check_nested(part, kind)
