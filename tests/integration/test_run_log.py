@@ -166,9 +166,10 @@ async def test_what_is_to_be_saved_is_saved_before_readers_see_the_end(near: Run
         await collect(log, writer.info.id)
         order.append("end")
 
-    async def save() -> None:
+    async def save() -> bool:
         assert await far.frames(writer.info.id) == b"all"
         order.append("saved")
+        return True
 
     reading = [asyncio.create_task(read(log)) for log in (near, far)]
     writer.append(b"all")

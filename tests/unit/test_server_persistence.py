@@ -1,3 +1,5 @@
+"""What keeps a server's chats, as its settings and its platform have it."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -12,7 +14,7 @@ def test_function_without_redis_is_warned_and_takes_no_run_for_lost(tmp_path: Pa
     conversations = open_conversations(Settings(), f"sqlite:///{tmp_path}/chats.db", is_public=True)
 
     assert conversations is not None
-    assert not conversations.knows_all_runs
+    assert not conversations.ends.knows_all_runs
     assert "USECHAT_REDIS_URL is not set" in caplog.text
 
 
@@ -20,7 +22,7 @@ def test_one_process_knows_all_runs_and_waits_for_none(tmp_path: Path, caplog: p
     conversations = open_conversations(Settings(), f"sqlite:///{tmp_path}/chats.db")
 
     assert conversations is not None
-    assert conversations.knows_all_runs
+    assert conversations.ends.knows_all_runs
     assert conversations.runs.keep_alive is None
     assert caplog.text == ""
 

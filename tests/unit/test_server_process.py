@@ -21,7 +21,7 @@ from usechat.server.log import RequestIdFilter
 from usechat.server.middleware import request_id
 from usechat.server.process import listen, listen_error, log_config, url_of, uvicorn_config
 from usechat.server.settings import Settings
-from usechat.server.shutdown import called_after_stop_signal
+from usechat.server.shutdown import stopping
 
 
 def test_socket_listens_without_waiting_for_acknowledgements() -> None:
@@ -101,7 +101,7 @@ def test_answers_are_ended_some_time_after_the_stop_signal() -> None:
             heard.append("answers")
             ended.set()
 
-        with called_after_stop_signal(end, 0.01):
+        with stopping(lambda: heard.append("no more"), end, 0.01):
             signal.raise_signal(signal.SIGTERM)
             async with asyncio.timeout(5):
                 await ended.wait()
@@ -115,7 +115,7 @@ def test_answers_are_ended_some_time_after_the_stop_signal() -> None:
         assert signal.getsignal(signal.SIGTERM) is serve
     finally:
         signal.signal(signal.SIGTERM, before)
-    assert heard == ["server", "answers"]
+    assert heard == ["server", "no more", "answers"]
 
 
 def test_signals_are_left_alone_outside_of_the_main_thread() -> None:
@@ -123,7 +123,7 @@ def test_signals_are_left_alone_outside_of_the_main_thread() -> None:
     seen: list[object] = []
 
     def work() -> None:
-        with called_after_stop_signal(lambda: None, 0):
+        with stopping(lambda: None, lambda: None, 0):
             seen.append(signal.getsignal(signal.SIGTERM))
 
     thread = threading.Thread(target=work)
