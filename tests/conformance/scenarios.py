@@ -284,6 +284,12 @@ _TURNS = [
         for name in ("web-search", "web-fetch", "code-execution", "mcp", "citations-web", "compaction", "refusal")
         if name in stream_names()
     ),
+    *(
+        Scenario(name=f"turn-after-{name}", replies=[Reply(name)], flow=_TWO_TURNS)
+        for name in ("error-overloaded", "error-midway", "early-end")
+    ),
+    # AI SDK 4's client keeps no answer that is empty.
+    Scenario(name="turn-after-empty-message", replies=[Reply("empty-message")], flow=_TWO_TURNS, majors=SINCE_5),
     Scenario(name="regenerate", replies=[Reply("text")], flow=(_send("Hi"), {"kind": "regenerate"})),
     Scenario(name="regenerate-steps", replies=[_WEATHER, answer()], flow=(_send("Hi"), {"kind": "regenerate"})),
     Scenario(name="attach-image", replies=[Reply("text")], flow=_attach("image/png", "a.png", PNG)),

@@ -638,7 +638,7 @@ def test_an_answer_that_ends_in_thinking_ends_before_it():
     assert messages_of(QUESTION, AssistantMessage((TextContent("a"), thinking)), QUESTION)[1]["content"] == [
         text_block("a")
     ]
-    assert len(messages_of(QUESTION, AssistantMessage((thinking,)), QUESTION)) == 1
+    assert messages_of(QUESTION, AssistantMessage((thinking,)), QUESTION) == [user_turn(text_block("Weather?"))] * 2
 
 
 def test_text_keeps_its_citations_and_compactions_their_kind():
@@ -918,7 +918,7 @@ def test_what_anthropic_ran_goes_back_in_its_own_shape(message: AssistantMessage
     ],
 )
 def test_half_a_pair_or_a_mangled_one_is_left_out(message: AssistantMessage):
-    assert messages_of(QUESTION, message, QUESTION) == [user_turn(text_block("Weather?"), text_block("Weather?"))]
+    assert messages_of(QUESTION, message, QUESTION) == [user_turn(text_block("Weather?"))] * 2
 
 
 @pytest.mark.parametrize(
@@ -1035,12 +1035,17 @@ def test_names_of_tools_match_their_pattern():
     assert [block["name"] for block in messages_of(*history)[1]["content"]] == ["get_weather_", "unknown"]
 
 
-def test_turns_alternate_and_the_user_begins():
+def test_neighbours_of_one_role_are_one_turn_and_the_user_begins():
     assert messages_of(said("Hi!"), said("How can I help?"), QUESTION, UserMessage((TextContent("?"),))) == [
         user_turn(text_block("(The assistant spoke first.)")),
         {"role": "assistant", "content": [text_block("Hi!"), text_block("How can I help?")]},
         user_turn(text_block("Weather?"), text_block("?")),
     ]
+
+
+def test_what_was_said_before_and_after_an_empty_answer_stays_apart():
+    assert messages_of(QUESTION, said(" "), QUESTION) == [user_turn(text_block("Weather?"))] * 2
+    assert messages_of(said(""), QUESTION) == [user_turn(text_block("Weather?"))]
 
 
 def test_an_unfinished_answer_is_gone_on_with_or_asked_for():

@@ -68,7 +68,6 @@ SOUND = body(
 BROKEN: list[tuple[str, Json, str]] = [
     ("has-messages", body(), "messages"),
     ("starts-with-user", body(assistant(text("a"))), "messages[0]"),
-    ("alternates", body(HELLO, HELLO), "messages[1]"),
     ("has-content", body(user()), "messages[0]"),
     ("knows-blocks", body(user(use())), "messages[0].content[0]"),
     ("text-is-not-blank", body(user(text(" "))), "messages[0].content[0]"),

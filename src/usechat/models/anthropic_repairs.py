@@ -66,7 +66,7 @@ def repair_messages(
         turns = _merge_turns(_forget_marks(_pair_server_tools(_tell_apart(turns))))
     else:
         turns = _merge_turns(_without_trailing_thinking(turns))
-    turns = _start_with_user(turns)
+    turns = _start_with_user(_without_empty(turns))
     _drop_dangling_callers(turns)
     return _finish(turns, takes_prefill=takes_prefill)
 
@@ -78,16 +78,23 @@ def _has_server_tools(turns: Sequence[Message]) -> bool:
 
 
 def _merge_turns(messages: Iterable[Message]) -> list[Message]:
-    """Neighbours of one role become one turn; system messages stay alone, empty messages go."""
+    """Neighbours of one role become one turn; system messages stay alone, empty messages of the user go.
+
+    An empty answer stays for now: what the user said before and after it stays apart, as the AI SDK has it.
+    """
     turns: list[Message] = []
     for message in messages:
-        if not message["content"] and message["role"] != "system":
+        if not message["content"] and message["role"] == "user":
             continue
         if turns and message["role"] == turns[-1]["role"] != "system":
             turns[-1] = {**turns[-1], "content": [*turns[-1]["content"], *message["content"]]}
         else:
             turns.append(message)
     return turns
+
+
+def _without_empty(turns: Sequence[Message]) -> list[Message]:
+    return [turn for turn in turns if turn["content"] or turn["role"] == "system"]
 
 
 def _move_tool_uses_to_end(blocks: Sequence[Block]) -> list[Block]:

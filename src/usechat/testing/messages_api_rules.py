@@ -122,12 +122,6 @@ def _starts_with_user(body: Json) -> Iterator[str]:
             yield path
 
 
-def _alternates(body: Json) -> Iterator[str]:
-    for index, (before, turn) in enumerate(itertools.pairwise(body["messages"])):
-        if before["role"] == turn["role"] != "system":
-            yield f"messages[{index + 1}]"
-
-
 def _has_content(body: Json) -> Iterator[str]:
     for path, turn in _turns(body):
         if not turn["content"]:
@@ -371,7 +365,6 @@ _VISION: Final = "https://platform.claude.com/docs/en/build-with-claude/vision"
 RULES: Final[tuple[Rule, ...]] = (
     Rule("has-messages", "messages: at least one message is required", _has_messages),
     Rule("starts-with-user", 'messages: first message must use the "user" role', _starts_with_user),
-    Rule("alternates", "messages: roles must alternate between user and assistant", _alternates),
     Rule("has-content", "messages: all messages must have non-empty content", _has_content),
     Rule("knows-blocks", f"{_REFERENCE}: the content blocks of each role", _knows_blocks),
     Rule("text-is-not-blank", "text content blocks must contain non-whitespace text", _text_is_not_blank),
