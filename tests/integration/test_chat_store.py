@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Engine, event
 
 from tests.support.databases import DATABASES, make_url
 from tests.support.postgres import PostgresServer
@@ -102,6 +104,34 @@ async def test_turn_saves_what_was_said(store: ChatStore) -> None:
         "r1",
     )
     assert saved.chat.created_at <= saved.messages[0].created_at <= last.created_at <= saved.chat.updated_at
+
+
+@contextmanager
+def counted_statements() -> Generator[list[str]]:
+    """The statements that are sent meanwhile, to any database."""
+    sent: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        sent.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield sent
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+async def test_turn_takes_few_statements_however_long_the_chat_is(store: ChatStore) -> None:
+    said = [make(f"{role}{number}") for number in range(30) for role, make in (("u", user), ("a", assistant))]
+    await begin(store, "r1", *said)
+    await store.finish_turn("r1", status="whole")
+    with counted_statements() as sent:
+        await begin(store, "r2", *said, user("last"))
+        # Loading takes two, beginning three.
+        assert len(sent) == 5
+        assert await store.finish_turn("r2", status="whole", message=assistant("end"), usage={"out": 1})
+        assert len(sent) == 9
+    assert contents(await store.load_chat("ada", "c")) == [*said, user("last"), assistant("end")]
 
 
 async def test_title_that_is_given_stays(store: ChatStore) -> None:
