@@ -185,7 +185,13 @@ class StreamingAnswer(Response):
         """
         self.dialect = negotiate(self.chat, headers, self.sdk)
         message_id = self.choose_message_id(self.continued)
-        self.answer.bind(self.dialect, self.encoder_options, message=self.continued, message_id=message_id)
+        self.answer.bind(
+            self.dialect,
+            self.encoder_options,
+            message=self.continued,
+            message_id=message_id,
+            can_reset=self.wire_format in (None, "ui-message-stream"),
+        )
         self.answer.prepare()
         return Frames(self.answer, self.new_encoder)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import re
@@ -15,11 +16,15 @@ from msgspec import UNSET
 
 from tests.conformance.javascript import FOLDER, JavaScript
 from usechat import parts as p
+from usechat import stream_text
+from usechat.errors import ProviderStreamError
+from usechat.generate.stream_text import StreamTextResult
 from usechat.protocol.dialects import NEWEST, Dialect
 from usechat.protocol.encoders import EncoderOptions, make_encoder
 from usechat.protocol.json import decode_json, encode_json
 from usechat.protocol.partial_json import parse_partial_json
 from usechat.protocol.reducer import Reducer
+from usechat.testing.models import ScriptedModel, Step, saying
 from usechat.testing.strategies import json_values, legal_parts
 
 MAJORS = (5, 6, 7)
@@ -286,6 +291,24 @@ def test_a_continued_message_is_the_one_that_use_chat_holds(javascript: JavaScri
     message, error = javascript.chat(major, frames(parts, major), before)
     assert error is None
     assert as_javascript(message) == reduce(parts, major, before)
+
+
+async def collect(answer: StreamTextResult) -> list[p.Part]:
+    return [part async for part in answer]
+
+
+def test_a_step_that_is_tried_again_is_shown_and_saved_once(javascript: JavaScript):
+    error = ProviderStreamError("overloaded", provider="scripted", is_retryable=True)
+    failed: Step = [[p.TextStart("0")], [p.TextDelta("0", "wro")], [p.Error("overloaded", error)]]
+    result = stream_text(ScriptedModel(failed, saying("right")), prompt="Hi", stream_retries=1)
+    result.bind(newest(7), options(), message_id="m1")
+    parts = asyncio.run(collect(result))
+    message, shown_error = javascript.chat(7, frames(parts, 7))
+    assert shown_error is None
+    assert result.final is not None
+    assert as_javascript(message) == as_javascript(dict(result.final.ui_message))
+    assert [part["text"] for part in message["parts"] if part["type"] == "text"] == ["right"]
+    assert any(isinstance(part, p.ResetStep) for part in parts)
 
 
 @pytest.mark.parametrize("major", MAJORS)

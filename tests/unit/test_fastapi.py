@@ -19,7 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 from usechat import ChatRequest, CompletionRequest, FinishEvent, StreamingAnswer, stream_text, ui_message_stream
 from usechat import fastapi as edge
 from usechat import parts as p
-from usechat.errors import ConfigurationError, StreamProtocolError
+from usechat.errors import ConfigurationError, ProviderStreamError, StreamProtocolError
 from usechat.fastapi import chat_request, completion_request, known_ids, read_body, slices
 from usechat.generate.answer import Answer, Callbacks, Outcome
 from usechat.generate.ui_stream import UIMessageStreamWriter
@@ -27,6 +27,7 @@ from usechat.testing.models import Hold, ScriptedModel, Step, saying
 
 pytestmark = pytest.mark.anyio
 
+OVERLOADED = ProviderStreamError("overloaded", provider="scripted", is_retryable=True)
 AT_ONCE = 0.1
 """Seconds within which the provider is let go of."""
 BODY: dict[str, Any] = {
@@ -701,6 +702,34 @@ async def test_answer_that_cannot_be_encoded_ends_in_an_error():
     (event,) = heard
     assert isinstance(event.error, TypeError)
     assert not event.is_aborted
+
+
+BROKEN_TRY: Step = [[p.TextStart("0"), p.TextDelta("0", "wrong")], OVERLOADED]
+
+
+async def test_step_that_broke_is_shown_anew_and_saved_once():
+    heard: list[FinishEvent] = []
+    answer = stream_text(
+        ScriptedModel(BROKEN_TRY, saying("right")), prompt="Hi", stream_retries=1, on_finish=heard.append
+    )
+    body = (await Connection(answer, sdk=7).run()).decode()
+    assert types(body)[2:5] == ["text-start", "text-delta", "reset-step"]
+    assert types(body)[-1] == "finish"
+    assert heard[0].text == "right"
+    assert [part["text"] for part in heard[0].ui_message["parts"] if part["type"] == "text"] == ["right"]
+
+
+@pytest.mark.parametrize("options", [{"sdk": 6}, {"sdk": 4}, {"sdk": 7, "wire_format": "text-stream"}, {}])
+async def test_reader_that_cannot_forget_is_shown_no_step_twice(options: Any):
+    answer = stream_text(ScriptedModel(BROKEN_TRY, saying("right")), prompt="Hi", stream_retries=1)
+    body = await Connection(answer, **options).run()
+    assert b"wrong" in body
+    assert b"right" not in body
+
+
+async def test_answer_that_nobody_is_shown_forgets_a_try_that_failed():
+    answer = stream_text(ScriptedModel(BROKEN_TRY, saying("right")), prompt="Hi", stream_retries=1)
+    assert await answer.text == "right"
 
 
 async def test_source_that_breaks_ends_in_an_error():

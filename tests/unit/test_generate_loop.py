@@ -449,6 +449,85 @@ async def test_error_that_the_model_tells_ends_the_step():
     assert done.loop.finish == p.FinishReason("error", "error")
 
 
+OVERLOADED = ProviderStreamError("overloaded", provider="scripted", code="overloaded_error", is_retryable=True)
+CUT = ProviderStreamError("cut", provider="scripted", is_retryable=True)
+TOLD = [p.Error("masked", OVERLOADED)]
+FAILED_TRY: Step = [[p.TextStart("0"), p.TextDelta("0", "wrong")]]
+
+
+@pytest.mark.parametrize("failure", [TOLD, CUT, [ended("interrupted", None)]], ids=["told", "raised", "broken off"])
+async def test_step_that_breaks_in_the_middle_is_tried_again_from_its_beginning(failure: Any):
+    done = await answer([*FAILED_TRY, failure], saying("right"), stream_retries=1)
+    assert done.kinds() == [
+        "Start", "StartStep", "TextStart", "TextDelta", "ResetStep",
+        "TextStart", "TextDelta", "TextEnd", "FinishStep", "Finish",
+    ]  # fmt: skip
+    outcome = done.loop.outcome()
+    assert (outcome.text, outcome.error, len(outcome.steps)) == ("right", None, 1)
+    assert outcome.usage == p.Usage(input_no_cache=10, output=5)
+    assert done.model.calls[0] is done.model.calls[1]
+    assert [error.is_retryable for error in done.told if isinstance(error, ProviderError)] == [True]
+
+
+async def test_calls_of_a_try_that_failed_are_never_run():
+    failed = [*calling_tool("any", {"try": 1})[:-1], TOLD]
+    done = await answer(failed, calling_tool("any", {"try": 2}), saying("so"), tools=[ANY], stream_retries=1)
+    assert [part.output for part in done.of(p.ToolOutputAvailable)] == [{"try": 2}]
+    (called,) = [message for message in done.last_messages if isinstance(message, AssistantMessage)]
+    assert [part.input for part in called.content if isinstance(part, ToolCallContent)] == [{"try": 2}]
+
+
+async def test_each_step_is_tried_again_as_often_as_it_may_be():
+    failed: Step = [*FAILED_TRY, TOLD]
+    done = await answer(failed, failed, saying("never"), stream_retries=1)
+    assert (done.kinds().count("ResetStep"), len(done.model.calls)) == (1, 2)
+    assert [part.error for part in done.of(p.Error)] == [OVERLOADED]
+    twice = await answer(
+        [*FAILED_TRY, TOLD], calling_tool("any"), [*FAILED_TRY, TOLD], saying("so"), tools=[ANY], stream_retries=1
+    )
+    assert twice.kinds().count("ResetStep") == 2
+    assert twice.loop.outcome().text == "so"
+
+
+async def test_step_settings_are_asked_for_once_however_often_it_is_tried():
+    numbers: list[int] = []
+
+    def prepare(number: int, *_: Any) -> None:
+        numbers.append(number)
+
+    await answer([*FAILED_TRY, TOLD], saying("right"), stream_retries=1, prepare_step=prepare)
+    assert numbers == [0]
+
+
+async def test_what_was_never_shown_is_tried_again_towards_any_client():
+    done = await answer([[p.TextStart("0"), *TOLD]], saying("right"), stream_retries=1, policy=GUESSED)
+    assert done.kinds()[:4] == ["Start", "StartStep", "TextStart", "TextDelta"]
+
+
+@pytest.mark.parametrize(
+    ("options", "failure"),
+    [
+        ({"policy": GUESSED, "stream_retries": 3}, CUT),
+        ({"policy": V5, "stream_retries": 3}, CUT),
+        ({"policy": V4, "stream_retries": 3}, CUT),
+        ({}, CUT),
+        ({"stream_retries": 3}, ProviderStreamError("wrong", provider="scripted")),
+        ({"stream_retries": 3}, ValueError("a defect of ours")),
+    ],
+    ids=["unknown client", "5", "4", "not asked for", "would not help", "other errors"],
+)
+async def test_step_is_not_tried_again(options: Any, failure: BaseException):
+    done = await answer([*FAILED_TRY, failure], saying("right"), **options)
+    assert len(done.model.calls) == 1
+    assert done.kinds()[-1] == "Error"
+
+
+async def test_call_that_fails_at_once_is_for_the_model_to_try_again():
+    done = await answer([*FAILED_TRY, TOLD], [CUT], saying("never"), stream_retries=3)
+    assert done.kinds()[-2:] == ["ResetStep", "Error"]
+    assert len(done.model.calls) == 2
+
+
 async def test_second_step_that_fails_keeps_the_first():
     done = await answer(calling_tool("any"), [RuntimeError("no")], tools=[ANY])
     assert done.kinds()[-2:] == ["FinishStep", "Error"]

@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, S
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import msgspec
+from msgspec.structs import replace
 
 from usechat import parts as p
 from usechat.errors import ConfigurationError
@@ -180,6 +180,7 @@ class Answer(ABC):
         *,
         message: Mapping[str, Any] | None = None,
         message_id: str | None = None,
+        can_reset: bool = True,
     ) -> None:
         """Fit the answer to the client that reads it, before it begins.
 
@@ -188,12 +189,14 @@ class Answer(ABC):
             options: What its encoder is told.
             message: The assistant's message that the answer continues.
             message_id: The id to announce; None to leave it to the client.
+            can_reset: Whether the wire format can tell the client to forget what a step has shown.
 
         Raises:
             ConfigurationError: The answer was begun before.
         """
         self._check_new()
-        self.policy = policy_for(dialect)
+        policy = policy_for(dialect)
+        self.policy = replace(policy, resets_steps=policy.resets_steps and can_reset)
         self.is_continuation = message is not None
         self.message_id = message_id
         self.reducer = Reducer(message_id or generate_id("msg", 16), message=message, dialect=dialect, options=options)
@@ -335,7 +338,7 @@ class Answer(ABC):
             if metadata is None:
                 continue
             if isinstance(part, p.Start | p.Finish):
-                shown[-1] = msgspec.structs.replace(part, message_metadata=metadata)
+                shown[-1] = replace(part, message_metadata=metadata)
             else:
                 shown.append(p.MessageMetadata(metadata))
         return shown
@@ -350,6 +353,8 @@ class Answer(ABC):
 
     async def _field(self, name: str) -> Any:
         if not self.is_started:
+            # Nobody is shown what a step that failed has brought.
+            self.policy = replace(self.policy, resets_steps=True)
             async for _ in self.batches():
                 pass
         await self.done.wait()

@@ -65,7 +65,7 @@ class FinishEvent(msgspec.Struct, frozen=True, kw_only=True):
     error: BaseException | None = None
 
 
-class Callbacks(msgspec.Struct, frozen=True, kw_only=True):
+class Callbacks(msgspec.Struct, frozen=True):
     """What the application wants to hear of. Each may be plain or async; what it raises is logged, not spread.
 
     Raises:

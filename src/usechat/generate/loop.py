@@ -70,8 +70,13 @@ class Loop:
         self.tool_failed = False
         self.is_open = False
         """Whether anything of the step was shown."""
-        self.provider = request.model.provider
-        """The step's."""
+        self.has_begun = False
+        """Whether this try of the step has brought anything."""
+        self.retries = 0
+        """How often the step was tried again."""
+        self.is_retry = False
+        """Whether what comes next is the same step once more."""
+        self.step_call: tuple[Model, ModelCall] = (request.model, request.call)
         self.ended: p.ModelFinish | None = None
         self.gate = ApprovalGate(
             request.tools,
@@ -112,16 +117,14 @@ class Loop:
                         passes = self.is_open and grown == len(batch)
                         if shown := cast("list[p.Part]", batch) if passes else await self.absorb(batch, grown):
                             yield shown
-                except ProviderStreamError as error:
-                    if self.is_open:
-                        raise
+                except ProviderError as error:
                     failure = error
                 finally:
                     await close(stream)
                 async with aclosing(self.end_step(failure)) as batches:
                     async for batch in batches:
                         yield batch
-                goes_on = self.finish is not None and await self.goes_on(self.finish)
+                goes_on = self.is_retry or await self.goes_on(self.finish)
         except Exception as error:  # noqa: BLE001 - the client gets a legal end whatever fails
             self.finish = None
             yield [self.fail(error)]
@@ -146,10 +149,26 @@ class Loop:
     async def begin_step(self) -> AsyncIterator[Sequence[p.ModelPart]]:
         """The stream of the next model call."""
         self.recorder, self.executions, self.finish, self.ended = StepRecorder(), [], None, None
-        self.is_open = False
-        model, call = await self.prepare_call()
-        self.provider = model.provider
+        self.has_begun = False
+        if not self.is_retry:
+            self.is_open, self.retries = False, 0
+            self.step_call = await self.prepare_call()
+        self.is_retry = False
+        model, call = self.step_call
         return model.stream(call)
+
+    def may_retry(self, error: ProviderError) -> bool:
+        """Whether the step is to be tried again. What it has shown is shown anew, so the client must forget it."""
+        can_forget = self.policy.resets_steps or not self.is_open
+        return self.has_begun and error.is_retryable and can_forget and self.retries < self.request.stream_retries
+
+    def retry(self, error: ProviderError) -> list[p.Part]:
+        """Have the step tried again; what the client is told of it."""
+        self.is_retry = True
+        self.retries += 1
+        logger.warning("a step is tried again: %s", error)
+        self.request.on_error(error)
+        return [p.ResetStep()] if self.is_open else []
 
     def _start_step(self) -> p.StartStep:
         # AI SDK 4 takes the message's id from here; its own server makes a new one for each step.
@@ -164,23 +183,32 @@ class Loop:
         finish = p.FinishStep(finish_reason=p.FinishReason("error"), usage=p.Usage())
         return [self._start_step(), self.fail(error), finish]
 
-    async def end_step(self, failure: ProviderStreamError | None) -> AsyncGenerator[list[p.Part]]:
-        """What follows a model call: its tools, and the step's end. None when it failed before its first part."""
+    async def end_step(self, failure: ProviderError | None) -> AsyncGenerator[list[p.Part]]:
+        """What follows a model call: its tools, and the step's end, unless it failed or is tried again."""
+        if failure is not None and self.may_retry(failure):
+            yield self.retry(failure)
+            return
         if failure is not None:
+            if self.is_open or not isinstance(failure, ProviderStreamError):
+                raise failure
             shown = self.fail_first(failure)
             yield shown
             if isinstance(shown[-1], p.FinishStep):
                 await self._close_step(shown[-1])
             return
+        provider = self.step_call[0].provider
         ended = self.ended or p.ModelFinish(finish_reason=p.FinishReason("interrupted"), usage=p.Usage())
         reason = ended.finish_reason
         if is_silent(reason) and not self.policy.accepts_empty_answer:
-            yield [self.fail(ProviderStreamError("The provider's stream brought nothing.", provider=self.provider))]
+            yield [self.fail(ProviderStreamError("The provider's stream brought nothing.", provider=provider))]
+            return
+        cut = ProviderStreamError("The provider's stream ended early.", provider=provider, is_retryable=True)
+        if is_truncated(reason) and self.may_retry(cut):
+            yield self.retry(cut)
             return
         if is_truncated(reason) and self.policy.tells_truncation:
-            error = ProviderStreamError("The provider's stream ended early.", provider=self.provider, is_retryable=True)
             reason = p.FinishReason("error")
-            yield [self.fail(error)]
+            yield [self.fail(cut)]
         if reason.unified in self.policy.runs_tools_after:
             async with aclosing(self.run_tools()) as batches:
                 async for batch in batches:
@@ -208,10 +236,15 @@ class Loop:
                 self.deferred.add(call.tool_call_id)
         self.deferred -= self.recorder.answered
 
-    async def goes_on(self, finish: p.FinishReason) -> bool:
+    async def goes_on(self, finish: p.FinishReason | None) -> bool:
         """Whether another step follows: every call is answered, and no stop condition holds."""
         calls = self.recorder.own_calls
-        if finish.unified == "interrupted" or self.recorder.open_calls or not (calls or self.deferred):
+        if (
+            finish is None
+            or finish.unified == "interrupted"
+            or self.recorder.open_calls
+            or not (calls or self.deferred)
+        ):
             return False
         if self.policy.tool_error_ends and self.tool_failed:
             return False
@@ -261,6 +294,7 @@ class Loop:
             first = grown + 1
             grown = self.recorder.grow(batch, first)
             shown += batch[first:grown]
+        self.has_begun = self.has_begun or bool(shown)
         if shown and not self.is_open:
             self.is_open = True
             return [self._start_step(), *shown]
@@ -273,6 +307,10 @@ class Loop:
         if isinstance(part, p.ToolCall):
             return await self._absorb_call(part)
         shown: list[p.Part] = []
+        if isinstance(part, p.Error) and isinstance(part.error, ProviderError):
+            self.has_begun = True
+            if self.may_retry(part.error):
+                raise part.error
         if isinstance(part, p.Error) and self.policy.runs_tools_before_error:
             shown += [output async for outputs in self.run_tools() for output in outputs]
         shown.append(self._adapt(part))

@@ -53,6 +53,8 @@ class LoopRequest(msgspec.Struct, kw_only=True):
     active_tools: Sequence[str] | None = None
     prepare_step: PrepareStep | None = None
     repair_tool_call: RepairToolCall | None = None
+    stream_retries: int = 0
+    """How often a step whose stream broke in the middle is tried again, towards clients that can forget it."""
     approval_secret: str | None = None
     used_approvals: UsedApprovals | None = None
     context: Any = None

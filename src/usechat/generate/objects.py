@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 import msgspec
 
@@ -16,6 +16,7 @@ from usechat import parts as p
 from usechat.errors import ConfigurationError, NoObjectGeneratedError
 from usechat.generate.answer import Answer, Callbacks, FinishEvent, Outcome, Source
 from usechat.generate.array_text import ArrayElements
+from usechat.generate.call_options import CallOptions
 from usechat.generate.inputs import Messages, given_messages, read_messages
 from usechat.generate.loop import Loop, LoopRequest
 from usechat.generate.object_shape import Output, Shape, make_shape
@@ -238,17 +239,10 @@ def stream_object(
     schema_description: str | None = None,
     messages: Messages | None = None,
     prompt: str | None = None,
-    system: str | None = None,
-    max_output_tokens: int | None = None,
-    temperature: float | None = None,
-    top_p: float | None = None,
-    top_k: int | None = None,
-    provider_options: Mapping[str, Mapping[str, Any]] | None = None,
-    headers: Mapping[str, str] | None = None,
-    max_retries: int | None = None,
     repair_text: RepairText | None = None,
     on_finish: Callable[[ObjectFinishEvent], Any] | None = None,
     on_error: Callable[[BaseException], str | None] | None = None,
+    **settings: Unpack[CallOptions],
 ) -> StreamObjectResult:
     """Ask a model for JSON. Nothing runs until the answer is read.
 
@@ -266,40 +260,25 @@ def stream_object(
         schema_description: What the model is told of it.
         messages: UI messages or model messages. Either these or ``prompt``.
         prompt: One user message.
-        system: Instructions.
-        max_output_tokens: Tokens; the model's own limit without it.
-        temperature: The provider's.
-        top_p: The provider's.
-        top_k: The provider's.
-        provider_options: Whatever else the provider's API takes.
-        headers: Sent to the provider.
-        max_retries: Of a request that failed before its first byte.
         repair_text: Mends a text that is not the JSON asked for. What it mends the client does not see.
         on_finish: Gets how it ended, exactly once.
         on_error: Gets each error.
+        settings: Of the model call.
 
     Raises:
         ConfigurationError: The arguments contradict each other.
     """
     shape = make_shape(output, schema, enum)
     asked = shape.asked
-    call = ModelCall(
-        messages=(),
-        system=system,
-        max_output_tokens=max_output_tokens,
-        temperature=temperature,
-        top_p=top_p,
-        top_k=top_k,
-        provider_options=provider_options,
-        headers=headers,
-        max_retries=max_retries,
-        response_format=None
-        if asked is None
-        else ResponseFormat(json_schema=asked, name=schema_name, description=schema_description),
-    )
-    request = LoopRequest(model=model, call=call, tools={}, stop_when=[step_count_is(1)])
+    described = {"name": schema_name, "description": schema_description}
+    form = None if asked is None else ResponseFormat(json_schema=asked, **described)
     return StreamObjectResult(
-        request,
+        LoopRequest(
+            model=model,
+            call=ModelCall(messages=(), response_format=form, **settings),
+            tools={},
+            stop_when=[step_count_is(1)],
+        ),
         shape,
         given_messages(messages, prompt),
         repair_text=repair_text,

@@ -35,6 +35,8 @@ class LoopPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Whether an answer that broke off ends in an error. The AI SDK ends it as if all were well."""
     reads_start_input: bool = True
     """Whether input that came whole with a call's start counts."""
+    resets_steps: bool = False
+    """Whether the reader can forget what a step has shown, so that it can be tried again."""
 
 
 ALL_REASONS = frozenset({"stop", "tool-calls", "length", "content-filter", "other", "error"})
@@ -54,4 +56,5 @@ def policy_for(dialect: Dialect) -> LoopPolicy:
         accepts_empty_answer=exact and dialect.major <= 5,
         tells_truncation=not exact,
         reads_start_input=not exact or dialect.major >= 6,
+        resets_steps=not is_4 and dialect.accepts("reset-step"),
     )

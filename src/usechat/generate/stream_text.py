@@ -1,12 +1,38 @@
 """`stream_text`: an answer by a model, its tools and as many steps as it takes.
 
-Upstream: ``streamText`` and its result (``stream-text.ts``, 7.0.173), in snake case.
+Upstream: ``streamText`` and its result (``stream-text.ts``, 7.0.173), in snake case. Its options, beside the settings
+of each model call (`usechat.generate.call_options.CallOptions`):
+
+- ``messages``: UI messages as ``useChat`` posts them, or model messages; ``prompt``: one user message. One of the two.
+- ``tools``: made with `tool`, or functions to make tools of; a mapping's keys are their names. ``tool_choice``:
+  ``auto``, ``none``, ``required``, or ``tool:NAME``. ``active_tools``: the names of those the model is told of; all
+  without it.
+- ``stop_when``: after which step to ask the model no more; after the first without it. Any one of several counts.
+  ``stop_sequences``: texts that end the answer.
+- ``prepare_step``: changes settings before each model call. ``repair_tool_call``: mends a tool call that does not fit.
+- ``stream_retries``: how often a step is tried again whose stream breaks after it has begun, where the provider says
+  that this may help. The AI SDK leaves what the failed try has shown; here the client is told to forget it
+  (``reset-step``), and towards clients that cannot (before 7.0.149, or a format of plain text) the step is not tried
+  again. Neither its text nor its usage counts.
+- ``approval_secret``: signs approval requests. True: a secret of this process, which other workers do not share; False:
+  they are not signed, and a client can approve what it was never asked. ``used_approvals``: remembers signed
+  approvals, so that each runs its tool once. True: in this process; False: a client that sends an old message again
+  runs the tool again.
+- ``context``: given to tools as ``ToolContext.request``.
+- ``message_metadata``: asked about each part that is no delta; what it returns is merged into the message's metadata.
+  True: model, usage and timing, as `usechat.generate.metadata.default_metadata` tells them.
+- ``transform``: changes the parts on their way, as `smooth_stream` does.
+- ``allow_system_messages``: whether system messages among ``messages`` reach the model. A client could send them.
+- ``convert_data_part``: makes model content of a data part in a user message; None leaves it out.
+- ``on_part`` gets each part; ``on_step_finish`` each step; ``on_finish`` how the answer ended, exactly once whatever
+  happens; ``on_error`` each error, and what it returns the browser is shown in place of "An error occurred.";
+  ``on_abort`` the finished steps when the answer was stopped or its reader left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import msgspec
 
@@ -14,6 +40,7 @@ from usechat import parts as p
 from usechat.errors import ConfigurationError
 from usechat.generate.answer import Answer, Callbacks, FinishEvent, MessageMetadataCallback, Source
 from usechat.generate.approvals import process_secret
+from usechat.generate.call_options import CallOptions
 from usechat.generate.calls import RepairToolCall
 from usechat.generate.inputs import Messages, given_messages, read_messages
 from usechat.generate.loop import Loop, LoopRequest, PrepareStep
@@ -75,26 +102,19 @@ def stream_text(
     *,
     messages: Messages | None = None,
     prompt: str | None = None,
-    system: str | None = None,
     tools: Tools | None = None,
     tool_choice: ToolChoice | None = None,
     active_tools: Sequence[str] | None = None,
     stop_when: StopCondition | Sequence[StopCondition] | None = None,
+    stop_sequences: Sequence[str] = (),
     prepare_step: PrepareStep | None = None,
     repair_tool_call: RepairToolCall | None = None,
+    stream_retries: int = 0,
     approval_secret: str | bool = True,
     used_approvals: UsedApprovals | bool = True,
     context: Any = None,
     message_metadata: MessageMetadataCallback | bool | None = None,
     transform: Transform | None = None,
-    max_output_tokens: int | None = None,
-    temperature: float | None = None,
-    top_p: float | None = None,
-    top_k: int | None = None,
-    stop_sequences: Sequence[str] = (),
-    provider_options: Mapping[str, Mapping[str, Any]] | None = None,
-    headers: Mapping[str, str] | None = None,
-    max_retries: int | None = None,
     allow_system_messages: bool = False,
     convert_data_part: Callable[[Mapping[str, Any]], Any] | None = None,
     on_part: Callable[[p.Part], Any] | None = None,
@@ -102,43 +122,11 @@ def stream_text(
     on_finish: Callable[[FinishEvent], Any] | None = None,
     on_error: Callable[[BaseException], str | None] | None = None,
     on_abort: Callable[[Sequence[StepResult]], Any] | None = None,
+    **settings: Unpack[CallOptions],
 ) -> StreamTextResult:
     """Answer with a model, its tools and as many steps as it takes. Nothing runs until the answer is read.
 
-    Args:
-        model: For instance ``anthropic("claude-sonnet-4-6")``.
-        messages: UI messages as ``useChat`` posts them, or model messages. Either these or ``prompt``.
-        prompt: One user message.
-        system: Instructions.
-        tools: Tools made with `tool`, or functions to make tools of; a mapping's keys are their names.
-        tool_choice: ``auto``, ``none``, ``required``, or ``tool:NAME``.
-        active_tools: The names of the tools the model is told of; all without it.
-        stop_when: After which step to ask the model no more; after the first without it. Any one of several counts.
-        prepare_step: Changes settings before each model call.
-        repair_tool_call: Mends a tool call that does not fit.
-        approval_secret: Signs approval requests. True: a secret of this process, which other workers do not share;
-            False: they are not signed, and a client can approve what it was never asked.
-        used_approvals: Remembers signed approvals, so that each runs its tool once. True: in this process; False: a
-            client that sends an old message again runs the tool again.
-        context: Given to tools as ``ToolContext.request``.
-        message_metadata: Asked about each part that is no delta; what it returns is merged into the message's metadata.
-            True: model, usage and timing, as `usechat.generate.metadata.default_metadata` tells them.
-        transform: Changes the parts on their way, as `smooth_stream` does.
-        max_output_tokens: Tokens; the model's own limit without it.
-        temperature: The provider's.
-        top_p: The provider's.
-        top_k: The provider's.
-        stop_sequences: Texts that end the answer.
-        provider_options: ``{"anthropic": {…}}``, whatever else the provider's API takes.
-        headers: Sent to the provider.
-        max_retries: Of a request that failed before its first byte; the provider package's own number without it.
-        allow_system_messages: Whether system messages among ``messages`` reach the model. A client could send them.
-        convert_data_part: Makes model content of a data part in a user message; None leaves it out.
-        on_part: Gets each part.
-        on_step_finish: Gets each step.
-        on_finish: Gets how the answer ended, exactly once whatever happens.
-        on_error: Gets each error; what it returns the browser is shown in place of "An error occurred.".
-        on_abort: Gets the finished steps when the answer was stopped or its reader left.
+    The module's text says what each option is.
 
     Raises:
         ConfigurationError: The arguments contradict each other.
@@ -148,38 +136,23 @@ def stream_text(
     if approval_secret == "":
         raise ConfigurationError("approval_secret is empty: give a secret, True for one of this process, or False")
     stop_when = step_count_is(1) if stop_when is None else stop_when
-    call = ModelCall(
-        messages=(),
-        system=system,
-        tool_choice=tool_choice,
-        max_output_tokens=max_output_tokens,
-        temperature=temperature,
-        top_p=top_p,
-        top_k=top_k,
-        stop_sequences=stop_sequences,
-        provider_options=provider_options,
-        headers=headers,
-        max_retries=max_retries,
-    )
     request = LoopRequest(
         model=model,
-        call=call,
+        call=ModelCall(messages=(), tool_choice=tool_choice, stop_sequences=stop_sequences, **settings),
         tools=by_name,
         stop_when=[stop_when] if callable(stop_when) else list(stop_when),
         active_tools=active_tools,
         prepare_step=prepare_step,
         repair_tool_call=repair_tool_call,
+        stream_retries=stream_retries,
         approval_secret=process_secret() if approval_secret is True else approval_secret or None,
         used_approvals=process_used_approvals() if used_approvals is True else used_approvals or None,
         context=context,
     )
-    callbacks = Callbacks(
-        on_part=on_part, on_step_finish=on_step_finish, on_finish=on_finish, on_error=on_error, on_abort=on_abort
-    )
     return StreamTextResult(
         request,
         given_messages(messages, prompt),
-        callbacks,
+        Callbacks(on_part, on_step_finish, on_finish, on_error, on_abort),
         message_metadata=default_metadata(model.model_id) if message_metadata is True else message_metadata or None,
         transform=transform,
         convert_options={"allow_system": allow_system_messages, "convert_data_part": convert_data_part},
