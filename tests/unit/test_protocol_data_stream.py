@@ -36,6 +36,17 @@ LINES: dict[str, tuple[list[p.Part], bytes]] = {
         [p.TextStart("0"), *(p.TextDelta("0", text) for text in ('a\n"\u2028', "", "\ud83d")), p.TextEnd("0")],
         '0:"a\\n\\"\u2028"\n0:"\\ud83d"\n'.encode(),
     ),
+    "a summary for the model, and text": (
+        [
+            p.TextStart("0", {"anthropic": {"type": "compaction"}}),
+            p.TextDelta("0", "They spoke of tides."),
+            p.TextEnd("0"),
+            p.TextStart("0"),
+            p.TextDelta("0", "High at six."),
+            p.TextEnd("0"),
+        ],
+        b'0:"High at six."\n',
+    ),
     "reasoning": (
         [
             p.ReasoningStart("0"),

@@ -51,6 +51,8 @@ class DataStreamEncoder:
         self.prefixes: dict[str, bytes] = {}
         self.begun_calls: dict[str, str] = {}
         self.shown_calls: set[str] = set(self.options.known_tool_calls)
+        self.summaries: set[str] = set()
+        """Text blocks that sum the conversation up for the model: without metadata they would pass for the answer."""
 
     def feed(self, part: p.Part) -> bytes:
         """The lines for one part.
@@ -67,7 +69,7 @@ class DataStreamEncoder:
         open_blocks = self.lifecycle.open_blocks
         for part in parts:
             if type(part) is p.TextDelta and ("text", part.id) in open_blocks:
-                if part.delta:
+                if part.delta and part.id not in self.summaries:
                     frames += (b"0:", encode_json(part.delta), b"\n")
             elif type(part) is p.ReasoningDelta and part.provider_metadata is None and self.is_open(part):
                 # The SDK shows empty reasoning, though no empty text.
@@ -116,6 +118,12 @@ def encode_metadata(self: Self, part: p.Start | p.Finish | p.MessageMetadata) ->
 
 def encode_start_step(self: Self, part: p.StartStep) -> bytes:
     return line("f", {"messageId": part.message_id or self.options.new_id()})
+
+
+def encode_text_start(self: Self, part: p.TextStart) -> bytes:
+    is_summary = provider_value(part.provider_metadata, "type") == "compaction"
+    (self.summaries.add if is_summary else self.summaries.discard)(part.id)
+    return b""
 
 
 def encode_text(self: Self, part: p.TextDelta) -> bytes:
@@ -231,6 +239,7 @@ def encode_error(self: Self, part: p.Error) -> bytes:
 HANDLERS: dict[type, Any] = {
     p.Start: encode_start,
     p.StartStep: encode_start_step,
+    p.TextStart: encode_text_start,
     p.TextDelta: encode_text,
     p.ReasoningStart: encode_reasoning_start,
     p.ReasoningDelta: encode_reasoning,
