@@ -82,6 +82,8 @@ class Outcome:
         return f"{self.passed} passed, {self.failed} failed, {len(self.skipped)} skipped in {self.seconds:.0f} s"
 
 
+# A file's tests share servers, so they stay together.
+_TWO_AT_A_TIME = ["--numprocesses=2", "--dist=loadfile"]
 _GROUPS = (
     Group(name="lint", tools=[["ruff", "check"], ["ruff", "format", "--check"]]),
     Group(
@@ -95,10 +97,15 @@ _GROUPS = (
         options=["--numprocesses=2", "--cov", "--cov-report=term:skip-covered"],
         needs=[LOCAL_MODEL],
     ),
-    Group(name="integration", folder="tests/integration", needs=[LOCAL_MODEL]),
+    Group(name="integration", folder="tests/integration", options=_TWO_AT_A_TIME, needs=[LOCAL_MODEL]),
     Group(name="conformance", folder="tests/conformance"),
     # Those that leave and come back are the React hooks that the conformance tests install.
-    Group(name="clients", folder="tests/clients", needs=[*npm_packages_below(ROOT / "tests" / "conformance")]),
+    Group(
+        name="clients",
+        folder="tests/clients",
+        options=_TWO_AT_A_TIME,
+        needs=[*npm_packages_below(ROOT / "tests" / "conformance")],
+    ),
     Group(name="chaos", folder="tests/chaos"),
     Group(name="e2e", folder="tests/e2e", needs=[LOCAL_MODEL, WEB_PACKAGES, PAGE]),
     Group(name="deploy-test", folder="tests/deploy", needs=[DEPLOY_PYTHON]),

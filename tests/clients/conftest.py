@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.cases import CASES
+from tests.clients.visits import SEED
 from tests.conformance.sides import reply_of_turn
 from tests.support.backend import Backend
 from tests.support.node import NodeProgram
@@ -55,3 +56,8 @@ def client_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[st
             return program
 
         yield cache(start)
+
+
+def pytest_report_header() -> str:
+    """What repeats this session's random cuts."""
+    return f"RESUME_SEED={SEED}"

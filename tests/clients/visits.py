@@ -23,7 +23,8 @@ __all__ = [
     "without_ids",
 ]
 
-SEED: Final = int(os.environ.get("RESUME_SEED") or random.SystemRandom().randrange(10**6))
+# Set for the processes that pytest starts, too.
+SEED: Final = int(os.environ.setdefault("RESUME_SEED", str(random.SystemRandom().randrange(10**6))))
 """Of all that is random here; the variable sets it."""
 MAJORS: Final = (4, 5, 6, 7)
 CUTS: Final = 5

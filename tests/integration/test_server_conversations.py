@@ -5,10 +5,11 @@ Everything runs in one process on SQLite, and in two processes that share Postgr
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ import pytest
 from tests.integration.running_server import RunningServer, run, serving
 from tests.support.databases import make_url
 from tests.support.redis_server import RedisServer
+from tests.support.scripted_upstream import ScriptedUpstream
 from usechat.protocol.decoders import UIMessageStreamDecoder
 from usechat.protocol.reducer import Reducer
-from usechat.testing.replay import ReplayServer, Reply
+from usechat.testing.replay import Reply
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -62,7 +64,9 @@ class Deployment:
     """One or two servers over the same chats."""
 
     servers: list[RunningServer]
-    upstream: ReplayServer
+    upstream: ScriptedUpstream
+    chat: str
+    """A new chat's id."""
 
     @property
     def first(self) -> httpx.Client:
@@ -72,37 +76,70 @@ class Deployment:
     def last(self) -> httpx.Client:
         return self.servers[-1].client
 
+    def clear(self) -> None:
+        """Remove all chats, and stop their answers."""
+        for chat in self.first.get("/api/chats", params={"limit": 100}).json()["chats"]:
+            self.first.delete(f"/api/chats/{chat['id']}")
+
 
 @pytest.fixture(params=["one process", "two processes"])
 def kind(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-@pytest.fixture
-def deploy(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
-    """Starts the servers over an upstream that gives these replies, with these settings."""
+@pytest.fixture(scope="module")
+def deployments() -> Iterator[tuple[ExitStack, dict[Any, Deployment]]]:
+    """Those that run, by kind and settings: a server takes seconds to start."""
     with ExitStack() as stack:
+        yield stack, {}
 
-        def start(*replies: Reply, **settings: str) -> Deployment:
-            upstream = stack.enter_context(ReplayServer(*replies))
-            variables = {
-                "ANTHROPIC_API_KEY": "k",
-                "ANTHROPIC_BASE_URL": upstream.url,
-                "USECHAT_MODEL": "a-model",
-                **settings,
-            }
-            if kind == "two processes":
-                redis: RedisServer = request.getfixturevalue("redis_server")
-                redis.ask("FLUSHALL")
-                variables["USECHAT_REDIS_URL"] = redis.url
-                variables["USECHAT_DATABASE_URL"] = make_url("postgresql", request, tmp_path)
-                migrated = run(tmp_path, ["migrate"], **variables)
-                assert migrated.returncode == 0, migrated.stderr
-            count = 2 if kind == "two processes" else 1
-            servers = [stack.enter_context(serving(folder(tmp_path, n), **variables)) for n in range(count)]
-            return Deployment(servers, upstream)
 
-        yield start
+@pytest.fixture
+def deploy(
+    kind: str,
+    deployments: tuple[ExitStack, dict[Any, Deployment]],
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Any]:
+    """Gives servers over an upstream that gives these replies, with these settings; without any chats."""
+    stack, running = deployments
+
+    def start(stack: ExitStack, settings: Mapping[str, str]) -> Deployment:
+        upstream = stack.enter_context(ScriptedUpstream())
+        parent = tmp_path_factory.mktemp("deployment")
+        variables = {
+            "ANTHROPIC_API_KEY": "k",
+            "ANTHROPIC_BASE_URL": upstream.url,
+            "USECHAT_MODEL": "a-model",
+            **settings,
+        }
+        if kind == "two processes":
+            redis: RedisServer = request.getfixturevalue("redis_server")
+            # Each has a database of Redis' to itself: whoever sees a lost run saves it where it keeps its own chats.
+            variables["USECHAT_REDIS_URL"] = f"{redis.url.removesuffix('0')}{next(REDIS_DATABASES)}"
+            variables["USECHAT_DATABASE_URL"] = make_url("postgresql", request, parent)
+            migrated = run(parent, ["migrate"], **variables)
+            assert migrated.returncode == 0, migrated.stderr
+        count = 2 if kind == "two processes" else 1
+        servers = [stack.enter_context(serving(folder(parent, n), **variables)) for n in range(count)]
+        return Deployment(servers, upstream, "")
+
+    with ExitStack() as own:
+
+        def give(*replies: Reply, is_shared: bool = True, **settings: str) -> Deployment:
+            key = (kind, *sorted(settings.items()))
+            deployment = running.get(key) if is_shared else start(own, settings)
+            if deployment is None:
+                deployment = running[key] = start(stack, settings)
+            deployment.clear()
+            deployment.upstream.will(*replies)
+            return replace(deployment, chat=f"chat-{next(NUMBERS)}")
+
+        yield give
+
+
+NUMBERS = itertools.count(1)
+REDIS_DATABASES = iter(range(16))
 
 
 def folder(parent: Path, number: int) -> Path:
@@ -181,11 +218,11 @@ def saved(client: httpx.Client, chat_id: str) -> tuple[list[dict[str, Any]], lis
 
 def test_an_answer_is_saved_as_the_client_has_it(deploy: Any):
     deployment = deploy(Reply(stream="text"))
-    sent = body("c1")
+    sent = body(deployment.chat)
 
     response = deployment.first.post("/api/chat", json=sent)
 
-    messages, statuses = saved(deployment.last, "c1")
+    messages, statuses = saved(deployment.last, deployment.chat)
     assert messages == [sent["messages"][0], message_of(response.content)]
     assert statuses == ["whole", "whole"]
     assert [chat["title"] for chat in deployment.last.get("/api/chats").json()["chats"]] == ["Hi"]
@@ -193,26 +230,26 @@ def test_an_answer_is_saved_as_the_client_has_it(deploy: Any):
 
 def test_a_reader_that_comes_back_anywhere_gets_the_whole_answer_once(deploy: Any):
     deployment = deploy(SLOW)
-    assert deployment.last.get("/api/chat/c1/stream").status_code == 204
-    read_some(deployment.first, "c1", until="word3 ")
+    assert deployment.last.get(f"/api/chat/{deployment.chat}/stream").status_code == 204
+    read_some(deployment.first, deployment.chat, until="word3 ")
 
-    replayed = deployment.last.get("/api/chat/c1/stream")
+    replayed = deployment.last.get(f"/api/chat/{deployment.chat}/stream")
 
     message = message_of(replayed.content)
     assert text_of(message) == ANSWER
-    assert saved(deployment.first, "c1")[0][1] == message
+    assert saved(deployment.first, deployment.chat)[0][1] == message
     assert len(deployment.upstream.requests) == 1
-    assert deployment.last.get("/api/chat/c1/stream").status_code == 204
+    assert deployment.last.get(f"/api/chat/{deployment.chat}/stream").status_code == 204
 
 
 def test_a_cursor_continues_where_the_reader_was(deploy: Any):
     deployment = deploy(SLOW)
-    deployment.last.get("/api/chat/c1/stream")
-    read_some(deployment.first, "c1", until="word1 ")
+    deployment.last.get(f"/api/chat/{deployment.chat}/stream")
+    read_some(deployment.first, deployment.chat, until="word1 ")
 
-    whole = deployment.last.get("/api/chat/c1/stream", params={"cursor": 0}).text
+    whole = deployment.last.get(f"/api/chat/{deployment.chat}/stream", params={"cursor": 0}).text
     ids = [line.removeprefix("id: ") for line in whole.split("\n") if line.startswith("id: ")]
-    rest = deployment.last.get("/api/chat/c1/stream", headers={"last-event-id": ids[-2]}).text
+    rest = deployment.last.get(f"/api/chat/{deployment.chat}/stream", headers={"last-event-id": ids[-2]}).text
 
     assert whole.endswith(rest)
     assert 0 < len(rest) < len(whole) / 2
@@ -220,13 +257,13 @@ def test_a_cursor_continues_where_the_reader_was(deploy: Any):
 
 def test_a_plain_clients_leaving_stops_the_model_and_what_there_was_is_saved(deploy: Any):
     deployment = deploy(HELD)
-    read_some(deployment.first, "c1", until="word3 ")
+    read_some(deployment.first, deployment.chat, until="word3 ")
 
     deployment.upstream.requests[0].wait_over(within=WAIT)
 
     assert deployment.upstream.requests[0].is_aborted
-    assert deployment.last.post("/api/chat/c1/stop").json() in ({"stopped": False}, {"stopped": True})
-    messages, statuses = await_saved(deployment.last, "c1")
+    assert deployment.last.post(f"/api/chat/{deployment.chat}/stop").json() in ({"stopped": False}, {"stopped": True})
+    messages, statuses = await_saved(deployment.last, deployment.chat)
     assert text_of(messages[1]).startswith("word0 word1 ")
     assert statuses[1] == "partial"
 
@@ -242,42 +279,42 @@ def await_saved(client: httpx.Client, chat_id: str) -> tuple[list[dict[str, Any]
 
 def test_stop_reaches_the_model_from_any_process_and_ends_every_reader(deploy: Any):
     deployment = deploy(HELD, USECHAT_DISCONNECT="finish")
-    read_some(deployment.first, "c1", until="word3 ")
+    read_some(deployment.first, deployment.chat, until="word3 ")
 
-    with deployment.last.stream("GET", "/api/chat/c1/stream") as reader:
-        assert deployment.last.post("/api/chat/c1/stop").json() == {"stopped": True}
+    with deployment.last.stream("GET", f"/api/chat/{deployment.chat}/stream") as reader:
+        assert deployment.last.post(f"/api/chat/{deployment.chat}/stop").json() == {"stopped": True}
         data = reader.read()
 
     deployment.upstream.requests[0].wait_over(within=WAIT)
     assert deployment.upstream.requests[0].is_aborted
     assert b'"type":"abort"' in data
     assert data.endswith(b"data: [DONE]\n\n")
-    messages, statuses = await_saved(deployment.first, "c1")
+    messages, statuses = await_saved(deployment.first, deployment.chat)
     assert statuses == ["whole", "aborted"]
     assert text_of(messages[1]).startswith("word0 ")
-    assert deployment.first.post("/api/chat/c1/stop").json() == {"stopped": False}
+    assert deployment.first.post(f"/api/chat/{deployment.chat}/stop").json() == {"stopped": False}
 
 
 def test_a_second_turn_at_once_is_told_to_wait(deploy: Any):
     deployment = deploy(HELD, USECHAT_DISCONNECT="finish")
-    read_some(deployment.first, "c1", until="word3 ")
+    read_some(deployment.first, deployment.chat, until="word3 ")
 
-    refused = deployment.last.post("/api/chat", json=body("c1", "Me too"))
+    refused = deployment.last.post("/api/chat", json=body(deployment.chat, "Me too"))
 
     assert refused.status_code == 409
     assert set(refused.json()) == {"detail"}
-    deployment.first.post("/api/chat/c1/stop")
+    deployment.first.post(f"/api/chat/{deployment.chat}/stop")
 
 
 def test_the_stored_history_is_the_truth_where_the_server_holds_it(deploy: Any):
     deployment = deploy(Reply(stream="text"), USECHAT_HISTORY="server")
-    deployment.first.post("/api/chat", json=body("c1"))
+    deployment.first.post("/api/chat", json=body(deployment.chat))
 
-    deployment.last.post("/api/chat", json=body("c1", "Again"))
+    deployment.last.post("/api/chat", json=body(deployment.chat, "Again"))
 
     asked = deployment.upstream.requests[1].json["messages"]
     assert [turn["role"] for turn in asked] == ["user", "assistant", "user"]
-    assert [message["role"] for message in saved(deployment.first, "c1")[0]] == [
+    assert [message["role"] for message in saved(deployment.first, deployment.chat)[0]] == [
         "user",
         "assistant",
         "user",
@@ -305,13 +342,13 @@ def test_chats_are_listed_searched_renamed_and_removed(deploy: Any):
 
 def test_ai_sdk_4_resumes_with_its_own_request(deploy: Any):
     deployment = deploy(SLOW)
-    nothing = deployment.last.get("/api/chat", params={"chatId": "c4"})
+    nothing = deployment.last.get("/api/chat", params={"chatId": deployment.chat})
     assert (nothing.status_code, nothing.content) == (200, b"")
-    asked = {"id": "c4", "messages": [{"role": "user", "content": "Hi"}]}
+    asked = {"id": deployment.chat, "messages": [{"role": "user", "content": "Hi"}]}
     with deployment.first.stream("POST", "/api/chat", json=asked) as response:
         next(response.iter_text())
 
-    replayed = deployment.last.get("/api/chat", params={"chatId": "c4"})
+    replayed = deployment.last.get("/api/chat", params={"chatId": deployment.chat})
 
     texts = [json.loads(line[2:]) for line in replayed.text.split("\n") if line.startswith("0:")]
     assert "".join(texts) == ANSWER
@@ -319,31 +356,31 @@ def test_ai_sdk_4_resumes_with_its_own_request(deploy: Any):
 
 def test_a_reader_that_comes_back_to_a_message_that_goes_on_gets_it_from_its_beginning(deploy: Any):
     deployment = deploy(SLOW)
-    deployment.last.get("/api/chat/c1/stream")
-    with deployment.first.stream("POST", "/api/chat", json=body_that_goes_on("c1")) as response:
+    deployment.last.get(f"/api/chat/{deployment.chat}/stream")
+    with deployment.first.stream("POST", "/api/chat", json=body_that_goes_on(deployment.chat)) as response:
         first = next(piece for piece in response.iter_text() if "word" in piece)
 
-    message = message_of(deployment.last.get("/api/chat/c1/stream").content)
+    message = message_of(deployment.last.get(f"/api/chat/{deployment.chat}/stream").content)
 
     assert "A question: " not in first
     assert message["parts"][:3] == CALLED["parts"]
     assert text_of(message) == f"A question: {ANSWER}"
-    assert saved(deployment.first, "c1")[0][1] == message
+    assert saved(deployment.first, deployment.chat)[0][1] == message
 
 
 # The log of one process alone dies with it.
 @pytest.mark.parametrize("kind", ["two processes"], indirect=True)
 def test_of_a_lost_answer_that_went_on_with_a_message_the_message_is_saved_once(deploy: Any):
-    deployment = deploy(HELD, USECHAT_DISCONNECT="finish")
-    with deployment.first.stream("POST", "/api/chat", json=body_that_goes_on("c1")) as response:
+    deployment = deploy(HELD, is_shared=False, USECHAT_DISCONNECT="finish")
+    with deployment.first.stream("POST", "/api/chat", json=body_that_goes_on(deployment.chat)) as response:
         next(piece for piece in response.iter_text() if "word" in piece)
-    await_words(deployment.last, "c1")
+    await_words(deployment.last, deployment.chat)
 
     deployment.servers[0].process.kill()
-    message = message_of(deployment.last.get("/api/chat/c1/stream", timeout=60).content)
+    message = message_of(deployment.last.get(f"/api/chat/{deployment.chat}/stream", timeout=60).content)
 
     assert message["parts"][:3] == CALLED["parts"]
-    messages, statuses = saved(deployment.last, "c1")
+    messages, statuses = saved(deployment.last, deployment.chat)
     assert statuses == ["whole", "lost"]
     assert messages[1]["parts"] == message["parts"]
 
@@ -351,17 +388,17 @@ def test_of_a_lost_answer_that_went_on_with_a_message_the_message_is_saved_once(
 # The log of one process alone dies with it.
 @pytest.mark.parametrize("kind", ["two processes"], indirect=True)
 def test_a_killed_process_leaves_a_legal_end_and_a_chat_that_goes_on(deploy: Any):
-    deployment = deploy(HELD, Reply(stream="text"), USECHAT_DISCONNECT="finish")
-    read_some(deployment.first, "c1", until="word3 ")
-    await_words(deployment.last, "c1")
+    deployment = deploy(HELD, Reply(stream="text"), is_shared=False, USECHAT_DISCONNECT="finish")
+    read_some(deployment.first, deployment.chat, until="word3 ")
+    await_words(deployment.last, deployment.chat)
 
     deployment.servers[0].process.kill()
-    ended = deployment.last.get("/api/chat/c1/stream", timeout=60)
+    ended = deployment.last.get(f"/api/chat/{deployment.chat}/stream", timeout=60)
 
     assert b'"type":"error"' in ended.content
     assert ended.content.endswith(b"data: [DONE]\n\n")
-    messages, statuses = saved(deployment.last, "c1")
+    messages, statuses = saved(deployment.last, deployment.chat)
     assert statuses == ["whole", "lost"]
     assert text_of(messages[1]).startswith("word0 ")
-    again = deployment.last.post("/api/chat", json=body("c1", "Again"))
+    again = deployment.last.post("/api/chat", json=body(deployment.chat, "Again"))
     assert again.status_code == 200
