@@ -84,6 +84,8 @@ class Outcome:
 
 # A file's tests share servers, so they stay together.
 _TWO_AT_A_TIME = ["--numprocesses=2", "--dist=loadfile"]
+# The conformance tests' React hooks of all majors, which other tests drive, too.
+_HOOKS = [*npm_packages_below(ROOT / "tests" / "conformance")]
 _GROUPS = (
     Group(name="lint", tools=[["ruff", "check"], ["ruff", "format", "--check"]]),
     Group(
@@ -99,15 +101,9 @@ _GROUPS = (
     ),
     Group(name="integration", folder="tests/integration", options=_TWO_AT_A_TIME, needs=[LOCAL_MODEL]),
     Group(name="conformance", folder="tests/conformance"),
-    # Those that leave and come back are the React hooks that the conformance tests install.
-    Group(
-        name="clients",
-        folder="tests/clients",
-        options=_TWO_AT_A_TIME,
-        needs=[*npm_packages_below(ROOT / "tests" / "conformance")],
-    ),
+    Group(name="clients", folder="tests/clients", options=_TWO_AT_A_TIME, needs=_HOOKS),
     Group(name="chaos", folder="tests/chaos"),
-    Group(name="e2e", folder="tests/e2e", needs=[LOCAL_MODEL, WEB_PACKAGES, PAGE]),
+    Group(name="e2e", folder="tests/e2e", needs=[LOCAL_MODEL, WEB_PACKAGES, PAGE, *_HOOKS]),
     Group(name="deploy-test", folder="tests/deploy", needs=[DEPLOY_PYTHON]),
 )
 
