@@ -527,6 +527,26 @@ async def test_server_that_cancels_a_reader_that_left_gets_its_cancellation_back
     assert model.open_count == 0
 
 
+async def test_server_that_cancels_when_all_is_sent_gets_its_cancellation_back():
+    _, answer = spoken(saying("Hi"))
+    connection = Connection(answer)
+
+    async def receive() -> Message:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            # It was called back because the answer is over; now the server wants it to stop as well.
+            assert connection.task is not None
+            connection.task.cancel()
+        raise AssertionError
+
+    connection.start(receive=receive)
+    assert connection.task is not None
+    with pytest.raises(asyncio.CancelledError):
+        await connection.task
+    assert connection.messages[-1]["more_body"] is False
+
+
 async def test_reader_that_leaves_at_the_very_end_changes_nothing():
     heard: list[FinishEvent] = []
     _, answer = spoken(saying("Hi"), heard=heard)
@@ -647,6 +667,24 @@ async def test_heartbeat_that_is_stuck_is_waited_for():
     connection.on_send = stick
     body = await connection.run()
     assert body.index(b": keep-alive") < body.index(b'"delta":"end"')
+
+
+async def test_heartbeat_that_cannot_be_sent_is_no_end_of_the_answer():
+    failed = asyncio.Event()
+
+    async def wait() -> None:
+        await failed.wait()
+
+    _, answer = spoken([[p.TextStart("0")], wait, *saying("end")[1:]])
+    connection = Connection(answer, heartbeat=0.01)
+
+    async def refuse(message: Message) -> None:
+        if message.get("body") == b": keep-alive\n\n":
+            failed.set()
+            raise OSError("not now")
+
+    connection.on_send = refuse
+    assert (await connection.run()).endswith(b"[DONE]\n\n")
 
 
 async def test_burst_is_sent_in_pieces(monkeypatch: pytest.MonkeyPatch):
