@@ -95,4 +95,6 @@ async def test_other_requests_than_a_models_are_the_packages_own():
     async with ReplayServer(nothing) as server, AsyncAnthropic(base_url=server.url, api_key="key-1") as client:
         for _ in range(2):
             assert (await client.models.list(limit=3)).data == []
-    assert [request.path for request in server.requests] == ["/v1/models?limit=3"] * 2
+        await client.post("/v1/messages", cast_to=object, content=b"{}", options={"headers": {}, "params": {"a": 1}})
+    assert [request.path for request in server.requests] == [*["/v1/models?limit=3"] * 2, "/v1/messages?a=1"]
+    assert client.heads == {}

@@ -20,7 +20,7 @@ from tests.support.certificates import server_tls, write_certificate
 from tests.support.waiting import eventually
 from usechat.errors import ProviderConnectionError
 from usechat.models import anthropic, anthropic_transport
-from usechat.models.anthropic_transport import StreamingTransport
+from usechat.models.anthropic_transport import BODY, StreamingTransport
 from usechat.testing.replay import ReplayServer, Reply
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_settings_of_this_machine")]
@@ -251,7 +251,54 @@ async def test_closing_the_client_ends_what_is_being_read():
             await anext(reads)
 
 
+async def test_connection_that_is_being_dropped_is_not_used_again():
+    transport = StreamingTransport()
+    async with serving(answering(WHOLE)) as url, httpx2.AsyncClient(transport=transport) as http:
+        await http.get(url)
+        (first,) = transport.connections
+        first.abort()
+        assert (await http.get(url)).content == b"ok"
+        await eventually(lambda: first not in transport.connections)
+        assert len(transport.connections) == 1
+
+
+async def test_body_that_is_closed_twice_gives_its_connection_back_once():
+    transport = StreamingTransport()
+    async with serving(answering(WHOLE, WHOLE)) as url, httpx2.AsyncClient(transport=transport) as http:
+        async with http.stream("GET", url) as answer:
+            body = answer.extensions[BODY]
+            assert await body.read() == b"ok"
+            await body.aclose()
+        assert [(await http.get(url)).content, len(transport.connections)] == [b"ok", 1]
+
+
+async def test_system_without_all_socket_options_will_do(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delattr(socket, "TCP_KEEPIDLE", raising=False)
+    async with serving(answering(WHOLE)) as url, client(timeout=None) as http:
+        assert (await http.get(url)).content == b"ok"
+
+
 # Flow
+
+
+async def test_reader_may_take_longer_than_the_server():
+    goes_on = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(CHUNKED + b"2\r\nhe\r\n")
+        await goes_on.wait()
+        writer.write(b"3\r\nllo\r\n0\r\n\r\n")
+
+    loop = asyncio.get_running_loop()
+    limits = httpx2.Timeout(5, read=0.05)
+    async with serving(handle) as url, client(timeout=limits) as http, http.stream("GET", url) as answer:
+        reads = answer.aiter_raw()
+        assert await anext(reads) == b"he"
+        silent_until = loop.time() + 0.1
+        await eventually(lambda: loop.time() > silent_until)
+        goes_on.set()
+        assert await anext(reads) == b"llo"
 
 
 async def test_slow_reader_holds_the_sender_up_and_gets_everything():

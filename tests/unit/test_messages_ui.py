@@ -1,6 +1,7 @@
 """What clients post: read leniently, kept whole, refused in one short sentence."""
 
 import json
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -374,6 +375,7 @@ def test_a_request_proves_only_what_it_shows(message: Json, trigger: str | None,
             "[10000000000000000,123456789012345680000,0.000001,0.0001,0]",
         ),
         (cast("Json", ("tuple", MappingProxyType[str, Any]({"a": {}}))), '["tuple",{"a":{}}]'),
+        ([HTTPStatus.OK], "[200]"),
     ],
 )
 def test_json_is_written_as_javascript_writes_it(value: Json, text: str):
@@ -400,7 +402,7 @@ def test_value_that_is_json_is_not_copied():
     [
         ({"a": [2**64, -(2**64), 2**63]}, {"a": [float(2**64), -float(2**64), 2**63]}),
         ([{"a": float("inf")}, 10**400], [{"a": None}, None]),
-        ({"a": (1, [2])}, {"a": [1, [2]]}),
+        ({"a": (1, [2, True])}, {"a": [1, [2, True]]}),
         (10**400, None),
     ],
 )

@@ -145,8 +145,8 @@ class Connection(asyncio.Protocol):
         Not ``close``, which with TLS waits for the server's farewell while the server goes on sending.
         """
         self._silence()
-        if self._transport is not None:
-            self._transport.abort()
+        assert self._transport is not None
+        self._transport.abort()
 
     async def _wait(self, limit: float | None, kind: type[httpx2.TimeoutException]) -> None:
         """Until anything happens."""
