@@ -368,6 +368,69 @@ def test_a_reader_that_comes_back_to_a_message_that_goes_on_gets_it_from_its_beg
     assert saved(deployment.first, deployment.chat)[0][1] == message
 
 
+def test_ai_sdk_4_loads_messages_in_its_own_form(deploy: Any):
+    deployment = deploy(Reply(stream="text"))
+    deployment.first.post("/api/chat", json=body("c1"))
+
+    for asked in ({"params": {"sdk": "4"}}, {"headers": {"x-usechat-sdk": "4"}}):
+        question, answer = deployment.last.get("/api/chats/c1", **asked).json()["messages"]
+        assert (question["content"], question["parts"]) == ("Hi", [{"type": "text", "text": "Hi"}])
+        assert answer["content"] == "High water is at 14:20 in Whitby."
+        assert [part["type"] for part in answer["parts"]] == ["step-start", "text"]
+    assert deployment.last.get("/api/chats/c1", params={"sdk": "9"}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/api/chats/c1", "DELETE, GET, PATCH"),
+        ("POST", "/api/chats", "GET"),
+        ("POST", "/api/chats/c1/export", "GET"),
+        ("DELETE", "/api/chat/c1/stream", "GET"),
+        ("GET", "/api/chat/c1/stop", "POST"),
+        ("PUT", "/api/chat", "GET, POST"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["one process"], indirect=True)
+def test_a_wrong_method_is_told_the_right_ones(deploy: Any, method: str, path: str, allowed: str):
+    response = deploy(Reply(stream="text")).first.request(method, path)
+    assert (response.status_code, response.headers["allow"]) == (405, allowed)
+
+
+def read_until_cut(pieces: Iterator[bytes]) -> bytes:
+    read = b""
+    try:
+        for piece in pieces:
+            read += piece
+    except httpx.RemoteProtocolError:
+        return read
+    raise AssertionError("the response ended as it should not")
+
+
+@pytest.mark.parametrize("kind", ["two processes"], indirect=True)
+def test_readers_of_a_server_that_stops_come_back_elsewhere_or_get_a_legal_end(deploy: Any):
+    deployment = deploy(HELD, USECHAT_DISCONNECT="finish", USECHAT_SHUTDOWN_SECONDS="1")
+    read_some(deployment.first, "c1", until="word3 ")
+    stopping = deployment.servers[1]
+    with (
+        stopping.client.stream("GET", "/api/chat/c1/stream", params={"cursor": 0}) as coming_back,
+        stopping.client.stream("GET", "/api/chat/c1/stream") as other,
+    ):
+        pieces = coming_back.iter_bytes()
+        seen = next(pieces)
+        stopping.process.terminate()
+        seen += read_until_cut(pieces)
+        ended = other.read()
+
+    assert b'"type":"abort"' in ended
+    assert ended.endswith(b"data: [DONE]\n\n")
+    cursor = seen[: seen.rindex(b"\n\n")].rpartition(b"id: ")[2].decode()
+    with deployment.first.stream("GET", "/api/chat/c1/stream", headers={"last-event-id": cursor}) as again:
+        deployment.first.post("/api/chat/c1/stop")
+        rest = again.read()
+    assert text_of(message_of(seen + rest)).startswith("word0 word1 word2 ")
+
+
 # The log of one process alone dies with it.
 @pytest.mark.parametrize("kind", ["two processes"], indirect=True)
 def test_of_a_lost_answer_that_went_on_with_a_message_the_message_is_saved_once(deploy: Any):

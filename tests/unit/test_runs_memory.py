@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import tracemalloc
 
 import pytest
 
@@ -113,3 +114,20 @@ async def test_old_run_is_forgotten_and_the_new_one_is_not():
     await eventually(lambda: old.info.id not in log.runs)
     assert await log.find("chat") == new.info
     await log.aclose()
+
+
+async def test_a_full_process_stays_under_the_bound_that_the_docs_state():
+    log = MemoryLog()
+    tracemalloc.start()
+    try:
+        for number in range(1_200):
+            writer = await log.open(f"chat-{number}", headers={}, meta={})
+            for delta in range(500):
+                writer.append(b'data: {"type":"text-delta","id":"0","delta":"word %d "}\n\n' % delta)
+            if number < 1_000:
+                await writer.finish("finished")
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        await log.aclose()
+    assert size < 80 * 2**20

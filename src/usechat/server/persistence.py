@@ -57,7 +57,8 @@ def open_conversations(
     if settings.redis_url is None and not is_alone:
         logger.warning(
             "USECHAT_REDIS_URL is not set, so each of the %s processes has running answers of its own: "
-            "an answer can be resumed and stopped only by the process that makes it.",
+            "an answer can be resumed and stopped only by the process that makes it, and a chat whose process dies "
+            "stays busy for an hour.",
             "platform's" if is_public else settings.workers,
         )
     # Imported where chats are kept: SQLAlchemy is the heaviest thing that the server has.
