@@ -14,7 +14,7 @@ from tests.conformance.replies import answer, call, said, search, text, thinking
 from usechat.testing.replay import Reply
 from usechat.testing.streams import stream_names
 
-__all__ = ["MAJORS", "NEWEST", "PNG", "SCENARIOS", "Scenario"]
+__all__ = ["ANSWERED_WITH_NOTHING", "MAJORS", "NEWEST", "PNG", "SCENARIOS", "Scenario"]
 
 MAJORS = (4, 5, 6, 7)
 NEWEST = MAJORS[-1]
@@ -339,5 +339,14 @@ _OTHER = [
     Scenario(name="object-cut-short", replies=[Reply("error-midway")], route="object"),
     Scenario(name="object-that-is-none", replies=[Reply("text")], route="object", majors=SINCE_5),
 ]
+
+ANSWERED_WITH_NOTHING = Scenario(
+    name="client-tool-answered-with-nothing",
+    replies=[_ASK, Reply("empty-message")],
+    flow=(_send("Ask me"), _OUTPUT),
+    goes_on=True,
+    majors=SINCE_5,
+)
+"""Compared with nothing: with the real backend the clients of 5 and 6 would send the output for ever."""
 
 SCENARIOS: Sequence[Scenario] = (*_SHIPPED, *_TRANSPORT, *_BACKEND_TOOLS, *_CLIENT_TOOLS, *_TURNS, *_OTHER)

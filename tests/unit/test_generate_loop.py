@@ -141,6 +141,17 @@ async def test_batch_without_anything_to_show_opens_no_step():
     assert done.kinds() == ["Start", "FinishStep", "Finish"]
 
 
+async def test_step_that_brings_nothing_is_made_known_where_the_client_would_else_ask_for_ever():
+    nothing = [[p.Custom("anthropic.message_start"), ended()]]
+    going_on = policy_for(AUTO, is_continuation=True)
+    assert (await answer(nothing, policy=going_on)).kinds() == [
+        "Start", "StartStep", "Custom", "MessageMetadata", "FinishStep", "Finish",
+    ]  # fmt: skip
+    for policy in (GUESSED, V7, policy_for(Dialect(NEWEST[6], exact=True), is_continuation=True)):
+        assert (await answer(nothing, policy=policy)).of(p.MessageMetadata) == []
+    assert (await answer(saying("Hi"), policy=going_on)).of(p.MessageMetadata) == []
+
+
 async def test_everything_else_passes_through():
     source = p.SourceUrl(source_id="s", url="https://a.example")
     failed = p.ToolOutputError(

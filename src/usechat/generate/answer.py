@@ -195,7 +195,7 @@ class Answer(ABC):
             ConfigurationError: The answer was begun before.
         """
         self._check_new()
-        policy = policy_for(dialect)
+        policy = policy_for(dialect, is_continuation=message is not None)
         self.policy = replace(policy, resets_steps=policy.resets_steps and can_reset)
         self.is_continuation = message is not None
         self.message_id = message_id

@@ -214,7 +214,8 @@ class Loop:
                 async for batch in batches:
                     yield batch
         finish = p.FinishStep(finish_reason=reason, usage=ended.usage, provider_metadata=ended.provider_metadata)
-        yield [finish]
+        is_hidden = self.policy.shows_empty_steps and not self.recorder.has_content
+        yield [p.MessageMetadata({}), finish] if is_hidden else [finish]
         await self._close_step(finish)
 
     async def _close_step(self, finish: p.FinishStep) -> None:

@@ -35,6 +35,9 @@ class LoopPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Whether an answer that broke off ends in an error. The AI SDK ends it as if all were well."""
     reads_start_input: bool = True
     """Whether input that came whole with a call's start counts."""
+    shows_empty_steps: bool = False
+    """Whether a step that brought nothing is made known, by metadata that say nothing. A client that goes on by itself
+    after a tool's output sees a new step only with its first part, and else sends the same message for ever."""
     resets_steps: bool = False
     """Whether the reader can forget what a step has shown, so that it can be tried again."""
 
@@ -42,8 +45,13 @@ class LoopPolicy(msgspec.Struct, frozen=True, kw_only=True):
 ALL_REASONS = frozenset({"stop", "tool-calls", "length", "content-filter", "other", "error"})
 
 
-def policy_for(dialect: Dialect) -> LoopPolicy:
-    """The policy towards the client that ``dialect`` stands for."""
+def policy_for(dialect: Dialect, *, is_continuation: bool = False) -> LoopPolicy:
+    """The policy towards the client that ``dialect`` stands for.
+
+    Args:
+        dialect: The client.
+        is_continuation: Whether the answer goes on with a message that the client has.
+    """
     is_4, exact = dialect.major == 4, dialect.exact
     return LoopPolicy(
         approvals=dialect.approvals,
@@ -56,5 +64,6 @@ def policy_for(dialect: Dialect) -> LoopPolicy:
         accepts_empty_answer=exact and dialect.major <= 5,
         tells_truncation=not exact,
         reads_start_input=not exact or dialect.major >= 6,
+        shows_empty_steps=is_continuation and not exact and not is_4,
         resets_steps=not is_4 and dialect.accepts("reset-step"),
     )

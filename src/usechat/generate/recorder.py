@@ -76,6 +76,11 @@ class StepRecorder:
         self.sources: list[p.SourceUrl | p.SourceDocument] = []
         self.files: list[p.File] = []
 
+    @property
+    def has_content(self) -> bool:
+        """Whether there is anything that every client shows."""
+        return any(not isinstance(part, CustomContent) for part in (*self.content, *self.sources, *self.files))
+
     def grow(self, batch: Sequence[p.ModelPart], start: int = 0) -> int:
         """Record deltas of open blocks, from ``start`` up to the first part that is something else; return its place.
 
