@@ -6,11 +6,12 @@ SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 
 PORT ?= 8000
+REV ?= main
 IN_PYTHON := ./scripts/python -m
 SET_UP := $(IN_PYTHON) scripts.set_up
 
 .PHONY: help run test lint type unit integration conformance clients chaos e2e deploy-test \
-	set-up format conformance-app bench bench-quick lock clean picture
+	set-up format conformance-app bench bench-quick bench-compare lock clean picture
 
 help: ## List these verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -63,6 +64,9 @@ bench: set-up ## Measure the cost of a streamed delta, against other ways to wri
 
 bench-quick: set-up ## The same with fewer repetitions, in about a minute
 	@.venv/bin/python -m benchmarks --quick $(ARGS)
+
+bench-compare: set-up ## Hold this checkout against another revision, sample by sample (REV=main)
+	@.venv/bin/python -m benchmarks --against $(REV) $(ARGS)
 
 lock: set-up ## Write the locked requirements anew (ARGS=--upgrade takes newer versions)
 	@./scripts/lock $(ARGS)
