@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from usechat.generate.objects import ObjectFinishEvent, generate_object, stream_object
     from usechat.generate.recorder import StepResult
     from usechat.generate.smooth import smooth_stream
+    from usechat.generate.steering import Steering, SteeringOutcome
     from usechat.generate.stop import has_tool_call, step_count_is
     from usechat.generate.stream_text import StreamTextResult, stream_text
     from usechat.generate.tools import Tool, ToolContext, tool
@@ -33,6 +34,8 @@ __all__ = [
     "Deny",
     "FinishEvent",
     "ObjectFinishEvent",
+    "Steering",
+    "SteeringOutcome",
     "StepResult",
     "StepSettings",
     "StreamTextResult",
@@ -63,6 +66,8 @@ HOMES = {
     "CompletionRequest": "usechat.fastapi",
     "Deny": "usechat.generate.approvals",
     "FinishEvent": "usechat.generate.answer",
+    "Steering": "usechat.generate.steering",
+    "SteeringOutcome": "usechat.generate.steering",
     "StepResult": "usechat.generate.recorder",
     "StepSettings": "usechat.generate.loop",
     "StreamTextResult": "usechat.generate.stream_text",

@@ -17,6 +17,8 @@ from starlette.responses import Response
 from usechat import (
     ChatRequest,
     CompletionRequest,
+    Steering,
+    StepResult,
     StreamingAnswer,
     StreamTextResult,
     Tool,
@@ -127,6 +129,8 @@ runs = RunService(MemoryLog(), disconnect="finish")
 def answer_chat(chat: ui.ChatRequest, sdk: str) -> StreamTextResult:
     """The answer that the request's body asks for."""
     body = chat.extra
+    steering = Steering()
+    steer(steering, body)
     return stream_text(
         anthropic(body["model"]),
         system=body.get("system") or SYSTEM,
@@ -138,8 +142,20 @@ def answer_chat(chat: ui.ChatRequest, sdk: str) -> StreamTextResult:
         used_approvals=False,
         provider_options=THINKING if body.get("thinking") else None,
         message_metadata=make_metadata(body["model"]) if body.get("usageMetadata") else None,
+        steering=steering,
+        on_step_finish=lambda step: steer(steering, body, step),
         max_retries=0,
     )
+
+
+def steer(steering: Steering, body: dict[str, Any], after: StepResult | None = None) -> None:
+    """Say what the body has the user say before the answer, or after one of its steps."""
+    step = None if after is None else after.step_number
+    messages: list[dict[str, Any]] = body.get("steering") or []
+    for said in messages:
+        if said.get("afterStep") == step:
+            send = steering.queue if said["how"] == "queue" else steering.steer
+            send(said["text"], id=said["id"])
 
 
 def make_router(sdk: str) -> APIRouter:

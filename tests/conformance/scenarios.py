@@ -313,6 +313,39 @@ _TURNS = [
     Scenario(name="react", replies=[_WEATHER, answer()], flow=_TWO_TURNS, react=True, majors=SINCE_5),
 ]
 
+# Messages of the user within a turn
+
+
+def _steering(name: str, replies: Sequence[Reply], *said: Step, **more: Any) -> Scenario:
+    numbered = [{"id": f"said-{number}", "text": f"Faster {number}", **one} for number, one in enumerate(said)]
+    body = {"steering": numbered, **more.pop("body", {})}
+    return Scenario(name=f"steering-{name}", replies=replies, body=body, majors=[NEWEST], **more)
+
+
+_NOW = {"how": "steer"}
+_THEN = {"how": "queue"}
+_CUT_OFF = said(text("It is"), stop="max_tokens")
+_OVERLOADED = Reply(status=529)
+
+_STEERED = [
+    _steering("before", [answer()], _NOW, _NOW, flow=_TWO_TURNS),
+    _steering("between-steps", [_WEATHER, answer()], {**_NOW, "afterStep": 0}, flow=_TWO_TURNS),
+    _steering("after-answer", [answer(), _WEATHER, answer()], {**_NOW, "afterStep": 0}, flow=_TWO_TURNS),
+    _steering("two-after-answer", [answer(), answer()], *[{**_NOW, "afterStep": 0}] * 2),
+    _steering("queue", [_WEATHER, answer(), _WEATHER, answer()], _THEN, _THEN, flow=_TWO_TURNS),
+    _steering("queue-comes-later", [_WEATHER, answer(), answer()], _THEN, {**_NOW, "afterStep": 1}),
+    _steering("cut-off", [_CUT_OFF, answer(), answer()], {**_NOW, "afterStep": 0}),
+    _steering("queue-cut-off", [_CUT_OFF, answer()], _THEN),
+    _steering("stop-condition", [answer(), answer()], {**_NOW, "afterStep": 0}, _THEN, body={"maxSteps": 1}),
+    _steering("stop-condition-later", [answer(), answer()], *[_THEN] * 4, body={"maxSteps": 3}),
+    _steering("client-tool", [_ASK, answer()], {**_NOW, "afterStep": 0}, flow=(_send("Ask me"), _OUTPUT), goes_on=True),
+    _steering("error-after", [answer(), _OVERLOADED], {**_NOW, "afterStep": 0}),
+    _steering("error-at-first", [_OVERLOADED], _NOW),
+    _steering("error-midway", [Reply("error-midway"), answer()], _THEN, {**_NOW, "afterStep": 0}),
+    _steering("early-end", [Reply("early-end"), answer()], {**_NOW, "afterStep": 0}),
+    _steering("thinking", [_THINKS_FIRST, _THINKS_AFTER], {**_NOW, "afterStep": 0}, body={"thinking": True}),
+]
+
 # Other formats
 
 _RECIPE = said(text('{"title": "So', 'up", "items": ["wa', 'ter", "salt"]}'))
@@ -349,4 +382,4 @@ ANSWERED_WITH_NOTHING = Scenario(
 )
 """Compared with nothing: with the real backend the clients of 5 and 6 would send the output for ever."""
 
-SCENARIOS: Sequence[Scenario] = (*_SHIPPED, *_TRANSPORT, *_BACKEND_TOOLS, *_CLIENT_TOOLS, *_TURNS, *_OTHER)
+SCENARIOS: Sequence[Scenario] = (*_SHIPPED, *_TRANSPORT, *_BACKEND_TOOLS, *_CLIENT_TOOLS, *_TURNS, *_STEERED, *_OTHER)

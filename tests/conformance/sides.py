@@ -6,7 +6,7 @@ Each side asks a stand-in of its own for the Messages API, which knows by the mo
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -178,13 +178,17 @@ def reply_of_request(request: ReplayedRequest) -> Reply:
 def reply_of_turn(scenario: Scenario, messages: list[Mapping[str, Any]]) -> Reply:
     """What the model answers next in this turn; the turn began with the last message that the user wrote."""
     answered = 0
+    steered = {said["text"] for said in scenario.body.get("steering", ())}
     for message in reversed(messages):
         if message["role"] == "assistant":
             answered += 1
-        elif _is_written(message["content"]):
+        elif _is_written(message["content"], steered):
             break
     return scenario.replies[answered] if answered < len(scenario.replies) else answer()
 
 
-def _is_written(content: Any) -> bool:
-    return isinstance(content, str) or any(block["type"] != "tool_result" for block in content)
+def _is_written(content: Any, steered: Collection[str]) -> bool:
+    """Whether a message begins a turn: it is more than what tools brought and what was said within the turn."""
+    return isinstance(content, str) or any(
+        block["type"] != "tool_result" and block.get("text") not in steered for block in content
+    )

@@ -25,6 +25,7 @@ from usechat.generate.gate import ApprovalGate, Verdict
 from usechat.generate.loop_request import LoopRequest, PrepareStep, StepSettings
 from usechat.generate.policy import LoopPolicy
 from usechat.generate.recorder import StepRecorder, StepResult
+from usechat.generate.steering import Delivery, Undelivered
 from usechat.generate.stop import is_met
 from usechat.generate.tool_outputs import convert_outputs
 from usechat.generate.tools import Tool, ToolContext, ToolWriter
@@ -77,6 +78,7 @@ class Loop:
         self.is_retry = False
         """Whether what comes next is the same step once more."""
         self.step_call: tuple[Model, ModelCall] = (request.model, request.call)
+        self.delivered: Sequence[Delivery] = ()  # The user's messages that the step began with.
         self.ended: p.ModelFinish | None = None
         self.gate = ApprovalGate(
             request.tools,
@@ -111,6 +113,8 @@ class Loop:
             while goes_on:
                 stream, failure = await self.begin_step(), None
                 try:
+                    if self.delivered and not self.retries:
+                        yield [delivery.part() for delivery in self.delivered]
                     async for batch in stream:
                         grown = self.recorder.grow(batch)
                         # A batch of mere deltas goes on as it is, without a coroutine of its own.
@@ -127,6 +131,7 @@ class Loop:
                 goes_on = self.is_retry or await self.goes_on(self.finish)
         except Exception as error:  # noqa: BLE001 - the client gets a legal end whatever fails
             self.finish = None
+            self.request.steering.end("error")
             yield [self.fail(error)]
         if self.finish is not None:
             yield [p.Finish(finish_reason=self.finish, total_usage=self.usage)]
@@ -222,7 +227,7 @@ class Loop:
         self.finish = finish.finish_reason
         # A single call's raw numbers are kept; several calls' cannot be added up.
         self.usage = finish.usage if not self.steps else self.usage + finish.usage
-        result = self.recorder.result(len(self.steps), finish)
+        result = self.recorder.result(len(self.steps), finish, tuple(one.message for one in self.delivered))
         self.steps.append(result)
         self.messages += result.messages
         self._note_deferred()
@@ -238,25 +243,37 @@ class Loop:
         self.deferred -= self.recorder.answered
 
     async def goes_on(self, finish: p.FinishReason | None) -> bool:
-        """Whether another step follows: every call is answered, and no stop condition holds."""
-        calls = self.recorder.own_calls
-        if (
-            finish is None
-            or finish.unified == "interrupted"
-            or self.recorder.open_calls
-            or not (calls or self.deferred)
-        ):
-            return False
+        """Whether another step follows. If none does, nor will a message that the user has sent reach the model."""
+        reason = await self._why_ending(finish)
+        if reason is not None:
+            self.request.steering.end(reason)
+        return reason is None
+
+    async def _why_ending(self, finish: p.FinishReason | None) -> Undelivered | None:
+        """None where every call is answered, the model or the user has more to say, and no stop condition holds."""
+        if finish is None or finish.unified == "interrupted":
+            return "error" if finish is None else "finished"
+        if self.recorder.open_calls:
+            return "waiting-for-tool-results"
+        if not (self.recorder.own_calls or self.deferred):
+            if not self.request.steering.has_next(is_cut_off=finish.unified in ("length", "content-filter")):
+                return "finished"
+            if finish.unified == "error":
+                return "error"
         if self.policy.tool_error_ends and self.tool_failed:
-            return False
-        return len(self.steps) < MAX_STEPS and not await is_met(self.request.stop_when, self.steps)
+            return "error"
+        ends = len(self.steps) >= MAX_STEPS or await is_met(self.request.stop_when, self.steps)
+        return "stop-condition" if ends else None
 
     async def prepare_call(self) -> tuple[Model, ModelCall]:
         """The model and the call of the next step."""
+        taken = self.request.steering.take()
+        self.messages += [delivery.message for delivery in taken]
         settings = await self._prepare_step()
         first = self.request.call
         if settings.messages is not None:
             self.messages = list(settings.messages)
+        self.delivered = self.request.steering.deliver(taken, len(self.steps), self.messages)
         if settings.system is not None:
             self.system = settings.system
         active = settings.active_tools if settings.active_tools is not None else self.request.active_tools

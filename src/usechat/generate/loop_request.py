@@ -9,6 +9,7 @@ import msgspec
 
 from usechat.generate.calls import RepairToolCall
 from usechat.generate.recorder import StepResult
+from usechat.generate.steering import SteeringRun
 from usechat.generate.stop import StopCondition
 from usechat.generate.tools import Tool
 from usechat.generate.used_approvals import UsedApprovals
@@ -57,6 +58,7 @@ class LoopRequest(msgspec.Struct, kw_only=True):
     """How often a step whose stream broke in the middle is tried again, towards clients that can forget it."""
     approval_secret: str | None = None
     used_approvals: UsedApprovals | None = None
+    steering: SteeringRun = msgspec.field(default_factory=SteeringRun)
     context: Any = None
     message_id: str | None = None
     converts_outputs: bool = False

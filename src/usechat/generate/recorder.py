@@ -23,6 +23,7 @@ from usechat.messages.model import (
     ToolMessage,
     ToolResultContent,
     ToolResultOutput,
+    UserMessage,
 )
 
 __all__ = ["StepRecorder", "StepResult", "ToolCallResult"]
@@ -56,6 +57,8 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     provider_metadata: p.ProviderMetadata | None
     messages: Sequence[ModelMessage]
     """What the step adds to the conversation."""
+    steering_messages: Sequence[UserMessage] = ()
+    """What the user had said in the meantime: it comes before ``messages``."""
 
 
 class StepRecorder:
@@ -135,7 +138,9 @@ class StepRecorder:
         assistant = [AssistantMessage(content)] if content else []
         return [*assistant, *([ToolMessage(answers)] if answers else [])]
 
-    def result(self, step_number: int, finish: p.FinishStep) -> StepResult:
+    def result(
+        self, step_number: int, finish: p.FinishStep, steering_messages: Sequence[UserMessage] = ()
+    ) -> StepResult:
         """The step as a whole."""
         return StepResult(
             step_number=step_number,
@@ -148,6 +153,7 @@ class StepRecorder:
             usage=finish.usage,
             provider_metadata=finish.provider_metadata,
             messages=tuple(self.messages()),
+            steering_messages=steering_messages,
         )
 
     def joined(self, kind: str) -> str:

@@ -18,6 +18,9 @@ of each model call (`usechat.generate.call_options.CallOptions`):
   they are not signed, and a client can approve what it was never asked. ``used_approvals``: remembers signed
   approvals, so that each runs its tool once. True: in this process; False: a client that sends an old message again
   runs the tool again.
+- ``steering``: by which more messages of the user reach the answer while it is made (``experimental_steering``). From
+  7.0.173 on the client is shown them as parts of the answer's message. Older ones, and the message that is saved for
+  them, have no place for them: `StepResult.steering_messages` has them for every client.
 - ``context``: given to tools as ``ToolContext.request``.
 - ``message_metadata``: asked about each part that is no delta; what it returns is merged into the message's metadata.
   True: model, usage and timing, as `usechat.generate.metadata.default_metadata` tells them.
@@ -31,13 +34,14 @@ of each model call (`usechat.generate.call_options.CallOptions`):
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Unpack
 
 import msgspec
 
 from usechat import parts as p
-from usechat.errors import ConfigurationError
+from usechat.errors import ConfigurationError, UsechatError
 from usechat.generate.answer import Answer, Callbacks, FinishEvent, MessageMetadataCallback, Source
 from usechat.generate.approvals import process_secret
 from usechat.generate.call_options import CallOptions
@@ -47,6 +51,7 @@ from usechat.generate.loop import Loop, LoopRequest, PrepareStep
 from usechat.generate.metadata import default_metadata
 from usechat.generate.recorder import StepResult
 from usechat.generate.smooth import Transform
+from usechat.generate.steering import Steering
 from usechat.generate.stop import StopCondition, step_count_is
 from usechat.generate.tools import Tools, read_tools
 from usechat.generate.used_approvals import UsedApprovals, process_used_approvals
@@ -66,10 +71,13 @@ class StreamTextResult(Answer):
         *,
         message_metadata: MessageMetadataCallback | None = None,
         transform: Transform | None = None,
+        steering: Steering | None = None,
         convert_options: Mapping[str, Any],
     ) -> None:
         super().__init__(callbacks, message_metadata, transform)
         self.request = request
+        if steering is not None:
+            request.steering = steering.run.start()
         self.messages = messages
         self.convert_options = convert_options
         self.is_prepared = False
@@ -81,7 +89,11 @@ class StreamTextResult(Answer):
             RequestError: A message cannot be expressed to a model.
         """
         if not self.is_prepared:
-            messages = read_messages(self.messages, **self.convert_options)
+            try:
+                messages = read_messages(self.messages, **self.convert_options)
+            except UsechatError:
+                self.request.steering.end("error")
+                raise
             self.request.converts_outputs = messages is not self.messages
             self.request.call = msgspec.structs.replace(self.request.call, messages=messages)
             self.is_prepared = True
@@ -92,6 +104,11 @@ class StreamTextResult(Answer):
         self.request.on_error = self.callbacks.error_text
         self.request.on_step_finish = self._step_finished
         return Loop(self.request, self.policy, self.abort_event)
+
+    def end(self, *, is_aborted: bool) -> asyncio.Task[None]:
+        """As `Answer.end`; no more messages of the user are taken."""
+        self.request.steering.end("aborted" if is_aborted else "error")
+        return super().end(is_aborted=is_aborted)
 
     async def _step_finished(self, step: StepResult) -> None:
         await self.callbacks.call("on_step_finish", step)
@@ -112,6 +129,7 @@ def stream_text(
     stream_retries: int = 0,
     approval_secret: str | bool = True,
     used_approvals: UsedApprovals | bool = True,
+    steering: Steering | None = None,
     context: Any = None,
     message_metadata: MessageMetadataCallback | bool | None = None,
     transform: Transform | None = None,
@@ -133,8 +151,6 @@ def stream_text(
     """
     by_name = read_tools(tools)
     check_choice(tool_choice, by_name)
-    if approval_secret == "":
-        raise ConfigurationError("approval_secret is empty: give a secret, True for one of this process, or False")
     stop_when = step_count_is(1) if stop_when is None else stop_when
     request = LoopRequest(
         model=model,
@@ -145,7 +161,7 @@ def stream_text(
         prepare_step=prepare_step,
         repair_tool_call=repair_tool_call,
         stream_retries=stream_retries,
-        approval_secret=process_secret() if approval_secret is True else approval_secret or None,
+        approval_secret=read_secret(approval_secret),
         used_approvals=process_used_approvals() if used_approvals is True else used_approvals or None,
         context=context,
     )
@@ -155,8 +171,15 @@ def stream_text(
         Callbacks(on_part, on_step_finish, on_finish, on_error, on_abort),
         message_metadata=default_metadata(model.model_id) if message_metadata is True else message_metadata or None,
         transform=transform,
+        steering=steering,
         convert_options={"allow_system": allow_system_messages, "convert_data_part": convert_data_part},
     )
+
+
+def read_secret(secret: str | bool) -> str | None:
+    if secret == "":
+        raise ConfigurationError("approval_secret is empty: give a secret, True for one of this process, or False")
+    return process_secret() if secret is True else secret or None
 
 
 def check_choice(choice: ToolChoice | None, tools: Collection[str]) -> None:

@@ -121,6 +121,10 @@ def tell_custom(part: UIPart, _: str) -> Iterator[p.Part]:
     yield p.Custom(part["kind"], part.get("providerMetadata"))
 
 
+def tell_steering(part: UIPart, _: str) -> Iterator[p.Part]:
+    yield p.SteeringMessage(id=part["id"], parts=tuple(part["parts"]))
+
+
 def tell_data(part: UIPart, _: str) -> Iterator[p.Part]:
     yield p.Data(name=part["type"].removeprefix("data-"), id=part.get("id"), data=part.get("data"))
 
@@ -195,5 +199,6 @@ TELL: Final[Mapping[str, Callable[[UIPart, str], Iterator[p.Part]]]] = {
     "file": tell_file,
     "reasoning-file": tell_file,
     "custom": tell_custom,
+    "steering-message": tell_steering,
     "dynamic-tool": tell_tool,
 }

@@ -5,6 +5,18 @@ import { noteError as onError } from '../lib/serve.mjs';
 import { SYSTEM, THINKING, objectRoute, recipe, streamOptions } from './common.mjs';
 import { makeTools } from './tools.mjs';
 
+/** What the request's body has the user say while the answer is made: before it, or after one of its steps. */
+function steer({ steering = [] }) {
+  const experimental_steering = ai.experimental_createSteering();
+  const send = (step) => {
+    for (const { how, text, id, afterStep = -1 } of steering) {
+      if (afterStep === step) experimental_steering[how](text, { id });
+    }
+  };
+  send(-1);
+  return { experimental_steering, onStepFinish: ({ stepNumber }) => send(stepNumber) };
+}
+
 export function makeRoutes(baseURL) {
   const anthropic = createAnthropic({ baseURL, apiKey: 'test' });
   const generateMessageId = ai.createIdGenerator({ prefix: 'msg', size: 16 });
@@ -28,6 +40,7 @@ export function makeRoutes(baseURL) {
         toolApproval: { delete_file: 'user-approval' },
         experimental_toolApprovalSecret: body.approvalSecret,
         onError,
+        ...steer(body),
       });
       const options = streamOptions(body, generateMessageId);
       const stream = ai.toUIMessageStream({ stream: result.stream, tools, ...options });
