@@ -29,6 +29,10 @@ ENDED: Collection[Aspect] = ("exchanges", *SHOWN)
 ASKED: Collection[Aspect] = ("upstream",)
 
 _REASONS: Mapping[str, Collection[Row]] = {
+    "A message of the user that a failed step has taken up is shown before the error, where the SDK sends it behind: its "
+    "client reads no further than the error.": [
+        ([7], "steering-error-after", SHOWN),
+    ],
     "This major's provider package cannot read this and reports an error, at which its client stops reading, or breaks "
     "its answer off. We read what the newest package reads.": [
         ([4], "advisor bash-code-execution bash-code-execution-error code-execution code-execution-encrypted", ENDED),

@@ -44,6 +44,7 @@ PARTS: dict[str, dict[str, Any]] = {
     "file": {"type": "file", **PICTURE},
     "reasoning file": {"type": "reasoning-file", **PICTURE},
     "custom": {"type": "custom", "kind": "example.note", "providerMetadata": OF_PROVIDER},
+    "steering message": {"type": "steering-message", "id": "s1", "parts": [{"type": "text", "text": "Faster"}]},
     "data": {"type": "data-weather", "id": "w", "data": {"temperature": 18}},
     "call": call("input-available"),
     "call of the provider": call("input-available", providerExecuted=True, callProviderMetadata=OF_PROVIDER),

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from usechat.errors import ConfigurationError
+from usechat.errors import ConfigurationError, RequestError
 from usechat.ids import generate_id
 from usechat.messages.model import FileContent, ModelMessage, TextContent, UserContent, UserMessage
 from usechat.parts import SteeringMessage
@@ -106,6 +106,7 @@ class Steering:
 
         Raises:
             ConfigurationError: It is no user message.
+            RequestError: It is blank, which a model would refuse in the middle of the answer.
         """
         return self.run.add(message, id, waits=False)
 
@@ -118,6 +119,7 @@ class Steering:
 
         Raises:
             ConfigurationError: It is no user message.
+            RequestError: It is blank, which a model would refuse in the middle of the answer.
         """
         return self.run.add(message, id, waits=True)
 
@@ -141,6 +143,8 @@ class SteeringRun:
             message = UserMessage((TextContent(message),))
         elif not isinstance(message, UserMessage):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError("steering takes a text or a UserMessage")
+        if all(isinstance(part, TextContent) and not part.text.strip() for part in message.content):
+            raise RequestError("says nothing to the model", path="message")
         id = id or generate_id("steer", 24)
         with self.lock:
             if (known := self.deliveries.get(id)) is not None:

@@ -152,6 +152,11 @@ def add_file(state: MessageState, chunk: Chunk) -> None:
     state.parts.append({key: value for key, value in chunk.items() if key != dropped})
 
 
+def add_steering(state: MessageState, chunk: Chunk) -> None:
+    # A message is plain JSON, and may come back without having been written as such.
+    state.parts.append({**chunk, "parts": [*chunk["parts"]]})
+
+
 def add_data(state: MessageState, chunk: Chunk) -> None:
     if chunk.get("transient"):
         return
@@ -195,7 +200,7 @@ HANDLERS: dict[str, Callable[[MessageState, Chunk], None]] = {
     "file": add_file,
     "reasoning-file": add_part,
     "custom": add_part,
-    "steering-message": add_part,
+    "steering-message": add_steering,
     "message-metadata": add_metadata,
     "finish": add_metadata,
     "reset-step": reset_step,
