@@ -29,7 +29,7 @@ ENDED: Collection[Aspect] = ("exchanges", *SHOWN)
 ASKED: Collection[Aspect] = ("upstream",)
 
 _REASONS: Mapping[str, Collection[Row]] = {
-    "A message of the user that a failed step has taken up is shown before the error, where the SDK sends it behind: its "
+    "A message of the user that a failed step has taken up is shown before the error. The SDK sends it behind, and its "
     "client reads no further than the error.": [
         ([7], "steering-error-after", SHOWN),
     ],
@@ -109,7 +109,9 @@ _REASONS: Mapping[str, Collection[Row]] = {
 }
 
 # The streams that ship are named as they are there.
-_SCENARIOS_OF_OUR_OWN = ("two-turns-", "framing-", "cut-", "steps-", "client-", "tool-throws-", "tool-invalid-")
+_SCENARIOS_OF_OUR_OWN = (
+    "two-turns-", "framing-", "cut-", "steps-", "steering-", "client-", "tool-throws-", "tool-invalid-"
+)  # fmt: skip
 
 
 def _rows() -> Iterator[tuple[tuple[int, str], Difference]]:
