@@ -244,8 +244,7 @@ class Loop:
 
     async def goes_on(self, finish: p.FinishReason | None) -> bool:
         """Whether another step follows. If none does, nor will a message that the user has sent reach the model."""
-        reason = await self._why_ending(finish)
-        if reason is not None:
+        if (reason := await self._why_ending(finish)) is not None:
             self.request.steering.end(reason)
         return reason is None
 
