@@ -29,6 +29,7 @@ from usechat.protocol.dialects import AUTO, Dialect
 from usechat.protocol.encoders import Encoder, EncoderOptions, WireFormat, make_encoder
 
 __all__ = [
+    "STOPPED",
     "ChatRequest",
     "CompletionRequest",
     "StreamingAnswer",
@@ -46,6 +47,8 @@ MAX_SEND_BYTES = 64 * 2**10
 """The most that is handed to the server in one piece, so that one stream's burst does not hold up the others."""
 HEARTBEAT_SECONDS = 15.0
 """Proxies cut a stream that is silent for 30 s and more; this stays well below."""
+STOPPED = "stopped"
+"""The reason of an abort that the user asked for."""
 
 
 async def read_body(request: Request, max_bytes: int = MAX_BODY_BYTES) -> bytes:
@@ -194,6 +197,25 @@ class StreamingAnswer(Response):
         )
         self.answer.prepare()
         return Frames(self.answer, self.new_encoder)
+
+    async def open(self, headers: Headers) -> AsyncGenerator[bytes]:
+        """The answer's bytes, for a reader that is not reached by HTTP; it says when it stops or leaves.
+
+        Args:
+            headers: As it would have sent them with an HTTP request.
+
+        Raises:
+            RequestError: The request cannot be answered.
+        """
+        return self.answer.through(self.prepare(headers))
+
+    async def stop(self) -> None:
+        """Such a reader wants no more of the answer to be made."""
+        self.answer.abort(STOPPED)
+
+    async def leave(self) -> None:
+        """Such a reader has gone, or has it all: the answer ends, and that is told."""
+        await self.answer.aclose()
 
     def new_encoder(self) -> Encoder:
         """An encoder for this reader."""

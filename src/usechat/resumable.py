@@ -27,15 +27,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from usechat.errors import RequestError, RunError
-from usechat.fastapi import HEARTBEAT_SECONDS, Sender, StreamingAnswer, error_response
+from usechat.fastapi import HEARTBEAT_SECONDS, STOPPED, Sender, StreamingAnswer, error_response
 from usechat.generate.answer import Answer
 from usechat.messages import ui
+from usechat.protocol.encoders import Encoder
 from usechat.protocol.retell import retell
 from usechat.protocol.sse import KEEP_ALIVE
 from usechat.runs.base import RunInfo
 from usechat.runs.service import RunHandle, RunService
 
-__all__ = ["ReplayResponse", "ResumableAnswer", "replay", "run_error_response"]
+__all__ = ["ReplayResponse", "ResumableAnswer", "find_running", "replay", "run_error_response"]
 
 DATA_STREAM_HEADER: Final = "x-vercel-ai-data-stream"
 NOTHING_FOR_V4: Final = {"content-type": "text/plain; charset=utf-8", DATA_STREAM_HEADER: "v1"}
@@ -75,26 +76,68 @@ class ResumableAnswer(StreamingAnswer):
         self.runs = runs
         self.preamble = b""
         """What a reader that comes later has to read first: the message so far, when the answer goes on with one."""
+        self.handle: RunHandle | None = None
         self.chat_id = chat_id or (self.chat.id if self.chat is not None else None) or ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Begin the run and read it to its end, or until the reader leaves."""
         try:
-            frames = self.prepare(Headers(scope=scope))
-            headers = self.all_headers(frames.encoder)
-            if self.continued is not None:
-                self.preamble = retell(self.continued, self.dialect, self.wire_format)
-            handle = await self.begin_run(self.answer.through(frames), dict(map(decode_header, headers)))
+            encoder, handle = await self.begin(Headers(scope=scope))
         except RequestError as error:
             await error_response(error)(scope, receive, send)
             return
         except RunError as error:
             await run_error_response(error)(scope, receive, send)
             return
-        await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
-        after = 1 if self.preamble else 0
+        start = {"type": "http.response.start", "status": self.status_code, "headers": self.all_headers(encoder)}
+        await send(start)
         sender = Sender(receive, send, self.heartbeat_seconds)
-        await sender.send_all(read_data(self.runs, handle.info.id, after), frames.encoder.heartbeat)
+        await sender.send_all(read_data(self.runs, handle.info.id, self.after), encoder.heartbeat)
+
+    @property
+    def after(self) -> int:
+        """Where its first reader begins to read the run."""
+        return 1 if self.preamble else 0
+
+    async def begin(self, headers: Headers) -> tuple[Encoder, RunHandle]:
+        """Have the run made for a reader that sent these headers.
+
+        Raises:
+            RequestError: The request cannot be answered.
+            RunError: Another answer to the chat is in the making, or the log cannot be reached.
+        """
+        frames = self.prepare(headers)
+        encoder = frames.encoder
+        if self.continued is not None:
+            self.preamble = retell(self.continued, self.dialect, self.wire_format)
+        stored = dict(map(decode_header, self.all_headers(encoder)))
+        beginning = asyncio.create_task(self.begin_run(self.answer.through(frames), stored))
+        try:
+            handle = await asyncio.shield(beginning)
+        except asyncio.CancelledError:
+            # The reader has gone. A run that is begun by half would leave its chat busy.
+            await asyncio.wait({beginning})
+            raise
+        self.handle = handle
+        return encoder, handle
+
+    async def open(self, headers: Headers) -> AsyncGenerator[bytes]:
+        """Begin the run, for a reader that is not reached by HTTP.
+
+        Raises:
+            RequestError: The request cannot be answered.
+            RunError: As for `begin`; also while it is read: the log went away.
+        """
+        _, handle = await self.begin(headers)
+        return read_run(self.runs, handle.info.id, self.after)
+
+    async def stop(self) -> None:
+        """Such a reader wants no more of the answer to be made."""
+        stop = self.answer.abort if self.handle is None else self.handle.stop
+        stop(STOPPED)
+
+    async def leave(self) -> None:
+        """Nothing: that the run lost a reader is known already, and it ends when its policy says so."""
 
     async def begin_run(self, made: AsyncGenerator[bytes], headers: Mapping[str, str]) -> RunHandle:
         """Have the run made.
@@ -147,6 +190,35 @@ class ReplayResponse(Response):
         with place:
             await Sender(receive, send, self.heartbeat_seconds).send_all(entries, heartbeat)
 
+    async def open(self, headers: Headers) -> AsyncGenerator[bytes]:
+        """The run's bytes, for a reader that is not reached by HTTP.
+
+        Raises:
+            RunError: While it is read: the log went away.
+        """
+        return read_run(self.runs, self.info.id, self.after or 0)
+
+    async def stop(self) -> None:
+        """Such a reader wants no more of the answer to be made.
+
+        Raises:
+            RunError: The log cannot be reached.
+        """
+        await self.runs.stop_run(self.info.id, STOPPED)
+
+    async def leave(self) -> None:
+        """Nothing: that the run lost a reader is known already."""
+
+
+async def find_running(runs: RunService, chat_id: str) -> ReplayResponse | None:
+    """The chat's running answer, from its beginning; None when nothing runs.
+
+    Raises:
+        RunError: The log cannot be reached.
+    """
+    info = await runs.resume(chat_id)
+    return None if info is None else ReplayResponse(runs, info)
+
 
 async def replay(
     runs: RunService,
@@ -190,10 +262,21 @@ def read_cursor(request: Request) -> int | None:
     return int(given)
 
 
+async def read_run(runs: RunService, run_id: str, after: int) -> AsyncGenerator[bytes]:
+    """A run's bytes.
+
+    Raises:
+        RunError: The log went away.
+    """
+    async with aclosing(runs.read(run_id, after)) as entries:
+        async for entry in entries:
+            yield entry.data
+
+
 async def read_data(
     runs: RunService, run_id: str, after: int = 0, *, with_cursors: bool = False
 ) -> AsyncGenerator[bytes]:
-    """A run's bytes."""
+    """A run's bytes, as an HTTP response has them."""
     try:
         async with aclosing(runs.read(run_id, after)) as entries:
             async for entry in entries:

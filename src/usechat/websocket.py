@@ -5,9 +5,9 @@
         await ChatSocket(websocket, lambda chat: stream_text(model, messages=chat.messages)).serve()
 
 One connection carries any number of answers, told apart by their request id; each chunk has a number, from 0. A client
-that stops an answer sends ``abort``; one that goes away stops all of its answers. Knows frames and who may send them;
-what is in a chunk is `usechat.protocol`'s affair. Upstream: ``ai/src/ui/websocket-chat-transport.ts`` (7.0.173),
-``WebSocketChatTransportRequest`` and ``…Response``.
+that stops an answer sends ``abort``; one that goes away leaves all of its answers, and those that are no runs end with
+it. Knows frames and who may send them; what is in a chunk is `usechat.protocol`'s affair. Upstream:
+``ai/src/ui/websocket-chat-transport.ts`` (7.0.173), ``WebSocketChatTransportRequest`` and ``…Response``.
 """
 
 from __future__ import annotations
@@ -15,29 +15,34 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from typing import Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from starlette.datastructures import Headers
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from usechat.errors import ConfigurationError, RequestError
+from usechat.errors import ChatError, ConfigurationError, RequestError, RunError
 from usechat.fastapi import StreamingAnswer
 from usechat.generate.answer import Answer
 from usechat.messages.ui import ChatRequest, parse_chat_request
-from usechat.parts import Part
+from usechat.negotiation import SDK_HEADER, negotiate
 from usechat.protocol.dialects import parse_dialect
 from usechat.protocol.json import decode_json, encode_json
 from usechat.protocol.options import MASKED_ERROR
-from usechat.protocol.shaping import ChunkShaper
+from usechat.protocol.sse import SSEDecoder
 
-__all__ = ["Authorize", "ChatSocket", "Handler"]
+if TYPE_CHECKING:
+    from usechat.resumable import ReplayResponse
+
+__all__ = ["Authorize", "ChatSocket", "FindRunning", "Handler"]
 
 logger = logging.getLogger(__name__)
 
-Handler: TypeAlias = Callable[[ChatRequest], "Answer | Awaitable[Answer]"]
-"""Makes the answer to a request, as a route's function does."""
+Handler: TypeAlias = Callable[[ChatRequest], "Answer | StreamingAnswer | Awaitable[Answer | StreamingAnswer]"]
+"""Makes the answer to a request, as a route's function does; also as a response, which may be a resumable one."""
+FindRunning: TypeAlias = Callable[[str], "Awaitable[ReplayResponse | None]"]
+"""Gets a chat's id. The answer that is being made there, or None; for runs that is `usechat.resumable.find_running`."""
 Authorize: TypeAlias = Callable[[Mapping[str, str]], "str | Awaitable[str | None] | None"]
 """Gets the headers of a request, names in lower case. Refuses it with a text, or by raising `RequestError`."""
 
@@ -45,6 +50,12 @@ OLDEST_MAJOR = 7
 INVALID_DATA = 1007
 MAX_REQUESTS = 16
 """Answers at once on one connection."""
+
+
+DONE_DATA = b"[DONE]"
+"""Ends a UI message stream, and is no chunk."""
+STREAM_HEADER = "x-vercel-ai-ui-message-stream"
+"""Has every answer whose bytes hold the chunks that this transport sends."""
 
 
 class InvalidFrameError(Exception):
@@ -58,9 +69,11 @@ class ChatSocket:
         websocket: Not yet accepted.
         handler: Makes an answer.
         sdk: The client's version. The transport exists from AI SDK 7 on.
+        find_running: What a client that resumes is to read. Without it there is nothing to come back to.
         authorize: Whether a request may be answered. A browser can send no headers with the handshake, so the
             transport puts them into its frames.
-        options: Others of `StreamingAnswer`: ``message_id`` and the fields of `EncoderOptions`.
+        options: Others of `StreamingAnswer`, where the handler makes no response itself: ``message_id`` and the fields
+            of `EncoderOptions`.
 
     Raises:
         ConfigurationError: ``sdk`` is a version without this transport.
@@ -72,6 +85,7 @@ class ChatSocket:
         handler: Handler,
         *,
         sdk: str | int = OLDEST_MAJOR,
+        find_running: FindRunning | None = None,
         authorize: Authorize = lambda headers: None,
         **options: Any,
     ) -> None:
@@ -81,9 +95,12 @@ class ChatSocket:
         self.websocket = websocket
         self.handler = handler
         self.sdk = sdk
+        self.find_running = find_running
         self.authorize = authorize
         self.options = options
         self.requests: dict[str, asyncio.Task[None]] = {}
+        self.readings: dict[str, StreamingAnswer | ReplayResponse] = {}
+        """What is being read for requests, by their ids."""
 
     async def serve(self) -> None:
         """Accept, and answer until the client goes away."""
@@ -110,8 +127,7 @@ class ChatSocket:
     async def _take(self, frame: Mapping[str, Any]) -> None:
         match frame:
             case {"type": "abort", "requestId": str(request_id)}:
-                if (task := self.requests.get(request_id)) is not None:
-                    task.cancel()
+                await self._stop(request_id)
             case {"type": "send" | "resume", "requestId": str(request_id)}:
                 await self._begin(request_id, frame)
             case {"requestId": str(request_id)}:
@@ -131,6 +147,17 @@ class ChatSocket:
         self.requests[request_id] = task
         task.add_done_callback(lambda _: self.requests.pop(request_id, None))
 
+    async def _stop(self, request_id: str) -> None:
+        # Its making, too, whoever began it: so does the server in the transport's documentation.
+        reading, task = self.readings.get(request_id), self.requests.get(request_id)
+        try:
+            if reading is not None:
+                await reading.stop()
+        except RunError:
+            logger.warning("an answer could not be stopped: the log of runs cannot be reached")
+        if task is not None:
+            task.cancel()
+
     # -- one request --------------------------------------------------------------------------------------------
 
     async def _serve_request(self, request_id: str, frame: Mapping[str, Any]) -> None:
@@ -138,40 +165,56 @@ class ChatSocket:
             await self._answer(request_id, frame)
         except WebSocketDisconnect:
             logger.debug("the client left before its answer was over")
-        except RequestError as error:
+        except (RequestError, ChatError, RunError) as error:
             await self._refuse(request_id, str(error))
         except Exception:
             logger.exception("a request could not be answered")
             await self._refuse(request_id, MASKED_ERROR)
 
     async def _answer(self, request_id: str, frame: Mapping[str, Any]) -> None:
-        headers = read_headers(frame)
+        headers = Headers({SDK_HEADER: str(self.sdk), **read_headers(frame)})
         refusal = self.authorize(headers)
         refusal = await refusal if inspect.isawaitable(refusal) else refusal
         if refusal is not None:
             raise RequestError(refusal, status=401)
-        if frame["type"] == "resume":
-            # An answer ends with its connection, so there is none to come back to.
+        if negotiate(None, headers).major < OLDEST_MAJOR:
+            raise RequestError("The WebSocket transport needs AI SDK 7.")
+        reading = await (self._find(frame) if frame["type"] == "resume" else self._make(frame))
+        if reading is None:
             await self._send({"type": "no-active", "requestId": request_id})
             return
+        self.readings[request_id] = reading
+        try:
+            data = await reading.open(headers)
+            try:
+                await self._send_chunks(request_id, data)
+            finally:
+                await reading.leave()
+        finally:
+            del self.readings[request_id]
+
+    async def _find(self, frame: Mapping[str, Any]) -> ReplayResponse | None:
+        chat_id = frame.get("id")
+        if not isinstance(chat_id, str):
+            raise RequestError("must be a string", path="id")
+        reading = None if self.find_running is None else await self.find_running(chat_id)
+        if reading is not None and STREAM_HEADER not in reading.info.headers:
+            raise RequestError("This chat is being answered in a protocol that the WebSocket transport does not have.")
+        return reading
+
+    async def _make(self, frame: Mapping[str, Any]) -> StreamingAnswer:
         chat = read_request(frame)
         made = self.handler(chat)
         answer = await made if inspect.isawaitable(made) else made
-        response = StreamingAnswer(answer, chat, sdk=self.sdk, **self.options)
-        response.prepare(Headers(headers))
-        if response.dialect.major < OLDEST_MAJOR:
-            raise RequestError("The WebSocket transport needs AI SDK 7.")
-        try:
-            await self._stream(request_id, response)
-        finally:
-            # Told even when it was stopped before its first part.
-            await answer.aclose()
+        return answer if isinstance(answer, StreamingAnswer) else StreamingAnswer(answer, chat, **self.options)
 
-    async def _stream(self, request_id: str, response: StreamingAnswer) -> None:
-        await self._send({"type": "start", "requestId": request_id})
-        async with aclosing(response.answer.through(ChunkFrames(request_id, response))) as pieces:
-            async for frames in pieces:
-                await self._send_all(frames)
+    async def _send_chunks(self, request_id: str, data: AsyncGenerator[bytes]) -> None:
+        chunks = ChunkFrames(request_id)
+        async with aclosing(data):
+            await self._send({"type": "start", "requestId": request_id})
+            async for piece in data:
+                for frame in chunks.feed(piece):
+                    await self._send_text(frame)
         await self._send({"type": "end", "requestId": request_id})
 
     # -- sending ------------------------------------------------------------------------------------------------
@@ -183,58 +226,31 @@ class ChatSocket:
             logger.debug("the client left before it could be refused")
 
     async def _send(self, frame: Mapping[str, Any]) -> None:
-        await self._send_all([encode_json(frame).decode()])
+        await self._send_text(encode_json(frame).decode())
 
-    async def _send_all(self, frames: Iterable[str]) -> None:
-        for frame in frames:
-            try:
-                await self.websocket.send_text(frame)
-            except RuntimeError as error:
-                # How a server says, while the leaving is still on its way here, that the connection is closed.
-                raise WebSocketDisconnect from error
+    async def _send_text(self, frame: str) -> None:
+        try:
+            await self.websocket.send_text(frame)
+        except RuntimeError as error:
+            # How a server says, while the leaving is still on its way here, that the connection is closed.
+            raise WebSocketDisconnect from error
 
 
 class ChunkFrames:
-    """An answer as the frames of one request, whose chunks are numbered; a `usechat.generate.view.View`."""
+    """A UI message stream as the frames of one request, whose chunks are numbered."""
 
-    def __init__(self, request_id: str, response: StreamingAnswer) -> None:
-        self.request_id = request_id
-        self.response = response
-        self.shaper = self.new_shaper()
+    def __init__(self, request_id: str) -> None:
+        self.opening = b'{"type":"chunk","requestId":%s,"sequence":' % encode_json(request_id)
+        self.events = SSEDecoder()
         self.count = 0
 
-    def new_shaper(self) -> ChunkShaper:
-        """What makes the chunks; one more when the first one broke in the middle of its work."""
-        return ChunkShaper(self.response.dialect, self.response.encoder_options)
-
-    def begin(self) -> None:
-        """Nothing: the request's `start` has been sent."""
-
-    def feed(self, batch: list[Part]) -> list[str]:
-        """The frames of some parts."""
-        return self.encode(chunk for part in batch for chunk in self.shaper.shape(part))
-
-    def fail(self, error: Exception) -> list[str]:
-        """The error's frame."""
-        logger.error("the answer could not be sent", exc_info=error)
-        self.shaper = self.new_shaper()
-        return self.encode(self.shaper.shape(self.response.answer.fail(error)))
-
-    def finish(self) -> list[str]:
-        """The last frames."""
-        return self.encode(self.shaper.finish())
-
-    def encode(self, chunks: Iterable[dict[str, Any]]) -> list[str]:
-        """The chunks as frames; none of them counts when one cannot be written.
-
-        Raises:
-            TypeError: A chunk holds what JSON cannot.
-        """
-        frames = [
-            encode_json({"type": "chunk", "requestId": self.request_id, "sequence": number, "chunk": chunk}).decode()
-            for number, chunk in enumerate(chunks, self.count)
-        ]
-        self.count += len(frames)
+    def feed(self, data: bytes) -> list[str]:
+        """The frames of the chunks that these bytes complete."""
+        frames: list[str] = []
+        for chunk in self.events.feed(data):
+            if chunk != DONE_DATA:
+                frames.append((self.opening + b'%d,"chunk":%s}' % (self.count, chunk)).decode())
+                self.count += 1
         return frames
 
 

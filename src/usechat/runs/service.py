@@ -268,6 +268,18 @@ class RunService:
         info = await self.log.find(chat_id)
         return info is not None and info.state == "running" and await self.log.stop(info.id, reason)
 
+    async def stop_run(self, run_id: str, reason: str | None = None) -> bool:
+        """Have this very run end now, wherever it is made; whether it was still running.
+
+        Raises:
+            RunError: ``unavailable``; never for a run of this process.
+        """
+        handle = self.handles.get(run_id)
+        if handle is None:
+            return await self.log.stop(run_id, reason)
+        handle.stop(reason)
+        return True
+
     def _reader_left(self, handle: RunHandle) -> None:
         if handle.readers or handle.info.state != "running":
             return

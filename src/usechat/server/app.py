@@ -113,7 +113,8 @@ def make_routers(
         heartbeat = settings.heartbeat or None
         chats = make_chats_router(conversations, guard, settings.sdk)
         kept = [make_runs_router(conversations, guard, heartbeat), chats]
-    return [make_socket_router(answers, guard), *kept, make_api_router(answers, guard, conversations, kept)]
+    socket = make_socket_router(answers, guard, conversations)
+    return [socket, *kept, make_api_router(answers, guard, conversations, kept)]
 
 
 def refuse_new(conversations: Conversations | None) -> None:

@@ -18,6 +18,7 @@ import msgspec
 from usechat.chats.base import Chat, ChatStore, EndStatus, SavedChat, TurnPlan
 from usechat.chats.history import HistoryMode, TurnRequest, plan_turn
 from usechat.errors import ChatError, RunError
+from usechat.fastapi import STOPPED
 from usechat.generate.answer import Answer, FinishEvent
 from usechat.ids import generate_id
 from usechat.messages import ui
@@ -198,7 +199,7 @@ class Conversations:
 
     async def stop(self, chat_id: str) -> bool:
         """Stop the chat's answer, wherever it is made; whether there was one."""
-        return await self.runs.stop(chat_id, "stopped")
+        return await self.runs.stop(chat_id, STOPPED)
 
     async def delete(self, chat_id: str) -> Chat:
         """Remove a chat, and stop its answer.
@@ -239,6 +240,6 @@ def end_status(info: RunInfo, final: FinishEvent) -> EndStatus:
     if final.error is not None or info.state == "failed":
         return "failed"
     if final.is_aborted or info.state == "aborted":
-        return "aborted" if final.abort_reason == "stopped" else "partial"
+        return "aborted" if final.abort_reason == STOPPED else "partial"
     is_cut = final.finish_reason is None or final.finish_reason.unified == "interrupted"
     return "partial" if is_cut else "whole"

@@ -2,6 +2,7 @@
 
 # Annotations are evaluated here, not postponed: FastAPI could not find the dependencies that the function below makes.
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, HTTPException, Request, WebSocket
@@ -10,9 +11,10 @@ from starlette.routing import Match, Route
 
 import usechat
 from usechat.errors import RequestError
-from usechat.fastapi import chat_request, completion_request
+from usechat.fastapi import StreamingAnswer, chat_request, completion_request
 from usechat.messages import ui
 from usechat.protocol.encoders import WireFormat
+from usechat.resumable import find_running
 from usechat.server.answers import Answers
 from usechat.server.conversations import Conversations
 from usechat.server.fetch_body import FetchChatBody, fetch_chat_request
@@ -46,11 +48,7 @@ def make_api_router(
     @router.post("/chat", response_class=Response, responses=STREAMED, openapi_extra=body_schema(ui.ChatRequest))
     async def chat(request: Request, body: Annotated[ui.ChatRequest, Depends(read_chat)]) -> Response:
         """Answer `useChat` of AI SDK 4 to 7."""
-        protocol = wire_format(request, body.extra)
-        if conversations is None or not body.id:
-            return answers.to_chat(body, protocol)
-        turn = await conversations.plan(body, body.id)
-        return answers.to_saved_chat(turn, conversations, protocol)
+        return await answer_chat(answers, conversations, body, wire_format(request, body.extra))
 
     @router.post(
         "/completion", response_class=Response, responses=STREAMED, openapi_extra=body_schema(ui.CompletionRequest)
@@ -91,15 +89,34 @@ def make_api_router(
     return router
 
 
-def make_socket_router(answers: Answers, guard: KeyGuard) -> APIRouter:
+def make_socket_router(answers: Answers, guard: KeyGuard, conversations: Conversations | None) -> APIRouter:
     """The WebSocket of AI SDK 7, on which each request carries its key."""
     router = APIRouter(prefix="/api")
+    find = None if conversations is None else partial(find_running, conversations.runs)
+
+    async def answer(body: ui.ChatRequest) -> StreamingAnswer:
+        return await answer_chat(answers, conversations, body, None)
 
     @router.websocket("/chat/ws")
     async def chat(websocket: WebSocket) -> None:
-        await ChatSocket(websocket, answers.chat, authorize=guard.authorize).serve()
+        await ChatSocket(websocket, answer, find_running=find, authorize=guard.authorize).serve()
 
     return router
+
+
+async def answer_chat(
+    answers: Answers, conversations: Conversations | None, body: ui.ChatRequest, protocol: WireFormat | None
+) -> StreamingAnswer:
+    """The answer to a ``useChat`` request, saved where chats are kept.
+
+    Raises:
+        ChatError: The chat is another owner's, has moved on, or cannot be read.
+        RequestError: There is nothing to answer.
+    """
+    if conversations is None or not body.id:
+        return answers.to_chat(body, protocol)
+    turn = await conversations.plan(body, body.id)
+    return answers.to_saved_chat(turn, conversations, protocol)
 
 
 def make_open_router() -> APIRouter:
