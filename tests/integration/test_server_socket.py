@@ -40,7 +40,7 @@ def resuming(request_id: str, chat_id: str) -> str:
 
 
 def receive(socket: ClientConnection) -> dict[str, Any]:
-    return json.loads(socket.recv(timeout=10))
+    return json.loads(socket.recv(timeout=20))
 
 
 def receive_to_end(socket: ClientConnection) -> list[dict[str, Any]]:
@@ -143,13 +143,12 @@ class Place:
 
     def saved(self) -> tuple[str, str]:
         """The answer's text and how it came about, once it has ended."""
-        for _ in range(500):
-            chat = self.server.client.get(f"/api/chats/{self.chat}/export").json()
-            if len(chat["messages"]) > 1:
-                break
-            time.sleep(0.01)
-        answer = chat["messages"][1]
-        return "".join(part.get("text", "") for part in answer["parts"]), chat["details"][1]["status"]
+        until = time.monotonic() + 20
+        while self.server.client.get(f"/api/chats/{self.chat}").json()["isAnswering"] and time.monotonic() < until:
+            pass
+        chat: dict[str, Any] = self.server.client.get(f"/api/chats/{self.chat}/export").json()
+        parts: list[dict[str, Any]] = chat["messages"][1]["parts"]
+        return "".join(part.get("text", "") for part in parts), chat["details"][1]["status"]
 
 
 @pytest.fixture(scope="module")
@@ -261,7 +260,7 @@ def test_a_second_turn_at_once_is_refused_on_its_own_request(place: Place) -> No
         socket.send(frame("b", {}, place.chat))
         frames = receive_to_end(socket)
         assert frames[-1]["requestId"] == "b"
-        assert frames[-1]["errorText"] == "This chat is being answered."
+        assert frames[-1]["errorText"] == "This chat is being answered already."
 
 
 def test_a_run_in_another_protocol_is_not_resumed(place: Place) -> None:
