@@ -250,6 +250,16 @@ def test_an_abort_stops_the_answer_and_the_next_turn_can_begin(place: Place, whi
         assert receive_to_end(socket)[-1] == {"type": "end", "requestId": "next"}
 
 
+def test_an_abort_that_comes_with_its_request_does_not_leave_the_chat_busy(place: Place) -> None:
+    place.upstream.will(Reply("text"))
+    with place.connect() as socket:
+        for number in range(5):
+            socket.send(frame(f"a{number}", {}, place.chat))
+            socket.send(json.dumps({"type": "abort", "requestId": f"a{number}"}))
+        socket.send(frame("b", {}, place.chat))
+        assert receive_to_end(socket)[-1] == {"type": "end", "requestId": "b"}
+
+
 def test_a_second_turn_at_once_is_refused_on_its_own_request(place: Place) -> None:
     place.upstream.will(HELD)
     with place.connect() as socket:

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,12 +20,15 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.conformance.replies import said, text
 from tests.support.waiting import eventually
-from usechat import FinishEvent, UIMessageStreamWriter, stream_text, ui_message_stream
+from usechat import FinishEvent, StreamingAnswer, UIMessageStreamWriter, stream_text, ui_message_stream
 from usechat import parts as p
 from usechat.errors import ConfigurationError, RequestError
 from usechat.generate.answer import Answer
 from usechat.messages.ui import ChatRequest
 from usechat.models import anthropic
+from usechat.resumable import find_running
+from usechat.runs.memory import MemoryLog
+from usechat.runs.service import RunService
 from usechat.testing.replay import ReplayServer, Reply
 from usechat.websocket import MAX_REQUESTS, ChatSocket, Handler
 
@@ -152,6 +156,29 @@ async def test_there_is_nothing_to_resume():
     async with ReplayServer(Reply("text")) as upstream, serving(asking(upstream)) as url, connect(url) as connection:
         await connection.send(json.dumps({"type": "resume", "requestId": "a", "id": "chat", "headers": {}, "body": {}}))
         assert await receive(connection) == {"type": "no-active", "requestId": "a"}
+
+
+async def test_a_handlers_response_may_be_a_run_that_is_resumed():
+    runs = RunService(MemoryLog(), disconnect="finish")
+    async with ReplayServer(HELD) as upstream:
+        answer = asking(upstream)
+
+        async def respond(chat: ChatRequest) -> StreamingAnswer:
+            made = answer(chat)
+            assert isinstance(made, Answer)
+            return made.response(chat, runs=runs)
+
+        async with serving(respond, find_running=partial(find_running, runs)) as url:
+            async with connect(url) as connection:
+                await connection.send(send())
+                await receive_text(connection, "One ")
+            async with connect(url) as connection:
+                await connection.send(json.dumps({"type": "resume", "requestId": "b", "id": "chat"}))
+                await receive_text(connection, "One two", "b")
+                assert await runs.stop("chat")
+                assert (await receive_all(connection, "b"))["b"][-1]["type"] == "end"
+    assert len(upstream.requests) == 1
+    await runs.shutdown()
 
 
 async def test_an_upstream_error_is_a_chunk():
