@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from usechat.chats import retry
+from usechat.chats.postgres import told_while_connecting
 
 pytestmark = pytest.mark.anyio
 
@@ -42,6 +43,17 @@ def failed(error: Exception | None = None, *, is_cut: bool = False) -> DBAPIErro
 )
 async def test_passing_failure_is_tried_again(error: Exception) -> None:
     assert await retry.retry_when_cut(Work(error, error)) == 3
+
+
+@pytest.mark.parametrize("error", [asyncpg.InterfaceError("connection is closed"), asyncpg.AdminShutdownError("bye")])
+async def test_connection_that_is_cut_while_it_is_set_up_is_tried_again(error: Exception) -> None:
+    work = Work(error)
+
+    async def attempt() -> int:
+        with told_while_connecting():
+            return await work()
+
+    assert await retry.retry_when_cut(attempt) == 2
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,13 @@ on another.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 from uuid import uuid4
 
+import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -50,8 +52,9 @@ class PostgresDatabase:
         """As `Database.read`; each statement sees what is there when it runs."""
 
         async def attempt() -> ResultT:
-            async with self._reader.connect() as connection:
-                return await connection.run_sync(work)
+            with told_while_connecting():
+                async with self._reader.connect() as connection:
+                    return await connection.run_sync(work)
 
         return await retry_when_cut(attempt)
 
@@ -59,11 +62,25 @@ class PostgresDatabase:
         """As `Database.write`."""
 
         async def attempt() -> ResultT:
-            async with self._writer.begin() as connection:
-                return await connection.run_sync(work)
+            with told_while_connecting():
+                async with self._writer.begin() as connection:
+                    return await connection.run_sync(work)
 
         return await retry_when_cut(attempt)
 
     async def aclose(self) -> None:
         """As `Database.aclose`."""
         await self._writer.dispose()
+
+
+@contextmanager
+def told_while_connecting() -> Generator[None]:
+    """Makes an `OSError` of what asyncpg raises while a connection is made.
+
+    SQLAlchemy wraps what statements raise, and what the connecting itself does, but not what goes wrong when a
+    connection that stands is set up and is cut just then.
+    """
+    try:
+        yield
+    except (asyncpg.InterfaceError, asyncpg.PostgresError) as error:
+        raise ConnectionResetError(str(error)) from error
