@@ -10,8 +10,8 @@ import pytest
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("chaos")
     group.addoption("--seed", default=secrets.token_hex(4), help="decides what goes wrong; printed by each run")
-    group.addoption("--conversations", type=int, default=30, help="how many users there are")
-    group.addoption("--failing-seconds", type=float, default=8.0, help="for how long things are broken")
+    group.addoption("--conversations", type=int, default=20, help="how many users there are")
+    group.addoption("--failing-seconds", type=float, default=6.0, help="for how long things are broken")
     group.addoption("--turns", type=int, default=1, help="questions of each user")
 
 

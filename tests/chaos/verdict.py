@@ -18,8 +18,8 @@ __all__ = ["Verdict"]
 CLEAR_REFUSALS = (409, 502, 503, 504)
 """The server's own, and nginx's where no server is there to answer."""
 END_OF_TURN = re.compile(r"turn (\S+) of chat \S+ ended: (\w+)")
-IN_FLIGHT = 200
-"""Characters that a reader may have of an answer whose process was killed the moment after: a few deltas."""
+IN_FLIGHT = 1000
+"""Characters that a reader may have of an answer whose process was killed the moment after, Redis perhaps with it."""
 
 
 class Verdict:
