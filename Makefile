@@ -40,7 +40,7 @@ conformance: ## Frames and messages against the real AI SDK, majors 4 to 7
 clients: ## What the released npm clients make of our streams
 	@$(IN_PYTHON) scripts.test_groups clients $(ARGS)
 
-chaos: ## Everything fails at once and nothing is lost: in two minutes (ARGS=--seed=... has a run again)
+chaos: ## Everything fails at once; what becomes of each answer is counted, in two minutes (ARGS=--seed=... has a run again)
 	@$(IN_PYTHON) scripts.test_groups chaos --conversations=200 --turns=2 --failing-seconds=60 $(ARGS)
 
 e2e: ## The pages in a real browser

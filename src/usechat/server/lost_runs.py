@@ -79,10 +79,16 @@ def status_of(parts: Sequence[p.Part]) -> EndStatus:
 
 
 def end_frames(lost: LostRun, frames: bytes, continued: Mapping[str, Any] | None, last: p.Part) -> bytes:
-    """The frames that end a stream for readers who have ``frames``, with a last part that says why."""
+    """The frames that end a stream for readers who have ``frames``, with a last part that says why.
+
+    None, where they have the end: a run whose frames are all there goes on until it is saved.
+    """
+    parts, is_over = read_parts(lost, frames)
+    if is_over:
+        return b""
     # The parts are encoded once more, for the encoder to know what is open; only its end is sent.
     encoder = make_encoder(lost.wire_format, lost.dialect, options_for(continued))
-    encoder.feed_all(read_parts(lost, frames)[0])
+    encoder.feed_all(parts)
     return encoder.feed(last) + encoder.finish()
 
 

@@ -1,0 +1,36 @@
+"""How streams end whose process cannot end them: legally, and once."""
+
+from __future__ import annotations
+
+import pytest
+
+from usechat import parts as p
+from usechat.protocol.dialects import NEWEST, Dialect
+from usechat.protocol.encoders import WireFormat, make_encoder
+from usechat.server.lost_runs import LostRun, end_frames
+
+USAGE = p.Usage(input_no_cache=1, output=1)
+REASON = p.FinishReason("stop")
+ANSWER: list[p.Part] = [
+    p.Start(),
+    p.StartStep(message_id="m"),
+    p.TextStart("0"),
+    p.TextDelta("0", "Hi"),
+    p.TextEnd("0"),
+    p.FinishStep(finish_reason=REASON, usage=USAGE),
+    p.Finish(finish_reason=REASON, total_usage=USAGE),
+]
+
+
+def lost_run(major: int, wire_format: WireFormat | None) -> LostRun:
+    return LostRun(turn_id="t", wire_format=wire_format, version=NEWEST[major], is_exact=True, message_id=None)
+
+
+@pytest.mark.parametrize(("major", "wire_format"), [(4, None), (5, None), (6, None), (7, None), (7, "events")])
+@pytest.mark.parametrize("length", [3, 4, len(ANSWER)])
+def test_readers_get_an_end_unless_they_have_it(major: int, wire_format: WireFormat | None, length: int):
+    lost = lost_run(major, wire_format)
+    encoder = make_encoder(wire_format, Dialect(NEWEST[major], exact=True))
+    is_whole = length == len(ANSWER)
+    frames = encoder.feed_all(ANSWER[:length]) + (encoder.finish() if is_whole else b"")
+    assert (end_frames(lost, frames, None, p.Error("lost")) == b"") is is_whole
