@@ -32,15 +32,15 @@ from usechat.generate.answer import Answer
 from usechat.messages import ui
 from usechat.protocol.encoders import Encoder
 from usechat.protocol.retell import retell
-from usechat.protocol.sse import KEEP_ALIVE
-from usechat.runs.base import RunInfo
+from usechat.protocol.sse import DONE, KEEP_ALIVE
+from usechat.runs.base import Entry, RunInfo
+from usechat.runs.cursor import Cursor
 from usechat.runs.service import RunHandle, RunService
 
 __all__ = ["ReplayResponse", "ResumableAnswer", "find_running", "replay", "run_error_response"]
 
 DATA_STREAM_HEADER: Final = "x-vercel-ai-data-stream"
 NOTHING_FOR_V4: Final = {"content-type": "text/plain; charset=utf-8", DATA_STREAM_HEADER: "v1"}
-MAX_DIGITS: Final = 18
 
 
 def run_error_response(error: RunError) -> JSONResponse:
@@ -159,8 +159,8 @@ class ReplayResponse(Response):
     Args:
         runs: Where it is read.
         info: The run.
-        after: The cursor to go on from; None to read from the beginning. With one, an id follows each piece, for a
-            reader that will come back with it.
+        cursor: Where to go on from; None to read from the beginning. With one, an id follows each piece, for a reader
+            that will come back with it.
         heartbeat: Seconds of silence that are broken; None for any silence.
     """
 
@@ -169,24 +169,24 @@ class ReplayResponse(Response):
         runs: RunService,
         info: RunInfo,
         *,
-        after: int | None = None,
+        cursor: Cursor | None = None,
         heartbeat: float | None = HEARTBEAT_SECONDS,
     ) -> None:
         super().__init__()
         self.runs = runs
         self.info = info
-        self.after = after
+        self.after = 0 if cursor is None else cursor.after
+        self.gives_cursors = cursor is not None and is_event_stream(info)
         self.heartbeat_seconds = heartbeat
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the run."""
         headers = [(name.encode(), value.encode()) for name, value in self.info.headers.items()]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        is_sse = self.info.headers.get("content-type", "").startswith("text/event-stream")
-        heartbeat = KEEP_ALIVE if is_sse else b"\n" if DATA_STREAM_HEADER in self.info.headers else None
-        with_cursors = is_sse and self.after is not None
-        entries = read_data(self.runs, self.info.id, self.after or 0, with_cursors=with_cursors)
-        place = self.runs.coming_back(self.info.id) if with_cursors else nullcontext()
+        is_data_stream = DATA_STREAM_HEADER in self.info.headers
+        heartbeat = KEEP_ALIVE if is_event_stream(self.info) else b"\n" if is_data_stream else None
+        entries = read_data(self.runs, self.info.id, self.after, with_cursors=self.gives_cursors)
+        place = self.runs.coming_back(self.info.id) if self.gives_cursors else nullcontext()
         with place:
             await Sender(receive, send, self.heartbeat_seconds).send_all(entries, heartbeat)
 
@@ -196,7 +196,7 @@ class ReplayResponse(Response):
         Raises:
             RunError: While it is read: the log went away.
         """
-        return read_run(self.runs, self.info.id, self.after or 0)
+        return read_run(self.runs, self.info.id, self.after)
 
     async def stop(self) -> None:
         """Such a reader wants no more of the answer to be made.
@@ -241,10 +241,10 @@ async def replay(
         HTTPException: 400: the cursor is none.
         RunError: The log cannot be reached.
     """
-    after = read_cursor(request)
-    info = await runs.resume(chat_id, after)
+    cursor = read_cursor(request)
+    info = await runs.resume(chat_id, cursor)
     if info is not None:
-        return ReplayResponse(runs, info, after=after, heartbeat=heartbeat)
+        return ReplayResponse(runs, info, cursor=cursor, heartbeat=heartbeat)
     return Response(headers=NOTHING_FOR_V4) if is_v4 else Response(status_code=204)
 
 
@@ -252,14 +252,19 @@ def decode_header(header: tuple[bytes, bytes]) -> tuple[str, str]:
     return header[0].decode("latin-1"), header[1].decode("latin-1")
 
 
-def read_cursor(request: Request) -> int | None:
+def is_event_stream(info: RunInfo) -> bool:
+    return info.headers.get("content-type", "").startswith("text/event-stream")
+
+
+def read_cursor(request: Request) -> Cursor | None:
     """Where a reader was, as it says; None for one that reads from the beginning."""
     given = request.query_params.get("cursor") or request.headers.get("last-event-id")
     if given is None:
         return None
-    if not given.isdecimal() or len(given) > MAX_DIGITS:
-        raise HTTPException(400, "cursor: must be a whole number from 0")
-    return int(given)
+    try:
+        return Cursor.parse(given)
+    except ValueError:
+        raise HTTPException(400, "cursor: must be the id of an event, or 0") from None
 
 
 async def read_run(runs: RunService, run_id: str, after: int) -> AsyncGenerator[bytes]:
@@ -280,8 +285,14 @@ async def read_data(
     try:
         async with aclosing(runs.read(run_id, after)) as entries:
             async for entry in entries:
-                # An id without data is no event to a client, but the last one it remembers.
-                yield entry.data + b"id: %d\n\n" % entry.cursor if with_cursors else entry.data
+                yield entry.data + encode_place(run_id, entry) if with_cursors else entry.data
     except RunError:
         # The log went away: the connection is cut rather than ended, so that a client comes back that can.
         raise asyncio.CancelledError from None
+
+
+def encode_place(run_id: str, entry: Entry) -> bytes:
+    # Who has the terminator has all, though the log may not know yet that the run has ended, and may lose the last of
+    # it with the process that made it. An id without data is no event to a client, but the last one it remembers.
+    is_end = entry.is_end or entry.data.endswith(DONE)
+    return f"id: {Cursor(run_id=run_id, after=entry.cursor, is_end=is_end)}\n\n".encode()

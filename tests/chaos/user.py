@@ -26,7 +26,7 @@ PATIENCE = 90.0
 """Seconds after which a turn that nobody answers counts as stuck; a failure takes at most some twenty of them."""
 SILENCE = 40.0
 """Seconds without a byte after which a response counts as stuck: there is a sign of life every 15."""
-PLACE = re.compile(rb"(?:^|\n)id: (\d+)\n\n")
+PLACE = re.compile(rb"(?:^|\n)id: (\S+)\n\n")
 TRANSPORT_ERRORS = (aiohttp.ClientError, ConnectionError)
 
 

@@ -151,12 +151,14 @@ class Verdict:
         self.judge_turns(count("turns", "true"))
 
     def judge_turns(self, turns: int) -> None:
-        """Each was told to have ended once."""
+        """Each was told to have ended once, unless its process was killed between the commit and the telling."""
         told = [found[1] for server in self.deployment.servers for found in END_OF_TURN.finditer(server.log())]
+        untold, twice = turns - len(set(told)), len(told) - len(set(told))
         self.counts["turns"] = turns
         self.counts["  told to have ended"] = len(set(told))
-        self.counts["  told twice"] = len(told) - len(set(told))
-        if len(told) != turns:
+        self.counts["  killed before they were told"] = untold
+        self.counts["  told twice"] = twice
+        if twice or untold > self.counts["server killed"]:
             self.faults.append(f"of {turns} turns {len(told)} ends were told, of {len(set(told))} turns")
 
     def lease_count(self) -> int:

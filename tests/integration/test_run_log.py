@@ -89,6 +89,17 @@ async def test_end_state_is_found(near: RunLog, far: RunLog, state: EndState):
     assert (ended.id, ended.state, writer.info.state) == (running.id, state, state)
 
 
+async def test_run_is_found_by_its_id(near: RunLog, far: RunLog):
+    first = await begin(near)
+    assert await far.get(first.info.id) == first.info
+    first.append(b"x")
+    await first.finish("finished")
+    second = await begin(near)
+    for run in (first, second):
+        assert await far.get(run.info.id) == run.info
+    assert await far.get("another") is None
+
+
 async def test_chat_without_a_run_has_none(far: RunLog):
     assert await far.find("chat") is None
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from pathlib import Path
 
@@ -256,6 +257,31 @@ async def test_readers_in_a_fenced_process_get_the_end_that_all_get(logs: LogMak
     assert texts(await reading) == b"x|end"
 
 
+async def test_readers_that_have_the_end_already_get_no_other(logs: LogMaker):
+    log, other = logs.make(), logs.make()
+    writer = await begin(log)
+    reading = asyncio.create_task(collect(log, writer.info.id))
+
+    assert logs.url is not None
+    url = logs.url
+
+    async def reap_elsewhere() -> Sequence[RunInfo]:
+        stranger = RedisLog(url, logs.limits, prefix=logs.prefix)
+        try:
+            return await stranger.reap()
+        finally:
+            await stranger.aclose()
+
+    # Meanwhile nothing of this process runs, as if it had been paused: it learns of its loss with the end it writes.
+    time.sleep(LEASE * 1.2)  # noqa: ASYNC251
+    with ThreadPoolExecutor() as pool:
+        (info,) = pool.submit(asyncio.run, reap_elsewhere()).result()
+    writer.append(b"all|end")
+    assert not await writer.finish("finished")
+    await other.adopt(info, b"|end")
+    assert texts(await reading) == b"all|end"
+
+
 async def test_lease_is_renewed_while_nothing_is_written(logs: LogMaker):
     log, other = logs.make(), logs.make()
     writer = await begin(log)
@@ -405,11 +431,36 @@ async def test_everything_else_says_that_redis_is_away(fragile: LogMaker, own_se
     own_server.kill()
     calls = [
         *(begin(log), log.find("chat"), log.frames("run"), log.stop("run"), log.note_resume("chat")),
-        *(log.was_resumed("chat"), log.seconds_unread("run"), log.reap(), log.adopt(writer.info)),
-        collect(log, "run"),
+        *(log.was_resumed("chat"), log.seconds_unread("run"), log.reap(), log.adopt(writer.info), log.get("run")),
     ]
     errors = await asyncio.gather(*calls, return_exceptions=True)
     assert [error.code for error in errors if isinstance(error, RunError)] == ["unavailable"] * len(calls)
+
+
+async def test_reader_that_comes_while_redis_is_away_waits_for_it(fragile: LogMaker, own_server: RedisServer):
+    writer = await begin(fragile.make())
+    writer.append(b"a")
+    finishing = asyncio.create_task(writer.finish("finished"))
+    own_server.kill()
+    log = fragile.make()
+    reading = asyncio.create_task(collect(log, writer.info.id))
+    with pytest.raises(RunError):
+        await log.find("chat")
+    own_server.start()
+    assert texts(await reading) == b"a"
+    assert await finishing
+
+
+async def test_reader_that_waits_for_redis_hears_of_the_end_of_its_process(fragile: LogMaker, own_server: RedisServer):
+    own_server.kill()
+    log = fragile.make()
+    reading = asyncio.create_task(collect(log, "run"))
+    with pytest.raises(RunError):
+        await log.find("chat")
+    await log.aclose()
+    with pytest.raises(RunError) as raised:
+        await reading
+    assert raised.value.code == "unavailable"
 
 
 async def test_living_are_not_reaped_when_redis_was_away_for_long(own_server: RedisServer):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -253,6 +254,29 @@ def test_a_cursor_continues_where_the_reader_was(deploy: Any):
 
     assert whole.endswith(rest)
     assert 0 < len(rest) < len(whole) / 2
+    assert deployment.first.get(f"/api/chat/{deployment.chat}/stream", params={"cursor": ids[-1]}).status_code == 204
+
+
+def without_ids(stream: str) -> str:
+    return re.sub(r"id: .*\n\n", "", stream)
+
+
+def test_a_cursor_of_an_answer_is_none_in_the_next(deploy: Any):
+    deployment = deploy(SLOW, HELD, USECHAT_DISCONNECT="finish")
+    chat = deployment.chat
+    read_some(deployment.first, chat, until="word1 ")
+    before = deployment.last.get(f"/api/chat/{chat}/stream", params={"cursor": 0}).text
+    ids = [line.removeprefix("id: ") for line in before.split("\n") if line.startswith("id: ")]
+    read_some(deployment.first, chat, until="word1 ")
+
+    rest = deployment.last.get(f"/api/chat/{chat}/stream", headers={"last-event-id": ids[0]}).text
+    elsewhere = deployment.last.get("/api/chat/another/stream", headers={"last-event-id": ids[0]})
+
+    assert without_ids(before).endswith(without_ids(rest))
+    assert rest.endswith(f"data: [DONE]\n\nid: {ids[-1]}\n\n")
+    assert ids[-1].endswith(":end")
+    assert elsewhere.status_code == 204
+    assert deployment.first.post(f"/api/chat/{chat}/stop").json() == {"stopped": True}
 
 
 def test_a_plain_clients_leaving_stops_the_model_and_what_there_was_is_saved(deploy: Any):

@@ -45,10 +45,16 @@ class FragileStore(SqlChatStore):
 
     is_away = False
 
+    loses_answers = False
+    """Whether it is away only once the end is kept."""
+
     async def finish_turn(self, run_id: str, **ending: Any) -> bool:
+        if self.is_away and not self.loses_answers:
+            raise ConnectionError("away")
+        is_ours = await super().finish_turn(run_id, **ending)
         if self.is_away:
             raise ConnectionError("away")
-        return await super().finish_turn(run_id, **ending)
+        return is_ours
 
 
 @dataclass
@@ -190,9 +196,11 @@ async def test_a_turn_that_is_being_answered_is_no_orphan(deployment: Deployment
     assert [end.status for end in deployment.told] == ["aborted"]
 
 
-async def test_an_end_that_cannot_be_saved_is_saved_later(deployment: Deployment):
+@pytest.mark.parametrize("loses_answers", [False, True], ids=["undone", "done"])
+async def test_an_end_that_cannot_be_saved_is_saved_later_and_told_once(deployment: Deployment, loses_answers: bool):
     process = deployment.process()
     process.store.is_away = True
+    process.store.loses_answers = loses_answers
     await process.ask(saying("Hello"))
     assert deployment.told == []
     process.store.is_away = False

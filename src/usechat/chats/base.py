@@ -214,8 +214,12 @@ class ChatStore(Protocol):
         message: UIMessage | None = None,
         usage: Any = None,
         finish_reason: str | None = None,
+        attempt: str | None = None,
     ) -> bool:
         """End a turn, save its message and let go of the chat; whether it was this call that did.
+
+        A call that failed may have ended it nevertheless. Who calls again gives the same ``attempt``, an id of its own
+        making, as the first time, and is told so.
 
         The message is put in the place of the one that has its id, or comes last. Without one, the message that the
         turn went on with, if any, keeps its content and takes the status. Where the chat was deleted meanwhile, the

@@ -152,9 +152,10 @@ class SqlChatStore:
         message: UIMessage | None = None,
         usage: Any = None,
         finish_reason: str | None = None,
+        attempt: str | None = None,
     ) -> bool:
         """As `ChatStore.finish_turn`."""
-        ending = Ending(uuid4().hex, status, message, usage, finish_reason)
+        ending = Ending(attempt or uuid4().hex, status, message, usage, finish_reason)
         return await self._write(lambda connection: finish(connection, run_id, ending))
 
     async def find_turn(self, run_id: str) -> Turn | None:

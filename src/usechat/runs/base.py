@@ -87,6 +87,8 @@ class Entry(msgspec.Struct, frozen=True):
     cursor: int
     """The number of entries up to here."""
     data: bytes
+    is_end: bool = False
+    """Whether these are the last frames, given to a run by whoever ended it in its producer's place."""
 
 
 class RunWriter(Protocol):
@@ -160,11 +162,15 @@ class RunLog(Protocol):
         """The newest run of a chat, while it is kept."""
         ...
 
+    async def get(self, run_id: str) -> RunInfo | None:
+        """A run, while its frames are kept."""
+        ...
+
     def read(self, run_id: str, after: int = 0) -> AsyncGenerator[Entry]:
-        """The run's frames from the one after ``after`` on, as they come, to its end.
+        """The run's frames from the one after ``after`` on, as they come, to its end; waits for a log that is away.
 
         Raises:
-            RunError: ``missing``: there is no such run, or it is not kept any more.
+            RunError: ``missing``: there is no such run, or it is not kept any more; ``unavailable``: this process goes.
         """
         ...
 

@@ -144,7 +144,7 @@ class MemoryRun:
         if self.failure is not None:
             raise self.failure
         if self.ending:
-            yield Entry(len(self.entries) + 1, self.ending)
+            yield Entry(len(self.entries) + 1, self.ending, is_end=True)
 
 
 class MemoryLog:
@@ -187,7 +187,11 @@ class MemoryLog:
 
     async def find(self, chat_id: str) -> RunInfo | None:
         """The newest run of a chat, while it is kept."""
-        run = self.runs.get(self._newest.get(chat_id, ""))
+        return await self.get(self._newest.get(chat_id, ""))
+
+    async def get(self, run_id: str) -> RunInfo | None:
+        """A run, while its frames are kept."""
+        run = self.runs.get(run_id)
         return None if run is None else run.info
 
     def read(self, run_id: str, after: int = 0) -> AsyncGenerator[Entry]:

@@ -80,6 +80,14 @@ class RedisLog:
             return None
         return await self._info(run_id.decode())
 
+    async def get(self, run_id: str) -> RunInfo | None:
+        """A run, while its frames are kept."""
+        info = await self._info(run_id)
+        if info is None or info.state == "running":
+            return info
+        # What is known of a lost run outlives its frames.
+        return info if await self._client.command("EXISTS", self._keys.log(run_id)) else None
+
     async def _info(self, run_id: str) -> RunInfo | None:
         known = await self._client.command("HMGET", self._keys.run(run_id), "info", "state", "token")
         return None if known[0] is None else read_info(known)
@@ -96,9 +104,9 @@ class RedisLog:
                 async for entry in entries:
                     after = entry.cursor
                     yield entry
-            if own.is_ours is not False:
+            if own.is_ours is not False or own.is_complete:
                 return
-        # A run that was taken from this process ends as whoever took it ends it.
+        # A run that was taken from this process before its end ends as whoever took it ends it.
         async with self._tail.follow(run_id) as copy, aclosing(copy.read(after)) as entries:
             async for entry in entries:
                 yield entry

@@ -74,6 +74,8 @@ class RedisRun(MemoryRun):
         """Set once the producer is done."""
         self.is_ours: bool | None = None
         """Known once Redis has the end: whether it is the one that this producer gave it."""
+        self.is_complete = False
+        """Whether its readers here have its end, whatever becomes of it in Redis."""
         self.needs_lease = False
         self.is_unsaved = False
         """Whether it has ended and is the only copy of what it made."""
@@ -93,6 +95,7 @@ class RedisRun(MemoryRun):
         """End the run in Redis, however long that is away; readers here do not wait that long."""
         if not self.is_running:
             return False
+        self.is_complete = state != "failed"
         self.needs_lease = True
         await self._settled(state)
         if self.is_ours is None and save is not None:

@@ -11,7 +11,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from usechat.errors import RunError
 from usechat.ids import generate_id
@@ -80,13 +80,13 @@ class Tail:
 
     @asynccontextmanager
     async def follow(self, run_id: str) -> AsyncGenerator[MemoryRun]:
-        """A copy of the run that grows with it.
+        """A copy of the run that grows with it. While Redis is away it waits, as it does for a run that it has begun.
 
         Raises:
-            RunError: ``missing``; ``unavailable``.
+            RunError: ``missing``; ``unavailable``: this process goes.
         """
         is_new = run_id not in self.copies
-        if is_new and await self.client.call(TOUCH, [self.keys.run(run_id)]) is None:
+        if is_new and not await self._is_there(run_id):
             raise missing()
         if self.is_closed:
             raise unavailable()
@@ -102,6 +102,15 @@ class Tail:
             if copy.readers == 0:
                 del self.copies[run_id]
 
+    async def _is_there(self, run_id: str) -> bool:
+        backoff = Backoff()
+        while not self.is_closed:
+            try:
+                return await self.client.call(TOUCH, [self.keys.run(run_id)]) is not None
+            except RunError:
+                await backoff.wait()
+        raise unavailable()
+
     async def _wake(self) -> None:
         """Have the task look at what it follows anew; it may be waiting for other runs."""
         if self._task is None:
@@ -109,8 +118,10 @@ class Tail:
         if not self._wanted.is_set():
             self._wanted.set()
             return
-        await self.client.command("XADD", self._wake_key, "MAXLEN", "1", "*", "w", "")
-        await self.client.command("PEXPIRE", self._wake_key, self._interval_ms())
+        # If Redis is away, the task does not wait for other runs either.
+        with suppress(RunError):
+            await self.client.command("XADD", self._wake_key, "MAXLEN", "1", "*", "w", "")
+            await self.client.command("PEXPIRE", self._wake_key, self._interval_ms())
 
     async def aclose(self) -> None:
         """End the task and the readers."""

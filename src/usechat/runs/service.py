@@ -17,6 +17,7 @@ import msgspec
 
 from usechat.errors import RunError
 from usechat.runs.base import EndState, Entry, OnRelease, RunInfo, RunLog, RunWriter
+from usechat.runs.cursor import Cursor
 from usechat.runs.lost import LostRuns, OnLost
 from usechat.runs.saving import OnEnd, Saves
 
@@ -240,19 +241,25 @@ class RunService:
                 handle.readers -= 1
                 self._reader_left(handle)
 
-    async def resume(self, chat_id: str, after: int | None = None) -> RunInfo | None:
+    async def resume(self, chat_id: str, cursor: Cursor | None = None) -> RunInfo | None:
         """The run that a client which asks for its chat's stream is to read; None when there is nothing to read.
 
-        Without a cursor that is the running one. A client that has a cursor may also have missed a run's end.
+        Without a cursor that is the running one. A client that has a cursor goes on with the run that it names, and
+        may have missed that one's end.
 
         Raises:
             RunError: ``unavailable``.
         """
         await self.log.note_resume(chat_id)
-        info = await self.log.find(chat_id)
-        if info is None or (info.state != "running" and after is None):
+        if cursor is None:
+            info = await self.log.find(chat_id)
+            return info if info is not None and info.state == "running" else None
+        if cursor.is_end:
             return None
-        return info
+        if cursor.run_id is None:
+            return await self.log.find(chat_id)
+        info = await self.log.get(cursor.run_id)
+        return info if info is not None and info.chat_id == chat_id else None
 
     async def stop(self, chat_id: str, reason: str | None = None) -> bool:
         """Have the chat's run end now, wherever it is made; whether there was one.

@@ -19,6 +19,7 @@ import msgspec
 from usechat import parts as p
 from usechat.chats.base import ChatStore, EndStatus, Turn, UIMessage
 from usechat.errors import ChatError, RunError
+from usechat.ids import generate_id
 from usechat.runs.base import RunInfo, RunLog, RunState
 from usechat.server.lost_runs import Ending, LostRun, end_frames, end_lost_run
 
@@ -67,6 +68,8 @@ class TurnEnds:
         self.on_finish = on_finish
         self.knows_all_runs = knows_all_runs
         self._began_at = time.time()
+        self._unsure: dict[str, str] = {}
+        """The attempts to end turns that failed."""
         self._suspected: dict[str, float] = {}
         """Since when turns have been seen without a run, on the event loop's clock."""
 
@@ -78,7 +81,14 @@ class TurnEnds:
             turn_id: The turn.
             ending: The arguments of `ChatStore.finish_turn`.
         """
-        if not await self.store.finish_turn(turn_id, **ending):
+        attempt = self._unsure.pop(turn_id, None) or generate_id()
+        try:
+            is_ours = await self.store.finish_turn(turn_id, **ending, attempt=attempt)
+        except BaseException:
+            # It may have been kept all the same. Who tries again here finds out, and tells then.
+            self._unsure[turn_id] = attempt
+            raise
+        if not is_ours:
             return False
         logger.info("turn %s of chat %s ended: %s", turn_id, chat_id, ending["status"])
         if self.on_finish is not None:
