@@ -18,9 +18,10 @@ from tests.support.databases import make_url
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
 from usechat import stream_text
-from usechat.chats.base import TurnPlan
+from usechat.chats.base import Turn, TurnPlan
 from usechat.chats.migrate import migrate
 from usechat.chats.sql import SqlChatStore
+from usechat.errors import RunError
 from usechat.messages.ui import parse_chat_request
 from usechat.runs.base import Limits
 from usechat.runs.service import RunService
@@ -47,6 +48,12 @@ class FragileStore(SqlChatStore):
 
     loses_answers = False
     """Whether it is away only once the end is kept."""
+
+    finds = 0
+
+    async def find_turn(self, run_id: str) -> Turn | None:
+        self.finds += 1
+        return await super().find_turn(run_id)
 
     async def finish_turn(self, run_id: str, **ending: Any) -> bool:
         if self.is_away and not self.loses_answers:
@@ -234,6 +241,20 @@ async def test_a_process_that_shuts_down_takes_no_turn(deployment: Deployment):
     response = await process.ask(saying("Hello"))
     assert (response.status_code, response.headers["retry-after"]) == (503, "1")
     assert await process.store.open_turns() == []
+
+
+@pytest.mark.parametrize("deployment", ["several"], indirect=True)
+async def test_a_question_that_waits_for_the_answer_before_is_refused_when_its_process_goes(deployment: Deployment):
+    process, other = deployment.process(), deployment.process()
+    answering = await begin_to_answer(process)
+    asking = asyncio.create_task(other.ask(saying("Hello")))
+    await eventually(lambda: other.store.finds > 0)
+    other.conversations.runs.close()
+    with pytest.raises(RunError) as raised:
+        await asyncio.wait_for(asking, LEASE)
+    assert raised.value.code == "unavailable"
+    await process.conversations.stop("c")
+    await answering
 
 
 @pytest.mark.parametrize("deployment", ["several"], indirect=True)

@@ -33,6 +33,8 @@ class LostRuns:
     def __init__(self, log: RunLog, on_lost: OnLost | None) -> None:
         self.log = log
         self.on_lost = on_lost
+        self.is_closing = False
+        """Whether what is not begun is left to other processes."""
 
     async def reap(self) -> int:
         """End the runs whose producers have died, wherever; how many this call ended.
@@ -61,7 +63,7 @@ class LostRuns:
         """
         patience = min(self.log.limits.silence, self.log.limits.lease)
         since = time.monotonic()
-        while True:
+        while not self.is_closing:
             # Taken before the question, however long the answer takes: what was heard before is no sign of life.
             watched = time.monotonic() - since
             silent = await self._seconds_silent(chat_id)
@@ -73,6 +75,7 @@ class LostRuns:
             if silent >= patience:
                 await self._reap_of(chat_id)
             await asyncio.sleep(patience / 50)
+        return False
 
     async def _seconds_silent(self, chat_id: str) -> float | None:
         info = await self._unended(chat_id)

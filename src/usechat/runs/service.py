@@ -356,7 +356,7 @@ class RunService:
 
     def close(self) -> None:
         """Take no new runs, and cut those who read others' runs here and can come back elsewhere."""
-        self.is_closing = True
+        self.is_closing = self.lost.is_closing = True
         for task in list(self._coming_back):
             task.cancel()
 

@@ -164,12 +164,17 @@ class Conversations:
             raise
 
     async def _await_end(self, chat_id: str, turn_id: str) -> None:
-        """Wait for the turn before, if it is ending or its process has died: no client need know how long."""
+        """Wait for the turn before, if it is ending or its process has died: no client need know how long.
+
+        Raises:
+            RunError: ``unavailable``: this process shuts down, and another can wait.
+        """
         until = time.monotonic() + STOPPING_SECONDS
         taking_over = asyncio.create_task(self.runs.take_over(chat_id))
         try:
             # It may be another process that ends it, and nothing tells of that.
-            while not await self._is_over(turn_id) and (time.monotonic() < until or not taking_over.done()):  # noqa: ASYNC110
+            while not await self._is_over(turn_id) and (time.monotonic() < until or not taking_over.done()):
+                self.runs.check_open()
                 await asyncio.sleep(STOPPING_SECONDS / 20)
         finally:
             # What it has begun to end, it ends.
