@@ -40,6 +40,8 @@ class Session:
     status: int = 0
     server: str = ""
     data: bytes = b""
+    heard: float = field(default_factory=time.monotonic)
+    """When its last byte came."""
     outcome: str = "stuck"
     """``over``, ``left``, ``cut``, ``nothing``, ``refused``, ``unreachable``; ``stuck`` unless it became another."""
     ended: float = 0.0
@@ -195,6 +197,7 @@ class User:
         try:
             async for piece in response.content.iter_any():
                 session.data += piece
+                session.heard = time.monotonic()
                 if leaves_at is not None and len(session.data) > leaves_at:
                     return "left"
         except TRANSPORT_ERRORS:

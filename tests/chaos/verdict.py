@@ -21,6 +21,14 @@ END_OF_TURN = re.compile(r"turn (\S+) of chat \S+ ended: (\w+)")
 IN_FLIGHT = 1000
 """Characters that a reader may have of an answer whose process was killed the moment after, Redis perhaps with it."""
 
+PROXY_PATIENCE = 24.0
+"""Seconds of silence that nginx bears."""
+
+
+def was_silent(user: User, session: Session) -> bool:
+    """Whether the proxy gave up a stream that has no sign of life, which waited for a lost answer's end."""
+    return not user.wire.has_heartbeat and session.ended - session.heard >= PROXY_PATIENCE
+
 
 class Verdict:
     """Judges users and what is stored of them.
@@ -59,19 +67,19 @@ class Verdict:
         if name == "refused":
             name = f"refused: {session.status}"
         self.counts[f"  {name}"] += 1
-        for fault in self.session_faults(turn, session):
+        for fault in self.session_faults(user, turn, session):
             self.faults.append(f"{user.wire.name}, {turn.question}, {session.how}: {fault}")
         if not expected_text(turn.question).startswith(session.reading.text):
             self.faults.append(f"{turn.question}: read {session.reading.text[-100:]!r}")
 
-    def session_faults(self, turn: Turn, session: Session) -> Iterator[str]:
+    def session_faults(self, user: User, turn: Turn, session: Session) -> Iterator[str]:
         """What must not be."""
         match session.outcome:
             case "stuck":
                 yield "never ended"
             case "refused" if session.status not in CLEAR_REFUSALS:
                 yield f"refused with {session.status}"
-            case "cut" if not self.was_down(session):
+            case "cut" if not self.was_down(session) and not was_silent(user, session):
                 yield f"cut by {session.server}, which was not ended"
             case "over" if not session.reading.end:
                 yield f"ended without a word: {session.data[-200:]!r}"

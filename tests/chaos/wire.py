@@ -39,6 +39,8 @@ class Wire:
     is_v4: bool = False
     has_cursors: bool = True
     """Whether places in its stream have ids."""
+    has_heartbeat: bool = True
+    """Whether there is a sign of life in its stream while nothing else comes."""
 
     def body(self, chat_id: str, messages: Sequence[Json]) -> Json:
         """What it posts."""
@@ -83,5 +85,5 @@ def read_text(data: bytes, is_over: bool) -> Reading:
 WIRES = (
     Wire("AI SDK 4", read_data_stream, is_v4=True, has_cursors=False),
     *(Wire(f"AI SDK {major}", read_ui_messages(major), {"x-usechat-sdk": str(major)}) for major in (5, 6, 7)),
-    Wire("text", read_text, query={"protocol": "text"}, has_cursors=False),
+    Wire("text", read_text, query={"protocol": "text"}, has_cursors=False, has_heartbeat=False),
 )

@@ -7,7 +7,7 @@ import pytest
 from usechat import parts as p
 from usechat.protocol.dialects import NEWEST, Dialect
 from usechat.protocol.encoders import WireFormat, make_encoder
-from usechat.server.lost_runs import LostRun, end_frames
+from usechat.server.lost_runs import LostRun, end_frames, end_lost_run
 
 USAGE = p.Usage(input_no_cache=1, output=1)
 REASON = p.FinishReason("stop")
@@ -34,3 +34,23 @@ def test_readers_get_an_end_unless_they_have_it(major: int, wire_format: WireFor
     is_whole = length == len(ANSWER)
     frames = encoder.feed_all(ANSWER[:length]) + (encoder.finish() if is_whole else b"")
     assert (end_frames(lost, frames, None, p.Error("lost")) == b"") is is_whole
+
+
+@pytest.mark.parametrize(("major", "wire_format"), [(4, None), (5, None), (6, None), (7, None), (7, "events")])
+def test_an_answer_of_which_only_the_terminator_is_missing_is_whole(
+    major: int, wire_format: WireFormat | None, caplog: pytest.LogCaptureFixture
+):
+    lost = lost_run(major, wire_format)
+    encoder = make_encoder(wire_format, Dialect(NEWEST[major], exact=True))
+    frames = encoder.feed_all(ANSWER)
+    ending = end_lost_run(lost, frames, None)
+    assert (ending.status, ending.frames) == ("whole", encoder.finish())
+    assert caplog.messages == []
+
+
+def test_an_answer_that_failed_and_ended_has_failed():
+    lost = lost_run(7, None)
+    encoder = make_encoder(None, Dialect(NEWEST[7], exact=True))
+    frames = encoder.feed_all([*ANSWER[:4], p.Error("no")]) + encoder.finish()
+    ending = end_lost_run(lost, frames, None)
+    assert (ending.status, ending.frames) == ("failed", b"")

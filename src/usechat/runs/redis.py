@@ -153,8 +153,9 @@ class RedisLog:
 
     async def reap(self, run_id: str | None = None) -> Sequence[RunInfo]:
         """Take the runs whose producer has died and mark them ``lost``; one that is named, when it has been silent."""
-        if await self._client.was_away(self.limits.lease):
-            # Nobody could renew a lease meanwhile, and the living get the time to do so first.
+        if await self._client.was_away(within=min(self._producers.renewal_seconds, self.limits.lease)):
+            # Nobody could renew a lease meanwhile, and the living get the time to do so first. No more than that: a
+            # Redis that goes away again and again must not keep the lost from their end.
             return ()
         limits = self.limits
         seconds = (limits.lease, limits.retain, min(limits.silence, limits.lease))

@@ -23,7 +23,7 @@ from usechat.errors import RunError
 from usechat.runs.memory import unavailable
 from usechat.runs.redis_scripts import Script
 
-__all__ = ["Backoff", "ScriptClient"]
+__all__ = ["LONGEST_PAUSE", "Backoff", "ScriptClient"]
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ SILENCE_SECONDS = 5.0
 RETRIES = 3
 SHORTEST_PAUSE = 0.02
 LONGEST_PAUSE = 1.0
+"""Seconds after which, at the latest, what needs Redis tries it again."""
 
 redis: Any = redis_asyncio
 # Its methods are typed for two clients at once, or not at all: as Any they can be awaited.

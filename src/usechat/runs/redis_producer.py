@@ -19,7 +19,7 @@ import msgspec
 from usechat.errors import RunError
 from usechat.runs.base import EndState, Limits, RunInfo, Save
 from usechat.runs.memory import MemoryRun
-from usechat.runs.redis_client import Backoff, ScriptClient
+from usechat.runs.redis_client import LONGEST_PAUSE, Backoff, ScriptClient
 from usechat.runs.redis_keys import Keys
 from usechat.runs.redis_scripts import OPEN, WRITE
 
@@ -182,6 +182,9 @@ class Producers:
         self._behind: dict[RedisRun, None] = {}
         self._work = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._interval = min(limits.silence, limits.lease) / 5
+        self.renewal_seconds = LONGEST_PAUSE + 2 * self._interval
+        """How soon after Redis is back each process has renewed its leases."""
 
     def begin(self, info: RunInfo) -> RedisRun:
         """Take on a run that Redis has just been told of."""
@@ -224,15 +227,14 @@ class Producers:
 
     async def _write_all(self) -> None:
         backoff = Backoff()
-        interval = min(self.limits.silence, self.limits.lease) / 5
         loop = asyncio.get_running_loop()
-        renewal = loop.time() + interval
+        renewal = loop.time() + self._interval
         while True:
             try:
                 async with asyncio.timeout_at(renewal):
                     await self._work.wait()
             except TimeoutError:
-                renewal = loop.time() + interval
+                renewal = loop.time() + self._interval
                 self.renew_all()
             self._work.clear()
             try:

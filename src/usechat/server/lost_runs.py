@@ -56,11 +56,11 @@ def end_lost_run(lost: LostRun, frames: bytes, continued: Mapping[str, Any] | No
         continued: The stored message that the answer went on with.
     """
     parts, is_over = read_parts(lost, frames)
-    if is_over:
-        return Ending(status_of(parts), read_message(lost, parts, continued))
     failure = p.Error(MASKED_ERROR)
-    message = read_message(lost, [*parts, failure], continued)
-    return Ending("lost", message, end_frames(lost, frames, continued, failure))
+    ending = end_frames(lost, frames, continued, failure)
+    if is_over or says_end(parts):
+        return Ending(status_of(parts), read_message(lost, parts, continued), ending)
+    return Ending("lost", read_message(lost, [*parts, failure], continued), ending)
 
 
 def status_of(parts: Sequence[p.Part]) -> EndStatus:
@@ -89,7 +89,12 @@ def end_frames(lost: LostRun, frames: bytes, continued: Mapping[str, Any] | None
     # The parts are encoded once more, for the encoder to know what is open; only its end is sent.
     encoder = make_encoder(lost.wire_format, lost.dialect, options_for(continued))
     encoder.feed_all(parts)
-    return encoder.feed(last) + encoder.finish()
+    return (b"" if says_end(parts) else encoder.feed(last)) + encoder.finish()
+
+
+def says_end(parts: Sequence[p.Part]) -> bool:
+    """Whether the parts are all there are, though the stream's own end may be missing."""
+    return any(isinstance(part, p.Finish | p.Abort) for part in parts)
 
 
 def read_message(lost: LostRun, parts: Sequence[p.Part], continued: Mapping[str, Any] | None) -> dict[str, Any] | None:
