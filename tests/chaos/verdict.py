@@ -76,7 +76,7 @@ class Verdict:
         """What must not be."""
         match session.outcome:
             case "stuck":
-                yield "never ended"
+                yield f"never ended; {session.server or 'nobody'} answered {session.status}, {len(session.data)} bytes"
             case "refused" if session.status not in CLEAR_REFUSALS:
                 yield f"refused with {session.status}"
             case "cut" if not self.was_down(session) and not was_silent(user, session):
