@@ -54,10 +54,11 @@ async def talk_while_all_fails(
 ) -> Verdict:
     failures = Failures(deployment, seed, pause=PAUSE)
     timeout = aiohttp.ClientTimeout(total=None, sock_read=SILENCE)
+    calm_at = asyncio.get_running_loop().time() + seconds
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
     async with aiohttp.ClientSession(deployment.proxy.url, timeout=timeout, connector=connector) as session:
         users = [
-            User(session, f"chat-{number}", WIRES[number % len(WIRES)], f"{seed}-{number}")
+            User(session, f"chat-{number}", WIRES[number % len(WIRES)], f"{seed}-{number}", calm_at)
             for number in range(conversations)
         ]
         async with asyncio.TaskGroup() as group:

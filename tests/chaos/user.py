@@ -23,7 +23,7 @@ Json = Mapping[str, Any]
 PAUSE = 0.5
 """Seconds before something that was refused is tried again."""
 PATIENCE = 90.0
-"""Seconds after which a turn that nobody answers counts as stuck; a failure takes at most some twenty of them."""
+"""Seconds, once nothing fails any more, after which a turn that nobody answers counts as stuck."""
 SILENCE = 40.0
 """Seconds without a byte after which a response counts as stuck: there is a sign of life every 15."""
 PLACE = re.compile(rb"(?:^|\n)id: (\S+)\n\n")
@@ -69,12 +69,14 @@ class User:
         chat_id: The conversation's.
         wire: What client it has.
         seed: Decides what it does.
+        calm_at: When, on the event loop's clock, the last failure is over: until then each answer may be disturbed.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, chat_id: str, wire: Wire, seed: str) -> None:
+    def __init__(self, session: aiohttp.ClientSession, chat_id: str, wire: Wire, seed: str, calm_at: float) -> None:
         self.session = session
         self.chat_id = chat_id
         self.wire = wire
+        self.calm_at = calm_at
         self.turns: list[Turn] = []
         self.chance = random.Random(seed)
         self.resumes = self.chance.random() < 0.7
@@ -90,7 +92,8 @@ class User:
             turn = Turn(f"{self.chat_id}.{number} {kind}", f"{self.chat_id}-user-{number}")
             self.turns.append(turn)
             try:
-                async with asyncio.timeout(PATIENCE):
+                now = asyncio.get_running_loop().time()
+                async with asyncio.timeout_at(max(now, self.calm_at) + PATIENCE):
                     await self.ask(turn)
                     await asyncio.gather(*self.tasks)
             except TimeoutError:
