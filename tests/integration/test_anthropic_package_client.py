@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Mapping
+from typing import Any
 
 import anthropic as package
 import pytest
 from pydantic import BaseModel
 
 from tests.integration.anthropic_calls import CALL, model_for, read, texts
+from usechat.errors import ProviderConnectionError, ProviderStatusError
 from usechat.messages.model import AssistantMessage, TextContent, ToolCallContent, UserMessage
 from usechat.models import anthropic, anthropic_package_client
 from usechat.models.anthropic_client import ClientSettings, shared_client
@@ -98,3 +102,70 @@ async def test_other_requests_than_a_models_are_the_packages_own():
         await client.post("/v1/messages", cast_to=object, content=b"{}", options={"headers": {}, "params": {"a": 1}})
     assert [request.path for request in server.requests] == [*["/v1/models?limit=3"] * 2, "/v1/messages?a=1"]
     assert client.heads == {}
+
+
+async def test_what_a_later_request_meets_is_the_packages_to_judge():
+    """Its first try is not sent by the package: refusals, redirects and other bodies are handed to it."""
+    refused = Reply(status=400)
+    moved = Reply(status=307, body=b"", headers={"location": "/v1/elsewhere"})
+    packed = Reply(stream="text", headers={"content-encoding": "identity"})
+    async with ReplayServer("text", refused, moved, "text", packed) as server:
+        model = model_for(server)
+        whole = texts(await read(model))
+        with pytest.raises(ProviderStatusError) as caught:
+            await read(model)
+        assert caught.value.status == 400
+        assert texts(await read(model)) == whole
+        assert texts(await read(model)) == whole
+    paths = [request.path for request in server.requests]
+    assert paths == [*["/v1/messages"] * 3, "/v1/elsewhere", "/v1/messages"]
+    assert all(request.json == server.requests[0].json for request in server.requests)
+
+
+async def test_later_request_that_reaches_nobody_fails_as_the_first_one_does():
+    async with ReplayServer("text") as server:
+        model = model_for(server, max_retries=0)
+        await read(model)
+    with pytest.raises(ProviderConnectionError) as caught:
+        await read(model)
+    assert caught.value.code == "connection_error"
+
+
+async def test_later_request_that_nobody_waits_for_is_dropped():
+    busy = Reply(status=429, headers={"retry-after": "30"})
+    async with ReplayServer("text", busy, "text") as server:
+        model = model_for(server, max_retries=1)
+        await read(model)
+        reading = asyncio.create_task(read(model))
+        await server.received(2)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        assert reading.cancelled()
+        assert texts(await read(model))
+
+
+async def test_response_that_the_package_does_not_take_is_let_go_of():
+    endless = Reply(stream="text", content_type="text/plain", hold_after=1)
+    async with ReplayServer("text", endless) as server:
+        await read(model_for(server))
+        client = await shared_client(ClientSettings("key-1", server.url))
+        assert isinstance(client, AsyncAnthropic)
+        headers = {"accept-encoding": "identity", "anthropic-version": "2023-06-01"}
+        wrong: Any = {"headers": headers, "max_retries": "two"}
+        with pytest.raises(TypeError):
+            await client.open_stream(server.requests[0].body, wrong)
+        await server.requests[1].over()
+        assert server.requests[1].is_aborted
+
+
+async def test_whoever_listens_to_the_package_hears_of_every_request(caplog: pytest.LogCaptureFixture):
+    async with ReplayServer("text") as server:
+        model = model_for(server)
+        with caplog.at_level(logging.INFO, "httpx2"):
+            await read(model)
+            await read(model)
+            assert len([line for line in caplog.messages if "/v1/messages" in line]) == 2
+        caplog.clear()
+        await read(model)
+    assert caplog.messages == []
+    assert len(server.requests) == 3

@@ -17,10 +17,11 @@ import msgspec
 from usechat.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    import httpx2
     from anthropic import AsyncAnthropic
     from anthropic.lib.bedrock import AsyncAnthropicBedrock, AsyncAnthropicBedrockMantle
     from anthropic.lib.vertex import AsyncAnthropicVertex
+
+    from usechat.models.anthropic_transport import StreamingTransport
 
 __all__ = ["AnyClient", "ClientSettings", "aclose_client", "shared_client"]
 
@@ -82,9 +83,7 @@ def _new_client(
     from usechat.models.anthropic_package_client import AsyncAnthropic
 
     try:
-        client = AsyncAnthropic(
-            api_key=settings.api_key, base_url=settings.base_url, http_client=_maybe_streaming_client()
-        )
+        client = AsyncAnthropic(api_key=settings.api_key, base_url=settings.base_url, transport=_maybe_own_transport())
     except (anthropic.AnthropicError, ValueError) as error:
         raise ConfigurationError(f"the Anthropic client cannot be made: {error}") from error
     if client.api_key is None and client.auth_token is None and client.credentials is None:
@@ -96,13 +95,11 @@ def _new_client(
     return client, _close_at_the_end(client, key)
 
 
-def _maybe_streaming_client() -> httpx2.AsyncClient | None:
-    """The HTTP client on our own transport; none, and so the package's own, where a proxy must be gone through."""
-    import anthropic
-
+def _maybe_own_transport() -> StreamingTransport | None:
+    """Our own transport; none, and so the package's, where a proxy must be gone through."""
     from usechat.models.anthropic_transport import StreamingTransport, can_reach_directly
 
-    return anthropic.DefaultAsyncHttpxClient(transport=StreamingTransport()) if can_reach_directly() else None
+    return StreamingTransport() if can_reach_directly() else None
 
 
 async def _close_at_the_end(

@@ -24,7 +24,9 @@ from usechat.models.base import ModelCall
 from usechat.parts import Error, ModelPart
 
 if TYPE_CHECKING:
-    from anthropic import RequestOptions
+    from anthropic import AsyncStream, RequestOptions
+
+    from usechat.models.anthropic_transport import ResponseBody
 
 __all__ = ["AnthropicModel", "anthropic"]
 
@@ -161,29 +163,35 @@ class AnthropicModel:
 async def _open(
     client: AnyClient, request: AnthropicRequest, options: RequestOptions
 ) -> AsyncGenerator[list[ModelPart]]:
-    from anthropic import AsyncStream
-
-    from usechat.models.anthropic_package_client import AsyncAnthropic
-
-    # Clients for other clouds, and whatever hooks a client of the caller's own has, look into the body.
-    is_sent_as_it_is = isinstance(client, AsyncAnthropic) and request.content is not None
     with mapped_errors():
-        connection = await client.post(
-            "/v1/messages",
-            cast_to=object,
-            body=None if is_sent_as_it_is else request.body,
-            content=request.content if is_sent_as_it_is else None,
-            options=options,
-            stream=True,
-            stream_cls=AsyncStream[object],
-        )
+        opened = await _send(client, request, options)
     stream = AnthropicStream(
         citation_documents=request.citation_documents,
         uses_json_tool=request.uses_json_tool,
         tool_names=request.tool_names,
         dynamic_code_execution=_may_run_code(request.body),
     )
-    return _answer(make_source(connection, stream), stream)
+    return _answer(make_source(opened, stream), stream)
+
+
+async def _send(
+    client: AnyClient, request: AnthropicRequest, options: RequestOptions
+) -> ResponseBody | AsyncStream[object]:
+    from anthropic import AsyncStream
+
+    from usechat.models.anthropic_package_client import AsyncAnthropic
+
+    # Clients for other clouds, and whatever hooks a client of the caller's own has, look into the body.
+    if isinstance(client, AsyncAnthropic) and request.content is not None:
+        return await client.open_stream(request.content, options)
+    return await client.post(
+        "/v1/messages",
+        cast_to=object,
+        body=request.body,
+        options=options,
+        stream=True,
+        stream_cls=AsyncStream[object],
+    )
 
 
 async def _first(answer: AsyncGenerator[list[ModelPart]]) -> list[ModelPart]:

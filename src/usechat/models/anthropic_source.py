@@ -19,6 +19,8 @@ from usechat.parts import ModelPart
 if TYPE_CHECKING:
     from anthropic import AsyncStream
 
+    from usechat.models.anthropic_transport import ResponseBody
+
 __all__ = ["Source", "make_source"]
 
 _AWS_EVENT_STREAM = "application/vnd.amazon.eventstream"
@@ -42,15 +44,17 @@ class Source(Protocol):
         ...
 
 
-def make_source(connection: AsyncStream[object], stream: AnthropicStream) -> Source:
+def make_source(connection: ResponseBody | AsyncStream[object], stream: AnthropicStream) -> Source:
     """The source of a response that has begun.
 
     Args:
-        connection: The response, as the package gives it.
+        connection: Its events as they come, or the response as the package gives it.
         stream: Reads what comes.
     """
     from usechat.models.anthropic_transport import BODY, ResponseBody
 
+    if isinstance(connection, ResponseBody):
+        return _RawBody(connection, stream)
     response = connection.response
     if response.headers.get("content-type", "").startswith(_AWS_EVENT_STREAM):
         return _PackageEvents(connection, stream)

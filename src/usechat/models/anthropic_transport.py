@@ -15,16 +15,21 @@ import ssl
 import urllib.request
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
+from typing import NamedTuple
 
 import httpx2
 from aiohappyeyeballs import start_connection  # pyright: ignore[reportUnknownVariableType]
 
 from usechat.models.anthropic_connection import Connection, Origin
+from usechat.models.anthropic_response import ResponseReader
 
-__all__ = ["BODY", "ResponseBody", "StreamingTransport", "can_reach_directly"]
+__all__ = ["BODY", "TRY", "Exchange", "RequestHead", "ResponseBody", "StreamingTransport", "can_reach_directly"]
 
 BODY = "usechat.body"
 """The extension of a response that holds its `ResponseBody`, without the layers around it."""
+TRY = "usechat.try"
+"""The extension of a request that was sent already: a function that gives its `Exchange`, once, or raises what failed.
+The second time it gives None, for a request that follows a redirect has the first one's extensions."""
 
 _MAX_IDLE_CONNECTIONS = 100
 """For each origin; as many as the package's own transport keeps."""
@@ -62,24 +67,30 @@ class StreamingTransport(httpx2.AsyncBaseTransport):
             httpx2.TransportError: The server cannot be reached, takes too long, or answers with something else than
                 HTTP.
         """
-        content = _encode(request, await request.aread())
-        limits: Mapping[str, float | None] = request.extensions.get("timeout", {})
-        origin = _origin(request)
-        connection = self._maybe_idle(origin) or await self._connect(origin, limits.get("connect"))
+        maybe_take: Callable[[], Exchange | None] = request.extensions.get(TRY, _nothing)
+        exchange = maybe_take() or await self.exchange(RequestHead(request), await request.aread())
+        return httpx2.Response(
+            exchange.response.status,
+            headers=exchange.response.take_headers(),
+            stream=exchange.body,
+            extensions={"http_version": b"HTTP/1.1", BODY: exchange.body},
+        )
+
+    async def exchange(self, head: RequestHead, content: bytes) -> Exchange:
+        """Send a request; return as soon as the head of its response has come.
+
+        Raises:
+            httpx2.TransportError: As for `handle_async_request`.
+        """
+        connection = self._maybe_idle(head.origin) or await self._connect(head.origin, head.limits.get("connect"))
         try:
-            response = await connection.send(content, is_head=request.method == "HEAD", limits=limits)
+            response = await connection.send(head.encode(content), is_head=head.is_head, limits=head.limits)
         except BaseException:
             connection.abort()
             raise
-        if "close" in request.headers.get("connection", "").lower():
+        if head.is_last:
             response.keeps_alive = False
-        body = ResponseBody(connection, self._take_back)
-        return httpx2.Response(
-            response.status,
-            headers=response.take_headers(),
-            stream=body,
-            extensions={"http_version": b"HTTP/1.1", BODY: body},
-        )
+        return Exchange(response, ResponseBody(connection, self._take_back))
 
     async def aclose(self) -> None:
         """Close all connections, those in use included."""
@@ -139,6 +150,47 @@ class StreamingTransport(httpx2.AsyncBaseTransport):
         return connection
 
 
+class RequestHead:
+    """A request without its body, as it goes over the wire; serves any number of requests that differ in body alone.
+
+    Args:
+        request: One of them. That it says how long its body is, or that it does not, holds for all.
+
+    Raises:
+        httpx2.UnsupportedProtocol: Its URL is neither of http nor of https.
+        httpx2.LocalProtocolError: A header holds a line end.
+    """
+
+    __slots__ = ("_is_chunked", "_lines", "_tells_length", "is_head", "is_last", "limits", "origin")
+
+    def __init__(self, request: httpx2.Request) -> None:
+        self.origin = _origin(request)
+        self.limits: Mapping[str, float | None] = request.extensions.get("timeout", {})
+        self.is_head = request.method == "HEAD"
+        """Whether its method is HEAD."""
+        self.is_last = "close" in request.headers.get("connection", "").lower()
+        """Whether no other request is to follow on its connection."""
+        self._is_chunked = "transfer-encoding" in request.headers
+        self._tells_length = "content-length" in request.headers
+        self._lines = _head_lines(request)
+
+    def encode(self, body: bytes) -> bytes:
+        """The request with a body."""
+        if self._is_chunked:
+            # What `httpx2` says of a body whose length it did not know.
+            chunk = b"%x\r\n%s\r\n" % (len(body), body) if body else b""
+            return b"%s\r\n%s0\r\n\r\n" % (self._lines, chunk)
+        length = b"content-length: %d\r\n" % len(body) if self._tells_length else b""
+        return b"%s%s\r\n%s" % (self._lines, length, body)
+
+
+class Exchange(NamedTuple):
+    """A request that was sent, and its response so far."""
+
+    response: ResponseReader
+    body: ResponseBody
+
+
 class ResponseBody(httpx2.AsyncByteStream):
     """The body of a response, which holds the connection until it is closed."""
 
@@ -171,16 +223,18 @@ def _origin(request: httpx2.Request) -> Origin:
     return url.scheme, host, url.port or _DEFAULT_PORTS[url.scheme], request.extensions.get("sni_hostname") or host
 
 
-def _encode(request: httpx2.Request, body: bytes) -> bytes:
+def _head_lines(request: httpx2.Request) -> bytes:
+    """The request's first line and its headers, but for the length of a body."""
     lines = [b"%s %s HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
-    lines += [b"%s: %s" % header for header in request.headers.raw]
+    lines += [b"%s: %s" % header for header in request.headers.raw if header[0].lower() != b"content-length"]
     if any(b"\r" in line or b"\n" in line or b"\0" in line for line in lines):
         # It would be read as further headers.
         raise httpx2.LocalProtocolError("a header holds a line end")
-    if "transfer-encoding" in request.headers:
-        # What `httpx2` says of a body whose length it did not know.
-        body = (b"%x\r\n%s\r\n" % (len(body), body) if body else b"") + b"0\r\n\r\n"
-    return b"\r\n".join(lines) + b"\r\n\r\n" + body
+    return b"\r\n".join(lines) + b"\r\n"
+
+
+def _nothing() -> None:
+    return None
 
 
 def _new_tls() -> ssl.SSLContext:
