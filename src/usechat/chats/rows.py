@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
-
-from sqlalchemy import Row
 
 from usechat.chats.base import Chat, SavedMessage, Turn, UIMessage
 from usechat.chats.columns import decode_json, decode_text
@@ -14,20 +12,21 @@ from usechat.chats.text import fold, message_text
 __all__ = ["chat_from_row", "content_values", "message_from_row", "title_values", "turn_from_row"]
 
 
-AnyRow: TypeAlias = Row[*tuple[Any, ...]]
+AnyRow: TypeAlias = Sequence[Any]
 
 
 def chat_from_row(row: AnyRow) -> Chat:
-    """A row of ``chats``."""
+    """A row of `usechat.chats.statements.CHAT`."""
+    chat_id, owner, title, created_at, updated_at, metadata, active_run_id, revision = row
     return Chat(
-        id=row.id,
-        owner=row.owner,
-        title=row.title,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        metadata=row.metadata,
-        active_run_id=row.active_run_id,
-        revision=row.revision,
+        id=decode_text(chat_id),
+        owner=decode_text(owner),
+        title=title and decode_text(title),
+        created_at=created_at,
+        updated_at=updated_at,
+        metadata=decode_json(metadata),
+        active_run_id=active_run_id and decode_text(active_run_id),
+        revision=revision,
     )
 
 
@@ -47,14 +46,15 @@ def message_from_row(row: AnyRow) -> SavedMessage:
 
 
 def turn_from_row(row: AnyRow) -> Turn:
-    """A row of ``turns``."""
+    """A row of `usechat.chats.statements.TURN`."""
+    run_id, chat_id, owner, began_at, continues, status = row
     return Turn(
-        run_id=row.run_id,
-        chat_id=row.chat_id,
-        owner=row.owner,
-        began_at=row.began_at,
-        continues=row.continues,
-        status=row.status,
+        run_id=decode_text(run_id),
+        chat_id=decode_text(chat_id),
+        owner=decode_text(owner),
+        began_at=began_at,
+        continues=continues and decode_text(continues),
+        status=status,
     )
 
 

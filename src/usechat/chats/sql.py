@@ -20,8 +20,9 @@ from usechat.chats.database import Work, told_when_unavailable
 from usechat.chats.engine import open_database
 from usechat.chats.merge import merge_patch
 from usechat.chats.pages import decode_cursor, encode_cursor
+from usechat.chats.prepared import run
 from usechat.chats.rows import chat_from_row, message_from_row, title_values, turn_from_row
-from usechat.chats.statements import MESSAGES
+from usechat.chats.statements import CHAT, FIND_TURN, MESSAGES, TURN
 from usechat.chats.tables import chats, messages, turns
 from usechat.chats.text import fold
 from usechat.chats.turns import Beginning, Ending, begin, find_chat, finish, lock_chat
@@ -64,7 +65,7 @@ class SqlChatStore:
             now = time.time()
             values = {"id": chat_id, "owner": owner, "created_at": now, "updated_at": now, "revision": 0}
             new = insert(chats).values(**values, **title_values(title), metadata=dict(metadata or {}))
-            return chat_from_row(connection.execute(new.returning(chats)).one())
+            return chat_from_row(connection.execute(new.returning(*CHAT)).one())
 
         return await self._create(work)
 
@@ -79,7 +80,7 @@ class SqlChatStore:
             # The chat comes first: were its messages changed in between, its revision is the older one, and a turn
             # that is planned on it does not begin.
             chat = _existing(find_chat(connection, owner, chat_id))
-            rows = connection.execute(MESSAGES, {"by_chat_id": chat_id}).all()
+            rows = run(connection, MESSAGES, {"by_chat_id": chat_id})
             return SavedChat(chat=chat, messages=[message_from_row(row) for row in rows])
 
         return await self._read(work)
@@ -115,7 +116,7 @@ class SqlChatStore:
                 values["metadata"] = merge_patch(chat.metadata, metadata)
             if not values:
                 return chat
-            changed = update(chats).where(chats.c.id == chat_id).values(values).returning(chats)
+            changed = update(chats).where(chats.c.id == chat_id).values(values).returning(*CHAT)
             return chat_from_row(connection.execute(changed).one())
 
         return await self._write(work)
@@ -162,15 +163,13 @@ class SqlChatStore:
         """As `ChatStore.find_turn`."""
 
         def work(connection: Connection) -> Turn | None:
-            query = select(turns).where(turns.c.run_id == run_id)
-            row = connection.execute(query).first()
-            return None if row is None else turn_from_row(row)
+            return next(map(turn_from_row, run(connection, FIND_TURN, {"by_run_id": run_id})), None)
 
         return await self._read(work)
 
     async def open_turns(self, *, before: float | None = None) -> Sequence[Turn]:
         """As `ChatStore.open_turns`."""
-        query = select(turns).where(turns.c.status.is_(None)).order_by(turns.c.began_at)
+        query = select(*TURN).where(turns.c.status.is_(None)).order_by(turns.c.began_at)
         if before is not None:
             query = query.where(turns.c.began_at < before)
 
@@ -217,7 +216,7 @@ def _lock_existing(connection: Connection, owner: str, chat_id: str) -> Chat:
 
 
 def _chats_of(owner: str, search: str) -> Select[Any]:
-    found = select(chats).where(chats.c.owner == owner, *_conditions(search))
+    found = select(*CHAT).where(chats.c.owner == owner, *_conditions(search))
     return found.order_by(chats.c.updated_at.desc(), chats.c.id.desc())
 
 

@@ -25,6 +25,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from usechat.chats.database import Work
+from usechat.chats.prepared import use_driver
 from usechat.chats.threads import WorkerThreads
 
 __all__ = ["SqliteDatabase"]
@@ -122,6 +123,7 @@ class _Session:
             self._identify()
         connection = self._engine.connect()
         driver = cast("sqlite3.Connection", connection.connection.driver_connection)
+        use_driver(connection, driver)
         self._connected = connection, driver
         if self._may_create:
             _turn_wal_on(driver)
@@ -150,7 +152,9 @@ def _create_engine(url: URL) -> Engine:
     patient = url if "timeout" in url.query else url.update_query_dict({"timeout": str(_BUSY_SECONDS)})
     # Transactions are begun and ended on the driver's connection: SQLAlchemy knows no ``BEGIN IMMEDIATE``, and what
     # stands in for it (an event) would be asked about at every statement.
-    engine = create_engine(patient, poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True)
+    engine = create_engine(
+        patient, poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True, paramstyle="named"
+    )
     event.listen(engine, "connect", _set_up)
     return engine
 

@@ -15,7 +15,9 @@ from sqlalchemy import Connection
 
 from usechat.chats import statements
 from usechat.chats.base import Chat, EndStatus, TurnPlan, UIMessage
+from usechat.chats.columns import decode_json, decode_text
 from usechat.chats.merge import add_usage
+from usechat.chats.prepared import run
 from usechat.chats.rows import chat_from_row, content_values, title_values
 from usechat.chats.text import derive_title, imported_status
 from usechat.errors import ChatError
@@ -30,10 +32,10 @@ def find_chat(connection: Connection, owner: str, chat_id: str, *, is_locked: bo
         ChatError: ``forbidden``: it is another owner's.
     """
     query = statements.LOCK_CHAT if is_locked else statements.FIND_CHAT
-    row = connection.execute(query, {"by_id": chat_id}).first()
-    if row is not None and row.owner != owner:
+    chat = next(map(chat_from_row, run(connection, query, {"by_id": chat_id})), None)
+    if chat is not None and chat.owner != owner:
         raise ChatError("This chat is not yours.", code="forbidden")
-    return None if row is None else chat_from_row(row)
+    return chat
 
 
 def lock_chat(connection: Connection, owner: str, chat_id: str) -> Chat | None:
@@ -71,7 +73,7 @@ def begin(connection: Connection, turn: Beginning) -> Chat:
         assert held is not None
     _carry_out(connection, turn.chat_id, turn.plan, now)
     opened = {"run_id": turn.run_id, "chat_id": turn.chat_id, "owner": turn.owner, "began_at": now}
-    connection.execute(statements.ADD_TURN, {**opened, "continues": turn.plan.continues})
+    run(connection, statements.ADD_TURN, {**opened, "continues": turn.plan.continues})
     return held
 
 
@@ -86,8 +88,7 @@ def _hold(connection: Connection, turn: Beginning, titles: Mapping[str, Any], no
         "active_run_id": turn.run_id,
         "updated_at": now,
     }
-    row = connection.execute(statements.HOLD_CHAT, values).first()
-    return None if row is None else chat_from_row(row)
+    return next(map(chat_from_row, run(connection, statements.HOLD_CHAT, values)), None)
 
 
 def _make_held(connection: Connection, turn: Beginning, titles: Mapping[str, Any], now: float) -> Chat:
@@ -100,7 +101,7 @@ def _make_held(connection: Connection, turn: Beginning, titles: Mapping[str, Any
         active_run_id=turn.run_id,
         revision=1,
     )
-    connection.execute(statements.ADD_CHAT, {**msgspec.structs.asdict(chat), **titles})
+    run(connection, statements.ADD_CHAT, {**msgspec.structs.asdict(chat), **titles})
     return chat
 
 
@@ -113,17 +114,17 @@ def _check_state(chat: Chat | None, plan: TurnPlan) -> None:
 
 def _carry_out(connection: Connection, chat_id: str, plan: TurnPlan, now: float) -> None:
     if plan.removes:
-        connection.execute(statements.CUT_MESSAGES, {"by_chat_id": chat_id, "by_position": plan.keep})
+        run(connection, statements.CUT_MESSAGES, {"by_chat_id": chat_id, "by_position": plan.keep})
     for position, message in plan.changed.items():
         place = {"by_chat_id": chat_id, "by_position": position}
-        connection.execute(statements.CHANGE_MESSAGE, {**place, **content_values(message)})
-        connection.execute(statements.SET_STATUS_OF_IMPORTED, {**place, "status": imported_status(message)})
+        run(connection, statements.CHANGE_MESSAGE, {**place, **content_values(message)})
+        run(connection, statements.SET_STATUS_OF_IMPORTED, {**place, "status": imported_status(message)})
     added = [*_added_rows(chat_id, plan, now)]
     if added:
-        connection.execute(statements.ADD_MESSAGES, added)
+        run(connection, statements.ADD_MESSAGES, added)
     if plan.continues is not None:
         place = {"by_chat_id": chat_id, "by_id": plan.continues}
-        connection.execute(statements.SET_STATUS, {**place, "status": "streaming"})
+        run(connection, statements.SET_STATUS, {**place, "status": "streaming"})
 
 
 def _added_rows(chat_id: str, plan: TurnPlan, now: float) -> Iterator[Mapping[str, Any]]:
@@ -167,12 +168,12 @@ def finish(connection: Connection, run_id: str, ending: Ending) -> bool:
     """End a run's turn; whether it was this ending that did."""
     now = time.time()
     ended = {"status": ending.status, "ended_at": now, "ended_by": ending.call_id}
-    turn = connection.execute(statements.CLOSE_TURN, {"by_run_id": run_id, **ended}).first()
-    if turn is None:
-        return connection.scalar(statements.ENDED_BY, {"by_run_id": run_id}) == ending.call_id
-    freed = {"by_id": turn.chat_id, "by_run_id": run_id, "updated_at": now}
-    if connection.execute(statements.FREE_CHAT, freed).rowcount:
-        _save(connection, turn.chat_id, turn.continues, ending.values(run_id), now)
+    closed = run(connection, statements.CLOSE_TURN, {"by_run_id": run_id, **ended})
+    if not closed:
+        return [ending.call_id] in map(list, run(connection, statements.ENDED_BY, {"by_run_id": run_id}))
+    chat_id, continues = (text and decode_text(text) for text in closed[0])
+    if run(connection, statements.FREE_CHAT, {"by_id": chat_id, "by_run_id": run_id, "updated_at": now}):
+        _save(connection, chat_id, continues, ending.values(run_id), now)
     return True
 
 
@@ -180,13 +181,13 @@ def _save(connection: Connection, chat_id: str, continues: str | None, values: d
     wanted = continues or values.get("id")
     if wanted is None:
         return
-    found = connection.execute(statements.FIND_PLACE, {"by_chat_id": chat_id, "by_id": wanted}).all()
+    found = run(connection, statements.FIND_PLACE, {"by_chat_id": chat_id, "by_id": wanted})
     same = next((row for row in found if row[1]), None)
     if same is not None:
-        values["usage"] = add_usage(same.usage, values["usage"])
-        place = {"by_chat_id": chat_id, "by_position": same.position}
-        connection.execute(statements.CHANGE_MESSAGE, {**place, **values})
+        position, _, usage = same
+        values["usage"] = add_usage(usage and decode_json(usage), values["usage"])
+        run(connection, statements.CHANGE_MESSAGE, {"by_chat_id": chat_id, "by_position": position, **values})
     elif "content" in values:
-        position = found[0].position + 1 if found else 0
+        position = found[0][0] + 1 if found else 0
         place = {"chat_id": chat_id, "position": position, "created_at": now}
-        connection.execute(statements.ADD_MESSAGES, {**place, **values})
+        run(connection, statements.ADD_MESSAGES, {**place, **values})
