@@ -6,7 +6,7 @@ import asyncio
 import importlib
 import logging
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -15,6 +15,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
+from starlette.routing import BaseRoute
 
 import usechat
 from usechat.errors import ChatError, RequestError, RunError
@@ -29,7 +30,7 @@ from usechat.server.keys import KeyGuard
 from usechat.server.middleware import REQUEST_ID_HEADER, LastResort, LoopbackOnly, RequestIds
 from usechat.server.page import PageFiles, default_page_folder
 from usechat.server.persistence import database_url, open_conversations, open_used_approvals, running
-from usechat.server.routes import make_api_router, make_open_router, make_socket_router
+from usechat.server.routes import make_api_router, make_chat_routes, make_open_router, make_socket_router
 from usechat.server.run_response import chat_error_response
 from usechat.server.settings import Settings, is_loopback_host
 from usechat.server.shutdown import stopping
@@ -97,7 +98,10 @@ def create_app(settings: Settings | None = None, *, on_finish: OnFinish | None =
     app.add_exception_handler(RunError, refuse_run)
     add_middleware(app, settings, is_public=is_public)
     guard = KeyGuard(settings, is_public=is_public)
-    for router in make_routers(answers, guard, conversations, settings):
+    direct = make_chat_routes(answers, guard, conversations)
+    # The first ones that are asked: most requests are for them.
+    app.router.routes.extend(direct)
+    for router in make_routers(answers, guard, conversations, direct):
         app.include_router(router)
     app.include_router(make_open_router())
     app.mount("/", PageFiles(settings.web_dir or default_page_folder()))
@@ -105,16 +109,18 @@ def create_app(settings: Settings | None = None, *, on_finish: OnFinish | None =
 
 
 def make_routers(
-    answers: Answers, guard: KeyGuard, conversations: Conversations | None, settings: Settings
+    answers: Answers, guard: KeyGuard, conversations: Conversations | None, direct: Sequence[BaseRoute]
 ) -> list[APIRouter]:
-    """All routes below ``/api``, those of saved chats only where chats are kept."""
+    """All other routes below ``/api``, those of saved chats only where chats are kept."""
+    settings = answers.settings
     kept: list[APIRouter] = []
     if conversations is not None:
         heartbeat = settings.heartbeat or None
         chats = make_chats_router(conversations, guard, settings.sdk)
         kept = [make_runs_router(conversations, guard, heartbeat), chats]
     socket = make_socket_router(answers, guard, conversations)
-    return [socket, *kept, make_api_router(answers, guard, conversations, kept)]
+    others = [*direct, *(route for router in kept for route in router.routes)]
+    return [socket, *kept, make_api_router(answers, guard, others)]
 
 
 def refuse_new(conversations: Conversations | None) -> None:

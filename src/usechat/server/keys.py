@@ -48,15 +48,25 @@ class KeyGuard:
         Raises:
             HTTPException: 401 without a valid key; 503 when nobody has set keys where they are needed.
         """
-        refusal = self.refusal(None if credentials is None else credentials.credentials)
+        self._raise(self.refusal(None if credentials is None else credentials.credentials))
+
+    def check(self, headers: Mapping[str, str]) -> None:
+        """Check one request by its headers, where it is no dependency that does.
+
+        Raises:
+            HTTPException: As above.
+        """
+        self._raise(self.authorize(headers))
+
+    def _raise(self, refusal: str | None) -> None:
         if refusal is not None:
             status = 503 if self._is_closed else 401
             raise HTTPException(status, refusal, headers={"www-authenticate": "Bearer"} if status == 401 else None)
 
     def authorize(self, headers: Mapping[str, str]) -> str | None:
-        """Why a request with these headers is refused; None when it is not. For what is no HTTP request."""
+        """Why a request with these headers is refused; None when it is not."""
         scheme, key = get_authorization_scheme_param(headers.get("authorization"))
-        return self.refusal(key if scheme.lower() == "bearer" else None)
+        return self.refusal(key if key and scheme.lower() == "bearer" else None)
 
     def refusal(self, key: str | None) -> str | None:
         """Why whoever sends this key, or none, is refused; None when they are not."""

@@ -1,13 +1,13 @@
 """The server's routes. What they answer with is made in `usechat.server.answers`."""
 
 # Annotations are evaluated here, not postponed: FastAPI could not find the dependencies that the function below makes.
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, HTTPException, Request, WebSocket
 from starlette.responses import Response
-from starlette.routing import Match, Route
+from starlette.routing import BaseRoute, Match, Route
 
 import usechat
 from usechat.errors import RequestError
@@ -17,52 +17,58 @@ from usechat.protocol.encoders import WireFormat
 from usechat.resumable import find_running
 from usechat.server.answers import Answers
 from usechat.server.conversations import Conversations
+from usechat.server.direct_route import DirectRoute
 from usechat.server.fetch_body import FetchChatBody, fetch_chat_request
 from usechat.server.keys import KeyGuard
-from usechat.server.openapi import STREAMED, body_schema
 from usechat.websocket import ChatSocket
 
-__all__ = ["make_api_router", "make_open_router", "make_socket_router"]
+__all__ = ["make_api_router", "make_chat_routes", "make_open_router", "make_socket_router"]
 
 PROTOCOL_HEADER: Final = "x-usechat-protocol"
 PROTOCOLS: Final[Mapping[str, WireFormat | None]] = {"data": None, "text": "text-stream"}
 ANY_METHOD: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
-def make_api_router(
-    answers: Answers, guard: KeyGuard, conversations: Conversations | None, others: Iterable[APIRouter] = ()
-) -> APIRouter:
-    """The HTTP routes below ``/api`` that there always are, and the answer to what is none.
+def make_chat_routes(answers: Answers, guard: KeyGuard, conversations: Conversations | None) -> Sequence[DirectRoute]:
+    """The routes that answer.
 
     Args:
-        answers: What the routes answer with.
+        answers: What they answer with.
         guard: Lets in who has a key.
         conversations: Where chats are kept, if they are.
-        others: Further routers of this server, asked before this one.
     """
-    router = APIRouter(prefix="/api", dependencies=[Depends(guard)])
     max_bytes = answers.settings.max_body_bytes
     read_chat, read_completion = chat_request(max_bytes), completion_request(max_bytes)
     read_fetch_chat = fetch_chat_request(max_bytes)
 
-    @router.post("/chat", response_class=Response, responses=STREAMED, openapi_extra=body_schema(ui.ChatRequest))
     async def chat(request: Request, body: Annotated[ui.ChatRequest, Depends(read_chat)]) -> Response:
         """Answer `useChat` of AI SDK 4 to 7."""
         return await answer_chat(answers, conversations, body, wire_format(request, body.extra))
 
-    @router.post(
-        "/completion", response_class=Response, responses=STREAMED, openapi_extra=body_schema(ui.CompletionRequest)
-    )
     async def completion(request: Request, body: Annotated[ui.CompletionRequest, Depends(read_completion)]) -> Response:
         """Answer `useCompletion` of AI SDK 4 to 7."""
         return answers.to_completion(body, wire_format(request, body.extra))
 
-    @router.post(
-        "/ai/chat/stream", response_class=Response, responses=STREAMED, openapi_extra=body_schema(FetchChatBody)
-    )
-    async def fetch_chat(body: Annotated[FetchChatBody, Depends(read_fetch_chat)]) -> Response:
+    async def fetch_chat(_: Request, body: Annotated[FetchChatBody, Depends(read_fetch_chat)]) -> Response:
         """Answer a hand-written `fetch` client with plain events."""
         return answers.to_fetch(body)
+
+    return [
+        DirectRoute("/api/chat", chat, ui.ChatRequest, read_chat, guard),
+        DirectRoute("/api/completion", completion, ui.CompletionRequest, read_completion, guard),
+        DirectRoute("/api/ai/chat/stream", fetch_chat, FetchChatBody, read_fetch_chat, guard),
+    ]
+
+
+def make_api_router(answers: Answers, guard: KeyGuard, others: Iterable[BaseRoute] = ()) -> APIRouter:
+    """What is known of the models, and the answer to what is no route below ``/api``.
+
+    Args:
+        answers: What knows the models.
+        guard: Lets in who has a key.
+        others: Further routes of this server, asked before this router.
+    """
+    router = APIRouter(prefix="/api", dependencies=[Depends(guard)])
 
     @router.get("/info")
     async def info() -> dict[str, Any]:
@@ -71,7 +77,7 @@ def make_api_router(
         model = {"id": choice.name, "provider": choice.provider, "label": choice.label}
         return {"model": model, "notice": choice.notice, "models": answers.models if answers.settings.models else []}
 
-    known = [*router.routes, *(route for other in others for route in other.routes)]
+    known = [*router.routes, *others]
 
     # The last one, so that nobody without a key learns which routes there are.
     @router.api_route("/{path:path}", methods=ANY_METHOD, include_in_schema=False)
