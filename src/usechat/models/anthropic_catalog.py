@@ -10,6 +10,7 @@ Claude 4.6 ("Prefill removed").
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -77,6 +78,7 @@ _RULES: Final = tuple(
 _UNKNOWN: Final = ModelCapabilities(is_known=False)
 
 
+@lru_cache(maxsize=64)
 def model_capabilities(model_id: str) -> ModelCapabilities:
     """What the model of this name can do."""
     return next((capabilities for pattern, capabilities in _RULES if pattern.search(model_id)), _UNKNOWN)

@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import Iterable
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -131,6 +132,7 @@ class LoopbackOnly:
         return None if is_named or is_loopback_url(origin) else NOT_FOR_OTHER_ORIGINS
 
 
+@lru_cache(maxsize=64)
 def is_loopback_url(url: str) -> bool:
     try:
         return is_loopback_host(urlsplit(url).hostname or "")
@@ -138,6 +140,7 @@ def is_loopback_url(url: str) -> bool:
         return False
 
 
+@lru_cache(maxsize=64)
 def is_elsewhere(address: str) -> bool:
     """Whether it is the address of another machine. What is no address (a socket's file, a test) is not."""
     try:
