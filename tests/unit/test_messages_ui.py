@@ -195,6 +195,21 @@ def test_legacy_content_becomes_a_text_part_and_the_original_is_kept():
     assert message.original == posted
 
 
+def test_legacy_message_may_have_keys_of_any_name():
+    posted = {"role": "user", "content": "hi", "_fields_set": 1, "cls": 2, "self": 3, "values": 4, "metadata": None}
+    message = read({"messages": [posted]}).messages[0]
+    kept = {key: value for key, value in posted.items() if key != "content"}
+    assert message.to_json() == {**kept, "parts": [{"type": "text", "text": "hi"}]}
+    assert message.model_copy(update={"id": "m"}).original == posted
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists))
+def test_json_is_read_as_the_standard_library_reads_it(value: Json):
+    text = json.dumps(value).replace("NaN", "0").replace("-Infinity", "-1e999").replace("Infinity", "1e999")
+    for written in (text, text.encode(), text.encode("utf-16")):
+        assert repr(parse_json(written)) == repr(to_json_value(json.loads(text)))
+
+
 def test_legacy_attachments_come_before_the_text():
     posted = {
         "role": "user",

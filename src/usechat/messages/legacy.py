@@ -31,7 +31,12 @@ def is_legacy_message(message: JsonObject) -> bool:
         return isinstance(message.get("content"), str | list)
     if isinstance(message.get("content"), str):
         return True
-    return any(_type_of(part) in _CONVERTERS and _is_legacy_part(part) for part in cast("list[Any]", parts))
+    for part in cast("list[Any]", parts):
+        kind = cast("JsonObject", part).get("type") if type(part) is dict else _type_of(part)
+        # Most parts are text, of which there may be many.
+        if kind != "text" and _type_of(part) in _CONVERTERS and _is_legacy_part(part):
+            return True
+    return False
 
 
 def _is_legacy_part(part: Any) -> bool:

@@ -136,22 +136,20 @@ class UIMessage(BaseModel):
     metadata: Any = None
     parts: list[UIPart]
 
-    _original: Mapping[str, Any] | None = PrivateAttr(default=None)
-
     @model_validator(mode="wrap")
     @classmethod
     def _read(cls, value: Any, handler: ModelWrapValidatorHandler[UIMessage]) -> UIMessage:
         if not isinstance(value, dict):
             return handler(value)
         posted = cast("dict[str, Any]", value)
-        message = handler(to_ui_message(posted) if is_legacy_message(posted) else posted)
-        message._original = posted  # noqa: SLF001 - its own class
-        return message
+        if not is_legacy_message(posted):
+            return handler(posted)
+        return LegacyUIMessage.of(handler(to_ui_message(posted)), posted)
 
     @property
     def original(self) -> Mapping[str, Any]:
         """The message exactly as it was posted, AI SDK 4's form included."""
-        return self.to_json() if self._original is None else self._original
+        return self.to_json()
 
     @property
     def text(self) -> str:
@@ -164,6 +162,32 @@ class UIMessage(BaseModel):
             **{name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set},
             **(self.model_extra or {}),
         }
+
+
+class LegacyUIMessage(UIMessage):
+    """A message in a shape that only AI SDK 4 posts, brought into the later form."""
+
+    _posted: Mapping[str, Any] = PrivateAttr(default_factory=dict[str, Any])
+
+    @classmethod
+    def of(cls, message: UIMessage, posted: Mapping[str, Any]) -> LegacyUIMessage:
+        """The message, and what was posted of it."""
+        # Whatever else a client has put into its message has names of its choice, which are no arguments.
+        legacy = cls.model_construct(
+            message.model_fields_set,
+            id=message.id,
+            role=message.role,
+            metadata=message.metadata,
+            parts=message.parts,
+        )
+        cast("dict[str, Any]", legacy.model_extra).update(message.model_extra or {})
+        legacy._posted = posted  # noqa: SLF001 - its own class
+        return legacy
+
+    @property
+    def original(self) -> Mapping[str, Any]:
+        """The message exactly as it was posted."""
+        return self._posted
 
 
 class _Body(BaseModel):
@@ -209,7 +233,8 @@ class ChatRequest(_Body):
     @property
     def is_v4(self) -> bool:
         """Whether AI SDK 4 sent it: a string ``content`` and no ``trigger``, which later majors always send."""
-        return self.trigger is None and any(isinstance(item.original.get("content"), str) for item in self.messages)
+        legacy = (item for item in self.messages if isinstance(item, LegacyUIMessage))
+        return self.trigger is None and any(isinstance(item.original.get("content"), str) for item in legacy)
 
     @property
     def continues_message_id(self) -> str | None:

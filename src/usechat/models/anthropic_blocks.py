@@ -124,7 +124,7 @@ def tool_blocks(message: ToolMessage, context: BlockContext) -> list[Block]:
 
 def _is_blank(part: Any) -> bool:
     # "text content blocks must contain non-whitespace text"
-    return isinstance(part, TextContent) and not part.text.strip()
+    return isinstance(part, TextContent) and (not part.text or part.text.isspace())
 
 
 def _cache_control(own: Any, fallback: Any, place: str, context: BlockContext, can_cache: bool = True) -> Block:

@@ -33,7 +33,7 @@ def _snake(name: str) -> str:
 def anthropic_options(options: Mapping[str, Mapping[str, Any]] | None) -> dict[str, Any]:
     """What stands under ``anthropic``, its own keys in snake_case; their values are as they were."""
     own: Any = options.get("anthropic") if options else None
-    if not isinstance(own, Mapping):
+    if own is None or not isinstance(own, Mapping):
         return {}
     return {_snake(str(key)): value for key, value in cast("Mapping[Any, Any]", own).items()}
 

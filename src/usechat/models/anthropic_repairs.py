@@ -298,23 +298,19 @@ def _keep_paired(block: Block, results: Mapping[str, Block], kept: set[str], *, 
 
 def _last_spoken_turn(turns: Sequence[Message]) -> int:
     """The last turn in which the user said something, not only tools; -1 when there is none."""
-    spoken = (
-        index
-        for index, turn in enumerate(turns)
-        if turn["role"] == "user" and any(block["type"] != "tool_result" for block in turn["content"])
-    )
-    return max(spoken, default=-1)
+    for index in range(len(turns) - 1, -1, -1):
+        turn = turns[index]
+        if turn["role"] == "user" and any(block["type"] != "tool_result" for block in turn["content"]):
+            return index
+    return -1
 
 
 def _drop_dangling_callers(turns: Sequence[Message]) -> None:
     """A call made by code names the run of that code; where that is gone, in a past turn, the name goes too."""
-    runs = {
-        block["id"]
-        for turn in turns
-        if turn["role"] == "assistant"
-        for block in turn["content"]
-        if block["type"] == "server_tool_use" and block["name"] == "code_execution"
-    }
+    said = [block for turn in turns if turn["role"] == "assistant" for block in turn["content"]]
+    if not any("caller" in block for block in said):
+        return
+    runs = {block["id"] for block in said if block["type"] == "server_tool_use" and block["name"] == "code_execution"}
     for turn in turns[: max(_last_spoken_turn(turns), 0)]:
         if turn["role"] == "assistant":
             turn["content"] = [_without_dangling_caller(block, runs) for block in turn["content"]]
