@@ -12,6 +12,7 @@ import pytest
 from tests.support.waiting import eventually
 from usechat.errors import RunError
 from usechat.runs.base import EndState, Limits, RunInfo, RunWriter
+from usechat.runs.cursor import Cursor
 from usechat.runs.memory import MemoryLog, MemoryRun
 from usechat.runs.service import DisconnectPolicy, RunHandle, RunService
 
@@ -427,13 +428,18 @@ async def test_reader_that_comes_while_that_is_looked_up_keeps_the_run(log: Shar
 
 async def test_resume_finds_what_there_is_to_read(log: SharedLog):
     service, source = service_on(log), Source()
-    assert await service.resume("chat", 3) is None
+    assert await service.resume("chat", Cursor(after=3)) is None
     handle = await begin(service, source)
     assert await service.resume("chat") == handle.info
     source.put(b"x", None)
     await over(handle)
+    run_id = handle.info.id
     assert await service.resume("chat") is None
-    assert await service.resume("chat", 0) == handle.info
+    assert await service.resume("chat", Cursor()) == handle.info
+    assert await service.resume("chat", Cursor(run_id=run_id)) == handle.info
+    assert await service.resume("another", Cursor(run_id=run_id)) is None
+    assert await service.resume("chat", Cursor(run_id="run-another")) is None
+    assert await service.resume("chat", Cursor(run_id=run_id, is_end=True)) is None
     assert await read(service, handle) == b"x"
 
 
