@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from usechat.server.app import create_app
+from usechat.server.cold_start import load_app
 
-app = create_app()
+app = load_app()
