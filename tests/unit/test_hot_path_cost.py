@@ -1,4 +1,4 @@
-"""The cost of a delta, in function calls: what does not depend on the machine or on who else uses it.
+"""The cost of a delta and of a short answer in function calls, which depend on no machine nor on who else uses it.
 
 An answer goes the whole way, from the provider's bytes to those handed to the HTTP server. What a longer answer costs
 more than a shorter one, divided by the deltas that it has more, is what one delta costs.
@@ -124,3 +124,11 @@ async def test_a_delta_costs_no_more_in_a_long_answer(kind: str, sdk: str):
     long = await count_calls_per_delta(kind, sdk, 500, 20_500)
 
     assert long < short * 1.02
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("sdk", ["4", "7"])
+async def test_a_short_answer_costs_few_calls(sdk: str):
+    await count_calls("text", sdk, 10)
+
+    assert await count_calls("text", sdk, 2) < 1700
