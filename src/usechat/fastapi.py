@@ -1,15 +1,13 @@
 """The HTTP edge: the request as a FastAPI dependency, the answer as a Starlette response.
 
-All that a route needs: annotate a parameter with `ChatRequest`, return ``stream_text(…).response(chat)``. Knows how
-bytes get to a reader and how its leaving is noticed; knows no chunk and no provider.
+All that a route needs: annotate a parameter with `ChatRequest`, return ``stream_text(…).response(chat)``. How the bytes
+get to the reader is `usechat.sender`'s job. Knows no chunk and no provider.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Annotated, Any, TypeAlias
 
 from fastapi import Depends, HTTPException, Request
@@ -20,13 +18,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from usechat.errors import RequestError, StreamProtocolError
-from usechat.generate.answer import Answer, current_task
+from usechat.generate.answer import Answer
 from usechat.ids import generate_id
 from usechat.messages import ui
 from usechat.negotiation import negotiate
 from usechat.parts import Part
 from usechat.protocol.dialects import AUTO, Dialect
 from usechat.protocol.encoders import Encoder, EncoderOptions, WireFormat, make_encoder
+from usechat.sender import Sender
 
 __all__ = [
     "STOPPED",
@@ -43,8 +42,6 @@ logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 20 * 2**20
 """The largest request body by default: a chat carries its attachments with each turn."""
-MAX_SEND_BYTES = 64 * 2**10
-"""The most that is handed to the server in one piece, so that one stream's burst does not hold up the others."""
 HEARTBEAT_SECONDS = 15.0
 """Proxies cut a stream that is silent for 30 s and more; this stays well below."""
 STOPPED = "stopped"
@@ -173,6 +170,7 @@ class StreamingAnswer(Response):
         try:
             await send(start)
             sender = Sender(receive, send, self.heartbeat_seconds)
+            self.answer.divert(sender)
             await sender.send_all(self.answer.through(frames), frames.encoder.heartbeat)
         finally:
             # Told even when the reader left before the first byte.
@@ -276,122 +274,6 @@ class Frames:
     def finish(self) -> bytes | None:
         """The last frames; None when there are none due."""
         return self.encoder.finish() or None
-
-
-class Sender:
-    """Hands an answer's bytes to the server, notices that the reader leaves, and breaks silences.
-
-    The bytes are sent by a task of their own, while the one that the server has made waits for the reader's leaving: a
-    delta then wakes nothing of what stands between the server and the route.
-
-    Args:
-        receive: The server's; tells of the reader's leaving.
-        send: The server's.
-        heartbeat_seconds: The longest silence; None for any.
-    """
-
-    def __init__(self, receive: Receive, send: Send, heartbeat_seconds: float | None) -> None:
-        self.receive = receive
-        self.send = send
-        self.heartbeat_seconds = heartbeat_seconds
-        self.loop = asyncio.get_running_loop()
-        self.last_sent = self.loop.time()
-        self.is_sending = False
-        self.timer: asyncio.TimerHandle | None = None
-        self.beat: asyncio.Task[None] | None = None
-        """Sends a heartbeat, which must not get into the middle of a frame."""
-        self.is_listening = False
-        self.is_called_back = False
-        """Whether the task that listened was cancelled because all is sent."""
-
-    async def send_all(self, data: AsyncGenerator[bytes], heartbeat: bytes | None) -> None:
-        """Send it all, or as much as the reader stays for, and close it."""
-        pump = asyncio.create_task(self._pump(data))
-        if heartbeat is not None and self.heartbeat_seconds is not None:
-            self._listen_for_silence(heartbeat, self.heartbeat_seconds)
-        try:
-            await self._listen(pump)
-        finally:
-            reader_left = not pump.done()
-            if self.timer is not None:
-                self.timer.cancel()
-            await end(pump, self.beat)
-        if not (reader_left and pump.cancelled()):
-            pump.result()
-
-    async def _pump(self, data: AsyncGenerator[bytes]) -> None:
-        async with aclosing(data):
-            async for piece in data:
-                if self.beat is not None:
-                    await asyncio.wait({self.beat})
-                self.is_sending = True
-                for part in (piece,) if len(piece) <= MAX_SEND_BYTES else slices(piece):
-                    await self.send({"type": "http.response.body", "body": part, "more_body": True})
-                self.is_sending = False
-                self.last_sent = self.loop.time()
-        self.is_sending = True
-        await self.send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _listen(self, pump: asyncio.Task[None]) -> None:
-        """Wait until the reader leaves or all is sent."""
-        task = current_task()
-        cancellations = task.cancelling()
-
-        def call_back(_: asyncio.Task[None]) -> None:
-            # Some servers say at an answer's end that the reader has left; the others are not asked any more.
-            if self.is_listening:
-                self.is_called_back = True
-                task.cancel()
-
-        pump.add_done_callback(call_back)
-        self.is_listening = True
-        try:
-            while (await self.receive())["type"] != "http.disconnect":
-                pass
-        except asyncio.CancelledError:
-            if not self.is_called_back:
-                raise
-        except Exception:
-            logger.exception("the server's channel broke")
-        finally:
-            self.is_listening = False
-        if self.is_called_back and task.uncancel() > cancellations:
-            raise asyncio.CancelledError
-
-    def _listen_for_silence(self, heartbeat: bytes, interval: float) -> None:
-        silence = self.loop.time() - self.last_sent
-        if self.is_sending or self.beat is not None:
-            # The reader is slow: what it is being sent breaks the silence.
-            seconds = interval / 2
-        elif silence < interval:
-            seconds = interval - silence
-        else:
-            seconds = interval
-            self.beat = asyncio.create_task(self._beat(heartbeat))
-        self.timer = self.loop.call_later(seconds, self._listen_for_silence, heartbeat, interval)
-
-    async def _beat(self, heartbeat: bytes) -> None:
-        try:
-            await self.send({"type": "http.response.body", "body": heartbeat, "more_body": True})
-        except Exception:
-            logger.debug("a heartbeat could not be sent", exc_info=True)
-        finally:
-            self.last_sent = self.loop.time()
-            self.beat = None
-
-
-async def end(*tasks: asyncio.Task[None] | None) -> None:
-    """Cancel what still runs, and wait for it."""
-    running = [task for task in tasks if task is not None and not task.done()]
-    for task in running:
-        task.cancel()
-    if running:
-        await asyncio.wait(running)
-
-
-def slices(data: bytes) -> Iterator[bytes]:
-    for start in range(0, len(data), MAX_SEND_BYTES):
-        yield data[start : start + MAX_SEND_BYTES]
 
 
 def continued_message(chat: ui.ChatRequest | None) -> Mapping[str, Any] | None:

@@ -27,7 +27,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from usechat.errors import RequestError, RunError
-from usechat.fastapi import HEARTBEAT_SECONDS, STOPPED, Sender, StreamingAnswer, error_response
+from usechat.fastapi import HEARTBEAT_SECONDS, STOPPED, StreamingAnswer, error_response
 from usechat.generate.answer import Answer
 from usechat.messages import ui
 from usechat.protocol.encoders import Encoder
@@ -36,6 +36,8 @@ from usechat.protocol.sse import DONE, KEEP_ALIVE
 from usechat.runs.base import Entry, RunInfo
 from usechat.runs.cursor import Cursor
 from usechat.runs.service import RunHandle, RunService
+from usechat.sender import Sender
+from usechat.sink import Sink
 
 __all__ = ["ReplayResponse", "ResumableAnswer", "find_running", "replay", "run_error_response"]
 
@@ -92,7 +94,7 @@ class ResumableAnswer(StreamingAnswer):
         start = {"type": "http.response.start", "status": self.status_code, "headers": self.all_headers(encoder)}
         await send(start)
         sender = Sender(receive, send, self.heartbeat_seconds)
-        await sender.send_all(read_data(self.runs, handle.info.id, self.after), encoder.heartbeat)
+        await sender.send_all(read_data(self.runs, handle.info.id, self.after, sink=sender), encoder.heartbeat)
 
     @property
     def after(self) -> int:
@@ -149,7 +151,12 @@ class ResumableAnswer(StreamingAnswer):
         if not self.chat_id:
             raise RequestError("is missing", path="id")
         return await self.runs.start(
-            self.chat_id, made, abort=self.answer.abort, headers=headers, preamble=self.preamble
+            self.chat_id,
+            made,
+            abort=self.answer.abort,
+            divert=self.answer.divert,
+            headers=headers,
+            preamble=self.preamble,
         )
 
 
@@ -185,10 +192,13 @@ class ReplayResponse(Response):
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         is_data_stream = DATA_STREAM_HEADER in self.info.headers
         heartbeat = KEEP_ALIVE if is_event_stream(self.info) else b"\n" if is_data_stream else None
-        entries = read_data(self.runs, self.info.id, self.after, with_cursors=self.gives_cursors)
+        sender = Sender(receive, send, self.heartbeat_seconds)
+        # What is pushed has no cursor.
+        sink = None if self.gives_cursors else sender
+        entries = read_data(self.runs, self.info.id, self.after, with_cursors=self.gives_cursors, sink=sink)
         place = self.runs.coming_back(self.info.id) if self.gives_cursors else nullcontext()
         with place:
-            await Sender(receive, send, self.heartbeat_seconds).send_all(entries, heartbeat)
+            await sender.send_all(entries, heartbeat)
 
     async def open(self, headers: Headers) -> AsyncGenerator[bytes]:
         """The run's bytes, for a reader that is not reached by HTTP.
@@ -279,11 +289,11 @@ async def read_run(runs: RunService, run_id: str, after: int) -> AsyncGenerator[
 
 
 async def read_data(
-    runs: RunService, run_id: str, after: int = 0, *, with_cursors: bool = False
+    runs: RunService, run_id: str, after: int = 0, *, with_cursors: bool = False, sink: Sink[bytes] | None = None
 ) -> AsyncGenerator[bytes]:
-    """A run's bytes, as an HTTP response has them."""
+    """A run's bytes, as an HTTP response has them, but what the sink takes meanwhile."""
     try:
-        async with aclosing(runs.read(run_id, after)) as entries:
+        async with aclosing(runs.read(run_id, after, sink)) as entries:
             async for entry in entries:
                 yield entry.data + encode_place(run_id, entry) if with_cursors else entry.data
     except RunError:

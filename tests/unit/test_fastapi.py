@@ -16,13 +16,14 @@ from starlette.background import BackgroundTask
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.types import Message, Receive, Scope, Send
 
-from usechat import ChatRequest, CompletionRequest, FinishEvent, StreamingAnswer, stream_text, ui_message_stream
+from usechat import ChatRequest, CompletionRequest, FinishEvent, StreamingAnswer, sender, stream_text, ui_message_stream
 from usechat import fastapi as edge
 from usechat import parts as p
 from usechat.errors import ConfigurationError, ProviderStreamError, StreamProtocolError
-from usechat.fastapi import chat_request, completion_request, known_ids, read_body, slices
+from usechat.fastapi import chat_request, completion_request, known_ids, read_body
 from usechat.generate.answer import Answer, Callbacks, Outcome
 from usechat.generate.ui_stream import UIMessageStreamWriter
+from usechat.sender import slices
 from usechat.testing.models import Hold, ScriptedModel, Step, saying
 
 pytestmark = pytest.mark.anyio
@@ -630,7 +631,7 @@ async def test_silence_is_kept_where_there_is_no_frame_for_it(options: Any):
 
 
 async def test_heartbeat_never_comes_into_the_middle_of_a_frame(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(edge, "MAX_SEND_BYTES", 8)
+    monkeypatch.setattr(sender, "MAX_SEND_BYTES", 8)
 
     async def pause() -> None:
         await asyncio.sleep(0.01)
@@ -688,7 +689,7 @@ async def test_heartbeat_that_cannot_be_sent_is_no_end_of_the_answer():
 
 
 async def test_burst_is_sent_in_pieces(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(edge, "MAX_SEND_BYTES", 10)
+    monkeypatch.setattr(sender, "MAX_SEND_BYTES", 10)
     assert list(slices(b"x" * 10)) == [b"x" * 10]
     assert list(slices(b"x" * 21)) == [b"x" * 10, b"x" * 10, b"x"]
 

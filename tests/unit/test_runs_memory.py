@@ -12,7 +12,7 @@ from tests.support.waiting import eventually
 from usechat.errors import RunError
 from usechat.runs import memory
 from usechat.runs.base import Limits, RunInfo
-from usechat.runs.memory import MemoryLog, MemoryRun
+from usechat.runs.memory import MemoryLog, MemoryRun, Place
 
 pytestmark = pytest.mark.anyio
 
@@ -28,7 +28,7 @@ def run() -> MemoryRun:
 
 async def test_what_came_while_a_reader_was_away_comes_in_one_piece():
     made = run()
-    entries = made.read()
+    entries = made.read(Place())
     made.append(b"a")
     assert (await anext(entries)).data == b"a"
     made.append(b"b")
@@ -38,11 +38,43 @@ async def test_what_came_while_a_reader_was_away_comes_in_one_piece():
     await entries.aclose()
 
 
+class Taking:
+    """A sink that takes what it is given while it is told to."""
+
+    def __init__(self) -> None:
+        self.is_ready = True
+        self.taken: list[bytes] = []
+
+    def push(self, piece: bytes) -> None:
+        self.taken.append(piece)
+
+
+async def test_reader_that_waits_is_passed_by_while_its_sink_is_ready():
+    made, sink = run(), Taking()
+    entries = made.read(Place(0, sink))
+    made.append(b"a")
+    assert (await anext(entries)).data == b"a"
+    waiting = asyncio.create_task(anext(entries))
+    await asyncio.sleep(0)
+
+    made.append(b"b")
+    made.append(b"c")
+    sink.is_ready = False
+    made.append(b"d")
+    sink.is_ready = True
+    made.append(b"e")
+
+    assert sink.taken == [b"b", b"c"]
+    entry = await waiting
+    assert (entry.cursor, entry.data) == (5, b"de")
+    await entries.aclose()
+
+
 async def test_cursor_before_the_beginning_is_the_beginning():
     made = run()
     made.append(b"a")
     made.end("finished")
-    assert [entry.data async for entry in made.read(-5)] == [b"a"]
+    assert [entry.data async for entry in made.read(Place(-5))] == [b"a"]
 
 
 async def test_last_frames_reach_readers_whatever_their_cursor():
@@ -50,20 +82,20 @@ async def test_last_frames_reach_readers_whatever_their_cursor():
     made.append(b"a")
     made.end("lost", b"|end")
     for after in (0, 1, 7):
-        assert [entry.data async for entry in made.read(after)][-1] == b"|end"
+        assert [entry.data async for entry in made.read(Place(after))][-1] == b"|end"
 
 
 async def test_ended_run_cannot_fail():
     made = run()
     made.end("finished")
     made.fail(RunError("gone", code="missing"))
-    assert [entry async for entry in made.read()] == []
+    assert [entry async for entry in made.read(Place())] == []
     assert made.info.state == "finished"
 
 
 async def test_run_that_fails_tells_its_readers():
     made = run()
-    reading = asyncio.create_task(anext(made.read()))
+    reading = asyncio.create_task(anext(made.read(Place())))
     await asyncio.sleep(0)
     made.fail(RunError("gone", code="missing"))
     with pytest.raises(RunError, match="gone"):
@@ -72,9 +104,9 @@ async def test_run_that_fails_tells_its_readers():
 
 async def test_reader_that_is_cancelled_disturbs_nobody():
     made = run()
-    reading = asyncio.create_task(anext(made.read()))
+    reading = asyncio.create_task(anext(made.read(Place())))
     await asyncio.sleep(0)
-    other = asyncio.create_task(anext(made.read()))
+    other = asyncio.create_task(anext(made.read(Place())))
     await asyncio.sleep(0)
     reading.cancel()
     made.append(b"a")

@@ -8,6 +8,7 @@ import pytest
 
 from usechat.runs import redis_producer
 from usechat.runs.base import Limits, RunInfo
+from usechat.runs.memory import Place
 from usechat.runs.redis_client import Backoff, ScriptClient
 from usechat.runs.redis_keys import Keys
 from usechat.runs.redis_producer import Producers, RedisRun
@@ -78,7 +79,7 @@ async def test_copy_ends_as_its_run_did():
     copy.feed(b"1-0", batch(b"a"))
     copy.feed(b"1-1", {b"e": b"lost", b"d": b"|end"})
     assert copy.info.state == "lost"
-    assert [entry.data async for entry in copy.read()] == [b"a", b"|end"]
+    assert [entry.data async for entry in copy.read(Place())] == [b"a", b"|end"]
 
 
 async def test_pauses_grow_until_it_works(monkeypatch: pytest.MonkeyPatch):

@@ -27,6 +27,7 @@ from usechat.ids import generate_id
 from usechat.protocol.dialects import Dialect
 from usechat.protocol.options import MASKED_ERROR, EncoderOptions
 from usechat.protocol.reducer import Reducer
+from usechat.sink import Divertible, Sink
 
 if TYPE_CHECKING:
     from usechat.fastapi import StreamingAnswer
@@ -73,6 +74,11 @@ class Answer(ABC):
         self.source: Source | None = None
         self.streams: list[Any] = []
         """The source's parts, and before them, where there is a transform, what it makes of them."""
+        self.sink: Sink[Any] | None = None
+        self.view: View[Any] | None = None
+        """What of the answer its reader is shown, once it reads."""
+        self.trouble: Exception | None = None
+        """What went wrong while nobody was awake to hear of it."""
         self.waiting: asyncio.Task[Any] | None = None
         self.ending: asyncio.Task[None] | None = None
 
@@ -217,6 +223,9 @@ class Answer(ABC):
         self.source = self.make_source()
         made = self.source.run()
         self.streams = [made] if self.transform is None else [self.transform(made), made]
+        # Whoever looks at each part has to be awaited.
+        if isinstance(self.source, Divertible) and self.transform is None and self.callbacks.on_part is None:
+            self.source.divert(self._pass_on)
 
     def batches(self) -> AsyncGenerator[list[p.Part]]:
         """The answer's parts, in the batches they came in.
@@ -227,6 +236,25 @@ class Answer(ABC):
         """
         return self.through(Batches())
 
+    def divert(self, sink: Sink[Any]) -> None:
+        """Give ``sink`` what `through` makes of deltas, while somebody waits for more; see `usechat.sink`."""
+        self.sink = sink
+
+    def _pass_on(self, batch: list[p.Part]) -> bool:
+        """What `through` does with a batch, without it; False for what is left to it."""
+        sink = self.sink
+        if sink is None or self.view is None or self.abort_event.is_set() or not sink.is_ready:
+            return False
+        try:
+            self.reducer.feed_all(batch)
+            piece = self.view.feed(batch)
+        except Exception as error:  # noqa: BLE001 - raised where the answer is read
+            self.trouble = error
+            return False
+        if piece:
+            sink.push(piece)
+        return True
+
     async def through(self, view: View[T]) -> AsyncGenerator[T]:
         """What ``view`` makes of the answer, as its parts come. The end is told before the last piece is.
 
@@ -235,6 +263,7 @@ class Answer(ABC):
             RequestError: The request cannot be answered.
         """
         self.begin()
+        self.view = view
         is_whole, failure = False, None
         try:
             if (opening := view.begin()) is not None:
@@ -282,6 +311,8 @@ class Answer(ABC):
 
     def _take(self, batch: list[p.Part]) -> list[p.Part]:
         """Note a batch, with what the application's callback says of its parts."""
+        if self.trouble is not None:
+            raise self.trouble
         shown = batch if self.message_metadata is None else self.add_metadata(batch)
         self.reducer.feed_all(shown)
         return shown

@@ -33,6 +33,7 @@ from usechat.ids import generate_id
 from usechat.messages.model import ModelMessage, ToolContent, ToolMessage, ToolResultContent
 from usechat.models.base import Model, ModelCall
 from usechat.protocol.options import MASKED_ERROR
+from usechat.sink import Divertible, Taker
 
 __all__ = ["Loop", "LoopRequest", "PrepareStep", "StepSettings"]
 
@@ -79,6 +80,9 @@ class Loop:
         """Whether what comes next is the same step once more."""
         self.step_call: tuple[Model, ModelCall] = (request.model, request.call)
         self.delivered: Sequence[Delivery] = ()  # The user's messages that the step began with.
+        self.taker: Taker[list[p.Part]] | None = None
+        self.grown = 0
+        """How many of the next batch's first parts are recorded already."""
         self.ended: p.ModelFinish | None = None
         self.gate = ApprovalGate(
             request.tools,
@@ -116,7 +120,7 @@ class Loop:
                     if self.delivered and not self.retries:
                         yield [delivery.part() for delivery in self.delivered]
                     async for batch in stream:
-                        grown = self.recorder.grow(batch)
+                        grown, self.grown = self.recorder.grow(batch, self.grown), 0
                         # A batch of mere deltas goes on as it is, without a coroutine of its own.
                         passes = self.is_open and grown == len(batch)
                         if shown := cast("list[p.Part]", batch) if passes else await self.absorb(batch, grown):
@@ -136,6 +140,18 @@ class Loop:
         if self.finish is not None:
             yield [p.Finish(finish_reason=self.finish, total_usage=self.usage)]
 
+    def divert(self, taker: Taker[list[p.Part]]) -> None:
+        """Offer ``taker`` batches of mere deltas that come while somebody waits for the next one."""
+        self.taker = taker
+
+    def pass_on(self, batch: list[Any]) -> bool:
+        """What `run` does with a batch of mere deltas, without it; False for what is left to it."""
+        self.grown = self.recorder.grow(batch)
+        if self.is_open and self.grown == len(batch) and self.taker is not None and self.taker(batch):
+            self.grown = 0
+            return True
+        return False
+
     def fail(self, error: BaseException) -> p.Error:
         """The error as the client is told of it."""
         self.failure = error
@@ -154,13 +170,16 @@ class Loop:
     async def begin_step(self) -> AsyncIterator[Sequence[p.ModelPart]]:
         """The stream of the next model call."""
         self.recorder, self.executions, self.finish, self.ended = StepRecorder(), [], None, None
-        self.has_begun = False
+        self.has_begun, self.grown = False, 0
         if not self.is_retry:
             self.is_open, self.retries = False, 0
             self.step_call = await self.prepare_call()
         self.is_retry = False
         model, call = self.step_call
-        return model.stream(call)
+        stream = model.stream(call)
+        if self.taker is not None and isinstance(stream, Divertible):
+            stream.divert(self.pass_on)
+        return stream
 
     def may_retry(self, error: ProviderError) -> bool:
         """Whether the step is to be tried again. What it has shown is shown anew, so the client must forget it."""

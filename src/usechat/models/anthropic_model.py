@@ -10,14 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, Iterable, Mapping
-from contextlib import aclosing
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from usechat.errors import ConfigurationError, ProviderError, ProviderStreamError
 from usechat.models.anthropic_client import AnyClient, ClientSettings, aclose_client, shared_client
 from usechat.models.anthropic_errors import mapped_errors
 from usechat.models.anthropic_events import AnthropicStream
+from usechat.models.anthropic_parts import AnthropicParts, Opened
 from usechat.models.anthropic_request import AnthropicRequest, build_request
 from usechat.models.anthropic_source import Source, make_source
 from usechat.models.base import ModelCall
@@ -111,7 +112,7 @@ class AnthropicModel:
         """Close the shared connections that this model uses on the running event loop, not a client of your own."""
         await aclose_client(self._settings)
 
-    async def stream(self, call: ModelCall) -> AsyncGenerator[list[ModelPart]]:
+    def stream(self, call: ModelCall) -> AnthropicParts:
         """Run one call; see `usechat.models.base.Model.stream`.
 
         Raises:
@@ -121,13 +122,9 @@ class AnthropicModel:
             ProviderStreamError: Its stream failed before the first part.
             RequestError: The messages cannot be expressed to it.
         """
-        answer, first = await self._begin(call)
-        async with aclosing(answer):
-            yield first
-            async for parts in answer:
-                yield parts
+        return AnthropicParts(partial(self._begin, call))
 
-    async def _begin(self, call: ModelCall) -> tuple[AsyncGenerator[list[ModelPart]], list[ModelPart]]:
+    async def _begin(self, call: ModelCall) -> Opened:
         """The answer and its first parts; the request, with all that was said so far, is not held any longer."""
         request = build_request(call, self.model_id)
         self._tell(request.warnings)
@@ -137,8 +134,7 @@ class AnthropicModel:
         retry = 0
         while True:
             try:
-                answer = await _open(client, request, options)
-                return answer, await _first(answer)
+                return await _read_first(*await _open(client, request, options))
             except ProviderStreamError as error:
                 # Anthropic says that it is overloaded with status 200 too; the package does not retry that.
                 if retry == retries or not error.is_retryable:
@@ -162,7 +158,7 @@ class AnthropicModel:
 
 async def _open(
     client: AnyClient, request: AnthropicRequest, options: RequestOptions
-) -> AsyncGenerator[list[ModelPart]]:
+) -> tuple[Source, AnthropicStream]:
     with mapped_errors():
         opened = await _send(client, request, options)
     stream = AnthropicStream(
@@ -171,7 +167,7 @@ async def _open(
         tool_names=request.tool_names,
         dynamic_code_execution=_may_run_code(request.body),
     )
-    return _answer(make_source(opened, stream), stream)
+    return make_source(opened, stream), stream
 
 
 async def _send(
@@ -194,38 +190,23 @@ async def _send(
     )
 
 
-async def _first(answer: AsyncGenerator[list[ModelPart]]) -> list[ModelPart]:
+async def _read_first(source: Source, stream: AnthropicStream) -> Opened:
+    """What an attempt brings first, which may be nothing but an end; raises what fails before that."""
     try:
-        return await anext(answer)
+        parts = await source.read()
+        while parts is not None and not parts:
+            parts = await source.read()
+        _check_first(parts, stream)
     except BaseException:
-        await answer.aclose()
-        raise
-
-
-async def _answer(source: Source, stream: AnthropicStream) -> AsyncGenerator[list[ModelPart]]:
-    """One attempt: raises what fails before the first part, says what fails after it in parts."""
-    has_parts = False
-    try:
-        while (parts := await source.read()) is not None:
-            if not parts:
-                continue
-            if not has_parts:
-                _raise_first_error(parts)
-                has_parts = True
-            yield parts
-    except ProviderError as error:
-        if not has_parts:
-            raise
-        yield stream.fail(error)
-    finally:
         await source.aclose()
-    if stream.event_count == 0:
+        raise
+    return Opened(source, stream, parts or [])
+
+
+def _check_first(parts: list[ModelPart] | None, stream: AnthropicStream) -> None:
+    if parts is None and stream.event_count == 0:
         raise ProviderStreamError("the answer holds no events", provider="anthropic", code="no_events")
-    yield stream.finish()
-
-
-def _raise_first_error(parts: list[ModelPart]) -> None:
-    first = parts[0]
+    first = parts[0] if parts else None
     if isinstance(first, Error) and isinstance(first.error, ProviderError):
         raise first.error
 

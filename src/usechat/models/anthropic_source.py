@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from usechat.models.anthropic_errors import mapped_errors
 from usechat.models.anthropic_events import AnthropicStream
 from usechat.parts import ModelPart
+from usechat.sink import Taker
 
 if TYPE_CHECKING:
     from anthropic import AsyncStream
@@ -39,6 +40,10 @@ class Source(Protocol):
         """
         ...
 
+    def divert(self, taker: Taker[list[ModelPart]]) -> None:
+        """Offer ``taker`` each batch that comes while somebody waits for it, where the connection is our own."""
+        ...
+
     async def aclose(self) -> None:
         """Let go of the connection; one that is not at its end is closed at once."""
         ...
@@ -54,14 +59,14 @@ def make_source(connection: ResponseBody | AsyncStream[object], stream: Anthropi
     from usechat.models.anthropic_transport import BODY, ResponseBody
 
     if isinstance(connection, ResponseBody):
-        return _RawBody(connection, stream)
+        return _OwnBody(connection, stream)
     response = connection.response
     if response.headers.get("content-type", "").startswith(_AWS_EVENT_STREAM):
         return _PackageEvents(connection, stream)
     own: ResponseBody | None = response.extensions.get(BODY)
     if own is None or "content-encoding" in response.headers:
         return _RawBody(_PackageBody(connection), stream)
-    return _RawBody(own, stream)
+    return _OwnBody(own, stream)
 
 
 class _Body(Protocol):
@@ -95,7 +100,7 @@ class _RawBody:
     __slots__ = ("_body", "_is_drained", "_stream")
 
     def __init__(self, body: _Body, stream: AnthropicStream) -> None:
-        self._body = body
+        self._body: _Body = body
         self._stream = stream
         self._is_drained = False
 
@@ -105,6 +110,9 @@ class _RawBody:
         with mapped_errors(is_reading=True):
             data = await self._body.read()
         return self._stream.feed(data) if data else None
+
+    def divert(self, taker: Taker[list[ModelPart]]) -> None:
+        """Nothing: what comes through the package's own transport has to be waited for."""
 
     async def _drain(self) -> list[ModelPart]:
         """Read to the end of a message that is complete, so that its connection can serve the next."""
@@ -120,6 +128,45 @@ class _RawBody:
         await self._body.aclose()
 
 
+class _OwnBody(_RawBody):
+    """Reads a body that comes through our own transport, which can call instead of being waited for."""
+
+    __slots__ = ("_error", "_made", "_own", "_taker")
+
+    def __init__(self, body: ResponseBody, stream: AnthropicStream) -> None:
+        super().__init__(body, stream)
+        self._own = body
+        self._taker: Taker[list[ModelPart]] | None = None
+        self._made: list[ModelPart] | None = None
+        """What was made of the last bytes and not taken."""
+        self._error: Exception | None = None
+
+    async def read(self) -> list[ModelPart] | None:
+        if self._stream.is_complete:
+            self._own.divert(None)
+        parts = await super().read()
+        made, self._made = self._made, None
+        if self._error is not None:
+            raise self._error
+        return parts if made is None else made + (parts or [])
+
+    def divert(self, taker: Taker[list[ModelPart]]) -> None:
+        self._taker = taker
+        self._own.divert(self._take)
+
+    def _take(self, data: bytes) -> bool:
+        assert self._taker is not None
+        try:
+            parts = self._stream.feed(data)
+        except Exception as error:  # noqa: BLE001 - raised where the answer is read
+            self._error = error
+            return False
+        if not self._stream.is_complete and (not parts or self._taker(parts)):
+            return True
+        self._made = parts
+        return False
+
+
 class _PackageEvents:
     """Events in a framing that the package reads."""
 
@@ -132,6 +179,9 @@ class _PackageEvents:
         with mapped_errors(is_reading=True):
             event = await anext(self._events, None)
         return None if event is None else self._stream.feed_event(event)
+
+    def divert(self, taker: Taker[list[ModelPart]]) -> None:
+        """Nothing: the package reads by itself."""
 
     async def aclose(self) -> None:
         await self._connection.close()

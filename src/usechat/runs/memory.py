@@ -18,8 +18,9 @@ import msgspec
 from usechat.errors import RunError
 from usechat.ids import generate_id
 from usechat.runs.base import EndState, Entry, Limits, OnRelease, RunInfo, RunWriter, Save
+from usechat.sink import Sink
 
-__all__ = ["MemoryLog", "MemoryRun"]
+__all__ = ["MemoryLog", "MemoryRun", "Place"]
 
 MAX_RESUMED = 100_000
 """How many chats are remembered as ones whose client comes back."""
@@ -35,6 +36,32 @@ def exists() -> RunError:
 
 def unavailable() -> RunError:
     return RunError("the run log cannot be reached", code="unavailable")
+
+
+class Place:
+    """Where a reader stands.
+
+    Args:
+        position: How many entries it has; less than none is none.
+        sink: Takes what comes while the reader waits.
+    """
+
+    __slots__ = ("future", "position", "sink")
+
+    def __init__(self, position: int = 0, sink: Sink[bytes] | None = None) -> None:
+        self.position = max(position, 0)
+        self.sink = sink
+        self.future: asyncio.Future[None] | None = None
+
+    async def wait(self) -> None:
+        """Until somebody calls `wake`."""
+        self.future = asyncio.get_running_loop().create_future()
+        await self.future
+
+    def wake(self) -> None:
+        """Have the reader look again."""
+        if self.future is not None and not self.future.done():
+            self.future.set_result(None)
 
 
 class MemoryRun:
@@ -56,7 +83,7 @@ class MemoryRun:
         self.is_running = True
         self.ending = b""
         self.failure: RunError | None = None
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._waiting: set[Place] = set()
         self._on_end = on_end
 
     def append(self, data: bytes) -> None:
@@ -72,7 +99,7 @@ class MemoryRun:
         self.entries.append(data)
         self.size += len(data)
         if self._waiting:
-            self.wake()
+            self._hand_on(data)
 
     def _use_slack(self, size: int) -> None:
         limits = self.limits
@@ -81,12 +108,20 @@ class MemoryRun:
         if is_over or self.size + size > limits.max_bytes + limits.slack_bytes:
             raise RunError("the run's log is full", code="full")
 
+    def _hand_on(self, data: bytes) -> None:
+        for place in tuple(self._waiting):
+            if place.sink is not None and place.sink.is_ready:
+                place.position += 1
+                place.sink.push(data)
+            else:
+                self._waiting.discard(place)
+                place.wake()
+
     def wake(self) -> None:
         """Tell who waits for frames to look again."""
         waiting, self._waiting = self._waiting, set()
-        for future in waiting:
-            if not future.done():
-                future.set_result(None)
+        for place in waiting:
+            place.wake()
 
     async def finish(self, state: EndState, save: Save | None = None) -> bool:
         """End the run; whether it was still running."""
@@ -120,31 +155,30 @@ class MemoryRun:
             self.stopped.set()
         return self.is_running
 
-    async def read(self, after: int = 0) -> AsyncGenerator[Entry]:
-        """The frames after the first ``after`` entries; what came meanwhile comes in one piece.
+    async def read(self, place: Place) -> AsyncGenerator[Entry]:
+        """The frames after the reader's place, which moves; what came meanwhile comes in one piece.
 
         Raises:
             RunError: What `fail` said.
         """
-        position = max(after, 0)
         while True:
-            if position < len(self.entries):
-                fresh = self.entries[position:]
-                position += len(fresh)
-                yield Entry(position, fresh[0] if len(fresh) == 1 else b"".join(fresh))
+            if place.position < len(self.entries):
+                fresh = self.entries[place.position :]
+                place.position += len(fresh)
+                yield Entry(place.position, fresh[0] if len(fresh) == 1 else b"".join(fresh))
             elif self.is_running:
-                future = asyncio.get_running_loop().create_future()
-                self._waiting.add(future)
+                self._waiting.add(place)
                 try:
-                    await future
+                    await place.wait()
                 finally:
-                    self._waiting.discard(future)
+                    self._waiting.discard(place)
             else:
                 break
         if self.failure is not None:
             raise self.failure
         if self.ending:
-            yield Entry(len(self.entries) + 1, self.ending, is_end=True)
+            place.position = len(self.entries) + 1
+            yield Entry(place.position, self.ending, is_end=True)
 
 
 class MemoryLog:
@@ -194,7 +228,7 @@ class MemoryLog:
         run = self.runs.get(run_id)
         return None if run is None else run.info
 
-    def read(self, run_id: str, after: int = 0) -> AsyncGenerator[Entry]:
+    def read(self, run_id: str, after: int = 0, sink: Sink[bytes] | None = None) -> AsyncGenerator[Entry]:
         """The run's frames, as they come, to its end.
 
         Raises:
@@ -203,7 +237,7 @@ class MemoryLog:
         run = self.runs.get(run_id)
         if run is None:
             raise missing()
-        return run.read(after)
+        return run.read(Place(after, sink))
 
     async def frames(self, run_id: str) -> bytes:
         """All frames that the run has now."""

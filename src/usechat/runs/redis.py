@@ -16,12 +16,13 @@ import msgspec
 
 from usechat.ids import generate_id
 from usechat.runs.base import Entry, Limits, OnRelease, RunInfo, RunState, RunWriter
-from usechat.runs.memory import exists, unavailable
+from usechat.runs.memory import Place, exists, unavailable
 from usechat.runs.redis_client import ScriptClient
 from usechat.runs.redis_keys import Keys
 from usechat.runs.redis_producer import Producers, StopNotice, milliseconds, open_arguments
 from usechat.runs.redis_scripts import ADOPT, OPEN, REAP, SILENT, STOP, UNREAD
 from usechat.runs.redis_tail import Copy, Tail
+from usechat.sink import Sink
 
 __all__ = ["RedisLog"]
 
@@ -92,22 +93,22 @@ class RedisLog:
         known = await self._client.command("HMGET", self._keys.run(run_id), "info", "state", "token")
         return None if known[0] is None else read_info(known)
 
-    async def read(self, run_id: str, after: int = 0) -> AsyncGenerator[Entry]:
+    async def read(self, run_id: str, after: int = 0, sink: Sink[bytes] | None = None) -> AsyncGenerator[Entry]:
         """The run's frames, as they come, to its end.
 
         Raises:
             RunError: ``missing``: there is no such run, or it is not kept any more; ``unavailable``.
         """
         own = self._producers.runs.get(run_id)
+        place = Place(after, sink)
         if own is not None:
-            async with aclosing(own.read(after)) as entries:
+            async with aclosing(own.read(place)) as entries:
                 async for entry in entries:
-                    after = entry.cursor
                     yield entry
             if own.is_ours is not False or own.is_complete:
                 return
         # A run that was taken from this process before its end ends as whoever took it ends it.
-        async with self._tail.follow(run_id) as copy, aclosing(copy.read(after)) as entries:
+        async with self._tail.follow(run_id) as copy, aclosing(copy.read(place)) as entries:
             async for entry in entries:
                 yield entry
 

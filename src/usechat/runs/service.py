@@ -20,6 +20,7 @@ from usechat.runs.base import EndState, Entry, OnRelease, RunInfo, RunLog, RunWr
 from usechat.runs.cursor import Cursor
 from usechat.runs.lost import LostRuns, OnLost
 from usechat.runs.saving import OnEnd, Saves
+from usechat.sink import Sink
 
 __all__ = ["DisconnectPolicy", "OnEnd", "OnLost", "RunHandle", "RunService"]
 
@@ -69,6 +70,22 @@ class RunHandle:
             self._abort(reason)
         except Exception:
             logger.exception("stopping a run failed")
+
+    is_ready = True
+
+    def push(self, piece: bytes) -> None:
+        """Write frames to the log without waking the run's task; `usechat.sink.Sink`."""
+        self.write(piece)
+
+    def write(self, data: bytes) -> bool:
+        """Write frames to the log; whether the run goes on."""
+        try:
+            self.writer.append(data)
+        except RunError as error:
+            self.stop("full" if error.code == "full" else "lost")
+            # What does not fit is left out; smaller frames after it, the legal end among them, may fit again.
+            return error.code == "full"
+        return True
 
     async def wait(self) -> EndState:
         """How the run ended, once it has; ``lost`` when it was taken from this process."""
@@ -141,6 +158,7 @@ class RunService:
         frames: AsyncGenerator[bytes],
         *,
         abort: Callable[[str | None], None],
+        divert: Callable[[Sink[bytes]], None] | None = None,
         owner: str = "",
         headers: Mapping[str, str] | None = None,
         meta: Mapping[str, Any] | None = None,
@@ -153,6 +171,7 @@ class RunService:
             chat_id: The chat that it answers in.
             frames: What it consists of. It is closed in any case.
             abort: Has ``frames`` yield a legal end and stop, in time; called with the reason, once at most.
+            divert: Has ``frames`` give what comes while they are waited for to a sink, where that is possible.
             owner: Whose it is, for whoever asks the log.
             headers: Of the response, for those who read the run later.
             meta: What ``on_lost`` needs, should this process die.
@@ -169,6 +188,8 @@ class RunService:
         self.handles[handle.info.id] = handle
         if preamble:
             writer.append(preamble)
+        if divert is not None:
+            divert(handle)
         handle.task = asyncio.create_task(self._produce(handle, frames, on_end))
         if self.disconnect != "finish":
             # A reader that left before it began to read has nobody to tell of it.
@@ -218,12 +239,13 @@ class RunService:
 
     # -- readers --------------------------------------------------------------------------------------------------
 
-    async def read(self, run_id: str, after: int = 0) -> AsyncGenerator[Entry]:
+    async def read(self, run_id: str, after: int = 0, sink: Sink[bytes] | None = None) -> AsyncGenerator[Entry]:
         """A run's frames, as they come, to its end; counts as a reader until it is closed.
 
         Args:
             run_id: The run, of this process or any other.
             after: The cursor to go on from: that of the last entry the reader has.
+            sink: May be given what comes while the reader waits.
 
         Raises:
             RunError: ``missing``: it is not kept any more; ``unavailable``: the log, or this process, is going away.
@@ -233,7 +255,7 @@ class RunService:
             handle.readers += 1
             handle.clear_timer()
         try:
-            async with aclosing(self.log.read(run_id, after)) as entries:
+            async with aclosing(self.log.read(run_id, after, sink)) as entries:
                 async for entry in entries:
                     yield entry
         finally:
@@ -428,20 +450,9 @@ async def drain(handle: RunHandle, frames: AsyncGenerator[bytes]) -> EndState:
     try:
         async with aclosing(frames):
             async for data in frames:
-                if not write(handle, data):
+                if not handle.write(data):
                     break
     except Exception:
         logger.exception("a run failed")
         return "failed"
     return "aborted" if handle.is_stopped else "finished"
-
-
-def write(handle: RunHandle, data: bytes) -> bool:
-    """Whether the run goes on."""
-    try:
-        handle.writer.append(data)
-    except RunError as error:
-        handle.stop("full" if error.code == "full" else "lost")
-        # What does not fit is left out; smaller frames after it, the legal end among them, may fit again.
-        return error.code == "full"
-    return True

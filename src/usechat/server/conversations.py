@@ -151,6 +151,7 @@ class Conversations:
                 turn.chat_id,
                 frames,
                 abort=answer.abort,
+                divert=answer.divert,
                 owner=OWNER,
                 headers=headers,
                 meta=msgspec.to_builtins(lost),

@@ -1,0 +1,219 @@
+"""Hands an answer's bytes to the ASGI server, notices that the reader leaves, and breaks silences.
+
+Knows how bytes get to a reader; what they are and what makes them is the caller's affair.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from asyncio.tasks import _enter_task, _leave_task  # pyright: ignore[reportPrivateUsage] - see `Sender.push`
+from collections.abc import AsyncGenerator, Awaitable, Generator, Iterator
+from contextlib import aclosing
+from contextvars import copy_context
+from functools import partial
+from types import coroutine
+from typing import Any, Final
+
+from starlette.types import Receive, Send
+
+__all__ = ["MAX_SEND_BYTES", "Sender"]
+
+logger = logging.getLogger(__name__)
+
+MAX_SEND_BYTES: Final = 64 * 2**10
+"""The most that is handed to the server in one piece, so that one stream's burst does not hold up the others."""
+
+
+class Sender:
+    """Sends one answer; a `usechat.sink.Sink` of its bytes.
+
+    The bytes are sent by a task of their own, while the one that the server has made waits for the reader's leaving: a
+    delta then wakes nothing of what stands between the server and the route. While that task waits for more, pieces can
+    be pushed past it.
+
+    Args:
+        receive: The server's; tells of the reader's leaving.
+        send: The server's.
+        heartbeat_seconds: The longest silence; None for any.
+    """
+
+    def __init__(self, receive: Receive, send: Send, heartbeat_seconds: float | None) -> None:
+        self.receive = receive
+        self.send = send
+        self.heartbeat_seconds = heartbeat_seconds
+        self.loop = asyncio.get_running_loop()
+        self.last_sent = self.loop.time()
+        self.is_sending = False
+        self.timer: asyncio.TimerHandle | None = None
+        self.context = copy_context()
+        """The pump's."""
+        self.pump: asyncio.Task[None] | None = None
+        self.aside: asyncio.Task[None] | None = None
+        """Sends something that must not get into the middle of a frame: a heartbeat, the rest of what was pushed."""
+        self.failure: BaseException | None = None
+        """Why something that was pushed could not be sent."""
+        self.is_listening = False
+        self.is_called_back = False
+        """Whether the task that listened was cancelled because all is sent."""
+
+    async def send_all(self, data: AsyncGenerator[bytes], heartbeat: bytes | None) -> None:
+        """Send it all, or as much as the reader stays for, and close it."""
+        self.pump = pump = asyncio.create_task(self._pump(data), context=self.context)
+        if heartbeat is not None and self.heartbeat_seconds is not None:
+            self._listen_for_silence(heartbeat, self.heartbeat_seconds)
+        try:
+            await self._listen(pump)
+        finally:
+            reader_left = not pump.done()
+            if self.timer is not None:
+                self.timer.cancel()
+            await end(pump, self.aside)
+        if not (reader_left and pump.cancelled()):
+            pump.result()
+
+    async def _pump(self, data: AsyncGenerator[bytes]) -> None:
+        async with aclosing(data):
+            async for piece in data:
+                await self._clear()
+                self.is_sending = True
+                await self._send_piece(piece)
+                self.is_sending = False
+                self.last_sent = self.loop.time()
+        await self._clear()
+        self.is_sending = True
+        await self.send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _clear(self) -> None:
+        """Wait until nothing is being sent aside."""
+        while self.aside is not None:
+            await asyncio.wait({self.aside})
+        if self.failure is not None:
+            raise self.failure
+
+    def _send_piece(self, piece: bytes) -> Awaitable[None]:
+        if len(piece) <= MAX_SEND_BYTES:
+            return self.send({"type": "http.response.body", "body": piece, "more_body": True})
+        return self._send_slices(piece)
+
+    async def _send_slices(self, piece: bytes) -> None:
+        for part in slices(piece):
+            await self.send({"type": "http.response.body", "body": part, "more_body": True})
+
+    # -- past the waiting task ------------------------------------------------------------------------------------
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a piece can be pushed: nothing is being sent, and no task runs which would seem to send it."""
+        is_free = self.aside is None and self.failure is None and not self.is_sending
+        return is_free and self.pump is not None and asyncio.current_task(self.loop) is None
+
+    def push(self, piece: bytes) -> None:
+        """Send a piece while the pump waits for more; what the server does not take at once is sent aside."""
+        self.context.run(self._push, piece)
+
+    def _push(self, piece: bytes) -> None:
+        assert self.pump is not None
+        # What stands between us and the server may ask which task it runs in. These are the functions that asyncio's
+        # documentation ("Extending", task lifetime support) has for whoever runs a coroutine without a task's step.
+        _enter_task(self.loop, self.pump)
+        try:
+            steps = self._send_piece(piece).__await__()
+            waits_for = next(steps)
+        except StopIteration:
+            self.last_sent = self.loop.time()
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - raised by the pump, with the next piece
+            self.failure = error
+        else:
+            self.aside = asyncio.create_task(self._send_aside(go_on(steps, waits_for)))
+        finally:
+            _leave_task(self.loop, self.pump)
+
+    async def _send_aside(self, rest: Awaitable[None]) -> None:
+        try:
+            await rest
+        except Exception as error:  # noqa: BLE001 - raised by the pump, with the next piece
+            self.failure = error
+        finally:
+            self.last_sent = self.loop.time()
+            self.aside = None
+
+    # -- the reader -----------------------------------------------------------------------------------------------
+
+    async def _listen(self, pump: asyncio.Task[None]) -> None:
+        """Wait until the reader leaves or all is sent."""
+        task = asyncio.current_task()
+        assert task is not None
+        cancellations = task.cancelling()
+
+        def call_back(_: asyncio.Task[None]) -> None:
+            # Some servers say at an answer's end that the reader has left; the others are not asked any more.
+            if self.is_listening:
+                self.is_called_back = True
+                task.cancel()
+
+        pump.add_done_callback(call_back)
+        self.is_listening = True
+        try:
+            while (await self.receive())["type"] != "http.disconnect":
+                pass
+        except asyncio.CancelledError:
+            if not self.is_called_back:
+                raise
+        except Exception:
+            logger.exception("the server's channel broke")
+        finally:
+            self.is_listening = False
+        if self.is_called_back and task.uncancel() > cancellations:
+            raise asyncio.CancelledError
+
+    def _listen_for_silence(self, heartbeat: bytes, interval: float) -> None:
+        silence = self.loop.time() - self.last_sent
+        if self.is_sending or self.aside is not None:
+            # The reader is slow: what it is being sent breaks the silence.
+            seconds = interval / 2
+        elif silence < interval:
+            seconds = interval - silence
+        else:
+            seconds = interval
+            self.aside = asyncio.create_task(self._beat(heartbeat))
+        self.timer = self.loop.call_later(seconds, self._listen_for_silence, heartbeat, interval)
+
+    async def _beat(self, heartbeat: bytes) -> None:
+        try:
+            await self.send({"type": "http.response.body", "body": heartbeat, "more_body": True})
+        except Exception:
+            logger.debug("a heartbeat could not be sent", exc_info=True)
+        finally:
+            self.last_sent = self.loop.time()
+            self.aside = None
+
+
+async def end(*tasks: asyncio.Task[None] | None) -> None:
+    """Cancel what still runs, and wait for it."""
+    running = [task for task in tasks if task is not None and not task.done()]
+    for task in running:
+        task.cancel()
+    if running:
+        await asyncio.wait(running)
+
+
+@coroutine
+def go_on(steps: Generator[Any, Any, None], waits_for: Any) -> Generator[Any, Any, None]:
+    """The rest of something awaited that has been begun, and waits for something."""
+    while True:
+        try:
+            yield waits_for
+        except BaseException as error:  # noqa: BLE001 - for what is awaited to deal with
+            step = partial(steps.throw, error)
+        else:
+            step = partial(next, steps)
+        try:
+            waits_for = step()
+        except StopIteration:
+            return
+
+
+def slices(data: bytes) -> Iterator[bytes]:
+    for start in range(0, len(data), MAX_SEND_BYTES):
+        yield data[start : start + MAX_SEND_BYTES]
