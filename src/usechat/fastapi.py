@@ -25,7 +25,7 @@ from usechat.negotiation import negotiate
 from usechat.parts import Part
 from usechat.protocol.dialects import AUTO, Dialect
 from usechat.protocol.encoders import Encoder, EncoderOptions, WireFormat, make_encoder
-from usechat.sender import Sender
+from usechat.sender import SEND_BODY, Sender
 
 __all__ = [
     "STOPPED",
@@ -169,7 +169,7 @@ class StreamingAnswer(Response):
             return
         try:
             await send(start)
-            sender = Sender(receive, send, self.heartbeat_seconds)
+            sender = Sender(receive, scope.get(SEND_BODY, send), self.heartbeat_seconds)
             self.answer.divert(sender)
             await sender.send_all(self.answer.through(frames), frames.encoder.heartbeat)
         finally:

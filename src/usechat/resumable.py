@@ -36,7 +36,7 @@ from usechat.protocol.sse import DONE, KEEP_ALIVE
 from usechat.runs.base import Entry, RunInfo
 from usechat.runs.cursor import Cursor
 from usechat.runs.service import RunHandle, RunService
-from usechat.sender import Sender
+from usechat.sender import SEND_BODY, Sender
 from usechat.sink import Sink
 
 __all__ = ["ReplayResponse", "ResumableAnswer", "find_running", "replay", "run_error_response"]
@@ -93,7 +93,7 @@ class ResumableAnswer(StreamingAnswer):
             return
         start = {"type": "http.response.start", "status": self.status_code, "headers": self.all_headers(encoder)}
         await send(start)
-        sender = Sender(receive, send, self.heartbeat_seconds)
+        sender = Sender(receive, scope.get(SEND_BODY, send), self.heartbeat_seconds)
         await sender.send_all(read_data(self.runs, handle.info.id, self.after, sink=sender), encoder.heartbeat)
 
     @property
@@ -192,7 +192,7 @@ class ReplayResponse(Response):
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         is_data_stream = DATA_STREAM_HEADER in self.info.headers
         heartbeat = KEEP_ALIVE if is_event_stream(self.info) else b"\n" if is_data_stream else None
-        sender = Sender(receive, send, self.heartbeat_seconds)
+        sender = Sender(receive, scope.get(SEND_BODY, send), self.heartbeat_seconds)
         # What is pushed has no cursor.
         sink = None if self.gives_cursors else sender
         entries = read_data(self.runs, self.info.id, self.after, with_cursors=self.gives_cursors, sink=sink)

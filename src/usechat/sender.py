@@ -17,12 +17,18 @@ from typing import Any, Final
 
 from starlette.types import Receive, Send
 
-__all__ = ["MAX_SEND_BYTES", "Sender"]
+__all__ = ["MAX_SEND_BYTES", "SEND_BODY", "Sender"]
 
 logger = logging.getLogger(__name__)
 
 MAX_SEND_BYTES: Final = 64 * 2**10
 """The most that is handed to the server in one piece, so that one stream's burst does not hold up the others."""
+
+SEND_BODY: Final = "usechat.send_body"
+"""In a request's scope: what takes the pieces of a body in place of the ``send`` of the middlewares further in.
+
+Set by an outer middleware that knows that those look at an answer's head only: a delta then need not pass them.
+"""
 
 
 class Sender:
@@ -91,13 +97,8 @@ class Sender:
         if self.failure is not None:
             raise self.failure
 
-    def _send_piece(self, piece: bytes) -> Awaitable[None]:
-        if len(piece) <= MAX_SEND_BYTES:
-            return self.send({"type": "http.response.body", "body": piece, "more_body": True})
-        return self._send_slices(piece)
-
-    async def _send_slices(self, piece: bytes) -> None:
-        for part in slices(piece):
+    async def _send_piece(self, piece: bytes) -> None:
+        for part in (piece,) if len(piece) <= MAX_SEND_BYTES else slices(piece):
             await self.send({"type": "http.response.body", "body": part, "more_body": True})
 
     # -- past the waiting task ------------------------------------------------------------------------------------
@@ -118,7 +119,11 @@ class Sender:
         # documentation ("Extending", task lifetime support) has for whoever runs a coroutine without a task's step.
         _enter_task(self.loop, self.pump)
         try:
-            steps = self._send_piece(piece).__await__()
+            if len(piece) <= MAX_SEND_BYTES:
+                sending = self.send({"type": "http.response.body", "body": piece, "more_body": True})
+            else:
+                sending = self._send_piece(piece)
+            steps = sending.__await__()
             waits_for = next(steps)
         except StopIteration:
             self.last_sent = self.loop.time()

@@ -134,7 +134,8 @@ class AnthropicStream:
         else:
             self.event_count += 1
             self._feed_delta(delta, parts)
-        self._note_output(parts)
+        if not self._has_output:
+            self._has_output = any(_is_output(part) for part in parts)
         return parts
 
     def fail(self, error: ProviderError) -> list[ModelPart]:
@@ -171,12 +172,9 @@ class AnthropicStream:
             block = blocks.get(event.index)
             if block is not None:
                 block.feed(event.delta, parts)
-        self._note_output(parts)
-        return parts
-
-    def _note_output(self, parts: list[ModelPart]) -> None:
         if not self._has_output:
             self._has_output = any(_is_output(part) for part in parts)
+        return parts
 
     def _feed_json(self, payload: bytes, parts: list[ModelPart]) -> None:
         try:

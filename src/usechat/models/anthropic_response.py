@@ -71,7 +71,8 @@ class ResponseReader:
             # More than was asked for: whose answer it is, nobody can tell.
             self.keeps_alive = False
             return
-        self._check_head_size(data)
+        if not self.has_head:
+            self._check_head_size(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
@@ -99,10 +100,9 @@ class ResponseReader:
         self.is_complete = True
 
     def _check_head_size(self, data: bytes) -> None:
-        if not self.has_head:
-            self._head_size += len(data)
-            if self._head_size > _MAX_HEAD_BYTES:
-                raise httpx2.RemoteProtocolError(f"the answer's head is longer than {_MAX_HEAD_BYTES} bytes")
+        self._head_size += len(data)
+        if self._head_size > _MAX_HEAD_BYTES:
+            raise httpx2.RemoteProtocolError(f"the answer's head is longer than {_MAX_HEAD_BYTES} bytes")
 
     # The parser's own names, which it looks up by reflection.
 

@@ -72,6 +72,7 @@ class RunHandle:
             logger.exception("stopping a run failed")
 
     is_ready = True
+    """A log takes whatever comes."""
 
     def push(self, piece: bytes) -> None:
         """Write frames to the log without waking the run's task; `usechat.sink.Sink`."""

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from usechat.ids import generate_id
+from usechat.sender import SEND_BODY
 from usechat.server.settings import is_loopback_host
 
 __all__ = ["REQUEST_ID_HEADER", "LastResort", "LoopbackOnly", "RequestIds", "request_id"]
@@ -62,6 +63,8 @@ class RequestIds:
                 headers.setdefault("x-content-type-options", "nosniff")
             await send(message)
 
+        # Of all that stands between here and the answers, nothing looks at their bodies.
+        scope[SEND_BODY] = send
         token = request_id.set(own)
         try:
             await self.app(scope, receive, send_with_id)
