@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.bench import FULL, QUICK, Bench
 from benchmarks.chart import render_chart
-from benchmarks.document import write_document
+from benchmarks.document import copy_picture, write_document
 from benchmarks.phases import PHASES, Phase
 from benchmarks.profile import PROFILES, draw_flame_graph
 from benchmarks.programs import CACHE, BenchmarkError, compile_programs, upstream
@@ -44,7 +44,7 @@ def main() -> None:
             compare_with(arguments.against, QUICK if arguments.quick else FULL)
             return
         if arguments.profile:
-            _profile(arguments.profile)
+            _profile(arguments.profile, is_for_page=arguments.document)
             return
         results = Results.read(arguments.again) if arguments.again else _measure(arguments)
         if arguments.document:
@@ -68,7 +68,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--against", metavar="REVISION", help="compare our server with its state in another revision")
     parser.add_argument("--profile", choices=PROFILES, help="draw a flame graph of our server under such a load")
     parser.add_argument("--again", type=Path, metavar="FILE", help="measure nothing: show an earlier run's figures")
-    parser.add_argument("--document", action="store_true", help="bring the figures into docs/performance.md")
+    parser.add_argument("--document", action="store_true", help="bring the figures, or the flame graph, into docs")
     parser.add_argument("--out", type=Path, default=CACHE / "results.json", metavar="FILE", help="where figures go")
     parser.add_argument("--list", action="store_true", help="list servers and phases")
     return parser.parse_args()
@@ -96,10 +96,13 @@ def _list() -> None:
         print(f"  {phase.name:18} {phase.title}")
 
 
-def _profile(name: str) -> None:
+def _profile(name: str, *, is_for_page: bool) -> None:
     progress = Progress(1)
     progress.start(f"Profiling our server: {name}")
-    progress.end(str(draw_flame_graph(name, lambda text: progress.tick(f", {text}"))))
+    picture = draw_flame_graph(name, lambda text: progress.tick(f", {text}"))
+    if is_for_page:
+        copy_picture(picture)
+    progress.end(str(picture))
 
 
 def _measure(arguments: argparse.Namespace) -> Results:

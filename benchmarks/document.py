@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from benchmarks.chart import render_chart
 from benchmarks.programs import BenchmarkError
 from benchmarks.report import render
 from benchmarks.results import Results
 from scripts.progress import ROOT
 
-__all__ = ["write_document"]
+__all__ = ["copy_picture", "write_document"]
 
 _PAGE = ROOT / "docs" / "performance.md"
 _CHART = ROOT / "docs" / "images" / "performance.svg"
@@ -29,3 +31,8 @@ def write_document(results: Results) -> None:
     _PAGE.write_text(f"{before}{begin}\n\n{render(results)}\n\n{picture}\n\n{end}{after}")
     _CHART.parent.mkdir(parents=True, exist_ok=True)
     _CHART.write_text(render_chart(results))
+
+
+def copy_picture(picture: Path) -> None:
+    """Keep a picture beside the page."""
+    _CHART.with_name(picture.name).write_text(picture.read_text())

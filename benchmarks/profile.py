@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks.bodies import body_file
 from benchmarks.environments import PROFILER
+from benchmarks.flame import render_flame
 from benchmarks.measure import take_sample
 from benchmarks.programs import CACHE, BenchmarkError, LoadPlan, upstream
 from benchmarks.servers import running
@@ -24,6 +25,11 @@ PROFILES = {
     "request": LoadPlan(answer="bench:1:0", streams=4, requests=400),
 }
 """What the server does meanwhile."""
+_TITLES = {
+    "burst": "usechat serve, answers of 500 deltas as fast as they are read",
+    "paced": "usechat serve, a delta every 20 ms in each of 40 answers",
+    "request": "usechat serve, answers of one delta",
+}
 _SECONDS = 10
 _SAMPLES_A_SECOND = 250
 
@@ -37,18 +43,21 @@ def draw_flame_graph(name: str, announce: Callable[[str], None]) -> Path:
     if not PROFILER.is_current() and carry_out_all([PROFILER], Progress(1)):
         raise BenchmarkError("py-spy cannot be installed")
     plan = PROFILES[name]
-    picture = CACHE / f"flame-{name}.svg"
+    stacks, picture = CACHE / f"flame-{name}.txt", CACHE / f"flame-{name}.svg"
     with ExitStack() as stack:
         server = stack.enter_context(running(OURS, stack.enter_context(upstream())))
         body = body_file("ui", plan.answer)
         take_sample(server, body, plan)
         command = [PROFILER.product / "bin" / "py-spy", "record", "--nonblocking", "--pid", str(server.pid)]
-        options = ["--rate", str(_SAMPLES_A_SECOND), "--duration", str(_SECONDS), "--output", str(picture)]
-        profiler = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        options = ["--format", "raw", "--rate", str(_SAMPLES_A_SECOND), "--duration", str(_SECONDS)]
+        command += [*options, "--output", stacks]
+        profiler = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         while profiler.poll() is None:
             announce(name)
             take_sample(server, body, plan)
         _, errors = profiler.communicate()
     if profiler.returncode != 0:
         raise BenchmarkError(f"py-spy: {errors.strip().splitlines()[-1] if errors.strip() else 'failed'}")
+    with stacks.open() as lines:
+        picture.write_text(render_flame(lines, _TITLES[name]))
     return picture

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from usechat import FinishEvent, stream_text
 from usechat.generate.answer import Answer
 from usechat.generate.view import Batches
 from usechat.models import anthropic
+from usechat.models.anthropic_connection import Connection
 from usechat.parts import Part
 from usechat.runs.memory import MemoryLog
 from usechat.runs.service import RunService
@@ -129,7 +132,14 @@ class Reader:
         self.pieces.append(piece)
 
     async def until(self, text: bytes) -> None:
-        await eventually(lambda: text in self.body)
+        await eventually(lambda: text in self.body, within=30)
+
+
+class Quiet(Reader):
+    """One that notes nothing but the bytes."""
+
+    async def send(self, message: Message) -> None:
+        self.pieces.append(message.get("body", b""))
 
 
 def is_in_call_of(name: str) -> bool:
@@ -151,7 +161,7 @@ async def reading(answer: Answer, reader: Reader, **options: Any) -> AsyncGenera
     await reader.until(b"first ")
     yield task
     if not task.cancelled():
-        await asyncio.wait({task}, timeout=5)
+        await asyncio.wait({task}, timeout=30)
         assert task.done()
 
 
@@ -186,6 +196,36 @@ async def test_delta_of_a_run_wakes_no_task_and_is_in_its_log(provider: Provider
         assert b'"one "' in b"".join(reader.straight)
         assert logged in reader.body
         assert (await runs.log.frames(handle.info.id)) == reader.body
+
+
+@pytest.mark.parametrize(("is_run", "most"), [(False, 58), (True, 66)])
+async def test_delta_that_is_waited_for_costs_few_calls(provider: Provider, is_run: bool, most: int):
+    """Functions, Python's own included, from the provider's bytes to those handed to the server."""
+    reader, calls = Quiet(), 0
+    way_in = Connection.data_received.__code__
+
+    def count(frame: FrameType, event: str, argument: Any) -> None:
+        nonlocal calls
+        outer: FrameType | None = frame
+        while outer is not None and outer.f_code is not way_in:
+            outer = outer.f_back
+        calls += event in ("call", "c_call") and outer is not None
+
+    async with RunService(MemoryLog(), disconnect="finish") as runs:
+        options: dict[str, Any] = {"runs": runs, "chat_id": "chat"} if is_run else {}
+        async with reading(answer_of(provider), reader, **options):
+            for word in ("one ", "two "):
+                provider.say(word)
+                await reader.until(word.encode())
+            sys.setprofile(count)
+            try:
+                for word in ("three ", "four ", "five ", "six "):
+                    provider.say(word)
+                    await reader.until(word.encode())
+            finally:
+                sys.setprofile(None)
+            await end(provider, reader)
+    assert 20 < calls / 4 < most
 
 
 async def test_frames_are_those_of_an_answer_whose_parts_are_looked_at(provider: Provider):
