@@ -8,6 +8,7 @@ import tracemalloc
 
 import pytest
 
+from tests.support.sinks import Taking
 from tests.support.waiting import eventually
 from usechat.errors import RunError
 from usechat.runs import memory
@@ -36,17 +37,6 @@ async def test_what_came_while_a_reader_was_away_comes_in_one_piece():
     entry = await anext(entries)
     assert (entry.cursor, entry.data) == (3, b"bc")
     await entries.aclose()
-
-
-class Taking:
-    """A sink that takes what it is given while it is told to."""
-
-    def __init__(self) -> None:
-        self.is_ready = True
-        self.taken: list[bytes] = []
-
-    def push(self, piece: bytes) -> None:
-        self.taken.append(piece)
 
 
 async def test_reader_that_waits_is_passed_by_while_its_sink_is_ready():
