@@ -43,6 +43,8 @@ __all__ = ["create_app"]
 
 EXPOSED_HEADERS: Final = ("x-vercel-ai-ui-message-stream", "x-vercel-ai-data-stream", REQUEST_ID_HEADER)
 
+LOAD_AFTER_SECONDS: Final = 1.0
+
 logger = logging.getLogger(__name__)
 
 
@@ -72,16 +74,17 @@ def create_app(settings: Settings | None = None, *, on_finish: OnFinish | None =
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
-        # Every model speaks through this package, whose import takes half a second: the first answer must not wait.
-        loading = asyncio.create_task(asyncio.to_thread(importlib.import_module, "anthropic"))
         with stopping(
             partial(refuse_new, conversations), partial(end_running, answers, conversations), settings.shutdown_seconds
         ):
             async with running(conversations, url):
-                yield
+                loading = asyncio.create_task(load_ahead())
+                try:
+                    yield
+                finally:
+                    loading.cancel()
         if used_approvals is not None:
             await used_approvals.aclose()
-        await loading
 
     app = FastAPI(
         title="usechat",
@@ -121,6 +124,15 @@ def make_routers(
     socket = make_socket_router(answers, guard, conversations)
     others = [*direct, *(route for router in kept for route in router.routes)]
     return [socket, *kept, make_api_router(answers, guard, others)]
+
+
+async def load_ahead() -> None:
+    """Import what every model speaks through: that takes a second, for which the first answer must not wait.
+
+    Nor must the start wait, or the end of a server that was told to stop at once.
+    """
+    await asyncio.sleep(LOAD_AFTER_SECONDS)
+    await asyncio.to_thread(importlib.import_module, "anthropic")
 
 
 def refuse_new(conversations: Conversations | None) -> None:
