@@ -78,7 +78,7 @@ def carry_out(preparation: Preparation, progress: Progress) -> None:
     log.unlink(missing_ok=True)
 
     def run(command: Command) -> None:
-        if run_logged(command, log, progress) != 0:
+        if run_logged(command, log, progress.tick) != 0:
             raise StepFailedError(f"{tail(log)}\n\nThe whole log: {log}")
 
     try:
@@ -112,8 +112,17 @@ def carry_out_due(preparations: Iterable[Preparation]) -> set[str]:
 
 
 def tool_variables() -> dict[str, str]:
-    """The variables with which everything in the virtual environment is found first."""
-    return {"VIRTUAL_ENV": str(_VENV), "PATH": f"{_VENV / 'bin'}:{os.environ.get('PATH', os.defpath)}"}
+    """The variables with which everything in the virtual environment is found first, and is compiled only once.
+
+    Where Python is told to keep no bytecode, as in many containers, each process would compile all that it imports:
+    three seconds for a server. It lies in a folder of its own, so that the sources stay as clean as was wished.
+    """
+    return {
+        "VIRTUAL_ENV": str(_VENV),
+        "PATH": f"{_VENV / 'bin'}:{os.environ.get('PATH', os.defpath)}",
+        "PYTHONDONTWRITEBYTECODE": "",
+        "PYTHONPYCACHEPREFIX": str(ROOT / ".cache" / "bytecode"),
+    }
 
 
 # Python

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,8 +77,14 @@ class Progress:
         return time.monotonic() - self._started
 
 
-def run_logged(command: Command, log: Path, progress: Progress) -> int:
-    """Run a command with its output appended to ``log``; return its exit code, 124 when it ran into its time limit."""
+def run_logged(command: Command, log: Path, tick: Callable[[str], None]) -> int:
+    """Run a command with its output appended to ``log``; return its exit code, 124 when it ran into its time limit.
+
+    Args:
+        command: What to run.
+        log: Where its output goes.
+        tick: Called all the while with how far it is; what it raises ends the command.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         output.write(f"$ {' '.join(map(str, command.arguments))}\n".encode())
@@ -93,7 +99,7 @@ def run_logged(command: Command, log: Path, progress: Progress) -> int:
             start_new_session=True,
         )
         try:
-            return _wait(process, command.time_limit, log, progress)
+            return _wait(process, command.time_limit, log, tick)
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -106,13 +112,13 @@ def tail(log: Path) -> str:
     return "\n".join(lines[-_TAIL_LINES:])
 
 
-def _wait(process: subprocess.Popen[bytes], time_limit: float, log: Path, progress: Progress) -> int:
+def _wait(process: subprocess.Popen[bytes], time_limit: float, log: Path, tick: Callable[[str], None]) -> int:
     started = time.monotonic()
     while time.monotonic() - started < time_limit:
         try:
             return process.wait(timeout=_TICK_SECONDS)
         except subprocess.TimeoutExpired:
-            progress.tick(_percent(log))
+            tick(_percent(log))
     with log.open("a") as output:
         output.write(f"\nEnded: it ran for more than {time_limit:.0f} s.\n")
     return 124

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from scripts.progress import ROOT
 
-__all__ = ["files_below", "fingerprint", "is_current", "mark_current", "one_at_a_time"]
+__all__ = ["files_below", "fingerprint", "forget", "is_current", "mark_current", "one_at_a_time"]
 
 _CACHE = ROOT / ".cache"
 _GENERATED = {"node_modules", ".next", ".next-start", "out", "__pycache__", "next-env.d.ts"}
@@ -47,6 +47,11 @@ def mark_current(name: str, current: str) -> None:
     stamp = _CACHE / "stamps" / name
     stamp.parent.mkdir(parents=True, exist_ok=True)
     stamp.write_text(current)
+
+
+def forget(name: str) -> None:
+    """Take back what `mark_current` has noted."""
+    (_CACHE / "stamps" / name).unlink(missing_ok=True)
 
 
 @contextmanager

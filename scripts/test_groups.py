@@ -1,6 +1,7 @@
 """`make test` and its parts: which groups of checks there are, what each needs, and how they went.
 
-With no name, every group runs, one after the other, whatever became of the one before, and a table closes the run.
+With no name, every group runs, several at a time, whatever becomes of the others, and a table closes the run. What
+was checked before is checked again, except style and types as long as nothing of what they look at has changed.
 With a name, that group runs alone and its tools write to the terminal; further arguments go to its pytest.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -30,7 +31,8 @@ from scripts.preparations import (
     tool_variables,
 )
 from scripts.progress import ROOT, Command, Progress, run_logged, tail
-from scripts.stamps import one_at_a_time
+from scripts.side_by_side import Board, Job, run_side_by_side
+from scripts.stamps import files_below, fingerprint, forget, is_current, mark_current, one_at_a_time
 
 _CACHE = ROOT / ".cache"
 _NOT_FOR_TESTS = ("ANTHROPIC_", "USECHAT_")
@@ -49,6 +51,10 @@ class Group:
     """Further arguments of pytest."""
     needs: Sequence[Preparation] = ()
     """What it needs besides the Python packages, the npm packages in its folder and its system programs."""
+    decided_by: Callable[[], str] | None = None
+    """The fingerprint of all that decides how it goes, where that is known: over the same it need not run twice."""
+    writes_to: str = ""
+    """What it writes to and other groups, too: these do not run at the same time."""
 
     def preparations(self) -> list[Preparation]:
         """All that has to be there, in the order in which it is made."""
@@ -59,11 +65,16 @@ class Group:
         """Where pytest writes what became of each test."""
         return _CACHE / "reports" / f"{self.name}.xml"
 
+    def log(self) -> Path:
+        """Where its tools' output goes when it does not run alone."""
+        return _CACHE / "logs" / f"{self.name}.log"
+
     def commands(self, arguments: Sequence[str] = ()) -> list[Command]:
         """What to start, one after the other."""
         commands = [Command(arguments=tool, variables=_variables()) for tool in self.tools]
         if self.folder:
-            pytest = ["pytest", self.folder, f"--junitxml={self.report()}", *self.options, *arguments]
+            own = [f"--junitxml={self.report()}", "-o", f"cache_dir={_CACHE / 'pytest' / self.name}"]
+            pytest = ["pytest", self.folder, *own, *self.options, *arguments]
             commands.append(Command(arguments=pytest, variables=_variables()))
         return commands
 
@@ -77,9 +88,20 @@ class Outcome:
     skipped: list[str] = field(default_factory=list[str])
     """Each skipped test with its reason."""
     seconds: float = 0
+    remark: str = ""
 
     def __str__(self) -> str:
-        return f"{self.passed} passed, {self.failed} failed, {len(self.skipped)} skipped in {self.seconds:.0f} s"
+        counts = f"{self.passed} passed, {self.failed} failed, {len(self.skipped)} skipped in {self.seconds:.0f} s"
+        return f"{counts}{self.remark}"
+
+
+def _all_sources() -> str:
+    """Changes with any file that ruff, pyright or the page's TypeScript may read."""
+    folders = [
+        ROOT / name for name in ("api", "benchmarks", "examples", "requirements", "scripts", "src", "tests", "web")
+    ]
+    settings = [ROOT / "pyproject.toml", ROOT / "Makefile"]
+    return fingerprint([*settings, *(path for folder in folders for path in files_below(folder))], sys.version)
 
 
 # A file's tests share servers, so they stay together.
@@ -87,11 +109,13 @@ _TWO_AT_A_TIME = ["--numprocesses=2", "--dist=loadfile"]
 # The conformance tests' React hooks of all majors, which other tests drive, too.
 _HOOKS = [*npm_packages_below(ROOT / "tests" / "conformance")]
 _GROUPS = (
-    Group(name="lint", tools=[["ruff", "check"], ["ruff", "format", "--check"]]),
+    Group(name="lint", tools=[["ruff", "check"], ["ruff", "format", "--check"]], decided_by=_all_sources),
     Group(
         name="type",
         tools=[["pyright"], ["npm", "--prefix", "web", "run", "typecheck"]],
         needs=[WEB_PACKAGES],
+        decided_by=_all_sources,
+        writes_to="web",
     ),
     Group(
         name="unit",
@@ -103,9 +127,11 @@ _GROUPS = (
     Group(name="conformance", folder="tests/conformance"),
     Group(name="clients", folder="tests/clients", options=_TWO_AT_A_TIME, needs=_HOOKS),
     Group(name="chaos", folder="tests/chaos"),
-    Group(name="e2e", folder="tests/e2e", needs=[LOCAL_MODEL, WEB_PACKAGES, PAGE, *_HOOKS]),
+    Group(name="e2e", folder="tests/e2e", needs=[LOCAL_MODEL, WEB_PACKAGES, PAGE, *_HOOKS], writes_to="web"),
     Group(name="deploy-test", folder="tests/deploy", needs=[DEPLOY_PYTHON]),
 )
+# In which order they begin when they run side by side: what lasts longest first, beside those that mostly wait.
+_BEGINNING = ("lint", "type", "integration", "e2e", "unit", "deploy-test", "conformance", "clients", "chaos")
 
 
 def main() -> None:
@@ -136,33 +162,57 @@ def _run_alone(group: Group, arguments: Sequence[str]) -> int:
 
 def _run_all(groups: Sequence[Group]) -> int:
     preparations = {one.name: one for group in groups for one in group.preparations()}
-    progress = Progress(len(preparations) + len(groups))
     with one_at_a_time():
-        problems = carry_out_all(preparations.values(), progress)
-    outcomes = {group.name: _run_one(group, problems, progress) for group in groups}
-    return _summarise(outcomes)
+        problems = carry_out_all(preparations.values(), Progress(len(preparations)))
+    board = Board(len(groups))
+    outcomes: dict[str, Outcome] = {}
+
+    def run(group: Group) -> None:
+        outcomes[group.name] = _run_one(group, problems, board)
+
+    jobs = {
+        group.name: Job(name=group.name, work=lambda group=group: run(group), writes_to=group.writes_to)
+        for group in groups
+    }
+    # Of the groups that begin together, one computes while the other waits for a page or a build.
+    run_side_by_side([jobs[name] for name in _BEGINNING], board, at_once=max(2, os.cpu_count() or 1))
+    return _summarise({group.name: outcomes[group.name] for group in groups})
 
 
-def _run_one(group: Group, problems: set[str], progress: Progress) -> Outcome:
-    progress.start(f"make {group.name}")
+def _run_one(group: Group, problems: set[str], board: Board) -> Outcome:
+    board.start(group.name)
     lacking = [one.title for one in group.preparations() if one.name in problems]
     if lacking:
-        progress.end(f"FAILED, because this failed: {'; '.join(lacking)}")
+        board.end(group.name, f"FAILED, because this failed: {'; '.join(lacking)}")
         return Outcome(failed=1)
+    outcome = _outcome_of(group, lambda detail: board.tick(group.name, detail))
+    outcome.seconds = board.seconds(group.name)
+    board.end(group.name, "\n".join(_report_lines(group, outcome)))
+    return outcome
+
+
+def _outcome_of(group: Group, tick: Callable[[str], None]) -> Outcome:
+    """Run a group's commands, unless it is known what they would say."""
+    stamp, facts = f"passed-{group.name}", group.decided_by() if group.decided_by else ""
+    if facts and is_current(stamp, facts, ROOT):
+        return Outcome(passed=len(group.tools), remark=": nothing has changed since they passed")
+    forget(stamp)
     group.report().unlink(missing_ok=True)
-    log = _CACHE / "logs" / f"{group.name}.log"
-    log.unlink(missing_ok=True)
+    group.log().unlink(missing_ok=True)
     outcome = Outcome()
     for command in group.commands():
-        code = run_logged(command, log, progress)
+        code = run_logged(command, group.log(), tick)
         _count(outcome, code, group.report() if command.arguments[0] == "pytest" else None)
-    outcome.seconds = progress.seconds()
-    progress.end(f"FAILED: {outcome}" if outcome.failed else str(outcome))
-    for skipped in outcome.skipped:
-        print(f"    skipped: {skipped}")
-    if outcome.failed:
-        print(f"{tail(log)}\nThe whole log: {log}", flush=True)
+    if facts and not outcome.failed:
+        mark_current(stamp, facts)
     return outcome
+
+
+def _report_lines(group: Group, outcome: Outcome) -> Iterator[str]:
+    yield f"FAILED: {outcome}" if outcome.failed else str(outcome)
+    yield from (f"    skipped: {skipped}" for skipped in outcome.skipped)
+    if outcome.failed:
+        yield f"{tail(group.log())}\nThe whole log: {group.log()}"
 
 
 def _count(outcome: Outcome, code: int, report: Path | None) -> None:
