@@ -174,8 +174,8 @@ def _run_all(groups: Sequence[Group]) -> int:
         group.name: Job(name=group.name, work=lambda group=group: run(group), writes_to=group.writes_to)
         for group in groups
     }
-    # Of the groups that begin together, one computes while the other waits for a page or a build.
-    run_side_by_side([jobs[name] for name in _BEGINNING], board, at_once=max(2, os.cpu_count() or 1))
+    # Some groups mostly wait for a page or a process: one more than there are processors keeps these busy.
+    run_side_by_side([jobs[name] for name in _BEGINNING], board, at_once=(os.cpu_count() or 1) + 1)
     return _summarise({group.name: outcomes[group.name] for group in groups})
 
 

@@ -1,4 +1,4 @@
-"""One build of the deployment for all tests."""
+"""One build of the deployment for all tests, and for all sessions as long as nothing of it changes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.deployment import build, copy_checkout
+from tests.deploy.deployment import current_build
 from tests.support.shared_servers import postgres_server, redis_server
 
 __all__ = ["postgres_server", "redis_server"]
@@ -15,9 +15,7 @@ __all__ = ["postgres_server", "redis_server"]
 @pytest.fixture(scope="session")
 def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What Vercel's builder makes of this checkout."""
-    folder = tmp_path_factory.mktemp("deployment")
-    copy_checkout(folder / "tree")
-    return build(folder / "tree", folder / "build.log")
+    return current_build(tmp_path_factory.mktemp("deployment") / "build.log")
 
 
 @pytest.fixture(scope="session")

@@ -14,31 +14,62 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scripts.stamps import fingerprint, forget, is_current, mark_current
+
 ROOT = Path(__file__).resolve().parents[2]
 VERCEL = Path(__file__).with_name("node_modules") / ".bin" / "vercel"
 PYTHON = ROOT / ".cache" / "deploy-python" / "bin" / "python"
+BUILT = ROOT / ".cache" / "deployment"
+LEFT_OUT = {"tests", "docs", "benchmarks", "examples", "scripts"}
+"""Folders that neither service of ``vercel.json`` takes files from."""
 PROJECT = {"projectId": "prj_offline", "orgId": "team_offline", "settings": {"framework": None}}
 BUILD_SECONDS = 800
 BOOT_SECONDS = 60
 
 
-def copy_checkout(target: Path) -> None:
-    """Copy what would be committed: the builder writes into the tree it builds."""
+def checkout_files() -> list[Path]:
+    """What would be committed, relative to the checkout."""
     listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
-    for name in filter(None, names):
-        if (ROOT / name).is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, target / name)
+    return [Path(name) for name in names if name and (ROOT / name).is_file()]
 
 
-def build(tree: Path, log: Path) -> Path:
-    """Build the deployment of a tree; return the folder of what came out.
+def current_build(log: Path) -> Path:
+    """The folder of what the builder makes of this checkout; built, unless it was before from the same.
+
+    Raises:
+        AssertionError: The build failed; the text is its log.
+    """
+    files = checkout_files()
+    how = [Path(__file__), Path(__file__).with_name("package-lock.json"), PYTHON.parents[1] / "pyvenv.cfg"]
+    what = [ROOT / name for name in files if name.parts[0] not in LEFT_OUT]
+    made_from = fingerprint([*sorted(what), *how])
+    if not is_current("deployment", made_from, BUILT / "output"):
+        forget("deployment")
+        with tempfile.TemporaryDirectory() as folder:
+            copy(files, Path(folder))
+            build(Path(folder), log)
+            shutil.rmtree(BUILT, ignore_errors=True)
+            BUILT.mkdir()
+            shutil.move(Path(folder) / ".vercel" / "output", BUILT)
+        mark_current("deployment", made_from)
+    return BUILT / "output"
+
+
+def copy(files: Iterable[Path], target: Path) -> None:
+    """Copy files of the checkout: the builder writes into the tree it builds."""
+    for name in files:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, target / name)
+
+
+def build(tree: Path, log: Path) -> None:
+    """Build the deployment of a tree into its ``.vercel/output``.
 
     Raises:
         AssertionError: The build failed; the text is its log.
@@ -50,7 +81,6 @@ def build(tree: Path, log: Path) -> Path:
         command = [VERCEL, "build", "--yes", "--standalone", "-Q", cli_settings]
         code = run_group(command, cwd=tree, env=build_environment(), stdout=output, stderr=output)
     assert code == 0, log.read_text()
-    return tree / ".vercel" / "output"
 
 
 def run_group(command: Sequence[str | Path], **options: Any) -> int:
