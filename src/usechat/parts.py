@@ -101,13 +101,14 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
         return add_counts(self.input, self.output)
 
     def __add__(self, other: Usage) -> Usage:
-        """The usage of two calls together; the providers' raw numbers are not added up."""
+        """The usage of two calls together; raw numbers are kept where only one of them has any counts."""
         counts = {
             name: add_counts(getattr(self, name), getattr(other, name))
             for name in Usage.__struct_fields__
             if name != "raw"
         }
-        return Usage(raw=None, **counts)
+        raw = other.raw if self == Usage() else self.raw if other == Usage() else None
+        return Usage(raw=raw, **counts)
 
 
 def add_counts(a: int | None, b: int | None) -> int | None:

@@ -288,6 +288,20 @@ _TURNS = [
         Scenario(name=f"turn-after-{name}", replies=[Reply(name)], flow=_TWO_TURNS)
         for name in ("error-overloaded", "error-midway", "early-end")
     ),
+    *(
+        Scenario(name=f"end-at-{name}", replies=[said(block, end_after=2)], body={"thinking": True}, majors=SINCE_5)
+        for name, block in (
+            ("text", text("x")),
+            ("thinking", thinking("x", signature="c2ln")),
+            ("call", _weather("Oslo")),
+        )
+    ),
+    Scenario(
+        name="steps-end-after-invalid-call",
+        replies=[said(_weather(5), end_after=1 + len(_weather(5))), answer()],
+        body={"usageMetadata": True},
+        majors=SINCE_5,
+    ),
     # AI SDK 4's client keeps no answer that is empty.
     Scenario(name="turn-after-empty-message", replies=[Reply("empty-message")], flow=_TWO_TURNS, majors=SINCE_5),
     Scenario(name="regenerate", replies=[Reply("text")], flow=(_send("Hi"), {"kind": "regenerate"})),

@@ -273,6 +273,19 @@ async def test_reason_that_says_interrupted_is_the_end():
     assert len(done.model.calls) == 1
 
 
+@pytest.mark.parametrize("major", [5, 6])
+async def test_older_majors_go_on_after_a_broken_call_of_a_step_that_broke_off(major: int):
+    policy = policy_for(Dialect((major, 0, 0), exact=True))
+    done = await answer(calling_tools(("c1", "fly", {}), finish="interrupted"), saying("Sorry."), policy=policy)
+    assert len(done.model.calls) == 2
+
+
+async def test_major_6_takes_a_block_that_has_begun_for_an_answer():
+    done = await answer([[p.TextStart("0")], [ended("other", None)]], policy=policy_for(Dialect((6, 0, 0), exact=True)))
+    assert done.kinds()[-2:] == ["FinishStep", "Finish"]
+    assert done.loop.finish == p.FinishReason("other")
+
+
 # AI SDK 4
 
 

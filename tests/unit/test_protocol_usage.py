@@ -53,6 +53,7 @@ def test_each_major_has_its_own_shape(major: int, usage: Usage, shape: dict[str,
 
 
 def test_usage_of_several_calls_adds_up_what_is_known():
+    assert USAGE + Usage() == Usage() + USAGE == USAGE
     total = USAGE + Usage(input_no_cache=1, output=1, raw={"input_tokens": 1})
     assert (total.input_no_cache, total.output, total.input_cache_read, total.raw) == (11, 6, 100, None)
 

@@ -223,7 +223,8 @@ class Loop:
         provider = self.step_call[0].provider
         ended = self.ended or p.ModelFinish(finish_reason=p.FinishReason("interrupted"), usage=p.Usage())
         reason = ended.finish_reason
-        if is_silent(reason) and not self.policy.accepts_empty_answer:
+        has_answer = self.policy.counts_begun_blocks and self.recorder.has_begun_block
+        if is_silent(reason) and not (has_answer or self.policy.accepts_empty_answer):
             yield [self.fail(ProviderStreamError("The provider's stream brought nothing.", provider=provider))]
             return
         cut = ProviderStreamError("The provider's stream ended early.", provider=provider, is_retryable=True)
@@ -244,8 +245,7 @@ class Loop:
 
     async def _close_step(self, finish: p.FinishStep) -> None:
         self.finish = finish.finish_reason
-        # A single call's raw numbers are kept; several calls' cannot be added up.
-        self.usage = finish.usage if not self.steps else self.usage + finish.usage
+        self.usage += finish.usage
         result = self.recorder.result(len(self.steps), finish, tuple(one.message for one in self.delivered))
         self.steps.append(result)
         self.messages += result.messages
@@ -269,7 +269,7 @@ class Loop:
 
     async def _why_ending(self, finish: p.FinishReason | None) -> Undelivered | None:
         """None where every call is answered, the model or the user has more to say, and no stop condition holds."""
-        if finish is None or finish.unified == "interrupted":
+        if finish is None or (finish.unified == "interrupted" and not self.policy.goes_on_after_truncation):
             return "error" if finish is None else "finished"
         if self.recorder.open_calls:
             return "waiting-for-tool-results"

@@ -31,6 +31,10 @@ class LoopPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Whether an error event that is a model call's first comes within a step."""
     accepts_empty_answer: bool = False
     """Whether a model call that brings nothing at all counts as an answer, rather than as an error."""
+    counts_begun_blocks: bool = False
+    """Whether a block that has begun makes an answer, though nothing came of it."""
+    goes_on_after_truncation: bool = False
+    """Whether another step follows one that broke off, where all its calls have failed already."""
     tells_truncation: bool = True
     """Whether an answer that broke off ends in an error. The AI SDK ends it as if all were well."""
     reads_start_input: bool = True
@@ -62,6 +66,8 @@ def policy_for(dialect: Dialect, *, is_continuation: bool = False) -> LoopPolicy
         runs_tools_before_error=is_4,
         first_error_opens_step=is_4,
         accepts_empty_answer=exact and dialect.major <= 5,
+        counts_begun_blocks=exact and dialect.major == 6,
+        goes_on_after_truncation=exact and dialect.major in (5, 6),
         tells_truncation=not exact,
         reads_start_input=not exact or dialect.major >= 6,
         shows_empty_steps=is_continuation and not exact and not is_4,

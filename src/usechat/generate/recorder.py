@@ -78,11 +78,18 @@ class StepRecorder:
         self.calls: dict[str, ToolCallResult] = {}
         self.sources: list[p.SourceUrl | p.SourceDocument] = []
         self.files: list[p.File] = []
+        self.has_begun_call = False
+        """Whether a tool's input has begun, which is recorded when it is whole."""
 
     @property
     def has_content(self) -> bool:
         """Whether there is anything that every client shows."""
         return any(not isinstance(part, CustomContent) for part in (*self.content, *self.sources, *self.files))
+
+    @property
+    def has_begun_block(self) -> bool:
+        """Whether a block has begun, though nothing may have come of it."""
+        return self.has_begun_call or self.has_content
 
     def grow(self, batch: Sequence[p.ModelPart], start: int = 0) -> int:
         """Record deltas of open blocks, from ``start`` up to the first part that is something else; return its place.
@@ -296,6 +303,10 @@ def take_custom(self: StepRecorder, part: p.Custom) -> None:
     self.content.append(CustomContent(part.kind, part.provider_metadata))
 
 
+def take_input_start(self: StepRecorder, part: p.ToolInputStart) -> None:
+    self.has_begun_call = True
+
+
 HANDLERS: dict[type, Any] = {
     p.TextStart: start("text"),
     p.TextDelta: grow("text"),
@@ -303,6 +314,7 @@ HANDLERS: dict[type, Any] = {
     p.ReasoningStart: start("reasoning"),
     p.ReasoningDelta: grow("reasoning"),
     p.ReasoningEnd: end("reasoning"),
+    p.ToolInputStart: take_input_start,
     p.ToolInputAvailable: take_call,
     p.ToolInputError: take_call,
     p.ToolOutputAvailable: take_output,
