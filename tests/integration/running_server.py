@@ -12,6 +12,8 @@ from pathlib import Path
 
 import httpx
 
+START_SECONDS = 60.0
+"""On a machine that does much else at the same time."""
 USECHAT = Path(sys.executable).with_name("usechat")
 
 
@@ -67,7 +69,7 @@ def serving(folder: Path, *arguments: str, **variables: str) -> Generator[Runnin
 def await_start(client: httpx.Client, log: Path) -> None:
     """It listens from its first line on, and answers as soon as it can."""
     try:
-        assert client.get("/healthz").status_code == 200
+        assert client.get("/healthz", timeout=START_SECONDS).status_code == 200
     except httpx.TransportError:
         raise AssertionError(f"the server did not start:\n{log.read_text()}") from None
 
