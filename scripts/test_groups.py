@@ -49,6 +49,8 @@ class Group:
     """What pytest runs."""
     options: Sequence[str] = ()
     """Further arguments of pytest."""
+    measures: Sequence[str] = ()
+    """Those for which all tests of the group have to run, so that they do not go with a choice of tests."""
     needs: Sequence[Preparation] = ()
     """What it needs besides the Python packages, the npm packages in its folder and its system programs."""
     decided_by: Callable[[], str] | None = None
@@ -74,7 +76,8 @@ class Group:
         commands = [Command(arguments=tool, variables=_variables()) for tool in self.tools]
         if self.folder:
             own = [f"--junitxml={self.report()}", "-o", f"cache_dir={_CACHE / 'pytest' / self.name}"]
-            pytest = ["pytest", self.folder, *own, *self.options, *arguments]
+            chosen = arguments or self.measures
+            pytest = ["pytest", self.folder, *own, *self.options, *chosen]
             commands.append(Command(arguments=pytest, variables=_variables()))
         return commands
 
@@ -120,7 +123,8 @@ _GROUPS = (
     Group(
         name="unit",
         folder="tests/unit",
-        options=["--numprocesses=2", "--cov", "--cov-report=term:skip-covered"],
+        options=["--numprocesses=2"],
+        measures=["--cov", "--cov-report=term:skip-covered", "--cov-fail-under=89"],
         needs=[LOCAL_MODEL],
     ),
     Group(name="integration", folder="tests/integration", options=_TWO_AT_A_TIME, needs=[LOCAL_MODEL]),
@@ -174,8 +178,8 @@ def _run_all(groups: Sequence[Group]) -> int:
         group.name: Job(name=group.name, work=lambda group=group: run(group), writes_to=group.writes_to)
         for group in groups
     }
-    # Some groups mostly wait for a page or a process: one more than there are processors keeps these busy.
-    run_side_by_side([jobs[name] for name in _BEGINNING], board, at_once=(os.cpu_count() or 1) + 1)
+    # Of the groups that begin together, one computes while the other waits for a page or a process.
+    run_side_by_side([jobs[name] for name in _BEGINNING], board, at_once=max(2, os.cpu_count() or 1))
     return _summarise({group.name: outcomes[group.name] for group in groups})
 
 
