@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
@@ -63,10 +63,15 @@ def test_a_whole_text_has_its_value(value: Any):
 
 
 @given(value=st.dictionaries(st.sampled_from(["a", "b"]), json_values()), end=st.integers(min_value=1))
+@example(value={"a": {'":': None}}, end=11)
 def test_any_cut_of_an_object_is_an_object_with_some_of_its_keys(value: dict[str, Any], end: int):
     text = json.dumps(value)
     found = parse_partial_json(text[: 1 + end % len(text)])
-    assert list(found) == list(value)[: len(found)]
+    if found is UNSET:
+        # To the AI SDK's `fixJson` a key ends at its first quote, escaped or not: after such a key it may be at a loss.
+        assert '\\"' in text
+    else:
+        assert list(found) == list(value)[: len(found)]
 
 
 def test_nesting_is_no_limit():
