@@ -236,6 +236,24 @@ async def test_busy_process_does_not_reap_its_own_run(logs: LogMaker):
     assert list(await other.reap()) == []
 
 
+def reap_while_paused(logs: LogMaker) -> RunInfo:
+    """The one run that another process takes while nothing of this one runs, as if it had been paused."""
+    assert logs.url is not None
+    url = logs.url
+
+    async def reap_elsewhere() -> Sequence[RunInfo]:
+        stranger = RedisLog(url, logs.limits, prefix=logs.prefix)
+        try:
+            return await stranger.reap()
+        finally:
+            await stranger.aclose()
+
+    time.sleep(LEASE * 1.2)
+    with ThreadPoolExecutor() as pool:
+        (info,) = pool.submit(asyncio.run, reap_elsewhere()).result()
+    return info
+
+
 async def test_readers_in_a_fenced_process_get_the_end_that_all_get(logs: LogMaker):
     log, other = logs.make(), logs.make()
     writer = await begin(log)
@@ -250,9 +268,7 @@ async def test_readers_in_a_fenced_process_get_the_end_that_all_get(logs: LogMak
         return await other.frames(writer.info.id) == b"x"
 
     await eventually(is_written)
-    # As if this process had been paused.
-    time.sleep(LEASE * 1.2)  # noqa: ASYNC251 - that is the point
-    (info,) = await other.reap()
+    info = reap_while_paused(logs)
     await asyncio.wait_for(writer.stopped.wait(), 5)
     assert writer.stop_reason == "lost"
     with pytest.raises(RunError):
@@ -270,20 +286,8 @@ async def test_readers_that_have_the_end_already_get_no_other(logs: LogMaker):
     writer = await begin(log)
     reading = asyncio.create_task(collect(log, writer.info.id))
 
-    assert logs.url is not None
-    url = logs.url
-
-    async def reap_elsewhere() -> Sequence[RunInfo]:
-        stranger = RedisLog(url, logs.limits, prefix=logs.prefix)
-        try:
-            return await stranger.reap()
-        finally:
-            await stranger.aclose()
-
-    # Meanwhile nothing of this process runs, as if it had been paused: it learns of its loss with the end it writes.
-    time.sleep(LEASE * 1.2)  # noqa: ASYNC251
-    with ThreadPoolExecutor() as pool:
-        (info,) = pool.submit(asyncio.run, reap_elsewhere()).result()
+    info = reap_while_paused(logs)
+    # It learns of its loss with the end it writes.
     writer.append(b"all|end")
     assert not await writer.finish("finished")
     await other.adopt(info, b"|end")

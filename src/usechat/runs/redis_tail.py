@@ -103,12 +103,18 @@ class Tail:
                 del self.copies[run_id]
 
     async def _is_there(self, run_id: str) -> bool:
-        backoff = Backoff()
+        backoff, loop = Backoff(), asyncio.get_running_loop()
+        patient_until = 0.0
         while not self.is_closed:
             try:
-                return await self.client.call(TOUCH, [self.keys.run(run_id)]) is not None
+                is_there = await self.client.call(TOUCH, [self.keys.run(run_id)]) is not None
             except RunError:
-                await backoff.wait()
+                # A Redis that comes back empty gets the run back from its producer.
+                patient_until = loop.time() + self.limits.lease
+            else:
+                if is_there or loop.time() >= patient_until:
+                    return is_there
+            await backoff.wait()
         raise unavailable()
 
     async def _wake(self) -> None:
