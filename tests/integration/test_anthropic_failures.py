@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from tests.integration.anthropic_calls import CALL, OVERLOADED, finish, model_for, read, texts
+from tests.support.waiting import AT_ONCE
 from usechat.errors import (
     ConfigurationError,
     ProviderConnectionError,
@@ -212,7 +213,7 @@ async def test_closing_the_iterator_closes_the_connection_at_once():
         (request,) = server.requests
         await request.over()
         assert request.aborted_at is not None
-        assert request.aborted_at - left_at < 0.1
+        assert request.aborted_at - left_at < AT_ONCE
 
 
 async def reading(server: ReplayServer, has_text: asyncio.Event) -> None:
@@ -233,7 +234,7 @@ async def test_cancelling_the_task_closes_the_connection_at_once():
         (request,) = server.requests
         await request.over()
         assert request.aborted_at is not None
-        assert request.aborted_at - left_at < 0.1
+        assert request.aborted_at - left_at < AT_ONCE
 
 
 async def test_cancelling_a_scope_closes_the_connection_at_once():
@@ -248,7 +249,7 @@ async def test_cancelling_a_scope_closes_the_connection_at_once():
         (request,) = server.requests
         await request.over()
         assert request.aborted_at is not None
-        assert request.aborted_at - left_at < 0.1
+        assert request.aborted_at - left_at < AT_ONCE
 
 
 async def test_connection_left_half_read_is_not_used_again():

@@ -17,7 +17,7 @@ import pytest
 
 from tests.integration.anthropic_calls import CALL, texts
 from tests.support.certificates import server_tls, write_certificate
-from tests.support.waiting import eventually
+from tests.support.waiting import AT_ONCE, eventually
 from usechat.errors import ProviderConnectionError
 from usechat.models import anthropic, anthropic_transport
 from usechat.models.anthropic_transport import BODY, StreamingTransport
@@ -466,7 +466,7 @@ async def test_leaving_closes_a_connection_over_tls_at_once(monkeypatch: pytest.
         await answer.aclose()
         await server.requests[0].over()
     assert server.requests[0].aborted_at is not None
-    assert server.requests[0].aborted_at - left_at < 0.1
+    assert server.requests[0].aborted_at - left_at < AT_ONCE
 
 
 @pytest.mark.parametrize(

@@ -309,8 +309,8 @@ def test_reader_that_leaves_closes_the_upstream_at_once(
     client: httpx.Client, upstream: Upstream, path: str, body: dict[str, Any]
 ) -> None:
     upstream.reply = Reply("text", hold_after=AFTER_FIRST_DELTA)
-    # One of three: what is measured is the server, not what else this machine is doing just then.
-    assert min(leave(client, upstream, path, body) for _ in range(3)) < 0.1
+    # One of five: what is measured is the server, not what else this machine is doing just then.
+    assert min(leave(client, upstream, path, body) for _ in range(5)) < 0.1
 
 
 def test_silence_is_broken_by_signs_of_life(tuned: httpx.Client, upstream: Upstream) -> None:

@@ -20,6 +20,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.middleware.gzip import GZipMiddleware
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 
+from tests.support.waiting import AT_ONCE
 from usechat import (
     ChatRequest,
     FinishEvent,
@@ -37,9 +38,6 @@ from usechat.testing.replay import ReplayServer, Reply
 from usechat.testing.streams import read_events
 
 pytestmark = pytest.mark.anyio
-
-AT_ONCE = 0.1
-"""Seconds between a reader's leaving and the end of the provider's connection."""
 BODY: dict[str, Any] = {
     "id": "chat-1",
     "trigger": "submit-message",

@@ -19,7 +19,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.conformance.replies import said, text
-from tests.support.waiting import eventually
+from tests.support.waiting import AT_ONCE, eventually
 from usechat import FinishEvent, StreamingAnswer, UIMessageStreamWriter, stream_text, ui_message_stream
 from usechat import parts as p
 from usechat.errors import ConfigurationError, RequestError
@@ -226,7 +226,7 @@ async def test_an_abort_closes_the_upstream_at_once_and_leaves_the_others_alone(
         await upstream.requests[0].over()
         aborted_at = upstream.requests[0].aborted_at
         assert aborted_at is not None
-        assert aborted_at - stopped < 0.1
+        assert aborted_at - stopped < AT_ONCE
         assert not upstream.requests[1].is_aborted
         await eventually(lambda: len(finished) == 1)
         assert finished[0].is_aborted

@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-__all__ = ["eventually"]
+__all__ = ["AT_ONCE", "eventually"]
+
+AT_ONCE = 1.0
+"""Seconds that something may take which happens at once, on a machine that does much else. It takes some milliseconds;
+what it would wait for otherwise (an answer's end, a heartbeat, a time limit) takes longer than this."""
 
 _LOOK_SECONDS = 0.005
 

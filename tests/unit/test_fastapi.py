@@ -16,6 +16,7 @@ from starlette.background import BackgroundTask
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.types import Message, Receive, Scope, Send
 
+from tests.support.waiting import AT_ONCE
 from usechat import ChatRequest, CompletionRequest, FinishEvent, StreamingAnswer, sender, stream_text, ui_message_stream
 from usechat import fastapi as edge
 from usechat import parts as p
@@ -29,8 +30,6 @@ from usechat.testing.models import Hold, ScriptedModel, Step, saying
 pytestmark = pytest.mark.anyio
 
 OVERLOADED = ProviderStreamError("overloaded", provider="scripted", is_retryable=True)
-AT_ONCE = 0.1
-"""Seconds within which the provider is let go of."""
 BODY: dict[str, Any] = {
     "id": "chat-1",
     "trigger": "submit-message",

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.waiting import AT_ONCE
 from usechat import FinishEvent, ToolContext, step_count_is, stream_text, tool
 from usechat import parts as p
 from usechat.errors import ConfigurationError, ProviderStatusError, RequestError
@@ -25,8 +26,6 @@ pytestmark = pytest.mark.anyio
 
 SOON = 5.0
 """Seconds after which something that should have happened has not."""
-AT_ONCE = 0.1
-"""Seconds within which a stopped answer lets go of the provider."""
 
 
 class Heard:
