@@ -251,7 +251,7 @@ async def test_a_question_that_waits_for_the_answer_before_is_refused_when_its_p
     await eventually(lambda: other.store.finds > 0)
     other.conversations.runs.close()
     with pytest.raises(RunError) as raised:
-        await asyncio.wait_for(asking, LEASE)
+        await asyncio.wait_for(asking, 10)
     assert raised.value.code == "unavailable"
     await process.conversations.stop("c")
     await answering
