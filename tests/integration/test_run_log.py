@@ -11,7 +11,7 @@ import pytest
 
 from tests.integration.run_logs import LogMaker, begin, collect
 from tests.support.redis_server import RedisServer
-from tests.support.waiting import eventually
+from tests.support.waiting import AT_ONCE, eventually
 from usechat.errors import RunError
 from usechat.runs.base import END_STATES, EndState, Entry, Limits, RunLog
 
@@ -140,7 +140,7 @@ async def test_stop_reaches_the_producer_at_once(near: RunLog, far: RunLog):
     writer = await begin(near)
     assert not writer.stopped.is_set()
     assert await far.stop(writer.info.id, "enough")
-    async with asyncio.timeout(0.1):
+    async with asyncio.timeout(AT_ONCE):
         await writer.stopped.wait()
     assert writer.stop_reason == "enough"
     assert await far.stop(writer.info.id, "again")

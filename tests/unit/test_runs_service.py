@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.waiting import eventually
+from tests.support.waiting import AT_ONCE, eventually
 from usechat.errors import RunError
 from usechat.runs.base import EndState, Limits, RunInfo, RunWriter
 from usechat.runs.cursor import Cursor
@@ -301,7 +301,7 @@ async def test_run_is_stopped_at_once_when_its_reader_leaves(log: SharedLog, pol
     service, source = service_on(log, disconnect=policy), Source()
     handle = await begin(service, source)
     await read_and_leave(service, handle, source)
-    async with asyncio.timeout(0.1):
+    async with asyncio.timeout(AT_ONCE):
         assert await handle.wait() == "aborted"
     assert source.reasons == ["disconnected"]
 
