@@ -113,13 +113,7 @@ class Steering:
     def queue(self, message: str | UserMessage, *, id: str | None = None) -> Delivery:
         """Have a message taken up once the model has given its answer. Several are taken up one after the other.
 
-        Args:
-            message: The user's message, or its text.
-            id: The message's. One that was sent before is not sent again: its delivery is returned.
-
-        Raises:
-            ConfigurationError: It is no user message.
-            RequestError: It is blank, which a model would refuse in the middle of the answer.
+        Takes and raises what `steer` does.
         """
         return self.run.add(message, id, waits=True)
 

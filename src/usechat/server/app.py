@@ -6,8 +6,8 @@ import asyncio
 import importlib
 import logging
 import os
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -65,7 +65,6 @@ def create_app(settings: Settings | None = None, *, on_finish: OnFinish | None =
             logger.warning(warning)
     settings.check_exposure()
     is_public = os.environ.get("VERCEL") == "1"
-    has_docs = is_loopback_host(settings.host) and not is_public
     used_approvals = open_used_approvals(settings)
     answers = Answers(settings, choose_model(settings), used_approvals)
     warn_of_unshared_secret(settings, is_public=is_public)
@@ -86,6 +85,21 @@ def create_app(settings: Settings | None = None, *, on_finish: OnFinish | None =
         if used_approvals is not None:
             await used_approvals.aclose()
 
+    app = make_bare_app(lifespan, has_docs=is_loopback_host(settings.host) and not is_public)
+    add_middleware(app, settings, is_public=is_public)
+    guard = KeyGuard(settings, is_public=is_public)
+    direct = make_chat_routes(answers, guard, conversations)
+    # The first ones that are asked: most requests are for them.
+    app.router.routes.extend(direct)
+    for router in make_routers(answers, guard, conversations, direct):
+        app.include_router(router)
+    app.include_router(make_open_router())
+    app.mount("/", PageFiles(settings.web_dir or default_page_folder()))
+    return app
+
+
+def make_bare_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]], *, has_docs: bool) -> FastAPI:
+    """An application without routes that knows how to refuse."""
     app = FastAPI(
         title="usechat",
         version=usechat.__version__,
@@ -99,15 +113,6 @@ def create_app(settings: Settings | None = None, *, on_finish: OnFinish | None =
     app.add_exception_handler(RequestValidationError, refuse_invalid)
     app.add_exception_handler(ChatError, refuse_chat)
     app.add_exception_handler(RunError, refuse_run)
-    add_middleware(app, settings, is_public=is_public)
-    guard = KeyGuard(settings, is_public=is_public)
-    direct = make_chat_routes(answers, guard, conversations)
-    # The first ones that are asked: most requests are for them.
-    app.router.routes.extend(direct)
-    for router in make_routers(answers, guard, conversations, direct):
-        app.include_router(router)
-    app.include_router(make_open_router())
-    app.mount("/", PageFiles(settings.web_dir or default_page_folder()))
     return app
 
 
