@@ -21,7 +21,7 @@ from usechat import stream_text
 from usechat.chats.base import Turn, TurnPlan
 from usechat.chats.migrate import migrate
 from usechat.chats.sql import SqlChatStore
-from usechat.errors import RunError
+from usechat.errors import ChatError, RunError
 from usechat.messages.ui import parse_chat_request
 from usechat.runs.base import Limits
 from usechat.runs.service import RunService
@@ -53,6 +53,8 @@ class FragileStore(SqlChatStore):
 
     async def find_turn(self, run_id: str) -> Turn | None:
         self.finds += 1
+        if self.is_away:
+            raise ChatError("away", code="unavailable")
         return await super().find_turn(run_id)
 
     async def finish_turn(self, run_id: str, **ending: Any) -> bool:
@@ -201,6 +203,30 @@ async def test_a_turn_that_is_being_answered_is_no_orphan(deployment: Deployment
     await process.conversations.stop("c")
     await answering
     assert [end.status for end in deployment.told] == ["aborted"]
+
+
+async def test_an_answer_that_can_be_loaded_is_not_read_once_more(deployment: Deployment):
+    process, other = deployment.process(), deployment.process()
+    is_saved, may_end = asyncio.Event(), asyncio.Event()
+
+    async def take_long(end: TurnEnd) -> None:
+        is_saved.set()
+        await may_end.wait()
+
+    process.conversations.ends.on_finish = take_long
+    answering = await begin_to_answer(process)
+    find = [one.conversations.runs.resume for one in (process, other)]
+    assert None not in [await resume("c") for resume in find]
+    other.store.is_away = True
+    assert await find[1]("c") is not None
+    other.store.is_away = False
+    await process.conversations.stop("c")
+    await asyncio.wait_for(is_saved.wait(), 10)
+
+    assert await process.saved() == [("Hi", "whole"), ("Hello", "aborted")]
+    assert [await resume("c") for resume in find] == [None, None]
+    may_end.set()
+    await answering
 
 
 @pytest.mark.parametrize("loses_answers", [False, True], ids=["undone", "done"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Mapping
 from contextlib import aclosing, contextmanager
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias
@@ -30,6 +30,8 @@ DisconnectPolicy: TypeAlias = Literal["auto", "cancel", "finish", "grace"]
 """What becomes of a run when the last reader in its own process has left. ``cancel``: it is stopped at once;
 ``finish``: it goes on; ``grace``: it is stopped when nobody, in any process, has come back for some time; ``auto``:
 ``grace`` if anybody ever asked for the chat's stream, as clients do that come back, and ``cancel`` otherwise."""
+
+IsSaved: TypeAlias = Callable[[RunInfo], Awaitable[bool]]
 
 ABORT_SECONDS = 5.0
 """How long a run may take for its legal end when the process shuts down."""
@@ -131,6 +133,8 @@ class RunService:
         self.saves = Saves()
         self.on_release: OnRelease | None = None
         """Ends a stream for readers whose process goes while the run goes on elsewhere."""
+        self.is_saved: IsSaved | None = None
+        """Tells of a run that the log has no end of yet whether its message can be loaded already."""
         self._coming_back: set[asyncio.Task[Any]] = set()
         self.keep_alive = keep_alive
         self.handles: dict[str, RunHandle] = {}
@@ -267,8 +271,9 @@ class RunService:
     async def resume(self, chat_id: str, cursor: Cursor | None = None) -> RunInfo | None:
         """The run that a client which asks for its chat's stream is to read; None when there is nothing to read.
 
-        Without a cursor that is the running one. A client that has a cursor goes on with the run that it names, and
-        may have missed that one's end.
+        Without a cursor that is the running one, until its message is saved: a client that was loaded after that has
+        the message, and would show it twice. A client that has a cursor goes on with the run that it names, and may
+        have missed that one's end.
 
         Raises:
             RunError: ``unavailable``.
@@ -276,7 +281,9 @@ class RunService:
         await self.log.note_resume(chat_id)
         if cursor is None:
             info = await self.log.find(chat_id)
-            return info if info is not None and info.state == "running" else None
+            if info is None or info.state != "running" or (self.is_saved is not None and await self.is_saved(info)):
+                return None
+            return info
         if cursor.is_end:
             return None
         if cursor.run_id is None:

@@ -83,6 +83,7 @@ class Conversations:
         self._orphans: asyncio.Task[None] | None = None
         runs.lost.on_lost = self.ends.end_lost
         runs.on_release = self.ends.end_for_readers
+        runs.is_saved = self.ends.is_saved
 
     async def plan(self, request: ui.ChatRequest, chat_id: str) -> PlannedTurn:
         """What a request does to its chat.

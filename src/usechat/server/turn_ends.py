@@ -109,6 +109,15 @@ class TurnEnds:
         continued = await self.continued(await self.store.find_turn(lost.turn_id))
         return end_frames(lost, frames, continued, p.Abort("shutdown"))
 
+    async def is_saved(self, info: RunInfo) -> bool:
+        """Whether the turn of a run has ended, though the run's log may not say so yet."""
+        try:
+            turn = await self.store.find_turn(msgspec.convert(info.meta, LostRun).turn_id)
+        except ChatError:
+            logger.warning("the chats cannot be reached")
+            return False
+        return turn is not None and not turn.is_open
+
     async def continued(self, turn: Turn | None) -> UIMessage | None:
         """The stored message that a turn goes on with.
 
