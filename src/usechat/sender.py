@@ -75,6 +75,8 @@ class Sender:
             if self.timer is not None:
                 self.timer.cancel()
             await end(pump, self.aside)
+            # Its error, if it has one, refers to the calls that led to it, and these to this object.
+            self.pump = None
         if not (reader_left and pump.cancelled()):
             pump.result()
 

@@ -162,6 +162,10 @@ class ChatStore(Protocol):
         """The chat with its messages."""
         ...
 
+    async def maybe_load_chat(self, owner: str, chat_id: str) -> SavedChat | None:
+        """As `load_chat`; None where there is no such chat."""
+        ...
+
     async def list_chats(self, owner: str, *, search: str = "", cursor: str | None = None, limit: int = 20) -> ChatPage:
         """The owner's chats, the one with the latest turn first.
 

@@ -75,11 +75,17 @@ class SqlChatStore:
 
     async def load_chat(self, owner: str, chat_id: str) -> SavedChat:
         """As `ChatStore.load_chat`."""
+        return _existing(await self.maybe_load_chat(owner, chat_id))
 
-        def work(connection: Connection) -> SavedChat:
+    async def maybe_load_chat(self, owner: str, chat_id: str) -> SavedChat | None:
+        """As `ChatStore.maybe_load_chat`."""
+
+        def work(connection: Connection) -> SavedChat | None:
             # The chat comes first: were its messages changed in between, its revision is the older one, and a turn
             # that is planned on it does not begin.
-            chat = _existing(find_chat(connection, owner, chat_id))
+            chat = find_chat(connection, owner, chat_id)
+            if chat is None:
+                return None
             rows = run(connection, MESSAGES, {"by_chat_id": chat_id})
             return SavedChat(chat=chat, messages=[message_from_row(row) for row in rows])
 
@@ -205,10 +211,10 @@ def _check_id(chat_id: str) -> None:
         raise RequestError("is too long", path="id", status=422)
 
 
-def _existing(chat: Chat | None) -> Chat:
-    if chat is None:
+def _existing(found: ResultT | None) -> ResultT:
+    if found is None:
         raise ChatError("There is no such chat.", code="missing")
-    return chat
+    return found
 
 
 def _lock_existing(connection: Connection, owner: str, chat_id: str) -> Chat:

@@ -71,6 +71,8 @@ class Answer(ABC):
         """What kept the answer from being read or sent; a model's failure is the source's to tell."""
         self.done = asyncio.Event()
         self.final: FinishEvent | None = None
+        self.is_started = False
+        """Whether it has been begun; it can be once."""
         self.source: Source | None = None
         self.streams: list[Any] = []
         """The source's parts, and before them, where there is a transform, what it makes of them."""
@@ -174,11 +176,6 @@ class Answer(ABC):
 
     # -- how it is made -----------------------------------------------------------------------------------------
 
-    @property
-    def is_started(self) -> bool:
-        """Whether it has been begun; it can be once."""
-        return self.source is not None
-
     def bind(
         self,
         dialect: Dialect,
@@ -220,6 +217,7 @@ class Answer(ABC):
         """
         self._check_new()
         self.prepare()
+        self.is_started = True
         self.source = self.make_source()
         made = self.source.run()
         self.streams = [made] if self.transform is None else [self.transform(made), made]
@@ -291,8 +289,9 @@ class Answer(ABC):
         """The next batch; None at the end, or when the answer was stopped: then its end is being told."""
         batch: list[p.Part] | None = None
         if not self.abort_event.is_set():
-            self.waiting = task = current_task()
-            cancellations = task.cancelling()
+            # No frame keeps the task: an error that ends it would keep the frame.
+            self.waiting = current_task()
+            cancellations = self.waiting.cancelling()
             try:
                 batch = await anext(self.streams[0])
             except StopAsyncIteration:
@@ -304,7 +303,7 @@ class Answer(ABC):
                 self.waiting = None
             if not self.abort_event.is_set():
                 return batch
-            await take_cancellation(task, cancellations)
+            await take_cancellation(cancellations)
         if batch is None:
             self.end(is_aborted=True)
         return batch
@@ -351,12 +350,22 @@ class Answer(ABC):
             is_continuation=self.is_continuation,
             **values,
         )
+        self._let_go()
         self.done.set()
         try:
             if is_aborted:
                 await self.callbacks.call("on_abort", self.final.steps)
         finally:
             await self.callbacks.call("on_finish", self.final)
+
+    def _let_go(self) -> None:
+        """Hold nothing any more that made the answer or showed it. Most of it refers back to the answer.
+
+        All of it is then freed with the last reference, not when the garbage collector comes, which is the dearer the
+        more it finds.
+        """
+        self.source = self.view = self.sink = None
+        self.streams = []
 
     def add_metadata(self, batch: list[p.Part]) -> list[p.Part]:
         """The batch with what the application's callback says of its parts."""
@@ -401,7 +410,7 @@ def current_task() -> asyncio.Task[Any]:
     return task
 
 
-async def take_cancellation(task: asyncio.Task[Any], cancellations: int) -> None:
+async def take_cancellation(cancellations: int) -> None:
     """Take back the one cancellation by which `Answer.abort` got this task out of its wait.
 
     Raises:
@@ -410,7 +419,7 @@ async def take_cancellation(task: asyncio.Task[Any], cancellations: int) -> None
     with contextlib.suppress(asyncio.CancelledError):
         # Not yet delivered, when `abort` was called by something that this very task was running.
         await asyncio.sleep(0)
-    if task.uncancel() > cancellations:
+    if current_task().uncancel() > cancellations:
         raise asyncio.CancelledError
 
 

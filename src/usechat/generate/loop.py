@@ -84,14 +84,6 @@ class Loop:
         self.grown = 0
         """How many of the next batch's first parts are recorded already."""
         self.ended: p.ModelFinish | None = None
-        self.gate = ApprovalGate(
-            request.tools,
-            policy,
-            request.approval_secret,
-            request.used_approvals,
-            make_context=self._make_context,
-            on_error=request.on_error,
-        )
 
     def outcome(self) -> Outcome:
         """How far the answer has come."""
@@ -375,7 +367,7 @@ class Loop:
             shown: list[p.Part] = [show_call(parsed)]
             self.recorder.take(shown[0])
             if parsed.tool is not None and not call.provider_executed:
-                shown += self._follow(await self.gate.decide(parsed))
+                shown += self._follow(await self._make_gate().decide(parsed))
             return shown
         self.tool_failed = True
         shown = show_broken_call(parsed, self.request.on_error)
@@ -411,6 +403,17 @@ class Loop:
         for result in runner.results.values():
             self.recorder.take_result(result)
 
+    def _make_gate(self) -> ApprovalGate:
+        # Not kept: it refers back to the loop.
+        return ApprovalGate(
+            self.request.tools,
+            self.policy,
+            self.request.approval_secret,
+            self.request.used_approvals,
+            make_context=self._make_context,
+            on_error=self.request.on_error,
+        )
+
     def _make_context(self, tool_call_id: str, tool_name: str, writer: ToolWriter) -> ToolContext:
         return ToolContext(
             tool_call_id=tool_call_id,
@@ -428,7 +431,8 @@ class Loop:
         approvals = collect_approvals(self.messages)
         if not approvals:
             return
-        verdicts = [await self.gate.settle(approval) for approval in approvals]
+        gate = self._make_gate()
+        verdicts = [await gate.settle(approval) for approval in approvals]
         verdicts.sort(key=lambda verdict: (verdict.execution is not None, not is_denial(verdict)))
         shown = [part for verdict in verdicts for part in self._follow(verdict)]
         if shown:

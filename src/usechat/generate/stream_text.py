@@ -36,6 +36,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, Unpack
 
 import msgspec
@@ -102,16 +103,13 @@ class StreamTextResult(Answer):
         """The loop."""
         self.request.message_id = self.message_id
         self.request.on_error = self.callbacks.error_text
-        self.request.on_step_finish = self._step_finished
+        self.request.on_step_finish = partial(self.callbacks.call, "on_step_finish")
         return Loop(self.request, self.policy, self.abort_event)
 
     def end(self, *, is_aborted: bool) -> asyncio.Task[None]:
         """As `Answer.end`; no more messages of the user are taken."""
         self.request.steering.end("aborted" if is_aborted else "error")
         return super().end(is_aborted=is_aborted)
-
-    async def _step_finished(self, step: StepResult) -> None:
-        await self.callbacks.call("on_step_finish", step)
 
 
 def stream_text(

@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from usechat.chats.base import Chat, ChatStore, EndStatus, SavedChat, TurnPlan
+from usechat.chats.base import Chat, ChatStore, EndStatus, TurnPlan
 from usechat.chats.history import HistoryMode, TurnRequest, plan_turn
 from usechat.errors import ChatError, RunError
 from usechat.fastapi import STOPPED
@@ -92,10 +92,10 @@ class Conversations:
             ChatError: The chat is another owner's, or has moved on.
             RequestError: There is nothing to answer.
         """
-        saved = await self._saved(chat_id)
+        saved = await self.store.maybe_load_chat(OWNER, chat_id)
         if saved is not None and saved.chat.active_run_id is not None:
             await self._await_end(chat_id, saved.chat.active_run_id)
-            saved = await self._saved(chat_id)
+            saved = await self.store.maybe_load_chat(OWNER, chat_id)
         asked = TurnRequest(
             messages=[message.to_json() for message in request.messages],
             trigger=request.trigger,
@@ -106,14 +106,6 @@ class Conversations:
         messages = posted_history(request, plan) if self.history == "client" else stored_history(plan)
         turn_id = generate_id("turn")
         return PlannedTurn(chat_id=chat_id, request=request, plan=plan, turn_id=turn_id, messages=messages)
-
-    async def _saved(self, chat_id: str) -> SavedChat | None:
-        try:
-            return await self.store.load_chat(OWNER, chat_id)
-        except ChatError as error:
-            if error.code != "missing":
-                raise
-            return None
 
     async def begin(
         self,

@@ -70,6 +70,8 @@ class RequestIds:
             await self.app(scope, receive, send_with_id)
         finally:
             request_id.reset(token)
+            # It is a method of what holds the scope, which the server would keep until the garbage collector comes.
+            del scope[SEND_BODY]
 
 
 class LastResort:

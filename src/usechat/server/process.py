@@ -24,7 +24,7 @@ from usechat.server.shutdown import CLOSING_SECONDS
 
 __all__ = ["serve"]
 
-APP: Final = "usechat.server.app:create_app"
+APP: Final = "usechat.server.entry:load_app"
 BACKLOG: Final = 2048
 KEEP_ALIVE_SECONDS: Final = 75
 """Longer than proxies keep an idle connection (nginx 60 s): who closes first must not be the server, or requests get

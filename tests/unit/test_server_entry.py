@@ -1,4 +1,4 @@
-"""A process that a request waits for loads its application without the garbage collector, and then has it again."""
+"""A process of our own loads its application without the garbage collector, and then has it again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def told(program: str, **variables: str) -> str:
 def test_application_is_loaded_and_the_collector_is_as_it_was(is_enabled: bool) -> None:
     switch = "enable" if is_enabled else "disable"
     program = (
-        f"import gc; gc.{switch}(); from usechat.server.cold_start import load_app; "
+        f"import gc; gc.{switch}(); from usechat.server.entry import load_app; "
         "before = gc.get_stats()[0]; app = load_app(); "
         "print(app.title, gc.isenabled(), gc.get_stats()[0] == before, gc.get_freeze_count() > 50_000)"
     )
@@ -28,7 +28,7 @@ def test_application_is_loaded_and_the_collector_is_as_it_was(is_enabled: bool) 
 
 def test_collector_is_back_where_the_settings_are_wrong() -> None:
     program = (
-        "import gc\nfrom usechat.errors import ConfigurationError\nfrom usechat.server.cold_start import load_app\n"
+        "import gc\nfrom usechat.errors import ConfigurationError\nfrom usechat.server.entry import load_app\n"
         "try:\n    load_app()\nexcept ConfigurationError:\n    print(gc.isenabled())"
     )
     assert told(program, USECHAT_PORT="none") == "True"
