@@ -44,6 +44,7 @@ MAX_BODY_BYTES = 20 * 2**20
 """The largest request body by default: a chat carries its attachments with each turn."""
 HEARTBEAT_SECONDS = 15.0
 """Proxies cut a stream that is silent for 30 s and more; this stays well below."""
+NO_KNOWN_IDS: dict[str, frozenset[str]] = {"known_tool_calls": frozenset(), "known_approvals": frozenset()}
 STOPPED = "stopped"
 """The reason of an abort that the user asked for."""
 
@@ -233,6 +234,8 @@ class StreamingAnswer(Response):
         """The format's headers, what was asked for beside them, and what the route has set."""
         merged = {**encoder.headers, **{name.lower(): value for name, value in self.extra_headers.items()}}
         own = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in merged.items() if value is not None]
+        if not self.raw_headers:
+            return own
         named = {name.lower() for name, _ in self.raw_headers}
         return [*((name, value) for name, value in own if name not in named), *self.raw_headers]
 
@@ -285,7 +288,9 @@ def continued_message(chat: ui.ChatRequest | None) -> Mapping[str, Any] | None:
 
 def known_ids(message: Mapping[str, Any] | None) -> dict[str, frozenset[str]]:
     """The tool calls and approval requests of the continued message: what comes may refer to them."""
-    parts: list[Mapping[str, Any]] = list(message.get("parts", ())) if message is not None else []
+    if message is None:
+        return NO_KNOWN_IDS
+    parts: list[Mapping[str, Any]] = list(message.get("parts", ()))
     none: Mapping[str, Any] = {}
     calls = (part.get("toolCallId") for part in parts)
     approvals = ((part.get("approval") or none).get("id") for part in parts)

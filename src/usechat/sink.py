@@ -41,5 +41,8 @@ class Divertible(Protocol):
     """An iterator whose reader can do without being woken."""
 
     def divert(self, taker: Taker[list[Any]]) -> None:
-        """From now on offer each batch to ``taker`` first, while somebody waits for it."""
+        """From now on offer each batch to ``taker`` first, while somebody waits for it.
+
+        Batches may then hold a `usechat.parts.DeltaRun` in place of deltas.
+        """
         ...

@@ -70,6 +70,8 @@ def decode_json(text: str) -> Any:
 
 def encode_text(text: str) -> str:
     r"""``text`` without NUL and lone surrogates; they and the backslash become ``\uXXXX``."""
+    if text.isascii() and "\\" not in text and "\x00" not in text:
+        return text
     return _ESCAPED.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
 
@@ -83,6 +85,8 @@ class JsonText(TypeDecorator[Any]):
 
     impl = Text
     cache_ok = True
+    encode = staticmethod(encode_json)
+    """What makes the text of a value that is not null."""
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
         """As text."""
@@ -98,6 +102,8 @@ class PlainText(TypeDecorator[str]):
 
     impl = Text
     cache_ok = True
+    encode = staticmethod(encode_text)
+    """What makes the stored text of one that is not null."""
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Escaped."""

@@ -20,6 +20,9 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ClauseElement
+from sqlalchemy.types import TypeEngine
+
+from usechat.chats.columns import JsonText, PlainText
 
 __all__ = ["DriverStatements", "Rows", "run", "use_driver"]
 
@@ -41,8 +44,8 @@ def run(connection: Connection, statement: Executable, values: Values | Sequence
     Raises:
         DBAPIError: It failed.
     """
-    driver: DriverStatements | None = connection.info.get(_DRIVER)
-    if driver is not None and not _is_watched(connection):
+    driver: DriverStatements | None = connection.get_execution_options().get(_DRIVER)
+    if driver is not None and not driver.is_watched:
         return driver.run(statement, values)
     result = connection.execute(statement, values)
     return result.all() if result.returns_rows else []
@@ -55,12 +58,7 @@ def use_driver(connection: Connection, driver: sqlite3.Connection) -> None:
         connection: Where statements would run.
         driver: What they run on.
     """
-    connection.info[_DRIVER] = DriverStatements(connection.dialect, driver)
-
-
-def _is_watched(connection: Connection) -> bool:
-    """Whether somebody wants SQLAlchemy to tell of each statement."""
-    return bool(connection.engine.dispatch.before_cursor_execute) or _LOG.isEnabledFor(logging.INFO)
+    connection.execution_options(**{_DRIVER: DriverStatements(connection, driver)})
 
 
 class _Written(msgspec.Struct, frozen=True):
@@ -70,12 +68,13 @@ class _Written(msgspec.Struct, frozen=True):
     constants: Values
     """Parameters that are the statement's own."""
     encoders: Sequence[tuple[str, Callable[[Any], Any]]]
-    """What makes a driver's value of a parameter's."""
+    """What makes a driver's value of a parameter's; null is null."""
 
     def encode(self, values: Values) -> Values:
         encoded = {**self.constants, **values}
         for name, encode in self.encoders:
-            encoded[name] = encode(encoded[name])
+            if encoded[name] is not None:
+                encoded[name] = encode(encoded[name])
         return encoded
 
 
@@ -83,14 +82,20 @@ class DriverStatements:
     """The statements that were run on one connection.
 
     Args:
-        dialect: Writes them, with named parameters.
+        connection: The connection; its dialect writes them, with named parameters.
         driver: Runs them.
     """
 
-    def __init__(self, dialect: Dialect, driver: sqlite3.Connection) -> None:
-        self._dialect = dialect
+    def __init__(self, connection: Connection, driver: sqlite3.Connection) -> None:
+        self._dialect = connection.dialect
+        self._dispatch = connection.engine.dispatch
         self._driver = driver
         self._written: dict[tuple[Any, ...], _Written] = {}
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody wants SQLAlchemy to tell of each statement."""
+        return bool(self._dispatch.before_cursor_execute) or _LOG.isEnabledFor(logging.INFO)
 
     def run(self, statement: Executable, values: Values | Sequence[Values]) -> Rows:
         """As `run`."""
@@ -120,9 +125,14 @@ def _write(statement: Executable, values: Values, dialect: Dialect) -> _Written:
     compiled = cast("ClauseElement", statement).compile(dialect=dialect, column_keys=list(values))
     assert isinstance(compiled, SQLCompiler)
     binds = compiled.binds
-    processors = ((name, bind.type.bind_processor(dialect)) for name, bind in binds.items())
+    processors = ((name, _encoder_of(bind.type, dialect)) for name, bind in binds.items())
     return _Written(
         text=compiled.string,
         constants={name: bind.value for name, bind in binds.items() if name not in values},
         encoders=[(name, encode) for name, encode in processors if encode is not None],
     )
+
+
+def _encoder_of(type_: TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any] | None:
+    # SQLAlchemy's own calls three functions for each value before it calls ours.
+    return type_.encode if isinstance(type_, JsonText | PlainText) else type_.bind_processor(dialect)

@@ -372,7 +372,7 @@ class Answer(ABC):
         shown: list[p.Part] = []
         for part in batch:
             shown.append(part)
-            if isinstance(part, p.TextDelta | p.ReasoningDelta | p.ToolInputDelta):
+            if isinstance(part, p.TextDelta | p.ReasoningDelta | p.ToolInputDelta | p.DeltaRun):
                 continue
             metadata = self._metadata_of(part)
             if metadata is None:

@@ -318,7 +318,8 @@ class Loop:
         """
         shown: list[Any] = [*batch[:grown]]
         while grown < len(batch):
-            shown += await self._absorb_one(batch[grown])
+            for part in p.one_by_one((batch[grown],)):
+                shown += await self._absorb_one(part)
             first = grown + 1
             grown = self.recorder.grow(batch, first)
             shown += batch[first:grown]

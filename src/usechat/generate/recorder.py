@@ -91,7 +91,7 @@ class StepRecorder:
         """Whether a block has begun, though nothing may have come of it."""
         return self.has_begun_call or self.has_content
 
-    def grow(self, batch: Sequence[p.ModelPart], start: int = 0) -> int:
+    def grow(self, batch: Sequence[p.ModelPart | p.DeltaRun], start: int = 0) -> int:
         """Record deltas of open blocks, from ``start`` up to the first part that is something else; return its place.
 
         All that a delta costs here is a look-up and an append. Tool input is recorded when it is whole.
@@ -101,6 +101,8 @@ class StepRecorder:
             class_ = part.__class__
             if class_ is p.ToolInputDelta:
                 continue
+            if class_ is p.DeltaRun and self._grow_by_run(part):  # type: ignore[arg-type]
+                continue
             if class_ is not p.TextDelta and class_ is not p.ReasoningDelta:
                 return index
             pieces = self.text if class_ is p.TextDelta else self.reasoning
@@ -108,6 +110,14 @@ class StepRecorder:
                 return index
             pieces[part.id].append(part.delta)  # type: ignore[union-attr]
         return len(batch)
+
+    def _grow_by_run(self, run: p.DeltaRun) -> bool:
+        if run.kind is p.ToolInputDelta:
+            return True
+        pieces = (self.text if run.kind is p.TextDelta else self.reasoning).get(run.id)
+        if pieces is not None:
+            pieces += run.texts
+        return pieces is not None
 
     def take(self, part: p.Part) -> None:
         """Record one part."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NoReturn, Protocol, TypeVar
 
-from usechat.parts import Part
+from usechat.parts import Part, one_by_one
 
 __all__ = ["Batches", "View"]
 
@@ -46,8 +46,8 @@ class Batches:
         """Nothing."""
 
     def feed(self, batch: list[Part]) -> list[Part]:
-        """The batch."""
-        return batch
+        """The batch, for an application to see."""
+        return one_by_one(batch)
 
     def fail(self, error: Exception) -> NoReturn:
         """Raise it."""

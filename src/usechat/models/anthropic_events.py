@@ -15,7 +15,7 @@ import json
 import logging
 import secrets
 import string
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -27,7 +27,17 @@ from usechat.models.anthropic_open_blocks import BlockDelta, OpenBlock
 from usechat.models.anthropic_openers import OPENERS, Message, prefilled_tool_call
 from usechat.models.anthropic_results import ServerTools
 from usechat.models.anthropic_sse import SseReader
-from usechat.parts import Custom, Error, ModelPart, ReasoningDelta, TextDelta, ToolCall, ToolInputDelta
+from usechat.parts import (
+    Custom,
+    DeltaRun,
+    Error,
+    ModelPart,
+    ReasoningDelta,
+    TextDelta,
+    ToolCall,
+    ToolInputDelta,
+    one_by_one,
+)
 
 __all__ = ["MASKED_ERROR_TEXT", "AnthropicStream"]
 
@@ -122,11 +132,15 @@ class AnthropicStream:
 
     def feed(self, data: bytes) -> list[ModelPart]:
         """Take what one read brought; return the parts of the events that it completes."""
+        return one_by_one(self.gather(data))
+
+    def gather(self, data: bytes) -> list[ModelPart | DeltaRun]:
+        """As `feed`, with deltas that came together as one."""
         return self._feed_payloads(self._reader.feed(data))
 
     def feed_event(self, event: object) -> list[ModelPart]:
         """Take one event that is decoded already: a mapping, or an event object of the ``anthropic`` package."""
-        parts: list[ModelPart] = []
+        parts: list[Any] = []
         try:
             delta = msgspec.convert(event, ContentBlockDelta, from_attributes=True)
         except msgspec.ValidationError:
@@ -136,7 +150,7 @@ class AnthropicStream:
             self._feed_delta(delta, parts)
         if not self._has_output:
             self._has_output = any(_is_output(part) for part in parts)
-        return parts
+        return one_by_one(parts)
 
     def fail(self, error: ProviderError) -> list[ModelPart]:
         """The connection broke: return what the answer then says; `finish` still gives its last part."""
@@ -150,7 +164,7 @@ class AnthropicStream:
         and else ``other``; blocks that are open stay open.
         """
         # An event whose blank line is missing counts when it is whole; half an event is what a cut leaves.
-        parts = self._feed_payloads([payload for payload in self._reader.finish() if _is_json(payload)])
+        parts = one_by_one(self._feed_payloads([payload for payload in self._reader.finish() if _is_json(payload)]))
         if self._finish is not None:
             parts.append(self._finish)
         elif self._error is not None:
@@ -159,24 +173,42 @@ class AnthropicStream:
             parts.append(self._end.early_part("interrupted" if self._has_output else "other"))
         return parts
 
-    def _feed_payloads(self, payloads: Iterable[bytes]) -> list[ModelPart]:
-        parts: list[ModelPart] = []
-        blocks = self._blocks
+    def _feed_payloads(self, payloads: Iterable[bytes]) -> list[ModelPart | DeltaRun]:
+        parts: list[Any] = []
+        deltas: list[ContentBlockDelta] = []
         for payload in payloads:
             try:
-                event = _decode_delta(payload)
+                deltas.append(_decode_delta(payload))
             except (msgspec.MsgspecError, UnicodeDecodeError):
+                self._feed_deltas(deltas, parts)
+                deltas.clear()
                 self._feed_json(payload, parts)
-                continue
+        if len(deltas) == 1:
             self.event_count += 1
-            block = blocks.get(event.index)
+            block = self._blocks.get(deltas[0].index)
             if block is not None:
-                block.feed(event.delta, parts)
+                block.feed(deltas[0].delta, parts)
+        else:
+            self._feed_deltas(deltas, parts)
         if not self._has_output:
             self._has_output = any(_is_output(part) for part in parts)
         return parts
 
-    def _feed_json(self, payload: bytes, parts: list[ModelPart]) -> None:
+    def _feed_deltas(self, events: Sequence[ContentBlockDelta], parts: list[Any]) -> None:
+        """Deltas that came one after the other."""
+        self.event_count += len(events)
+        if len(events) > 1:
+            index = events[0].index
+            deltas = [event.delta for event in events if event.index == index]
+            block = self._blocks.get(index)
+            run = None if block is None or len(deltas) < len(events) else block.gather(deltas)
+            if run is not None:
+                parts.append(run)
+                return
+        for event in events:
+            self._feed_delta(event, parts)
+
+    def _feed_json(self, payload: bytes, parts: list[Any]) -> None:
         try:
             event = _load(payload)
         except (ValueError, RecursionError):
@@ -187,7 +219,7 @@ class AnthropicStream:
             return
         self._feed_object(as_object(event), parts)
 
-    def _feed_object(self, event: Json, parts: list[ModelPart]) -> None:
+    def _feed_object(self, event: Json, parts: list[Any]) -> None:
         self.event_count += 1
         if self._is_broken:
             return
@@ -196,7 +228,7 @@ class AnthropicStream:
         except _MALFORMED:
             logger.debug("passed over a malformed %s event", event.get("type"), exc_info=True)
 
-    def _dispatch(self, event: Json, parts: list[ModelPart]) -> None:
+    def _dispatch(self, event: Json, parts: list[Any]) -> None:
         match event.get("type"):
             case "content_block_delta":
                 self._feed_untyped_delta(event, parts)
@@ -217,7 +249,7 @@ class AnthropicStream:
             case unknown:
                 logger.debug("passed over an event of unknown type %r", unknown)
 
-    def _feed_untyped_delta(self, event: Json, parts: list[ModelPart]) -> None:
+    def _feed_untyped_delta(self, event: Json, parts: list[Any]) -> None:
         try:
             delta = msgspec.convert(event, ContentBlockDelta)
         except msgspec.ValidationError as error:
@@ -225,12 +257,12 @@ class AnthropicStream:
             return
         self._feed_delta(delta, parts)
 
-    def _feed_delta(self, event: ContentBlockDelta, parts: list[ModelPart]) -> None:
+    def _feed_delta(self, event: ContentBlockDelta, parts: list[Any]) -> None:
         block = self._blocks.get(event.index)
         if block is not None:
             block.feed(event.delta, parts)
 
-    def _start_block(self, event: Json, parts: list[ModelPart]) -> None:
+    def _start_block(self, event: Json, parts: list[Any]) -> None:
         index, block = event["index"], as_object(event["content_block"])
         kind = block.get("type", "")
         opener = OPENERS.get(kind)
@@ -243,12 +275,12 @@ class AnthropicStream:
         if opened is not None:
             self._blocks[index] = opened
 
-    def _stop_block(self, event: Json, parts: list[ModelPart]) -> None:
+    def _stop_block(self, event: Json, parts: list[Any]) -> None:
         block = self._blocks.pop(event["index"], None)
         if block is not None:
             block.close(parts)
 
-    def _start_message(self, message: Json, parts: list[ModelPart]) -> None:
+    def _start_message(self, message: Json, parts: list[Any]) -> None:
         if self._is_open:
             if message.get("id") != self._end.response_id:
                 self._break(message, parts)
@@ -262,14 +294,14 @@ class AnthropicStream:
             if block.get("type") == "tool_use":
                 prefilled_tool_call(block, parts)
 
-    def _break(self, message: Json, parts: list[ModelPart]) -> None:
+    def _break(self, message: Json, parts: list[Any]) -> None:
         # Two answers in one: nothing that follows can be told apart, so nothing more is read.
         self._is_broken = True
         self._blocks.clear()
         text = f"message {message.get('id')!r} began while {self._end.response_id!r} was still open"
         self._report(ProviderStreamError(text, provider="anthropic", code="invalid_response"), parts)
 
-    def _stop_message(self, parts: list[ModelPart]) -> None:
+    def _stop_message(self, parts: list[Any]) -> None:
         self._is_open = False
         shared = self._message
         parts.extend(shared.citations.closing_sources())
@@ -279,16 +311,16 @@ class AnthropicStream:
         shared.held.clear()
         self._finish = self._end.part(json_tool_called=shared.json_tool_called)
 
-    def _report(self, error: ProviderStreamError, parts: list[ModelPart]) -> None:
+    def _report(self, error: ProviderStreamError, parts: list[Any]) -> None:
         self._error = error
         parts.append(Error(MASKED_ERROR_TEXT, error))
 
 
-def _is_output(part: ModelPart) -> bool:
+def _is_output(part: ModelPart | DeltaRun) -> bool:
     match part:
         case TextDelta(delta=text) | ReasoningDelta(delta=text) | ToolInputDelta(delta=text):
             return bool(text)
-        case ToolCall():
+        case ToolCall() | DeltaRun():
             return True
         case _:
             return False

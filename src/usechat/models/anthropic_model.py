@@ -22,7 +22,7 @@ from usechat.models.anthropic_parts import AnthropicParts, Opened
 from usechat.models.anthropic_request import AnthropicRequest, build_request
 from usechat.models.anthropic_source import Source, make_source
 from usechat.models.base import ModelCall
-from usechat.parts import Error, ModelPart
+from usechat.parts import DeltaRun, Error, ModelPart
 
 if TYPE_CHECKING:
     from anthropic import AsyncStream, RequestOptions
@@ -203,7 +203,7 @@ async def _read_first(source: Source, stream: AnthropicStream) -> Opened:
     return Opened(source, stream, parts or [])
 
 
-def _check_first(parts: list[ModelPart] | None, stream: AnthropicStream) -> None:
+def _check_first(parts: list[ModelPart | DeltaRun] | None, stream: AnthropicStream) -> None:
     if parts is None and stream.event_count == 0:
         raise ProviderStreamError("the answer holds no events", provider="anthropic", code="no_events")
     first = parts[0] if parts else None

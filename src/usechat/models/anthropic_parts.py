@@ -7,12 +7,12 @@ answer is opened nor what its bytes mean.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from usechat.errors import ProviderError
 from usechat.models.anthropic_events import AnthropicStream
 from usechat.models.anthropic_source import Source
-from usechat.parts import ModelPart
+from usechat.parts import DeltaRun, ModelPart, one_by_one
 from usechat.sink import Taker
 
 __all__ = ["AnthropicParts", "Opened"]
@@ -23,7 +23,7 @@ class Opened(NamedTuple):
 
     source: Source
     stream: AnthropicStream
-    first: list[ModelPart]
+    first: list[ModelPart | DeltaRun]
     """Its first batch; empty where it is at its end already."""
 
 
@@ -47,8 +47,11 @@ class AnthropicParts:
         """The next batch."""
         return self._batches.__anext__()
 
-    def divert(self, taker: Taker[list[ModelPart]]) -> None:
-        """From the second batch on, offer each to ``taker`` first, while somebody waits for it."""
+    def divert(self, taker: Taker[list[ModelPart | DeltaRun]]) -> None:
+        """From the second batch on, offer each to ``taker`` first, while somebody waits for it.
+
+        Batches may then hold runs of deltas.
+        """
         self._way.taker = taker
 
     async def aclose(self) -> None:
@@ -59,20 +62,21 @@ class AnthropicParts:
 class _Way:
     """Where an answer's parts go while somebody waits for them."""
 
-    taker: Taker[list[ModelPart]] | None = None
+    taker: Taker[list[ModelPart | DeltaRun]] | None = None
 
 
-async def _read(begin: Callable[[], Awaitable[Opened]], way: _Way) -> AsyncGenerator[list[ModelPart]]:
+async def _read(begin: Callable[[], Awaitable[Opened]], way: _Way) -> AsyncGenerator[list[Any]]:
     source, stream, first = await begin()
     del begin
     try:
+        is_diverted = way.taker is not None
         if first:
-            yield first
+            yield first if is_diverted else one_by_one(first)
         if way.taker is not None:
             source.divert(way.taker)
         while (parts := await source.read()) is not None:
             if parts:
-                yield parts
+                yield parts if is_diverted else one_by_one(parts)
     except ProviderError as error:
         yield stream.fail(error)
     finally:

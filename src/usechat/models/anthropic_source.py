@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from usechat.models.anthropic_errors import mapped_errors
 from usechat.models.anthropic_events import AnthropicStream
-from usechat.parts import ModelPart
+from usechat.parts import DeltaRun, ModelPart
 from usechat.sink import Taker
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _DRAIN_SECONDS = 1.0
 class Source(Protocol):
     """Gives an answer's parts, in the batches that its connection brings."""
 
-    async def read(self) -> list[ModelPart] | None:
+    async def read(self) -> list[ModelPart | DeltaRun] | None:
         """The parts of the next read, which may be none; None when nothing more will come.
 
         Raises:
@@ -40,7 +40,7 @@ class Source(Protocol):
         """
         ...
 
-    def divert(self, taker: Taker[list[ModelPart]]) -> None:
+    def divert(self, taker: Taker[list[ModelPart | DeltaRun]]) -> None:
         """Offer ``taker`` each batch that comes while somebody waits for it, where the connection is our own."""
         ...
 
@@ -104,24 +104,24 @@ class _RawBody:
         self._stream = stream
         self._is_drained = False
 
-    async def read(self) -> list[ModelPart] | None:
+    async def read(self) -> list[ModelPart | DeltaRun] | None:
         if self._stream.is_complete:
             return None if self._is_drained else await self._drain()
         with mapped_errors(is_reading=True):
             data = await self._body.read()
-        return self._stream.feed(data) if data else None
+        return self._stream.gather(data) if data else None
 
-    def divert(self, taker: Taker[list[ModelPart]]) -> None:
+    def divert(self, taker: Taker[list[ModelPart | DeltaRun]]) -> None:
         """Nothing: what comes through the package's own transport has to be waited for."""
 
-    async def _drain(self) -> list[ModelPart]:
+    async def _drain(self) -> list[ModelPart | DeltaRun]:
         """Read to the end of a message that is complete, so that its connection can serve the next."""
         self._is_drained = True
-        parts: list[ModelPart] = []
+        parts: list[ModelPart | DeltaRun] = []
         with contextlib.suppress(Exception):
             async with asyncio.timeout(_DRAIN_SECONDS):
                 while data := await self._body.read():
-                    parts += self._stream.feed(data)
+                    parts += self._stream.gather(data)
         return parts
 
     async def aclose(self) -> None:
@@ -136,12 +136,12 @@ class _OwnBody(_RawBody):
     def __init__(self, body: ResponseBody, stream: AnthropicStream) -> None:
         super().__init__(body, stream)
         self._own = body
-        self._taker: Taker[list[ModelPart]] | None = None
-        self._made: list[ModelPart] | None = None
+        self._taker: Taker[list[ModelPart | DeltaRun]] | None = None
+        self._made: list[ModelPart | DeltaRun] | None = None
         """What was made of the last bytes and not taken."""
         self._error: Exception | None = None
 
-    async def read(self) -> list[ModelPart] | None:
+    async def read(self) -> list[ModelPart | DeltaRun] | None:
         if self._stream.is_complete:
             self._own.divert(None)
         parts = await super().read()
@@ -150,14 +150,14 @@ class _OwnBody(_RawBody):
             raise self._error
         return parts if made is None else made + (parts or [])
 
-    def divert(self, taker: Taker[list[ModelPart]]) -> None:
+    def divert(self, taker: Taker[list[ModelPart | DeltaRun]]) -> None:
         self._taker = taker
         self._own.divert(self._take)
 
     def _take(self, data: bytes) -> bool:
         assert self._taker is not None
         try:
-            parts = self._stream.feed(data)
+            parts = self._stream.gather(data)
         except Exception as error:  # noqa: BLE001 - raised where the answer is read
             self._error = error
             return False
@@ -175,12 +175,12 @@ class _PackageEvents:
         self._events = aiter(connection)
         self._stream = stream
 
-    async def read(self) -> list[ModelPart] | None:
+    async def read(self) -> list[ModelPart | DeltaRun] | None:
         with mapped_errors(is_reading=True):
             event = await anext(self._events, None)
-        return None if event is None else self._stream.feed_event(event)
+        return None if event is None else [*self._stream.feed_event(event)]
 
-    def divert(self, taker: Taker[list[ModelPart]]) -> None:
+    def divert(self, taker: Taker[list[ModelPart | DeltaRun]]) -> None:
         """Nothing: the package reads by itself."""
 
     async def aclose(self) -> None:

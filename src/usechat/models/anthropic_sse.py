@@ -54,8 +54,26 @@ class SseReader:
             if data.count(b"\n", _USUAL_HEAD_LENGTH, end) == 3 * (len(payloads) - 1):
                 self._at_start = False
                 return payloads
+        return self._split_around(data, end)
+
+    def _split_around(self, data: bytes, end: int) -> list[bytes]:
+        """A burst with an answer's begin or end around it."""
+        seam = -2 if data.startswith(_USUAL_HEAD) else data.find(_USUAL_SEAM, 0, end)
+        last = -1 if seam == -1 else data.rfind(_USUAL_SEAM, seam + 2, end)
+        if last < 0:
+            return self._split_each(data[:end])
+        first, after = seam + 2 + _USUAL_HEAD_LENGTH, data.find(b"\n\n", last + 2, end)
+        after = end if after < 0 else after
+        payloads = data[first:after].split(_USUAL_SEAM)
+        if data.count(b"\n", first, after) != 3 * (len(payloads) - 1):
+            return self._split_each(data[:end])
+        before = self._split_each(data[:seam]) if seam > 0 else []
+        self._at_start = False
+        return [*before, *payloads, *self._split_each(data[after + 2 : end])]
+
+    def _split_each(self, data: bytes) -> list[bytes]:
         payloads: list[bytes] = []
-        for block in data[:end].split(b"\n\n"):
+        for block in data.split(b"\n\n"):
             payload = block[_USUAL_HEAD_LENGTH:] if block.startswith(_USUAL_HEAD) else None
             if payload is None or b"\n" in payload:
                 payload = self._data_of(block)

@@ -35,6 +35,9 @@ class State(Enum):
     STEP = "a step is open"
     DONE = "the end was sent"
 
+    # There is one object for each, and it is looked up for every part; an enum's own hash is that of its name.
+    __hash__ = object.__hash__
+
 
 class Kind(Enum):
     """What a part is to the message as a whole."""
@@ -47,6 +50,8 @@ class Kind(Enum):
     STEP_END = "step end"
     END = "end"
     ABORT = "end, wherever the answer stands"
+
+    __hash__ = object.__hash__
 
 
 KINDS: dict[type, Kind] = {

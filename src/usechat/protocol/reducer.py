@@ -64,7 +64,7 @@ class Reducer:
         """
         self.feed_all((part,))
 
-    def feed_all(self, parts: Iterable[p.Part]) -> None:
+    def feed_all(self, parts: Iterable[p.Part | p.DeltaRun]) -> None:
         """Take several parts."""
         for part in parts:
             if type(part) is p.TextDelta:
@@ -73,6 +73,9 @@ class Reducer:
                 texts = self.reasoning.get(part.id) if part.provider_metadata is None else None
             elif type(part) is p.ToolInputDelta:
                 texts = self.inputs.get(part.tool_call_id) if part.delta else None
+            elif isinstance(part, p.DeltaRun):
+                self._take_run(part)
+                continue
             else:
                 self.take(part)
                 continue
@@ -80,6 +83,13 @@ class Reducer:
                 self.take(part)
             else:
                 texts.append(part.delta)
+
+    def _take_run(self, run: p.DeltaRun) -> None:
+        texts = run.of_kind(self.text, self.reasoning, self.inputs).get(run.id)
+        if texts is None:
+            self.feed_all(run.parts())
+        else:
+            texts += run.texts
 
     def take(self, part: p.Part) -> None:
         """Take a part off the hot path, and bring up to date what is open for it."""

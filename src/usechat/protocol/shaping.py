@@ -55,7 +55,10 @@ class ChunkShaper:
         Raises:
             StreamProtocolError: In strict mode, when ``part`` is illegal here.
         """
-        return [chunk for admitted in self.lifecycle.admit(part) for chunk in self.show(admitted)]
+        shown: list[dict[str, Any]] = []
+        for admitted in self.lifecycle.admit(part):
+            shown += self.show(admitted)
+        return shown
 
     def finish(self) -> list[dict[str, Any]]:
         """The chunks that are still due at the end."""
@@ -66,17 +69,22 @@ class ChunkShaper:
         if type(part) in self.hidden:
             return []
         adapter = ADAPTERS.get(type(part))
-        shown = adapter(self, part) if adapter else (part,)
-        chunks = (encode_chunk(each, self.dialect) for each in shown)
-        return [chunk for chunk in chunks if chunk is not None]
+        chunks: list[dict[str, Any]] = []
+        for each in adapter(self, part) if adapter else (part,):
+            chunk = encode_chunk(each, self.dialect)
+            if chunk is not None:
+                chunks.append(chunk)
+        return chunks
 
     def drop_closed(self, text: dict[str, Any], reasoning: dict[str, Any], inputs: dict[str, Any]) -> None:
         """Remove from these, keyed by the parts' own ids, what is not open any more."""
         for kind, blocks in (("text", text), ("reasoning", reasoning)):
-            for block in [block for block in blocks if (kind, block) not in self.lifecycle.open_blocks]:
-                del blocks[block]
-        for call in inputs.keys() - self.lifecycle.open_inputs:
-            del inputs[call]
+            for block in tuple(blocks):
+                if (kind, block) not in self.lifecycle.open_blocks:
+                    del blocks[block]
+        if inputs:
+            for call in inputs.keys() - self.lifecycle.open_inputs:
+                del inputs[call]
 
     def tool_error_text(self, part: p.ToolInputError | p.ToolOutputError) -> str:
         """What this dialect's server tells the browser of a failed tool."""

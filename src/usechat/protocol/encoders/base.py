@@ -41,7 +41,7 @@ class Encoder(Protocol):
         """The frames for one part; empty when the format does not show it."""
         ...
 
-    def feed_all(self, parts: Iterable[p.Part]) -> bytes:
+    def feed_all(self, parts: Iterable[p.Part | p.DeltaRun]) -> bytes:
         """The frames for several parts, in one piece."""
         ...
 

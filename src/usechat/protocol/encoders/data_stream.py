@@ -12,7 +12,7 @@ from typing import Any
 from usechat import parts as p
 from usechat.protocol.dialects import NEWEST, Dialect
 from usechat.protocol.encoders.base import PROXY_HEADERS, provider_value
-from usechat.protocol.json import encode_json
+from usechat.protocol.json import encode_frames, encode_json
 from usechat.protocol.lifecycle import Lifecycle
 from usechat.protocol.options import DENIED, MASKED_ERROR, EncoderOptions
 from usechat.protocol.usage import show_usage, usage_for_major
@@ -63,7 +63,7 @@ class DataStreamEncoder:
         """
         return self.feed_all((part,))
 
-    def feed_all(self, parts: Iterable[p.Part]) -> bytes:
+    def feed_all(self, parts: Iterable[p.Part | p.DeltaRun]) -> bytes:
         """The lines for several parts, in one piece."""
         frames: list[bytes] = []
         open_blocks = self.lifecycle.open_blocks
@@ -71,24 +71,35 @@ class DataStreamEncoder:
             if type(part) is p.TextDelta and ("text", part.id) in open_blocks:
                 if part.delta and part.id not in self.summaries:
                     frames += (b"0:", encode_json(part.delta), b"\n")
-            elif type(part) is p.ReasoningDelta and part.provider_metadata is None and self.is_open(part):
+            elif type(part) is p.ReasoningDelta and part.provider_metadata is None and self._shows_reasoning(part.id):
                 # The SDK shows empty reasoning, though no empty text.
                 frames += (b"g:", encode_json(part.delta), b"\n")
             elif type(part) is p.ToolInputDelta and part.tool_call_id in self.prefixes:
                 # Empty deltas are sent here, as by the SDK.
                 frames += (self.prefixes[part.tool_call_id], encode_json(part.delta), b"}\n")
+            elif isinstance(part, p.DeltaRun):
+                frames.append(self._encode_run(part))
             else:
                 frames += [self.encode(admitted) for admitted in self.lifecycle.admit(part)]
                 self.drop_closed()
         return b"".join(frames)
 
+    def _encode_run(self, run: p.DeltaRun) -> bytes:
+        is_text = run.kind is p.TextDelta
+        if is_text and ("text", run.id) in self.lifecycle.open_blocks and run.id not in self.summaries:
+            return encode_frames(b"0:", run.texts, b"\n")
+        if run.kind is p.ToolInputDelta and run.id in self.prefixes:
+            return encode_frames(self.prefixes[run.id], run.texts, b"}\n")
+        if run.kind is p.ReasoningDelta and self._shows_reasoning(run.id):
+            return encode_frames(b"g:", run.texts, b"\n")
+        return self.feed_all(run.parts())
+
     def finish(self) -> bytes:
         """What is still due; the format has no terminator."""
         return b"".join(self.encode(part) for part in self.lifecycle.finish())
 
-    def is_open(self, part: p.ReasoningDelta) -> bool:
-        """Whether it belongs to a block that is being shown."""
-        return ("reasoning", part.id) in self.lifecycle.open_blocks and self.options.send_reasoning
+    def _shows_reasoning(self, block: str) -> bool:
+        return ("reasoning", block) in self.lifecycle.open_blocks and self.options.send_reasoning
 
     def drop_closed(self) -> None:
         """Forget the prefixes of tool inputs that are not open any more."""

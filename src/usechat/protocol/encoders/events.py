@@ -35,10 +35,10 @@ class EventsEncoder:
         """The event for a text delta, an error or the end; nothing for any other part."""
         return self.feed_all((part,))
 
-    def feed_all(self, parts: Iterable[p.Part]) -> bytes:
+    def feed_all(self, parts: Iterable[p.Part | p.DeltaRun]) -> bytes:
         """The events for several parts, in one piece."""
         frames: list[bytes] = []
-        for part in parts:
+        for part in p.one_by_one(parts):
             if isinstance(part, p.TextDelta):
                 if part.delta and not self.ended:
                     frames += (TEXT, encode_json(part.delta), END_OF_FRAME)

@@ -24,9 +24,11 @@ class TextStreamEncoder:
         """The text of a text delta; nothing for any other part."""
         return self.feed_all((part,))
 
-    def feed_all(self, parts: Iterable[p.Part]) -> bytes:
+    def feed_all(self, parts: Iterable[p.Part | p.DeltaRun]) -> bytes:
         """The text of all text deltas among ``parts``."""
-        text = self.half_character + "".join([part.delta for part in parts if isinstance(part, p.TextDelta)])
+        text = self.half_character + "".join(
+            [part.delta for part in p.one_by_one(parts) if isinstance(part, p.TextDelta)]
+        )
         # UTF-8 has no lone surrogates: half of a pair waits for the other half.
         held = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
         self.half_character = held

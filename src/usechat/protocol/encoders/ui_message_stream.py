@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from usechat import parts as p
 from usechat.protocol.dialects import Dialect
 from usechat.protocol.encoders.base import PROXY_HEADERS
-from usechat.protocol.json import encode_json
+from usechat.protocol.json import encode_frames, encode_json
 from usechat.protocol.options import EncoderOptions
 from usechat.protocol.shaping import ChunkShaper
 from usechat.protocol.sse import DONE, KEEP_ALIVE, STREAM_OPEN, encode_event
@@ -50,7 +50,7 @@ class UIMessageStreamEncoder:
         """
         return self.feed_all((part,))
 
-    def feed_all(self, parts: Iterable[p.Part]) -> bytes:
+    def feed_all(self, parts: Iterable[p.Part | p.DeltaRun]) -> bytes:
         """The frames for several parts, in one piece."""
         frames: list[bytes] = []
         for part in parts:
@@ -60,6 +60,9 @@ class UIMessageStreamEncoder:
                 prefix = self.reasoning.get(part.id) if part.provider_metadata is None else None
             elif type(part) is p.ToolInputDelta:
                 prefix = self.inputs.get(part.tool_call_id)
+            elif isinstance(part, p.DeltaRun):
+                frames.append(self._encode_run(part))
+                continue
             else:
                 frames.append(self.encode(part))
                 continue
@@ -68,6 +71,10 @@ class UIMessageStreamEncoder:
             elif part.delta or type(part) is p.ReasoningDelta:  # the SDK drops the other empty ones
                 frames += (prefix, encode_json(part.delta), END_OF_FRAME)
         return b"".join(frames)
+
+    def _encode_run(self, run: p.DeltaRun) -> bytes:
+        prefix = run.of_kind(self.text, self.reasoning, self.inputs).get(run.id)
+        return self.feed_all(run.parts()) if prefix is None else encode_frames(prefix, run.texts, END_OF_FRAME)
 
     def finish(self) -> bytes:
         """What is still due, and the terminator."""
