@@ -6,8 +6,9 @@ One hop there and one back, whatever is done meanwhile. Knows no database.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from queue import SimpleQueue
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -47,11 +48,9 @@ class _Job(Generic[ResultT]):
 
     def settle(self, result: Any, error: BaseException | None) -> None:
         """Called in the thread."""
-        try:
+        # The loop may have been closed meanwhile, and its tasks with it.
+        with suppress(RuntimeError):
             self.loop.call_soon_threadsafe(self._settle, result, error)
-        except RuntimeError:
-            # The loop was closed meanwhile, and its tasks with it.
-            return
 
     def _settle(self, result: Any, error: BaseException | None) -> None:
         if self.future.cancelled():
@@ -62,17 +61,34 @@ class _Job(Generic[ResultT]):
             self.future.set_exception(error)
 
 
+class _Together:
+    """Jobs that are done at once, or not at all."""
+
+    def __init__(self, jobs: Sequence[_Job[Any]]) -> None:
+        self.jobs = jobs
+
+    def work(self, argument: Any) -> list[Any]:
+        return [job.work(argument) for job in self.jobs]
+
+    def check_wanted(self) -> None:
+        for job in self.jobs:
+            job.check_wanted()
+
+
 class WorkerThreads:
     """Does work in threads, in the order it comes in; a thread is started when all that run are busy.
 
     Args:
         make_session: Makes a thread's session.
         limit: How many threads at most.
+        most_together: How much of what waits a thread takes at a time. It is done as one piece of work, and again one
+            by one where any of it fails: it must be safe to do again.
     """
 
-    def __init__(self, make_session: Callable[[], Session], *, limit: int) -> None:
+    def __init__(self, make_session: Callable[[], Session], *, limit: int, most_together: int = 1) -> None:
         self._make_session = make_session
         self._limit = limit
+        self._most_together = most_together
         self._jobs: SimpleQueue[_Job[Any] | None] = SimpleQueue()
         self._threads: list[Thread] = []
         self._lock = Lock()
@@ -107,15 +123,49 @@ class WorkerThreads:
     def _work(self) -> None:
         session = self._make_session()
         while (job := self._jobs.get()) is not None:
-            result, error = None, None
-            try:
-                job.check_wanted()
-                result = session.run(job.work, job.check_wanted)
-            except BaseException as raised:  # noqa: BLE001 - whatever it is, it is the waiting task's
-                error = raised
-            with self._lock:
-                self._unfinished -= 1
-            job.settle(result, error)
+            jobs, is_last = self._with_others(job)
             # Until the next job comes, nothing is held on to.
-            del job, result, error
+            del job
+            if len(jobs) == 1 or not self._do_together(session, jobs):
+                while jobs:
+                    self._do(session, jobs.pop(0))
+            del jobs
+            if is_last:
+                break
         session.close()
+
+    def _with_others(self, job: _Job[Any]) -> tuple[list[_Job[Any]], bool]:
+        """A job and what waits behind it, and whether the thread is to end then."""
+        jobs = [job]
+        with suppress(Empty):
+            while len(jobs) < self._most_together:
+                other = self._jobs.get_nowait()
+                if other is None:
+                    return jobs, True
+                jobs.append(other)
+        return jobs, False
+
+    def _do_together(self, session: Session, jobs: list[_Job[Any]]) -> bool:
+        """Do several jobs at once; False where that failed, and nothing is done."""
+        together = _Together(jobs)
+        try:
+            results = session.run(together.work, together.check_wanted)
+        except BaseException:  # noqa: BLE001 - whose it is shows when each is done by itself
+            return False
+        for job, result in zip(jobs, results, strict=True):
+            self._finish(job, result, None)
+        return True
+
+    def _do(self, session: Session, job: _Job[Any]) -> None:
+        try:
+            job.check_wanted()
+            result = session.run(job.work, job.check_wanted)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the waiting task's
+            self._finish(job, None, error)
+        else:
+            self._finish(job, result, None)
+
+    def _finish(self, job: _Job[Any], result: Any, error: BaseException | None) -> None:
+        with self._lock:
+            self._unfinished -= 1
+        job.settle(result, error)
