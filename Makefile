@@ -71,7 +71,7 @@ bench-compare: set-up ## Hold this checkout against another revision, sample by 
 lock: set-up ## Write the locked requirements anew (ARGS=--upgrade takes newer versions)
 	@./scripts/lock $(ARGS)
 
-picture: set-up ## Take the README's picture anew (needs chromium and the built page)
+picture: set-up ## Take the README's picture anew (needs chromium-headless-shell and the built page)
 	@.venv/bin/python -m tests.e2e.screenshot docs/images/chat.png
 
 clean: ## Remove all that these verbs have made
