@@ -107,8 +107,8 @@ def _all_sources() -> str:
     return fingerprint([*settings, *(path for folder in folders for path in files_below(folder))], sys.version)
 
 
-# A file's tests share servers, so they stay together.
-_TWO_AT_A_TIME = ["--numprocesses=2", "--dist=loadfile"]
+# A file's tests share servers, so they stay together. Each group's conftest.py says with which files to begin.
+_TWO_AT_A_TIME = ["--numprocesses=2", "--dist=loadfile", "--no-loadscope-reorder"]
 # The conformance tests' React hooks of all majors, which other tests drive, too.
 _HOOKS = [*npm_packages_below(ROOT / "tests" / "conformance")]
 _GROUPS = (
