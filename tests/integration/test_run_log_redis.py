@@ -463,6 +463,22 @@ async def test_reader_that_comes_while_redis_is_away_waits_for_it(fragile: LogMa
     assert await finishing
 
 
+async def test_reader_that_asks_again_when_redis_is_back_waits_for_its_run(fragile: LogMaker, own_server: RedisServer):
+    writer = await begin(fragile.make())
+    writer.append(b"a")
+    own_server.kill()
+    log = fragile.make()
+    assert isinstance(log, RedisLog)
+    client = log._client  # pyright: ignore[reportPrivateUsage]
+    began = time.monotonic()
+    reading = asyncio.create_task(collect(log, writer.info.id))
+    await eventually(lambda: client.failed_at > began)
+    # Nothing of this process runs until it is back.
+    own_server.start()
+    assert await writer.finish("finished")
+    assert texts(await reading) == b"a"
+
+
 async def test_reader_that_waits_for_redis_hears_of_the_end_of_its_process(fragile: LogMaker, own_server: RedisServer):
     own_server.kill()
     log = fragile.make()
