@@ -28,7 +28,7 @@ lint: ## Style and format: ruff
 type: ## Types: pyright, strict; the page's TypeScript
 	@$(IN_PYTHON) scripts.test_groups type
 
-unit: ## Each module by itself, with branch coverage
+unit: ## Each module by itself, with branch coverage (ARGS=--hypothesis-profile=thorough draws many more examples)
 	@$(IN_PYTHON) scripts.test_groups unit $(ARGS)
 
 integration: ## The server and the models, with real programs behind them
