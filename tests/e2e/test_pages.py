@@ -121,7 +121,8 @@ def test_answer_of_the_local_model_is_shown_whole(visit: Visit, local: str, path
     with page.page.expect_response(lambda response: response.request.method == "POST") as response:
         page.ask("Name three colours.")
     page.wait_until_answered()
-    words = re.findall(r"[^\W\d_]{3,}", text_in(response.value.body(), path))
+    # What the browser tells of a body has any letters but these in another encoding: its content type names none.
+    words = re.findall(r"[A-Za-z]{3,}", text_in(response.value.body(), path))
     assert words
     assert [word for word in words if word not in page.answer.inner_text()] == []
 
