@@ -28,7 +28,7 @@ lint: ## Style and format: ruff
 type: ## Types: pyright, strict; the page's TypeScript
 	@$(IN_PYTHON) scripts.test_groups type
 
-unit: ## Each module by itself, with branch coverage
+unit: ## Each module by itself, with branch coverage (ARGS=--hypothesis-profile=thorough draws many more examples)
 	@$(IN_PYTHON) scripts.test_groups unit $(ARGS)
 
 integration: ## The server and the models, with real programs behind them
@@ -71,7 +71,7 @@ bench-compare: set-up ## Hold this checkout against another revision, sample by 
 lock: set-up ## Write the locked requirements anew (ARGS=--upgrade takes newer versions)
 	@./scripts/lock $(ARGS)
 
-picture: set-up ## Take the README's picture anew (needs chromium and the built page)
+picture: set-up ## Take the README's picture anew (needs chromium-headless-shell and the built page)
 	@.venv/bin/python -m tests.e2e.screenshot docs/images/chat.png
 
 clean: ## Remove all that these verbs have made

@@ -37,9 +37,9 @@ _WITH_STORES = frozenset({"chaos", "clients", "deploy-test", "integration"})
 _PROGRAMS = (
     # Without a font of its own a fresh Chromium paints boxes: the page's screenshots need one.
     SystemProgram(
-        executable="chromium",
+        executable="chromium-headless-shell",
         groups=frozenset({"e2e"}),
-        debian_packages=("chromium", "fonts-liberation", "fonts-noto-color-emoji"),
+        debian_packages=("chromium-headless-shell", "fonts-liberation", "fonts-noto-color-emoji"),
     ),
     SystemProgram(executable="nginx", groups=frozenset({"chaos", "e2e"}), debian_packages=("nginx-light",)),
     SystemProgram(executable="postgres", groups=_WITH_STORES, debian_packages=("postgresql",)),

@@ -107,8 +107,8 @@ def _all_sources() -> str:
     return fingerprint([*settings, *(path for folder in folders for path in files_below(folder))], sys.version)
 
 
-# A file's tests share servers, so they stay together.
-_TWO_AT_A_TIME = ["--numprocesses=2", "--dist=loadfile"]
+# A file's tests share servers, so they stay together. Each group's conftest.py says with which files to begin.
+_TWO_AT_A_TIME = ["--numprocesses=2", "--dist=loadfile", "--no-loadscope-reorder"]
 # The conformance tests' React hooks of all majors, which other tests drive, too.
 _HOOKS = [*npm_packages_below(ROOT / "tests" / "conformance")]
 _GROUPS = (
@@ -134,8 +134,9 @@ _GROUPS = (
     Group(name="e2e", folder="tests/e2e", needs=[LOCAL_MODEL, WEB_PACKAGES, PAGE, *_HOOKS], writes_to="web"),
     Group(name="deploy-test", folder="tests/deploy", needs=[DEPLOY_PYTHON]),
 )
-# In which order they begin when they run side by side: what lasts longest first, beside those that mostly wait.
-_BEGINNING = ("lint", "type", "integration", "e2e", "unit", "deploy-test", "conformance", "clients", "chaos")
+# In which order they begin when they run side by side: what lasts longest first; and last two whose tests run two at a
+# time, so that both processors are busy to the end.
+_BEGINNING = ("lint", "type", "integration", "e2e", "conformance", "chaos", "deploy-test", "clients", "unit")
 
 
 def main() -> None:

@@ -107,7 +107,6 @@ class Deployment:
         self._stack.callback(self.postgres.close)
         self.postgres.start()
         self._stack.callback(self.redis.close)
-        self._stack.enter_context(hold_port(self.redis.port))
         self.redis.start()
         self.upstream = self._stack.enter_context(
             Program(

@@ -14,6 +14,7 @@ from tests.clients.visits import SEED
 from tests.conformance.sides import reply_of_turn
 from tests.support.backend import Backend
 from tests.support.node import NodeProgram
+from tests.support.order import begin_with
 from tests.support.shared_servers import postgres_server, redis_server
 from usechat.testing.replay import ReplayedRequest, ReplayServer, Reply
 
@@ -21,6 +22,10 @@ __all__ = ["postgres_server", "redis_server"]
 
 _DRIVER = Path(__file__).parent / "driver.mjs"
 _SCENARIOS = {case.name: case.scenario for case in CASES}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    begin_with(["test_resuming", "test_released_clients"], items)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ Each side asks a stand-in of its own for the Messages API, which knows by the mo
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -52,6 +52,9 @@ class Sides:
         """The real backend of a major, a program, and its address."""
         self.theirs = cache(self._hold_with_theirs)
         """What came of a scenario with the real backend of a major."""
+        self.moving = cache(self._hold_moving)
+        """What came of a scenario's first message, with a major, where it is said again in each turn, each answered by
+        the backend named."""
 
     def close(self) -> None:
         """End all programs."""
@@ -87,8 +90,8 @@ class Sides:
         started = self._start(NEWEST, replace(scenario, socket=True), f"{self._ours.url}/v{NEWEST}")
         return self._finish(started, scenario.model(NEWEST), self._our_upstream, since=before)
 
-    def moving(self, major: int, scenario: Scenario, turns: Sequence[Side]) -> Conversation:
-        """What came of a scenario's first message, said again in each turn, each answered by the backend named."""
+    def _hold_moving(self, major: int, name: str, turns: tuple[Side, ...]) -> Conversation:
+        scenario = _BY_MODEL[f"scenario:{major}:{name}"]
         self._ours.check()
         urls: dict[Side, str] = {"theirs": self.oracle(major)[1], "ours": f"{self._ours.url}/v{major}"}
         flow = [step for turn in turns for step in ({"kind": "move", "url": urls[turn]}, scenario.flow[0])]

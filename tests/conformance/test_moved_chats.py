@@ -35,8 +35,8 @@ STAYING: dict[Side, tuple[Side, Side, Side]] = {
 def test_a_moved_chat_asks_what_a_chat_that_stayed_asks(
     major: int, scenario: Scenario, turns: tuple[Side, Side, Side], sides: Sides
 ):
-    moved = sides.moving(major, scenario, turns)
-    stayed = {side: sides.moving(major, scenario, order) for side, order in STAYING.items()}
+    moved = sides.moving(major, scenario.name, turns)
+    stayed = {side: sides.moving(major, scenario.name, order) for side, order in STAYING.items()}
 
     assert moved.state["error"] is None
     assert len(moved.asked) == len(stayed["ours"].asked) == len(stayed["theirs"].asked)
@@ -49,8 +49,7 @@ def test_a_moved_chat_asks_what_a_chat_that_stayed_asks(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_to_the_newest_sdk_it_is_all_the_same_who_answers(name: str, sides: Sides):
-    scenario = next(one for one in SCENARIOS if one.name == name)
-    one, two = (sides.moving(7, scenario, turns) for turns in ORDERS)
-    stayed = sides.moving(7, scenario, STAYING["theirs"])
+    one, two = (sides.moving(7, name, turns) for turns in ORDERS)
+    stayed = sides.moving(7, name, STAYING["theirs"])
     assert not differences(stayed, one, ["upstream", "state"])
     assert not differences(stayed, two, ["upstream", "state"])

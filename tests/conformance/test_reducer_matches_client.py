@@ -28,7 +28,7 @@ from usechat.testing.models import ScriptedModel, Step, saying
 from usechat.testing.strategies import json_values, legal_parts
 
 MAJORS = (5, 6, 7)
-ONE_PROCESS = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80)
+ONE_PROCESS = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 STOP = p.FinishReason("stop", "end_turn")
 STEP_END = p.FinishStep(finish_reason=STOP, usage=p.Usage())

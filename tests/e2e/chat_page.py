@@ -27,15 +27,20 @@ _WATCH_PAINTS = """
     return answer ? answer.textContent.slice(speaker?.textContent.length ?? 0) : '';
   };
   const look = () => {
-    requestAnimationFrame(look);
+    isAwaited = false;
     if (document.querySelector('[role="log"]')?.getAttribute('aria-busy') !== 'true') return;
     const text = textOfAnswer();
     if (text !== '' && text !== paints.at(-1)) paints.push(text);
   };
-  requestAnimationFrame(look);
+  let isAwaited = false;
+  // A callback for every frame would have an idle page painted sixty times a second.
+  new MutationObserver(() => {
+    if (!isAwaited) requestAnimationFrame(look);
+    isAwaited = true;
+  }).observe(document, { attributes: true, characterData: true, childList: true, subtree: true });
 })();
 """
-"""Notes, before each frame is painted, what of the arriving answer will stand on it."""
+"""Notes, before each frame is painted on which something has changed, what of the arriving answer will stand on it."""
 
 
 class ChatPage:

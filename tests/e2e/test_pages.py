@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -111,7 +112,7 @@ def test_text_of_the_local_model_grows_over_three_paints(visit: Visit, local: st
     page = visit(local, path)
     page.ask("Name three colours.")
     page.wait_until_answered()
-    assert_grows(page.paints())
+    assert_grows(without_signs(page.paints()))
 
 
 @every_page
@@ -120,7 +121,8 @@ def test_answer_of_the_local_model_is_shown_whole(visit: Visit, local: str, path
     with page.page.expect_response(lambda response: response.request.method == "POST") as response:
         page.ask("Name three colours.")
     page.wait_until_answered()
-    words = re.findall(r"[^\W\d_]{3,}", text_in(response.value.body(), path))
+    # What the browser tells of a body has any letters but these in another encoding: its content type names none.
+    words = re.findall(r"[A-Za-z]{3,}", text_in(response.value.body(), path))
     assert words
     assert [word for word in words if word not in page.answer.inner_text()] == []
 
@@ -161,6 +163,11 @@ def assert_grows(paints: Sequence[str]) -> None:
     lengths = [len(text) for text in paints]
     assert len(lengths) >= 3, paints
     assert lengths == sorted(set(lengths)), paints
+
+
+def without_signs(paints: Sequence[str]) -> Sequence[str]:
+    """What stood there but for signs: of the Markdown that the model writes, a mark goes when its other half comes."""
+    return [words for words, _ in groupby("".join(re.findall(r"\w", text)) for text in paints)]
 
 
 def text_in(stream: bytes, path: str) -> str:

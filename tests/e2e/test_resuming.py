@@ -75,11 +75,21 @@ def say(page: Page, text: str) -> None:
     page.evaluate("text => window.say(text)", text)
 
 
+_IS_AS_LONG = """
+async (length) => {
+  const shown = (document.querySelector('[data-role=assistant]')?.textContent ?? '').length;
+  if (shown >= length || (shown > 0 && document.querySelector('ol').ariaBusy === 'false')) return true;
+  const response = await fetch(`/api/chats/${new URLSearchParams(location.search).get('chat')}`);
+  if (!response.ok) return false;
+  const { messages, isAnswering } = await response.json();
+  return messages.length > 0 && !isAnswering;
+}
+"""
+
+
 def wait_for_answer(page: Page, length: int = 1) -> None:
-    """Wait until so much of it stands there, or all of it."""
-    shown = "(document.querySelector('[data-role=assistant]')?.textContent ?? '').length"
-    is_over = f"{shown} > 0 && document.querySelector('ol').ariaBusy === 'false'"
-    page.wait_for_function(f"({shown}) >= {length} || ({is_over})", timeout=_WAIT_MS)
+    """Wait until so much of it stands there, or all of it; or until it has ended, which the page may not have seen."""
+    page.wait_for_function(_IS_AS_LONG, arg=length, polling=50, timeout=_WAIT_MS)
 
 
 def answer(page: Page) -> str:

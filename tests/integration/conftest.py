@@ -7,9 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.order import begin_with
 from tests.support.shared_servers import postgres_server, redis_server
 
 __all__ = ["postgres_server", "redis_server"]
+
+_LONGEST = (
+    *("test_server_conversations", "test_server_process", "test_local_model"),
+    *("test_mcp_tools", "test_server_socket", "test_examples", "test_chat_store"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    begin_with(_LONGEST, items)
 
 
 @pytest.fixture

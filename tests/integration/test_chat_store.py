@@ -463,7 +463,7 @@ def as_javascript_has_it(value: Any) -> str:
     return json.dumps(json.loads(json.dumps(value)))
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(message=ui_messages, chat=odd_texts)
 async def test_any_message_comes_back_as_it_was(store: ChatStore, message: Message, chat: str) -> None:
     chat = f"{chat} {generate_id()}"

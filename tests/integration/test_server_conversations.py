@@ -58,6 +58,8 @@ def answer_events() -> list[dict[str, Any]]:
 ANSWER = "".join(f"word{n} " for n in range(WORDS))
 SLOW = Reply(events=answer_events(), delay=0.05)
 HELD = Reply(events=answer_events(), hold_after=12)
+SOON_LOST = {"USECHAT_DISCONNECT": "finish", "USECHAT_LEASE_SECONDS": "5"}
+"""Settings with which the answer of a killed process is found out to be lost a few seconds later."""
 
 
 @dataclass(frozen=True)
@@ -458,7 +460,7 @@ def test_readers_of_a_server_that_stops_come_back_elsewhere_or_get_a_legal_end(d
 # The log of one process alone dies with it.
 @pytest.mark.parametrize("kind", ["two processes"], indirect=True)
 def test_of_a_lost_answer_that_went_on_with_a_message_the_message_is_saved_once(deploy: Any):
-    deployment = deploy(HELD, is_shared=False, USECHAT_DISCONNECT="finish")
+    deployment = deploy(HELD, is_shared=False, **SOON_LOST)
     with deployment.first.stream("POST", "/api/chat", json=body_that_goes_on(deployment.chat)) as response:
         next(piece for piece in response.iter_text() if "word" in piece)
     await_words(deployment.last, deployment.chat)
@@ -475,7 +477,7 @@ def test_of_a_lost_answer_that_went_on_with_a_message_the_message_is_saved_once(
 # The log of one process alone dies with it.
 @pytest.mark.parametrize("kind", ["two processes"], indirect=True)
 def test_a_killed_process_leaves_a_legal_end_and_a_chat_that_goes_on(deploy: Any):
-    deployment = deploy(HELD, Reply(stream="text"), is_shared=False, USECHAT_DISCONNECT="finish")
+    deployment = deploy(HELD, Reply(stream="text"), is_shared=False, **SOON_LOST)
     read_some(deployment.first, deployment.chat, until="word3 ")
     await_words(deployment.last, deployment.chat)
 

@@ -110,14 +110,16 @@ def test_idle_server_stops_at_once(tmp_path: Path) -> None:
 def test_running_answer_may_end_before_the_server_does(tmp_path: Path) -> None:
     with (
         ReplayServer(Reply("text", delay=0.1)) as upstream,
-        serving(tmp_path, ANTHROPIC_API_KEY="unused", ANTHROPIC_BASE_URL=upstream.url) as server,
+        serving(
+            tmp_path, ANTHROPIC_API_KEY="unused", ANTHROPIC_BASE_URL=upstream.url, USECHAT_SHUTDOWN_SECONDS="60"
+        ) as server,
     ):
         with server.client.stream("POST", "/api/chat", json=BODY) as response:
             pieces = response.iter_text()
             seen = next(pieces)
             server.process.terminate()
             seen += "".join(pieces)
-        assert server.process.wait(20) == 0
+        assert server.process.wait(60) == 0
     assert '"type":"finish"' in seen
     assert seen.endswith("data: [DONE]\n\n")
 

@@ -74,62 +74,6 @@ def address(server: RunningServer) -> str:
     return f"ws://127.0.0.1:{server.client.base_url.port}/api/chat/ws"
 
 
-def test_answer_comes_over_the_socket(tmp_path: Path) -> None:
-    with answering(tmp_path, ReplayServer(Reply("text"))) as server, connect(address(server)) as socket:
-        socket.send(frame("a", {}))
-        frames = receive_to_end(socket)
-    chunks = [each["chunk"] for each in frames if each["type"] == "chunk"]
-    assert [chunk["type"] for chunk in chunks][:2] == ["start", "start-step"]
-    assert text_of(frames).startswith("High water")
-    assert chunks[-1] == {"type": "finish", "finishReason": "stop"}
-
-
-def test_each_request_carries_its_key(tmp_path: Path) -> None:
-    upstream = ReplayServer(Reply("text"))
-    with answering(tmp_path, upstream, USECHAT_API_KEYS="the-key") as server, connect(address(server)) as socket:
-        socket.send(frame("without", {}))
-        assert receive(socket) == {
-            "type": "error",
-            "requestId": "without",
-            "errorText": "An API key is needed: send the header Authorization: Bearer KEY.",
-        }
-        socket.send(frame("wrong", {"authorization": "Bearer another"}))
-        assert receive(socket)["errorText"] == "The API key is not valid."
-        socket.send(frame("right", KEY))
-        assert receive_to_end(socket)[-1] == {"type": "end", "requestId": "right"}
-    assert len(upstream.requests) == 1
-
-
-def test_page_of_another_site_cannot_open_it_without_keys(tmp_path: Path) -> None:
-    with (
-        answering(tmp_path, ReplayServer(Reply("text"))) as server,
-        pytest.raises(InvalidStatus, match="403"),
-        connect(address(server), origin="https://evil.example"),  # pyright: ignore[reportArgumentType]
-    ):
-        pass
-
-
-def test_client_that_leaves_ends_the_models_work(tmp_path: Path) -> None:
-    upstream = ReplayServer(Reply("text", hold_after=AFTER_FIRST_DELTA))
-    with answering(tmp_path, upstream) as server:
-        with connect(address(server)) as socket:
-            socket.send(frame("a", {}))
-            receive_text(socket)
-        upstream.requests[0].wait_over()
-        assert upstream.requests[0].is_aborted
-
-
-def test_frame_that_is_too_large_ends_the_connection(tmp_path: Path) -> None:
-    upstream = ReplayServer(Reply("text"))
-    with answering(tmp_path, upstream, USECHAT_MAX_BODY_BYTES="1000") as server, connect(address(server)) as socket:
-        socket.send("x" * 2000)
-        with pytest.raises(ConnectionClosed):
-            receive(socket)
-
-
-# Saved chats
-
-
 @dataclass(frozen=True)
 class Place:
     """A server that keeps chats, and a new chat's id."""
@@ -164,6 +108,61 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningS
 @pytest.fixture
 def place(running: tuple[RunningServer, ScriptedUpstream]) -> Place:
     return Place(*running, f"chat-{next(NUMBERS)}")
+
+
+def test_answer_comes_over_the_socket(place: Place) -> None:
+    place.upstream.will(Reply("text"))
+    with place.connect() as socket:
+        socket.send(frame("a", {}, place.chat))
+        frames = receive_to_end(socket)
+    chunks = [each["chunk"] for each in frames if each["type"] == "chunk"]
+    assert [chunk["type"] for chunk in chunks][:2] == ["start", "start-step"]
+    assert text_of(frames).startswith("High water")
+    assert chunks[-1] == {"type": "finish", "finishReason": "stop"}
+
+
+def test_each_request_carries_its_key(tmp_path: Path) -> None:
+    upstream = ReplayServer(Reply("text"))
+    with answering(tmp_path, upstream, USECHAT_API_KEYS="the-key") as server, connect(address(server)) as socket:
+        socket.send(frame("without", {}))
+        assert receive(socket) == {
+            "type": "error",
+            "requestId": "without",
+            "errorText": "An API key is needed: send the header Authorization: Bearer KEY.",
+        }
+        socket.send(frame("wrong", {"authorization": "Bearer another"}))
+        assert receive(socket)["errorText"] == "The API key is not valid."
+        socket.send(frame("right", KEY))
+        assert receive_to_end(socket)[-1] == {"type": "end", "requestId": "right"}
+    assert len(upstream.requests) == 1
+
+
+def test_page_of_another_site_cannot_open_it_without_keys(place: Place) -> None:
+    with (
+        pytest.raises(InvalidStatus, match="403"),
+        connect(address(place.server), origin="https://evil.example"),  # pyright: ignore[reportArgumentType]
+    ):
+        pass
+
+
+def test_client_that_leaves_ends_the_models_work(place: Place) -> None:
+    place.upstream.will(HELD)
+    with place.connect() as socket:
+        socket.send(frame("a", {}, place.chat))
+        receive_text(socket)
+    place.upstream.requests[0].wait_over()
+    assert place.upstream.requests[0].is_aborted
+
+
+def test_frame_that_is_too_large_ends_the_connection(tmp_path: Path) -> None:
+    upstream = ReplayServer(Reply("text"))
+    with answering(tmp_path, upstream, USECHAT_MAX_BODY_BYTES="1000") as server, connect(address(server)) as socket:
+        socket.send("x" * 2000)
+        with pytest.raises(ConnectionClosed):
+            receive(socket)
+
+
+# Saved chats
 
 
 def test_an_answer_over_the_socket_is_saved_with_the_id_that_the_client_has(place: Place) -> None:

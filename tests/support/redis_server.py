@@ -8,6 +8,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from tests.support.programs import hold_port
+
 __all__ = ["RedisServer"]
 
 _START_SECONDS = 10.0
@@ -25,9 +27,8 @@ class RedisServer:
     def __init__(self, folder: Path, *, keeps: bool = False) -> None:
         self._folder = folder
         self._keeps = keeps
-        with socket.socket() as chosen:
-            chosen.bind(("127.0.0.1", 0))
-            self.port: int = chosen.getsockname()[1]
+        self._held = hold_port()
+        self.port: int = self._held.getsockname()[1]
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -61,6 +62,7 @@ class RedisServer:
         self._process.wait()
 
     def close(self) -> None:
-        """End it."""
+        """End it for good."""
         if self._process is not None and self._process.poll() is None:
             self.kill()
+        self._held.close()

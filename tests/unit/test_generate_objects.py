@@ -335,6 +335,7 @@ async def test_a_value_grows_with_its_text(options: dict[str, Any], pieces: list
     assert (seen, value.has_changed(is_last=True)) == (values, False)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("output", ["object", "array"])
 async def test_a_long_value_costs_linear_time_and_is_shown_whole(output: Literal["object", "array"]):
     def seconds(count: int) -> float:

@@ -20,6 +20,8 @@ from usechat.models.anthropic_events import AnthropicStream
 from usechat.models.base import ModelCall
 from usechat.parts import ModelPart
 
+pytestmark = pytest.mark.no_cover
+
 READ_BYTES = 16384
 """About what one read brings while the provider is faster than we are."""
 BLOCKS: dict[str, tuple[dict[str, Any], str, str]] = {

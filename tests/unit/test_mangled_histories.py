@@ -3,7 +3,7 @@
 import json
 from typing import Any, cast
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from usechat.errors import RequestError
@@ -16,6 +16,8 @@ from usechat.testing.messages_api_rules import find_violations
 Json = Any
 Strategy = st.SearchStrategy[Json]
 TOOLS = (FunctionTool(name="get_weather", input_schema={"type": "object"}),)
+EXAMPLES = 4 * settings().max_examples
+"""More than of other things: a history can be wrong in many places."""
 PNG = "data:image/png;base64,iVBORw0KGgo="
 
 
@@ -207,7 +209,7 @@ def violations_of(history: Json, model_id: str, options: Json, *, has_tools: boo
     return find_violations(request.body)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=EXAMPLES)
 @given(histories, models, provider_options, st.booleans(), st.booleans())
 @example(
     [{"role": "assistant", "parts": [{"type": "tool-x", "toolCallId": "1", "state": "input-available"}]}],
@@ -223,7 +225,7 @@ def test_any_history_becomes_a_request_that_keeps_the_rules(
     assert found == []
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=EXAMPLES)
 @given(mangled, models, st.booleans())
 def test_a_mangled_history_is_repaired_or_refused_cleanly(history: Json, model_id: str, allow_system: bool):
     assert violations_of(history, model_id, None, has_tools=True, allow_system=allow_system) == []

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from usechat import parts as p
@@ -181,7 +181,6 @@ def test_a_mended_answer_reduces_to_the_message_that_its_frames_give(parts: list
 
 
 @given(parts=any_parts(), dialect=dialects)
-@settings(max_examples=50)
 def test_strict_raises_for_what_would_be_mended(parts: list[p.Part], dialect: Dialect):
     options = EncoderOptions(new_id=lambda: "aitxt-new")
     strict = EncoderOptions(strict=True, new_id=lambda: "aitxt-new")

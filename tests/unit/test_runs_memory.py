@@ -138,6 +138,7 @@ async def test_old_run_is_forgotten_and_the_new_one_is_not():
     await log.aclose()
 
 
+@pytest.mark.no_cover
 async def test_a_full_process_stays_under_the_bound_that_the_docs_state():
     log = MemoryLog()
     tracemalloc.start()

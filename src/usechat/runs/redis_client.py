@@ -119,6 +119,8 @@ class ScriptClient:
         self.commands = redis.Redis.from_pool(pool)
         self.blocking = redis.Redis.from_url(url, health_check_interval=SILENCE_SECONDS, **shared)
         self._patience = patience
+        self.failed_at = -math.inf
+        """When Redis was asked in vain last, whether or not it answered when asked again."""
         self._away_since: float | None = None
         self._back_at = -math.inf
 
@@ -162,11 +164,19 @@ class ScriptClient:
         return await self._answer(lambda: self.commands.execute_command(name, *arguments))
 
     async def _answer(self, ask: Callable[[], Awaitable[Any]]) -> Any:
+        async def try_to_ask() -> Any:
+            try:
+                return await ask()
+            except (RedisConnectionError, OSError):
+                self.failed_at = time.monotonic()
+                raise
+
         now = time.monotonic()
         try:
             with reported():
-                answer = await answered(ask)
+                answer = await answered(try_to_ask)
         except RunError:
+            self.failed_at = time.monotonic()
             self._away_since = self._away_since or now
             raise
         if self._away_since is not None:

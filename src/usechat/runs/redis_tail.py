@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 
@@ -103,16 +104,13 @@ class Tail:
                 del self.copies[run_id]
 
     async def _is_there(self, run_id: str) -> bool:
-        backoff, loop = Backoff(), asyncio.get_running_loop()
-        patient_until = 0.0
+        backoff, began = Backoff(), time.monotonic()
         while not self.is_closed:
-            try:
+            with suppress(RunError):
                 is_there = await self.client.call(TOUCH, [self.keys.run(run_id)]) is not None
-            except RunError:
                 # A Redis that comes back empty gets the run back from its producer.
-                patient_until = loop.time() + self.limits.lease
-            else:
-                if is_there or loop.time() >= patient_until:
+                has_been_away = self.client.failed_at >= began
+                if is_there or not has_been_away or time.monotonic() - self.client.failed_at >= self.limits.lease:
                     return is_there
             await backoff.wait()
         raise unavailable()
