@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,19 @@ class HarnessRun:
         server = f"{sys.executable} -m uvicorn tests.conformance.app:app --port {target} --log-level warning"
         command = [sys.executable, copy / "run", "--target", f"http://127.0.0.1:{target}/v{{v}}"]
         options = ["--target-cmd", server, "--replay-port", str(upstream), "--report", self._written]
-        with self._log.open("wb") as output:
-            self._process = subprocess.Popen([*command, *options], cwd=ROOT, stdout=output, stderr=output)
+        self._command = [*map(str, command), *map(str, options)]
+        self._process = self._start()
+
+    def _start(self, *options: str) -> subprocess.Popen[bytes]:
+        self._written.unlink(missing_ok=True)
+        with self._log.open("ab") as output:
+            return subprocess.Popen([*self._command, *options], cwd=ROOT, stdout=output, stderr=output)
+
+    def again(self, scenarios: Sequence[str]) -> dict[str, Any]:
+        """What becomes of some scenarios when they are tried once more."""
+        self._process.wait()
+        self._process = self._start("--fixtures", ",".join(scenarios))
+        return self.report()
 
     def report(self) -> dict[str, Any]:
         """What became of each scenario, by its name and the major, once it has ended."""

@@ -23,10 +23,10 @@ NOT_THE_SAME = {
     **{(major, "client-tool-abandoned"): ABANDONED for major in ("6", "7")},
 }
 
-# What of a scenario depends on who else uses the machine, and is looked at elsewhere: how many deltas come between two
-# comments (`test_against_sdk.py` compares the frames), and what a client shows that leaves and comes back, maybe after
-# the end of the answer (`tests/clients/test_resuming.py`).
-TIMED = {"keep-alive": "verdict", "resume": "ui"}
+# How many deltas come between two comments, and whether who comes back does so before the answer's end, is a matter of
+# time: on a machine that does much else at the moment these are tried again.
+TIMED = ("keep-alive", "resume")
+TRIES = 3
 
 pytestmark = [
     pytest.mark.skipif(not CASES, reason=f"there is no harness at {HARNESS}"),
@@ -37,17 +37,25 @@ pytestmark = [
 @pytest.fixture(scope="session")
 def report(harness_run: HarnessRun) -> dict[str, Any]:
     """What became of each scenario, by its name and the major."""
-    return harness_run.report()
+    found = harness_run.report()
+    for _ in range(TRIES - 1):
+        differing = [name for name in TIMED if not all(is_same(major, found[name][major]) for major in found[name])]
+        if not differing:
+            break
+        found |= harness_run.again(differing)
+    return found
+
+
+def is_same(major: str, result: dict[str, Any]) -> bool:
+    if result["verdict"] == "limit":
+        return True
+    marks = [result["hdr"], result["ui"], *([result["up"]] if major == "7" else [])]
+    return result["verdict"] in SAME and set(marks) == {"="}
 
 
 @pytest.mark.parametrize(("major", "scenario"), CASES, ids=[f"{major}-{name}" for major, name in CASES])
 def test_the_harness_finds_the_same(major: str, scenario: str, report: dict[str, Any]):
     result = report[scenario][major]
-    found = {"verdict": result["verdict"] in SAME, "hdr": result["hdr"] == "=", "ui": result["ui"] == "="}
-    found.pop(TIMED.get(scenario, ""), None)
-    is_same = result["verdict"] == "limit" or all(found.values())
-    if major == "7" and result["verdict"] != "limit":
-        is_same = is_same and result["up"] == "="
     reason = NOT_THE_SAME.get((major, scenario))
 
-    assert is_same == (reason is None), f"{result}; {reason}"
+    assert is_same(major, result) == (reason is None), f"{result}; {reason}"
