@@ -33,6 +33,9 @@ __all__ = ["SqliteDatabase"]
 _BUSY_SECONDS: Final = 30
 """How long a transaction waits for another process to end its own, unless the URL says otherwise (``?timeout=``)."""
 _MAX_READERS: Final = 4
+_FIRST_PAUSE_SECONDS: Final = 0.0002
+_LAST_PAUSE_SECONDS: Final = 0.05
+"""Between tries to begin to write; the first is about as long as another worker takes."""
 _MOST_TOGETHER: Final = 32
 """How many transactions are made one where they wait for each other: what costs most of each is its commit."""
 _WAL_PAUSE_SECONDS: Final = 0.02
@@ -50,11 +53,12 @@ class SqliteDatabase:
 
     def __init__(self, url: URL, *, may_create: bool = False) -> None:
         path = _path(url)
-        engine = _create_engine(url)
+        patience = float(str(url.query.get("timeout", _BUSY_SECONDS)))
+        engine = _create_engine(url, patience)
         self._writer = WorkerThreads(
-            partial(_Session, engine, path, "BEGIN IMMEDIATE", may_create), limit=1, most_together=_MOST_TOGETHER
+            partial(_WritingSession, engine, path, may_create, patience), limit=1, most_together=_MOST_TOGETHER
         )
-        self._readers = WorkerThreads(partial(_Session, engine, path, "BEGIN", may_create), limit=_MAX_READERS)
+        self._readers = WorkerThreads(partial(_Session, engine, path, may_create), limit=_MAX_READERS)
 
     async def read(self, work: Work[ResultT]) -> ResultT:
         """As `Database.read`; all statements see the same state."""
@@ -76,14 +80,12 @@ class _Session:
     Args:
         engine: Makes connections.
         path: The file.
-        begin: The statement that begins a transaction.
         may_create: As for `SqliteDatabase`.
     """
 
-    def __init__(self, engine: Engine, path: Path, begin: str, may_create: bool) -> None:
+    def __init__(self, engine: Engine, path: Path, may_create: bool) -> None:
         self._engine = engine
         self._path = path
-        self._begin = begin
         self._may_create = may_create
         self._connected: tuple[Connection, sqlite3.Connection] | None = None
         self._file: tuple[int, int] | None = None
@@ -103,11 +105,11 @@ class _Session:
             self.close()
             if isinstance(error, DBAPIError):
                 raise
-            raise OperationalError(self._begin, None, error) from error
+            raise OperationalError(None, None, error) from error
 
     def _transact(self, work: Work[ResultT], check_wanted: Callable[[], None]) -> ResultT:
         connection, driver = self._connect()
-        driver.execute(self._begin)
+        self._begin(driver)
         try:
             result = work(connection)
             check_wanted()
@@ -117,6 +119,9 @@ class _Session:
         # Not ``commit()``, which lets go of the interpreter's lock three times, and waits for it.
         driver.execute("COMMIT")
         return result
+
+    def _begin(self, driver: sqlite3.Connection) -> None:
+        driver.execute("BEGIN")
 
     def _connect(self) -> tuple[Connection, sqlite3.Connection]:
         if self._connected is not None and self._file == self._identify():
@@ -132,8 +137,12 @@ class _Session:
         self._connected = connection, driver
         if self._may_create:
             _turn_wal_on(driver)
+        self._set_up(driver)
         self._file = self._identify()
         return self._connected
+
+    def _set_up(self, driver: sqlite3.Connection) -> None:
+        """Fit a new connection to its use."""
 
     def _identify(self) -> tuple[int, int]:
         # SQLite would go on writing to a file that was removed or replaced, and nobody would ever see it.
@@ -147,14 +156,48 @@ class _Session:
             self._connected = None
 
 
+class _WritingSession(_Session):
+    """One whose transactions write.
+
+    Args:
+        engine: Makes connections.
+        path: The file.
+        may_create: As for `SqliteDatabase`.
+        patience: Seconds to wait for another process to end its transaction.
+    """
+
+    def __init__(self, engine: Engine, path: Path, may_create: bool, patience: float) -> None:
+        super().__init__(engine, path, may_create)
+        self._patience = patience
+
+    def _begin(self, driver: sqlite3.Connection) -> None:
+        end = time.monotonic() + self._patience
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                driver.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() + pause > end:
+                    raise
+                time.sleep(pause)
+                pause = min(pause * 1.25, _LAST_PAUSE_SECONDS)
+            else:
+                return
+
+    def _set_up(self, driver: sqlite3.Connection) -> None:
+        # SQLite's own pauses are whole milliseconds, in which another worker's transaction has long ended, and with it
+        # everybody waits who waits for this thread.
+        driver.execute("PRAGMA busy_timeout = 0")
+
+
 def _path(url: URL) -> Path:
     location = str(url.database)
     is_uri = location.startswith("file:")
     return Path(unquote(location.removeprefix("file:").partition("?")[0]) if is_uri else location)
 
 
-def _create_engine(url: URL) -> Engine:
-    patient = url if "timeout" in url.query else url.update_query_dict({"timeout": str(_BUSY_SECONDS)})
+def _create_engine(url: URL, patience: float) -> Engine:
+    patient = url.update_query_dict({"timeout": str(patience)})
     # Transactions are begun and ended on the driver's connection: SQLAlchemy knows no ``BEGIN IMMEDIATE``, and what
     # stands in for it (an event) would be asked about at every statement.
     engine = create_engine(
