@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, nullcontext
+from functools import lru_cache
 from typing import Any, Final
 
 from fastapi import HTTPException
@@ -112,7 +113,7 @@ class ResumableAnswer(StreamingAnswer):
         encoder = frames.encoder
         if self.continued is not None:
             self.preamble = retell(self.continued, self.dialect, self.wire_format)
-        stored = dict(map(decode_header, self.all_headers(encoder)))
+        stored = decode_headers(tuple(self.all_headers(encoder)))
         beginning = asyncio.create_task(self.begin_run(self.answer.through(frames), stored))
         try:
             handle = await asyncio.shield(beginning)
@@ -258,8 +259,10 @@ async def replay(
     return Response(headers=NOTHING_FOR_V4) if is_v4 else Response(status_code=204)
 
 
-def decode_header(header: tuple[bytes, bytes]) -> tuple[str, str]:
-    return header[0].decode("latin-1"), header[1].decode("latin-1")
+@lru_cache(maxsize=16)
+def decode_headers(headers: tuple[tuple[bytes, bytes], ...]) -> Mapping[str, str]:
+    """The headers as a run's log has them: one mapping for all runs that have the same."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
 
 
 def is_event_stream(info: RunInfo) -> bool:

@@ -55,7 +55,10 @@ class RunHandle:
         """Whether it could be saved, once that was tried."""
         self.task: asyncio.Task[EndState] | None = None
         self.timer: asyncio.TimerHandle | None = None
+        self.is_over = False
+        """Whether nothing more comes of it."""
         self._abort = abort
+        writer.on_stop = self._heed
 
     @property
     def info(self) -> RunInfo:
@@ -72,6 +75,14 @@ class RunHandle:
             self._abort(reason)
         except Exception:
             logger.exception("stopping a run failed")
+
+    def _heed(self) -> None:
+        # Later: who asks may be in the middle of writing.
+        asyncio.get_running_loop().call_soon(self._stop_as_asked)
+
+    def _stop_as_asked(self) -> None:
+        if not self.is_over:
+            self.stop(self.writer.stop_reason)
 
     is_ready = True
     """A log takes whatever comes."""
@@ -213,7 +224,6 @@ class RunService:
         return await self.log.open(chat_id, **fields)
 
     async def _produce(self, handle: RunHandle, frames: AsyncGenerator[bytes], on_end: OnEnd | None) -> EndState:
-        watcher = asyncio.create_task(watch(handle))
         try:
             state = await drain(handle, frames)
             is_ours = await handle.writer.finish(state, lambda: self._save(handle, state, on_end))
@@ -222,7 +232,7 @@ class RunService:
                 await handle.writer.finish("failed", lambda: self._save(handle, "failed", on_end))
             raise
         finally:
-            watcher.cancel()
+            handle.is_over = True
             handle.clear_timer()
             del self.handles[handle.info.id]
         return state if is_ours else "lost"
@@ -446,11 +456,6 @@ class RunService:
 
     def _run_tasks(self) -> list[asyncio.Task[EndState]]:
         return [handle.task for handle in self.handles.values() if handle.task is not None]
-
-
-async def watch(handle: RunHandle) -> None:
-    await handle.writer.stopped.wait()
-    handle.stop(handle.writer.stop_reason)
 
 
 async def drain(handle: RunHandle, frames: AsyncGenerator[bytes]) -> EndState:
