@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
+from functools import partial
 from typing import Annotated, Any, TypeAlias
 
 from fastapi import Depends, HTTPException, Request
@@ -25,7 +26,7 @@ from usechat.negotiation import negotiate
 from usechat.parts import Part
 from usechat.protocol.dialects import AUTO, Dialect
 from usechat.protocol.encoders import Encoder, EncoderOptions, WireFormat, make_encoder
-from usechat.sender import SEND_BODY, Sender
+from usechat.sender import Sender, send_body
 
 __all__ = [
     "STOPPED",
@@ -170,14 +171,25 @@ class StreamingAnswer(Response):
             return
         try:
             await send(start)
-            sender = Sender(receive, scope.get(SEND_BODY, send), self.heartbeat_seconds)
+        except BaseException:
+            await self._end()
+            raise
+        del start
+        await send_body(scope, receive, send, partial(self._send_body, frames))
+
+    async def _send_body(self, frames: Frames, receive: Receive, send: Send) -> None:
+        try:
+            sender = Sender(receive, send, self.heartbeat_seconds)
             self.answer.divert(sender)
             await sender.send_all(self.answer.through(frames), frames.encoder.heartbeat)
         finally:
-            # Told even when the reader left before the first byte.
-            await self.answer.aclose()
-            if self.background is not None:
-                await self.background()
+            await self._end()
+
+    async def _end(self) -> None:
+        # Told even when the reader left before the first byte.
+        await self.answer.aclose()
+        if self.background is not None:
+            await self.background()
 
     def prepare(self, headers: Headers) -> Frames:
         """The answer as this reader gets it, fitted to it.

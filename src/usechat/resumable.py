@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, nullcontext
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 
 from fastapi import HTTPException
@@ -37,7 +37,7 @@ from usechat.protocol.sse import DONE, KEEP_ALIVE
 from usechat.runs.base import Entry, RunInfo
 from usechat.runs.cursor import Cursor
 from usechat.runs.service import RunHandle, RunService
-from usechat.sender import SEND_BODY, Sender
+from usechat.sender import Sender, send_body
 from usechat.sink import Sink
 
 __all__ = ["ReplayResponse", "ResumableAnswer", "find_running", "replay", "run_error_response"]
@@ -94,8 +94,8 @@ class ResumableAnswer(StreamingAnswer):
             return
         start = {"type": "http.response.start", "status": self.status_code, "headers": self.all_headers(encoder)}
         await send(start)
-        sender = Sender(receive, scope.get(SEND_BODY, send), self.heartbeat_seconds)
-        await sender.send_all(read_data(self.runs, handle.info.id, self.after, sink=sender), encoder.heartbeat)
+        body = partial(send_run, self.runs, handle.info.id, self.after, encoder.heartbeat, self.heartbeat_seconds)
+        await send_body(scope, receive, send, body)
 
     @property
     def after(self) -> int:
@@ -193,13 +193,9 @@ class ReplayResponse(Response):
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         is_data_stream = DATA_STREAM_HEADER in self.info.headers
         heartbeat = KEEP_ALIVE if is_event_stream(self.info) else b"\n" if is_data_stream else None
-        sender = Sender(receive, scope.get(SEND_BODY, send), self.heartbeat_seconds)
-        # What is pushed has no cursor.
-        sink = None if self.gives_cursors else sender
-        entries = read_data(self.runs, self.info.id, self.after, with_cursors=self.gives_cursors, sink=sink)
-        place = self.runs.coming_back(self.info.id) if self.gives_cursors else nullcontext()
-        with place:
-            await sender.send_all(entries, heartbeat)
+        arguments = (self.runs, self.info.id, self.after, heartbeat, self.heartbeat_seconds)
+        body = partial(send_run, *arguments, gives_cursors=self.gives_cursors)
+        await send_body(scope, receive, send, body)
 
     async def open(self, headers: Headers) -> AsyncGenerator[bytes]:
         """The run's bytes, for a reader that is not reached by HTTP.
@@ -289,6 +285,26 @@ async def read_run(runs: RunService, run_id: str, after: int) -> AsyncGenerator[
     async with aclosing(runs.read(run_id, after)) as entries:
         async for entry in entries:
             yield entry.data
+
+
+async def send_run(
+    runs: RunService,
+    run_id: str,
+    after: int,
+    heartbeat: bytes | None,
+    heartbeat_seconds: float | None,
+    receive: Receive,
+    send: Send,
+    *,
+    gives_cursors: bool = False,
+) -> None:
+    """Send a run's bytes to one reader, as they come."""
+    sender = Sender(receive, send, heartbeat_seconds)
+    # What is pushed has no cursor.
+    sink = None if gives_cursors else sender
+    entries = read_data(runs, run_id, after, with_cursors=gives_cursors, sink=sink)
+    with runs.coming_back(run_id) if gives_cursors else nullcontext():
+        await sender.send_all(entries, heartbeat)
 
 
 async def read_data(

@@ -8,27 +8,40 @@ from __future__ import annotations
 import asyncio
 import logging
 from asyncio.tasks import _enter_task, _leave_task  # pyright: ignore[reportPrivateUsage] - see `Sender.push`
-from collections.abc import AsyncGenerator, Awaitable, Generator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
 from contextlib import aclosing
 from contextvars import copy_context
 from functools import partial
 from types import coroutine
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from starlette.types import Receive, Send
+from starlette.types import Receive, Scope, Send
 
-__all__ = ["MAX_SEND_BYTES", "SEND_BODY", "Sender"]
+__all__ = ["BODIES", "MAX_SEND_BYTES", "SendBody", "Sender", "send_body"]
 
 logger = logging.getLogger(__name__)
 
 MAX_SEND_BYTES: Final = 64 * 2**10
 """The most that is handed to the server in one piece, so that one stream's burst does not hold up the others."""
 
-SEND_BODY: Final = "usechat.send_body"
-"""In a request's scope: what takes the pieces of a body in place of the ``send`` of the middlewares further in.
+SendBody: TypeAlias = Callable[[Receive, Send], Awaitable[None]]
+"""Sends the body of an answer whose head is sent."""
 
-Set by an outer middleware that knows that those look at an answer's head only: a delta then need not pass them.
+BODIES: Final = "usechat.bodies"
+"""In a request's scope: a list of `SendBody` that takes the answer's.
+
+Set by an outer middleware which calls it once the application within has returned, and knows that of what stands
+between nothing looks at bodies: a delta then need not pass it, and none of it is held for as long as the answer is open.
 """
+
+
+async def send_body(scope: Scope, receive: Receive, send: Send, body: SendBody) -> None:
+    """Send a body, or leave that to who is further out."""
+    bodies: list[SendBody] | None = scope.get(BODIES)
+    if bodies is None:
+        await body(receive, send)
+    else:
+        bodies.append(body)
 
 
 class Sender:
