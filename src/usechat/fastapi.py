@@ -207,6 +207,7 @@ class StreamingAnswer(Response):
             can_reset=self.wire_format in (None, "ui-message-stream"),
         )
         self.answer.prepare()
+        self.chat = None
         return Frames(self.answer, self.new_encoder)
 
     async def open(self, headers: Headers) -> AsyncGenerator[bytes]:
@@ -301,7 +302,7 @@ def continued_message(chat: ui.ChatRequest | None) -> Mapping[str, Any] | None:
 def known_ids(message: Mapping[str, Any] | None) -> dict[str, frozenset[str]]:
     """The tool calls and approval requests of the continued message: what comes may refer to them."""
     if message is None:
-        return NO_KNOWN_IDS
+        return {}
     parts: list[Mapping[str, Any]] = list(message.get("parts", ()))
     none: Mapping[str, Any] = {}
     calls = (part.get("toolCallId") for part in parts)

@@ -18,9 +18,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, nullcontext
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, Final
 
+import msgspec
 from fastapi import HTTPException
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -94,7 +95,13 @@ class ResumableAnswer(StreamingAnswer):
             return
         start = {"type": "http.response.start", "status": self.status_code, "headers": self.all_headers(encoder)}
         await send(start)
-        body = partial(send_run, self.runs, handle.info.id, self.after, encoder.heartbeat, self.heartbeat_seconds)
+        body = RunBody(
+            runs=self.runs,
+            run_id=handle.info.id,
+            after=self.after,
+            heartbeat=encoder.heartbeat,
+            heartbeat_seconds=self.heartbeat_seconds,
+        )
         await send_body(scope, receive, send, body)
 
     @property
@@ -193,8 +200,14 @@ class ReplayResponse(Response):
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         is_data_stream = DATA_STREAM_HEADER in self.info.headers
         heartbeat = KEEP_ALIVE if is_event_stream(self.info) else b"\n" if is_data_stream else None
-        arguments = (self.runs, self.info.id, self.after, heartbeat, self.heartbeat_seconds)
-        body = partial(send_run, *arguments, gives_cursors=self.gives_cursors)
+        body = RunBody(
+            runs=self.runs,
+            run_id=self.info.id,
+            after=self.after,
+            heartbeat=heartbeat,
+            heartbeat_seconds=self.heartbeat_seconds,
+            gives_cursors=self.gives_cursors,
+        )
         await send_body(scope, receive, send, body)
 
     async def open(self, headers: Headers) -> AsyncGenerator[bytes]:
@@ -287,37 +300,40 @@ async def read_run(runs: RunService, run_id: str, after: int) -> AsyncGenerator[
             yield entry.data
 
 
-async def send_run(
-    runs: RunService,
-    run_id: str,
-    after: int,
-    heartbeat: bytes | None,
-    heartbeat_seconds: float | None,
-    receive: Receive,
-    send: Send,
-    *,
-    gives_cursors: bool = False,
-) -> None:
-    """Send a run's bytes to one reader, as they come."""
-    sender = Sender(receive, send, heartbeat_seconds)
-    # What is pushed has no cursor.
-    sink = None if gives_cursors else sender
-    entries = read_data(runs, run_id, after, with_cursors=gives_cursors, sink=sink)
-    with runs.coming_back(run_id) if gives_cursors else nullcontext():
-        await sender.send_all(entries, heartbeat)
+class RunBody(msgspec.Struct, kw_only=True):
+    """A run's bytes for one reader, as they come; `usechat.sender.SendBody`."""
+
+    runs: RunService
+    run_id: str
+    after: int
+    heartbeat: bytes | None
+    heartbeat_seconds: float | None
+    gives_cursors: bool = False
+
+    async def __call__(self, receive: Receive, send: Send) -> None:
+        sender = Sender(receive, send, self.heartbeat_seconds)
+        # What is pushed has no cursor.
+        sink = None if self.gives_cursors else sender
+        data = read_data(self.runs, self.run_id, self.after, with_cursors=self.gives_cursors, sink=sink)
+        with self.runs.coming_back(self.run_id) if self.gives_cursors else nullcontext():
+            await sender.send_all(data, self.heartbeat)
 
 
 async def read_data(
     runs: RunService, run_id: str, after: int = 0, *, with_cursors: bool = False, sink: Sink[bytes] | None = None
 ) -> AsyncGenerator[bytes]:
     """A run's bytes, as an HTTP response has them, but what the sink takes meanwhile."""
+    # Not by `RunService.read`, which would be one more generator for as long as the answer is open.
+    handle = runs.reader_comes(run_id)
     try:
-        async with aclosing(runs.read(run_id, after, sink)) as entries:
+        async with aclosing(runs.log.read(run_id, after, sink)) as entries:
             async for entry in entries:
                 yield entry.data + encode_place(run_id, entry) if with_cursors else entry.data
     except RunError:
         # The log went away: the connection is cut rather than ended, so that a client comes back that can.
         raise asyncio.CancelledError from None
+    finally:
+        runs.reader_leaves(handle)
 
 
 def encode_place(run_id: str, entry: Entry) -> bytes:

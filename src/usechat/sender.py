@@ -30,8 +30,8 @@ SendBody: TypeAlias = Callable[[Receive, Send], Awaitable[None]]
 BODIES: Final = "usechat.bodies"
 """In a request's scope: a list of `SendBody` that takes the answer's.
 
-Set by an outer middleware which calls it once the application within has returned, and knows that of what stands
-between nothing looks at bodies: a delta then need not pass it, and none of it is held for as long as the answer is open.
+Set by an outer middleware that calls it once the application within has returned, and knows that nothing in between
+looks at bodies: a delta then need not pass that, and none of it is held for as long as the answer is open.
 """
 
 

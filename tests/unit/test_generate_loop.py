@@ -13,6 +13,7 @@ from usechat import Approve, AskUser, Deny, StepResult, StepSettings, ToolContex
 from usechat import parts as p
 from usechat.errors import ProviderError, ProviderStatusError, ProviderStreamError, RequestError
 from usechat.generate import loop as loop_module
+from usechat.generate.happening import Happening
 from usechat.generate.loop import Loop, LoopRequest
 from usechat.generate.policy import LoopPolicy, policy_for
 from usechat.generate.tools import Tool, read_tools
@@ -77,7 +78,7 @@ class Answered:
         self.parts: list[p.Part] = []
         self.batches: list[list[p.Part]] = []
         self.told: list[BaseException] = []
-        self.abort = asyncio.Event()
+        self.abort = Happening()
         request = LoopRequest(
             model=self.model,
             call=ModelCall(messages=messages, **(call or {})),

@@ -6,7 +6,6 @@ yielded in one batch, and a delta passes through with one look-up: no queue, tas
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
@@ -22,6 +21,7 @@ from usechat.generate.callbacks import Outcome
 from usechat.generate.calls import error_result, parse_call, show_broken_call, show_call, show_input_start
 from usechat.generate.execute import Execution, ToolRunner
 from usechat.generate.gate import ApprovalGate, Verdict
+from usechat.generate.happening import Happening
 from usechat.generate.loop_request import LoopRequest, PrepareStep, StepSettings
 from usechat.generate.policy import LoopPolicy
 from usechat.generate.recorder import StepRecorder, StepResult
@@ -49,10 +49,10 @@ class Loop:
     Args:
         request: What to answer, with what.
         policy: How to behave towards the client.
-        abort: Set when the answer is stopped; tools see it.
+        abort: That the answer is stopped; tools see it.
     """
 
-    def __init__(self, request: LoopRequest, policy: LoopPolicy, abort: asyncio.Event) -> None:
+    def __init__(self, request: LoopRequest, policy: LoopPolicy, abort: Happening) -> None:
         self.request = request
         self.policy = policy
         self.abort = abort
@@ -421,7 +421,7 @@ class Loop:
             tool_name=tool_name,
             messages=tuple(self.messages),
             writer=writer,
-            abort=self.abort,
+            abort=self.abort.event,
             request=self.request.context,
         )
 

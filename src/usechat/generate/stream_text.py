@@ -97,6 +97,7 @@ class StreamTextResult(Answer):
                 raise
             self.request.converts_outputs = messages is not self.messages
             self.request.call = msgspec.structs.replace(self.request.call, messages=messages)
+            self.messages = ()
             self.is_prepared = True
 
     def make_source(self) -> Source:
@@ -104,7 +105,7 @@ class StreamTextResult(Answer):
         self.request.message_id = self.message_id
         self.request.on_error = self.callbacks.error_text
         self.request.on_step_finish = partial(self.callbacks.call, "on_step_finish")
-        return Loop(self.request, self.policy, self.abort_event)
+        return Loop(self.request, self.policy, self.aborting)
 
     def end(self, *, is_aborted: bool) -> asyncio.Task[None]:
         """As `Answer.end`; no more messages of the user are taken."""

@@ -265,18 +265,27 @@ class RunService:
         Raises:
             RunError: ``missing``: it is not kept any more; ``unavailable``: the log, or this process, is going away.
         """
-        handle = self.handles.get(run_id)
-        if handle is not None:
-            handle.readers += 1
-            handle.clear_timer()
+        handle = self.reader_comes(run_id)
         try:
             async with aclosing(self.log.read(run_id, after, sink)) as entries:
                 async for entry in entries:
                     yield entry
         finally:
-            if handle is not None:
-                handle.readers -= 1
-                self._reader_left(handle)
+            self.reader_leaves(handle)
+
+    def reader_comes(self, run_id: str) -> RunHandle | None:
+        """Count a reader who takes the run from the log by himself; the handle that `reader_leaves` wants."""
+        handle = self.handles.get(run_id)
+        if handle is not None:
+            handle.readers += 1
+            handle.clear_timer()
+        return handle
+
+    def reader_leaves(self, handle: RunHandle | None) -> None:
+        """He reads no more."""
+        if handle is not None:
+            handle.readers -= 1
+            self._reader_left(handle)
 
     async def resume(self, chat_id: str, cursor: Cursor | None = None) -> RunInfo | None:
         """The run that a client which asks for its chat's stream is to read; None when there is nothing to read.

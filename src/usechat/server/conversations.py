@@ -126,9 +126,11 @@ class Conversations:
             RunError: The log of runs cannot be reached, or the server shuts down.
         """
         self.runs.check_open()
-        await self.store.begin_turn(OWNER, turn.chat_id, turn.turn_id, turn.plan)
+        # Not the turn: with it the chat's history would be held for as long as the answer takes.
+        chat_id, turn_id = turn.chat_id, turn.turn_id
+        await self.store.begin_turn(OWNER, chat_id, turn_id, turn.plan)
         lost = LostRun(
-            turn_id=turn.turn_id,
+            turn_id=turn_id,
             wire_format=wire_format,
             version=dialect.version,
             is_exact=dialect.exact,
@@ -137,11 +139,11 @@ class Conversations:
         )
 
         async def save(info: RunInfo) -> None:
-            await self.ends.end(turn.chat_id, turn.turn_id, **ending(info, answer.final))
+            await self.ends.end(chat_id, turn_id, **ending(info, answer.final))
 
         try:
             return await self.runs.start(
-                turn.chat_id,
+                chat_id,
                 frames,
                 abort=answer.abort,
                 divert=answer.divert,
@@ -152,7 +154,7 @@ class Conversations:
                 on_end=save,
             )
         except RunError as error:
-            await self.ends.end(turn.chat_id, turn.turn_id, status="failed")
+            await self.ends.end(chat_id, turn_id, status="failed")
             if error.code == "exists":
                 raise ChatError("This chat is being answered.", code="conflict") from error
             raise
