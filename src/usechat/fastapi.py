@@ -208,7 +208,8 @@ class StreamingAnswer(Response):
         )
         self.answer.prepare()
         self.chat = None
-        return Frames(self.answer, self.new_encoder)
+        # Not a method of this response, which the frames would hold then, with all that it was made from.
+        return Frames(self.answer, partial(make_encoder, self.wire_format, self.dialect, self.encoder_options))
 
     async def open(self, headers: Headers) -> AsyncGenerator[bytes]:
         """The answer's bytes, for a reader that is not reached by HTTP; it says when it stops or leaves.
@@ -228,10 +229,6 @@ class StreamingAnswer(Response):
     async def leave(self) -> None:
         """Such a reader has gone, or has it all: the answer ends, and that is told."""
         await self.answer.aclose()
-
-    def new_encoder(self) -> Encoder:
-        """An encoder for this reader."""
-        return make_encoder(self.wire_format, self.dialect, self.encoder_options)
 
     def choose_message_id(self, continued: Mapping[str, Any] | None) -> str | None:
         """The id to announce. A continuation must not get a new one: the client would show a second message."""

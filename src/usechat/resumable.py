@@ -311,6 +311,7 @@ class RunBody(msgspec.Struct, kw_only=True):
     gives_cursors: bool = False
 
     async def __call__(self, receive: Receive, send: Send) -> None:
+        """Send it to its end, or until the reader leaves."""
         sender = Sender(receive, send, self.heartbeat_seconds)
         # What is pushed has no cursor.
         sink = None if self.gives_cursors else sender

@@ -26,7 +26,7 @@ from usechat.generate.loop_request import LoopRequest, PrepareStep, StepSettings
 from usechat.generate.policy import LoopPolicy
 from usechat.generate.recorder import StepRecorder, StepResult
 from usechat.generate.steering import Delivery, Undelivered
-from usechat.generate.stop import is_met
+from usechat.generate.stop import StepCount, is_met
 from usechat.generate.tool_outputs import convert_outputs
 from usechat.generate.tools import Tool, ToolContext, ToolWriter
 from usechat.ids import generate_id
@@ -65,7 +65,7 @@ class Loop:
         self.recorder = StepRecorder()
         self.executions: list[Execution] = []
         """The step's calls that are to be run."""
-        self.deferred: set[str] = set()
+        self.deferred: dict[str, None] = {}
         """Calls whose results the provider owes until a later step."""
         self.finish: p.FinishReason | None = None
         self.failure: BaseException | None = None
@@ -105,6 +105,8 @@ class Loop:
             async with aclosing(self.settle_approvals()) as batches:
                 async for batch in batches:
                     yield batch
+            # It has ended, and would be held for as long as the model speaks.
+            del batches
             goes_on = True
             while goes_on:
                 stream, failure = await self.begin_step(), None
@@ -169,9 +171,23 @@ class Loop:
         self.is_retry = False
         model, call = self.step_call
         stream = model.stream(call)
+        if self._is_last_call():
+            self._forget_messages()
         if self.taker is not None and isinstance(stream, Divertible):
             stream.divert(self.pass_on)
         return stream
+
+    def _is_last_call(self) -> bool:
+        """Whether nobody will look at the messages again, whatever the model says."""
+        request, number = self.request, len(self.steps) + 1
+        may_go_on = not any(isinstance(each, StepCount) and each.count <= number for each in request.stop_when)
+        return not (may_go_on or request.tools or request.stream_retries)
+
+    def _forget_messages(self) -> None:
+        model, call = self.step_call
+        self.step_call = model, msgspec.structs.replace(call, messages=())
+        self.request.call = msgspec.structs.replace(self.request.call, messages=())
+        self.messages = []
 
     def may_retry(self, error: ProviderError) -> bool:
         """Whether the step is to be tried again. What it has shown is shown anew, so the client must forget it."""
@@ -250,8 +266,9 @@ class Loop:
             tool = self.tools.get(call.tool_name)
             provider = tool.provider if tool is not None else None
             if call.provider_executed and provider is not None and provider.defers_results:
-                self.deferred.add(call.tool_call_id)
-        self.deferred -= self.recorder.answered
+                self.deferred[call.tool_call_id] = None
+        for answered in self.recorder.answered:
+            self.deferred.pop(answered, None)
 
     async def goes_on(self, finish: p.FinishReason | None) -> bool:
         """Whether another step follows. If none does, nor will a message that the user has sent reach the model."""

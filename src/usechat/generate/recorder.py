@@ -73,7 +73,7 @@ class StepRecorder:
         self.content: list[Block | AssistantContent] = []
         self.results: dict[str, ToolResultContent] = {}
         self.decisions: list[ToolApprovalResponseContent] = []
-        self.answered: set[str] = set()
+        self.answered: dict[str, None] = {}
         """The calls, of this step or an earlier one, that an output or an error has come for."""
         self.calls: dict[str, ToolCallResult] = {}
         self.sources: list[p.SourceUrl | p.SourceDocument] = []
@@ -247,14 +247,14 @@ def take_call(self: StepRecorder, part: p.ToolInputAvailable | p.ToolInputError)
 def take_output(self: StepRecorder, part: p.ToolOutputAvailable) -> None:
     if part.preliminary:
         return
-    self.answered.add(part.tool_call_id)
+    self.answered[part.tool_call_id] = None
     self.resolve(part.tool_call_id, output=part.output)
     if part.provider_executed:
         add_provider_result(self, part, ToolResultOutput("json", part.output))
 
 
 def take_error(self: StepRecorder, part: p.ToolOutputError) -> None:
-    self.answered.add(part.tool_call_id)
+    self.answered[part.tool_call_id] = None
     self.resolve(part.tool_call_id, error_text=part.error_text)
     if part.provider_executed:
         add_provider_result(self, part, ToolResultOutput("error-json", part.error_text))
