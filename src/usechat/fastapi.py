@@ -26,7 +26,7 @@ from usechat.negotiation import negotiate
 from usechat.parts import Part
 from usechat.protocol.dialects import AUTO, Dialect
 from usechat.protocol.encoders import Encoder, EncoderOptions, WireFormat, make_encoder
-from usechat.sender import Sender, send_body
+from usechat.sender import Sender, is_left
 
 __all__ = [
     "STOPPED",
@@ -45,7 +45,6 @@ MAX_BODY_BYTES = 20 * 2**20
 """The largest request body by default: a chat carries its attachments with each turn."""
 HEARTBEAT_SECONDS = 15.0
 """Proxies cut a stream that is silent for 30 s and more; this stays well below."""
-NO_KNOWN_IDS: dict[str, frozenset[str]] = {"known_tool_calls": frozenset(), "known_approvals": frozenset()}
 STOPPED = "stopped"
 """The reason of an abort that the user asked for."""
 
@@ -175,7 +174,8 @@ class StreamingAnswer(Response):
             await self._end()
             raise
         del start
-        await send_body(scope, receive, send, partial(self._send_body, frames))
+        if not is_left(scope, partial(self._send_body, frames)):
+            await self._send_body(frames, receive, send)
 
     async def _send_body(self, frames: Frames, receive: Receive, send: Send) -> None:
         try:
@@ -258,6 +258,12 @@ class Frames:
         new_encoder: Makes the encoder, and one more, to say what went wrong when the first one broke in the middle of
             its work.
     """
+
+    __slots__ = (
+        "answer",
+        "encoder",
+        "new_encoder",
+    )
 
     def __init__(self, answer: Answer, new_encoder: Callable[[], Encoder]) -> None:
         self.answer = answer

@@ -38,7 +38,7 @@ from usechat.protocol.sse import DONE, KEEP_ALIVE
 from usechat.runs.base import Entry, RunInfo
 from usechat.runs.cursor import Cursor
 from usechat.runs.service import RunHandle, RunService
-from usechat.sender import Sender, send_body
+from usechat.sender import Sender, is_left
 from usechat.sink import Sink
 
 __all__ = ["ReplayResponse", "ResumableAnswer", "find_running", "replay", "run_error_response"]
@@ -102,7 +102,8 @@ class ResumableAnswer(StreamingAnswer):
             heartbeat=encoder.heartbeat,
             heartbeat_seconds=self.heartbeat_seconds,
         )
-        await send_body(scope, receive, send, body)
+        if not is_left(scope, body):
+            await body(receive, send)
 
     @property
     def after(self) -> int:
@@ -208,7 +209,8 @@ class ReplayResponse(Response):
             heartbeat_seconds=self.heartbeat_seconds,
             gives_cursors=self.gives_cursors,
         )
-        await send_body(scope, receive, send, body)
+        if not is_left(scope, body):
+            await body(receive, send)
 
     async def open(self, headers: Headers) -> AsyncGenerator[bytes]:
         """The run's bytes, for a reader that is not reached by HTTP.

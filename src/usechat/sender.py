@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias
 
 from starlette.types import Receive, Scope, Send
 
-__all__ = ["BODIES", "MAX_SEND_BYTES", "SendBody", "Sender", "send_body"]
+__all__ = ["BODIES", "MAX_SEND_BYTES", "SendBody", "Sender", "is_left"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,13 +35,12 @@ looks at bodies: a delta then need not pass that, and none of it is held for as 
 """
 
 
-async def send_body(scope: Scope, receive: Receive, send: Send, body: SendBody) -> None:
-    """Send a body, or leave that to who is further out."""
+def is_left(scope: Scope, body: SendBody) -> bool:
+    """Leave the sending of a body to who is further out; whether somebody is there for it."""
     bodies: list[SendBody] | None = scope.get(BODIES)
-    if bodies is None:
-        await body(receive, send)
-    else:
+    if bodies is not None:
         bodies.append(body)
+    return bodies is not None
 
 
 class Sender:
@@ -56,6 +55,22 @@ class Sender:
         send: The server's.
         heartbeat_seconds: The longest silence; None for any.
     """
+
+    __slots__ = (
+        "aside",
+        "context",
+        "failure",
+        "heartbeat_seconds",
+        "is_called_back",
+        "is_sending",
+        "last_sent",
+        "listener",
+        "loop",
+        "pump",
+        "receive",
+        "send",
+        "timer",
+    )
 
     def __init__(self, receive: Receive, send: Send, heartbeat_seconds: float | None) -> None:
         self.receive = receive
@@ -72,7 +87,7 @@ class Sender:
         """Sends something that must not get into the middle of a frame: a heartbeat, the rest of what was pushed."""
         self.failure: BaseException | None = None
         """Why something that was pushed could not be sent."""
-        self.is_listening = False
+        self.listener: asyncio.Task[Any] | None = None
         self.is_called_back = False
         """Whether the task that listened was cancelled because all is sent."""
 
@@ -162,18 +177,10 @@ class Sender:
 
     async def _listen(self, pump: asyncio.Task[None]) -> None:
         """Wait until the reader leaves or all is sent."""
-        task = asyncio.current_task()
+        self.listener = task = asyncio.current_task()
         assert task is not None
         cancellations = task.cancelling()
-
-        def call_back(_: asyncio.Task[None]) -> None:
-            # Some servers say at an answer's end that the reader has left; the others are not asked any more.
-            if self.is_listening:
-                self.is_called_back = True
-                task.cancel()
-
-        pump.add_done_callback(call_back)
-        self.is_listening = True
+        pump.add_done_callback(self._call_back)
         try:
             while (await self.receive())["type"] != "http.disconnect":
                 pass
@@ -183,9 +190,15 @@ class Sender:
         except Exception:
             logger.exception("the server's channel broke")
         finally:
-            self.is_listening = False
+            self.listener = None
         if self.is_called_back and task.uncancel() > cancellations:
             raise asyncio.CancelledError
+
+    def _call_back(self, _: asyncio.Task[None]) -> None:
+        # Some servers say at an answer's end that the reader has left; the others are not asked any more.
+        if self.listener is not None:
+            self.is_called_back = True
+            self.listener.cancel()
 
     def _listen_for_silence(self, heartbeat: bytes, interval: float) -> None:
         silence = self.loop.time() - self.last_sent

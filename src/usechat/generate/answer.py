@@ -202,7 +202,7 @@ class Answer(ABC):
         """
         self._check_new()
         policy = policy_for(dialect, is_continuation=message is not None)
-        self.policy = replace(policy, resets_steps=policy.resets_steps and can_reset)
+        self.policy = policy if can_reset else replace(policy, resets_steps=False)
         self.is_continuation = message is not None
         self.message_id = message_id
         self.reducer = Reducer(message_id or generate_id("msg", 16), message=message, dialect=dialect, options=options)

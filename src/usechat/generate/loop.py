@@ -52,6 +52,32 @@ class Loop:
         abort: That the answer is stopped; tools see it.
     """
 
+    __slots__ = (
+        "abort",
+        "deferred",
+        "delivered",
+        "ended",
+        "executions",
+        "failure",
+        "finish",
+        "grown",
+        "has_begun",
+        "is_open",
+        "is_retry",
+        "messages",
+        "policy",
+        "recorder",
+        "request",
+        "retries",
+        "step_call",
+        "steps",
+        "system",
+        "taker",
+        "tool_failed",
+        "tools",
+        "usage",
+    )
+
     def __init__(self, request: LoopRequest, policy: LoopPolicy, abort: Happening) -> None:
         self.request = request
         self.policy = policy

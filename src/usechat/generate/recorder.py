@@ -64,6 +64,20 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
 class StepRecorder:
     """Takes the parts of one step."""
 
+    __slots__ = (
+        "answered",
+        "blocks",
+        "calls",
+        "content",
+        "decisions",
+        "files",
+        "has_begun_call",
+        "reasoning",
+        "results",
+        "sources",
+        "text",
+    )
+
     def __init__(self) -> None:
         self.blocks: dict[tuple[str, str], Block] = {}
         self.text: dict[str, list[str]] = {}
@@ -180,6 +194,8 @@ class StepRecorder:
 
 class Block:
     """A text or reasoning block of the step."""
+
+    __slots__ = ("kind", "metadata", "texts")
 
     def __init__(self, kind: str, metadata: p.ProviderMetadata | None) -> None:
         self.kind = kind

@@ -120,6 +120,15 @@ class Steering:
 class SteeringRun:
     """The loop's side of a `Steering`."""
 
+    __slots__ = (
+        "deliveries",
+        "is_ended",
+        "is_started",
+        "lock",
+        "pending",
+        "queued",
+    )
+
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.is_started = False

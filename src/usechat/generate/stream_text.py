@@ -80,7 +80,7 @@ class StreamTextResult(Answer):
         if steering is not None:
             request.steering = steering.run.start()
         self.messages = messages
-        self.convert_options = convert_options
+        self.convert_options: Mapping[str, Any] = convert_options
         self.is_prepared = False
 
     def prepare(self) -> None:
@@ -97,7 +97,8 @@ class StreamTextResult(Answer):
                 raise
             self.request.converts_outputs = messages is not self.messages
             self.request.call = msgspec.structs.replace(self.request.call, messages=messages)
-            self.messages = ()
+            # Neither is asked for again.
+            self.messages, self.convert_options = (), {}
             self.is_prepared = True
 
     def make_source(self) -> Source:

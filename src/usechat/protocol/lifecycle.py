@@ -119,6 +119,19 @@ class Lifecycle:
         known_approvals: Approval requests of that message.
     """
 
+    __slots__ = (
+        "approvals",
+        "calls_of_step",
+        "closes_blocks",
+        "has_failed",
+        "open_blocks",
+        "open_inputs",
+        "resets_steps",
+        "state",
+        "strict",
+        "tool_calls",
+    )
+
     def __init__(
         self,
         *,

@@ -31,6 +31,16 @@ LOOKS_UP_CALLS: Version = (6, 0, 230)
 class ChunkShaper:
     """The chunks of one answer, part by part, legal in their order and known to the dialect's client."""
 
+    __slots__ = (
+        "dialect",
+        "dynamic_calls",
+        "hidden",
+        "lifecycle",
+        "options",
+        "shown_ids",
+        "used_ids",
+    )
+
     def __init__(self, dialect: Dialect, options: EncoderOptions) -> None:
         self.dialect = dialect
         self.options = options

@@ -45,6 +45,18 @@ class RunHandle:
         abort: Asks the frames' generator for a legal end.
     """
 
+    __slots__ = (
+        "_abort",
+        "is_over",
+        "is_saved",
+        "is_stopped",
+        "readers",
+        "stop_reason",
+        "task",
+        "timer",
+        "writer",
+    )
+
     def __init__(self, writer: RunWriter, abort: Callable[[str | None], None]) -> None:
         self.writer = writer
         self.readers = 0

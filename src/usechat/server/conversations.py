@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -137,10 +138,6 @@ class Conversations:
             message_id=message_id,
             preamble_bytes=len(preamble),
         )
-
-        async def save(info: RunInfo) -> None:
-            await self.ends.end(chat_id, turn_id, **ending(info, answer.final))
-
         try:
             return await self.runs.start(
                 chat_id,
@@ -151,13 +148,16 @@ class Conversations:
                 headers=headers,
                 meta=msgspec.to_builtins(lost),
                 preamble=preamble,
-                on_end=save,
+                on_end=partial(self._save, chat_id, turn_id, answer),
             )
         except RunError as error:
             await self.ends.end(chat_id, turn_id, status="failed")
             if error.code == "exists":
                 raise ChatError("This chat is being answered.", code="conflict") from error
             raise
+
+    async def _save(self, chat_id: str, turn_id: str, answer: Answer, info: RunInfo) -> None:
+        await self.ends.end(chat_id, turn_id, **ending(info, answer.final))
 
     async def _await_end(self, chat_id: str, turn_id: str) -> None:
         """Wait for the turn before, if it is ending or its process has died: no client need know how long.
