@@ -45,6 +45,7 @@ MAX_BODY_BYTES = 20 * 2**20
 """The largest request body by default: a chat carries its attachments with each turn."""
 HEARTBEAT_SECONDS = 15.0
 """Proxies cut a stream that is silent for 30 s and more; this stays well below."""
+USUAL_OPTIONS = EncoderOptions()
 STOPPED = "stopped"
 """The reason of an abort that the user asked for."""
 
@@ -148,7 +149,7 @@ class StreamingAnswer(Response):
         self.heartbeat_seconds = heartbeat
         self.continued = continued_message(self.chat)
         known: dict[str, Any] = known_ids(self.continued)
-        self.encoder_options = EncoderOptions(**options, **known)
+        self.encoder_options = EncoderOptions(**options, **known) if options or known else USUAL_OPTIONS
         self.dialect: Dialect = AUTO
         self.status_code = 200
         self.background: BackgroundTask | None = None

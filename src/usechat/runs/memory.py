@@ -55,10 +55,10 @@ class Place:
         self.sink = sink
         self.future: asyncio.Future[None] | None = None
 
-    async def wait(self) -> None:
-        """Until somebody calls `wake`."""
+    def wait(self) -> asyncio.Future[None]:
+        """Until somebody calls `wake`; to be awaited."""
         self.future = asyncio.get_running_loop().create_future()
-        await self.future
+        return self.future
 
     def wake(self) -> None:
         """Have the reader look again."""
