@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
+from functools import partial
 from typing import Annotated, Any, TypeAlias
 
 from fastapi import Depends, HTTPException, Request
@@ -25,7 +26,7 @@ from usechat.negotiation import negotiate
 from usechat.parts import Part
 from usechat.protocol.dialects import AUTO, Dialect
 from usechat.protocol.encoders import Encoder, EncoderOptions, WireFormat, make_encoder
-from usechat.sender import SEND_BODY, Sender
+from usechat.sender import Sender, is_left
 
 __all__ = [
     "STOPPED",
@@ -44,7 +45,7 @@ MAX_BODY_BYTES = 20 * 2**20
 """The largest request body by default: a chat carries its attachments with each turn."""
 HEARTBEAT_SECONDS = 15.0
 """Proxies cut a stream that is silent for 30 s and more; this stays well below."""
-NO_KNOWN_IDS: dict[str, frozenset[str]] = {"known_tool_calls": frozenset(), "known_approvals": frozenset()}
+USUAL_OPTIONS = EncoderOptions()
 STOPPED = "stopped"
 """The reason of an abort that the user asked for."""
 
@@ -148,7 +149,7 @@ class StreamingAnswer(Response):
         self.heartbeat_seconds = heartbeat
         self.continued = continued_message(self.chat)
         known: dict[str, Any] = known_ids(self.continued)
-        self.encoder_options = EncoderOptions(**options, **known)
+        self.encoder_options = EncoderOptions(**options, **known) if options or known else USUAL_OPTIONS
         self.dialect: Dialect = AUTO
         self.status_code = 200
         self.background: BackgroundTask | None = None
@@ -170,14 +171,26 @@ class StreamingAnswer(Response):
             return
         try:
             await send(start)
-            sender = Sender(receive, scope.get(SEND_BODY, send), self.heartbeat_seconds)
+        except BaseException:
+            await self._end()
+            raise
+        del start
+        if not is_left(scope, partial(self._send_body, frames)):
+            await self._send_body(frames, receive, send)
+
+    async def _send_body(self, frames: Frames, receive: Receive, send: Send) -> None:
+        try:
+            sender = Sender(receive, send, self.heartbeat_seconds)
             self.answer.divert(sender)
             await sender.send_all(self.answer.through(frames), frames.encoder.heartbeat)
         finally:
-            # Told even when the reader left before the first byte.
-            await self.answer.aclose()
-            if self.background is not None:
-                await self.background()
+            await self._end()
+
+    async def _end(self) -> None:
+        # Told even when the reader left before the first byte.
+        await self.answer.aclose()
+        if self.background is not None:
+            await self.background()
 
     def prepare(self, headers: Headers) -> Frames:
         """The answer as this reader gets it, fitted to it.
@@ -195,7 +208,9 @@ class StreamingAnswer(Response):
             can_reset=self.wire_format in (None, "ui-message-stream"),
         )
         self.answer.prepare()
-        return Frames(self.answer, self.new_encoder)
+        self.chat = None
+        # Not a method of this response, which the frames would hold then, with all that it was made from.
+        return Frames(self.answer, partial(make_encoder, self.wire_format, self.dialect, self.encoder_options))
 
     async def open(self, headers: Headers) -> AsyncGenerator[bytes]:
         """The answer's bytes, for a reader that is not reached by HTTP; it says when it stops or leaves.
@@ -215,10 +230,6 @@ class StreamingAnswer(Response):
     async def leave(self) -> None:
         """Such a reader has gone, or has it all: the answer ends, and that is told."""
         await self.answer.aclose()
-
-    def new_encoder(self) -> Encoder:
-        """An encoder for this reader."""
-        return make_encoder(self.wire_format, self.dialect, self.encoder_options)
 
     def choose_message_id(self, continued: Mapping[str, Any] | None) -> str | None:
         """The id to announce. A continuation must not get a new one: the client would show a second message."""
@@ -248,6 +259,12 @@ class Frames:
         new_encoder: Makes the encoder, and one more, to say what went wrong when the first one broke in the middle of
             its work.
     """
+
+    __slots__ = (
+        "answer",
+        "encoder",
+        "new_encoder",
+    )
 
     def __init__(self, answer: Answer, new_encoder: Callable[[], Encoder]) -> None:
         self.answer = answer
@@ -289,7 +306,7 @@ def continued_message(chat: ui.ChatRequest | None) -> Mapping[str, Any] | None:
 def known_ids(message: Mapping[str, Any] | None) -> dict[str, frozenset[str]]:
     """The tool calls and approval requests of the continued message: what comes may refer to them."""
     if message is None:
-        return NO_KNOWN_IDS
+        return {}
     parts: list[Mapping[str, Any]] = list(message.get("parts", ()))
     none: Mapping[str, Any] = {}
     calls = (part.get("toolCallId") for part in parts)

@@ -18,8 +18,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, nullcontext
+from functools import lru_cache
 from typing import Any, Final
 
+import msgspec
 from fastapi import HTTPException
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -36,7 +38,7 @@ from usechat.protocol.sse import DONE, KEEP_ALIVE
 from usechat.runs.base import Entry, RunInfo
 from usechat.runs.cursor import Cursor
 from usechat.runs.service import RunHandle, RunService
-from usechat.sender import SEND_BODY, Sender
+from usechat.sender import Sender, is_left
 from usechat.sink import Sink
 
 __all__ = ["ReplayResponse", "ResumableAnswer", "find_running", "replay", "run_error_response"]
@@ -93,8 +95,15 @@ class ResumableAnswer(StreamingAnswer):
             return
         start = {"type": "http.response.start", "status": self.status_code, "headers": self.all_headers(encoder)}
         await send(start)
-        sender = Sender(receive, scope.get(SEND_BODY, send), self.heartbeat_seconds)
-        await sender.send_all(read_data(self.runs, handle.info.id, self.after, sink=sender), encoder.heartbeat)
+        body = RunBody(
+            runs=self.runs,
+            run_id=handle.info.id,
+            after=self.after,
+            heartbeat=encoder.heartbeat,
+            heartbeat_seconds=self.heartbeat_seconds,
+        )
+        if not is_left(scope, body):
+            await body(receive, send)
 
     @property
     def after(self) -> int:
@@ -112,7 +121,7 @@ class ResumableAnswer(StreamingAnswer):
         encoder = frames.encoder
         if self.continued is not None:
             self.preamble = retell(self.continued, self.dialect, self.wire_format)
-        stored = dict(map(decode_header, self.all_headers(encoder)))
+        stored = decode_headers(tuple(self.all_headers(encoder)))
         beginning = asyncio.create_task(self.begin_run(self.answer.through(frames), stored))
         try:
             handle = await asyncio.shield(beginning)
@@ -192,13 +201,16 @@ class ReplayResponse(Response):
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         is_data_stream = DATA_STREAM_HEADER in self.info.headers
         heartbeat = KEEP_ALIVE if is_event_stream(self.info) else b"\n" if is_data_stream else None
-        sender = Sender(receive, scope.get(SEND_BODY, send), self.heartbeat_seconds)
-        # What is pushed has no cursor.
-        sink = None if self.gives_cursors else sender
-        entries = read_data(self.runs, self.info.id, self.after, with_cursors=self.gives_cursors, sink=sink)
-        place = self.runs.coming_back(self.info.id) if self.gives_cursors else nullcontext()
-        with place:
-            await sender.send_all(entries, heartbeat)
+        body = RunBody(
+            runs=self.runs,
+            run_id=self.info.id,
+            after=self.after,
+            heartbeat=heartbeat,
+            heartbeat_seconds=self.heartbeat_seconds,
+            gives_cursors=self.gives_cursors,
+        )
+        if not is_left(scope, body):
+            await body(receive, send)
 
     async def open(self, headers: Headers) -> AsyncGenerator[bytes]:
         """The run's bytes, for a reader that is not reached by HTTP.
@@ -258,8 +270,10 @@ async def replay(
     return Response(headers=NOTHING_FOR_V4) if is_v4 else Response(status_code=204)
 
 
-def decode_header(header: tuple[bytes, bytes]) -> tuple[str, str]:
-    return header[0].decode("latin-1"), header[1].decode("latin-1")
+@lru_cache(maxsize=16)
+def decode_headers(headers: tuple[tuple[bytes, bytes], ...]) -> Mapping[str, str]:
+    """The headers as a run's log has them: one mapping for all runs that have the same."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
 
 
 def is_event_stream(info: RunInfo) -> bool:
@@ -288,17 +302,41 @@ async def read_run(runs: RunService, run_id: str, after: int) -> AsyncGenerator[
             yield entry.data
 
 
+class RunBody(msgspec.Struct, kw_only=True):
+    """A run's bytes for one reader, as they come; `usechat.sender.SendBody`."""
+
+    runs: RunService
+    run_id: str
+    after: int
+    heartbeat: bytes | None
+    heartbeat_seconds: float | None
+    gives_cursors: bool = False
+
+    async def __call__(self, receive: Receive, send: Send) -> None:
+        """Send it to its end, or until the reader leaves."""
+        sender = Sender(receive, send, self.heartbeat_seconds)
+        # What is pushed has no cursor.
+        sink = None if self.gives_cursors else sender
+        data = read_data(self.runs, self.run_id, self.after, with_cursors=self.gives_cursors, sink=sink)
+        with self.runs.coming_back(self.run_id) if self.gives_cursors else nullcontext():
+            await sender.send_all(data, self.heartbeat)
+
+
 async def read_data(
     runs: RunService, run_id: str, after: int = 0, *, with_cursors: bool = False, sink: Sink[bytes] | None = None
 ) -> AsyncGenerator[bytes]:
     """A run's bytes, as an HTTP response has them, but what the sink takes meanwhile."""
+    # Not by `RunService.read`, which would be one more generator for as long as the answer is open.
+    handle = runs.reader_comes(run_id)
     try:
-        async with aclosing(runs.read(run_id, after, sink)) as entries:
+        async with aclosing(runs.log.read(run_id, after, sink)) as entries:
             async for entry in entries:
                 yield entry.data + encode_place(run_id, entry) if with_cursors else entry.data
     except RunError:
         # The log went away: the connection is cut rather than ended, so that a client comes back that can.
         raise asyncio.CancelledError from None
+    finally:
+        runs.reader_leaves(handle)
 
 
 def encode_place(run_id: str, entry: Entry) -> bytes:

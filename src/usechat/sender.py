@@ -8,27 +8,39 @@ from __future__ import annotations
 import asyncio
 import logging
 from asyncio.tasks import _enter_task, _leave_task  # pyright: ignore[reportPrivateUsage] - see `Sender.push`
-from collections.abc import AsyncGenerator, Awaitable, Generator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
 from contextlib import aclosing
 from contextvars import copy_context
 from functools import partial
 from types import coroutine
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from starlette.types import Receive, Send
+from starlette.types import Receive, Scope, Send
 
-__all__ = ["MAX_SEND_BYTES", "SEND_BODY", "Sender"]
+__all__ = ["BODIES", "MAX_SEND_BYTES", "SendBody", "Sender", "is_left"]
 
 logger = logging.getLogger(__name__)
 
 MAX_SEND_BYTES: Final = 64 * 2**10
 """The most that is handed to the server in one piece, so that one stream's burst does not hold up the others."""
 
-SEND_BODY: Final = "usechat.send_body"
-"""In a request's scope: what takes the pieces of a body in place of the ``send`` of the middlewares further in.
+SendBody: TypeAlias = Callable[[Receive, Send], Awaitable[None]]
+"""Sends the body of an answer whose head is sent."""
 
-Set by an outer middleware that knows that those look at an answer's head only: a delta then need not pass them.
+BODIES: Final = "usechat.bodies"
+"""In a request's scope: a list of `SendBody` that takes the answer's.
+
+Set by an outer middleware that calls it once the application within has returned, and knows that nothing in between
+looks at bodies: a delta then need not pass that, and none of it is held for as long as the answer is open.
 """
+
+
+def is_left(scope: Scope, body: SendBody) -> bool:
+    """Leave the sending of a body to who is further out; whether somebody is there for it."""
+    bodies: list[SendBody] | None = scope.get(BODIES)
+    if bodies is not None:
+        bodies.append(body)
+    return bodies is not None
 
 
 class Sender:
@@ -43,6 +55,22 @@ class Sender:
         send: The server's.
         heartbeat_seconds: The longest silence; None for any.
     """
+
+    __slots__ = (
+        "aside",
+        "context",
+        "failure",
+        "heartbeat_seconds",
+        "is_called_back",
+        "is_sending",
+        "last_sent",
+        "listener",
+        "loop",
+        "pump",
+        "receive",
+        "send",
+        "timer",
+    )
 
     def __init__(self, receive: Receive, send: Send, heartbeat_seconds: float | None) -> None:
         self.receive = receive
@@ -59,7 +87,7 @@ class Sender:
         """Sends something that must not get into the middle of a frame: a heartbeat, the rest of what was pushed."""
         self.failure: BaseException | None = None
         """Why something that was pushed could not be sent."""
-        self.is_listening = False
+        self.listener: asyncio.Task[Any] | None = None
         self.is_called_back = False
         """Whether the task that listened was cancelled because all is sent."""
 
@@ -149,18 +177,10 @@ class Sender:
 
     async def _listen(self, pump: asyncio.Task[None]) -> None:
         """Wait until the reader leaves or all is sent."""
-        task = asyncio.current_task()
+        self.listener = task = asyncio.current_task()
         assert task is not None
         cancellations = task.cancelling()
-
-        def call_back(_: asyncio.Task[None]) -> None:
-            # Some servers say at an answer's end that the reader has left; the others are not asked any more.
-            if self.is_listening:
-                self.is_called_back = True
-                task.cancel()
-
-        pump.add_done_callback(call_back)
-        self.is_listening = True
+        pump.add_done_callback(self._call_back)
         try:
             while (await self.receive())["type"] != "http.disconnect":
                 pass
@@ -170,9 +190,15 @@ class Sender:
         except Exception:
             logger.exception("the server's channel broke")
         finally:
-            self.is_listening = False
+            self.listener = None
         if self.is_called_back and task.uncancel() > cancellations:
             raise asyncio.CancelledError
+
+    def _call_back(self, _: asyncio.Task[None]) -> None:
+        # Some servers say at an answer's end that the reader has left; the others are not asked any more.
+        if self.listener is not None:
+            self.is_called_back = True
+            self.listener.cancel()
 
     def _listen_for_silence(self, heartbeat: bytes, interval: float) -> None:
         silence = self.loop.time() - self.last_sent

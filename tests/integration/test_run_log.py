@@ -138,10 +138,9 @@ async def test_run_that_is_not_there_is_missing(far: RunLog):
 
 async def test_stop_reaches_the_producer_at_once(near: RunLog, far: RunLog):
     writer = await begin(near)
-    assert not writer.stopped.is_set()
+    assert not writer.is_stopped
     assert await far.stop(writer.info.id, "enough")
-    async with asyncio.timeout(AT_ONCE):
-        await writer.stopped.wait()
+    await eventually(lambda: writer.is_stopped, within=AT_ONCE)
     assert writer.stop_reason == "enough"
     assert await far.stop(writer.info.id, "again")
     writer.append(b"the end")
@@ -155,7 +154,7 @@ async def test_stop_reaches_the_producer_at_once(near: RunLog, far: RunLog):
 async def test_stop_without_a_reason_has_none(near: RunLog, far: RunLog):
     writer = await begin(near)
     await far.stop(writer.info.id)
-    await writer.stopped.wait()
+    await eventually(lambda: writer.is_stopped)
     assert writer.stop_reason is None
 
 
@@ -199,9 +198,9 @@ async def test_full_log_asks_to_stop_and_takes_the_end(logs: LogMaker, limits: L
     writer = await begin(logs.make())
     for _ in range(3):
         writer.append(b"-")
-    assert not writer.stopped.is_set()
+    assert not writer.is_stopped
     writer.append(b"+")
-    assert writer.stopped.is_set()
+    assert writer.is_stopped
     assert writer.stop_reason == "full"
     writer.append(b"e")
     with pytest.raises(RunError) as raised:
@@ -321,6 +320,6 @@ async def test_readers_are_told_that_the_log_goes_away(logs: LogMaker):
     with pytest.raises(RunError) as raised:
         await reading
     assert raised.value.code == "unavailable"
-    assert writer.stopped.is_set()
+    assert writer.is_stopped
     with pytest.raises(RunError, match="ended"):
         writer.append(b"late")

@@ -270,7 +270,7 @@ async def test_readers_in_a_fenced_process_get_the_end_that_all_get(logs: LogMak
 
     await eventually(is_written)
     info = reap_while_paused(logs)
-    await asyncio.wait_for(writer.stopped.wait(), 5)
+    await eventually(lambda: writer.is_stopped, within=5)
     assert writer.stop_reason == "lost"
     with pytest.raises(RunError):
         writer.append(b"late")
@@ -413,7 +413,7 @@ async def test_stop_is_heard_after_a_restart(fragile: LogMaker, own_server: Redi
             return False
 
     await eventually(is_known_again)
-    await asyncio.wait_for(writer.stopped.wait(), 5)
+    await eventually(lambda: writer.is_stopped, within=5)
     assert writer.stop_reason == "enough"
     assert await writer.finish("aborted")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -24,6 +25,9 @@ from usechat.errors import ConfigurationError, ProviderStreamError, StreamProtoc
 from usechat.fastapi import chat_request, completion_request, known_ids, read_body
 from usechat.generate.answer import Answer, Callbacks, Outcome
 from usechat.generate.ui_stream import UIMessageStreamWriter
+from usechat.messages import ui
+from usechat.runs.memory import MemoryLog
+from usechat.runs.service import RunService
 from usechat.sender import slices
 from usechat.testing.models import Hold, ScriptedModel, Step, saying
 
@@ -161,7 +165,7 @@ def test_known_ids_are_those_of_the_continued_message():
         "known_tool_calls": frozenset({"c1", "c2"}),
         "known_approvals": frozenset({"a1"}),
     }
-    assert known_ids(None) == {"known_tool_calls": frozenset(), "known_approvals": frozenset()}
+    assert known_ids(None) == {}
 
 
 def test_wrong_option_is_refused_where_it_is_given():
@@ -816,3 +820,41 @@ async def test_refusal_is_json():
     await connection.run()
     assert connection.messages[0]["status"] == 400
     assert "detail" in json.loads(connection.body)
+
+
+def requests_held() -> list[Any]:
+    gc.collect()
+    return [each for each in gc.get_objects() if isinstance(each, ui.ChatRequest | ui.UIMessage)]
+
+
+def asked(hold: Hold, **options: Any) -> Connection:
+    chat = ui.parse_chat_request(json.dumps(BODY).encode())
+    answer = stream_text(ScriptedModel([[p.TextStart("0")], hold]), messages=chat.messages)
+    return Connection(answer, chat=chat, **options)
+
+
+@pytest.mark.parametrize("is_run", [False, True])
+async def test_open_answer_holds_nothing_of_its_request(is_run: bool):
+    before, hold, runs = requests_held(), Hold(), RunService(MemoryLog(), shutdown_timeout=0)
+    connection = asked(hold, runs=runs if is_run else None)
+    connection.start()
+    await hold.reached.wait()
+    await connection.until(b"text-start")
+
+    assert [each for each in requests_held() if not any(each is other for other in before)] == []
+    connection.gone.set()
+    assert connection.task is not None
+    await connection.task
+    await runs.shutdown()
+
+
+async def test_answer_whose_head_cannot_be_sent_is_told_as_stopped():
+    heard: list[FinishEvent] = []
+    _, answer = spoken(saying("Hi"), heard=heard)
+
+    async def send(_: Message) -> None:
+        raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        await Connection(answer).run(send=send)
+    assert [event.is_aborted for event in heard] == [True]

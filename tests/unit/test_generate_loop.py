@@ -13,6 +13,7 @@ from usechat import Approve, AskUser, Deny, StepResult, StepSettings, ToolContex
 from usechat import parts as p
 from usechat.errors import ProviderError, ProviderStatusError, ProviderStreamError, RequestError
 from usechat.generate import loop as loop_module
+from usechat.generate.happening import Happening
 from usechat.generate.loop import Loop, LoopRequest
 from usechat.generate.policy import LoopPolicy, policy_for
 from usechat.generate.tools import Tool, read_tools
@@ -77,7 +78,7 @@ class Answered:
         self.parts: list[p.Part] = []
         self.batches: list[list[p.Part]] = []
         self.told: list[BaseException] = []
-        self.abort = asyncio.Event()
+        self.abort = Happening()
         request = LoopRequest(
             model=self.model,
             call=ModelCall(messages=messages, **(call or {})),
@@ -804,3 +805,29 @@ def test_default_of_on_error_is_to_mask():
     request = LoopRequest(model=ScriptedModel(saying(".")), call=ModelCall(messages=()), tools={}, stop_when=[])
     on_error: Callable[[BaseException], str | None] = request.on_error
     assert on_error(ValueError()) is None
+
+
+# What it holds
+
+
+@pytest.mark.parametrize(
+    ("options", "is_held"),
+    [
+        ({"stop": 1}, False),
+        ({"stop": 2}, True),
+        ({"stop": 1, "tools": [ANY]}, True),
+        ({"stop": 1, "stream_retries": 1}, True),
+        ({"stop_when": [lambda steps: True]}, True),  # type: ignore[reportUnknownLambdaType]
+        ({"stop_when": [lambda steps: False, step_count_is(1)]}, False),  # type: ignore[reportUnknownLambdaType]
+    ],
+)
+async def test_messages_are_held_while_a_step_may_follow(options: dict[str, Any], is_held: bool):
+    asked = Answered(saying("Hi"), **options)
+    batches = asked.loop.run()
+    while not any(isinstance(part, p.TextDelta) for part in await anext(batches)):
+        pass
+
+    assert asked.last_messages == (ASKED,)
+    held = (asked.loop.request.call.messages, asked.loop.step_call[1].messages, tuple(asked.loop.messages))
+    assert held == (((ASKED,),) * 3 if is_held else ((), (), ()))
+    await batches.aclose()

@@ -94,7 +94,7 @@ def test_tool_call_and_its_result():
     assert [call.tool_call_id for call in recorder.open_calls] == ["c1"]
     recorder.take(p.ToolOutputAvailable(tool_call_id="c1", tool_name="t", output="done"))
     assert recorder.open_calls == []
-    assert recorder.answered == {"c1"}
+    assert set(recorder.answered) == {"c1"}
     call = ToolCallContent(tool_call_id="c1", tool_name="t", input={"a": 1}, provider_options={"a": {}})
     assert recorder.messages() == [AssistantMessage((call,)), ToolMessage((answer("c1"),))]
     assert recorder.result(0, FINISH).tool_calls == (
@@ -126,7 +126,7 @@ def test_denied_call_is_resolved():
 
 def test_output_for_a_call_of_an_earlier_step_is_noted():
     recorder = record(p.ToolOutputAvailable(tool_call_id="old", tool_name="t", output=1, provider_executed=True))
-    assert recorder.answered == {"old"}
+    assert set(recorder.answered) == {"old"}
     assert recorder.calls == {}
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from usechat import parts as p
 from usechat.generate.recorder import StepRecorder, StepResult
-from usechat.generate.stop import has_tool_call, is_met, step_count_is
+from usechat.generate.stop import StepCount, has_tool_call, is_met, step_count_is
 
 pytestmark = pytest.mark.anyio
 
@@ -44,3 +44,7 @@ async def test_one_condition_that_holds_is_enough():
     assert not await is_met([never, step_count_is(2)], [make_step()])
     assert not await is_met([], [make_step()])
     assert asked == [1, 1]
+
+
+def test_number_of_steps_is_known_in_advance():
+    assert step_count_is(3) == StepCount(3)

@@ -12,7 +12,7 @@ from tests.support.sinks import Taking
 from tests.support.waiting import eventually
 from usechat.errors import RunError
 from usechat.runs import memory
-from usechat.runs.base import Limits, RunInfo
+from usechat.runs.base import Limits, RunInfo, RunWriter
 from usechat.runs.memory import MemoryLog, MemoryRun, Place
 
 pytestmark = pytest.mark.anyio
@@ -138,6 +138,76 @@ async def test_old_run_is_forgotten_and_the_new_one_is_not():
     await log.aclose()
 
 
+async def begun(log: MemoryLog, chat_id: str, data: bytes = b"") -> RunWriter:
+    writer = await log.open(chat_id, headers={}, meta={})
+    writer.append(data)
+    return writer
+
+
+async def test_only_so_many_ended_runs_are_kept_and_all_that_go_on():
+    log = MemoryLog(Limits(max_ended=2))
+    running = await begun(log, "running", b"r")
+    ended = [await begun(log, f"chat-{number}", b"e") for number in range(4)]
+    for writer in (ended[1], ended[0], ended[3], ended[2]):
+        await writer.finish("finished")
+
+    assert set(log.runs) == {running.info.id, ended[3].info.id, ended[2].info.id}
+    assert await log.find("chat-0") is None
+    with pytest.raises(RunError, match="no such run"):
+        log.read(ended[1].info.id)
+    await log.aclose()
+
+
+async def test_ended_runs_are_kept_up_to_a_number_of_bytes_and_the_last_one_always():
+    log = MemoryLog(Limits(max_ended_bytes=10))
+    for chat_id, data in (("a", b"aaaa"), ("b", b"bbbb"), ("c", b"cccc")):
+        await (await begun(log, chat_id, data)).finish("finished")
+    assert [await log.find(chat_id) is not None for chat_id in "abc"] == [False, True, True]
+
+    await (await begun(log, "d", b"d" * 100)).finish("finished")
+    assert [await log.find(chat_id) is not None for chat_id in "bcd"] == [False, False, True]
+
+    await (await begun(log, "e", b"eeee")).finish("finished")
+    await (await begun(log, "f", b"ffff")).finish("finished")
+    assert [await log.find(chat_id) is not None for chat_id in "def"] == [False, True, True]
+    await log.aclose()
+
+
+async def test_reader_of_an_ended_run_reads_on_when_it_is_kept_no_longer():
+    log = MemoryLog(Limits(max_ended=1))
+    writer = await begun(log, "chat", b"a")
+    entries = log.read(writer.info.id)
+    assert (await anext(entries)).data == b"a"
+    writer.append(b"b")
+    await writer.finish("finished")
+    await (await begun(log, "other")).finish("finished")
+
+    assert writer.info.id not in log.runs
+    assert [entry.data async for entry in entries] == [b"b"]
+    await log.aclose()
+
+
+async def test_each_ended_run_is_forgotten_in_its_time():
+    log = MemoryLog(Limits(keep=0.05))
+    for chat_id in ("a", "b"):
+        await (await begun(log, chat_id)).finish("finished")
+        await asyncio.sleep(0.03)
+    await eventually(lambda: not log.runs)
+    assert await log.find("b") is None
+    await log.aclose()
+
+
+async def test_log_that_is_closed_forgets_what_ends_with_it():
+    log = MemoryLog(Limits(max_ended=1))
+    readers = [asyncio.create_task(anext(log.read((await begun(log, chat_id)).info.id, 1))) for chat_id in "abc"]
+    await asyncio.sleep(0)
+    await log.aclose()
+    for reader in readers:
+        with pytest.raises(RunError, match="cannot be reached"):
+            await reader
+    assert not log.runs
+
+
 @pytest.mark.no_cover
 async def test_a_full_process_stays_under_the_bound_that_the_docs_state():
     log = MemoryLog()
@@ -153,4 +223,4 @@ async def test_a_full_process_stays_under_the_bound_that_the_docs_state():
     finally:
         tracemalloc.stop()
         await log.aclose()
-    assert size < 80 * 2**20
+    assert size < 48 * 2**20

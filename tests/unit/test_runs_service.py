@@ -601,3 +601,20 @@ async def test_end_that_was_told_is_not_told_again(log: SharedLog, monkeypatch: 
     with pytest.raises(asyncio.CancelledError):
         await handle.task
     assert ends.states == ["finished"]
+
+
+async def test_run_that_has_ended_is_not_asked_to_stop(log: SharedLog):
+    service, source = service_on(log), Source()
+    handle = await begin(service, source)
+    source.put(None)
+    assert await over(handle) == "finished"
+    await asyncio.sleep(0)
+    assert not handle.is_stopped
+
+
+async def test_run_that_the_log_is_asked_to_stop_ends_with_the_reason(log: SharedLog):
+    service, source = service_on(log), Source()
+    handle = await begin(service, source)
+    assert await log.stop(handle.info.id, "enough")
+    assert await over(handle) == "aborted"
+    assert handle.stop_reason == "enough"

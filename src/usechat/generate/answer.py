@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from usechat import parts as p
 from usechat.errors import ConfigurationError
 from usechat.generate.callbacks import Callbacks, FinishEvent, MessageMetadataCallback, Outcome, Source
+from usechat.generate.happening import Happening
 from usechat.generate.policy import LoopPolicy, policy_for
 from usechat.generate.recorder import StepResult
 from usechat.generate.smooth import Transform
@@ -65,11 +66,13 @@ class Answer(ABC):
         self.message_id: str | None = None
         self.reducer = Reducer(generate_id("msg", 16))
         self.is_continuation = False
-        self.abort_event = asyncio.Event()
+        self.aborting = Happening()
+        """That nothing more of it is to be made."""
         self.abort_reason: str | None = None
         self.failure: BaseException | None = None
         """What kept the answer from being read or sent; a model's failure is the source's to tell."""
-        self.done = asyncio.Event()
+        self.done = Happening()
+        """That what came of it is known."""
         self.final: FinishEvent | None = None
         self.is_started = False
         """Whether it has been begun; it can be once."""
@@ -154,10 +157,10 @@ class Answer(ABC):
 
     def abort(self, reason: str | None = None) -> None:
         """Stop: the provider's connection is closed, the client gets ``abort``. Does nothing after the end."""
-        if self.abort_event.is_set():
+        if self.aborting.has_happened:
             return
         self.abort_reason = reason
-        self.abort_event.set()
+        self.aborting.set()
         if self.waiting is not None:
             self.waiting.cancel()
         elif self.is_started:
@@ -170,7 +173,7 @@ class Answer(ABC):
         if not self.is_started:
             self.begin()
             self.end(is_aborted=True)
-        await self.done.wait()
+        await self.done.event.wait()
         assert self.ending is not None
         await asyncio.shield(self.ending)
 
@@ -199,7 +202,7 @@ class Answer(ABC):
         """
         self._check_new()
         policy = policy_for(dialect, is_continuation=message is not None)
-        self.policy = replace(policy, resets_steps=policy.resets_steps and can_reset)
+        self.policy = policy if can_reset else replace(policy, resets_steps=False)
         self.is_continuation = message is not None
         self.message_id = message_id
         self.reducer = Reducer(message_id or generate_id("msg", 16), message=message, dialect=dialect, options=options)
@@ -241,7 +244,7 @@ class Answer(ABC):
     def _pass_on(self, batch: list[p.Part]) -> bool:
         """What `through` does with a batch, without it; False for what is left to it."""
         sink = self.sink
-        if sink is None or self.view is None or self.abort_event.is_set() or not sink.is_ready:
+        if sink is None or self.view is None or self.aborting.has_happened or not sink.is_ready:
             return False
         try:
             self.reducer.feed_all(batch)
@@ -272,7 +275,7 @@ class Answer(ABC):
                     await self._tell_parts(shown)
                 if piece := view.feed(shown):
                     yield piece
-            is_whole = not self.abort_event.is_set()
+            is_whole = not self.aborting.has_happened
             if not is_whole and (piece := view.feed([p.Abort(self.abort_reason)])):
                 yield piece
         except Exception as error:  # noqa: BLE001 - the view says what becomes of it
@@ -288,7 +291,7 @@ class Answer(ABC):
     async def _next(self) -> list[p.Part] | None:
         """The next batch; None at the end, or when the answer was stopped: then its end is being told."""
         batch: list[p.Part] | None = None
-        if not self.abort_event.is_set():
+        if not self.aborting.has_happened:
             # No frame keeps the task: an error that ends it would keep the frame.
             self.waiting = current_task()
             cancellations = self.waiting.cancelling()
@@ -297,11 +300,11 @@ class Answer(ABC):
             except StopAsyncIteration:
                 pass
             except asyncio.CancelledError:
-                if not self.abort_event.is_set():
+                if not self.aborting.has_happened:
                     raise
             finally:
                 self.waiting = None
-            if not self.abort_event.is_set():
+            if not self.aborting.has_happened:
                 return batch
             await take_cancellation(cancellations)
         if batch is None:
@@ -329,7 +332,7 @@ class Answer(ABC):
     def end(self, *, is_aborted: bool) -> asyncio.Task[None]:
         """Stop the source and tell how the answer ended: begun by the first call, the same for all."""
         if self.ending is None:
-            self.abort_event.set()
+            self.aborting.set()
             self.ending = asyncio.create_task(self._tell_end(is_aborted=is_aborted))
             ENDINGS.add(self.ending)
             self.ending.add_done_callback(ENDINGS.discard)
@@ -397,7 +400,7 @@ class Answer(ABC):
             self.policy = replace(self.policy, resets_steps=True)
             async for _ in self.batches():
                 pass
-        await self.done.wait()
+        await self.done.event.wait()
         assert self.final is not None
         if self.final.error is not None and name != "ui_message":
             raise self.final.error

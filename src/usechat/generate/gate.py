@@ -63,6 +63,15 @@ class ApprovalGate:
         on_error: Told of each error; may give the text that the browser is to see.
     """
 
+    __slots__ = (
+        "make_context",
+        "on_error",
+        "policy",
+        "secret",
+        "tools",
+        "used",
+    )
+
     def __init__(
         self,
         tools: Mapping[str, Tool],

@@ -6,7 +6,6 @@ yielded in one batch, and a delta passes through with one look-up: no queue, tas
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
@@ -22,11 +21,12 @@ from usechat.generate.callbacks import Outcome
 from usechat.generate.calls import error_result, parse_call, show_broken_call, show_call, show_input_start
 from usechat.generate.execute import Execution, ToolRunner
 from usechat.generate.gate import ApprovalGate, Verdict
+from usechat.generate.happening import Happening
 from usechat.generate.loop_request import LoopRequest, PrepareStep, StepSettings
 from usechat.generate.policy import LoopPolicy
 from usechat.generate.recorder import StepRecorder, StepResult
 from usechat.generate.steering import Delivery, Undelivered
-from usechat.generate.stop import is_met
+from usechat.generate.stop import StepCount, is_met
 from usechat.generate.tool_outputs import convert_outputs
 from usechat.generate.tools import Tool, ToolContext, ToolWriter
 from usechat.ids import generate_id
@@ -49,10 +49,36 @@ class Loop:
     Args:
         request: What to answer, with what.
         policy: How to behave towards the client.
-        abort: Set when the answer is stopped; tools see it.
+        abort: That the answer is stopped; tools see it.
     """
 
-    def __init__(self, request: LoopRequest, policy: LoopPolicy, abort: asyncio.Event) -> None:
+    __slots__ = (
+        "abort",
+        "deferred",
+        "delivered",
+        "ended",
+        "executions",
+        "failure",
+        "finish",
+        "grown",
+        "has_begun",
+        "is_open",
+        "is_retry",
+        "messages",
+        "policy",
+        "recorder",
+        "request",
+        "retries",
+        "step_call",
+        "steps",
+        "system",
+        "taker",
+        "tool_failed",
+        "tools",
+        "usage",
+    )
+
+    def __init__(self, request: LoopRequest, policy: LoopPolicy, abort: Happening) -> None:
         self.request = request
         self.policy = policy
         self.abort = abort
@@ -65,7 +91,7 @@ class Loop:
         self.recorder = StepRecorder()
         self.executions: list[Execution] = []
         """The step's calls that are to be run."""
-        self.deferred: set[str] = set()
+        self.deferred: dict[str, None] = {}
         """Calls whose results the provider owes until a later step."""
         self.finish: p.FinishReason | None = None
         self.failure: BaseException | None = None
@@ -105,6 +131,8 @@ class Loop:
             async with aclosing(self.settle_approvals()) as batches:
                 async for batch in batches:
                     yield batch
+            # It has ended, and would be held for as long as the model speaks.
+            del batches
             goes_on = True
             while goes_on:
                 stream, failure = await self.begin_step(), None
@@ -169,9 +197,23 @@ class Loop:
         self.is_retry = False
         model, call = self.step_call
         stream = model.stream(call)
+        if self._is_last_call():
+            self._forget_messages()
         if self.taker is not None and isinstance(stream, Divertible):
             stream.divert(self.pass_on)
         return stream
+
+    def _is_last_call(self) -> bool:
+        """Whether nobody will look at the messages again, whatever the model says."""
+        request, number = self.request, len(self.steps) + 1
+        may_go_on = not any(isinstance(each, StepCount) and each.count <= number for each in request.stop_when)
+        return not (may_go_on or request.tools or request.stream_retries)
+
+    def _forget_messages(self) -> None:
+        model, call = self.step_call
+        self.step_call = model, msgspec.structs.replace(call, messages=())
+        self.request.call = msgspec.structs.replace(self.request.call, messages=())
+        self.messages = []
 
     def may_retry(self, error: ProviderError) -> bool:
         """Whether the step is to be tried again. What it has shown is shown anew, so the client must forget it."""
@@ -250,8 +292,9 @@ class Loop:
             tool = self.tools.get(call.tool_name)
             provider = tool.provider if tool is not None else None
             if call.provider_executed and provider is not None and provider.defers_results:
-                self.deferred.add(call.tool_call_id)
-        self.deferred -= self.recorder.answered
+                self.deferred[call.tool_call_id] = None
+        for answered in self.recorder.answered:
+            self.deferred.pop(answered, None)
 
     async def goes_on(self, finish: p.FinishReason | None) -> bool:
         """Whether another step follows. If none does, nor will a message that the user has sent reach the model."""
@@ -421,7 +464,7 @@ class Loop:
             tool_name=tool_name,
             messages=tuple(self.messages),
             writer=writer,
-            abort=self.abort,
+            abort=self.abort.event,
             request=self.request.context,
         )
 

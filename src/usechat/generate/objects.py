@@ -134,7 +134,7 @@ class StreamObjectResult(Answer):
         """The loop, whose text is the JSON."""
         self.request.message_id = self.message_id
         self.request.on_error = self.callbacks.error_text
-        return ObjectSource(Loop(self.request, self.policy, self.abort_event), self.shape)
+        return ObjectSource(Loop(self.request, self.policy, self.aborting), self.shape)
 
     def response(self, chat: ChatRequest | CompletionRequest | None = None, **options: Any) -> StreamingAnswer:
         """The growing JSON as a text stream, which is what ``useObject`` reads."""

@@ -5,6 +5,8 @@ A row a difference, so that the loop itself knows no versions.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 
 from usechat.protocol.dialects import Dialect
@@ -49,6 +51,7 @@ class LoopPolicy(msgspec.Struct, frozen=True, kw_only=True):
 ALL_REASONS = frozenset({"stop", "tool-calls", "length", "content-filter", "other", "error"})
 
 
+@lru_cache(maxsize=32)
 def policy_for(dialect: Dialect, *, is_continuation: bool = False) -> LoopPolicy:
     """The policy towards the client that ``dialect`` stands for.
 

@@ -64,6 +64,20 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
 class StepRecorder:
     """Takes the parts of one step."""
 
+    __slots__ = (
+        "answered",
+        "blocks",
+        "calls",
+        "content",
+        "decisions",
+        "files",
+        "has_begun_call",
+        "reasoning",
+        "results",
+        "sources",
+        "text",
+    )
+
     def __init__(self) -> None:
         self.blocks: dict[tuple[str, str], Block] = {}
         self.text: dict[str, list[str]] = {}
@@ -73,7 +87,7 @@ class StepRecorder:
         self.content: list[Block | AssistantContent] = []
         self.results: dict[str, ToolResultContent] = {}
         self.decisions: list[ToolApprovalResponseContent] = []
-        self.answered: set[str] = set()
+        self.answered: dict[str, None] = {}
         """The calls, of this step or an earlier one, that an output or an error has come for."""
         self.calls: dict[str, ToolCallResult] = {}
         self.sources: list[p.SourceUrl | p.SourceDocument] = []
@@ -181,6 +195,8 @@ class StepRecorder:
 class Block:
     """A text or reasoning block of the step."""
 
+    __slots__ = ("kind", "metadata", "texts")
+
     def __init__(self, kind: str, metadata: p.ProviderMetadata | None) -> None:
         self.kind = kind
         self.texts: list[str] = []
@@ -247,14 +263,14 @@ def take_call(self: StepRecorder, part: p.ToolInputAvailable | p.ToolInputError)
 def take_output(self: StepRecorder, part: p.ToolOutputAvailable) -> None:
     if part.preliminary:
         return
-    self.answered.add(part.tool_call_id)
+    self.answered[part.tool_call_id] = None
     self.resolve(part.tool_call_id, output=part.output)
     if part.provider_executed:
         add_provider_result(self, part, ToolResultOutput("json", part.output))
 
 
 def take_error(self: StepRecorder, part: p.ToolOutputError) -> None:
-    self.answered.add(part.tool_call_id)
+    self.answered[part.tool_call_id] = None
     self.resolve(part.tool_call_id, error_text=part.error_text)
     if part.provider_executed:
         add_provider_result(self, part, ToolResultOutput("error-json", part.error_text))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Literal, TypeAlias
@@ -121,6 +120,15 @@ class Steering:
 class SteeringRun:
     """The loop's side of a `Steering`."""
 
+    __slots__ = (
+        "deliveries",
+        "is_ended",
+        "is_started",
+        "lock",
+        "pending",
+        "queued",
+    )
+
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.is_started = False
@@ -128,7 +136,7 @@ class SteeringRun:
         self.deliveries: dict[str, Delivery] = {}
         self.pending: list[Delivery] = []
         """For the next step."""
-        self.queued: deque[Delivery] = deque()
+        self.queued: list[Delivery] = []
         """For later steps, each of which follows an answer."""
 
     def add(self, message: str | UserMessage, id: str | None, *, waits: bool) -> Delivery:
@@ -170,7 +178,7 @@ class SteeringRun:
         """
         with self.lock:
             if not self.pending and self.queued and not is_cut_off:
-                self.pending.append(self.queued.popleft())
+                self.pending.append(self.queued.pop(0))
             return bool(self.pending)
 
     def take(self) -> list[Delivery]:

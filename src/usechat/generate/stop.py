@@ -6,9 +6,11 @@ import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
+import msgspec
+
 from usechat.generate.recorder import StepResult
 
-__all__ = ["StopCondition", "has_tool_call", "is_met", "step_count_is"]
+__all__ = ["StepCount", "StopCondition", "has_tool_call", "is_met", "step_count_is"]
 
 StopCondition: TypeAlias = Callable[[Sequence[StepResult]], "bool | Awaitable[bool]"]
 """Gets the steps so far; true ends the loop."""
@@ -16,11 +18,17 @@ StopCondition: TypeAlias = Callable[[Sequence[StepResult]], "bool | Awaitable[bo
 
 def step_count_is(count: int) -> StopCondition:
     """End after ``count`` steps."""
+    return StepCount(count)
 
-    def is_reached(steps: Sequence[StepResult]) -> bool:
-        return len(steps) >= count
 
-    return is_reached
+class StepCount(msgspec.Struct, frozen=True, gc=False):
+    """A `StopCondition` by which it is known in advance which step can be the last one."""
+
+    count: int
+
+    def __call__(self, steps: Sequence[StepResult]) -> bool:
+        """Whether so many steps are over."""
+        return len(steps) >= self.count
 
 
 def has_tool_call(*names: str) -> StopCondition:

@@ -80,7 +80,7 @@ class StreamTextResult(Answer):
         if steering is not None:
             request.steering = steering.run.start()
         self.messages = messages
-        self.convert_options = convert_options
+        self.convert_options: Mapping[str, Any] = convert_options
         self.is_prepared = False
 
     def prepare(self) -> None:
@@ -97,6 +97,8 @@ class StreamTextResult(Answer):
                 raise
             self.request.converts_outputs = messages is not self.messages
             self.request.call = msgspec.structs.replace(self.request.call, messages=messages)
+            # Neither is asked for again.
+            self.messages, self.convert_options = (), {}
             self.is_prepared = True
 
     def make_source(self) -> Source:
@@ -104,7 +106,7 @@ class StreamTextResult(Answer):
         self.request.message_id = self.message_id
         self.request.on_error = self.callbacks.error_text
         self.request.on_step_finish = partial(self.callbacks.call, "on_step_finish")
-        return Loop(self.request, self.policy, self.abort_event)
+        return Loop(self.request, self.policy, self.aborting)
 
     def end(self, *, is_aborted: bool) -> asyncio.Task[None]:
         """As `Answer.end`; no more messages of the user are taken."""

@@ -187,7 +187,7 @@ class UIMessageStream(Answer):
 
     def make_source(self) -> Source:
         """The writer's queue."""
-        writer = UIMessageStreamWriter(self.abort_event, self.callbacks.error_text)
+        writer = UIMessageStreamWriter(self.aborting.event, self.callbacks.error_text)
         return WriterSource(self.execute, writer, self.message_id)
 
 

@@ -44,6 +44,13 @@ class Citations:
         generate_id: Makes the ids of sources.
     """
 
+    __slots__ = (
+        "_generate_id",
+        "_web",
+        "documents",
+        "has_search_results",
+    )
+
     def __init__(self, documents: Iterable[CitationDocument], generate_id: Callable[[], str]) -> None:
         self.documents = list(documents)
         self.has_search_results = False

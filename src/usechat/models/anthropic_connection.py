@@ -153,11 +153,11 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None
         self._transport.abort()
 
-    async def _wait(self, limit: float | None, kind: type[httpx2.TimeoutException]) -> None:
-        """Until anything happens."""
+    def _wait(self, limit: float | None, kind: type[httpx2.TimeoutException]) -> asyncio.Future[None]:
+        """Anything that happens, to be awaited at once; no coroutine, for one would be held while an answer is open."""
         if self._error is not None:
             raise self._error
-        self._waiter = self._loop.create_future()
+        self._waiter = waiter = self._loop.create_future()
         self._limit, self._kind = limit, kind
         if limit is not None:
             self._deadline = self._loop.time() + limit
@@ -165,10 +165,7 @@ class Connection(asyncio.Protocol):
             # read the token.
             if self._alarm is None or self._alarm.when() > self._deadline:
                 self._set_alarm()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        return waiter
 
     def _set_alarm(self) -> None:
         self._silence()
@@ -181,7 +178,8 @@ class Connection(asyncio.Protocol):
 
     def _ring(self) -> None:
         self._alarm = None
-        if self._waiter is None or self._limit is None:
+        if self._waiter is None or self._waiter.done() or self._limit is None:
+            # Nobody waits: who reads is busy with what has come.
             return
         if self._loop.time() < self._deadline:
             self._set_alarm()

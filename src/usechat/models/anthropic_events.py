@@ -98,6 +98,19 @@ class AnthropicStream:
         generate_id: Makes the ids of sources.
     """
 
+    __slots__ = (
+        "_blocks",
+        "_end",
+        "_error",
+        "_finish",
+        "_has_output",
+        "_is_broken",
+        "_is_open",
+        "_message",
+        "_reader",
+        "event_count",
+    )
+
     def __init__(
         self,
         *,

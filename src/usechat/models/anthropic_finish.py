@@ -40,6 +40,16 @@ _EXECUTOR_ITERATIONS = {"compaction", "message"}
 class MessageEnd:
     """Gathers, from ``message_start`` and each ``message_delta``, what the finish will say."""
 
+    __slots__ = (
+        "_counts",
+        "_input_first",
+        "_metadata",
+        "model_id",
+        "raw_usage",
+        "response_id",
+        "stop_reason",
+    )
+
     def __init__(self) -> None:
         self.raw_usage: Json = {}
         self.stop_reason: str | None = None

@@ -89,6 +89,15 @@ class AnthropicModel:
 
     provider = "anthropic"
 
+    __slots__ = (
+        "_client",
+        "_headers",
+        "_max_retries",
+        "_settings",
+        "_told",
+        "model_id",
+    )
+
     def __init__(
         self,
         model_id: str,
@@ -103,7 +112,7 @@ class AnthropicModel:
         self._settings = settings
         self._max_retries = max_retries
         self._headers = headers
-        self._told: set[str] = set()
+        self._told: dict[str, None] = {}
 
     def __repr__(self) -> str:
         return f"anthropic({self.model_id!r})"
@@ -145,7 +154,7 @@ class AnthropicModel:
     def _tell(self, warnings: Iterable[str]) -> None:
         for warning in warnings:
             if warning not in self._told:
-                self._told.add(warning)
+                self._told[warning] = None
                 logger.warning("%s: %s", self.model_id, warning)
 
     def _options(self, call: ModelCall, request: AnthropicRequest, retries: int) -> RequestOptions:

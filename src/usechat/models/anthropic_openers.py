@@ -56,6 +56,15 @@ class Message:
         dynamic_code_execution: Whether web tools may run code although the request names no such tool.
     """
 
+    __slots__ = (
+        "citations",
+        "dynamic_code_execution",
+        "held",
+        "json_tool_called",
+        "tools",
+        "uses_json_tool",
+    )
+
     def __init__(
         self, citations: Citations, tools: ServerTools, *, uses_json_tool: bool, dynamic_code_execution: bool
     ) -> None:

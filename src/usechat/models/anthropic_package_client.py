@@ -126,6 +126,8 @@ class AsyncAnthropic(anthropic.AsyncAnthropic):
         """
         first = await self._maybe_try(content, cast("Mapping[str, str]", options.get("headers", {})))
         if first is not None and first.exchange is not None and _is_plain_stream(first.exchange):
+            # Its head has said what it had to say.
+            first.exchange.response.take_headers()
             return first.exchange.body
         token = _first_try.set(first)
         try:

@@ -34,6 +34,11 @@ class AnthropicParts:
         begin: Opens the answer, when the first batch is asked for; raises what fails before that.
     """
 
+    __slots__ = (
+        "_batches",
+        "_way",
+    )
+
     def __init__(self, begin: Callable[[], Awaitable[Opened]]) -> None:
         self._way = _Way()
         # A generator of its own, which does not refer back here: one that is dropped gives its connection back.

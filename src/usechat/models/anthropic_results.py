@@ -36,6 +36,13 @@ class ServerTools:
         citations: Where fetched documents and search hits are noted.
     """
 
+    __slots__ = (
+        "_tool_names",
+        "citations",
+        "mcp_calls",
+        "searches",
+    )
+
     def __init__(self, tool_names: Mapping[str, str], citations: Citations) -> None:
         self.citations = citations
         self.mcp_calls: dict[str, McpCall] = {}

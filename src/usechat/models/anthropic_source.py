@@ -144,7 +144,12 @@ class _OwnBody(_RawBody):
     async def read(self) -> list[ModelPart | DeltaRun] | None:
         if self._stream.is_complete:
             self._own.divert(None)
-        parts = await super().read()
+            parts = await super().read()
+        else:
+            # Not by `super`: a coroutine less for as long as the answer is open.
+            with mapped_errors(is_reading=True):
+                data = await self._own.read()
+            parts = self._stream.gather(data) if data else None
         made, self._made = self._made, None
         if self._error is not None:
             raise self._error

@@ -32,6 +32,8 @@ class MessageState:
         dialect: The client whose message it is.
     """
 
+    __slots__ = ("blocks", "dialect", "inputs", "parts", "values")
+
     def __init__(self, message: Mapping[str, Any], dialect: Dialect) -> None:
         self.dialect = dialect
         self.values = dict(message)

@@ -35,6 +35,8 @@ class Reducer:
         options: What the encoder beside it was told, so that both show the same.
     """
 
+    __slots__ = ("inputs", "reasoning", "shaper", "state", "text")
+
     def __init__(
         self,
         message_id: str = "",

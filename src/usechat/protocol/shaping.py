@@ -21,7 +21,7 @@ from usechat.protocol.usage import show_usage
 
 __all__ = ["ChunkShaper"]
 
-REASONING = {p.ReasoningStart, p.ReasoningDelta, p.ReasoningEnd, p.ReasoningFile}
+REASONING = (p.ReasoningStart, p.ReasoningDelta, p.ReasoningEnd, p.ReasoningFile)
 
 
 LOOKS_UP_CALLS: Version = (6, 0, 230)
@@ -30,6 +30,16 @@ LOOKS_UP_CALLS: Version = (6, 0, 230)
 
 class ChunkShaper:
     """The chunks of one answer, part by part, legal in their order and known to the dialect's client."""
+
+    __slots__ = (
+        "dialect",
+        "dynamic_calls",
+        "hidden",
+        "lifecycle",
+        "options",
+        "shown_ids",
+        "used_ids",
+    )
 
     def __init__(self, dialect: Dialect, options: EncoderOptions) -> None:
         self.dialect = dialect
@@ -45,9 +55,9 @@ class ChunkShaper:
         self.shown_ids: dict[tuple[str, str], str] = {}
         self.dynamic_calls: dict[str, bool] = {}
         """The tool calls of this answer, and whether the client holds them as dynamic tools."""
-        self.hidden: set[type] = set() if options.send_reasoning else set(REASONING)
-        self.hidden |= set() if options.send_start else {p.Start}
-        self.hidden |= set() if options.send_finish else {p.Finish}
+        self.hidden: tuple[type, ...] = () if options.send_reasoning else REASONING
+        self.hidden += () if options.send_start else (p.Start,)
+        self.hidden += () if options.send_finish else (p.Finish,)
 
     def shape(self, part: p.Part) -> list[dict[str, Any]]:
         """The chunks for one part.
@@ -83,7 +93,7 @@ class ChunkShaper:
                 if (kind, block) not in self.lifecycle.open_blocks:
                     del blocks[block]
         if inputs:
-            for call in inputs.keys() - self.lifecycle.open_inputs:
+            for call in inputs.keys() - self.lifecycle.open_inputs.keys():
                 del inputs[call]
 
     def tool_error_text(self, part: p.ToolInputError | p.ToolOutputError) -> str:

@@ -11,7 +11,6 @@ Rule 3: a reader sees every entry once, in order, from wherever it begins, and t
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -59,6 +58,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     producer gives its sign at a fifth of them."""
     keep: float = 60.0
     """Seconds that an ended run can still be read, for readers that are on their way."""
+    max_ended: int = 5_000
+    """How many ended runs the log in memory keeps for them; with more, the ones that ended first go earlier. Running
+    ones are always kept."""
+    max_ended_bytes: int = 64 * 2**20
+    """Of all ended runs, likewise; the last one to end is kept even if it is larger."""
     retain: float = 86_400.0
     """Seconds that a run is kept whose producer died, until somebody notices and ends it; likewise one that has ended
     and could not be saved."""
@@ -102,12 +106,15 @@ class RunWriter(Protocol):
         ...
 
     @property
-    def stopped(self) -> asyncio.Event:
-        """Set when somebody asked the producer to stop, when a limit is met, or when the run is not its own any more.
+    def is_stopped(self) -> bool:
+        """Whether somebody asked the producer to stop, a limit is met, or the run is not its own any more.
 
         What it still appends after that is the run's legal end.
         """
         ...
+
+    on_stop: Callable[[], None] | None
+    """Called once when it becomes so, or the run has ended, if it is set by then."""
 
     @property
     def stop_reason(self) -> str | None:
@@ -153,7 +160,7 @@ class RunLog(Protocol):
         ...
 
     async def open(self, chat_id: str, *, owner: str, headers: Mapping[str, str], meta: Mapping[str, Any]) -> RunWriter:
-        """Begin a run.
+        """Begin a run. What is given is kept as it is: many runs can have the same ``headers``.
 
         Raises:
             RunError: ``exists``: the chat has one that is still running.

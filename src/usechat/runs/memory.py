@@ -1,7 +1,8 @@
 """The run log of one process: what a single worker needs, and the near half of the log on Redis.
 
 A reader that has caught up waits on a future that the next write resolves: no task, queue or lock per reader, and a
-slow one costs only the place where it stands.
+slow one costs only the place where it stands. What a run has written is one piece of memory and the places where its
+entries end: an object for each entry would take as much again as its frames.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import itertools
 import math
 import time
+from array import array
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
@@ -53,10 +55,10 @@ class Place:
         self.sink = sink
         self.future: asyncio.Future[None] | None = None
 
-    async def wait(self) -> None:
-        """Until somebody calls `wake`."""
+    def wait(self) -> asyncio.Future[None]:
+        """Until somebody calls `wake`; to be awaited."""
         self.future = asyncio.get_running_loop().create_future()
-        await self.future
+        return self.future
 
     def wake(self) -> None:
         """Have the reader look again."""
@@ -76,14 +78,17 @@ class MemoryRun:
     def __init__(self, info: RunInfo, limits: Limits, on_end: Callable[[MemoryRun], None] | None = None) -> None:
         self.info = info
         self.limits = limits
-        self.stopped = asyncio.Event()
+        self.is_stopped = False
         self.stop_reason: str | None = None
-        self.entries: list[bytes] = []
-        self.size = 0
+        self.on_stop: Callable[[], None] | None = None
+        self.frames: bytearray | bytes = bytearray()
+        """All that was written."""
+        self.ends = array("I")
+        """Where each entry ends in it."""
         self.is_running = True
         self.ending = b""
         self.failure: RunError | None = None
-        self._waiting: set[Place] = set()
+        self._waiting: list[Place] = []
         self._on_end = on_end
 
     def append(self, data: bytes) -> None:
@@ -94,18 +99,20 @@ class MemoryRun:
         """
         if not self.is_running:
             raise RunError("the run has ended", code="fenced")
-        if len(self.entries) >= self.limits.max_entries or self.size + len(data) > self.limits.max_bytes:
-            self._use_slack(len(data))
-        self.entries.append(data)
-        self.size += len(data)
+        ends = self.ends
+        size = len(self.frames) + len(data)
+        if len(ends) >= self.limits.max_entries or size > self.limits.max_bytes:
+            self._use_slack(size)
+        self.frames += data
+        ends.append(size)
         if self._waiting:
             self._hand_on(data)
 
     def _use_slack(self, size: int) -> None:
         limits = self.limits
         self.ask_to_stop("full")
-        is_over = len(self.entries) >= limits.max_entries + limits.slack_entries
-        if is_over or self.size + size > limits.max_bytes + limits.slack_bytes:
+        is_over = len(self.ends) >= limits.max_entries + limits.slack_entries
+        if is_over or size > limits.max_bytes + limits.slack_bytes:
             raise RunError("the run's log is full", code="full")
 
     def _hand_on(self, data: bytes) -> None:
@@ -114,14 +121,24 @@ class MemoryRun:
                 place.position += 1
                 place.sink.push(data)
             else:
-                self._waiting.discard(place)
+                self._waiting.remove(place)
                 place.wake()
 
     def wake(self) -> None:
         """Tell who waits for frames to look again."""
-        waiting, self._waiting = self._waiting, set()
+        waiting, self._waiting = self._waiting, []
         for place in waiting:
             place.wake()
+
+    def since(self, first: int, last: int | None = None) -> bytes:
+        """The frames of the entries from ``first`` on, up to ``last`` or to what has come."""
+        start, end = self.end_of(first), None if last is None else self.end_of(last)
+        with memoryview(self.frames) as frames:
+            return bytes(frames[start:end])
+
+    def end_of(self, count: int) -> int:
+        """How many bytes the first ``count`` entries are."""
+        return self.ends[count - 1] if count else 0
 
     async def finish(self, state: EndState, save: Save | None = None) -> bool:
         """End the run; whether it was still running."""
@@ -136,10 +153,13 @@ class MemoryRun:
         self.is_running = False
         self.ending = data
         self.info = msgspec.structs.replace(self.info, state=state)
-        self.stopped.set()
+        # What was room to grow is given back.
+        self.frames, self.ends = bytes(self.frames), self.ends[:]
+        self._stop()
         self.wake()
-        if self._on_end is not None:
-            self._on_end(self)
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            on_end(self)
         return True
 
     def fail(self, error: RunError) -> None:
@@ -150,10 +170,16 @@ class MemoryRun:
 
     def ask_to_stop(self, reason: str | None) -> bool:
         """Tell the producer, the first time; whether there is one."""
-        if self.is_running and not self.stopped.is_set():
+        if self.is_running and not self.is_stopped:
             self.stop_reason = reason
-            self.stopped.set()
+            self._stop()
         return self.is_running
+
+    def _stop(self) -> None:
+        self.is_stopped = True
+        on_stop, self.on_stop = self.on_stop, None
+        if on_stop is not None:
+            on_stop()
 
     async def read(self, place: Place) -> AsyncGenerator[Entry]:
         """The frames after the reader's place, which moves; what came meanwhile comes in one piece.
@@ -162,22 +188,22 @@ class MemoryRun:
             RunError: What `fail` said.
         """
         while True:
-            if place.position < len(self.entries):
-                fresh = self.entries[place.position :]
-                place.position += len(fresh)
-                yield Entry(place.position, fresh[0] if len(fresh) == 1 else b"".join(fresh))
+            if place.position < len(self.ends):
+                fresh, place.position = self.since(place.position), len(self.ends)
+                yield Entry(place.position, fresh)
             elif self.is_running:
-                self._waiting.add(place)
+                self._waiting.append(place)
                 try:
                     await place.wait()
                 finally:
-                    self._waiting.discard(place)
+                    if place in self._waiting:
+                        self._waiting.remove(place)
             else:
                 break
         if self.failure is not None:
             raise self.failure
         if self.ending:
-            place.position = len(self.entries) + 1
+            place.position = len(self.ends) + 1
             yield Entry(place.position, self.ending, is_end=True)
 
 
@@ -192,7 +218,10 @@ class MemoryLog:
         self._newest: dict[str, str] = {}
         self._resumed: dict[str, None] = {}
         self._tokens = itertools.count(1)
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._ended: dict[str, float] = {}
+        """When each ended run is forgotten, the first one first."""
+        self._ended_bytes = 0
+        self._timer: asyncio.TimerHandle | None = None
 
     async def open(
         self, chat_id: str, *, owner: str = "", headers: Mapping[str, str], meta: Mapping[str, Any]
@@ -211,8 +240,8 @@ class MemoryLog:
             owner=owner,
             token=next(self._tokens),
             created_at=time.time(),
-            headers=dict(headers),
-            meta=dict(meta),
+            headers=headers,
+            meta=meta,
         )
         run = MemoryRun(info, self.limits, self._forget_later)
         self.runs[info.id] = run
@@ -242,7 +271,7 @@ class MemoryLog:
     async def frames(self, run_id: str) -> bytes:
         """All frames that the run has now."""
         run = self.runs.get(run_id)
-        return b"" if run is None else b"".join(run.entries)
+        return b"" if run is None else bytes(run.frames)
 
     async def stop(self, run_id: str, reason: str | None = None) -> bool:
         """Ask the run's producer to stop; whether the run was still running."""
@@ -285,20 +314,39 @@ class MemoryLog:
 
     async def aclose(self) -> None:
         """End all runs and forget them."""
-        for run in self.runs.values():
+        for run in list(self.runs.values()):
             run.fail(unavailable())
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self.runs.clear()
         self._newest.clear()
+        self._ended.clear()
+        self._ended_bytes = 0
 
     def _forget_later(self, run: MemoryRun) -> None:
-        loop = asyncio.get_running_loop()
-        self._timers[run.info.id] = loop.call_later(self.limits.keep, self._forget, run.info)
+        loop, limits = asyncio.get_running_loop(), self.limits
+        self._ended[run.info.id] = loop.time() + limits.keep
+        self._ended_bytes += len(run.frames)
+        # One that has just ended is kept, however large: its readers are on their way.
+        while len(self._ended) > limits.max_ended or (
+            self._ended_bytes > limits.max_ended_bytes and len(self._ended) > 1
+        ):
+            self._forget_first()
+        if self._timer is None:
+            self._timer = loop.call_later(limits.keep, self._forget_due)
 
-    def _forget(self, info: RunInfo) -> None:
-        self._timers.pop(info.id, None)
-        self.runs.pop(info.id, None)
-        if self._newest.get(info.chat_id) == info.id:
-            del self._newest[info.chat_id]
+    def _forget_due(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._ended and next(iter(self._ended.values())) <= loop.time():
+            self._forget_first()
+        left = next(iter(self._ended.values()), None)
+        self._timer = None if left is None else loop.call_at(left, self._forget_due)
+
+    def _forget_first(self) -> None:
+        run_id = next(iter(self._ended))
+        del self._ended[run_id]
+        run = self.runs.pop(run_id)
+        self._ended_bytes -= len(run.frames)
+        if self._newest.get(run.info.chat_id) == run_id:
+            del self._newest[run.info.chat_id]

@@ -65,8 +65,8 @@ class RedisLog:
             chat_id=chat_id,
             owner=owner,
             created_at=time.time(),
-            headers=dict(headers),
-            meta=dict(meta),
+            headers=headers,
+            meta=meta,
         )
         arguments = open_arguments(self._keys, info, self.limits)
         token = await self._client.call(OPEN, self._keys.of_run(info), *arguments)
@@ -116,11 +116,11 @@ class RedisLog:
         """All frames that the run has now."""
         own = self._producers.runs.get(run_id)
         if own is not None:
-            return b"".join(own.entries)
+            return bytes(own.frames)
         copy = Copy(run_id, self.limits)
         for stream_id, fields in await self._client.command("XRANGE", self._keys.log(run_id), "-", "+"):
             copy.feed(stream_id, fields)
-        return b"".join([*copy.entries, copy.ending])
+        return bytes(copy.frames) + copy.ending
 
     async def stop(self, run_id: str, reason: str | None = None) -> bool:
         """Ask the run's producer, wherever it is, to stop; whether the run was still running."""
@@ -179,9 +179,9 @@ class RedisLog:
                 continue
             ending, ended = b"", -1
             # What came while the end was made is before it.
-            while copy.is_running and ended != len(copy.entries):
-                ended = len(copy.entries)
-                ending = await end(info, b"".join(copy.entries))
+            while copy.is_running and ended != len(copy.ends):
+                ended = len(copy.ends)
+                ending = await end(info, bytes(copy.frames))
             copy.end("lost", ending)
 
     async def aclose(self) -> None:

@@ -138,28 +138,28 @@ class RedisRun(MemoryRun):
 
     def is_behind(self) -> bool:
         """Whether Redis lacks something that it should have."""
-        lacks = self.written < len(self.entries) or self.needs_lease or self.end_state is not None
+        lacks = self.written < len(self.ends) or self.needs_lease or self.end_state is not None
         return self.is_ours is None and lacks
 
     def next_write(self) -> tuple[Write, bytes]:
         """The next thing Redis should know, and the frames that go with it."""
-        last, size, first = self.written, 0, self.written
-        while last < len(self.entries) and (last == first or size + len(self.entries[last]) <= MAX_BATCH_BYTES):
-            size += len(self.entries[last])
+        last, first = self.written, self.written
+        start = self.end_of(first)
+        while last < len(self.ends) and (last == first or self.ends[last] - start <= MAX_BATCH_BYTES):
             last += 1
-        batch = self.entries[first:last]
+        places = itertools.pairwise((start, *self.ends[first:last]))
         write = Write(
             run_id=self.info.id,
             chat_id=self.info.chat_id,
             token=str(self.info.token),
             first=first,
             last=last,
-            sizes=",".join([str(len(entry)) for entry in batch]),
-            state=self.end_state or "" if last == len(self.entries) else "",
+            sizes=",".join([str(end - start) for start, end in places]),
+            state=self.end_state or "" if last == len(self.ends) else "",
             renews=self.needs_lease,
             is_unsaved=self.is_unsaved,
         )
-        return write, b"".join(batch)
+        return write, self.since(first, last)
 
 
 def milliseconds(seconds: float) -> int:

@@ -47,13 +47,14 @@ class Copy(MemoryRun):
             return
         batch = read_batch(fields)
         # A batch that was written again after a broken connection may begin before our end.
-        fresh = batch[max(len(batch) - (last - len(self.entries)), 0) :]
+        fresh = batch[max(len(batch) - (last - len(self.ends)), 0) :]
         self.extend(fresh)
 
     def extend(self, batch: Sequence[bytes]) -> None:
         """Add entries. Limits bind the producer alone."""
-        self.entries.extend(batch)
-        self.size += sum(map(len, batch))
+        for entry in batch:
+            self.frames += entry
+            self.ends.append(len(self.frames))
         self.wake()
 
 
@@ -155,7 +156,7 @@ class Tail:
 
     async def _fetch(self) -> None:
         copies = {self.keys.log(run_id): copy for run_id, copy in self.copies.items() if copy.is_running}
-        after = {key: f"{len(copy.entries)}-0" for key, copy in copies.items()}
+        after = {key: f"{len(copy.ends)}-0" for key, copy in copies.items()}
         answer = await self.client.read_streams(
             {self._wake_key: self._woken, **after}, count=MAX_BATCHES, block=self._interval_ms()
         )

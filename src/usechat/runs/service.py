@@ -45,6 +45,18 @@ class RunHandle:
         abort: Asks the frames' generator for a legal end.
     """
 
+    __slots__ = (
+        "_abort",
+        "is_over",
+        "is_saved",
+        "is_stopped",
+        "readers",
+        "stop_reason",
+        "task",
+        "timer",
+        "writer",
+    )
+
     def __init__(self, writer: RunWriter, abort: Callable[[str | None], None]) -> None:
         self.writer = writer
         self.readers = 0
@@ -55,7 +67,10 @@ class RunHandle:
         """Whether it could be saved, once that was tried."""
         self.task: asyncio.Task[EndState] | None = None
         self.timer: asyncio.TimerHandle | None = None
+        self.is_over = False
+        """Whether nothing more comes of it."""
         self._abort = abort
+        writer.on_stop = self._heed
 
     @property
     def info(self) -> RunInfo:
@@ -72,6 +87,14 @@ class RunHandle:
             self._abort(reason)
         except Exception:
             logger.exception("stopping a run failed")
+
+    def _heed(self) -> None:
+        # Later: who asks may be in the middle of writing.
+        asyncio.get_running_loop().call_soon(self._stop_as_asked)
+
+    def _stop_as_asked(self) -> None:
+        if not self.is_over:
+            self.stop(self.writer.stop_reason)
 
     is_ready = True
     """A log takes whatever comes."""
@@ -213,7 +236,6 @@ class RunService:
         return await self.log.open(chat_id, **fields)
 
     async def _produce(self, handle: RunHandle, frames: AsyncGenerator[bytes], on_end: OnEnd | None) -> EndState:
-        watcher = asyncio.create_task(watch(handle))
         try:
             state = await drain(handle, frames)
             is_ours = await handle.writer.finish(state, lambda: self._save(handle, state, on_end))
@@ -222,7 +244,7 @@ class RunService:
                 await handle.writer.finish("failed", lambda: self._save(handle, "failed", on_end))
             raise
         finally:
-            watcher.cancel()
+            handle.is_over = True
             handle.clear_timer()
             del self.handles[handle.info.id]
         return state if is_ours else "lost"
@@ -255,18 +277,27 @@ class RunService:
         Raises:
             RunError: ``missing``: it is not kept any more; ``unavailable``: the log, or this process, is going away.
         """
-        handle = self.handles.get(run_id)
-        if handle is not None:
-            handle.readers += 1
-            handle.clear_timer()
+        handle = self.reader_comes(run_id)
         try:
             async with aclosing(self.log.read(run_id, after, sink)) as entries:
                 async for entry in entries:
                     yield entry
         finally:
-            if handle is not None:
-                handle.readers -= 1
-                self._reader_left(handle)
+            self.reader_leaves(handle)
+
+    def reader_comes(self, run_id: str) -> RunHandle | None:
+        """Count a reader who takes the run from the log by himself; the handle that `reader_leaves` wants."""
+        handle = self.handles.get(run_id)
+        if handle is not None:
+            handle.readers += 1
+            handle.clear_timer()
+        return handle
+
+    def reader_leaves(self, handle: RunHandle | None) -> None:
+        """He reads no more."""
+        if handle is not None:
+            handle.readers -= 1
+            self._reader_left(handle)
 
     async def resume(self, chat_id: str, cursor: Cursor | None = None) -> RunInfo | None:
         """The run that a client which asks for its chat's stream is to read; None when there is nothing to read.
@@ -446,11 +477,6 @@ class RunService:
 
     def _run_tasks(self) -> list[asyncio.Task[EndState]]:
         return [handle.task for handle in self.handles.values() if handle.task is not None]
-
-
-async def watch(handle: RunHandle) -> None:
-    await handle.writer.stopped.wait()
-    handle.stop(handle.writer.stop_reason)
 
 
 async def drain(handle: RunHandle, frames: AsyncGenerator[bytes]) -> EndState:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -126,22 +127,20 @@ class Conversations:
             RunError: The log of runs cannot be reached, or the server shuts down.
         """
         self.runs.check_open()
-        await self.store.begin_turn(OWNER, turn.chat_id, turn.turn_id, turn.plan)
+        # Not the turn: with it the chat's history would be held for as long as the answer takes.
+        chat_id, turn_id = turn.chat_id, turn.turn_id
+        await self.store.begin_turn(OWNER, chat_id, turn_id, turn.plan)
         lost = LostRun(
-            turn_id=turn.turn_id,
+            turn_id=turn_id,
             wire_format=wire_format,
             version=dialect.version,
             is_exact=dialect.exact,
             message_id=message_id,
             preamble_bytes=len(preamble),
         )
-
-        async def save(info: RunInfo) -> None:
-            await self.ends.end(turn.chat_id, turn.turn_id, **ending(info, answer.final))
-
         try:
             return await self.runs.start(
-                turn.chat_id,
+                chat_id,
                 frames,
                 abort=answer.abort,
                 divert=answer.divert,
@@ -149,13 +148,16 @@ class Conversations:
                 headers=headers,
                 meta=msgspec.to_builtins(lost),
                 preamble=preamble,
-                on_end=save,
+                on_end=partial(self._save, chat_id, turn_id, answer),
             )
         except RunError as error:
-            await self.ends.end(turn.chat_id, turn.turn_id, status="failed")
+            await self.ends.end(chat_id, turn_id, status="failed")
             if error.code == "exists":
                 raise ChatError("This chat is being answered.", code="conflict") from error
             raise
+
+    async def _save(self, chat_id: str, turn_id: str, answer: Answer, info: RunInfo) -> None:
+        await self.ends.end(chat_id, turn_id, **ending(info, answer.final))
 
     async def _await_end(self, chat_id: str, turn_id: str) -> None:
         """Wait for the turn before, if it is ending or its process has died: no client need know how long.

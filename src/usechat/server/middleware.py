@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from usechat.ids import generate_id
-from usechat.sender import SEND_BODY
+from usechat.sender import BODIES, SendBody
 from usechat.server.settings import is_loopback_host
 
 __all__ = ["REQUEST_ID_HEADER", "LastResort", "LoopbackOnly", "RequestIds", "request_id"]
@@ -64,14 +64,15 @@ class RequestIds:
             await send(message)
 
         # Of all that stands between here and the answers, nothing looks at their bodies.
-        scope[SEND_BODY] = send
+        bodies: list[SendBody] = []
         token = request_id.set(own)
         try:
-            await self.app(scope, receive, send_with_id)
+            # A scope of its own, to which frameworks tie more than the rest of an answer needs.
+            await self.app({**scope, BODIES: bodies}, receive, send_with_id)
+            if bodies:
+                await bodies.pop()(receive, send)
         finally:
             request_id.reset(token)
-            # It is a method of what holds the scope, which the server would keep until the garbage collector comes.
-            del scope[SEND_BODY]
 
 
 class LastResort:

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from usechat.errors import ChatError
-from usechat.fastapi import known_ids
+from usechat.fastapi import USUAL_OPTIONS, known_ids
 from usechat.generate.answer import Answer
 from usechat.protocol.encoders import EncoderOptions
 from usechat.resumable import ResumableAnswer
@@ -44,7 +44,7 @@ class SavedAnswer(ResumableAnswer):
         self.conversations = conversations
         self.continued = turn.continued
         known: dict[str, Any] = known_ids(turn.continued)
-        self.encoder_options = EncoderOptions(**known)
+        self.encoder_options = EncoderOptions(**known) if known else USUAL_OPTIONS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Begin the turn and read the run to its end, or until the reader leaves."""

@@ -103,7 +103,7 @@ class DataStreamEncoder:
 
     def drop_closed(self) -> None:
         """Forget the prefixes of tool inputs that are not open any more."""
-        for call in self.prefixes.keys() - self.lifecycle.open_inputs:
+        for call in self.prefixes.keys() - self.lifecycle.open_inputs.keys():
             del self.prefixes[call]
 
     def encode(self, part: p.Part) -> bytes:

@@ -35,6 +35,13 @@ class UIMessageStreamEncoder:
     opening = STREAM_OPEN
     heartbeat = KEEP_ALIVE
 
+    __slots__ = (
+        "inputs",
+        "reasoning",
+        "shaper",
+        "text",
+    )
+
     def __init__(self, dialect: Dialect, options: EncoderOptions | None = None) -> None:
         self.shaper = ChunkShaper(dialect, options or EncoderOptions())
         self.text: dict[str, bytes] = {}
