@@ -123,8 +123,11 @@ def counted_statements() -> Generator[list[str]]:
 
 async def test_turn_takes_few_statements_however_long_the_chat_is(store: ChatStore) -> None:
     said = [make(f"{role}{number}") for number in range(30) for role, make in (("u", user), ("a", assistant))]
-    await begin(store, "r1", *said)
-    await store.finish_turn("r1", status="whole")
+    with counted_statements() as sent:
+        await begin(store, "r1", *said[:-1])
+        # Of a new chat loading takes one, beginning three.
+        assert len(sent) == 4
+    await store.finish_turn("r1", status="whole", message=said[-1])
     with counted_statements() as sent:
         await begin(store, "r2", *said, user("last"))
         # Loading takes two, beginning three.

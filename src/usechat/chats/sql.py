@@ -5,6 +5,7 @@ Each method is one transaction, and is tried anew when its connection drops: all
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
@@ -149,7 +150,13 @@ class SqlChatStore:
         """As `ChatStore.begin_turn`."""
         _check_id(chat_id)
         turn = Beginning(owner=owner, chat_id=chat_id, run_id=run_id, plan=plan, title=title)
-        return await self._create(lambda connection: begin(connection, turn))
+        tries = itertools.count()
+
+        def work(connection: Connection) -> Chat:
+            # A chat that the plan has seen nothing of is new, as a rule; where it is not, the next try finds it.
+            return begin(connection, turn, is_new=plan.revision == 0 and next(tries) == 0)
+
+        return await self._create(work)
 
     async def finish_turn(
         self,

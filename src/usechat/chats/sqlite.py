@@ -61,7 +61,7 @@ class SqliteDatabase:
         self._readers = WorkerThreads(partial(_Session, engine, path, may_create), limit=_MAX_READERS)
 
     async def read(self, work: Work[ResultT]) -> ResultT:
-        """As `Database.read`; all statements see the same state."""
+        """As `Database.read`; each statement sees what is there when it runs."""
         return await self._readers.run(work)
 
     async def write(self, work: Work[ResultT]) -> ResultT:
@@ -75,7 +75,7 @@ class SqliteDatabase:
 
 
 class _Session:
-    """A thread's connection, made anew after a failure or when the file is another one.
+    """A reading thread's connection, made anew after a failure or when the file is another one.
 
     Args:
         engine: Makes connections.
@@ -91,7 +91,7 @@ class _Session:
         self._file: tuple[int, int] | None = None
 
     def run(self, work: Work[ResultT], check_wanted: Callable[[], None]) -> ResultT:
-        """What a transaction gives; undone when nobody wants it any more.
+        """What the work gives; what it has written is undone when nobody wants it any more.
 
         Raises:
             Abandoned: It was undone.
@@ -108,20 +108,8 @@ class _Session:
             raise OperationalError(None, None, error) from error
 
     def _transact(self, work: Work[ResultT], check_wanted: Callable[[], None]) -> ResultT:
-        connection, driver = self._connect()
-        self._begin(driver)
-        try:
-            result = work(connection)
-            check_wanted()
-        except BaseException:
-            driver.rollback()
-            raise
-        # Not ``commit()``, which lets go of the interpreter's lock three times, and waits for it.
-        driver.execute("COMMIT")
-        return result
-
-    def _begin(self, driver: sqlite3.Connection) -> None:
-        driver.execute("BEGIN")
+        # Who reads wants no transaction: one costs as much again as a statement.
+        return work(self._connect()[0])
 
     def _connect(self) -> tuple[Connection, sqlite3.Connection]:
         if self._connected is not None and self._file == self._identify():
@@ -169,6 +157,19 @@ class _WritingSession(_Session):
     def __init__(self, engine: Engine, path: Path, may_create: bool, patience: float) -> None:
         super().__init__(engine, path, may_create)
         self._patience = patience
+
+    def _transact(self, work: Work[ResultT], check_wanted: Callable[[], None]) -> ResultT:
+        connection, driver = self._connect()
+        self._begin(driver)
+        try:
+            result = work(connection)
+            check_wanted()
+        except BaseException:
+            driver.rollback()
+            raise
+        # Not ``commit()``, which lets go of the interpreter's lock three times, and waits for it.
+        driver.execute("COMMIT")
+        return result
 
     def _begin(self, driver: sqlite3.Connection) -> None:
         end = time.monotonic() + self._patience

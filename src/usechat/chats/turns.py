@@ -58,11 +58,21 @@ class Beginning(msgspec.Struct, frozen=True, kw_only=True):
     """Of the chat, if it has none."""
 
 
-def begin(connection: Connection, turn: Beginning) -> Chat:
-    """Carry out a plan and hold the chat for a run."""
+def begin(connection: Connection, turn: Beginning, *, is_new: bool = False) -> Chat:
+    """Carry out a plan and hold the chat for a run.
+
+    Args:
+        connection: In a transaction.
+        turn: What is to begin.
+        is_new: Take it that there is no such chat yet, without a look.
+
+    Raises:
+        ChatError: ``conflict``: the chat is not as planned on.
+        IntegrityError: There is one after all.
+    """
     now = time.time()
     titles = title_values(turn.title or derive_title(turn.plan.added))
-    held = _hold(connection, turn, titles, now)
+    held = _make_held(connection, turn, titles, now) if is_new else _hold(connection, turn, titles, now)
     if held is None:
         chat = lock_chat(connection, turn.owner, turn.chat_id)
         if chat is not None and chat.active_run_id == turn.run_id:
@@ -113,7 +123,7 @@ def _check_state(chat: Chat | None, plan: TurnPlan) -> None:
 
 
 def _carry_out(connection: Connection, chat_id: str, plan: TurnPlan, now: float) -> None:
-    if plan.removes:
+    if plan.removes and plan.revision:
         run(connection, statements.CUT_MESSAGES, {"by_chat_id": chat_id, "by_position": plan.keep})
     for position, message in plan.changed.items():
         place = {"by_chat_id": chat_id, "by_position": position}

@@ -53,6 +53,9 @@ class Answer(ABC):
     It belongs to the event loop that reads it; call its methods there.
     """
 
+    reducer: Reducer
+    """There once it is bound to its client, or has begun without one."""
+
     def __init__(
         self,
         callbacks: Callbacks,
@@ -64,7 +67,7 @@ class Answer(ABC):
         self.message_metadata = message_metadata
         self.policy = LoopPolicy()
         self.message_id: str | None = None
-        self.reducer = Reducer(generate_id("msg", 16))
+        self.is_bound = False
         self.is_continuation = False
         self.aborting = Happening()
         """That nothing more of it is to be made."""
@@ -203,6 +206,7 @@ class Answer(ABC):
         self._check_new()
         policy = policy_for(dialect, is_continuation=message is not None)
         self.policy = policy if can_reset else replace(policy, resets_steps=False)
+        self.is_bound = True
         self.is_continuation = message is not None
         self.message_id = message_id
         self.reducer = Reducer(message_id or generate_id("msg", 16), message=message, dialect=dialect, options=options)
@@ -221,6 +225,8 @@ class Answer(ABC):
         self._check_new()
         self.prepare()
         self.is_started = True
+        if not self.is_bound:
+            self.reducer = Reducer(generate_id("msg", 16))
         self.source = self.make_source()
         made = self.source.run()
         self.streams = [made] if self.transform is None else [self.transform(made), made]
