@@ -7,8 +7,7 @@ thread of SQLite's, or a greenlet over PostgreSQL's asyncio driver.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Final, Protocol, TypeAlias, TypeVar
 
 from sqlalchemy import Connection
@@ -66,19 +65,26 @@ class Database(Protocol):
         ...
 
 
-@contextmanager
-def told_when_unavailable() -> Generator[None]:
-    """Makes one error of all ways in which a database is not there, locked, full or damaged.
+class TellsUnavailable:
+    """Makes one error of all ways in which a database is not there, locked, full or damaged: a context manager.
 
     Raises:
         ChatError: ``unavailable``. What it was is logged, without the values that were to be written.
     """
-    try:
-        yield
-    except (SQLAlchemyError, OSError) as error:
+
+    def __enter__(self) -> None:
+        """Nothing."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """Let pass what is nobody's but ours."""
+        if not isinstance(error, SQLAlchemyError | OSError):
+            return
         is_statement = isinstance(error, StatementError) and not isinstance(error, DBAPIError)
         if is_statement or isinstance(error, _OUR_OWN_FAULT):
-            raise
+            return
         reason = error.orig if isinstance(error, DBAPIError) else error
-        logger.error("the database of chats failed: %s", reason)  # noqa: TRY400 - it says all; the trace nothing
+        logger.error("the database of chats failed: %s", reason)
         raise ChatError("Chats cannot be read or saved now. Try again later.", code="unavailable") from error
+
+
+told_when_unavailable: Final = TellsUnavailable()

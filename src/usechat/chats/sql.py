@@ -196,11 +196,11 @@ class SqlChatStore:
         await self._database.aclose()
 
     async def _read(self, work: Work[ResultT]) -> ResultT:
-        with told_when_unavailable():
+        with told_when_unavailable:
             return await self._database.read(work)
 
     async def _write(self, work: Work[ResultT]) -> ResultT:
-        with told_when_unavailable():
+        with told_when_unavailable:
             return await self._database.write(work)
 
     async def _create(self, work: Work[ResultT]) -> ResultT:

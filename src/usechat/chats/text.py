@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from usechat.chats.base import MessageStatus, UIMessage
 
@@ -21,7 +21,7 @@ _UNFINISHED: Final = ("streaming", "input-streaming")
 
 def message_text(message: UIMessage) -> str:
     """The texts of a message, a line each."""
-    return "\n".join(str(part["text"]) for part in _parts(message) if part.get("type") == "text" and part.get("text"))
+    return "\n".join([str(part["text"]) for part in _parts(message) if part.get("type") == "text" and part.get("text")])
 
 
 def fold(text: str) -> str:
@@ -43,8 +43,13 @@ def derive_title(messages: Sequence[UIMessage]) -> str | None:
 
 def imported_status(message: UIMessage) -> MessageStatus:
     """Whether a message that the client brought is whole: one with a part that was still growing is not."""
-    return "partial" if any(part.get("state") in _UNFINISHED for part in _parts(message)) else "whole"
+    for part in _parts(message):
+        if part.get("state") in _UNFINISHED:
+            return "partial"
+    return "whole"
 
 
 def _parts(message: UIMessage) -> list[Mapping[str, Any]]:
-    return [cast("Mapping[str, Any]", part) for part in message.get("parts") or () if isinstance(part, Mapping)]
+    parts: list[Any] = message.get("parts") or []
+    # What is declared needs no cast, which would be a call for each part.
+    return [part for part in parts if isinstance(part, Mapping)]

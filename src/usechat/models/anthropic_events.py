@@ -193,15 +193,16 @@ class AnthropicStream:
             try:
                 deltas.append(_decode_delta(payload))
             except (msgspec.MsgspecError, UnicodeDecodeError):
-                self._feed_deltas(deltas, parts)
-                deltas.clear()
+                if deltas:
+                    self._feed_deltas(deltas, parts)
+                    deltas.clear()
                 self._feed_json(payload, parts)
         if len(deltas) == 1:
             self.event_count += 1
             block = self._blocks.get(deltas[0].index)
             if block is not None:
                 block.feed(deltas[0].delta, parts)
-        else:
+        elif deltas:
             self._feed_deltas(deltas, parts)
         if not self._has_output:
             self._has_output = any(_is_output(part) for part in parts)
