@@ -391,6 +391,7 @@ def test_a_request_proves_only_what_it_shows(message: Json, trigger: str | None,
         ),
         (cast("Json", ("tuple", MappingProxyType[str, Any]({"a": {}}))), '["tuple",{"a":{}}]'),
         ([HTTPStatus.OK], "[200]"),
+        ([2**70, None, True, {"a": [float("inf"), 0.0]}], '[1180591620717411303424,null,true,{"a":[null,0]}]'),
     ],
 )
 def test_json_is_written_as_javascript_writes_it(value: Json, text: str):

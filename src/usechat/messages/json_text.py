@@ -12,13 +12,22 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NoReturn, cast
 
 import msgspec
 
-__all__ = ["MAX_DEPTH", "JsonDepthError", "parse_json", "replace_lone_surrogates", "to_json_value", "write_json"]
+__all__ = [
+    "MAX_DEPTH",
+    "JsonDepthError",
+    "decode_json",
+    "is_json_value",
+    "parse_json",
+    "replace_lone_surrogates",
+    "to_json_value",
+    "write_json",
+]
 
 MAX_DEPTH = 200
 """How deep objects and lists may be nested; deeper ones exhaust the stack of what reads them later."""
@@ -26,16 +35,13 @@ MAX_DEPTH = 200
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _EXPONENT_ZERO = re.compile(r"e([+-])0(?=\d)")
 _MAX_INTEGER = 2**64
-_MAX_EXACT_INTEGER = 2**53
+_MAX_EXACT = 2**53
 """Below it each integer is a float of its own, and its digits are those of both."""
 _AS_THEY_ARE = frozenset({bool, str, type(None)})
 _WRITTEN_ALIKE = frozenset({*_AS_THEY_ARE, int})
-_IS_JSON: Mapping[type, Callable[[Any], bool]] = {
-    int: range(1 - _MAX_INTEGER, _MAX_INTEGER).__contains__,
-    float: math.isfinite,
-    **dict.fromkeys(_AS_THEY_ARE, lambda _: True),
-}
-"""Whether a value of that type that holds no others is JSON's as well as JavaScript's."""
+_HOLDERS = frozenset({dict, list})
+_DICT: Any = dict
+"""A comparison with it narrows no type, so that what is known to be an object needs no call of `cast`."""
 
 
 class JsonDepthError(ValueError):
@@ -49,13 +55,22 @@ def parse_json(text: bytes | str) -> Any:
         ValueError: No JSON, or not UTF-8.
         JsonDepthError: Nested too deep.
     """
+    return to_json_value(decode_json(text))
+
+
+def decode_json(text: bytes | str) -> Any:
+    """As `parse_json`, but with numbers that JavaScript cannot hold, and however deep it may be nested.
+
+    Raises:
+        ValueError: No JSON, or not UTF-8.
+        JsonDepthError: Nested deeper than can be read.
+    """
     try:
         # What it reads, it reads as the standard library does, in half the time; the rest is the library's to judge:
         # numbers beyond all floats, halves of UTF-16 pairs, other encodings than UTF-8.
-        value = msgspec.json.decode(text)
+        return msgspec.json.decode(text)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        value = _load(text)
-    return to_json_value(value)
+        return _load(text)
 
 
 def _load(text: bytes | str) -> Any:
@@ -78,29 +93,27 @@ def to_json_value(value: Any) -> Any:
     Raises:
         JsonDepthError: Nested too deep.
     """
-    return value if _is_json_value(value) else _to_json_value(value, 0)
+    return value if is_json_value(value) else _to_json_value(value, 0)
 
 
-def _is_json_value(value: Any) -> bool:
-    # Level by level, with the many texts sorted out on the way: a function call for each would cost five times as much.
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        below: list[Any] = []
-        for item in level:
-            kind = cast("Any", type(item))
-            if kind is dict:
-                below += [each for each in cast("dict[Any, Any]", item).values() if type(each) not in _AS_THEY_ARE]
-            elif kind is list:
-                below += [each for each in cast("list[Any]", item) if type(each) not in _AS_THEY_ARE]
-            elif not _IS_JSON.get(kind, _refuse)(item):
-                return False
-        if not below:
+def is_json_value(value: Any, max_depth: int = MAX_DEPTH) -> bool:
+    """Whether a value is JSON's as well as JavaScript's, and nested no deeper."""
+    # Level by level, in one expression each: a function call for each value would cost five times as much.
+    level: list[Any] = [[value]]
+    for _ in range(max_depth + 1):
+        level = [
+            item
+            for holder in level
+            for item in (holder.values() if type(holder) is _DICT else holder)
+            if type(item) not in _AS_THEY_ARE
+            and not (type(item) is int and -_MAX_INTEGER < item < _MAX_INTEGER)
+            # Infinity less itself is no number.
+            and not (type(item) is float and item - item == 0)
+        ]
+        if not level:
             return True
-        level = below
-    return False
-
-
-def _refuse(_: Any) -> bool:
+        if not _HOLDERS.issuperset(map(type, level)):
+            return False
     return False
 
 
@@ -147,17 +160,22 @@ class _OtherNotationError(Exception):
 
 def _for_encoder(value: Any) -> Any:
     """A value that msgspec writes as JavaScript writes the one given."""
+    if type(value) is _DICT:
+        return {
+            key if type(key) is str else str(key): item
+            if type(item) in _WRITTEN_ALIKE
+            # As in `_number_for_encoder`; without a call for each of what may be many numbers.
+            or (type(item) is float and item % 1 and (1e-4 <= item < _MAX_EXACT or -_MAX_EXACT < item <= -1e-4))
+            else _for_encoder(item)
+            for key, item in value.items()
+        }
     if type(value) in _WRITTEN_ALIKE:
         return value
     match value:
         case float():
             return _number_for_encoder(value)
-        case dict() | Mapping():
-            members = cast("Mapping[Any, Any]", value).items()
-            return {
-                key if type(key) is str else str(key): item if type(item) in _WRITTEN_ALIKE else _for_encoder(item)
-                for key, item in members
-            }
+        case Mapping():
+            return _for_encoder(dict(cast("Mapping[Any, Any]", value)))
         case list() | tuple():
             items = cast("Sequence[Any]", value)
             return [item if type(item) in _WRITTEN_ALIKE else _for_encoder(item) for item in items]
@@ -170,10 +188,10 @@ def _for_encoder(value: Any) -> Any:
 def _number_for_encoder(value: float) -> float | None:
     if not math.isfinite(value):
         return None
-    if value.is_integer() and abs(value) < _MAX_EXACT_INTEGER:
+    if not value % 1 and -_MAX_EXACT < value < _MAX_EXACT:
         return int(value)
     # Of these both print the shortest digits that are the number's own, and no exponent.
-    if 1e-4 <= abs(value) < _MAX_EXACT_INTEGER:
+    if 1e-4 <= value < _MAX_EXACT or -_MAX_EXACT < value <= -1e-4:
         return value
     raise _OtherNotationError
 
