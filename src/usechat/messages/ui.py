@@ -12,7 +12,8 @@ Source: ``ai/src/ui/ui-messages.ts`` and ``http-chat-transport.ts`` of 5.0.277, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, Protocol, TypeAlias, TypeVar, cast
+from contextlib import suppress
+from typing import Annotated, Any, Final, Literal, Protocol, TypeAlias, TypeVar, cast, get_args
 
 from pydantic import (
     AfterValidator,
@@ -23,14 +24,18 @@ from pydantic import (
     PrivateAttr,
     ValidationError,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, SchemaValidator, core_schema
 
 from usechat.errors import RequestError
-from usechat.messages.json_text import JsonDepthError, parse_json, to_json_value
+from usechat.messages.json_text import JsonDepthError, decode_json, to_json_value
 from usechat.messages.legacy import is_legacy_message, to_ui_message
+from usechat.messages.part_checks import check_part
+from usechat.messages.plain import is_plain_chat
 
 __all__ = [
     "ChatRequest",
@@ -44,28 +49,6 @@ __all__ = [
     "tool_name",
 ]
 
-_REQUIRED_TEXT: Final[Mapping[str, tuple[str, ...]]] = {
-    "text": ("text",),
-    "reasoning": ("text",),
-    "dynamic-tool": ("toolCallId", "toolName"),
-    "tool": ("toolCallId",),
-}
-_OPTIONAL_TEXT: Final[Mapping[str, tuple[str, ...]]] = {
-    "file": ("url", "mediaType", "filename"),
-    "reasoning-file": ("url", "mediaType"),
-    "custom": ("kind",),
-    "dynamic-tool": ("state", "errorText"),
-    "tool": ("state", "errorText"),
-}
-_OBJECTS: Final = (
-    "providerMetadata",
-    "callProviderMetadata",
-    "resultProviderMetadata",
-    "providerReference",
-    "approval",
-)
-_OBJECT_KEYS: Final = frozenset(_OBJECTS)
-
 
 def is_tool_part(part: Mapping[str, Any]) -> bool:
     """Whether a UI part is a tool call, of a tool known by name or a dynamic one."""
@@ -77,50 +60,7 @@ def tool_name(part: Mapping[str, Any]) -> str:
     return part["toolName"] if part["type"] == "dynamic-tool" else part["type"].removeprefix("tool-")
 
 
-def _check_part(part: dict[str, Any]) -> dict[str, Any]:
-    kind = part.get("type")
-    if kind == "text" and isinstance(part.get("text"), str) and _OBJECT_KEYS.isdisjoint(part):
-        # Most parts are these.
-        return part
-    if not isinstance(kind, str):
-        raise _wrong("must be text", "type")
-    family = "tool" if kind.startswith("tool-") else kind
-    for key in _REQUIRED_TEXT.get(family, ()):
-        if not isinstance(part.get(key), str):
-            raise _wrong("must be text", key)
-    for key in _OPTIONAL_TEXT.get(family, ()):
-        if not isinstance(part.get(key), str | None):
-            raise _wrong("must be text", key)
-    for key in () if _OBJECT_KEYS.isdisjoint(part) else _OBJECTS:
-        if not isinstance(part.get(key), dict | None):
-            raise _wrong("must be an object", key)
-    _check_nested(part, kind)
-    return part
-
-
-def _check_nested(part: Mapping[str, Any], kind: str) -> None:
-    if kind == "file" and part.get("url") is None and part.get("providerReference") is None:
-        raise _wrong("is missing", "url")
-    if part.get("approval") is not None and not isinstance(part["approval"].get("id"), str):
-        raise _wrong("must be text", "approval.id")
-    if kind == "steering-message":
-        _check_steering_parts(part.get("parts"))
-
-
-def _check_steering_parts(parts: Any) -> None:
-    if not isinstance(parts, list):
-        raise _wrong("must be a list", "parts")
-    for index, inner in enumerate(cast("list[Any]", parts)):
-        if not isinstance(inner, dict):
-            raise _wrong("must be an object", f"parts[{index}]")
-        _check_part(cast("dict[str, Any]", inner))
-
-
-def _wrong(text: str, key: str) -> PydanticCustomError:
-    return PydanticCustomError("ui_part", "{text}", {"text": text, "key": key})
-
-
-UIPart: TypeAlias = Annotated[dict[str, Any], AfterValidator(_check_part)]
+UIPart: TypeAlias = Annotated[dict[str, Any], AfterValidator(check_part)]
 """One part of a UI message, as the AI SDK's ``UIMessagePart`` in JSON."""
 
 
@@ -164,6 +104,31 @@ class UIMessage(BaseModel):
         }
 
 
+def _optional(schema: core_schema.CoreSchema) -> core_schema.CoreSchema:
+    return core_schema.with_default_schema(core_schema.nullable_schema(schema), default=None)
+
+
+_PLAIN_MESSAGES: Final = SchemaValidator(
+    core_schema.list_schema(
+        core_schema.model_schema(
+            UIMessage,
+            core_schema.model_fields_schema(
+                {
+                    "id": core_schema.model_field(_optional(core_schema.str_schema())),
+                    "role": core_schema.model_field(
+                        core_schema.literal_schema([*get_args(UIMessage.model_fields["role"].annotation)])
+                    ),
+                    "metadata": core_schema.model_field(_optional(core_schema.any_schema())),
+                    "parts": core_schema.model_field(core_schema.any_schema()),
+                },
+                extra_behavior="allow",
+            ),
+        )
+    )
+)
+"""Makes messages of those whose parts have been looked at, as `UIMessage` does, without a call for each."""
+
+
 class LegacyUIMessage(UIMessage):
     """A message in a shape that only AI SDK 4 posts, brought into the later form."""
 
@@ -196,7 +161,7 @@ class _Body(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _clean(cls, value: Any, info: ValidationInfo) -> Any:
-        if info.context == _ALREADY_CLEAN:
+        if info.context in (_ALREADY_CLEAN, _PLAIN):
             return value
         try:
             return to_json_value(value)
@@ -209,7 +174,13 @@ class _Body(BaseModel):
         return self.model_extra or {}
 
 
-_ALREADY_CLEAN: Final = {"is_clean_json": True}
+_ALREADY_CLEAN: Final = "clean JSON"
+_PLAIN: Final = "a plain chat"
+"""What the validation of a body is told of it: see `usechat.messages.plain`."""
+
+
+def _read_messages(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> list[UIMessage]:
+    return _PLAIN_MESSAGES.validate_python(value) if info.context == _PLAIN else handler(value)
 
 
 class ChatRequest(_Body):
@@ -217,7 +188,7 @@ class ChatRequest(_Body):
 
     id: str | None = None
     """The chat's id."""
-    messages: list[UIMessage]
+    messages: Annotated[list[UIMessage], WrapValidator(_read_messages)]
     trigger: str | None = None
     """``submit-message`` or ``regenerate-message``; AI SDK 4 sends none."""
     message_id: str | None = Field(default=None, alias="messageId")
@@ -267,7 +238,11 @@ def parse_chat_request(body: bytes) -> ChatRequest:
     Raises:
         RequestError: 400 for what is no JSON or has no messages, 422 for a value of the wrong type.
     """
-    return _parse(ChatRequest, body)
+    value = _decode(body)
+    if is_plain_chat(value):
+        with suppress(ValidationError):
+            return ChatRequest.model_validate(value, context=_PLAIN)
+    return _validate(ChatRequest, value)
 
 
 def parse_completion_request(body: bytes) -> CompletionRequest:
@@ -276,21 +251,30 @@ def parse_completion_request(body: bytes) -> CompletionRequest:
     Raises:
         RequestError: 400 for what is no JSON or has no prompt, 422 for a value of the wrong type.
     """
-    return _parse(CompletionRequest, body)
+    return _validate(CompletionRequest, _decode(body))
 
 
 _BodyT = TypeVar("_BodyT", bound=_Body)
 
 
-def _parse(model: type[_BodyT], body: bytes) -> _BodyT:
+def _decode(body: bytes) -> Any:
     try:
-        value = parse_json(body)
+        return decode_json(body)
     except JsonDepthError:
-        raise RequestError("The body is nested too deep.", status=400) from None
+        raise _too_deep() from None
     except ValueError:
         raise RequestError("The body is not JSON.", status=400) from None
+
+
+def _too_deep() -> RequestError:
+    return RequestError("The body is nested too deep.", status=400)
+
+
+def _validate(model: type[_BodyT], value: Any) -> _BodyT:
     try:
-        return model.model_validate(value, context=_ALREADY_CLEAN)
+        return model.model_validate(to_json_value(value), context=_ALREADY_CLEAN)
+    except JsonDepthError:
+        raise _too_deep() from None
     except ValidationError as error:
         raise request_error_from_validation(error) from None
 
