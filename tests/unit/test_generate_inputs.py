@@ -22,6 +22,10 @@ def test_messages_of_every_kind_become_the_models(message: Any):
     assert list(read_messages([message])) == [ASKED]
 
 
+def test_ui_messages_may_stand_among_plain_objects():
+    assert list(read_messages([POSTED, UIMessage.model_validate(POSTED)])) == [ASKED, ASKED]
+
+
 def test_a_prompt_is_one_user_message():
     assert read_messages(given_messages(None, "Hi")) == [ASKED]
 

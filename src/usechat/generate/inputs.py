@@ -10,13 +10,14 @@ from pydantic import ValidationError
 from usechat.errors import ConfigurationError, RequestError
 from usechat.messages.convert import convert_to_model_messages
 from usechat.messages.model import AssistantMessage, ModelMessage, SystemMessage, TextContent, ToolMessage, UserMessage
-from usechat.messages.ui import UIMessage, request_error_from_validation
+from usechat.messages.ui import LegacyUIMessage, UIMessage, request_error_from_validation
 
 __all__ = ["Messages", "given_messages", "read_messages"]
 
 Messages: TypeAlias = Sequence[Any]
 """UI messages as ``useChat`` posts them (or the same as plain objects), or model messages."""
 
+_OF_UI = frozenset({UIMessage, LegacyUIMessage})
 MODEL_MESSAGES = (SystemMessage, UserMessage, AssistantMessage, ToolMessage)
 
 
@@ -42,6 +43,8 @@ def read_messages(messages: Messages, **options: Any) -> Sequence[ModelMessage]:
     """
     if not messages:
         raise RequestError("must not be empty", path="messages")
+    if _OF_UI.issuperset(map(type, messages)):
+        return convert_to_model_messages(messages, **options)
     of_models = sum(isinstance(message, MODEL_MESSAGES) for message in messages)
     if of_models == len(messages):
         return messages

@@ -9,7 +9,7 @@ Source: ``ai/src/ui/convert-to-model-messages.ts`` and ``ai/src/prompt/create-to
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
@@ -46,6 +46,7 @@ ConvertDataPart: TypeAlias = Callable[[UIPart], UserContent | None]
 ConvertToolOutput: TypeAlias = Callable[[ToolCallContent, Any], ToolResultOutput | None]
 """Turns a tool's output into what the model gets; None leaves it to `tool_result_output`."""
 
+_STEP_ENDS: Final = frozenset({"step-start", "steering-message"})
 _COMPLETE_STATES: Final = frozenset({"approval-responded", "output-available", "output-error", "output-denied"})
 _RESULT_STATES: Final = frozenset({"output-available", "output-error"})
 _DENIED: Final = "Tool call execution denied."
@@ -76,8 +77,13 @@ class _Place(msgspec.Struct, frozen=True):
         return f"messages[{self.index}]" if self.within is None else f"{self.within.path}.parts[{self.index}]"
 
     def part(self, index: int) -> _Place:
-        """The place of one of its parts."""
+        """The place of one of its parts; asked for only where it may be named."""
         return _Place(index, self.options, self.is_superseded, self)
+
+
+_ContentT = TypeVar("_ContentT")
+_Convert: TypeAlias = Callable[[UIPart, _Place, int], _ContentT | None]
+"""Makes content of a part, given the place of what holds the part and its index there; None where it makes none."""
 
 
 def convert_to_model_messages(
@@ -110,12 +116,11 @@ def convert_to_model_messages(
         convert_data_part=convert_data_part,
         convert_tool_output=convert_tool_output,
     )
-    last_user = max((index for index, message in enumerate(messages) if message.role == "user"), default=-1)
-    return [
-        converted
-        for index, message in enumerate(messages)
-        for converted in _MESSAGES[message.role](message, _Place(index, options, index < last_user))
-    ]
+    last_user = next((index for index in reversed(range(len(messages))) if messages[index].role == "user"), -1)
+    converted: list[ModelMessage] = []
+    for index, message in enumerate(messages):
+        converted += _MESSAGES[message.role](message, _Place(index, options, index < last_user))
+    return converted
 
 
 def tool_result_output(output: Any) -> ToolResultOutput:
@@ -126,42 +131,47 @@ def tool_result_output(output: Any) -> ToolResultOutput:
 # Messages
 
 
-def _convert_system(message: UIMessage, place: _Place) -> Iterator[ModelMessage]:
+def _convert_system(message: UIMessage, place: _Place) -> Sequence[ModelMessage]:
     if not place.options.allow_system or not message.text:
-        return
+        return ()
     merged: dict[str, Mapping[str, Any]] = {}
     for part in message.parts:
         if part["type"] == "text":
             merged |= provider_options(part.get("providerMetadata")) or {}
-    yield SystemMessage(message.text, merged or None)
+    return (SystemMessage(message.text, merged or None),)
 
 
-def _convert_user(message: UIMessage, place: _Place) -> Iterator[ModelMessage]:
-    yield UserMessage(_user_content(message.parts, place))
+def _convert_user(message: UIMessage, place: _Place) -> Sequence[ModelMessage]:
+    return (UserMessage(_user_content(message.parts, place)),)
 
 
-def _convert_assistant(message: UIMessage, place: _Place) -> Iterator[ModelMessage]:
-    step: list[tuple[UIPart, _Place]] = []
+def _convert_assistant(message: UIMessage, place: _Place) -> Sequence[ModelMessage]:
+    converted: list[ModelMessage] = []
+    content: list[AssistantContent] = []
+    answers: list[ToolContent] = []
     for index, part in enumerate(message.parts):
-        part_place = place.part(index)
-        match part["type"]:
-            case "step-start":
-                yield from _convert_step(step)
-                step = []
-            case "steering-message":
-                yield from _convert_step(step)
-                step = []
-                yield UserMessage(_user_content(part["parts"], part_place))
-            case _:
-                step.append((part, part_place))
-    yield from _convert_step(step)
+        kind: str = part["type"]
+        if kind in _STEP_ENDS:
+            if content:
+                converted += _step(content, answers)
+                content, answers = [], []
+            if kind == "steering-message":
+                converted.append(UserMessage(_user_content(part["parts"], place.part(index))))
+        elif kind not in _ASSISTANT_PARTS and is_tool_part(part):
+            if _is_kept(part, place):
+                _add_tool(part, place, content, answers)
+        elif (item := _ASSISTANT_PARTS[kind](part, place, index)) is not None:
+            content.append(item)
+    if content:
+        converted += _step(content, answers)
+    return converted
 
 
-def _ignore_message(_message: UIMessage, _place: _Place) -> Iterator[ModelMessage]:
-    yield from ()
+def _ignore_message(_message: UIMessage, _place: _Place) -> Sequence[ModelMessage]:
+    return ()
 
 
-_MESSAGES: Final[Mapping[str, Callable[[UIMessage, _Place], Iterator[ModelMessage]]]] = {
+_MESSAGES: Final[Mapping[str, Callable[[UIMessage, _Place], Sequence[ModelMessage]]]] = {
     "system": _convert_system,
     "user": _convert_user,
     "assistant": _convert_assistant,
@@ -169,19 +179,91 @@ _MESSAGES: Final[Mapping[str, Callable[[UIMessage, _Place], Iterator[ModelMessag
 }
 
 
-def _convert_step(parts: Sequence[tuple[UIPart, _Place]]) -> Iterator[ModelMessage]:
-    kept = [(part, place) for part, place in parts if _is_kept(part, place)]
-    content = tuple(item for part, place in kept for item in _assistant_content(part, place))
-    if content:
-        yield AssistantMessage(content)
-    answers = tuple(item for part, place in kept if is_tool_part(part) for item in _tool_content(part, place))
-    if answers:
-        yield ToolMessage(answers)
+def _step(content: Sequence[AssistantContent], answers: Sequence[ToolContent]) -> list[ModelMessage]:
+    said = AssistantMessage((*content,))
+    return [said, ToolMessage((*answers,))] if answers else [said]
+
+
+# Parts
+
+
+def _user_content(parts: Sequence[UIPart], place: _Place) -> tuple[UserContent, ...]:
+    content: list[UserContent] = []
+    for index, part in enumerate(parts):
+        item = _USER_PARTS[part["type"]](part, place, index)
+        if item is not None:
+            content.append(item)
+    return (*content,)
+
+
+class _Converters(dict[str, _Convert[_ContentT]]):
+    """By the type of a part; of any type."""
+
+    def __missing__(self, kind: str) -> _Convert[_ContentT]:
+        return self["data-"] if kind.startswith("data-") else _ignore_part
+
+
+def _ignore_part(_part: UIPart, _place: _Place, _index: int) -> None:
+    return None
+
+
+def _convert_text(part: UIPart, _place: _Place, _index: int) -> TextContent | None:
+    if not part["text"]:
+        return None
+    return TextContent(part["text"], _options_of(part) if "providerMetadata" in part else None)
+
+
+def _options_of(part: UIPart) -> Mapping[str, Mapping[str, Any]] | None:
+    return provider_options(part.get("providerMetadata"))
+
+
+def _convert_user_file(part: UIPart, place: _Place, index: int) -> FileContent:
+    return read_file_part(part, place.part(index).path, allow_http=place.options.allow_http)
+
+
+def _convert_assistant_file(part: UIPart, place: _Place, index: int) -> FileContent | None:
+    # The model made it and no provider takes it back, so a URL that cannot be read is no reason to refuse.
+    try:
+        return read_file_part(part, place.part(index).path, allow_http=True)
+    except RequestError:
+        return None
+
+
+def _convert_data(part: UIPart, place: _Place, _index: int) -> UserContent | None:
+    convert = place.options.convert_data_part
+    return None if convert is None else convert(part)
+
+
+def _convert_reasoning(part: UIPart, _place: _Place, _index: int) -> ReasoningContent:
+    return ReasoningContent(part["text"], _options_of(part))
+
+
+def _convert_custom(part: UIPart, _place: _Place, _index: int) -> CustomContent:
+    return CustomContent(part.get("kind") or "", _options_of(part))
+
+
+_USER_PARTS: Final = _Converters[UserContent](
+    {
+        "text": _convert_text,
+        "file": _convert_user_file,
+        "data-": _convert_data,
+    }
+)
+_ASSISTANT_PARTS: Final = _Converters[AssistantContent](
+    {
+        "text": _convert_text,
+        "file": _convert_assistant_file,
+        "data-": _convert_data,
+        "reasoning": _convert_reasoning,
+        "custom": _convert_custom,
+    }
+)
+
+
+# Tools
 
 
 def _is_kept(part: UIPart, place: _Place) -> bool:
-    if not is_tool_part(part):
-        return True
     state = part.get("state")
     if state in (None, "input-streaming") or (state == "approval-requested" and place.is_superseded):
         return False
@@ -189,95 +271,19 @@ def _is_kept(part: UIPart, place: _Place) -> bool:
     return is_complete or not place.options.ignore_incomplete_tool_calls
 
 
-# Parts
-
-
-def _family(part: UIPart) -> str:
-    kind: str = part["type"]
-    if is_tool_part(part):
-        return "tool"
-    return "data" if kind.startswith("data-") else kind
-
-
-def _user_content(parts: Sequence[UIPart], place: _Place) -> tuple[UserContent, ...]:
-    return tuple(
-        item
-        for index, part in enumerate(parts)
-        for item in _USER_PARTS.get(_family(part), _ignore_part)(part, place.part(index))
-    )
-
-
-def _assistant_content(part: UIPart, place: _Place) -> Iterator[AssistantContent]:
-    yield from _ASSISTANT_PARTS.get(_family(part), _ignore_part)(part, place)
-
-
-def _ignore_part(_part: UIPart, _place: _Place) -> Iterator[Any]:
-    yield from ()
-
-
-def _convert_text(part: UIPart, _place: _Place) -> Iterator[TextContent]:
-    if part["text"]:
-        yield TextContent(part["text"], provider_options(part.get("providerMetadata")))
-
-
-def _convert_user_file(part: UIPart, place: _Place) -> Iterator[FileContent]:
-    yield read_file_part(part, place.path, allow_http=place.options.allow_http)
-
-
-def _convert_assistant_file(part: UIPart, place: _Place) -> Iterator[FileContent]:
-    # The model made it and no provider takes it back, so a URL that cannot be read is no reason to refuse.
-    try:
-        yield read_file_part(part, place.path, allow_http=True)
-    except RequestError:
-        return
-
-
-def _convert_data(part: UIPart, place: _Place) -> Iterator[UserContent]:
-    convert = place.options.convert_data_part
-    content = None if convert is None else convert(part)
-    if content is not None:
-        yield content
-
-
-def _convert_reasoning(part: UIPart, _place: _Place) -> Iterator[ReasoningContent]:
-    yield ReasoningContent(part["text"], provider_options(part.get("providerMetadata")))
-
-
-def _convert_custom(part: UIPart, _place: _Place) -> Iterator[CustomContent]:
-    yield CustomContent(part.get("kind") or "", provider_options(part.get("providerMetadata")))
-
-
-def _convert_tool(part: UIPart, place: _Place) -> Iterator[AssistantContent]:
+def _add_tool(part: UIPart, place: _Place, content: list[AssistantContent], answers: list[ToolContent]) -> None:
+    """A call and what the provider answered go into its step's content, other answers and decisions follow it."""
     call = _tool_call(part)
-    yield call
+    content.append(call)
     if part.get("approval") is not None:
-        yield _approval_request(part)
+        content.append(_approval_request(part))
+        answers += _decision(part, call)
     if call.provider_executed and part["state"] in _RESULT_STATES:
         metadata = part.get("resultProviderMetadata") or part.get("callProviderMetadata")
-        yield ToolResultContent(
-            tool_call_id=call.tool_call_id,
-            tool_name=call.tool_name,
-            output=_output(part, call, place, error_type="error-json"),
-            provider_options=provider_options(metadata),
-        )
-
-
-_USER_PARTS: Final[Mapping[str, Callable[[UIPart, _Place], Iterator[UserContent]]]] = {
-    "text": _convert_text,
-    "file": _convert_user_file,
-    "data": _convert_data,
-}
-_ASSISTANT_PARTS: Final[Mapping[str, Callable[[UIPart, _Place], Iterator[AssistantContent]]]] = {
-    "text": _convert_text,
-    "file": _convert_assistant_file,
-    "data": _convert_data,
-    "reasoning": _convert_reasoning,
-    "custom": _convert_custom,
-    "tool": _convert_tool,
-}
-
-
-# Tools
+        output = _output(part, call, place, error_type="error-json")
+        content.append(_result(call, output, metadata))
+    elif (output := _maybe_answer(part, call, place)) is not None:
+        answers.append(_result(call, output, part.get("callProviderMetadata")))
 
 
 def _tool_call(part: UIPart) -> ToolCallContent:
@@ -310,31 +316,39 @@ def _approval_request(part: UIPart) -> ToolApprovalRequestContent:
     )
 
 
-def _tool_content(part: UIPart, place: _Place) -> Iterator[ToolContent]:
-    approval: Mapping[str, Any] = part.get("approval") or {}
-    approved, reason = _flag_or_none(approval.get("approved")), _text_or_none(approval.get("reason"))
-    call = _tool_call(part)
+def _decision(part: UIPart, call: ToolCallContent) -> Iterator[ToolContent]:
+    approval: Mapping[str, Any] = part["approval"]
+    approved = _flag_or_none(approval.get("approved"))
     if approved is not None:
         yield ToolApprovalResponseContent(
-            approval_id=approval["id"], approved=approved, reason=reason, provider_executed=call.provider_executed
-        )
-    output = _denial(part["state"], approved, reason)
-    if output is None and not call.provider_executed and part["state"] in _RESULT_STATES:
-        output = _output(part, call, place, error_type="error-text")
-    # The denial of a call that the provider would have run is the provider's to hear of through the decision alone.
-    if output is not None and not (call.provider_executed and part["state"] == "output-denied"):
-        yield ToolResultContent(
-            tool_call_id=call.tool_call_id,
-            tool_name=call.tool_name,
-            output=output,
-            provider_options=provider_options(part.get("callProviderMetadata")),
+            approval_id=approval["id"],
+            approved=approved,
+            reason=_text_or_none(approval.get("reason")),
+            provider_executed=call.provider_executed,
         )
 
 
-def _denial(state: str, approved: bool | None, reason: str | None) -> ToolResultOutput | None:
-    if state == "approval-responded" and approved is False:
+def _maybe_answer(part: UIPart, call: ToolCallContent, place: _Place) -> ToolResultOutput | None:
+    state: str = part["state"]
+    if state in _RESULT_STATES:
+        return _output(part, call, place, error_type="error-text")
+    approval: Mapping[str, Any] = part.get("approval") or {}
+    reason = _text_or_none(approval.get("reason"))
+    if state == "approval-responded" and approval.get("approved") is False:
         return ToolResultOutput("execution-denied", reason)
-    return ToolResultOutput("error-text", _DENIED if reason is None else reason) if state == "output-denied" else None
+    # The denial of a call that the provider would have run is the provider's to hear of through the decision alone.
+    if state == "output-denied" and not call.provider_executed:
+        return ToolResultOutput("error-text", _DENIED if reason is None else reason)
+    return None
+
+
+def _result(call: ToolCallContent, output: ToolResultOutput, metadata: Any) -> ToolResultContent:
+    return ToolResultContent(
+        tool_call_id=call.tool_call_id,
+        tool_name=call.tool_name,
+        output=output,
+        provider_options=provider_options(metadata),
+    )
 
 
 def _output(part: UIPart, call: ToolCallContent, place: _Place, *, error_type: Any) -> ToolResultOutput:

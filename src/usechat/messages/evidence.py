@@ -26,6 +26,7 @@ _OLDEST_MAJORS_BY_STATE: Final[Mapping[str, int]] = {
     "approval-responded": 6,
     "output-denied": 6,
 }
+_OF_EVERY_MAJOR: Final = frozenset({"text", "step-start", "reasoning", "file"})
 _APPROVAL_KEYS_OF_7: Final = ("isAutomatic", "requestReason")
 
 
@@ -49,7 +50,9 @@ def detect(chat: ChatRequest, headers: Mapping[str, str] | None = None) -> Clien
     """
     if chat.is_v4:
         return ClientEvidence(4, 4)
-    proven = max((_oldest_major(part) for message in chat.messages for part in message.parts), default=5)
+    # Nearly all parts of a long chat are of kinds that every major has.
+    telling = [part for message in chat.messages for part in message.parts if part["type"] not in _OF_EVERY_MAJOR]
+    proven = max(map(_oldest_major, telling), default=5)
     version, major = _version(headers or {})
     if major in (5, 6, 7):
         return ClientEvidence(major, major, version)
