@@ -63,6 +63,8 @@ class BlockContext(msgspec.Struct, kw_only=True):
     betas: dict[str, None] = msgspec.field(default_factory=dict[str, None])
     """Beta features, in the order they came up."""
     warnings: list[str] = msgspec.field(default_factory=list[str])
+    user_files: list[FileContent] = msgspec.field(default_factory=list[FileContent])
+    """The files that the user has sent, in their order."""
     mcp_tool_use_ids: set[str] = msgspec.field(default_factory=set[str])
 
 
@@ -72,32 +74,45 @@ def user_blocks(message: UserMessage, context: BlockContext) -> list[Block]:
     Raises:
         RequestError: A file of a kind that Anthropic does not take.
     """
-    parts = [part for part in message.content if not _is_blank(part)]
+    last = _last_said(message) if message.provider_options else None
     blocks: list[Block] = []
-    for index, part in enumerate(parts):
-        fallback = message.provider_options if index == len(parts) - 1 else None
-        control = _cache_control(part.provider_options, fallback, "user message", context)
+    for index, part in enumerate(message.content):
+        if _is_blank(part):
+            continue
         if isinstance(part, TextContent):
-            blocks.append({"type": "text", "text": part.text, **control})
+            said = [{"type": "text", "text": part.text}]
         else:
-            blocks.extend({**block, **control} for block in _file_blocks(part, context))
+            context.user_files.append(part)
+            said = _file_blocks(part, context)
+        if part.provider_options or index == last:
+            fallback = message.provider_options if index == last else None
+            control = _cache_control(part.provider_options, fallback, "user message", context)
+            said = [{**block, **control} for block in said]
+        blocks += said
     return blocks
 
 
 def assistant_blocks(message: AssistantMessage, context: BlockContext) -> list[Block]:
     """The blocks of what the model said in one step; what the API would refuse is left out."""
-    parts = [part for part in message.content if not _is_blank(part)]
+    last = _last_said(message) if message.provider_options else None
     blocks: list[Block] = []
-    for index, part in enumerate(parts):
-        convert = _ASSISTANT_PARTS.get(type(part))
+    for index, part in enumerate(message.content):
+        convert = None if _is_blank(part) else _ASSISTANT_PARTS.get(type(part))
         block = None if convert is None else convert(part, context)
         if block is None:
             continue
-        fallback = message.provider_options if index == len(parts) - 1 else None
-        can_cache = block["type"] not in ("thinking", "redacted_thinking", "fallback")
+        fallback = message.provider_options if index == last else None
         own: Any = getattr(part, "provider_options", None)
-        blocks.append({**block, **_cache_control(own, fallback, block["type"], context, can_cache)})
+        if own or fallback:
+            can_cache = block["type"] not in ("thinking", "redacted_thinking", "fallback")
+            block = {**block, **_cache_control(own, fallback, block["type"], context, can_cache)}
+        blocks.append(block)
     return blocks
+
+
+def _last_said(message: UserMessage | AssistantMessage) -> int | None:
+    """Where the part is that a breakpoint of the whole message goes to."""
+    return next((index for index, part in reversed([*enumerate(message.content)]) if not _is_blank(part)), None)
 
 
 def tool_blocks(message: ToolMessage, context: BlockContext) -> list[Block]:
@@ -244,6 +259,8 @@ def _result_block(part: Any, context: BlockContext) -> Block | None:
 
 
 def _text_block(part: TextContent, context: BlockContext) -> Block:
+    if not part.provider_options:
+        return {"type": "text", "text": part.text}
     options = anthropic_options(part.provider_options)
     if options.get("type") != "compaction":
         citations = options.get("citations")

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-__all__ = ["repair_messages"]
+__all__ = ["arrange", "is_orderly", "put_in_order", "repair_messages"]
 
 Block: TypeAlias = dict[str, Any]
 Message: TypeAlias = dict[str, Any]
@@ -56,10 +56,66 @@ def repair_messages(
         takes_repeated_ids: Whether a later turn may use a call's id again. Anthropic refuses that; other servers that
             speak its API give such ids themselves, and may look them up.
     """
+    turns = arrange(messages)
+    if not is_orderly(turns):
+        turns = put_in_order(turns, takes_repeated_ids=takes_repeated_ids)
+    return _finish(turns, takes_prefill=takes_prefill)
+
+
+def arrange(messages: Iterable[Message]) -> list[Message]:
+    """The messages as turns, each of whose calls stand behind its text."""
     turns = _merge_turns(messages)
     for turn in turns:
-        if turn["role"] == "assistant":
+        if turn["role"] == "assistant" and len(turn["content"]) > 1:
             turn["content"] = _move_tool_uses_to_end(turn["content"])
+    return turns
+
+
+def is_orderly(turns: Sequence[Message]) -> bool:
+    """Whether arranged turns are of an ordinary kind that `put_in_order` leaves as they are, which most chats are.
+
+    The user begins and has the last word, and every call is followed by its result; there is nothing else but text
+    and what the user sent.
+    """
+    seen: set[str] = set()
+    calls: list[str] = []
+    is_users = False
+    for turn in turns:
+        is_users, blocks = not is_users, turn["content"]
+        if turn["role"] != ("user" if is_users else "assistant") or not blocks:
+            return False
+        if is_users:
+            if not _begins_with_results(blocks, calls):
+                return False
+            continue
+        calls = []
+        for block in blocks:
+            if block["type"] == "text":
+                continue
+            if not _is_ordinary_call(block) or block["id"] in seen:
+                return False
+            seen.add(block["id"])
+            calls.append(block["id"])
+    return is_users
+
+
+def _begins_with_results(blocks: Sequence[Block], calls: Sequence[str]) -> bool:
+    """Whether the user's blocks are the results of the calls, in their order, and then none."""
+    count = len(calls)
+    for block in blocks[count:]:
+        if block["type"] == "tool_result":
+            return False
+    return not calls or calls == [block["tool_use_id"] for block in blocks[:count] if block["type"] == "tool_result"]
+
+
+def _is_ordinary_call(block: Block) -> bool:
+    if block["type"] != "tool_use" or "caller" in block:
+        return False
+    return block["id"] == _legal(block["id"]) and block["name"] == _legal_name(block["name"])
+
+
+def put_in_order(turns: Sequence[Message], *, takes_repeated_ids: bool) -> list[Message]:
+    """Arranged turns of any kind as the API takes them, but for the last one's end; they may be changed."""
     _make_ids_legal(turns, takes_repeated_ids=takes_repeated_ids)
     turns = _merge_turns(_pair_tools(turns))
     if _has_server_tools(turns):
@@ -68,7 +124,7 @@ def repair_messages(
         turns = _merge_turns(_without_trailing_thinking(turns))
     turns = _start_with_user(_without_empty(turns))
     _drop_dangling_callers(turns)
-    return _finish(turns, takes_prefill=takes_prefill)
+    return turns
 
 
 def _has_server_tools(turns: Sequence[Message]) -> bool:
@@ -155,13 +211,17 @@ def _rename_result(block: Block, renamed: Mapping[str, str]) -> Block:
 
 
 def _legal_id(block: Block, taken: set[str]) -> str:
-    legal = _NOT_IN_IDS.sub("_", block["id"]) or "call"
+    legal = _legal(block["id"])
     if block["type"] == "server_tool_use" and not _SERVER_ID.fullmatch(legal):
         legal = "srvtoolu_" + legal.replace("-", "_")
     numbered, number = legal, 2
     while numbered in taken:
         numbered, number = f"{legal}_{number}", number + 1
     return numbered
+
+
+def _legal(id_: str) -> str:
+    return _NOT_IN_IDS.sub("_", id_) or "call"
 
 
 def _legal_name(name: str) -> str:

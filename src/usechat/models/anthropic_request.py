@@ -19,7 +19,6 @@ from usechat.messages.json_text import replace_lone_surrogates
 from usechat.messages.model import (
     AssistantMessage,
     FileContent,
-    ModelMessage,
     SystemMessage,
     ToolMessage,
     UserMessage,
@@ -112,7 +111,7 @@ def build_request(call: ModelCall, model_id: str) -> AnthropicRequest:
         content=content,
         betas=tuple(dict.fromkeys([*context.betas, *settings.betas, *tools.betas])),
         warnings=(*settings.warnings, *context.warnings, *tools.warnings, *cache.warnings),
-        citation_documents=_citation_documents(call.messages),
+        citation_documents=_citation_documents(context.user_files),
         uses_json_tool=uses_json_tool,
         tool_names=context.tool_names,
     )
@@ -126,12 +125,17 @@ def _convert_messages(call: ModelCall, context: BlockContext) -> tuple[list[Bloc
     system: list[Block] = []
     wire: list[dict[str, Any]] = []
     for message in (*own, *call.messages):
-        if not isinstance(message, SystemMessage):
-            wire.append(_turn(message, context))
-            continue
-        converted = system_message(message, context, is_initial=not wire or not system)
-        system += converted.initial
-        wire += converted.inline
+        match message:
+            case UserMessage():
+                wire.append({"role": "user", "content": user_blocks(message, context)})
+            case AssistantMessage():
+                wire.append({"role": "assistant", "content": assistant_blocks(message, context)})
+            case ToolMessage():
+                wire.append({"role": "user", "content": tool_blocks(message, context)})
+            case _:
+                converted = system_message(message, context, is_initial=not wire or not system)
+                system += converted.initial
+                wire += converted.inline
     last = call.messages[-1] if call.messages else None
     if isinstance(last, UserMessage) and not wire[-1]["content"]:
         # Without it the model would be asked to go on with its own last answer.
@@ -139,24 +143,7 @@ def _convert_messages(call: ModelCall, context: BlockContext) -> tuple[list[Bloc
     return system, wire
 
 
-def _turn(message: UserMessage | AssistantMessage | ToolMessage, context: BlockContext) -> dict[str, Any]:
-    match message:
-        case UserMessage():
-            return {"role": "user", "content": user_blocks(message, context)}
-        case ToolMessage():
-            return {"role": "user", "content": tool_blocks(message, context)}
-        case _:
-            return {"role": "assistant", "content": assistant_blocks(message, context)}
-
-
-def _citation_documents(messages: Sequence[ModelMessage]) -> tuple[CitationDocument, ...]:
-    files = (
-        part
-        for message in messages
-        if isinstance(message, UserMessage)
-        for part in message.content
-        if isinstance(part, FileContent)
-    )
+def _citation_documents(files: Sequence[FileContent]) -> tuple[CitationDocument, ...]:
     return tuple(
         CitationDocument(file.filename or "Untitled Document", file.media_type, file.filename)
         for file in files
