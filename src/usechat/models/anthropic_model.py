@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -134,16 +134,22 @@ class AnthropicModel:
         return AnthropicParts(partial(self._begin, call))
 
     async def _begin(self, call: ModelCall) -> Opened:
-        """The answer and its first parts; the request, with all that was said so far, is not held any longer."""
+        """The answer and its first parts; the request, with all that was said so far, is not held any longer.
+
+        While the provider is waited for, it is held as text where that will do: a long chat is many objects, at which
+        the garbage collector would look again and again.
+        """
         request = build_request(call, self.model_id)
         self._tell(request.warnings)
         client = self._client or await shared_client(self._settings)
         retries = _first_given(call.max_retries, self._max_retries, client.max_retries)
         options = self._options(call, request, retries)
+        body, new_stream = _body(request, client), _stream_maker(request)
+        del request
         retry = 0
         while True:
             try:
-                return await _read_first(*await _open(client, request, options))
+                return await _read_first(*await _open(client, body, new_stream, options))
             except ProviderStreamError as error:
                 # Anthropic says that it is overloaded with status 200 too; the package does not retry that.
                 if retry == retries or not error.is_retryable:
@@ -165,34 +171,45 @@ class AnthropicModel:
         return {"headers": headers, "max_retries": retries}
 
 
-async def _open(
-    client: AnyClient, request: AnthropicRequest, options: RequestOptions
-) -> tuple[Source, AnthropicStream]:
-    with mapped_errors():
-        opened = await _send(client, request, options)
-    stream = AnthropicStream(
+def _body(request: AnthropicRequest, client: AnyClient) -> bytes | dict[str, Any]:
+    from usechat.models.anthropic_package_client import AsyncAnthropic
+
+    # Clients for other clouds, and whatever hooks a client of the caller's own has, look into the body.
+    return request.content if isinstance(client, AsyncAnthropic) and request.content is not None else request.body
+
+
+def _stream_maker(request: AnthropicRequest) -> Callable[[], AnthropicStream]:
+    return partial(
+        AnthropicStream,
         citation_documents=request.citation_documents,
         uses_json_tool=request.uses_json_tool,
         tool_names=request.tool_names,
         dynamic_code_execution=_may_run_code(request.body),
     )
+
+
+async def _open(
+    client: AnyClient, body: bytes | dict[str, Any], new_stream: Callable[[], AnthropicStream], options: RequestOptions
+) -> tuple[Source, AnthropicStream]:
+    with mapped_errors():
+        opened = await _send(client, body, options)
+    stream = new_stream()
     return make_source(opened, stream), stream
 
 
 async def _send(
-    client: AnyClient, request: AnthropicRequest, options: RequestOptions
+    client: AnyClient, body: bytes | dict[str, Any], options: RequestOptions
 ) -> ResponseBody | AsyncStream[object]:
     from anthropic import AsyncStream
 
     from usechat.models.anthropic_package_client import AsyncAnthropic
 
-    # Clients for other clouds, and whatever hooks a client of the caller's own has, look into the body.
-    if isinstance(client, AsyncAnthropic) and request.content is not None:
-        return await client.open_stream(request.content, options)
+    if isinstance(client, AsyncAnthropic) and isinstance(body, bytes):
+        return await client.open_stream(body, options)
     return await client.post(
         "/v1/messages",
         cast_to=object,
-        body=request.body,
+        body=body,
         options=options,
         stream=True,
         stream_cls=AsyncStream[object],
