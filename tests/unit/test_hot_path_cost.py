@@ -1,22 +1,30 @@
-"""The cost of a delta and of a short answer in function calls, which depend on no machine nor on who else uses it.
+"""The cost of a delta, a short answer and a long chat in function calls, which depend on no machine nor its other work.
 
 An answer goes the whole way, from the provider's bytes to those handed to the HTTP server. What a longer answer costs
-more than a shorter one, divided by the deltas that it has more, is what one delta costs.
+more than a shorter one, divided by the deltas that it has more, is what one delta costs; a message of a long chat costs
+what it costs from the browser's bytes to those that the provider gets.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from benchmarks.bodies import earlier_messages
 from usechat import stream_text
+from usechat.generate.inputs import read_messages
+from usechat.messages.evidence import detect
+from usechat.messages.ui import parse_chat_request
 from usechat.models.anthropic_events import AnthropicStream
+from usechat.models.anthropic_request import build_request
 from usechat.models.base import ModelCall
 from usechat.parts import ModelPart
 
@@ -73,13 +81,29 @@ class RecordedModel:
         yield reader.finish()
 
 
+@contextmanager
+def counted_calls() -> Generator[list[None]]:
+    """A list that gets an item for each function that is called, Python's own included."""
+    calls: list[None] = []
+
+    def count(frame: Any, event: str, argument: Any) -> None:
+        if event in ("call", "c_call"):
+            calls.append(None)
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        yield calls
+    finally:
+        sys.setprofile(before)
+
+
 async def count_calls(kind: str, sdk: str, deltas: int) -> int:
     """How many functions are called, Python's own included, while one answer is streamed."""
     model = RecordedModel(encode_answer(kind, deltas))
     response = stream_text(model, prompt="hi").response(sdk=sdk)
     sent: list[bytes] = []
     ended = asyncio.Event()
-    calls = 0
 
     async def receive() -> dict[str, Any]:
         await ended.wait()
@@ -88,19 +112,13 @@ async def count_calls(kind: str, sdk: str, deltas: int) -> int:
     async def send(event: Any) -> None:
         sent.append(event.get("body", b""))
 
-    def count(frame: Any, event: str, argument: Any) -> None:
-        nonlocal calls
-        calls += event in ("call", "c_call")
-
-    before = sys.getprofile()
-    sys.setprofile(count)
     try:
-        await response({"type": "http", "method": "POST", "headers": []}, receive, send)
+        with counted_calls() as calls:
+            await response({"type": "http", "method": "POST", "headers": []}, receive, send)
     finally:
-        sys.setprofile(before)
         ended.set()
     assert b"".join(sent).count(b"word") >= deltas - 2
-    return calls
+    return len(calls)
 
 
 async def count_calls_per_delta(kind: str, sdk: str, fewer: int, more: int) -> float:
@@ -134,3 +152,35 @@ async def test_a_short_answer_costs_few_calls(sdk: str):
     await count_calls("text", sdk, 10)
 
     assert await count_calls("text", sdk, 2) < 1700
+
+
+def encode_chat(length: int) -> bytes:
+    """Every tenth message holds a tool call."""
+    last = {"id": "last", "role": "user", "parts": [{"type": "text", "text": "And now?"}]}
+    messages = [*earlier_messages(length - 1), last]
+    return json.dumps({"id": "c", "trigger": "submit-message", "messages": messages}).encode()
+
+
+def count_request_calls(length: int) -> int:
+    """How many functions are called from the body of a chat of so many messages to the provider's request."""
+    body = encode_chat(length)
+    with counted_calls() as calls:
+        chat = parse_chat_request(body)
+        detect(chat)
+        request = build_request(ModelCall(messages=read_messages(chat.messages)), "claude-sonnet-4-6")
+    assert request.content is not None
+    assert request.content.count(b"harbour") > length
+    return len(calls)
+
+
+def test_a_message_of_a_long_chat_costs_few_calls():
+    count_request_calls(10)
+
+    assert (count_request_calls(150) - count_request_calls(50)) / 100 < 40
+
+
+def test_the_messages_of_a_long_chat_are_none_of_the_garbage_collectors_concern():
+    chat = parse_chat_request(encode_chat(50))
+    messages: list[Any] = [*read_messages(chat.messages)]
+
+    assert not any(gc.is_tracked(part) for message in messages for part in (message, *message.content))
