@@ -77,13 +77,13 @@ def user_blocks(message: UserMessage, context: BlockContext) -> list[Block]:
     last = _last_said(message) if message.provider_options else None
     blocks: list[Block] = []
     for index, part in enumerate(message.content):
-        if _is_blank(part):
-            continue
-        if isinstance(part, TextContent):
-            said = [{"type": "text", "text": part.text}]
-        else:
+        if not isinstance(part, TextContent):
             context.user_files.append(part)
             said = _file_blocks(part, context)
+        elif part.text and not part.text.isspace():
+            said = [{"type": "text", "text": part.text}]
+        else:
+            continue
         if part.provider_options or index == last:
             fallback = message.provider_options if index == last else None
             control = _cache_control(part.provider_options, fallback, "user message", context)

@@ -85,7 +85,8 @@ def is_orderly(turns: Sequence[Message]) -> bool:
         if turn["role"] != ("user" if is_users else "assistant") or not blocks:
             return False
         if is_users:
-            if not _begins_with_results(blocks, calls):
+            is_text = not calls and len(blocks) == 1 and blocks[0]["type"] == "text"
+            if not is_text and not _begins_with_results(blocks, calls):
                 return False
             continue
         calls = []

@@ -127,8 +127,9 @@ def prepare_tools(
     warnings: list[str] = []
     for tool in tools:
         if isinstance(tool, FunctionTool):
-            definitions.append(_function_definition(tool, settings, cache))
-            betas.extend(_function_betas(tool, settings))
+            options = anthropic_options(tool.provider_options)
+            definitions.append(_function_definition(tool, options, settings, cache))
+            betas += _function_betas(options, settings)
         elif tool.id in _PROVIDER_TOOLS:
             row = _PROVIDER_TOOLS[tool.id]
             definitions.append(_provider_definition(row, tool.args))
@@ -144,15 +145,19 @@ def prepare_tools(
     )
 
 
-def _function_definition(tool: FunctionTool, settings: ToolSettings, cache: CacheBreakpoints) -> dict[str, Any]:
-    options = anthropic_options(tool.provider_options)
+def _function_definition(
+    tool: FunctionTool, options: Mapping[str, Any], settings: ToolSettings, cache: CacheBreakpoints
+) -> dict[str, Any]:
     definition: dict[str, Any] = {"name": tool.name}
     if tool.description is not None:
         definition["description"] = tool.description
     definition["input_schema"] = tool.input_schema
-    definition |= cache.take(tool.provider_options, "tool definition")
+    if options:
+        definition |= cache.take(tool.provider_options, "tool definition")
     if options.get("eager_input_streaming", settings.streams_input):
         definition["eager_input_streaming"] = True
+    if not options:
+        return definition
     if settings.has_strict_tools and options.get("strict") is not None:
         definition["strict"] = options["strict"]
     for key in ("defer_loading", "allowed_callers", "input_examples"):
@@ -161,8 +166,7 @@ def _function_definition(tool: FunctionTool, settings: ToolSettings, cache: Cach
     return definition
 
 
-def _function_betas(tool: FunctionTool, settings: ToolSettings) -> list[str]:
-    options = anthropic_options(tool.provider_options)
+def _function_betas(options: Mapping[str, Any], settings: ToolSettings) -> list[str]:
     structured = settings.announces_structured_output and settings.has_strict_tools
     advanced = options.get("input_examples") is not None or options.get("allowed_callers") is not None
     return ["structured-outputs-2025-11-13"] * structured + ["advanced-tool-use-2025-11-20"] * advanced
