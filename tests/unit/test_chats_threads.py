@@ -67,11 +67,17 @@ def failing(written: list[Any]) -> None:
     raise ValueError("of its own")
 
 
+async def keep_busy(threads: WorkerThreads) -> tuple[Held, asyncio.Task[None]]:
+    """Have the thread work until it is let go of."""
+    held = Held()
+    working = asyncio.create_task(threads.run(held))
+    await asyncio.wait_for(held.has_begun.wait(), 10)
+    return held, working
+
+
 async def do_behind_each_other(threads: WorkerThreads, *works: Callable[[list[Any]], Any]) -> list[asyncio.Task[Any]]:
     """Give works while the thread is busy; all of them are over when this returns."""
-    held = Held()
-    first = asyncio.create_task(threads.run(held))
-    await asyncio.wait_for(held.has_begun.wait(), 10)
+    held, first = await keep_busy(threads)
     tasks = [asyncio.create_task(threads.run(work)) for work in works]
     await asyncio.sleep(0)
     held.may_end.set()
@@ -104,9 +110,7 @@ async def test_what_fails_fails_alone():
 async def test_what_nobody_wants_any_more_is_not_done():
     ledger = Ledger()
     threads = WorkerThreads(lambda: ledger, limit=1, most_together=8)
-    held = Held()
-    first = asyncio.create_task(threads.run(held))
-    await asyncio.wait_for(held.has_begun.wait(), 10)
+    held, first = await keep_busy(threads)
     wanted, unwanted = (asyncio.create_task(threads.run(adding(value))) for value in ("wanted", "unwanted"))
     await asyncio.sleep(0)
     unwanted.cancel()
@@ -121,9 +125,7 @@ async def test_what_nobody_wants_any_more_is_not_done():
 async def test_threads_end_after_the_work_that_was_given():
     ledger = Ledger()
     threads = WorkerThreads(lambda: ledger, limit=1, most_together=8)
-    held = Held()
-    first = asyncio.create_task(threads.run(held))
-    await asyncio.wait_for(held.has_begun.wait(), 10)
+    held, first = await keep_busy(threads)
     second = asyncio.create_task(threads.run(adding(2)))
     await asyncio.sleep(0)
     closing = asyncio.create_task(threads.aclose())
