@@ -13,6 +13,7 @@ from playwright.sync_api import expect
 from tests.e2e.chat_page import PATHS
 from tests.e2e.conftest import Visit
 from tests.e2e.upstream import OVERLOADED, WHOLE_TEXT, WORDS, Upstream
+from tests.support.waiting import AT_ONCE
 from usechat.parts import TextDelta
 from usechat.protocol.decoders import DataStreamDecoder, EventsDecoder, UIMessageStreamDecoder
 from usechat.testing.replay import Reply
@@ -56,9 +57,7 @@ def test_second_question_carries_the_conversation(visit: Visit, replayed: str, u
 
 
 @every_page
-def test_stop_reaches_the_model_service_within_a_second(
-    visit: Visit, replayed: str, upstream: Upstream, path: str
-) -> None:
+def test_stop_reaches_the_model_service_at_once(visit: Visit, replayed: str, upstream: Upstream, path: str) -> None:
     upstream.will(AFTER_TWO_WORDS)
     page = visit(replayed, path)
     page.ask("When is high water?")
@@ -68,7 +67,7 @@ def test_stop_reaches_the_model_service_within_a_second(
     request = upstream.requests[0]
     request.wait_over()
     assert request.aborted_at is not None
-    assert request.aborted_at - stopped_at < 1
+    assert request.aborted_at - stopped_at < AT_ONCE
 
 
 @every_page

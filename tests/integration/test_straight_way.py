@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -21,7 +19,6 @@ from usechat import FinishEvent, stream_text
 from usechat.generate.answer import Answer
 from usechat.generate.view import Batches
 from usechat.models import anthropic
-from usechat.models.anthropic_connection import Connection
 from usechat.parts import Part
 from usechat.runs.memory import MemoryLog
 from usechat.runs.service import RunService
@@ -135,13 +132,6 @@ class Reader:
         await eventually(lambda: text in self.body, within=30)
 
 
-class Quiet(Reader):
-    """One that notes nothing but the bytes."""
-
-    async def send(self, message: Message) -> None:
-        self.pieces.append(message.get("body", b""))
-
-
 def is_in_call_of(name: str) -> bool:
     frame = inspect.currentframe()
     while frame is not None and frame.f_code.co_name != name:
@@ -196,36 +186,6 @@ async def test_delta_of_a_run_wakes_no_task_and_is_in_its_log(provider: Provider
         assert b'"one "' in b"".join(reader.straight)
         assert logged in reader.body
         assert (await runs.log.frames(handle.info.id)) == reader.body
-
-
-@pytest.mark.parametrize(("is_run", "most"), [(False, 58), (True, 66)])
-async def test_delta_that_is_waited_for_costs_few_calls(provider: Provider, is_run: bool, most: int):
-    """Functions, Python's own included, from the provider's bytes to those handed to the server."""
-    reader, calls = Quiet(), 0
-    way_in = Connection.data_received.__code__
-
-    def count(frame: FrameType, event: str, argument: Any) -> None:
-        nonlocal calls
-        outer: FrameType | None = frame
-        while outer is not None and outer.f_code is not way_in:
-            outer = outer.f_back
-        calls += event in ("call", "c_call") and outer is not None
-
-    async with RunService(MemoryLog(), disconnect="finish") as runs:
-        options: dict[str, Any] = {"runs": runs, "chat_id": "chat"} if is_run else {}
-        async with reading(answer_of(provider), reader, **options):
-            for word in ("one ", "two "):
-                provider.say(word)
-                await reader.until(word.encode())
-            sys.setprofile(count)
-            try:
-                for word in ("three ", "four ", "five ", "six "):
-                    provider.say(word)
-                    await reader.until(word.encode())
-            finally:
-                sys.setprofile(None)
-            await end(provider, reader)
-    assert 20 < calls / 4 < most
 
 
 async def test_frames_are_those_of_an_answer_whose_parts_are_looked_at(provider: Provider):
@@ -289,7 +249,7 @@ async def test_reader_that_leaves_while_it_is_slow_stops_the_model(provider: Pro
         provider.say("one ")
         await eventually(lambda: b'"one "' in b"".join(reader.straight))
         reader.gone.set()
-        await asyncio.wait_for(provider.is_left.wait(), 0.5)
+        await asyncio.wait_for(provider.is_left.wait(), 30)
 
 
 @pytest.mark.parametrize("is_slow", [False, True])
@@ -308,7 +268,7 @@ async def test_channel_that_breaks_under_a_delta_ends_the_answer(provider: Provi
         provider.say("two ")
         with pytest.raises(OSError, match="broken"):
             await task
-    await asyncio.wait_for(provider.is_left.wait(), 5)
+    await asyncio.wait_for(provider.is_left.wait(), 30)
 
 
 async def test_answer_that_is_stopped_while_it_is_waited_for_ends_legally(provider: Provider):
@@ -321,7 +281,7 @@ async def test_answer_that_is_stopped_while_it_is_waited_for_ends_legally(provid
         await reader.until(b"[DONE]")
     assert b'"type":"abort"' in reader.body
     assert heard[0].text == "first one "
-    await asyncio.wait_for(provider.is_left.wait(), 5)
+    await asyncio.wait_for(provider.is_left.wait(), 30)
 
 
 async def test_error_in_the_middle_is_told_after_what_came_before_it(provider: Provider):

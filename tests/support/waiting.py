@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 
 __all__ = ["AT_ONCE", "eventually"]
 
-AT_ONCE = 1.0
-"""Seconds that something may take which happens at once, on a machine that does much else. It takes some milliseconds;
-what it would wait for otherwise (an answer's end, a heartbeat, a time limit) takes longer than this."""
+AT_ONCE = 10.0
+"""Seconds that something may take which happens at once. It takes some milliseconds, and seconds on a machine that does
+much else; what it would wait for otherwise (a heartbeat after 15 s, the end of an answer that is held) takes longer."""
 
 _LOOK_SECONDS = 0.005
 
