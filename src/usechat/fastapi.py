@@ -25,7 +25,8 @@ from usechat.messages import ui
 from usechat.negotiation import negotiate
 from usechat.parts import Part
 from usechat.protocol.dialects import AUTO, Dialect
-from usechat.protocol.encoders import Encoder, EncoderOptions, WireFormat, make_encoder
+from usechat.protocol.encoders import Encoder, EncoderOptions, WireFormat, choose_encoder
+from usechat.protocol.shaping import ChunkShaper, Shaped
 from usechat.sender import Sender, is_left
 
 __all__ = [
@@ -205,12 +206,12 @@ class StreamingAnswer(Response):
             self.encoder_options,
             message=self.continued,
             message_id=message_id,
-            can_reset=self.wire_format in (None, "ui-message-stream"),
+            wire_format=self.wire_format,
         )
         self.answer.prepare()
         self.chat = None
         # Not a method of this response, which the frames would hold then, with all that it was made from.
-        return Frames(self.answer, partial(make_encoder, self.wire_format, self.dialect, self.encoder_options))
+        return Frames(self.answer, choose_encoder(self.wire_format, self.dialect))
 
     async def open(self, headers: Headers) -> AsyncGenerator[bytes]:
         """The answer's bytes, for a reader that is not reached by HTTP; it says when it stops or leaves.
@@ -256,28 +257,22 @@ class Frames:
 
     Args:
         answer: What is shown.
-        new_encoder: Makes the encoder, and one more, to say what went wrong when the first one broke in the middle of
-            its work.
+        encode: The kind of its encoder.
     """
 
-    __slots__ = (
-        "answer",
-        "encoder",
-        "new_encoder",
-    )
+    __slots__ = ("answer", "encoder")
 
-    def __init__(self, answer: Answer, new_encoder: Callable[[], Encoder]) -> None:
+    def __init__(self, answer: Answer, encode: type[Encoder]) -> None:
         self.answer = answer
-        self.new_encoder = new_encoder
-        self.encoder = new_encoder()
+        self.encoder = encode(answer.shaper)
 
     def begin(self) -> bytes:
         """The opening, even when it is empty: a middleware may hold the headers back until the first of the body."""
         return self.encoder.opening
 
-    def feed(self, batch: list[Part]) -> bytes:
-        """The frames of some parts."""
-        return self.encoder.feed_all(batch)
+    def feed(self, batch: list[Part], shaped: list[Shaped]) -> bytes:
+        """Return the frames of some parts."""
+        return self.encoder.encode(shaped)
 
     def fail(self, error: Exception) -> bytes:
         """The error's frame.
@@ -288,12 +283,14 @@ class Frames:
         if isinstance(error, StreamProtocolError):
             raise error
         logger.error("the answer could not be sent", exc_info=error)
-        self.encoder = self.new_encoder()
-        return self.encoder.feed(self.answer.fail(error))
+        # Of what was being encoded nothing was sent: the error stands in a stream of its own, which refers to nothing.
+        shaper = self.encoder.shaper
+        self.encoder = type(self.encoder)(ChunkShaper(shaper.dialect, shaper.options))
+        return self.encoder.feed(self.answer.fail(error)) + self.encoder.encode(self.encoder.shaper.finish())
 
     def finish(self) -> bytes | None:
         """The last frames; None when there are none due."""
-        return self.encoder.finish() or None
+        return self.encoder.terminator() or None
 
 
 def continued_message(chat: ui.ChatRequest | None) -> Mapping[str, Any] | None:

@@ -20,6 +20,7 @@ from usechat.generate.answer import Answer
 from usechat.generate.view import Batches
 from usechat.models import anthropic
 from usechat.parts import Part
+from usechat.protocol.shaping import Shaped
 from usechat.runs.memory import MemoryLog
 from usechat.runs.service import RunService
 from usechat.sender import Sender
@@ -319,7 +320,7 @@ async def test_burst_is_sent_in_pieces_straight_too(provider: Provider, monkeypa
 class Unshowable(Batches):
     """A view that breaks."""
 
-    def feed(self, batch: list[Part]) -> list[Part]:
+    def feed(self, batch: list[Part], shaped: list[Shaped]) -> list[Part]:
         raise TypeError("what is this?")
 
 

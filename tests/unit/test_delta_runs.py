@@ -101,4 +101,4 @@ def test_run_of_a_block_that_is_not_open_is_left_to_others():
 
 def test_applications_see_the_deltas():
     with_run, without = answers("text")
-    assert Batches().feed(with_run) == without
+    assert Batches().feed(with_run, []) == without

@@ -18,7 +18,17 @@ from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoin
 from starlette.types import Message, Receive, Scope, Send
 
 from tests.support.waiting import AT_ONCE
-from usechat import ChatRequest, CompletionRequest, FinishEvent, StreamingAnswer, sender, stream_text, ui_message_stream
+from usechat import (
+    ChatRequest,
+    CompletionRequest,
+    FinishEvent,
+    StreamingAnswer,
+    sender,
+    step_count_is,
+    stream_text,
+    tool,
+    ui_message_stream,
+)
 from usechat import fastapi as edge
 from usechat import parts as p
 from usechat.errors import ConfigurationError, ProviderStreamError, StreamProtocolError
@@ -29,7 +39,7 @@ from usechat.messages import ui
 from usechat.runs.memory import MemoryLog
 from usechat.runs.service import RunService
 from usechat.sender import slices
-from usechat.testing.models import Hold, ScriptedModel, Step, saying
+from usechat.testing.models import Hold, ScriptedModel, Step, calling_tool, saying
 
 pytestmark = pytest.mark.anyio
 
@@ -138,6 +148,31 @@ def test_message_may_be_given_an_id():
     assert given["messageId"] == "m1"
     assert made["messageId"] == "m2"
     assert random["messageId"].startswith("msg-")
+
+
+def reasoning_twice() -> tuple[Step, Step]:
+    thought: list[p.ModelPart] = [p.ReasoningStart("0"), p.ReasoningDelta("0", "Hm"), p.ReasoningEnd("0")]
+    return [thought, *calling_tool("look")], [thought, *saying("Done")]
+
+
+@pytest.mark.parametrize("sdk", ["auto", "5.0.277", "6.0.324", "7.0.173"])
+def test_saved_message_has_the_ids_that_the_client_has(sdk: str):
+    heard: list[FinishEvent] = []
+
+    async def look() -> str:
+        return "seen"
+
+    def answer(chat: Any) -> StreamingAnswer:
+        model = ScriptedModel(*reasoning_twice())
+        result = stream_text(model, messages=chat.messages, tools=[tool(look)], stop_when=step_count_is(2),
+                             on_finish=heard.append)  # fmt: skip
+        return result.response(chat, sdk=sdk)
+
+    sent = chunks(post(app_of(answer)).text)
+    shown = [chunk["id"] for chunk in sent if chunk["type"] == "reasoning-start"]
+    saved = [part["id"] for part in heard[0].ui_message["parts"] if part["type"] == "reasoning"]
+    assert shown == saved
+    assert len(set(shown)) == (1 if sdk.startswith("5.") else 2)
 
 
 def test_continuation_keeps_its_id():

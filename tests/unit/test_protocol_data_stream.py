@@ -6,7 +6,7 @@ import pytest
 
 from usechat import parts as p
 from usechat.errors import StreamProtocolError
-from usechat.protocol.encoders import DataStreamEncoder, EncoderOptions
+from usechat.protocol.encoders import Encoder, EncoderOptions, make_encoder
 
 STOP = p.FinishReason("stop", "end_turn")
 USAGE = p.Usage(input_no_cache=3, input_first=2, output=5)
@@ -18,9 +18,9 @@ INPUT_LINE = b'9:{"toolCallId":"t1","toolName":"x","args":{"a":1}}\n'
 COUNTS = b'"usage":{"promptTokens":2,"completionTokens":5}'
 
 
-def encoder_with(**options: Any) -> DataStreamEncoder:
+def encoder_with(**options: Any) -> Encoder:
     settings: dict[str, Any] = {"new_id": lambda: "new", "strict": True, **options}
-    return DataStreamEncoder(EncoderOptions(**settings))
+    return make_encoder("data-stream", options=EncoderOptions(**settings))
 
 
 def delta(text: str) -> p.ToolInputDelta:
@@ -213,7 +213,7 @@ def test_strict_raises_for_an_illegal_part():
 
 
 def test_the_headers_name_the_format():
-    encoder = DataStreamEncoder()
+    encoder = make_encoder("data-stream")
     assert dict(encoder.headers) == {
         "content-type": "text/plain; charset=utf-8",
         "cache-control": "no-cache, no-transform",

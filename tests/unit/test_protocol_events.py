@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from usechat import parts as p
-from usechat.protocol.encoders import EventsEncoder
+from usechat.protocol.encoders import make_encoder
 
 STOP = p.FinishReason("stop")
 END = p.Finish(finish_reason=STOP, total_usage=p.Usage())
@@ -27,8 +27,11 @@ EVENTS: dict[str, tuple[list[p.Part], bytes]] = {
     ),
     "usage of several steps": (
         [
+            p.StartStep(),
             step_end({"in": 1, "cache": {"a": 1}, "tier": "x", "none": None, "flag": True}),
+            p.StartStep(),
             step_end({"in": 2, "cache": {"a": 2, "b": 3}, "tier": "y", "none": 4, "flag": False, "new": None}),
+            p.StartStep(),
             step_end({"tier": None}),
             END,
         ],
@@ -43,14 +46,14 @@ EVENTS: dict[str, tuple[list[p.Part], bytes]] = {
 
 @pytest.mark.parametrize(("parts", "events"), EVENTS.values(), ids=EVENTS)
 def test_parts_become_events(parts: list[p.Part], events: bytes):
-    whole = EventsEncoder()
+    whole = make_encoder("events")
     assert whole.feed_all(parts) + whole.finish() == events
-    one_by_one = EventsEncoder()
+    one_by_one = make_encoder("events")
     assert b"".join(map(one_by_one.feed, parts)) + one_by_one.finish() == events
 
 
 def test_the_headers_keep_proxies_from_holding_the_stream_back():
-    encoder = EventsEncoder()
+    encoder = make_encoder("events")
     assert encoder.headers["content-type"] == "text/event-stream"
     assert encoder.headers["cache-control"] == "no-cache, no-transform"
     assert (encoder.opening, encoder.heartbeat) == (b": stream-open\n\n", b": keep-alive\n\n")

@@ -17,6 +17,7 @@ from usechat.protocol.dialects import AUTO, Dialect, parse_dialect
 from usechat.protocol.encoders import EncoderOptions, make_encoder
 from usechat.protocol.json import decode_json, encode_json
 from usechat.protocol.reducer import Reducer
+from usechat.protocol.sse import SSEDecoder
 from usechat.testing.client_rules import find_data_stream_refusals, find_refusals
 from usechat.testing.strategies import any_parts, legal_parts
 
@@ -88,6 +89,25 @@ def test_the_client_of_major_4_takes_a_legal_answer(parts: list[p.Part]):
 def test_a_decoded_answer_reduces_to_the_same_message(parts: list[p.Part], dialect: Dialect):
     decoded = decode(UIMessageStreamDecoder(), [encode(parts, dialect)])
     assert without_block_ids(reduce(decoded, dialect)) == without_block_ids(reduce(parts, dialect))
+
+
+@given(parts=legal_parts(), dialect=dialects)
+def test_what_is_sent_and_what_is_saved_agree_in_every_id(parts: list[p.Part], dialect: Dialect):
+    encoder = make_encoder(None, dialect)
+    reducer = Reducer("m0", shaper=encoder.shaper)
+    body = b""
+    for shaped in (*(encoder.shaper.feed_all([part]) for part in parts), encoder.shaper.finish()):
+        reducer.apply_all(shaped)
+        body += encoder.encode(shaped)
+    # A client that knows nothing but the frames, and draws no ids.
+    client = Reducer("m0", dialect=dialect)
+    for chunk in read_chunks(body):
+        client.apply(chunk)
+    assert normalized(client.message()) == normalized(reducer.message())
+
+
+def read_chunks(body: bytes) -> list[Any]:
+    return [decode_json(data) for data in SSEDecoder().feed(body) if data != b"[DONE]"]
 
 
 @given(parts=legal_parts(), dialect=dialects)

@@ -56,12 +56,12 @@ CASES: dict[str, Case] = {
         [{"type": "text", "text": "😀\ud83d", "state": "done"}],
     ),
     "reasoning with a signature": (
-        ("4", "5", "6", "7"),
+        ("auto", "4", "5", "6", "7"),
         [p.ReasoningStart("0"), p.ReasoningDelta("0", "a"), p.ReasoningDelta("0", "", META), p.ReasoningEnd("0")],
         [{"type": "reasoning", "id": "0", "text": "a", "state": "done", "providerMetadata": META}],
     ),
     "reasoning in clients that keep no ids": (
-        ("auto", "5.0.233", "6.0.252", "7.0.62"),
+        ("5.0.233", "6.0.252", "7.0.62"),
         [p.ReasoningStart("0"), p.ReasoningDelta("0", "a"), p.ReasoningEnd("0")],
         [{"type": "reasoning", "text": "a", "state": "done"}],
     ),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from usechat import parts as p
-from usechat.protocol.encoders import TextStreamEncoder
+from usechat.protocol.encoders import make_encoder
 
 TEXTS: list[tuple[list[str], str]] = [
     (["It is ", "", "18."], "It is 18."),
@@ -21,14 +21,14 @@ def test_the_stream_is_the_text_and_nothing_else(deltas: list[str], text: str):
     parts: list[p.Part] = [p.Start(), p.StartStep(), p.TextStart("0"), p.ReasoningStart("1")]
     parts += [p.TextDelta("0", delta) for delta in deltas]
     parts += [p.ReasoningDelta("1", "secret"), p.TextEnd("0"), p.Error("e")]
-    whole = TextStreamEncoder()
+    whole = make_encoder("text-stream")
     assert whole.feed_all(parts) + whole.finish() == text.encode()
-    one_by_one = TextStreamEncoder()
+    one_by_one = make_encoder("text-stream")
     assert b"".join(map(one_by_one.feed, parts)) + one_by_one.finish() == text.encode()
 
 
 def test_the_stream_has_no_heartbeat():
-    encoder = TextStreamEncoder()
+    encoder = make_encoder("text-stream")
     assert (encoder.opening, encoder.heartbeat) == (b"", None)
     assert encoder.headers["content-type"] == "text/plain; charset=utf-8"
     assert "no-transform" in encoder.headers["cache-control"]

@@ -11,6 +11,7 @@ from usechat.errors import StreamProtocolError
 from usechat.protocol.dialects import AUTO, Dialect, parse_dialect
 from usechat.protocol.encoders import (
     DataStreamEncoder,
+    Encoder,
     EncoderOptions,
     EventsEncoder,
     TextStreamEncoder,
@@ -41,10 +42,10 @@ def frames(*chunks: dict[str, Any]) -> bytes:
     return b"".join(b"data: %s\n\n" % encode_json(chunk) for chunk in chunks)
 
 
-def encoder_for(version: str, **options: Any) -> UIMessageStreamEncoder:
+def encoder_for(version: str, **options: Any) -> Encoder:
     numbers = itertools.count(1)
     settings: dict[str, Any] = {"new_id": lambda: f"new-{next(numbers)}", "strict": True, **options}
-    return UIMessageStreamEncoder(dialect_of(version), EncoderOptions(**settings))
+    return make_encoder("ui-message-stream", dialect_of(version), EncoderOptions(**settings))
 
 
 def block(kind: str, id: str, *deltas: str) -> list[dict[str, Any]]:
@@ -401,7 +402,7 @@ def test_strict_raises_for_an_illegal_part():
 
 
 def test_a_new_block_id_looks_like_the_sdks():
-    encoder = UIMessageStreamEncoder(dialect_of("7"))
+    encoder = make_encoder("ui-message-stream", dialect_of("7"))
     encoder.feed_all([p.TextStart("0"), p.TextEnd("0")])
     assert re.fullmatch(
         rb'data: {"type":"text-start","id":"aitxt-[A-Za-z0-9]{24}"}\n\n', encoder.feed(p.TextStart("0"))

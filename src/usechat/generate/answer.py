@@ -26,8 +26,9 @@ from usechat.generate.smooth import Transform
 from usechat.generate.view import Batches, View
 from usechat.ids import generate_id
 from usechat.protocol.dialects import Dialect
-from usechat.protocol.options import MASKED_ERROR, EncoderOptions
+from usechat.protocol.options import MASKED_ERROR, EncoderOptions, WireFormat
 from usechat.protocol.reducer import Reducer
+from usechat.protocol.shaping import NEWEST_CLIENT, ChunkShaper, Shaped, chunk_dialect
 from usechat.sink import Divertible, Sink
 
 if TYPE_CHECKING:
@@ -53,8 +54,10 @@ class Answer(ABC):
     It belongs to the event loop that reads it; call its methods there.
     """
 
+    shaper: ChunkShaper
+    """Shapes what is sent and what is saved alike. There once the answer is bound to its client, or has begun."""
     reducer: Reducer
-    """There once it is bound to its client, or has begun without one."""
+    """Builds the message; there with the shaper."""
 
     def __init__(
         self,
@@ -83,6 +86,8 @@ class Answer(ABC):
         self.streams: list[Any] = []
         """The source's parts, and before them, where there is a transform, what it makes of them."""
         self.sink: Sink[Any] | None = None
+        self.last: list[Shaped] = []
+        """What the end adds to what was shown."""
         self.view: View[Any] | None = None
         """What of the answer its reader is shown, once it reads."""
         self.trouble: Exception | None = None
@@ -189,7 +194,7 @@ class Answer(ABC):
         *,
         message: Mapping[str, Any] | None = None,
         message_id: str | None = None,
-        can_reset: bool = True,
+        wire_format: WireFormat | None = None,
     ) -> None:
         """Fit the answer to the client that reads it, before it begins.
 
@@ -198,18 +203,21 @@ class Answer(ABC):
             options: What its encoder is told.
             message: The assistant's message that the answer continues.
             message_id: The id to announce; None to leave it to the client.
-            can_reset: Whether the wire format can tell the client to forget what a step has shown.
+            wire_format: What the client reads; without one, the chat format of its version.
 
         Raises:
             ConfigurationError: The answer was begun before.
         """
         self._check_new()
         policy = policy_for(dialect, is_continuation=message is not None)
+        # Only chunks can tell a client to forget what a step has shown.
+        can_reset = wire_format in (None, "ui-message-stream")
         self.policy = policy if can_reset else replace(policy, resets_steps=False)
         self.is_bound = True
         self.is_continuation = message is not None
         self.message_id = message_id
-        self.reducer = Reducer(message_id or generate_id("msg", 16), message=message, dialect=dialect, options=options)
+        self.shaper = ChunkShaper(chunk_dialect(dialect, wire_format), options)
+        self.reducer = Reducer(message_id or generate_id("msg", 16), message=message, shaper=self.shaper)
 
     def _check_new(self) -> None:
         if self.is_started:
@@ -226,7 +234,8 @@ class Answer(ABC):
         self.prepare()
         self.is_started = True
         if not self.is_bound:
-            self.reducer = Reducer(generate_id("msg", 16))
+            self.shaper = ChunkShaper(NEWEST_CLIENT, EncoderOptions())
+            self.reducer = Reducer(generate_id("msg", 16), shaper=self.shaper)
         self.source = self.make_source()
         made = self.source.run()
         self.streams = [made] if self.transform is None else [self.transform(made), made]
@@ -253,8 +262,7 @@ class Answer(ABC):
         if sink is None or self.view is None or self.aborting.has_happened or not sink.is_ready:
             return False
         try:
-            self.reducer.feed_all(batch)
-            piece = self.view.feed(batch)
+            piece = self.view.feed(batch, self._shape(batch))
         except Exception as error:  # noqa: BLE001 - raised where the answer is read
             self.trouble = error
             return False
@@ -276,14 +284,13 @@ class Answer(ABC):
             if (opening := view.begin()) is not None:
                 yield opening
             while (batch := await self._next()) is not None:
-                shown = self._take(batch)
+                shown = batch if self.message_metadata is None else self.add_metadata(batch)
+                shaped = self._shape(shown)
                 if self.callbacks.on_part is not None:
                     await self._tell_parts(shown)
-                if piece := view.feed(shown):
+                if piece := view.feed(shown, shaped):
                     yield piece
             is_whole = not self.aborting.has_happened
-            if not is_whole and (piece := view.feed([p.Abort(self.abort_reason)])):
-                yield piece
         except Exception as error:  # noqa: BLE001 - the view says what becomes of it
             failure = self.failure = error
         finally:
@@ -291,6 +298,8 @@ class Answer(ABC):
             await asyncio.shield(self.end(is_aborted=not is_whole and self.failure is None))
         if failure is not None:
             yield view.fail(failure)
+        elif piece := view.feed([] if is_whole else [p.Abort(self.abort_reason)], self.last):
+            yield piece
         if (ending := view.finish()) is not None:
             yield ending
 
@@ -317,13 +326,13 @@ class Answer(ABC):
             self.end(is_aborted=True)
         return batch
 
-    def _take(self, batch: list[p.Part]) -> list[p.Part]:
-        """Note a batch, with what the application's callback says of its parts."""
+    def _shape(self, batch: list[p.Part]) -> list[Shaped]:
+        """Shape a batch, and take it into the message."""
         if self.trouble is not None:
             raise self.trouble
-        shown = batch if self.message_metadata is None else self.add_metadata(batch)
-        self.reducer.feed_all(shown)
-        return shown
+        shaped = self.shaper.feed_all(batch)
+        self.reducer.apply_all(shaped)
+        return shaped
 
     async def _tell_parts(self, batch: list[p.Part]) -> None:
         for part in batch:
@@ -347,7 +356,8 @@ class Answer(ABC):
     async def _tell_end(self, *, is_aborted: bool) -> None:
         for stream in self.streams:
             await close(stream)
-        self.reducer.finish()
+        self.last = [*(self.shaper.feed_all([p.Abort(self.abort_reason)]) if is_aborted else ()), *self.shaper.finish()]
+        self.reducer.apply_all(self.last)
         assert self.source is not None
         outcome = self.source.outcome()
         values = {name: getattr(outcome, name) for name in Outcome.__struct_fields__}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NoReturn, Protocol, TypeVar
 
 from usechat.parts import Part, one_by_one
+from usechat.protocol.shaping import Shaped
 
 __all__ = ["Batches", "View"]
 
@@ -22,8 +23,13 @@ class View(Protocol[T_co]):
         """What comes before the first part; None for nothing."""
         ...
 
-    def feed(self, batch: list[Part]) -> T_co:
-        """The piece for some parts; a falsy one is left out."""
+    def feed(self, batch: list[Part], shaped: list[Shaped]) -> T_co:
+        """Return the piece for some parts; a falsy one is left out.
+
+        Args:
+            batch: The parts as the answer's source made them.
+            shaped: What the answer's shaper makes of them.
+        """
         ...
 
     def fail(self, error: Exception) -> T_co:
@@ -45,7 +51,7 @@ class Batches:
     def begin(self) -> None:
         """Nothing."""
 
-    def feed(self, batch: list[Part]) -> list[Part]:
+    def feed(self, batch: list[Part], shaped: list[Shaped]) -> list[Part]:
         """The batch, for an application to see."""
         return one_by_one(batch)
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal, TypeAlias
 
 import msgspec
 
 from usechat.ids import generate_id
 
-__all__ = ["DENIED", "MASKED_ERROR", "EncoderOptions"]
+__all__ = ["DENIED", "MASKED_ERROR", "EncoderOptions", "WireFormat"]
+
+WireFormat: TypeAlias = Literal["data-stream", "ui-message-stream", "text-stream", "events"]
+"""The wire formats: PROTOCOL.md sections 1, 2 and 7, and the plain events."""
 
 MASKED_ERROR = "An error occurred."
 """What the AI SDK tells the browser in place of an error's own text."""

@@ -1,4 +1,4 @@
-"""The reducer: parts to the UI message that the real client has at the end.
+"""The reducer: chunks to the UI message that the real client has at the end.
 
 Upstream: ``ai/src/ui/process-ui-message-stream.ts`` (7.0.173). Like ``readUIMessageStream``, and like the AI SDK's
 server when it saves a message, it goes on after an error, so that the usage on ``finish`` is kept.
@@ -7,32 +7,30 @@ server when it saves a message, it goes on after an error, so that the usage on 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, cast
 
 from usechat import parts as p
-from usechat.protocol.dialects import NEWEST, Dialect
+from usechat.protocol.dialects import Dialect
 from usechat.protocol.message_state import MessageState, UIPart, merge_metadata, present
 from usechat.protocol.options import EncoderOptions
-from usechat.protocol.shaping import ChunkShaper
+from usechat.protocol.shaping import NEWEST_CLIENT, Chunk, ChunkShaper, Shaped, ShapedPart, chunk_dialect
 from usechat.protocol.tool_parts import TOOL_HANDLERS
 
 __all__ = ["Reducer", "merge_metadata"]
 
-Chunk: TypeAlias = dict[str, Any]
-
-NEWEST_CLIENT = Dialect(NEWEST[7], exact=True)
 KEEPS_REASONING_IDS = {5: (5, 0, 234), 6: (6, 0, 253), 7: (7, 0, 63)}
 """The first client of each major that keeps the id of a reasoning block."""
 
 
 class Reducer:
-    """Builds one UI message from an answer's parts.
+    """Build one UI message from an answer's chunks.
 
     Args:
         message_id: The id of the message until a `Start` part names another.
         message: The assistant message that the answer continues, as the client posted it; it is not changed.
         dialect: The client whose message is built; the newest by default.
-        options: What the encoder beside it was told, so that both show the same.
+        options: What the application chose about the frames.
+        shaper: The answer's own, in place of ``dialect`` and ``options``; then call `apply_all` and `message` only.
     """
 
     __slots__ = ("inputs", "reasoning", "shaper", "state", "text")
@@ -44,11 +42,11 @@ class Reducer:
         message: Mapping[str, Any] | None = None,
         dialect: Dialect = NEWEST_CLIENT,
         options: EncoderOptions | None = None,
+        shaper: ChunkShaper | None = None,
     ) -> None:
-        # AI SDK 4 has no chunks: its messages are kept in the newest form.
-        dialect = dialect if dialect.major >= 5 else NEWEST_CLIENT
-        self.shaper = ChunkShaper(dialect, options or EncoderOptions())
-        self.state = MessageState({"id": message_id, "role": "assistant"} if message is None else message, dialect)
+        self.shaper = shaper or ChunkShaper(chunk_dialect(dialect), options or EncoderOptions())
+        begun = {"id": message_id, "role": "assistant"} if message is None else message
+        self.state = MessageState(begun, self.shaper.dialect)
         self.text: dict[str, list[str]] = {}
         self.reasoning: dict[str, list[str]] = {}
         self.inputs: dict[str, list[str]] = {}
@@ -59,7 +57,7 @@ class Reducer:
         return self.state.parts
 
     def feed(self, part: p.Part) -> None:
-        """Take one part.
+        """Shape one part and apply it.
 
         Raises:
             StreamProtocolError: In strict mode, when ``part`` is illegal here.
@@ -67,57 +65,48 @@ class Reducer:
         self.feed_all((part,))
 
     def feed_all(self, parts: Iterable[p.Part | p.DeltaRun]) -> None:
-        """Take several parts."""
-        for part in parts:
-            if type(part) is p.TextDelta:
-                texts = self.text.get(part.id) if part.provider_metadata is None else None
-            elif type(part) is p.ReasoningDelta:
-                texts = self.reasoning.get(part.id) if part.provider_metadata is None else None
-            elif type(part) is p.ToolInputDelta:
-                texts = self.inputs.get(part.tool_call_id) if part.delta else None
-            elif isinstance(part, p.DeltaRun):
-                self._take_run(part)
-                continue
-            else:
-                self.take(part)
-                continue
-            if texts is None:
-                self.take(part)
-            else:
-                texts.append(part.delta)
+        """Shape several parts and apply them; raises as `feed` does."""
+        self.apply_all(self.shaper.feed_all(parts))
 
-    def _take_run(self, run: p.DeltaRun) -> None:
-        texts = run.of_kind(self.text, self.reasoning, self.inputs).get(run.id)
-        if texts is None:
-            self.feed_all(run.parts())
-        else:
-            texts += run.texts
-
-    def take(self, part: p.Part) -> None:
-        """Take a part off the hot path, and bring up to date what is open for it."""
-        for chunk in self.shaper.shape(part):
-            self.apply(chunk)
-            match chunk["type"]:
-                case "text-start":
-                    self.text[part.id] = self.state.blocks["text", chunk["id"]][1]  # type: ignore[union-attr]
-                case "reasoning-start":
-                    self.reasoning[part.id] = self.state.blocks["reasoning", chunk["id"]][1]  # type: ignore[union-attr]
-                case "tool-input-start":
-                    self.inputs[chunk["toolCallId"]] = self.state.inputs[chunk["toolCallId"]][1]
-                case _:
-                    pass
-        self.shaper.drop_closed(self.text, self.reasoning, self.inputs)
+    def apply_all(self, shaped: Iterable[Shaped]) -> None:
+        """Do to the message what the client does for what the shaper gave."""
+        for each in shaped:
+            if type(each) is p.TextDelta:
+                self.text[each.id].append(each.delta)
+            elif type(each) is p.ReasoningDelta:
+                self.reasoning[each.id].append(each.delta)
+            elif type(each) is p.ToolInputDelta:
+                self.inputs[each.tool_call_id].append(each.delta)
+            elif isinstance(each, p.DeltaRun):
+                each.of_kind(self.text, self.reasoning, self.inputs)[each.id].extend(each.texts)
+            else:
+                for chunk in cast("ShapedPart", each).chunks:
+                    self.apply(chunk)
 
     def apply(self, chunk: Chunk) -> None:
         """Do to the message what the client does for ``chunk``."""
         handler = add_data if chunk["type"].startswith("data-") else HANDLERS.get(chunk["type"])
         if handler is not None:
             handler(self.state, chunk)
+        match chunk["type"]:
+            case "text-start":
+                self.text[chunk["id"]] = self.state.blocks["text", chunk["id"]][1]
+            case "reasoning-start":
+                self.reasoning[chunk["id"]] = self.state.blocks["reasoning", chunk["id"]][1]
+            case "tool-input-start":
+                self.inputs[chunk["toolCallId"]] = self.state.inputs[chunk["toolCallId"]][1]
+            case "text-end":
+                self.text.pop(chunk["id"], None)
+            case "reasoning-end":
+                self.reasoning.pop(chunk["id"], None)
+            case "tool-input-available" | "tool-input-error":
+                self.inputs.pop(chunk["toolCallId"], None)
+            case _:
+                pass
 
     def finish(self) -> None:
-        """Take what the lifecycle adds at the end of the stream."""
-        for chunk in self.shaper.finish():
-            self.apply(chunk)
+        """Apply what is still due at the end of the stream."""
+        self.apply_all(self.shaper.finish())
 
     def message(self) -> dict[str, Any]:
         """The UI message as of now: ``{id, role, parts, metadata?}``.
@@ -127,9 +116,14 @@ class Reducer:
         return self.state.message()
 
 
+def keeps_reasoning_ids(dialect: Dialect) -> bool:
+    # One whose version is guessed may be new enough; an older one passes over what it does not know.
+    return not dialect.exact or dialect.version >= KEEPS_REASONING_IDS[dialect.major]
+
+
 def start_block(state: MessageState, chunk: Chunk) -> None:
     kind = chunk["type"].removesuffix("-start")
-    keeps_id = kind == "reasoning" and state.dialect.version >= KEEPS_REASONING_IDS[state.dialect.major]
+    keeps_id = kind == "reasoning" and keeps_reasoning_ids(state.dialect)
     block: UIPart = {
         "type": kind,
         **({"id": chunk["id"]} if keeps_id else {}),

@@ -1,26 +1,37 @@
-"""Shaping: parts to the chunks that one dialect shows for them.
+"""Shaping: parts to legal parts with settled ids, and to the chunks that one dialect shows for them.
 
-What differs between the majors beyond a missing field is here, one function a part, in `ADAPTERS`: error texts, ids,
+An answer has one shaper. What is sent and what is saved are both made from what it gives, so that they cannot differ.
+What differs between the majors beyond a missing field is here, one function a part, in `ADAPTERS`: error texts,
 sources, usage. Upstream: ``ai/src/ui-message-stream/to-ui-message-chunk.ts`` (7.0.173) and what the servers of majors
 5 and 6 were seen to send.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
 from usechat import parts as p
 from usechat.protocol.chunks import encode_chunk
-from usechat.protocol.dialects import Dialect, Version
+from usechat.protocol.dialects import AUTO, NEWEST, Dialect, Version
 from usechat.protocol.lifecycle import Lifecycle
 from usechat.protocol.options import DENIED, MASKED_ERROR, EncoderOptions
 from usechat.protocol.usage import show_usage
 
-__all__ = ["ChunkShaper"]
+__all__ = ["Chunk", "ChunkShaper", "Delta", "Shaped", "ShapedPart", "chunk_dialect"]
 
+Chunk: TypeAlias = dict[str, Any]
+
+BLOCK_KINDS: Final[dict[type, str]] = {
+    p.TextStart: "text",
+    p.TextDelta: "text",
+    p.TextEnd: "text",
+    p.ReasoningStart: "reasoning",
+    p.ReasoningDelta: "reasoning",
+    p.ReasoningEnd: "reasoning",
+}
 REASONING = (p.ReasoningStart, p.ReasoningDelta, p.ReasoningEnd, p.ReasoningFile)
 
 
@@ -28,8 +39,39 @@ LOOKS_UP_CALLS: Version = (6, 0, 230)
 """From here on a client takes a failed call for what it began as, dynamic or not, whatever the chunk says."""
 
 
+Delta: TypeAlias = p.TextDelta | p.ReasoningDelta | p.ToolInputDelta | p.DeltaRun
+
+
+class ShapedPart(NamedTuple):
+    """A part that is legal in its place, and the chunks that the client gets for it; none where it is not shown."""
+
+    part: p.Part
+    chunks: list[Chunk]
+
+
+Shaped: TypeAlias = Delta | ShapedPart
+"""What a shaper gives. A delta of an open block stays a part: its chunk is the delta itself."""
+
+NEWEST_CLIENT: Final = Dialect(NEWEST[7], exact=True)
+
+
+def chunk_dialect(dialect: Dialect, wire_format: str | None = None) -> Dialect:
+    """Return the dialect of an answer's chunks.
+
+    AI SDK 4 has no chunks: its messages are kept in the newest form, unless it asked for the UI message stream.
+    """
+    if dialect.major >= 5:
+        return dialect
+    return AUTO if wire_format == "ui-message-stream" else NEWEST_CLIENT
+
+
 class ChunkShaper:
-    """The chunks of one answer, part by part, legal in their order and known to the dialect's client."""
+    """Shape one answer's parts for one client: legal in their order, with unique block ids, as chunks it accepts.
+
+    Args:
+        dialect: The client.
+        options: What the application chose about the frames.
+    """
 
     __slots__ = (
         "dialect",
@@ -59,42 +101,86 @@ class ChunkShaper:
         self.hidden += () if options.send_start else (p.Start,)
         self.hidden += () if options.send_finish else (p.Finish,)
 
-    def shape(self, part: p.Part) -> list[dict[str, Any]]:
-        """The chunks for one part.
+    def feed_all(self, parts: Iterable[p.Part | p.DeltaRun]) -> list[Shaped]:
+        """Return what to show for some parts, in order.
 
         Raises:
-            StreamProtocolError: In strict mode, when ``part`` is illegal here.
+            StreamProtocolError: In strict mode, when a part is illegal in its place.
         """
-        shown: list[dict[str, Any]] = []
-        for admitted in self.lifecycle.admit(part):
-            shown += self.show(admitted)
-        return shown
+        shaped: list[Shaped] = []
+        for part in parts:
+            delta = self.open_delta(part)
+            if delta is None:
+                self.shape(part, shaped)
+            else:
+                shaped.append(delta)
+        return shaped
 
-    def finish(self) -> list[dict[str, Any]]:
-        """The chunks that are still due at the end."""
-        return [chunk for due in self.lifecycle.finish() for chunk in self.show(due)]
+    def open_delta(self, part: p.Part | p.DeltaRun) -> Delta | None:
+        """Return a delta whose block is open and shown, with the block's id as shown; None for any other part."""
+        kind = type(part)
+        if kind is p.TextDelta:
+            if part.provider_metadata is not None or not part.delta:  # type: ignore[union-attr]
+                return None
+            return self.in_open_block("text", part)
+        if kind is p.ReasoningDelta:
+            # The AI SDK shows empty reasoning, though no empty text.
+            return self.in_open_block("reasoning", part) if part.provider_metadata is None else None  # type: ignore[union-attr]
+        if kind is p.ToolInputDelta:
+            is_open = part.delta and part.tool_call_id in self.lifecycle.open_inputs  # type: ignore[union-attr]
+            return part if is_open else None  # type: ignore[return-value]
+        if kind is p.DeltaRun:
+            return self.open_run(part)  # type: ignore[arg-type]
+        return None
 
-    def show(self, part: p.Part) -> list[dict[str, Any]]:
-        """The chunks for a part that is legal in its place."""
-        if type(part) in self.hidden:
-            return []
-        adapter = ADAPTERS.get(type(part))
-        chunks: list[dict[str, Any]] = []
-        for each in adapter(self, part) if adapter else (part,):
-            chunk = encode_chunk(each, self.dialect)
-            if chunk is not None:
-                chunks.append(chunk)
-        return chunks
+    def open_run(self, run: p.DeltaRun) -> p.DeltaRun | None:
+        """Return a run of deltas as `open_delta` does."""
+        if run.kind is p.ToolInputDelta:
+            return run if run.id in self.lifecycle.open_inputs else None
+        return self.in_open_block("text" if run.kind is p.TextDelta else "reasoning", run)
 
-    def drop_closed(self, text: dict[str, Any], reasoning: dict[str, Any], inputs: dict[str, Any]) -> None:
-        """Remove from these, keyed by the parts' own ids, what is not open any more."""
-        for kind, blocks in (("text", text), ("reasoning", reasoning)):
-            for block in tuple(blocks):
-                if (kind, block) not in self.lifecycle.open_blocks:
-                    del blocks[block]
-        if inputs:
-            for call in inputs.keys() - self.lifecycle.open_inputs.keys():
-                del inputs[call]
+    def in_open_block(self, kind: str, delta: Any) -> Any:
+        """Return a delta with its block's id as shown; None where the block is not open or not shown."""
+        key = (kind, delta.id)
+        if key not in self.lifecycle.open_blocks or (kind == "reasoning" and not self.options.send_reasoning):
+            return None
+        shown = self.shown_ids.get(key)
+        return delta if shown is None else msgspec.structs.replace(delta, id=shown)
+
+    def shape(self, part: p.Part | p.DeltaRun, shaped: list[Shaped]) -> None:
+        """Add what to show for a part that is no delta of an open block."""
+        for each in part.parts() if isinstance(part, p.DeltaRun) else (part,):
+            shaped.extend([self.show(admitted) for admitted in self.lifecycle.admit(each)])
+
+    def finish(self) -> list[Shaped]:
+        """Return what is still due at the end: open blocks closed, the step and the message ended."""
+        return [self.show(due) for due in self.lifecycle.finish()]
+
+    def show(self, part: p.Part) -> ShapedPart:
+        """Return a part that is legal in its place with its chunks."""
+        part = self.settle_id(part)
+        chunks: list[Chunk] = []
+        if type(part) not in self.hidden:
+            adapter = ADAPTERS.get(type(part))
+            for each in adapter(self, part) if adapter else (part,):
+                chunk = encode_chunk(each, self.dialect)
+                if chunk is not None:
+                    chunks.append(chunk)
+        return ShapedPart(part, chunks)
+
+    def settle_id(self, part: p.Part) -> p.Part:
+        """Return a block's part with an id that no other block of this answer has, where the client needs that."""
+        kind = BLOCK_KINDS.get(type(part))
+        if kind is None:
+            return part
+        key: tuple[str, str] = (kind, part.id)  # type: ignore[union-attr,assignment]
+        if isinstance(part, p.TextStart | p.ReasoningStart):
+            if key in self.used_ids and self.dialect.unique_block_ids:
+                self.shown_ids[key] = shown = self.options.new_id()
+                self.used_ids.add((kind, shown))
+            self.used_ids.add(key)
+        shown = self.shown_ids.get(key)
+        return part if shown is None else msgspec.structs.replace(part, id=shown)
 
     def tool_error_text(self, part: p.ToolInputError | p.ToolOutputError) -> str:
         """What this dialect's server tells the browser of a failed tool."""
@@ -111,40 +197,15 @@ class ChunkShaper:
 Adapter: TypeAlias = Callable[[ChunkShaper, Any], tuple[p.Part, ...]]
 
 
-def adapt_block_start(kind: str) -> Adapter:
-    adapt = adapt_block(kind)
-
-    def adapter(self: ChunkShaper, part: Any) -> tuple[p.Part, ...]:
-        key = (kind, part.id)
-        if key in self.used_ids and self.dialect.unique_block_ids:
-            self.shown_ids[key] = shown = self.options.new_id()
-            self.used_ids.add((kind, shown))
-        self.used_ids.add(key)
-        return adapt(self, part)
-
-    return adapter
-
-
-def adapt_block(kind: str) -> Adapter:
-    def adapter(self: ChunkShaper, part: Any) -> tuple[p.Part, ...]:
-        shown = self.shown_ids.get((kind, part.id))
-        return (part if shown is None else msgspec.structs.replace(part, id=shown),)
-
-    return adapter
-
-
-adapt_text = adapt_block("text")
-
-
 def adapt_text_delta(self: ChunkShaper, part: p.TextDelta) -> tuple[p.Part, ...]:
-    return adapt_text(self, part) if part.delta or part.provider_metadata is not None else ()
+    return (part,) if part.delta or part.provider_metadata is not None else ()
 
 
 def adapt_text_end(self: ChunkShaper, part: p.TextEnd) -> tuple[p.Part, ...]:
     # A guessed client gets all of them: it sends them back, and the model then sees its citations again.
     if part.citations and self.dialect.exact and self.dialect.major < 7:
         part = msgspec.structs.replace(part, provider_metadata=part.provider_metadata_before_7)
-    return adapt_text(self, part)
+    return (part,)
 
 
 def adapt_input_delta(self: ChunkShaper, part: p.ToolInputDelta) -> tuple[p.Part, ...]:
@@ -233,12 +294,8 @@ ADAPTERS: dict[type, Adapter] = {
     p.Start: adapt_metadata,
     p.Finish: adapt_metadata,
     p.MessageMetadata: adapt_metadata,
-    p.TextStart: adapt_block_start("text"),
     p.TextDelta: adapt_text_delta,
     p.TextEnd: adapt_text_end,
-    p.ReasoningStart: adapt_block_start("reasoning"),
-    p.ReasoningDelta: adapt_block("reasoning"),
-    p.ReasoningEnd: adapt_block("reasoning"),
     p.SourceUrl: adapt_source,
     p.SourceDocument: adapt_source,
     p.ToolInputStart: adapt_input_start,

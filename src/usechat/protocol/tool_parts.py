@@ -87,6 +87,11 @@ def start_input(state: MessageState, chunk: Chunk) -> None:
     state.open_input(chunk["toolCallId"], part)
 
 
+def grow_input(state: MessageState, chunk: Chunk) -> None:
+    _, texts = state.inputs[chunk["toolCallId"]]
+    texts.append(chunk["inputTextDelta"])
+
+
 def end_input(state: MessageState, chunk: Chunk) -> None:
     state.close_input(chunk["toolCallId"])
     dynamic = bool(chunk.get("dynamic"))
@@ -177,6 +182,7 @@ def answer_approval(state: MessageState, chunk: Chunk) -> None:
 
 TOOL_HANDLERS: dict[str, Callable[[MessageState, Chunk], None]] = {
     "tool-input-start": start_input,
+    "tool-input-delta": grow_input,
     "tool-input-available": end_input,
     "tool-input-error": fail_input,
     "tool-output-available": output_available,
@@ -185,4 +191,4 @@ TOOL_HANDLERS: dict[str, Callable[[MessageState, Chunk], None]] = {
     "tool-approval-request": request_approval,
     "tool-approval-response": answer_approval,
 }
-"""What a chunk does to its call's part; the deltas of an input are gathered by the reducer itself."""
+"""What a chunk does to its call's part."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any
 
 from usechat import parts as p
+from usechat.protocol.options import WireFormat
+from usechat.protocol.shaping import ChunkShaper, Shaped
 
 __all__ = ["PROXY_HEADERS", "Encoder", "WireFormat", "provider_value"]
-
-WireFormat: TypeAlias = Literal["data-stream", "ui-message-stream", "text-stream", "events"]
 
 PROXY_HEADERS: Mapping[str, str] = {
     # `no-cache` alone does not keep a Next.js rewrite from compressing, and so holding back, the stream.
@@ -19,35 +20,53 @@ PROXY_HEADERS: Mapping[str, str] = {
 }
 
 
-class Encoder(Protocol):
-    """Turns one answer's parts into the bytes of one wire format."""
+class Encoder(ABC):
+    """Turn one answer's parts into the bytes of one wire format.
 
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The response's headers, ``content-type`` included."""
-        ...
+    Args:
+        shaper: What the parts pass first. An answer hands in its own, and then calls `encode` and `terminator` only.
+    """
 
-    @property
-    def opening(self) -> bytes:
-        """Bytes to send at once, before the first part; empty where the format has none."""
-        ...
+    headers: Mapping[str, str]
+    """The response's headers, ``content-type`` included."""
+    opening: bytes = b""
+    """Bytes to send at once, before the first part; empty where the format has none."""
+    heartbeat: bytes | None = None
+    """Bytes that every client ignores, to send in a silence; None where the format has none."""
 
-    @property
-    def heartbeat(self) -> bytes | None:
-        """Bytes that every client ignores, to send in a silence; None where the format has none."""
-        ...
+    __slots__ = ("shaper",)
+
+    def __init__(self, shaper: ChunkShaper) -> None:
+        self.shaper = shaper
 
     def feed(self, part: p.Part) -> bytes:
-        """The frames for one part; empty when the format does not show it."""
-        ...
+        """Return the frames for one part; empty when the format does not show it.
+
+        Raises:
+            StreamProtocolError: In strict mode, when ``part`` is illegal here.
+            TypeError: It holds something JSON cannot.
+        """
+        return self.feed_all((part,))
 
     def feed_all(self, parts: Iterable[p.Part | p.DeltaRun]) -> bytes:
-        """The frames for several parts, in one piece."""
-        ...
+        """Return the frames for several parts, in one piece; raises as `feed` does."""
+        return self.encode(self.shaper.feed_all(parts))
 
     def finish(self) -> bytes:
-        """What is due at the end: open blocks closed, the message ended, the terminator."""
-        ...
+        """Return what is due at the end: open blocks closed, the message ended, the terminator."""
+        return self.encode(self.shaper.finish()) + self.terminator()
+
+    @abstractmethod
+    def encode(self, shaped: Iterable[Shaped]) -> bytes:
+        """Return the frames of what the shaper gave.
+
+        Raises:
+            TypeError: It holds something JSON cannot.
+        """
+
+    @abstractmethod
+    def terminator(self) -> bytes:
+        """Return what ends the stream after its last part."""
 
 
 def provider_value(metadata: p.ProviderMetadata | None, key: str) -> Any:

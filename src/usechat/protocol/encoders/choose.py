@@ -11,24 +11,31 @@ from usechat.protocol.encoders.events import EventsEncoder
 from usechat.protocol.encoders.text_stream import TextStreamEncoder
 from usechat.protocol.encoders.ui_message_stream import UIMessageStreamEncoder
 from usechat.protocol.options import EncoderOptions
+from usechat.protocol.shaping import ChunkShaper, chunk_dialect
 
-__all__ = ["make_encoder"]
+__all__ = ["choose_encoder", "make_encoder"]
 
 
 def make_encoder(
     wire_format: WireFormat | None = None, dialect: Dialect = AUTO, options: EncoderOptions | None = None
 ) -> Encoder:
-    """The encoder for ``wire_format``; without one, the chat format of the dialect's major."""
+    """Return an encoder for ``wire_format``; without one, for the chat format of the dialect's major."""
+    shaper = ChunkShaper(chunk_dialect(dialect, wire_format), options or EncoderOptions())
+    return choose_encoder(wire_format, dialect)(shaper)
+
+
+def choose_encoder(wire_format: WireFormat | None, dialect: Dialect) -> type[Encoder]:
+    """Return the kind of encoder for ``wire_format``; without one, for the chat format of the dialect's major."""
     match wire_format:
         case "text-stream":
-            return TextStreamEncoder()
+            return TextStreamEncoder
         case "events":
-            return EventsEncoder()
+            return EventsEncoder
         case "data-stream":
-            return DataStreamEncoder(options)
+            return DataStreamEncoder
         case "ui-message-stream":
-            return UIMessageStreamEncoder(dialect if dialect.major >= 5 else AUTO, options)
+            return UIMessageStreamEncoder
         case None:
-            return DataStreamEncoder(options) if dialect.major == 4 else UIMessageStreamEncoder(dialect, options)
+            return DataStreamEncoder if dialect.major == 4 else UIMessageStreamEncoder
         case _:
             assert_never(wire_format)

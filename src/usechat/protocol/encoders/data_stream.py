@@ -11,10 +11,10 @@ from typing import Any
 
 from usechat import parts as p
 from usechat.protocol.dialects import NEWEST, Dialect
-from usechat.protocol.encoders.base import PROXY_HEADERS, provider_value
+from usechat.protocol.encoders.base import PROXY_HEADERS, Encoder, provider_value
 from usechat.protocol.json import encode_frames, encode_json
-from usechat.protocol.lifecycle import Lifecycle
-from usechat.protocol.options import DENIED, MASKED_ERROR, EncoderOptions
+from usechat.protocol.options import DENIED, MASKED_ERROR
+from usechat.protocol.shaping import ChunkShaper, Shaped, ShapedPart
 from usechat.protocol.usage import show_usage, usage_for_major
 
 __all__ = ["DataStreamEncoder"]
@@ -27,89 +27,64 @@ def line(code: str, value: Any) -> bytes:
     return code.encode() + b":" + encode_json(value) + b"\n"
 
 
-class DataStreamEncoder:
-    """Parts to the lines of AI SDK 4."""
+class DataStreamEncoder(Encoder):
+    """Encode parts as the lines of AI SDK 4."""
 
     headers: Mapping[str, str] = {
         "content-type": "text/plain; charset=utf-8",
         **PROXY_HEADERS,
         "x-vercel-ai-data-stream": "v1",
     }
-    opening = b""
     # Unknown codes throw; an empty line is the only thing its parser passes over.
     heartbeat = b"\n"
 
-    def __init__(self, options: EncoderOptions | None = None) -> None:
-        self.options = options or EncoderOptions()
-        self.lifecycle = Lifecycle(
-            strict=self.options.strict,
-            closes_blocks=False,
-            resets_steps=False,
-            known_tool_calls=self.options.known_tool_calls,
-            known_approvals=self.options.known_approvals,
-        )
+    __slots__ = ("begun_calls", "options", "prefixes", "shown_calls", "summaries")
+
+    def __init__(self, shaper: ChunkShaper) -> None:
+        super().__init__(shaper)
+        self.options = shaper.options
         self.prefixes: dict[str, bytes] = {}
+        """How a line of a growing tool input begins."""
         self.begun_calls: dict[str, str] = {}
         self.shown_calls: set[str] = set(self.options.known_tool_calls)
         self.summaries: set[str] = set()
         """Text blocks that sum the conversation up for the model: without metadata they would pass for the answer."""
 
-    def feed(self, part: p.Part) -> bytes:
-        """The lines for one part.
-
-        Raises:
-            StreamProtocolError: In strict mode, when ``part`` is illegal here.
-            TypeError: It holds something JSON cannot.
-        """
-        return self.feed_all((part,))
-
-    def feed_all(self, parts: Iterable[p.Part | p.DeltaRun]) -> bytes:
-        """The lines for several parts, in one piece."""
+    def encode(self, shaped: Iterable[Shaped]) -> bytes:
+        """Return the lines, in one piece."""
         frames: list[bytes] = []
-        open_blocks = self.lifecycle.open_blocks
-        for part in parts:
-            if type(part) is p.TextDelta and ("text", part.id) in open_blocks:
-                if part.delta and part.id not in self.summaries:
-                    frames += (b"0:", encode_json(part.delta), b"\n")
-            elif type(part) is p.ReasoningDelta and part.provider_metadata is None and self._shows_reasoning(part.id):
-                # The SDK shows empty reasoning, though no empty text.
-                frames += (b"g:", encode_json(part.delta), b"\n")
-            elif type(part) is p.ToolInputDelta and part.tool_call_id in self.prefixes:
-                # Empty deltas are sent here, as by the SDK.
-                frames += (self.prefixes[part.tool_call_id], encode_json(part.delta), b"}\n")
-            elif isinstance(part, p.DeltaRun):
-                frames.append(self._encode_run(part))
+        for each in shaped:
+            if type(each) is p.TextDelta and each.id not in self.summaries:
+                frames += (b"0:", encode_json(each.delta), b"\n")
+            elif type(each) is p.ReasoningDelta:
+                frames += (b"g:", encode_json(each.delta), b"\n")
+            elif type(each) is p.ToolInputDelta and each.tool_call_id in self.prefixes:
+                frames += (self.prefixes[each.tool_call_id], encode_json(each.delta), b"}\n")
             else:
-                frames += [self.encode(admitted) for admitted in self.lifecycle.admit(part)]
-                self.drop_closed()
+                frames.append(self.encode_one(each))
         return b"".join(frames)
 
-    def _encode_run(self, run: p.DeltaRun) -> bytes:
-        is_text = run.kind is p.TextDelta
-        if is_text and ("text", run.id) in self.lifecycle.open_blocks and run.id not in self.summaries:
-            return encode_frames(b"0:", run.texts, b"\n")
-        if run.kind is p.ToolInputDelta and run.id in self.prefixes:
-            return encode_frames(self.prefixes[run.id], run.texts, b"}\n")
-        if run.kind is p.ReasoningDelta and self._shows_reasoning(run.id):
-            return encode_frames(b"g:", run.texts, b"\n")
-        return self.feed_all(run.parts())
-
-    def finish(self) -> bytes:
-        """What is still due; the format has no terminator."""
-        return b"".join(self.encode(part) for part in self.lifecycle.finish())
-
-    def _shows_reasoning(self, block: str) -> bool:
-        return ("reasoning", block) in self.lifecycle.open_blocks and self.options.send_reasoning
-
-    def drop_closed(self) -> None:
-        """Forget the prefixes of tool inputs that are not open any more."""
-        for call in self.prefixes.keys() - self.lifecycle.open_inputs.keys():
-            del self.prefixes[call]
-
-    def encode(self, part: p.Part) -> bytes:
-        """The lines for a part that is legal in its place."""
+    def encode_one(self, shaped: Shaped) -> bytes:
+        """Return the lines of a part; empty when it has none."""
+        if isinstance(shaped, p.DeltaRun):
+            return self.encode_run(shaped)
+        part = shaped.part if isinstance(shaped, ShapedPart) else shaped
         handler = HANDLERS.get(type(part))
         return handler(self, part) if handler else b""
+
+    def encode_run(self, run: p.DeltaRun) -> bytes:
+        """Return the lines of deltas that came together."""
+        if run.kind is p.TextDelta:
+            return b"" if run.id in self.summaries else encode_frames(b"0:", run.texts, b"\n")
+        if run.kind is p.ToolInputDelta and run.id in self.prefixes:
+            return encode_frames(self.prefixes[run.id], run.texts, b"}\n")
+        if run.kind is p.ReasoningDelta:
+            return encode_frames(b"g:", run.texts, b"\n")
+        return b"".join([HANDLERS[run.kind](self, part) for part in run.parts()])
+
+    def terminator(self) -> bytes:
+        """Return nothing: the format has no terminator."""
+        return b""
 
     def usage(self, usage: p.Usage) -> dict[str, Any]:
         """The key for usage, unless it is not to be sent."""
@@ -138,7 +113,7 @@ def encode_text_start(self: Self, part: p.TextStart) -> bytes:
 
 
 def encode_text(self: Self, part: p.TextDelta) -> bytes:
-    return line("0", part.delta) if part.delta else b""
+    return line("0", part.delta) if part.delta and part.id not in self.summaries else b""
 
 
 def encode_reasoning_start(self: Self, part: p.ReasoningStart) -> bytes:
@@ -188,6 +163,9 @@ def encode_input_start(self: Self, part: p.ToolInputStart) -> bytes:
 
 
 def encode_input_delta(self: Self, part: p.ToolInputDelta) -> bytes:
+    # Empty ones are sent, too, as by the SDK.
+    if part.tool_call_id in self.prefixes:
+        return self.prefixes[part.tool_call_id] + encode_json(part.delta) + b"}\n"
     tool_name = self.begun_calls.pop(part.tool_call_id, None)
     if tool_name is None:
         return b""
@@ -199,6 +177,7 @@ def encode_input_delta(self: Self, part: p.ToolInputDelta) -> bytes:
 
 def encode_input(self: Self, part: p.ToolInputAvailable) -> bytes:
     self.shown_calls.add(part.tool_call_id)
+    self.prefixes.pop(part.tool_call_id, None)
     # A string or a number as `args` throws in the client; tools take objects.
     args: Any = part.input
     if args is not None and not isinstance(args, Mapping | list | tuple):

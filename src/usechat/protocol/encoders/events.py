@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from usechat import parts as p
-from usechat.protocol.encoders.base import PROXY_HEADERS
-from usechat.protocol.json import encode_json
+from usechat.protocol.encoders.base import PROXY_HEADERS, Encoder
+from usechat.protocol.json import encode_frames, encode_json
+from usechat.protocol.shaping import ChunkShaper, Shaped, ShapedPart
 from usechat.protocol.sse import KEEP_ALIVE, STREAM_OPEN, encode_event
 
 __all__ = ["EventsEncoder"]
@@ -20,50 +21,48 @@ TEXT = b'data: {"text":'
 END_OF_FRAME = b"}\n\n"
 
 
-class EventsEncoder:
-    """Text, and how it ended."""
+class EventsEncoder(Encoder):
+    """Encode text, and how it ended."""
 
     headers: Mapping[str, str] = {"content-type": "text/event-stream", **PROXY_HEADERS, "connection": "keep-alive"}
     opening = STREAM_OPEN
     heartbeat = KEEP_ALIVE
 
-    def __init__(self) -> None:
+    __slots__ = ("ended", "usage")
+
+    def __init__(self, shaper: ChunkShaper) -> None:
+        super().__init__(shaper)
         self.usage: dict[str, Any] = {}
         self.ended = False
 
-    def feed(self, part: p.Part) -> bytes:
-        """The event for a text delta, an error or the end; nothing for any other part."""
-        return self.feed_all((part,))
+    def encode(self, shaped: Iterable[Shaped]) -> bytes:
+        """Return the events, in one piece."""
+        return b"".join([self.encode_one(each) for each in shaped if not self.ended])
 
-    def feed_all(self, parts: Iterable[p.Part | p.DeltaRun]) -> bytes:
-        """The events for several parts, in one piece."""
-        frames: list[bytes] = []
-        for part in p.one_by_one(parts):
-            if isinstance(part, p.TextDelta):
-                if part.delta and not self.ended:
-                    frames += (TEXT, encode_json(part.delta), END_OF_FRAME)
-            else:
-                frames.append(self.encode(part))
-        return b"".join(frames)
-
-    def encode(self, part: p.Part) -> bytes:
-        """The event for a part that is no text, if it has one."""
-        match part:
-            case p.FinishStep():
-                self.usage = add_usage(self.usage, part.usage.raw or {})
-            case p.Error() if not self.ended:
+    def encode_one(self, shaped: Shaped) -> bytes:
+        """Return the events of a part; empty when it has none."""
+        if isinstance(shaped, p.DeltaRun):
+            return encode_frames(TEXT, shaped.texts, END_OF_FRAME) if shaped.kind is p.TextDelta else b""
+        match shaped.part if isinstance(shaped, ShapedPart) else shaped:
+            case p.TextDelta(delta=text):
+                return TEXT + encode_json(text) + END_OF_FRAME if text else b""
+            case p.FinishStep(usage=usage):
+                self.usage = add_usage(self.usage, usage.raw or {})
+            case p.Error(error_text=text):
                 self.ended = True
-                return encode_event(encode_json({"error": part.error_text}))
-            case p.Finish() | p.Abort() if not self.ended:
-                self.ended = True
-                return encode_event(encode_json({"done": True, "usage": self.usage}))
+                return encode_event(encode_json({"error": text}))
+            case p.Finish() | p.Abort():
+                return self.terminator()
             case _:
                 pass
         return b""
 
-    def finish(self) -> bytes:
-        """The end, where none was sent."""
-        return b"" if self.ended else self.encode(p.Abort())
+    def terminator(self) -> bytes:
+        """Return the end, where none was sent."""
+        if self.ended:
+            return b""
+        self.ended = True
+        return encode_event(encode_json({"done": True, "usage": self.usage}))
 
 
 def add_usage(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:

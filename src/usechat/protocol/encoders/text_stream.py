@@ -5,38 +5,41 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from usechat import parts as p
-from usechat.protocol.encoders.base import PROXY_HEADERS
+from usechat.protocol.encoders.base import PROXY_HEADERS, Encoder
+from usechat.protocol.shaping import ChunkShaper, Shaped, ShapedPart
 
 __all__ = ["TextStreamEncoder"]
 
 
-class TextStreamEncoder:
+class TextStreamEncoder(Encoder):
     """Text deltas of all steps, one after the other, as UTF-8."""
 
     headers: Mapping[str, str] = {"content-type": "text/plain; charset=utf-8", **PROXY_HEADERS}
-    opening = b""
-    heartbeat = None
 
-    def __init__(self) -> None:
+    __slots__ = ("half_character",)
+
+    def __init__(self, shaper: ChunkShaper) -> None:
+        super().__init__(shaper)
         self.half_character = ""
 
-    def feed(self, part: p.Part) -> bytes:
-        """The text of a text delta; nothing for any other part."""
-        return self.feed_all((part,))
-
-    def feed_all(self, parts: Iterable[p.Part | p.DeltaRun]) -> bytes:
-        """The text of all text deltas among ``parts``."""
-        text = self.half_character + "".join(
-            [part.delta for part in p.one_by_one(parts) if isinstance(part, p.TextDelta)]
-        )
+    def encode(self, shaped: Iterable[Shaped]) -> bytes:
+        """Return the text of all text deltas."""
+        text = self.half_character + "".join(text_of(each) for each in shaped)
         # UTF-8 has no lone surrogates: half of a pair waits for the other half.
         held = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
         self.half_character = held
         return encode_text(text.removesuffix(held) if held else text)
 
-    def finish(self) -> bytes:
-        """What was held back."""
+    def terminator(self) -> bytes:
+        """Return what was held back; the format has no terminator."""
         return encode_text(self.half_character)
+
+
+def text_of(shaped: Shaped) -> str:
+    if isinstance(shaped, p.DeltaRun):
+        return "".join(shaped.texts) if shaped.kind is p.TextDelta else ""
+    part = shaped.part if isinstance(shaped, ShapedPart) else shaped
+    return part.delta if isinstance(part, p.TextDelta) else ""
 
 
 def encode_text(text: str) -> bytes:

@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from usechat import parts as p
-from usechat.protocol.dialects import Dialect
-from usechat.protocol.encoders.base import PROXY_HEADERS
+from usechat.protocol.encoders.base import PROXY_HEADERS, Encoder
 from usechat.protocol.json import encode_frames, encode_json
-from usechat.protocol.options import EncoderOptions
-from usechat.protocol.shaping import ChunkShaper
+from usechat.protocol.shaping import Chunk, ChunkShaper, Shaped
 from usechat.protocol.sse import DONE, KEEP_ALIVE, STREAM_OPEN, encode_event
 
 __all__ = ["UIMessageStreamEncoder"]
@@ -23,8 +21,8 @@ BLOCK_PREFIX = b'data: {"type":"%s-delta","id":%s,"delta":'
 INPUT_PREFIX = b'data: {"type":"tool-input-delta","toolCallId":%s,"inputTextDelta":'
 
 
-class UIMessageStreamEncoder:
-    """Parts to chunks of one dialect, as server-sent events."""
+class UIMessageStreamEncoder(Encoder):
+    """Encode chunks as server-sent events."""
 
     headers: Mapping[str, str] = {
         "content-type": "text/event-stream",
@@ -35,70 +33,50 @@ class UIMessageStreamEncoder:
     opening = STREAM_OPEN
     heartbeat = KEEP_ALIVE
 
-    __slots__ = (
-        "inputs",
-        "reasoning",
-        "shaper",
-        "text",
-    )
+    __slots__ = ("inputs", "reasoning", "text")
 
-    def __init__(self, dialect: Dialect, options: EncoderOptions | None = None) -> None:
-        self.shaper = ChunkShaper(dialect, options or EncoderOptions())
+    def __init__(self, shaper: ChunkShaper) -> None:
+        super().__init__(shaper)
         self.text: dict[str, bytes] = {}
         self.reasoning: dict[str, bytes] = {}
         self.inputs: dict[str, bytes] = {}
 
-    def feed(self, part: p.Part) -> bytes:
-        """The frames for one part.
-
-        Raises:
-            StreamProtocolError: In strict mode, when ``part`` is illegal here.
-            TypeError: It holds something JSON cannot.
-        """
-        return self.feed_all((part,))
-
-    def feed_all(self, parts: Iterable[p.Part | p.DeltaRun]) -> bytes:
-        """The frames for several parts, in one piece."""
+    def encode(self, shaped: Iterable[Shaped]) -> bytes:
+        """Return the events, in one piece."""
         frames: list[bytes] = []
-        for part in parts:
-            if type(part) is p.TextDelta:
-                prefix = self.text.get(part.id) if part.provider_metadata is None else None
-            elif type(part) is p.ReasoningDelta:
-                prefix = self.reasoning.get(part.id) if part.provider_metadata is None else None
-            elif type(part) is p.ToolInputDelta:
-                prefix = self.inputs.get(part.tool_call_id)
-            elif isinstance(part, p.DeltaRun):
-                frames.append(self._encode_run(part))
-                continue
+        for each in shaped:
+            if type(each) is p.TextDelta:
+                frames += (self.text[each.id], encode_json(each.delta), END_OF_FRAME)
+            elif type(each) is p.ReasoningDelta:
+                frames += (self.reasoning[each.id], encode_json(each.delta), END_OF_FRAME)
+            elif type(each) is p.ToolInputDelta:
+                frames += (self.inputs[each.tool_call_id], encode_json(each.delta), END_OF_FRAME)
+            elif isinstance(each, p.DeltaRun):
+                prefixes = each.of_kind(self.text, self.reasoning, self.inputs)
+                frames.append(encode_frames(prefixes[each.id], each.texts, END_OF_FRAME))
             else:
-                frames.append(self.encode(part))
-                continue
-            if prefix is None:
-                frames.append(self.encode(part))
-            elif part.delta or type(part) is p.ReasoningDelta:  # the SDK drops the other empty ones
-                frames += (prefix, encode_json(part.delta), END_OF_FRAME)
+                frames += [self.encode_chunk(chunk) for chunk in each.chunks]  # type: ignore[union-attr]
         return b"".join(frames)
 
-    def _encode_run(self, run: p.DeltaRun) -> bytes:
-        prefix = run.of_kind(self.text, self.reasoning, self.inputs).get(run.id)
-        return self.feed_all(run.parts()) if prefix is None else encode_frames(prefix, run.texts, END_OF_FRAME)
+    def terminator(self) -> bytes:
+        """Return ``[DONE]``."""
+        return DONE
 
-    def finish(self) -> bytes:
-        """What is still due, and the terminator."""
-        return b"".join([*(encode_event(encode_json(chunk)) for chunk in self.shaper.finish()), DONE])
-
-    def encode(self, part: p.Part) -> bytes:
-        """The frames of a part off the hot path, whose prefixes are brought up to date."""
-        chunks = self.shaper.shape(part)
-        for chunk in chunks:
-            match chunk["type"]:
-                case "text-start":
-                    self.text[part.id] = BLOCK_PREFIX % (b"text", encode_json(chunk["id"]))  # type: ignore[union-attr]
-                case "reasoning-start":
-                    self.reasoning[part.id] = BLOCK_PREFIX % (b"reasoning", encode_json(chunk["id"]))  # type: ignore[union-attr]
-                case "tool-input-start":
-                    self.inputs[chunk["toolCallId"]] = INPUT_PREFIX % encode_json(chunk["toolCallId"])
-                case _:
-                    pass
-        self.shaper.drop_closed(self.text, self.reasoning, self.inputs)
-        return b"".join([encode_event(encode_json(chunk)) for chunk in chunks])
+    def encode_chunk(self, chunk: Chunk) -> bytes:
+        """Return a chunk's event; a block's start also says how its deltas begin."""
+        match chunk["type"]:
+            case "text-start":
+                self.text[chunk["id"]] = BLOCK_PREFIX % (b"text", encode_json(chunk["id"]))
+            case "text-end":
+                self.text.pop(chunk["id"], None)
+            case "reasoning-start":
+                self.reasoning[chunk["id"]] = BLOCK_PREFIX % (b"reasoning", encode_json(chunk["id"]))
+            case "reasoning-end":
+                self.reasoning.pop(chunk["id"], None)
+            case "tool-input-start":
+                self.inputs[chunk["toolCallId"]] = INPUT_PREFIX % encode_json(chunk["toolCallId"])
+            case "tool-input-available" | "tool-input-error":
+                self.inputs.pop(chunk["toolCallId"], None)
+            case _:
+                pass
+        return encode_event(encode_json(chunk))
