@@ -182,7 +182,6 @@ class StreamingAnswer(Response):
     async def _send_body(self, frames: Frames, receive: Receive, send: Send) -> None:
         try:
             sender = Sender(receive, send, self.heartbeat_seconds)
-            self.answer.divert(sender)
             await sender.send_all(self.answer.through(frames), frames.encoder.heartbeat)
         finally:
             await self._end()

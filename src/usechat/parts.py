@@ -10,7 +10,7 @@ The names follow the chunks of the AI SDK's UI message stream (``ai/src/ui-messa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
@@ -20,7 +20,6 @@ __all__ = [
     "Citation",
     "Custom",
     "Data",
-    "DeltaRun",
     "Error",
     "File",
     "Finish",
@@ -56,7 +55,6 @@ __all__ = [
     "ToolOutputError",
     "UnifiedFinishReason",
     "Usage",
-    "one_by_one",
 ]
 
 T = TypeVar("T")
@@ -494,35 +492,3 @@ Part: TypeAlias = (
     | SteeringMessage
 )
 """What an answer is made of, as encoders take it."""
-
-
-class DeltaRun(msgspec.Struct, frozen=True, gc=False):
-    """Deltas of one open block that came together, without metadata and none of them empty.
-
-    While a provider is faster than its reader, one read brings hundreds: whoever takes them as one need not look at
-    each. It stands in batches on the straight way alone (`usechat.sink`), never where an application sees parts.
-    """
-
-    kind: type[TextDelta | ReasoningDelta | ToolInputDelta]
-    id: str
-    """The block's, or the tool call's."""
-    texts: list[str]
-
-    def of_kind(self, text: T, reasoning: T, tool_input: T) -> T:
-        """What is there for its kind."""
-        return text if self.kind is TextDelta else reasoning if self.kind is ReasoningDelta else tool_input
-
-    def parts(self) -> list[TextDelta | ReasoningDelta | ToolInputDelta]:
-        """The deltas."""
-        return [self.kind(self.id, text) for text in self.texts]
-
-
-def one_by_one(batch: Iterable[Any]) -> list[Any]:
-    """A batch with the deltas of its runs in the runs' place."""
-    parts: list[Any] = []
-    for part in batch:
-        if type(part) is DeltaRun:
-            parts += part.parts()
-        else:
-            parts.append(part)
-    return parts

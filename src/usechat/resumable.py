@@ -39,7 +39,6 @@ from usechat.runs.base import Entry, RunInfo
 from usechat.runs.cursor import Cursor
 from usechat.runs.service import RunHandle, RunService
 from usechat.sender import Sender, is_left
-from usechat.sink import Sink
 
 __all__ = ["ReplayResponse", "ResumableAnswer", "find_running", "replay", "run_error_response"]
 
@@ -163,7 +162,6 @@ class ResumableAnswer(StreamingAnswer):
             self.chat_id,
             made,
             abort=self.answer.abort,
-            divert=self.answer.divert,
             headers=headers,
             preamble=self.preamble,
         )
@@ -315,21 +313,19 @@ class RunBody(msgspec.Struct, kw_only=True):
     async def __call__(self, receive: Receive, send: Send) -> None:
         """Send it to its end, or until the reader leaves."""
         sender = Sender(receive, send, self.heartbeat_seconds)
-        # What is pushed has no cursor.
-        sink = None if self.gives_cursors else sender
-        data = read_data(self.runs, self.run_id, self.after, with_cursors=self.gives_cursors, sink=sink)
+        data = read_data(self.runs, self.run_id, self.after, with_cursors=self.gives_cursors)
         with self.runs.coming_back(self.run_id) if self.gives_cursors else nullcontext():
             await sender.send_all(data, self.heartbeat)
 
 
 async def read_data(
-    runs: RunService, run_id: str, after: int = 0, *, with_cursors: bool = False, sink: Sink[bytes] | None = None
+    runs: RunService, run_id: str, after: int = 0, *, with_cursors: bool = False
 ) -> AsyncGenerator[bytes]:
-    """A run's bytes, as an HTTP response has them, but what the sink takes meanwhile."""
+    """Yield a run's bytes, as an HTTP response has them."""
     # Not by `RunService.read`, which would be one more generator for as long as the answer is open.
     handle = runs.reader_comes(run_id)
     try:
-        async with aclosing(runs.log.read(run_id, after, sink)) as entries:
+        async with aclosing(runs.log.read(run_id, after)) as entries:
             async for entry in entries:
                 yield entry.data + encode_place(run_id, entry) if with_cursors else entry.data
     except RunError:

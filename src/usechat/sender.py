@@ -7,12 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from asyncio.tasks import _enter_task, _leave_task  # pyright: ignore[reportPrivateUsage] - see `Sender.push`
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
-from contextvars import copy_context
-from functools import partial
-from types import coroutine
 from typing import Any, Final, TypeAlias
 
 from starlette.types import Receive, Scope, Send
@@ -44,11 +40,10 @@ def is_left(scope: Scope, body: SendBody) -> bool:
 
 
 class Sender:
-    """Sends one answer; a `usechat.sink.Sink` of its bytes.
+    """Send one answer.
 
     The bytes are sent by a task of their own, while the one that the server has made waits for the reader's leaving: a
-    delta then wakes nothing of what stands between the server and the route. While that task waits for more, pieces can
-    be pushed past it.
+    delta then wakes nothing of what stands between the server and the route.
 
     Args:
         receive: The server's; tells of the reader's leaving.
@@ -58,8 +53,6 @@ class Sender:
 
     __slots__ = (
         "aside",
-        "context",
-        "failure",
         "heartbeat_seconds",
         "is_called_back",
         "is_sending",
@@ -80,20 +73,16 @@ class Sender:
         self.last_sent = self.loop.time()
         self.is_sending = False
         self.timer: asyncio.TimerHandle | None = None
-        self.context = copy_context()
-        """The pump's."""
         self.pump: asyncio.Task[None] | None = None
         self.aside: asyncio.Task[None] | None = None
-        """Sends something that must not get into the middle of a frame: a heartbeat, the rest of what was pushed."""
-        self.failure: BaseException | None = None
-        """Why something that was pushed could not be sent."""
+        """Sends a heartbeat, which must not get into the middle of a frame."""
         self.listener: asyncio.Task[Any] | None = None
         self.is_called_back = False
         """Whether the task that listened was cancelled because all is sent."""
 
     async def send_all(self, data: AsyncGenerator[bytes], heartbeat: bytes | None) -> None:
         """Send it all, or as much as the reader stays for, and close it."""
-        self.pump = pump = asyncio.create_task(self._pump(data), context=self.context)
+        self.pump = pump = asyncio.create_task(self._pump(data))
         if heartbeat is not None and self.heartbeat_seconds is not None:
             self._listen_for_silence(heartbeat, self.heartbeat_seconds)
         try:
@@ -124,54 +113,10 @@ class Sender:
         """Wait until nothing is being sent aside."""
         while self.aside is not None:
             await asyncio.wait({self.aside})
-        if self.failure is not None:
-            raise self.failure
 
     async def _send_piece(self, piece: bytes) -> None:
         for part in (piece,) if len(piece) <= MAX_SEND_BYTES else slices(piece):
             await self.send({"type": "http.response.body", "body": part, "more_body": True})
-
-    # -- past the waiting task ------------------------------------------------------------------------------------
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether a piece can be pushed: nothing is being sent, and no task runs which would seem to send it."""
-        is_free = self.aside is None and self.failure is None and not self.is_sending
-        return is_free and self.pump is not None and asyncio.current_task(self.loop) is None
-
-    def push(self, piece: bytes) -> None:
-        """Send a piece while the pump waits for more; what the server does not take at once is sent aside."""
-        self.context.run(self._push, piece)
-
-    def _push(self, piece: bytes) -> None:
-        assert self.pump is not None
-        # What stands between us and the server may ask which task it runs in. These are the functions that asyncio's
-        # documentation ("Extending", task lifetime support) has for whoever runs a coroutine without a task's step.
-        _enter_task(self.loop, self.pump)
-        try:
-            if len(piece) <= MAX_SEND_BYTES:
-                sending = self.send({"type": "http.response.body", "body": piece, "more_body": True})
-            else:
-                sending = self._send_piece(piece)
-            steps = sending.__await__()
-            waits_for = next(steps)
-        except StopIteration:
-            self.last_sent = self.loop.time()
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - raised by the pump, with the next piece
-            self.failure = error
-        else:
-            self.aside = asyncio.create_task(self._send_aside(go_on(steps, waits_for)))
-        finally:
-            _leave_task(self.loop, self.pump)
-
-    async def _send_aside(self, rest: Awaitable[None]) -> None:
-        try:
-            await rest
-        except Exception as error:  # noqa: BLE001 - raised by the pump, with the next piece
-            self.failure = error
-        finally:
-            self.last_sent = self.loop.time()
-            self.aside = None
 
     # -- the reader -----------------------------------------------------------------------------------------------
 
@@ -229,22 +174,6 @@ async def end(*tasks: asyncio.Task[None] | None) -> None:
         task.cancel()
     if running:
         await asyncio.wait(running)
-
-
-@coroutine
-def go_on(steps: Generator[Any, Any, None], waits_for: Any) -> Generator[Any, Any, None]:
-    """The rest of something awaited that has been begun, and waits for something."""
-    while True:
-        try:
-            yield waits_for
-        except BaseException as error:  # noqa: BLE001 - for what is awaited to deal with
-            step = partial(steps.throw, error)
-        else:
-            step = partial(next, steps)
-        try:
-            waits_for = step()
-        except StopIteration:
-            return
 
 
 def slices(data: bytes) -> Iterator[bytes]:

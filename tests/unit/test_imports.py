@@ -31,14 +31,13 @@ class Row:
     reads_environment: bool = False
 
 
-LEAVES = frozenset({"errors", "ids", "parts", "sink"})
+LEAVES = frozenset({"errors", "ids", "parts"})
 EDGES = frozenset({"cli", "server", "testing"})
 
 ROWS = {
     "errors": Row(third_party=frozenset(), is_pure=True),
     "ids": Row(third_party=frozenset(), is_pure=True),
     "parts": Row(third_party=frozenset({"msgspec"}), is_pure=True),
-    "sink": Row(third_party=frozenset(), is_pure=True),
     "protocol": Row(ours=LEAVES, third_party=frozenset({"msgspec"}), is_pure=True),
     "messages": Row(ours=LEAVES, third_party=frozenset({"msgspec", "pydantic", "pydantic_core"}), is_pure=True),
     "models": Row(
@@ -54,7 +53,7 @@ ROWS = {
         never=frozenset({"protocol.encoders", "protocol.decoders"}),
     ),
     "negotiation": Row(ours=LEAVES | {"messages", "protocol"}, is_pure=True),
-    "runs": Row(ours=frozenset({"errors", "ids", "sink"}), third_party=frozenset({"msgspec", "redis"})),
+    "runs": Row(ours=frozenset({"errors", "ids"}), third_party=frozenset({"msgspec", "redis"})),
     "chats": Row(ours=frozenset({"errors", "ids"})),
     "fastapi": Row(ours=ANY, never=EDGES | {"chats", "runs"}),
     "sender": Row(ours=frozenset(), third_party=frozenset({"starlette"})),

@@ -8,7 +8,6 @@ import tracemalloc
 
 import pytest
 
-from tests.support.sinks import Taking
 from tests.support.waiting import eventually
 from usechat.errors import RunError
 from usechat.runs import memory
@@ -36,27 +35,6 @@ async def test_what_came_while_a_reader_was_away_comes_in_one_piece():
     made.append(b"c")
     entry = await anext(entries)
     assert (entry.cursor, entry.data) == (3, b"bc")
-    await entries.aclose()
-
-
-async def test_reader_that_waits_is_passed_by_while_its_sink_is_ready():
-    made, sink = run(), Taking()
-    entries = made.read(Place(0, sink))
-    made.append(b"a")
-    assert (await anext(entries)).data == b"a"
-    waiting = asyncio.create_task(anext(entries))
-    await asyncio.sleep(0)
-
-    made.append(b"b")
-    made.append(b"c")
-    sink.is_ready = False
-    made.append(b"d")
-    sink.is_ready = True
-    made.append(b"e")
-
-    assert sink.taken == [b"b", b"c"]
-    entry = await waiting
-    assert (entry.cursor, entry.data) == (5, b"de")
     await entries.aclose()
 
 

@@ -29,7 +29,6 @@ from usechat.protocol.dialects import Dialect
 from usechat.protocol.options import MASKED_ERROR, EncoderOptions, WireFormat
 from usechat.protocol.reducer import Reducer
 from usechat.protocol.shaping import NEWEST_CLIENT, ChunkShaper, Shaped, chunk_dialect
-from usechat.sink import Divertible, Sink
 
 if TYPE_CHECKING:
     from usechat.fastapi import StreamingAnswer
@@ -85,13 +84,8 @@ class Answer(ABC):
         self.source: Source | None = None
         self.streams: list[Any] = []
         """The source's parts, and before them, where there is a transform, what it makes of them."""
-        self.sink: Sink[Any] | None = None
         self.last: list[Shaped] = []
         """What the end adds to what was shown."""
-        self.view: View[Any] | None = None
-        """What of the answer its reader is shown, once it reads."""
-        self.trouble: Exception | None = None
-        """What went wrong while nobody was awake to hear of it."""
         self.waiting: asyncio.Task[Any] | None = None
         self.ending: asyncio.Task[None] | None = None
 
@@ -239,9 +233,6 @@ class Answer(ABC):
         self.source = self.make_source()
         made = self.source.run()
         self.streams = [made] if self.transform is None else [self.transform(made), made]
-        # Whoever looks at each part has to be awaited.
-        if isinstance(self.source, Divertible) and self.transform is None and self.callbacks.on_part is None:
-            self.source.divert(self._pass_on)
 
     def batches(self) -> AsyncGenerator[list[p.Part]]:
         """The answer's parts, in the batches they came in.
@@ -252,24 +243,6 @@ class Answer(ABC):
         """
         return self.through(Batches())
 
-    def divert(self, sink: Sink[Any]) -> None:
-        """Give ``sink`` what `through` makes of deltas, while somebody waits for more; see `usechat.sink`."""
-        self.sink = sink
-
-    def _pass_on(self, batch: list[p.Part]) -> bool:
-        """What `through` does with a batch, without it; False for what is left to it."""
-        sink = self.sink
-        if sink is None or self.view is None or self.aborting.has_happened or not sink.is_ready:
-            return False
-        try:
-            piece = self.view.feed(batch, self._shape(batch))
-        except Exception as error:  # noqa: BLE001 - raised where the answer is read
-            self.trouble = error
-            return False
-        if piece:
-            sink.push(piece)
-        return True
-
     async def through(self, view: View[T]) -> AsyncGenerator[T]:
         """What ``view`` makes of the answer, as its parts come. The end is told before the last piece is.
 
@@ -278,7 +251,6 @@ class Answer(ABC):
             RequestError: The request cannot be answered.
         """
         self.begin()
-        self.view = view
         is_whole, failure = False, None
         try:
             if (opening := view.begin()) is not None:
@@ -328,8 +300,6 @@ class Answer(ABC):
 
     def _shape(self, batch: list[p.Part]) -> list[Shaped]:
         """Shape a batch, and take it into the message."""
-        if self.trouble is not None:
-            raise self.trouble
         shaped = self.shaper.feed_all(batch)
         self.reducer.apply_all(shaped)
         return shaped
@@ -383,7 +353,7 @@ class Answer(ABC):
         All of it is then freed with the last reference, not when the garbage collector comes, which is the dearer the
         more it finds.
         """
-        self.source = self.view = self.sink = None
+        self.source = None
         self.streams = []
 
     def add_metadata(self, batch: list[p.Part]) -> list[p.Part]:
@@ -391,7 +361,7 @@ class Answer(ABC):
         shown: list[p.Part] = []
         for part in batch:
             shown.append(part)
-            if isinstance(part, p.TextDelta | p.ReasoningDelta | p.ToolInputDelta | p.DeltaRun):
+            if isinstance(part, p.TextDelta | p.ReasoningDelta | p.ToolInputDelta):
                 continue
             metadata = self._metadata_of(part)
             if metadata is None:

@@ -10,7 +10,7 @@ import inspect
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -33,7 +33,6 @@ from usechat.ids import generate_id
 from usechat.messages.model import ModelMessage, ToolContent, ToolMessage, ToolResultContent
 from usechat.models.base import Model, ModelCall
 from usechat.protocol.options import MASKED_ERROR
-from usechat.sink import Divertible, Taker
 
 __all__ = ["Loop", "LoopRequest", "PrepareStep", "StepSettings"]
 
@@ -60,7 +59,6 @@ class Loop:
         "executions",
         "failure",
         "finish",
-        "grown",
         "has_begun",
         "is_open",
         "is_retry",
@@ -72,7 +70,6 @@ class Loop:
         "step_call",
         "steps",
         "system",
-        "taker",
         "tool_failed",
         "tools",
         "usage",
@@ -106,9 +103,6 @@ class Loop:
         """Whether what comes next is the same step once more."""
         self.step_call: tuple[Model, ModelCall] = (request.model, request.call)
         self.delivered: Sequence[Delivery] = ()  # The user's messages that the step began with.
-        self.taker: Taker[list[p.Part]] | None = None
-        self.grown = 0
-        """How many of the next batch's first parts are recorded already."""
         self.ended: p.ModelFinish | None = None
 
     def outcome(self) -> Outcome:
@@ -140,10 +134,7 @@ class Loop:
                     if self.delivered and not self.retries:
                         yield [delivery.part() for delivery in self.delivered]
                     async for batch in stream:
-                        grown, self.grown = self.recorder.grow(batch, self.grown), 0
-                        # A batch of mere deltas goes on as it is, without a coroutine of its own.
-                        passes = self.is_open and grown == len(batch)
-                        if shown := cast("list[p.Part]", batch) if passes else await self.absorb(batch, grown):
+                        if shown := await self.absorb(batch):
                             yield shown
                 except ProviderError as error:
                     failure = error
@@ -159,18 +150,6 @@ class Loop:
             yield [self.fail(error)]
         if self.finish is not None:
             yield [p.Finish(finish_reason=self.finish, total_usage=self.usage)]
-
-    def divert(self, taker: Taker[list[p.Part]]) -> None:
-        """Offer ``taker`` batches of mere deltas that come while somebody waits for the next one."""
-        self.taker = taker
-
-    def pass_on(self, batch: list[Any]) -> bool:
-        """What `run` does with a batch of mere deltas, without it; False for what is left to it."""
-        self.grown = self.recorder.grow(batch)
-        if self.is_open and self.grown == len(batch) and self.taker is not None and self.taker(batch):
-            self.grown = 0
-            return True
-        return False
 
     def fail(self, error: BaseException) -> p.Error:
         """The error as the client is told of it."""
@@ -190,7 +169,7 @@ class Loop:
     async def begin_step(self) -> AsyncIterator[Sequence[p.ModelPart]]:
         """The stream of the next model call."""
         self.recorder, self.executions, self.finish, self.ended = StepRecorder(), [], None, None
-        self.has_begun, self.grown = False, 0
+        self.has_begun = False
         if not self.is_retry:
             self.is_open, self.retries = False, 0
             self.step_call = await self.prepare_call()
@@ -199,8 +178,6 @@ class Loop:
         stream = model.stream(call)
         if self._is_last_call():
             self._forget_messages()
-        if self.taker is not None and isinstance(stream, Divertible):
-            stream.divert(self.pass_on)
         return stream
 
     def _is_last_call(self) -> bool:
@@ -352,20 +329,14 @@ class Loop:
 
     # -- what the model brought ---------------------------------------------------------------------------------
 
-    async def absorb(self, batch: Sequence[p.ModelPart], grown: int) -> list[p.Part]:
-        """A batch as the client gets it, recorded; the model's end is kept for later.
-
-        Args:
-            batch: What the model brought.
-            grown: How many of its first parts are recorded already.
-        """
-        shown: list[Any] = [*batch[:grown]]
-        while grown < len(batch):
-            for part in p.one_by_one((batch[grown],)):
+    async def absorb(self, batch: Sequence[p.ModelPart]) -> list[p.Part]:
+        """Record a batch of the model and return it as the client gets it; the model's end is kept for later."""
+        shown: list[Any] = []
+        for part in batch:
+            if self.recorder.take_delta(part):
+                shown.append(part)
+            else:
                 shown += await self._absorb_one(part)
-            first = grown + 1
-            grown = self.recorder.grow(batch, first)
-            shown += batch[first:grown]
         self.has_begun = self.has_begun or bool(shown)
         if shown and not self.is_open:
             self.is_open = True

@@ -105,32 +105,21 @@ class StepRecorder:
         """Whether a block has begun, though nothing may have come of it."""
         return self.has_begun_call or self.has_content
 
-    def grow(self, batch: Sequence[p.ModelPart | p.DeltaRun], start: int = 0) -> int:
-        """Record deltas of open blocks, from ``start`` up to the first part that is something else; return its place.
+    def take_delta(self, part: p.ModelPart) -> bool:
+        """Record a delta of an open block; return False for any other part, which is left to `take`.
 
-        All that a delta costs here is a look-up and an append. Tool input is recorded when it is whole.
+        Tool input is recorded when it is whole.
         """
-        for index in range(start, len(batch)):
-            part = batch[index]
-            class_ = part.__class__
-            if class_ is p.ToolInputDelta:
-                continue
-            if class_ is p.DeltaRun and self._grow_by_run(part):  # type: ignore[arg-type]
-                continue
-            if class_ is not p.TextDelta and class_ is not p.ReasoningDelta:
-                return index
-            pieces = self.text if class_ is p.TextDelta else self.reasoning
-            if part.provider_metadata is not None or part.id not in pieces:  # type: ignore[union-attr]
-                return index
-            pieces[part.id].append(part.delta)  # type: ignore[union-attr]
-        return len(batch)
-
-    def _grow_by_run(self, run: p.DeltaRun) -> bool:
-        if run.kind is p.ToolInputDelta:
+        kind = type(part)
+        if kind is p.ToolInputDelta:
             return True
-        pieces = (self.text if run.kind is p.TextDelta else self.reasoning).get(run.id)
+        if kind is not p.TextDelta and kind is not p.ReasoningDelta:
+            return False
+        if part.provider_metadata is not None:  # type: ignore[union-attr]
+            return False
+        pieces = (self.text if kind is p.TextDelta else self.reasoning).get(part.id)  # type: ignore[union-attr]
         if pieces is not None:
-            pieces += run.texts
+            pieces.append(part.delta)  # type: ignore[union-attr]
         return pieces is not None
 
     def take(self, part: p.Part) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NoReturn, Protocol, TypeVar
 
-from usechat.parts import Part, one_by_one
+from usechat.parts import Part
 from usechat.protocol.shaping import Shaped
 
 __all__ = ["Batches", "View"]
@@ -53,7 +53,7 @@ class Batches:
 
     def feed(self, batch: list[Part], shaped: list[Shaped]) -> list[Part]:
         """The batch, for an application to see."""
-        return one_by_one(batch)
+        return batch
 
     def fail(self, error: Exception) -> NoReturn:
         """Raise it."""

@@ -14,7 +14,6 @@ from typing import TypeAlias, cast
 import httpx2
 
 from usechat.models.anthropic_response import ResponseReader
-from usechat.sink import Taker
 
 __all__ = ["Connection", "Origin"]
 
@@ -48,7 +47,6 @@ class Connection(asyncio.Protocol):
         "_waiter",
         "is_held",
         "origin",
-        "taker",
         "unread",
     )
 
@@ -63,8 +61,6 @@ class Connection(asyncio.Protocol):
         """How many bytes have come since the last `read`."""
         self.is_held = False
         """Whether the socket is left unread, for its reader is slow."""
-        self.taker: Taker[bytes] | None = None
-        """Offered what comes of the body while somebody waits in `read`, which goes on waiting when it is taken."""
         self._is_clogged = False
         """Whether the request is more than the socket takes at once."""
         self._waiter: asyncio.Future[None] | None = None
@@ -112,7 +108,7 @@ class Connection(asyncio.Protocol):
         return response
 
     async def read(self) -> bytes:
-        """What has come of the body; nothing at its end, and when the taker wants its reader to be woken.
+        """Return what has come of the body; nothing at its end.
 
         Raises:
             httpx2.TransportError: The connection broke, or was silent for too long.
@@ -135,7 +131,7 @@ class Connection(asyncio.Protocol):
 
     def rest(self, seconds: float) -> None:
         """The response is over: wait so long for `wake`, then close."""
-        self._response = self.taker = None
+        self._response = None
         self._silence()
         self._alarm = self._loop.call_later(seconds, self.abort)
 
@@ -149,7 +145,6 @@ class Connection(asyncio.Protocol):
         Not ``close``, which with TLS waits for the server's farewell while the server goes on sending.
         """
         self._silence()
-        self.taker = None
         assert self._transport is not None
         self._transport.abort()
 
@@ -213,28 +208,11 @@ class Connection(asyncio.Protocol):
         except httpx2.RemoteProtocolError as error:
             self._fail(error)
             return
-        if self.taker is not None and self._offer(response, self.taker):
-            return
         self.unread += len(data)
         if self.unread > _MAX_UNREAD_BYTES and not self.is_held and self._transport is not None:
             self.is_held = True
             self._transport.pause_reading()
         self._tell()
-
-    def _offer(self, response: ResponseReader, taker: Taker[bytes]) -> bool:
-        """Whether what has come is dealt with, so that who waits need not be woken."""
-        waiter, pieces = self._waiter, response.pieces
-        if waiter is None or waiter.done() or not pieces or response.is_complete:
-            return False
-        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
-        if not taker(data):
-            # An empty piece: the taker has read the bytes, and keeps what it made of them for who waits.
-            pieces.append(b"")
-            return False
-        if self._limit is not None:
-            self._deadline = self._loop.time() + self._limit
-        return True
 
     def pause_writing(self) -> None:
         """The socket does not take all of the request yet."""

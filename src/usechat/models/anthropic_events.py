@@ -15,7 +15,7 @@ import json
 import logging
 import secrets
 import string
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 import msgspec
@@ -29,14 +29,12 @@ from usechat.models.anthropic_results import ServerTools
 from usechat.models.anthropic_sse import SseReader
 from usechat.parts import (
     Custom,
-    DeltaRun,
     Error,
     ModelPart,
     ReasoningDelta,
     TextDelta,
     ToolCall,
     ToolInputDelta,
-    one_by_one,
 )
 
 __all__ = ["MASKED_ERROR_TEXT", "AnthropicStream"]
@@ -145,10 +143,6 @@ class AnthropicStream:
 
     def feed(self, data: bytes) -> list[ModelPart]:
         """Take what one read brought; return the parts of the events that it completes."""
-        return one_by_one(self.gather(data))
-
-    def gather(self, data: bytes) -> list[ModelPart | DeltaRun]:
-        """As `feed`, with deltas that came together as one."""
         return self._feed_payloads(self._reader.feed(data))
 
     def feed_event(self, event: object) -> list[ModelPart]:
@@ -163,7 +157,7 @@ class AnthropicStream:
             self._feed_delta(delta, parts)
         if not self._has_output:
             self._has_output = any(_is_output(part) for part in parts)
-        return one_by_one(parts)
+        return parts
 
     def fail(self, error: ProviderError) -> list[ModelPart]:
         """The connection broke: return what the answer then says; `finish` still gives its last part."""
@@ -177,7 +171,7 @@ class AnthropicStream:
         and else ``other``; blocks that are open stay open.
         """
         # An event whose blank line is missing counts when it is whole; half an event is what a cut leaves.
-        parts = one_by_one(self._feed_payloads([payload for payload in self._reader.finish() if _is_json(payload)]))
+        parts = self._feed_payloads([payload for payload in self._reader.finish() if _is_json(payload)])
         if self._finish is not None:
             parts.append(self._finish)
         elif self._error is not None:
@@ -186,41 +180,19 @@ class AnthropicStream:
             parts.append(self._end.early_part("interrupted" if self._has_output else "other"))
         return parts
 
-    def _feed_payloads(self, payloads: Iterable[bytes]) -> list[ModelPart | DeltaRun]:
+    def _feed_payloads(self, payloads: Iterable[bytes]) -> list[ModelPart]:
         parts: list[Any] = []
-        deltas: list[ContentBlockDelta] = []
         for payload in payloads:
             try:
-                deltas.append(_decode_delta(payload))
+                event = _decode_delta(payload)
             except (msgspec.MsgspecError, UnicodeDecodeError):
-                if deltas:
-                    self._feed_deltas(deltas, parts)
-                    deltas.clear()
                 self._feed_json(payload, parts)
-        if len(deltas) == 1:
-            self.event_count += 1
-            block = self._blocks.get(deltas[0].index)
-            if block is not None:
-                block.feed(deltas[0].delta, parts)
-        elif deltas:
-            self._feed_deltas(deltas, parts)
+            else:
+                self.event_count += 1
+                self._feed_delta(event, parts)
         if not self._has_output:
             self._has_output = any(_is_output(part) for part in parts)
         return parts
-
-    def _feed_deltas(self, events: Sequence[ContentBlockDelta], parts: list[Any]) -> None:
-        """Deltas that came one after the other."""
-        self.event_count += len(events)
-        if len(events) > 1:
-            index = events[0].index
-            deltas = [event.delta for event in events if event.index == index]
-            block = self._blocks.get(index)
-            run = None if block is None or len(deltas) < len(events) else block.gather(deltas)
-            if run is not None:
-                parts.append(run)
-                return
-        for event in events:
-            self._feed_delta(event, parts)
 
     def _feed_json(self, payload: bytes, parts: list[Any]) -> None:
         try:
@@ -330,11 +302,11 @@ class AnthropicStream:
         parts.append(Error(MASKED_ERROR_TEXT, error))
 
 
-def _is_output(part: ModelPart | DeltaRun) -> bool:
+def _is_output(part: ModelPart) -> bool:
     match part:
         case TextDelta(delta=text) | ReasoningDelta(delta=text) | ToolInputDelta(delta=text):
             return bool(text)
-        case ToolCall() | DeltaRun():
+        case ToolCall():
             return True
         case _:
             return False

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +18,10 @@ from usechat.errors import ConfigurationError, ProviderError, ProviderStreamErro
 from usechat.models.anthropic_client import AnyClient, ClientSettings, aclose_client, shared_client
 from usechat.models.anthropic_errors import mapped_errors
 from usechat.models.anthropic_events import AnthropicStream
-from usechat.models.anthropic_parts import AnthropicParts, Opened
 from usechat.models.anthropic_request import AnthropicRequest, build_request
-from usechat.models.anthropic_source import Source, make_source
+from usechat.models.anthropic_source import Opened, Source, make_source, read_parts
 from usechat.models.base import ModelCall
-from usechat.parts import DeltaRun, Error, ModelPart
+from usechat.parts import Error, ModelPart
 
 if TYPE_CHECKING:
     from anthropic import AsyncStream, RequestOptions
@@ -121,7 +120,7 @@ class AnthropicModel:
         """Close the shared connections that this model uses on the running event loop, not a client of your own."""
         await aclose_client(self._settings)
 
-    def stream(self, call: ModelCall) -> AnthropicParts:
+    def stream(self, call: ModelCall) -> AsyncGenerator[list[ModelPart]]:
         """Run one call; see `usechat.models.base.Model.stream`.
 
         Raises:
@@ -131,7 +130,7 @@ class AnthropicModel:
             ProviderStreamError: Its stream failed before the first part.
             RequestError: The messages cannot be expressed to it.
         """
-        return AnthropicParts(partial(self._begin, call))
+        return read_parts(partial(self._begin, call))
 
     async def _begin(self, call: ModelCall) -> Opened:
         """The answer and its first parts; the request, with all that was said so far, is not held any longer.
@@ -229,7 +228,7 @@ async def _read_first(source: Source, stream: AnthropicStream) -> Opened:
     return Opened(source, stream, parts or [])
 
 
-def _check_first(parts: list[ModelPart | DeltaRun] | None, stream: AnthropicStream) -> None:
+def _check_first(parts: list[ModelPart] | None, stream: AnthropicStream) -> None:
     if parts is None and stream.event_count == 0:
         raise ProviderStreamError("the answer holds no events", provider="anthropic", code="no_events")
     first = parts[0] if parts else None

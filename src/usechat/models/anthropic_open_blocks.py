@@ -7,7 +7,6 @@ Facts from ``@ai-sdk/anthropic`` 4.0.105 (``doStream``, cases ``content_block_de
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any, Protocol, TypeAlias
 
 import msgspec
@@ -15,7 +14,6 @@ import msgspec
 from usechat.messages.json_text import write_json
 from usechat.models.anthropic_citations import Citations, citations_metadata
 from usechat.parts import (
-    DeltaRun,
     ModelPart,
     ReasoningDelta,
     ReasoningEnd,
@@ -90,10 +88,6 @@ class OpenBlock(Protocol):
         """Append what the delta says."""
         ...
 
-    def gather(self, deltas: Sequence[BlockDelta]) -> DeltaRun | None:
-        """What several deltas say, where that is the same as what each of them says; None where they are to be fed."""
-        ...
-
     def close(self, parts: list[ModelPart]) -> None:
         """Append what the block's end says."""
         ...
@@ -125,11 +119,6 @@ class OpenText:
             self._found.append(delta.citation)
             parts.extend(self._citations.sources_of(delta.citation))
 
-    def gather(self, deltas: Sequence[BlockDelta]) -> DeltaRun | None:
-        """Plain text."""
-        texts = [delta.text for delta in deltas if type(delta) is TextContentDelta and delta.text]
-        return DeltaRun(TextDelta, self.id, texts) if len(texts) == len(deltas) and not self._is_json else None
-
     def close(self, parts: list[ModelPart]) -> None:
         """Append the end, with what the text quotes."""
         parts.append(_text_end(self.id, self._found, self._citations))
@@ -153,9 +142,6 @@ class HeldText:
         elif type(delta) is CitationsDelta:
             self._found.append(delta.citation)
             parts.extend(self._citations.sources_of(delta.citation))
-
-    def gather(self, deltas: Sequence[BlockDelta]) -> None:
-        """Nothing: it shows nothing yet."""
 
     def close(self, parts: list[ModelPart]) -> None:
         """Its end is shown with its text, or not at all."""
@@ -186,12 +172,6 @@ class OpenReasoning:
         elif type(delta) is SignatureDelta:
             parts.append(ReasoningDelta(self.id, "", {"anthropic": {"signature": delta.signature}}))
 
-    def gather(self, deltas: Sequence[BlockDelta]) -> DeltaRun | None:
-        """Plain thinking."""
-        texts = [delta.thinking for delta in deltas if type(delta) is ThinkingDelta and delta.thinking]
-        is_run = len(texts) == len(deltas) and not self._is_redacted
-        return DeltaRun(ReasoningDelta, self.id, texts) if is_run else None
-
     def close(self, parts: list[ModelPart]) -> None:
         """Append the end."""
         parts.append(ReasoningEnd(self.id))
@@ -220,14 +200,6 @@ class OpenToolInput:
             self._pieces.append(delta.partial_json)
             # Empty ones as well: AI SDK 4 sends them, and encoders of the others leave them out.
             parts.append(ToolInputDelta(self._start.tool_call_id, delta.partial_json))
-
-    def gather(self, deltas: Sequence[BlockDelta]) -> DeltaRun | None:
-        """More of the input."""
-        texts = [delta.partial_json for delta in deltas if type(delta) is InputJsonDelta and delta.partial_json]
-        if len(texts) < len(deltas):
-            return None
-        self._pieces += texts
-        return DeltaRun(ToolInputDelta, self._start.tool_call_id, texts)
 
     def close(self, parts: list[ModelPart]) -> None:
         """Append the whole call."""
@@ -272,10 +244,6 @@ class OpenCodeExecution(OpenToolInput):
         self._pieces.append(text)
         parts.append(ToolInputDelta(self._start.tool_call_id, text))
 
-    def gather(self, deltas: Sequence[BlockDelta]) -> DeltaRun | None:
-        """More of the input, once it has begun."""
-        return None if self._is_first else super().gather(deltas)
-
     def close(self, parts: list[ModelPart]) -> None:
         """Append the whole call."""
         streamed = "".join(self._pieces)
@@ -300,9 +268,6 @@ class OpenToolsetInput(OpenToolInput):
         """Append what the delta says."""
         if type(delta) is InputJsonDelta:
             self._pieces.append(delta.partial_json)
-
-    def gather(self, deltas: Sequence[BlockDelta]) -> None:
-        """Nothing: it is shown whole."""
 
     def close(self, parts: list[ModelPart]) -> None:
         """Append the whole call."""

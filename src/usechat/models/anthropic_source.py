@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from usechat.errors import ProviderError
 from usechat.models.anthropic_errors import mapped_errors
 from usechat.models.anthropic_events import AnthropicStream
-from usechat.parts import DeltaRun, ModelPart
-from usechat.sink import Taker
+from usechat.parts import ModelPart
 
 if TYPE_CHECKING:
     from anthropic import AsyncStream
 
     from usechat.models.anthropic_transport import ResponseBody
 
-__all__ = ["Source", "make_source"]
+__all__ = ["Opened", "Source", "make_source", "read_parts"]
 
 _AWS_EVENT_STREAM = "application/vnd.amazon.eventstream"
 _DRAIN_SECONDS = 1.0
@@ -32,7 +32,7 @@ _DRAIN_SECONDS = 1.0
 class Source(Protocol):
     """Gives an answer's parts, in the batches that its connection brings."""
 
-    async def read(self) -> list[ModelPart | DeltaRun] | None:
+    async def read(self) -> list[ModelPart] | None:
         """The parts of the next read, which may be none; None when nothing more will come.
 
         Raises:
@@ -40,13 +40,40 @@ class Source(Protocol):
         """
         ...
 
-    def divert(self, taker: Taker[list[ModelPart | DeltaRun]]) -> None:
-        """Offer ``taker`` each batch that comes while somebody waits for it, where the connection is our own."""
-        ...
-
     async def aclose(self) -> None:
         """Let go of the connection; one that is not at its end is closed at once."""
         ...
+
+
+class Opened(NamedTuple):
+    """An answer that has begun."""
+
+    source: Source
+    stream: AnthropicStream
+    first: list[ModelPart]
+    """Its first batch; empty where it is at its end already."""
+
+
+async def read_parts(open_answer: Callable[[], Awaitable[Opened]]) -> AsyncGenerator[list[ModelPart]]:
+    """Yield the parts of one call, from its first batch to the `ModelFinish`. Closing it closes the connection.
+
+    Args:
+        open_answer: Opens the answer, when the first batch is asked for; raises what fails before that.
+    """
+    source, stream, first = await open_answer()
+    # It holds the request, with all that was said so far.
+    del open_answer
+    try:
+        if first:
+            yield first
+        while (parts := await source.read()) is not None:
+            if parts:
+                yield parts
+    except ProviderError as error:
+        yield stream.fail(error)
+    finally:
+        await source.aclose()
+    yield stream.finish()
 
 
 def make_source(connection: ResponseBody | AsyncStream[object], stream: AnthropicStream) -> Source:
@@ -59,14 +86,14 @@ def make_source(connection: ResponseBody | AsyncStream[object], stream: Anthropi
     from usechat.models.anthropic_transport import BODY, ResponseBody
 
     if isinstance(connection, ResponseBody):
-        return _OwnBody(connection, stream)
+        return _RawBody(connection, stream)
     response = connection.response
     if response.headers.get("content-type", "").startswith(_AWS_EVENT_STREAM):
         return _PackageEvents(connection, stream)
     own: ResponseBody | None = response.extensions.get(BODY)
     if own is None or "content-encoding" in response.headers:
         return _RawBody(_PackageBody(connection), stream)
-    return _OwnBody(own, stream)
+    return _RawBody(own, stream)
 
 
 class _Body(Protocol):
@@ -104,72 +131,25 @@ class _RawBody:
         self._stream = stream
         self._is_drained = False
 
-    async def read(self) -> list[ModelPart | DeltaRun] | None:
+    async def read(self) -> list[ModelPart] | None:
         if self._stream.is_complete:
             return None if self._is_drained else await self._drain()
         with mapped_errors(is_reading=True):
             data = await self._body.read()
-        return self._stream.gather(data) if data else None
+        return self._stream.feed(data) if data else None
 
-    def divert(self, taker: Taker[list[ModelPart | DeltaRun]]) -> None:
-        """Nothing: what comes through the package's own transport has to be waited for."""
-
-    async def _drain(self) -> list[ModelPart | DeltaRun]:
+    async def _drain(self) -> list[ModelPart]:
         """Read to the end of a message that is complete, so that its connection can serve the next."""
         self._is_drained = True
-        parts: list[ModelPart | DeltaRun] = []
+        parts: list[ModelPart] = []
         with contextlib.suppress(Exception):
             async with asyncio.timeout(_DRAIN_SECONDS):
                 while data := await self._body.read():
-                    parts += self._stream.gather(data)
+                    parts += self._stream.feed(data)
         return parts
 
     async def aclose(self) -> None:
         await self._body.aclose()
-
-
-class _OwnBody(_RawBody):
-    """Reads a body that comes through our own transport, which can call instead of being waited for."""
-
-    __slots__ = ("_error", "_made", "_own", "_taker")
-
-    def __init__(self, body: ResponseBody, stream: AnthropicStream) -> None:
-        super().__init__(body, stream)
-        self._own = body
-        self._taker: Taker[list[ModelPart | DeltaRun]] | None = None
-        self._made: list[ModelPart | DeltaRun] | None = None
-        """What was made of the last bytes and not taken."""
-        self._error: Exception | None = None
-
-    async def read(self) -> list[ModelPart | DeltaRun] | None:
-        if self._stream.is_complete:
-            self._own.divert(None)
-            parts = await super().read()
-        else:
-            # Not by `super`: a coroutine less for as long as the answer is open.
-            with mapped_errors(is_reading=True):
-                data = await self._own.read()
-            parts = self._stream.gather(data) if data else None
-        made, self._made = self._made, None
-        if self._error is not None:
-            raise self._error
-        return parts if made is None else made + (parts or [])
-
-    def divert(self, taker: Taker[list[ModelPart | DeltaRun]]) -> None:
-        self._taker = taker
-        self._own.divert(self._take)
-
-    def _take(self, data: bytes) -> bool:
-        assert self._taker is not None
-        try:
-            parts = self._stream.gather(data)
-        except Exception as error:  # noqa: BLE001 - raised where the answer is read
-            self._error = error
-            return False
-        if not self._stream.is_complete and (not parts or self._taker(parts)):
-            return True
-        self._made = parts
-        return False
 
 
 class _PackageEvents:
@@ -180,13 +160,10 @@ class _PackageEvents:
         self._events = aiter(connection)
         self._stream = stream
 
-    async def read(self) -> list[ModelPart | DeltaRun] | None:
+    async def read(self) -> list[ModelPart] | None:
         with mapped_errors(is_reading=True):
             event = await anext(self._events, None)
         return None if event is None else [*self._stream.feed_event(event)]
-
-    def divert(self, taker: Taker[list[ModelPart | DeltaRun]]) -> None:
-        """Nothing: the package reads by itself."""
 
     async def aclose(self) -> None:
         await self._connection.close()

@@ -22,7 +22,6 @@ from aiohappyeyeballs import start_connection  # pyright: ignore[reportUnknownVa
 
 from usechat.models.anthropic_connection import Connection, Origin
 from usechat.models.anthropic_response import ResponseReader
-from usechat.sink import Taker
 
 __all__ = ["BODY", "TRY", "Exchange", "RequestHead", "ResponseBody", "StreamingTransport", "can_reach_directly"]
 
@@ -208,11 +207,6 @@ class ResponseBody(httpx2.AsyncByteStream):
         """What has come; nothing at the end."""
         assert self._connection is not None
         return self._connection.read()
-
-    def divert(self, taker: Taker[bytes] | None) -> None:
-        """While somebody waits for `read`, offer what comes to ``taker``; when it refuses, `read` returns nothing."""
-        assert self._connection is not None
-        self._connection.taker = taker
 
     async def aclose(self) -> None:
         """Give the connection back; one with an unfinished response is closed at once."""

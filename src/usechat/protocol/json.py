@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, NoReturn, cast
 
 import msgspec
 
-__all__ = ["decode_json", "encode_frames", "encode_json"]
+__all__ = ["decode_json", "encode_json"]
 
 encode_fast = msgspec.json.Encoder(decimal_format="number").encode
 decode_fast = msgspec.json.Decoder().decode
@@ -32,15 +32,6 @@ def encode_json(value: Any) -> bytes:
         return encode_slowly(value)
     except RecursionError:
         raise TypeError("a value is nested too deeply for JSON") from None
-
-
-def encode_frames(prefix: bytes, texts: Sequence[str], suffix: bytes) -> bytes:
-    """Each text as a JSON string between a prefix and a suffix, one after the other."""
-    try:
-        encoded = [encode_fast(text) for text in texts]
-    except UnicodeEncodeError:
-        encoded = [encode_json(text) for text in texts]
-    return prefix + (suffix + prefix).join(encoded) + suffix
 
 
 def encode_slowly(value: Any) -> bytes:

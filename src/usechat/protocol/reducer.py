@@ -64,7 +64,7 @@ class Reducer:
         """
         self.feed_all((part,))
 
-    def feed_all(self, parts: Iterable[p.Part | p.DeltaRun]) -> None:
+    def feed_all(self, parts: Iterable[p.Part]) -> None:
         """Shape several parts and apply them; raises as `feed` does."""
         self.apply_all(self.shaper.feed_all(parts))
 
@@ -77,8 +77,6 @@ class Reducer:
                 self.reasoning[each.id].append(each.delta)
             elif type(each) is p.ToolInputDelta:
                 self.inputs[each.tool_call_id].append(each.delta)
-            elif isinstance(each, p.DeltaRun):
-                each.of_kind(self.text, self.reasoning, self.inputs)[each.id].extend(each.texts)
             else:
                 for chunk in cast("ShapedPart", each).chunks:
                     self.apply(chunk)

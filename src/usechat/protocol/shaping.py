@@ -39,7 +39,7 @@ LOOKS_UP_CALLS: Version = (6, 0, 230)
 """From here on a client takes a failed call for what it began as, dynamic or not, whatever the chunk says."""
 
 
-Delta: TypeAlias = p.TextDelta | p.ReasoningDelta | p.ToolInputDelta | p.DeltaRun
+Delta: TypeAlias = p.TextDelta | p.ReasoningDelta | p.ToolInputDelta
 
 
 class ShapedPart(NamedTuple):
@@ -101,7 +101,7 @@ class ChunkShaper:
         self.hidden += () if options.send_start else (p.Start,)
         self.hidden += () if options.send_finish else (p.Finish,)
 
-    def feed_all(self, parts: Iterable[p.Part | p.DeltaRun]) -> list[Shaped]:
+    def feed_all(self, parts: Iterable[p.Part]) -> list[Shaped]:
         """Return what to show for some parts, in order.
 
         Raises:
@@ -111,12 +111,12 @@ class ChunkShaper:
         for part in parts:
             delta = self.open_delta(part)
             if delta is None:
-                self.shape(part, shaped)
+                shaped.extend([self.show(admitted) for admitted in self.lifecycle.admit(part)])
             else:
                 shaped.append(delta)
         return shaped
 
-    def open_delta(self, part: p.Part | p.DeltaRun) -> Delta | None:
+    def open_delta(self, part: p.Part) -> Delta | None:
         """Return a delta whose block is open and shown, with the block's id as shown; None for any other part."""
         kind = type(part)
         if kind is p.TextDelta:
@@ -129,15 +129,7 @@ class ChunkShaper:
         if kind is p.ToolInputDelta:
             is_open = part.delta and part.tool_call_id in self.lifecycle.open_inputs  # type: ignore[union-attr]
             return part if is_open else None  # type: ignore[return-value]
-        if kind is p.DeltaRun:
-            return self.open_run(part)  # type: ignore[arg-type]
         return None
-
-    def open_run(self, run: p.DeltaRun) -> p.DeltaRun | None:
-        """Return a run of deltas as `open_delta` does."""
-        if run.kind is p.ToolInputDelta:
-            return run if run.id in self.lifecycle.open_inputs else None
-        return self.in_open_block("text" if run.kind is p.TextDelta else "reasoning", run)
 
     def in_open_block(self, kind: str, delta: Any) -> Any:
         """Return a delta with its block's id as shown; None where the block is not open or not shown."""
@@ -146,11 +138,6 @@ class ChunkShaper:
             return None
         shown = self.shown_ids.get(key)
         return delta if shown is None else msgspec.structs.replace(delta, id=shown)
-
-    def shape(self, part: p.Part | p.DeltaRun, shaped: list[Shaped]) -> None:
-        """Add what to show for a part that is no delta of an open block."""
-        for each in part.parts() if isinstance(part, p.DeltaRun) else (part,):
-            shaped.extend([self.show(admitted) for admitted in self.lifecycle.admit(each)])
 
     def finish(self) -> list[Shaped]:
         """Return what is still due at the end: open blocks closed, the step and the message ended."""

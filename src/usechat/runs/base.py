@@ -16,8 +16,6 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
 
-from usechat.sink import Sink
-
 __all__ = [
     "END_STATES",
     "EndState",
@@ -175,14 +173,12 @@ class RunLog(Protocol):
         """A run, while its frames are kept."""
         ...
 
-    def read(self, run_id: str, after: int = 0, sink: Sink[bytes] | None = None) -> AsyncGenerator[Entry]:
+    def read(self, run_id: str, after: int = 0) -> AsyncGenerator[Entry]:
         """The run's frames from the one after ``after`` on, as they come, to its end; waits for a log that is away.
 
         Args:
             run_id: The run.
             after: The cursor to go on from.
-            sink: Given what this process makes of the run while its reader waits, and is ready to take; the iterator
-                passes over that.
 
         Raises:
             RunError: ``missing``: there is no such run, or it is not kept any more; ``unavailable``: this process goes.

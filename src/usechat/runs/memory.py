@@ -20,7 +20,6 @@ import msgspec
 from usechat.errors import RunError
 from usechat.ids import generate_id
 from usechat.runs.base import EndState, Entry, Limits, OnRelease, RunInfo, RunWriter, Save
-from usechat.sink import Sink
 
 __all__ = ["MemoryLog", "MemoryRun", "Place"]
 
@@ -45,14 +44,12 @@ class Place:
 
     Args:
         position: How many entries it has; less than none is none.
-        sink: Takes what comes while the reader waits.
     """
 
-    __slots__ = ("future", "position", "sink")
+    __slots__ = ("future", "position")
 
-    def __init__(self, position: int = 0, sink: Sink[bytes] | None = None) -> None:
+    def __init__(self, position: int = 0) -> None:
         self.position = max(position, 0)
-        self.sink = sink
         self.future: asyncio.Future[None] | None = None
 
     def wait(self) -> asyncio.Future[None]:
@@ -106,7 +103,7 @@ class MemoryRun:
         self.frames += data
         ends.append(size)
         if self._waiting:
-            self._hand_on(data)
+            self.wake()
 
     def _use_slack(self, size: int) -> None:
         limits = self.limits
@@ -114,15 +111,6 @@ class MemoryRun:
         is_over = len(self.ends) >= limits.max_entries + limits.slack_entries
         if is_over or size > limits.max_bytes + limits.slack_bytes:
             raise RunError("the run's log is full", code="full")
-
-    def _hand_on(self, data: bytes) -> None:
-        for place in tuple(self._waiting):
-            if place.sink is not None and place.sink.is_ready:
-                place.position += 1
-                place.sink.push(data)
-            else:
-                self._waiting.remove(place)
-                place.wake()
 
     def wake(self) -> None:
         """Tell who waits for frames to look again."""
@@ -257,7 +245,7 @@ class MemoryLog:
         run = self.runs.get(run_id)
         return None if run is None else run.info
 
-    def read(self, run_id: str, after: int = 0, sink: Sink[bytes] | None = None) -> AsyncGenerator[Entry]:
+    def read(self, run_id: str, after: int = 0) -> AsyncGenerator[Entry]:
         """The run's frames, as they come, to its end.
 
         Raises:
@@ -266,7 +254,7 @@ class MemoryLog:
         run = self.runs.get(run_id)
         if run is None:
             raise missing()
-        return run.read(Place(after, sink))
+        return run.read(Place(after))
 
     async def frames(self, run_id: str) -> bytes:
         """All frames that the run has now."""

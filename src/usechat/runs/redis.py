@@ -22,7 +22,6 @@ from usechat.runs.redis_keys import Keys
 from usechat.runs.redis_producer import Producers, StopNotice, milliseconds, open_arguments
 from usechat.runs.redis_scripts import ADOPT, OPEN, REAP, SILENT, STOP, UNREAD
 from usechat.runs.redis_tail import Copy, Tail
-from usechat.sink import Sink
 
 __all__ = ["RedisLog"]
 
@@ -93,14 +92,14 @@ class RedisLog:
         known = await self._client.command("HMGET", self._keys.run(run_id), "info", "state", "token")
         return None if known[0] is None else read_info(known)
 
-    async def read(self, run_id: str, after: int = 0, sink: Sink[bytes] | None = None) -> AsyncGenerator[Entry]:
+    async def read(self, run_id: str, after: int = 0) -> AsyncGenerator[Entry]:
         """The run's frames, as they come, to its end.
 
         Raises:
             RunError: ``missing``: there is no such run, or it is not kept any more; ``unavailable``.
         """
         own = self._producers.runs.get(run_id)
-        place = Place(after, sink)
+        place = Place(after)
         if own is not None:
             async with aclosing(own.read(place)) as entries:
                 async for entry in entries:

@@ -20,7 +20,6 @@ from usechat.runs.base import EndState, Entry, OnRelease, RunInfo, RunLog, RunWr
 from usechat.runs.cursor import Cursor
 from usechat.runs.lost import LostRuns, OnLost
 from usechat.runs.saving import OnEnd, Saves
-from usechat.sink import Sink
 
 __all__ = ["DisconnectPolicy", "OnEnd", "OnLost", "RunHandle", "RunService"]
 
@@ -95,13 +94,6 @@ class RunHandle:
     def _stop_as_asked(self) -> None:
         if not self.is_over:
             self.stop(self.writer.stop_reason)
-
-    is_ready = True
-    """A log takes whatever comes."""
-
-    def push(self, piece: bytes) -> None:
-        """Write frames to the log without waking the run's task; `usechat.sink.Sink`."""
-        self.write(piece)
 
     def write(self, data: bytes) -> bool:
         """Write frames to the log; whether the run goes on."""
@@ -186,7 +178,6 @@ class RunService:
         frames: AsyncGenerator[bytes],
         *,
         abort: Callable[[str | None], None],
-        divert: Callable[[Sink[bytes]], None] | None = None,
         owner: str = "",
         headers: Mapping[str, str] | None = None,
         meta: Mapping[str, Any] | None = None,
@@ -199,7 +190,6 @@ class RunService:
             chat_id: The chat that it answers in.
             frames: What it consists of. It is closed in any case.
             abort: Has ``frames`` yield a legal end and stop, in time; called with the reason, once at most.
-            divert: Has ``frames`` give what comes while they are waited for to a sink, where that is possible.
             owner: Whose it is, for whoever asks the log.
             headers: Of the response, for those who read the run later.
             meta: What ``on_lost`` needs, should this process die.
@@ -216,8 +206,6 @@ class RunService:
         self.handles[handle.info.id] = handle
         if preamble:
             writer.append(preamble)
-        if divert is not None:
-            divert(handle)
         handle.task = asyncio.create_task(self._produce(handle, frames, on_end))
         if self.disconnect != "finish":
             # A reader that left before it began to read has nobody to tell of it.
@@ -266,20 +254,19 @@ class RunService:
 
     # -- readers --------------------------------------------------------------------------------------------------
 
-    async def read(self, run_id: str, after: int = 0, sink: Sink[bytes] | None = None) -> AsyncGenerator[Entry]:
+    async def read(self, run_id: str, after: int = 0) -> AsyncGenerator[Entry]:
         """A run's frames, as they come, to its end; counts as a reader until it is closed.
 
         Args:
             run_id: The run, of this process or any other.
             after: The cursor to go on from: that of the last entry the reader has.
-            sink: May be given what comes while the reader waits.
 
         Raises:
             RunError: ``missing``: it is not kept any more; ``unavailable``: the log, or this process, is going away.
         """
         handle = self.reader_comes(run_id)
         try:
-            async with aclosing(self.log.read(run_id, after, sink)) as entries:
+            async with aclosing(self.log.read(run_id, after)) as entries:
                 async for entry in entries:
                     yield entry
         finally:

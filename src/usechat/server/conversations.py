@@ -143,7 +143,6 @@ class Conversations:
                 chat_id,
                 frames,
                 abort=answer.abort,
-                divert=answer.divert,
                 owner=OWNER,
                 headers=headers,
                 meta=msgspec.to_builtins(lost),

@@ -48,7 +48,7 @@ class Encoder(ABC):
         """
         return self.feed_all((part,))
 
-    def feed_all(self, parts: Iterable[p.Part | p.DeltaRun]) -> bytes:
+    def feed_all(self, parts: Iterable[p.Part]) -> bytes:
         """Return the frames for several parts, in one piece; raises as `feed` does."""
         return self.encode(self.shaper.feed_all(parts))
 

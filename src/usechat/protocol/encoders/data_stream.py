@@ -12,7 +12,7 @@ from typing import Any
 from usechat import parts as p
 from usechat.protocol.dialects import NEWEST, Dialect
 from usechat.protocol.encoders.base import PROXY_HEADERS, Encoder, provider_value
-from usechat.protocol.json import encode_frames, encode_json
+from usechat.protocol.json import encode_json
 from usechat.protocol.options import DENIED, MASKED_ERROR
 from usechat.protocol.shaping import ChunkShaper, Shaped, ShapedPart
 from usechat.protocol.usage import show_usage, usage_for_major
@@ -66,21 +66,9 @@ class DataStreamEncoder(Encoder):
 
     def encode_one(self, shaped: Shaped) -> bytes:
         """Return the lines of a part; empty when it has none."""
-        if isinstance(shaped, p.DeltaRun):
-            return self.encode_run(shaped)
         part = shaped.part if isinstance(shaped, ShapedPart) else shaped
         handler = HANDLERS.get(type(part))
         return handler(self, part) if handler else b""
-
-    def encode_run(self, run: p.DeltaRun) -> bytes:
-        """Return the lines of deltas that came together."""
-        if run.kind is p.TextDelta:
-            return b"" if run.id in self.summaries else encode_frames(b"0:", run.texts, b"\n")
-        if run.kind is p.ToolInputDelta and run.id in self.prefixes:
-            return encode_frames(self.prefixes[run.id], run.texts, b"}\n")
-        if run.kind is p.ReasoningDelta:
-            return encode_frames(b"g:", run.texts, b"\n")
-        return b"".join([HANDLERS[run.kind](self, part) for part in run.parts()])
 
     def terminator(self) -> bytes:
         """Return nothing: the format has no terminator."""

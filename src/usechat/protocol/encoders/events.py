@@ -11,7 +11,7 @@ from typing import Any
 
 from usechat import parts as p
 from usechat.protocol.encoders.base import PROXY_HEADERS, Encoder
-from usechat.protocol.json import encode_frames, encode_json
+from usechat.protocol.json import encode_json
 from usechat.protocol.shaping import ChunkShaper, Shaped, ShapedPart
 from usechat.protocol.sse import KEEP_ALIVE, STREAM_OPEN, encode_event
 
@@ -41,8 +41,6 @@ class EventsEncoder(Encoder):
 
     def encode_one(self, shaped: Shaped) -> bytes:
         """Return the events of a part; empty when it has none."""
-        if isinstance(shaped, p.DeltaRun):
-            return encode_frames(TEXT, shaped.texts, END_OF_FRAME) if shaped.kind is p.TextDelta else b""
         match shaped.part if isinstance(shaped, ShapedPart) else shaped:
             case p.TextDelta(delta=text):
                 return TEXT + encode_json(text) + END_OF_FRAME if text else b""

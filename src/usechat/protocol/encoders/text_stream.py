@@ -36,8 +36,6 @@ class TextStreamEncoder(Encoder):
 
 
 def text_of(shaped: Shaped) -> str:
-    if isinstance(shaped, p.DeltaRun):
-        return "".join(shaped.texts) if shaped.kind is p.TextDelta else ""
     part = shaped.part if isinstance(shaped, ShapedPart) else shaped
     return part.delta if isinstance(part, p.TextDelta) else ""
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from usechat import parts as p
 from usechat.protocol.encoders.base import PROXY_HEADERS, Encoder
-from usechat.protocol.json import encode_frames, encode_json
+from usechat.protocol.json import encode_json
 from usechat.protocol.shaping import Chunk, ChunkShaper, Shaped
 from usechat.protocol.sse import DONE, KEEP_ALIVE, STREAM_OPEN, encode_event
 
@@ -51,9 +51,6 @@ class UIMessageStreamEncoder(Encoder):
                 frames += (self.reasoning[each.id], encode_json(each.delta), END_OF_FRAME)
             elif type(each) is p.ToolInputDelta:
                 frames += (self.inputs[each.tool_call_id], encode_json(each.delta), END_OF_FRAME)
-            elif isinstance(each, p.DeltaRun):
-                prefixes = each.of_kind(self.text, self.reasoning, self.inputs)
-                frames.append(encode_frames(prefixes[each.id], each.texts, END_OF_FRAME))
             else:
                 frames += [self.encode_chunk(chunk) for chunk in each.chunks]  # type: ignore[union-attr]
         return b"".join(frames)
