@@ -173,7 +173,7 @@ async def test_defect_is_not_taken_for_a_failure_of_the_provider(monkeypatch: py
     def broken(*_: object) -> None:
         raise KeyError("a defect")
 
-    monkeypatch.setattr(AnthropicStream, "gather", broken)
+    monkeypatch.setattr(AnthropicStream, "feed", broken)
     async with ReplayServer("text") as server:
         with pytest.raises(KeyError):
             await read(model_for(server))
