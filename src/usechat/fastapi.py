@@ -263,6 +263,7 @@ class Frames:
     __slots__ = (
         "answer",
         "encoder",
+        "is_broken",
         "new_encoder",
     )
 
@@ -270,6 +271,8 @@ class Frames:
         self.answer = answer
         self.new_encoder = new_encoder
         self.encoder = new_encoder()
+        self.is_broken = False
+        """Whether the encoder has failed in the middle of its work, and may not know what was sent."""
 
     def begin(self) -> bytes:
         """The opening, even when it is empty: a middleware may hold the headers back until the first of the body."""
@@ -277,9 +280,13 @@ class Frames:
 
     def feed(self, batch: list[Part]) -> bytes:
         """The frames of some parts."""
-        return self.encoder.feed_all(batch)
+        try:
+            return self.encoder.feed_all(batch)
+        except Exception:
+            self.is_broken = True
+            raise
 
-    def fail(self, error: Exception) -> bytes:
+    def fail(self, error: BaseException) -> bytes:
         """The error's frame.
 
         Raises:
@@ -288,12 +295,21 @@ class Frames:
         if isinstance(error, StreamProtocolError):
             raise error
         logger.error("the answer could not be sent", exc_info=error)
-        self.encoder = self.new_encoder()
-        return self.encoder.feed(self.answer.fail(error))
+        if self.is_broken:
+            self.encoder, self.is_broken = self.new_encoder(), False
+        return self.feed([self.answer.fail(error)])
 
     def finish(self) -> bytes | None:
-        """The last frames; None when there are none due."""
-        return self.encoder.finish() or None
+        """The last frames; None when there are none due.
+
+        Raises:
+            StreamProtocolError: In strict mode, which is for tests.
+        """
+        try:
+            return self.encoder.finish() or None
+        except Exception as error:  # noqa: BLE001 - the reader waits for an end
+            self.is_broken = True
+            return self.fail(error) + self.encoder.finish()
 
 
 def continued_message(chat: ui.ChatRequest | None) -> Mapping[str, Any] | None:
