@@ -80,7 +80,7 @@ class StreamProtocolError(UsechatError):
     """An illegal part was about to be sent: a defect in this package, raised in strict mode only."""
 
 
-class InvalidPartError(UsechatError):
+class InvalidPartError(UsechatError, TypeError):
     """The application brought something that cannot be part of an answer.
 
     Args:

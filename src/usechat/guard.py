@@ -20,16 +20,16 @@ __all__ = [
     "describe_error",
     "exception_for",
     "is_being_cancelled",
+    "is_passed_on",
     "original_error",
-    "passes",
 ]
 
 
 class Contained:
     """Within it, call the application: what that raises and is no `Exception` becomes an `ApplicationError`.
 
-    `KeyboardInterrupt` passes, and so does the cancellation of the task itself. A `CancelledError` that nobody asked
-    for is an error like others.
+    `KeyboardInterrupt` passes, and so does the cancellation of the task itself. A `CancelledError` that nobody asked for
+    is an error like others.
     """
 
     __slots__ = ("task",)
@@ -66,7 +66,7 @@ def contain(error: BaseException, task: asyncio.Task[Any] | None) -> None:
     raise ApplicationError(error) from error
 
 
-def passes(error: BaseException) -> bool:
+def is_passed_on(error: BaseException) -> bool:
     """Return whether a generator has to let this go on: it is being closed or cancelled, or all is to end."""
     if isinstance(error, asyncio.CancelledError):
         return is_being_cancelled()

@@ -30,7 +30,7 @@ from usechat.generate.stop import StepCount, is_met
 from usechat.generate.tool_outputs import convert_outputs
 from usechat.generate.tools import Tool, ToolContext, ToolWriter
 from usechat.generate.valid_parts import ValidBatches
-from usechat.guard import Contained, describe_error, original_error, passes
+from usechat.guard import Contained, describe_error, is_passed_on, original_error
 from usechat.ids import generate_id
 from usechat.messages.model import ModelMessage, ToolContent, ToolMessage, ToolResultContent
 from usechat.models.base import Model, ModelCall
@@ -155,13 +155,8 @@ class Loop:
                     async for batch in batches:
                         yield batch
                 goes_on = self.is_retry or await self.goes_on(self.finish)
-        except BaseException as error:
-            if passes(error):
-                raise
-            # The client gets a legal end whatever fails.
-            self.finish = None
-            self.request.steering.end("error")
-            yield [self.fail(original_error(error))]
+        except BaseException as error:  # noqa: BLE001 - the client gets a legal end whatever fails
+            yield [self._end_in(error)]
         if self.finish is not None:
             yield [p.Finish(finish_reason=self.finish, total_usage=self.usage)]
 
@@ -176,6 +171,13 @@ class Loop:
             self.grown = 0
             return True
         return False
+
+    def _end_in(self, error: BaseException) -> p.Error:
+        if is_passed_on(error):
+            raise error
+        self.finish = None
+        self.request.steering.end("error")
+        return self.fail(original_error(error))
 
     def fail(self, error: BaseException) -> p.Error:
         """The error as the client is told of it."""

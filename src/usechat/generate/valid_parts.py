@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from functools import cache
 from typing import Any, Literal, TypeAlias, cast
 
@@ -22,7 +22,7 @@ from usechat.protocol.json import encode_json
 __all__ = ["ValidBatches", "is_nothing", "maybe_valid_part", "why_no_json"]
 
 PARTS = frozenset((*p.Part.__args__, *p.ModelPart.__args__))
-DELTAS = (p.TextDelta, p.ReasoningDelta, p.ToolInputDelta)
+DELTAS = frozenset((p.TextDelta, p.ReasoningDelta, p.ToolInputDelta))
 Complaint: TypeAlias = str | None
 """What is wrong with a value, to be put after the field's name; None for nothing."""
 
@@ -39,24 +39,34 @@ def maybe_valid_part(part: Any) -> Any:
         InvalidPartError: It is no part, or a field has a wrong value.
     """
     class_ = part.__class__
-    if (class_ is p.TextDelta or class_ is p.ReasoningDelta) and part.provider_metadata is None:
-        if part.delta.__class__ is str and part.id.__class__ is str:
-            return part
+    is_plain = class_ is p.TextDelta and part.provider_metadata is None
+    if is_plain and part.delta.__class__ is str and part.id.__class__ is str:
+        return part
+    if class_ in PARTS:
+        if class_ in DELTAS and part.delta is None:
+            return None
+        name = class_.__name__
+        if (wrong := find_wrong_field(part)) is not None:
+            field, complaint = wrong
+            raise InvalidPartError(f"{name}.{field} {complaint}", part=name, field=field)
+        return part
     if is_nothing(part):
         return None
-    if type(part) not in PARTS:
-        raise InvalidPartError(f"{type(part).__name__} is no part of an answer", part=type(part).__name__)
-    if isinstance(part, DELTAS) and cast("Any", part.delta) is None:
-        return None
-    complain(part)
-    return part
+    raise InvalidPartError(f"{class_.__name__} is no part of an answer", part=class_.__name__)
 
 
-def complain(part: msgspec.Struct) -> None:
-    name = type(part).__name__
-    for field, check in checks_of(type(part)):
-        if (complaint := check(getattr(part, field))) is not None:
-            raise InvalidPartError(f"{name}.{field} {complaint}", part=name, field=field)
+def skip_deltas(batch: Sequence[Any]) -> int:
+    """Return the place of the first part that is no delta with plain text: few calls, as most parts are these."""
+    index = 0
+    for index, part in enumerate(batch, 1):
+        class_ = part.__class__
+        if class_ is p.TextDelta or class_ is p.ReasoningDelta:
+            if part.delta.__class__ is str and part.id.__class__ is str and part.provider_metadata is None:
+                continue
+        elif class_ is p.ToolInputDelta and part.delta.__class__ is str and part.tool_call_id.__class__ is str:
+            continue
+        return index - 1
+    return index
 
 
 class ValidBatches:
@@ -92,12 +102,16 @@ class ValidBatches:
     def _check(self, batch: Any) -> Sequence[Any]:
         if batch is None:
             return ()
-        if isinstance(batch, str) or not isinstance(batch, Sequence):
+        if batch.__class__ is not list and (isinstance(batch, str) or not isinstance(batch, Sequence)):
             name = type(batch).__name__
             self.error = InvalidPartError(f"{self.maker} must yield lists of parts, not {name}", part=name)
             return ()
-        valid: list[Any] = []
-        for part in cast("Sequence[Any]", batch):
+        given = cast("Sequence[Any]", batch)
+        first = skip_deltas(given)
+        if first == len(given):
+            return given
+        valid: list[Any] = [*given[:first]]
+        for part in given[first:]:
             try:
                 checked = maybe_valid_part(part)
             except InvalidPartError as error:
@@ -128,17 +142,35 @@ def why_no_json(value: Any) -> Complaint:
     return None
 
 
+def find_wrong_field(value: msgspec.Struct) -> tuple[str, str] | None:
+    """Return the first field with a wrong value, and what is wrong with it."""
+    for held, (name, usual, check) in zip(msgspec.structs.astuple(value), checks_of(type(value)), strict=True):
+        if held.__class__ not in usual and (complaint := check(held)) is not None:
+            return name, complaint
+    return None
+
+
 @cache
-def checks_of(class_: type) -> Sequence[tuple[str, Callable[[Any], Complaint]]]:
+def checks_of(class_: type[msgspec.Struct]) -> Sequence[tuple[str, Collection[type], Callable[[Any], Complaint]]]:
+    """Return each field's name, the classes of which any value is right, and the check of all others."""
     hints = typing.get_type_hints(class_)
-    return [(name, check_for(hints[name])) for name in class_.__struct_fields__]  # type: ignore[attr-defined]
+    return [(name, usual_classes(hints[name]), check_for(hints[name])) for name in class_.__struct_fields__]
+
+
+def usual_classes(hint: Any) -> frozenset[type]:
+    plain = frozenset({str, bool, int, types.NoneType})
+    return frozenset({str, types.NoneType}) if hint is Any else plain.intersection(options_of(hint))
+
+
+def options_of(hint: Any) -> Sequence[Any]:
+    return typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
 
 
 def check_for(hint: Any) -> Callable[[Any], Complaint]:
     """Make the check for a field's annotation."""
     if hint is Any:
         return why_no_json
-    options = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
+    options = options_of(hint)
     wanted = [option for option in options if option is not types.NoneType]
     is_optional = len(wanted) < len(options)
     is_right = [test_for(option) for option in wanted]
@@ -151,17 +183,11 @@ def check_for(hint: Any) -> Callable[[Any], Complaint]:
         if not any(test(value) for test in is_right):
             return f"must be {words}, not {type(value).__name__}"
         if isinstance(value, msgspec.Struct):
-            return complaint_within(value)
+            wrong = find_wrong_field(value)
+            return None if wrong is None else f"has a wrong value: {' '.join(wrong)}"
         return why_no_json(value) if holds_any else None
 
     return check
-
-
-def complaint_within(value: msgspec.Struct) -> Complaint:
-    for field, check in checks_of(type(value)):
-        if (complaint := check(getattr(value, field))) is not None:
-            return f"has a wrong value: {field} {complaint}"
-    return None
 
 
 def test_for(hint: Any) -> Callable[[Any], bool]:
