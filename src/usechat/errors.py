@@ -4,6 +4,8 @@
     ├─ ConfigurationError      a key, a setting or an optional dependency is missing or wrong
     ├─ RequestError            the client's body is wrong: path into it and an HTTP status
     ├─ StreamProtocolError     an illegal part was about to be sent: our bug, never the client's
+    ├─ InvalidPartError        the application brought something that is no part, or has a field of a wrong type
+    ├─ ApplicationError        the application's code raised what is no `Exception`, `SystemExit` for instance
     ├─ DecodeError             bytes that are none of the frames a decoder knows
     ├─ ProviderError           the model provider failed
     │  ├─ ProviderStatusError  it answered with an HTTP error status
@@ -27,9 +29,11 @@ from __future__ import annotations
 from typing import Literal
 
 __all__ = [
+    "ApplicationError",
     "ChatError",
     "ConfigurationError",
     "DecodeError",
+    "InvalidPartError",
     "InvalidToolApprovalError",
     "InvalidToolInputError",
     "NoObjectGeneratedError",
@@ -74,6 +78,36 @@ class RequestError(UsechatError):
 
 class StreamProtocolError(UsechatError):
     """An illegal part was about to be sent: a defect in this package, raised in strict mode only."""
+
+
+class InvalidPartError(UsechatError, TypeError):
+    """The application brought something that cannot be part of an answer.
+
+    Args:
+        message: What is wrong, with the names of part, field and type. It repeats no value.
+        part: The part's class, or the class of what is none.
+        field: The field that has a wrong value; None for the part as a whole.
+    """
+
+    def __init__(self, message: str, *, part: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.part = part
+        self.field = field
+
+
+class ApplicationError(UsechatError):
+    """The application's code raised what is no `Exception`: `SystemExit`, the panic of a Rust extension.
+
+    Whoever reads the answer gets this one in its place, because `SystemExit` would end the event loop. Callbacks get
+    the original.
+
+    Args:
+        error: What was raised.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(f"the application raised {type(error).__name__}")
+        self.error = error
 
 
 class DecodeError(UsechatError):

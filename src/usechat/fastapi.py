@@ -259,11 +259,13 @@ class Frames:
         encode: The kind of its encoder.
     """
 
-    __slots__ = ("answer", "encoder")
+    __slots__ = ("answer", "encoder", "is_broken")
 
     def __init__(self, answer: Answer, encode: type[Encoder]) -> None:
         self.answer = answer
         self.encoder = encode(answer.shaper)
+        self.is_broken = False
+        """Whether the encoder has failed in the middle of its work, and may not know what was sent."""
 
     def begin(self) -> bytes:
         """The opening, even when it is empty: a middleware may hold the headers back until the first of the body."""
@@ -271,9 +273,13 @@ class Frames:
 
     def feed(self, batch: list[Part], shaped: list[Shaped]) -> bytes:
         """Return the frames of some parts."""
-        return self.encoder.encode(shaped)
+        try:
+            return self.encoder.encode(shaped)
+        except Exception:
+            self.is_broken = True
+            raise
 
-    def fail(self, error: Exception) -> bytes:
+    def fail(self, error: BaseException) -> bytes:
         """The error's frame.
 
         Raises:
@@ -282,13 +288,16 @@ class Frames:
         if isinstance(error, StreamProtocolError):
             raise error
         logger.error("the answer could not be sent", exc_info=error)
-        # Of what was being encoded nothing was sent: the error stands in a stream of its own, which refers to nothing.
-        shaper = self.encoder.shaper
-        self.encoder = type(self.encoder)(ChunkShaper(shaper.dialect, shaper.options))
+        if self.is_broken:
+            # Of what was being encoded nothing was sent: the error stands in a stream of its own, which refers to
+            # nothing.
+            shaper = self.encoder.shaper
+            self.encoder = type(self.encoder)(ChunkShaper(shaper.dialect, shaper.options))
+            self.is_broken = False
         return self.encoder.feed(self.answer.fail(error)) + self.encoder.encode(self.encoder.shaper.finish())
 
     def finish(self) -> bytes | None:
-        """The last frames; None when there are none due."""
+        """Return the last frames; None when there are none due."""
         return self.encoder.terminator() or None
 
 

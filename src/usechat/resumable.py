@@ -31,6 +31,7 @@ from starlette.types import Receive, Scope, Send
 from usechat.errors import RequestError, RunError
 from usechat.fastapi import HEARTBEAT_SECONDS, STOPPED, StreamingAnswer, error_response
 from usechat.generate.answer import Answer
+from usechat.guard import Contained
 from usechat.messages import ui
 from usechat.protocol.encoders import Encoder
 from usechat.protocol.retell import retell
@@ -121,7 +122,7 @@ class ResumableAnswer(StreamingAnswer):
         if self.continued is not None:
             self.preamble = retell(self.continued, self.dialect, self.wire_format)
         stored = decode_headers(tuple(self.all_headers(encoder)))
-        beginning = asyncio.create_task(self.begin_run(self.answer.through(frames), stored))
+        beginning = asyncio.create_task(self._begin_run(self.answer.through(frames), stored))
         try:
             handle = await asyncio.shield(beginning)
         except asyncio.CancelledError:
@@ -130,6 +131,11 @@ class ResumableAnswer(StreamingAnswer):
             raise
         self.handle = handle
         return encoder, handle
+
+    async def _begin_run(self, made: AsyncGenerator[bytes], headers: Mapping[str, str]) -> RunHandle:
+        # A store and a log may be the application's.
+        with Contained():
+            return await self.begin_run(made, headers)
 
     async def open(self, headers: Headers) -> AsyncGenerator[bytes]:
         """Begin the run, for a reader that is not reached by HTTP.

@@ -25,6 +25,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from usechat.errors import ChatError, ConfigurationError, RequestError, RunError
 from usechat.fastapi import StreamingAnswer
 from usechat.generate.answer import Answer
+from usechat.guard import Contained
 from usechat.messages.ui import ChatRequest, parse_chat_request
 from usechat.negotiation import SDK_HEADER, negotiate
 from usechat.protocol.dialects import parse_dialect
@@ -162,7 +163,8 @@ class ChatSocket:
 
     async def _serve_request(self, request_id: str, frame: Mapping[str, Any]) -> None:
         try:
-            await self._answer(request_id, frame)
+            with Contained():
+                await self._answer(request_id, frame)
         except WebSocketDisconnect:
             logger.debug("the client left before its answer was over")
         except (RequestError, ChatError, RunError) as error:

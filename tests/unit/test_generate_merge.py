@@ -37,7 +37,7 @@ async def events(*names: str) -> list[p.Part]:
 
 async def test_texts_become_one_step_with_one_block():
     parts = await read("Hel", "", "lo")
-    assert kinds(parts) == ["StartStep", "TextStart", "TextDelta", "TextDelta", "TextDelta", "TextEnd", "FinishStep"]
+    assert kinds(parts) == ["StartStep", "TextStart", "TextDelta", "TextDelta", "TextEnd", "FinishStep"]
     assert "".join(part.delta for part in parts if isinstance(part, p.TextDelta)) == "Hello"
     assert len({part.id for part in parts if isinstance(part, p.TextStart | p.TextDelta | p.TextEnd)}) == 1
 

@@ -38,6 +38,8 @@ ROWS = {
     "errors": Row(third_party=frozenset(), is_pure=True),
     "ids": Row(third_party=frozenset(), is_pure=True),
     "parts": Row(third_party=frozenset({"msgspec"}), is_pure=True),
+    # It asks which task runs, and waits for nothing.
+    "guard": Row(ours=frozenset({"errors"}), third_party=frozenset()),
     "protocol": Row(ours=LEAVES, third_party=frozenset({"msgspec"}), is_pure=True),
     "messages": Row(ours=LEAVES, third_party=frozenset({"msgspec", "pydantic", "pydantic_core"}), is_pure=True),
     "models": Row(
@@ -47,13 +49,13 @@ ROWS = {
     ),
     "generate": Row(
         # Of the protocol it knows the reducer, for the message it saves, and the dialect it fits the loop to.
-        ours=LEAVES | {"messages", "models", "protocol"},
+        ours=LEAVES | {"guard", "messages", "models", "protocol"},
         # An answer turns into a response when it is asked to.
         lazily=frozenset({"fastapi", "resumable", "runs.service"}),
         never=frozenset({"protocol.encoders", "protocol.decoders"}),
     ),
     "negotiation": Row(ours=LEAVES | {"messages", "protocol"}, is_pure=True),
-    "runs": Row(ours=frozenset({"errors", "ids"}), third_party=frozenset({"msgspec", "redis"})),
+    "runs": Row(ours=frozenset({"errors", "guard", "ids"}), third_party=frozenset({"msgspec", "redis"})),
     "chats": Row(ours=frozenset({"errors", "ids"})),
     "fastapi": Row(ours=ANY, never=EDGES | {"chats", "runs"}),
     "sender": Row(ours=frozenset(), third_party=frozenset({"starlette"})),

@@ -23,7 +23,9 @@ from usechat.generate.happening import Happening
 from usechat.generate.policy import LoopPolicy, policy_for
 from usechat.generate.recorder import StepResult
 from usechat.generate.smooth import Transform
+from usechat.generate.valid_parts import ValidBatches, why_no_json
 from usechat.generate.view import Batches, View
+from usechat.guard import Contained, contain, exception_for, original_error
 from usechat.ids import generate_id
 from usechat.protocol.dialects import Dialect
 from usechat.protocol.options import MASKED_ERROR, EncoderOptions, WireFormat
@@ -43,6 +45,8 @@ T = TypeVar("T")
 
 CLOSE_SECONDS = 5.0
 """How long a source may take to stop; after that the end is told without it."""
+CALLBACK_SECONDS = 30.0
+"""How long the answer's end waits for each callback that is told of it. One that takes longer goes on by itself."""
 ENDINGS: set[asyncio.Task[None]] = set()
 """Ends that are being told: the event loop itself keeps no task alive."""
 
@@ -86,6 +90,8 @@ class Answer(ABC):
         """The source's parts, and before them, where there is a transform, what it makes of them."""
         self.last: list[Shaped] = []
         """What the end adds to what was shown."""
+        self.trouble: Exception | None = None
+        """What kept the answer from beginning."""
         self.waiting: asyncio.Task[Any] | None = None
         self.ending: asyncio.Task[None] | None = None
 
@@ -230,9 +236,18 @@ class Answer(ABC):
         if not self.is_bound:
             self.shaper = ChunkShaper(NEWEST_CLIENT, EncoderOptions())
             self.reducer = Reducer(generate_id("msg", 16), shaper=self.shaper)
+        try:
+            with Contained():
+                self._make_streams()
+        except Exception as error:  # noqa: BLE001 - raised where the answer is read
+            self.trouble = error
+
+    def _make_streams(self) -> None:
         self.source = self.make_source()
         made = self.source.run()
-        self.streams = [made] if self.transform is None else [self.transform(made), made]
+        self.streams = [made]
+        if self.transform is not None:
+            self.streams.insert(0, ValidBatches(self.transform(made), "a transform"))
 
     def batches(self) -> AsyncGenerator[list[p.Part]]:
         """The answer's parts, in the batches they came in.
@@ -264,7 +279,7 @@ class Answer(ABC):
                     yield piece
             is_whole = not self.aborting.has_happened
         except Exception as error:  # noqa: BLE001 - the view says what becomes of it
-            failure = self.failure = error
+            failure = self.failure = original_error(error)
         finally:
             # Shielded: the end is told whatever happens to the reader, a second cancellation does not reach it.
             await asyncio.shield(self.end(is_aborted=not is_whole and self.failure is None))
@@ -278,6 +293,8 @@ class Answer(ABC):
     async def _next(self) -> list[p.Part] | None:
         """The next batch; None at the end, or when the answer was stopped: then its end is being told."""
         batch: list[p.Part] | None = None
+        if self.trouble is not None:
+            raise self.trouble
         if not self.aborting.has_happened:
             # No frame keeps the task: an error that ends it would keep the frame.
             self.waiting = current_task()
@@ -286,8 +303,9 @@ class Answer(ABC):
                 batch = await anext(self.streams[0])
             except StopAsyncIteration:
                 pass
-            except asyncio.CancelledError:
-                if not self.aborting.has_happened:
+            except BaseException as error:
+                if not (isinstance(error, asyncio.CancelledError) and self.aborting.has_happened):
+                    contain(error, self.waiting)
                     raise
             finally:
                 self.waiting = None
@@ -326,14 +344,12 @@ class Answer(ABC):
     async def _tell_end(self, *, is_aborted: bool) -> None:
         for stream in self.streams:
             await close(stream)
-        self.last = [*(self.shaper.feed_all([p.Abort(self.abort_reason)]) if is_aborted else ()), *self.shaper.finish()]
-        self.reducer.apply_all(self.last)
-        assert self.source is not None
-        outcome = self.source.outcome()
+        outcome = self._outcome()
+        message = self._message(is_aborted=is_aborted)
         values = {name: getattr(outcome, name) for name in Outcome.__struct_fields__}
         values["error"] = outcome.error or self.failure
-        self.final = FinishEvent(
-            ui_message=self.reducer.message(),
+        self.final = final = FinishEvent(
+            ui_message=message,
             is_aborted=is_aborted,
             abort_reason=self.abort_reason if is_aborted else None,
             is_continuation=self.is_continuation,
@@ -343,9 +359,42 @@ class Answer(ABC):
         self.done.set()
         try:
             if is_aborted:
-                await self.callbacks.call("on_abort", self.final.steps)
+                await self._tell("on_abort", final.steps)
         finally:
-            await self.callbacks.call("on_finish", self.final)
+            await self._tell("on_finish", final)
+
+    async def _tell(self, name: str, value: Any) -> None:
+        """Call a callback and wait for it, for a while: a reader waits for the end of the answer until then."""
+        if getattr(self.callbacks, name) is None:
+            return
+        telling = asyncio.create_task(self.callbacks.call(name, value))
+        ENDINGS.add(telling)
+        telling.add_done_callback(ENDINGS.discard)
+        _, late = await asyncio.wait({telling}, timeout=CALLBACK_SECONDS)
+        if late:
+            logger.warning("%s has not returned in %g seconds: the answer ends without it", name, CALLBACK_SECONDS)
+
+    def _outcome(self) -> Outcome:
+        """Ask the source how far it has come, whatever it makes of that: the end is told."""
+        try:
+            with Contained():
+                return Outcome() if self.source is None else self.source.outcome()
+        except Exception as error:
+            logger.exception("the answer's source does not say how it ended")
+            self.failure = self.failure or original_error(error)
+            return Outcome()
+
+    def _message(self, *, is_aborted: bool) -> Mapping[str, Any]:
+        """Close the message and return it as the client has it; without what cannot be read of it."""
+        try:
+            closing = self.shaper.feed_all([p.Abort(self.abort_reason)]) if is_aborted else []
+            self.last = [*closing, *self.shaper.finish()]
+            self.reducer.apply_all(self.last)
+            return self.reducer.message()
+        except Exception as error:
+            logger.exception("the answer's message is not whole")
+            self.failure = self.failure or error
+            return self.reducer.state.known()
 
     def _let_go(self) -> None:
         """Hold nothing any more that made the answer or showed it. Most of it refers back to the answer.
@@ -375,10 +424,15 @@ class Answer(ABC):
     def _metadata_of(self, part: p.Part) -> Any:
         assert self.message_metadata is not None
         try:
-            return self.message_metadata(part)
+            with Contained():
+                metadata = self.message_metadata(part)
         except Exception:
             logger.exception("message_metadata failed")
             return None
+        if (why := why_no_json(metadata)) is not None:
+            logger.error("what message_metadata returned is left out: it %s", why)
+            return None
+        return metadata
 
     async def _field(self, name: str) -> Any:
         if not self.is_started:
@@ -389,7 +443,7 @@ class Answer(ABC):
         await self.done.event.wait()
         assert self.final is not None
         if self.final.error is not None and name != "ui_message":
-            raise self.final.error
+            raise exception_for(self.final.error)
         return getattr(self.final, name)
 
 
@@ -414,9 +468,13 @@ async def take_cancellation(cancellations: int) -> None:
 
 async def close(stream: Any) -> None:
     """Close an async iterator, whatever it makes of that."""
+    aclose = getattr(stream, "aclose", None)
+    if aclose is None:
+        return
     try:
         async with asyncio.timeout(CLOSE_SECONDS):
-            await stream.aclose()
+            with Contained():
+                await aclose()
     except asyncio.CancelledError:
         # The event loop shuts down. The end is told all the same.
         logger.debug("closing the answer's source was cancelled")

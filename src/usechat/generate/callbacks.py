@@ -13,8 +13,9 @@ import msgspec
 from usechat import parts as p
 from usechat.errors import ConfigurationError
 from usechat.generate.recorder import StepResult
+from usechat.guard import Contained, original_error
 
-__all__ = ["Callbacks", "FinishEvent", "MessageMetadataCallback", "Outcome", "Source", "is_being_cancelled"]
+__all__ = ["Callbacks", "FinishEvent", "MessageMetadataCallback", "Outcome", "Source"]
 
 logger = logging.getLogger(__name__)
 
@@ -88,29 +89,26 @@ class Callbacks(msgspec.Struct, frozen=True):
         if callback is None:
             return
         try:
-            result = callback(value)
-            if inspect.isawaitable(result):
-                await result
-        except asyncio.CancelledError:
-            if is_being_cancelled():
-                raise
-            logger.exception("%s was cancelled", name)
-        except Exception:
-            logger.exception("%s failed", name)
+            with Contained():
+                result = callback(value)
+                if inspect.isawaitable(result):
+                    await result
+        except Exception as error:
+            raised = original_error(error)
+            how = "was cancelled" if isinstance(raised, asyncio.CancelledError) else "failed"
+            logger.error("%s %s", name, how, exc_info=raised)  # noqa: TRY400 - what was raised is said, not its stand-in
 
     def error_text(self, error: BaseException) -> str | None:
         """What ``on_error`` wants the browser to see; None for the masked text."""
         if self.on_error is None:
             return None
         try:
-            text = self.on_error(error)
+            with Contained():
+                text: Any = self.on_error(error)
         except Exception:
             logger.exception("on_error failed")
             return None
+        if inspect.iscoroutine(text):
+            text.close()
+            logger.error("on_error must be a plain function: its text goes into the answer at once")
         return text if isinstance(text, str) else None
-
-
-def is_being_cancelled() -> bool:
-    """Whether somebody cancels this task; otherwise a `CancelledError` in it is the affair of what it called."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

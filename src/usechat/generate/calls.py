@@ -6,6 +6,7 @@ Upstream: ``parse-tool-call.ts`` (7.0.173).
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -15,6 +16,7 @@ from usechat import parts as p
 from usechat.errors import InvalidToolInputError, NoSuchToolError, ToolCallRepairError, ToolError
 from usechat.generate.execute import Execution, error_text
 from usechat.generate.tools import Tool
+from usechat.guard import Contained, describe_error, original_error
 from usechat.messages.json_text import to_json_value
 from usechat.messages.model import ToolResultContent, ToolResultOutput
 from usechat.protocol.json import decode_json
@@ -31,6 +33,8 @@ __all__ = [
     "show_call",
     "show_input_start",
 ]
+
+logger = logging.getLogger(__name__)
 
 RepairToolCall: TypeAlias = Callable[[p.ToolCall, ToolError], "p.ToolCall | Awaitable[p.ToolCall | None] | None"]
 """Gets a broken call and why it is broken; gives a mended one, or None."""
@@ -71,12 +75,16 @@ async def parse_call(
     if parsed.error is None or repair is None:
         return parsed
     try:
-        mended = repair(call, parsed.error)
-        mended = await mended if inspect.isawaitable(mended) else mended
+        with Contained():
+            mended: Any = repair(call, parsed.error)
+            mended = await mended if inspect.isawaitable(mended) else mended
     except Exception as error:  # noqa: BLE001 - the model is told, and may do better
-        return msgspec.structs.replace(parsed, error=repair_failed(call, error))
+        return msgspec.structs.replace(parsed, error=repair_failed(call, original_error(error)))
     if mended is None:
         return parsed
+    if not isinstance(mended, p.ToolCall):
+        wrong = TypeError(f"repair_tool_call must return a ToolCall or None, not {type(mended).__name__}")
+        return msgspec.structs.replace(parsed, error=repair_failed(call, wrong))
     again = parse_once(mended, tools, reads_start_input=reads_start_input)
     # What is shown of a call that stays broken is what the model wrote.
     return again if again.error is None else msgspec.structs.replace(parsed, error=again.error)
@@ -116,9 +124,14 @@ def check_input(call: p.ToolCall, tool: Tool, value: Any) -> ParsedCall:
         # No provider sends, and none takes back, anything else.
         return ParsedCall(call=call, input=value, tool=tool, error=invalid_input(call, "input: must be an object"))
     try:
-        shown, arguments = tool.schema.check(value)
-    except ValueError as error:
-        return ParsedCall(call=call, input=value, tool=tool, error=invalid_input(call, str(error)))
+        with Contained():
+            shown, arguments = tool.schema.check(value)
+    except Exception as error:
+        # A schema may hold functions of the application's, which raise what they like.
+        raised = original_error(error)
+        if not isinstance(raised, ValueError):
+            logger.error("the input of tool %s could not be checked", tool.name, exc_info=raised)  # noqa: TRY400
+        return ParsedCall(call=call, input=value, tool=tool, error=invalid_input(call, describe_error(raised)))
     execution = None
     if tool.execute is not None:
         execution = Execution(
@@ -148,7 +161,7 @@ def invalid_input(call: p.ToolCall, why: str) -> InvalidToolInputError:
     )
 
 
-def repair_failed(call: p.ToolCall, error: Exception) -> ToolCallRepairError:
+def repair_failed(call: p.ToolCall, error: BaseException) -> ToolCallRepairError:
     return ToolCallRepairError(
         f"Error repairing tool call: {error_text(error)}", tool_name=call.tool_name, tool_call_id=call.tool_call_id
     )

@@ -19,10 +19,11 @@ import msgspec
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from usechat import parts as p
-from usechat.errors import ToolError, ToolExecutionError
-from usechat.generate.callbacks import is_being_cancelled
+from usechat.errors import ApplicationError, ToolError, ToolExecutionError
 from usechat.generate.part_queue import PartQueue
 from usechat.generate.tools import Tool, ToolContext, ToolWriter
+from usechat.generate.valid_parts import maybe_valid_part
+from usechat.guard import Contained, describe_error, is_being_cancelled, original_error
 from usechat.messages.json_text import to_json_value
 from usechat.messages.model import ToolResultContent, ToolResultOutput
 
@@ -35,6 +36,7 @@ MakeContext: TypeAlias = Callable[[str, str, ToolWriter], ToolContext]
 
 GRACE_SECONDS = 1.0
 """How long a cancelled tool may take to end; one that does not is left behind."""
+CANCELLED = "The tool was cancelled."
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,8 +54,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 def error_text(error: BaseException) -> str:
     """What the model, and an AI SDK 7 client, is told of a failed tool: the SDK's form ``Name: message``."""
     name = error.sdk_name if isinstance(error, ToolError) else "Error"
-    # A bare exception says nothing but its class.
-    return f"{name}: {error}" if str(error) else f"{name}: {type(error).__name__}"
+    return f"{name}: {describe_error(error)}"
 
 
 class ToolRunner:
@@ -71,8 +72,13 @@ class ToolRunner:
         self.results: dict[str, ToolResultContent] = {}
 
     def write(self, part: p.Part) -> None:
-        """Show a tool's own part now; from any thread."""
-        self.queue.put(part)
+        """Show a tool's own part now; from any thread.
+
+        Raises:
+            InvalidPartError: It is no part, or a field has a wrong value.
+        """
+        if (valid := maybe_valid_part(part)) is not None:
+            self.queue.put(valid)
 
     async def drain(self) -> None:
         """Wait while the reader is far behind."""
@@ -109,24 +115,39 @@ class ToolRunner:
                 raise self._error(execution, f"The tool did not end within {limit:g} seconds.")  # noqa: TRY301
             shown, output = work.result()
             self._keep(execution, output)
-            self.write(self._available(execution, shown))
+            self.queue.put(self._available(execution, shown))
         except asyncio.CancelledError:
             if is_being_cancelled():
                 raise
-            self._fail(execution, self._error(execution, "The tool was cancelled."))
+            self._fail(execution, self._error(execution, CANCELLED))
         except Exception as error:  # noqa: BLE001 - whatever a tool raises is the model's to hear
-            self._fail(execution, error)
+            self._fail(execution, original_error(error))
         finally:
             await stop(work, execution)
 
     async def _work(self, execution: Execution) -> tuple[Any, ToolResultOutput]:
-        output = await self.call(execution)
-        shown = self._to_json(execution, output)
+        try:
+            with Contained():
+                output = await self.call(execution)
+                shown = self._to_json(execution, output)
+                return shown, await self._model_output(execution, output, shown)
+        except ApplicationError as error:
+            if isinstance(error.error, asyncio.CancelledError):
+                raise self._error(execution, CANCELLED) from error.error
+            # No `except Exception` of the application's own has seen it.
+            logger.error("tool %s raised what is no Exception", execution.tool.name, exc_info=error.error)  # noqa: TRY400
+            raise
+
+    async def _model_output(self, execution: Execution, output: Any, shown: Any) -> ToolResultOutput:
         convert = execution.tool.to_model_output
         if convert is None:
-            return shown, model_output(shown)
-        converted = convert(output)
-        return shown, await converted if inspect.isawaitable(converted) else converted
+            return model_output(shown)
+        converted: Any = convert(output)
+        converted = await converted if inspect.isawaitable(converted) else converted
+        if not isinstance(converted, ToolResultOutput):
+            name = type(converted).__name__
+            raise self._error(execution, f"to_model_output must return a ToolResultOutput, not {name}.")
+        return converted
 
     def _error(self, execution: Execution, message: str) -> ToolExecutionError:
         return ToolExecutionError(message, tool_name=execution.tool.name, tool_call_id=execution.tool_call_id)
@@ -159,7 +180,7 @@ class ToolRunner:
                 shown = self._to_json(execution, output)
                 if execution.tool_call_id in self.results:
                     break  # its time was up
-                self.write(self._available(execution, shown, preliminary=True))
+                self.queue.put(self._available(execution, shown, preliminary=True))
                 await self.drain()
         return last
 
@@ -180,10 +201,10 @@ class ToolRunner:
             tool_metadata=execution.tool.metadata,
         )
 
-    def _fail(self, execution: Execution, error: Exception) -> None:
+    def _fail(self, execution: Execution, error: BaseException) -> None:
         text = error_text(error)
         self._keep(execution, ToolResultOutput("error-text", text))
-        self.write(
+        self.queue.put(
             p.ToolOutputError(
                 tool_call_id=execution.tool_call_id,
                 tool_name=execution.tool.name,

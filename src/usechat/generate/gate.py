@@ -30,6 +30,7 @@ from usechat.generate.execute import Execution, MakeContext, error_text
 from usechat.generate.policy import LoopPolicy
 from usechat.generate.tools import Tool
 from usechat.generate.used_approvals import UsedApprovals
+from usechat.generate.valid_parts import maybe_valid_part
 from usechat.ids import generate_id
 from usechat.messages.model import ToolCallContent, ToolResultContent, ToolResultOutput
 
@@ -214,8 +215,13 @@ class PartList:
         self.parts: list[p.Part] = []
 
     def write(self, part: p.Part) -> None:
-        """Show ``part`` with the decision."""
-        self.parts.append(part)
+        """Show ``part`` with the decision.
+
+        Raises:
+            InvalidPartError: It is no part, or a field has a wrong value.
+        """
+        if (valid := maybe_valid_part(part)) is not None:
+            self.parts.append(valid)
 
     async def drain(self) -> None:
         """There is nothing to wait for."""

@@ -29,6 +29,8 @@ from usechat.generate.steering import Delivery, Undelivered
 from usechat.generate.stop import StepCount, is_met
 from usechat.generate.tool_outputs import convert_outputs
 from usechat.generate.tools import Tool, ToolContext, ToolWriter
+from usechat.generate.valid_parts import ValidBatches
+from usechat.guard import Contained, describe_error, is_passed_on, original_error
 from usechat.ids import generate_id
 from usechat.messages.model import ModelMessage, ToolContent, ToolMessage, ToolResultContent
 from usechat.models.base import Model, ModelCall
@@ -144,24 +146,29 @@ class Loop:
                     async for batch in batches:
                         yield batch
                 goes_on = self.is_retry or await self.goes_on(self.finish)
-        except Exception as error:  # noqa: BLE001 - the client gets a legal end whatever fails
-            self.finish = None
-            self.request.steering.end("error")
-            yield [self.fail(error)]
+        except BaseException as error:  # noqa: BLE001 - the client gets a legal end whatever fails
+            yield [self._end_in(error)]
         if self.finish is not None:
             yield [p.Finish(finish_reason=self.finish, total_usage=self.usage)]
+
+    def _end_in(self, error: BaseException) -> p.Error:
+        if is_passed_on(error):
+            raise error
+        self.finish = None
+        self.request.steering.end("error")
+        return self.fail(original_error(error))
 
     def fail(self, error: BaseException) -> p.Error:
         """The error as the client is told of it."""
         self.failure = error
         if isinstance(error, UsechatError):
-            logger.warning("the answer failed: %s", error)
+            logger.warning("the answer failed: %s", describe_error(error))
         else:
             logger.error("the answer failed", exc_info=error)
         text = self.request.on_error(error)
         if text is None:
             # What is wrong with a request is for whoever made it to know, and repeats nothing of it.
-            text = str(error) if isinstance(error, RequestError) else MASKED_ERROR
+            text = describe_error(error) if isinstance(error, RequestError) else MASKED_ERROR
         return p.Error(text, error)
 
     # -- one step -----------------------------------------------------------------------------------------------
@@ -178,6 +185,9 @@ class Loop:
         stream = model.stream(call)
         if self._is_last_call():
             self._forget_messages()
+        if not getattr(model, "parts_are_valid", False):
+            # A model of the application's own.
+            return ValidBatches(stream, "a model's stream")
         return stream
 
     def _is_last_call(self) -> bool:
@@ -201,7 +211,7 @@ class Loop:
         """Have the step tried again; what the client is told of it."""
         self.is_retry = True
         self.retries += 1
-        logger.warning("a step is tried again: %s", error)
+        logger.warning("a step is tried again: %s", describe_error(error))
         self.request.on_error(error)
         return [p.ResetStep()] if self.is_open else []
 
@@ -484,5 +494,11 @@ def is_truncated(reason: p.FinishReason) -> bool:
 async def close(stream: AsyncIterator[Any]) -> None:
     """Close a model's stream, and with it the provider's connection."""
     aclose = getattr(stream, "aclose", None)
-    if aclose is not None:
-        await aclose()
+    if aclose is None:
+        return
+    try:
+        with Contained():
+            await aclose()
+    except Exception:
+        # What it brought is there; and an error here would take the place of the cancellation that closes it.
+        logger.exception("closing the model's stream failed")

@@ -6,6 +6,7 @@ Several of them may run in one answer at once, so that their blocks and steps ar
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -13,13 +14,18 @@ from typing import Any
 import msgspec
 
 from usechat import parts as p
-from usechat.errors import ConfigurationError
+from usechat.errors import ConfigurationError, InvalidPartError
 from usechat.generate.calls import read_input
+from usechat.generate.valid_parts import is_nothing
+from usechat.guard import Contained
 from usechat.ids import generate_id
 from usechat.models.anthropic_events import AnthropicStream
 
 __all__ = ["OpenSteps", "read_parts", "rename_blocks"]
 
+logger = logging.getLogger(__name__)
+
+END = object()
 PART_CLASSES = p.Part.__args__
 BLOCK_PARTS = (p.TextStart, p.TextDelta, p.TextEnd, p.ReasoningStart, p.ReasoningDelta, p.ReasoningEnd)
 
@@ -32,8 +38,9 @@ async def read_parts(stream: Any) -> AsyncGenerator[p.Part]:
     """
     iterator = aiter(stream)
     try:
-        first = await anext(iterator, None)
-        if first is not None:
+        while is_nothing(first := await anext(iterator, END)):
+            pass
+        if first is not END:
             async with aclosing(choose(first)(chain(first, iterator))) as parts:
                 async for part in parts:
                     yield part
@@ -49,22 +56,32 @@ def choose(first: Any) -> Any:
         return from_text
     if isinstance(first, PART_CLASSES):
         return from_parts
-    if isinstance(first, dict) or getattr(first, "type", None) is not None:
+    if is_event(first):
         return from_events
     raise ConfigurationError(f"a stream of {type(first).__name__} is none that can be sent")
+
+
+def is_event(item: Any) -> bool:
+    return isinstance(item, dict) or getattr(item, "type", None) is not None
 
 
 async def chain(first: Any, rest: AsyncIterator[Any]) -> AsyncGenerator[Any]:
     yield first
     async for item in rest:
-        yield item
+        if not is_nothing(item):
+            yield item
 
 
 async def close(stream: Any, method: str) -> None:
-    function = getattr(stream, method, None)
-    result = function() if callable(function) else None
-    if inspect.isawaitable(result):
-        await result
+    try:
+        with Contained():
+            function = getattr(stream, method, None)
+            result = function() if callable(function) else None
+            if inspect.isawaitable(result):
+                await result
+    except Exception:
+        # What it brought is there; and an error here would take the place of the cancellation that closes it.
+        logger.exception("closing a stream failed")
 
 
 async def from_parts(parts: AsyncIterator[p.Part]) -> AsyncGenerator[p.Part]:
@@ -88,6 +105,9 @@ async def from_events(events: AsyncIterator[Any]) -> AsyncGenerator[p.Part]:
     reader = AnthropicStream()
     yield p.StartStep(message_id=generate_id("msg"))
     async for event in events:
+        if not is_event(event):
+            name = type(event).__name__
+            raise InvalidPartError(f"{name} is no event of the anthropic package, in a stream of these", part=name)
         for part in reader.feed_event(event):
             yield show_part(part)
     for part in reader.finish():

@@ -22,6 +22,7 @@ from usechat.generate.loop import Loop, LoopRequest
 from usechat.generate.object_shape import Output, Shape, make_shape
 from usechat.generate.partial_objects import GrowingValue
 from usechat.generate.stop import step_count_is
+from usechat.guard import Contained, exception_for, original_error
 from usechat.models.base import Model, ModelCall, ResponseFormat
 from usechat.protocol.json import encode_json
 
@@ -156,7 +157,7 @@ class StreamObjectResult(Answer):
         assert self.final is not None
         finished = await self.finished(self.final)
         if finished.error is not None:
-            raise finished.error
+            raise exception_for(finished.error)
         return finished.object
 
     async def partial_objects(self) -> AsyncIterator[Any]:
@@ -196,9 +197,10 @@ class StreamObjectResult(Answer):
             if self.read is None:
                 value, error = None, event.error
                 try:
-                    value = await self._read(event) if error is None else None
-                except NoObjectGeneratedError as not_generated:
-                    error = not_generated
+                    with Contained():
+                        value = await self._read(event) if error is None else None
+                except Exception as failed:  # noqa: BLE001 - of a schema's or a repair's functions; the end is told
+                    error = original_error(failed)
                 self.read = ObjectFinishEvent(
                     object=value,
                     error=error,

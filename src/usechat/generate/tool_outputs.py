@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from usechat.generate.tools import Tool
+from usechat.guard import Contained
 from usechat.messages.model import AssistantMessage, ModelMessage, ToolMessage, ToolResultContent, ToolResultOutput
 
 __all__ = ["convert_outputs"]
@@ -44,9 +45,14 @@ async def convert_output(result: ToolResultContent, tools: Mapping[str, Tool]) -
     if tool is None or tool.to_model_output is None or result.output.type not in ("text", "json"):
         return result.output
     try:
-        converted = tool.to_model_output(result.output.value)
-        return await converted if inspect.isawaitable(converted) else converted
+        with Contained():
+            converted: Any = tool.to_model_output(result.output.value)
+            converted = await converted if inspect.isawaitable(converted) else converted
     except Exception:
         # The result is the client's and may be anything; the model gets it as it is.
         logger.exception("to_model_output of tool %s failed for a result of an earlier turn", tool.name)
         return result.output
+    if isinstance(converted, ToolResultOutput):
+        return converted
+    logger.error("to_model_output of tool %s must return a ToolResultOutput", tool.name)
+    return result.output

@@ -19,12 +19,17 @@ from usechat.generate.answer import Answer
 from usechat.generate.callbacks import Callbacks, FinishEvent, MessageMetadataCallback, Outcome, Source
 from usechat.generate.merge import OpenSteps, read_parts, rename_blocks
 from usechat.generate.part_queue import PartQueue
+from usechat.generate.valid_parts import is_nothing, maybe_valid_part
+from usechat.guard import Contained, describe_error, original_error
 from usechat.messages.json_text import to_json_value
 from usechat.protocol.options import MASKED_ERROR
 
 __all__ = ["UIMessageStream", "UIMessageStreamWriter", "ui_message_stream"]
 
 logger = logging.getLogger(__name__)
+
+GRACE_SECONDS = 1.0
+"""How long a cancelled writer or merged stream may take to end; one that does not is left behind."""
 
 Execute: TypeAlias = Callable[["UIMessageStreamWriter"], Awaitable[None]]
 
@@ -39,18 +44,30 @@ class UIMessageStreamWriter:
         """Set when the answer is stopped."""
         self.on_error = on_error
 
-    def write(self, part: p.Part) -> None:
-        """Send one part; from any thread."""
-        self.queue.put(part)
+    def write(self, part: p.Part | None) -> None:
+        """Send one part; from any thread. None, and a delta whose text is None, bring nothing.
+
+        Raises:
+            InvalidPartError: It is no part, or a field has a wrong value; the text says which.
+        """
+        if (valid := maybe_valid_part(part)) is not None:
+            self.queue.put(valid)
 
     async def drain(self) -> None:
         """Wait while the reader is far behind: for those who write much."""
         await self.queue.drain()
 
-    def write_text(self, text: str, *, id: str = "text") -> None:
-        """Send a whole text block."""
-        for part in (p.TextStart(id), p.TextDelta(id, text), p.TextEnd(id)):
-            self.write(part)
+    def write_text(self, text: str | None, *, id: str = "text") -> None:
+        """Send a whole text block; none for no text.
+
+        Raises:
+            InvalidPartError: The text is something else than text.
+        """
+        if is_nothing(text):
+            return
+        delta = maybe_valid_part(p.TextDelta(id, cast("str", text)))
+        for part in (p.TextStart(id), delta, p.TextEnd(id)):
+            self.queue.put(part)
 
     def write_data(self, name: str, data: Any, *, id: str | None = None, transient: bool = False) -> None:
         """Send a ``data-NAME`` part; one with the same name and id replaces the earlier.
@@ -79,21 +96,22 @@ class UIMessageStreamWriter:
 
     async def _drain(self, stream: Any, prefix: str) -> None:
         try:
-            async with aclosing(read_parts(stream)) as parts:
-                async for part in parts:
-                    self.write(rename_blocks(part, prefix) if prefix else part)
-                    await self.drain()
+            with Contained():
+                async with aclosing(read_parts(stream)) as parts:
+                    async for part in parts:
+                        self.write(rename_blocks(part, prefix) if prefix else part)
+                        await self.drain()
         except Exception as error:  # noqa: BLE001 - told to the client, as any error of an answer
-            self.fail(error)
+            self.fail(original_error(error))
 
     def fail(self, error: BaseException) -> None:
         """Send an error."""
         if isinstance(error, UsechatError):
-            logger.warning("the answer failed: %s", error)
+            logger.warning("the answer failed: %s", describe_error(error))
         else:
             logger.error("the answer failed", exc_info=error)
         text = self.on_error(error)
-        self.write(p.Error(MASKED_ERROR if text is None else text, error))
+        self.queue.put(p.Error(MASKED_ERROR if text is None else text, error))
 
 
 class WriterSource:
@@ -123,7 +141,9 @@ class WriterSource:
             tasks = [task, *self.writer.merging]
             for each in tasks:
                 each.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            _, stubborn = await asyncio.wait(tasks, timeout=GRACE_SECONDS)
+            if stubborn:
+                logger.warning("a writer or a merged stream goes on although it was cancelled")
         if self.failure is not None:
             self.finish_reason = p.FinishReason("error")
         self.finish_reason = self.finish_reason or p.FinishReason("stop")
@@ -163,11 +183,12 @@ class WriterSource:
     async def write(self) -> None:
         """Let the application write, and whatever it merges end."""
         try:
-            await self.execute(self.writer)
+            with Contained():
+                await self.execute(self.writer)
             while pending := [task for task in self.writer.merging if not task.done()]:
                 await asyncio.wait(pending)
         except Exception as error:  # noqa: BLE001 - told to the client, as any error of an answer
-            self.writer.fail(error)
+            self.writer.fail(original_error(error))
         finally:
             self.writer.queue.close()
 
@@ -204,10 +225,13 @@ def ui_message_stream(
 
     Args:
         source: An async function that gets a `UIMessageStreamWriter`; or an async iterator of text, of parts, or of
-            the ``anthropic`` package's stream events.
+            the ``anthropic`` package's stream events. None and empty text among its items bring nothing, as in the
+            last chunk of other APIs. Anything else that is no such item is an `InvalidPartError`: what came before it
+            is kept, ``on_error`` and ``on_finish`` hear of it, and the browser is shown the masked text.
         message_metadata: Asked about each part that is no delta; what it returns is merged into the metadata.
         on_part: Gets each part.
-        on_finish: Gets how the answer ended, exactly once whatever happens.
+        on_finish: Gets how the answer ended, exactly once whatever happens. The reader's last frames wait for it, for
+            30 seconds at most.
         on_error: Gets each error; what it returns the browser is shown in place of "An error occurred.".
         on_abort: Called when the answer was stopped or its reader left.
 

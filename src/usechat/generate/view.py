@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NoReturn, Protocol, TypeVar
 
+from usechat.guard import exception_for
 from usechat.parts import Part
 from usechat.protocol.shaping import Shaped
 
@@ -32,7 +33,7 @@ class View(Protocol[T_co]):
         """
         ...
 
-    def fail(self, error: Exception) -> T_co:
+    def fail(self, error: BaseException) -> T_co:
         """The piece that says that the answer cannot be shown to its end.
 
         Raises:
@@ -55,9 +56,9 @@ class Batches:
         """The batch, for an application to see."""
         return batch
 
-    def fail(self, error: Exception) -> NoReturn:
+    def fail(self, error: BaseException) -> NoReturn:
         """Raise it."""
-        raise error
+        raise exception_for(error)
 
     def finish(self) -> None:
         """Nothing."""

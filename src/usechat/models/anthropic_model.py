@@ -87,6 +87,8 @@ class AnthropicModel:
     """Made by `anthropic`; implements `usechat.models.base.Model`."""
 
     provider = "anthropic"
+    parts_are_valid = True
+    """Nobody need check each delta: they are made by this package."""
 
     __slots__ = (
         "_client",

@@ -51,6 +51,10 @@ class MessageState:
             self.show_input(call)
         return {**self.values, "parts": [dict(part) for part in self.parts]}
 
+    def known(self) -> dict[str, Any]:
+        """The message as far as it was brought up to date: without what open blocks have got meanwhile."""
+        return {**self.values, "parts": [dict(part) for part in self.parts]}
+
     def open_block(self, kind: str, block_id: str, part: UIPart) -> None:
         """Add a text or reasoning part that is going to grow."""
         self.close_block(kind, block_id)

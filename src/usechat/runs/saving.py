@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import TypeAlias
 
+from usechat.guard import Contained, describe_error
 from usechat.runs.base import RunInfo
 
 __all__ = ["OnEnd", "Saves"]
@@ -39,7 +40,8 @@ class Saves:
     async def save(self, info: RunInfo, on_end: OnEnd) -> bool:
         """Save a run; whether that is done. If it is not, it is tried again in the background."""
         try:
-            await on_end(info)
+            with Contained():
+                await on_end(info)
         except Exception:
             logger.exception("a run could not be saved; it is tried again")
             task = asyncio.create_task(self._try_again(info, on_end))
@@ -53,9 +55,10 @@ class Saves:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._is_last_try.wait(), pause)
             try:
-                await on_end(info)
+                with Contained():
+                    await on_end(info)
             except Exception as error:  # noqa: BLE001 - whatever it is, there is nobody else to hear of it
-                logger.warning("a run still could not be saved: %s", error)
+                logger.warning("a run still could not be saved: %s", describe_error(error))
             else:
                 return
             if self._is_last_try.is_set():

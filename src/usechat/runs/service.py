@@ -16,6 +16,7 @@ from typing import Any, Literal, Self, TypeAlias
 import msgspec
 
 from usechat.errors import RunError
+from usechat.guard import Contained
 from usechat.runs.base import EndState, Entry, OnRelease, RunInfo, RunLog, RunWriter
 from usechat.runs.cursor import Cursor
 from usechat.runs.lost import LostRuns, OnLost
@@ -211,7 +212,12 @@ class RunService:
             # A reader that left before it began to read has nobody to tell of it.
             self._wait_for_readers(handle, self.grace)
         if self.keep_alive is not None:
-            self.keep_alive(handle.task)
+            try:
+                with Contained():
+                    self.keep_alive(handle.task)
+            except Exception:
+                # The run is being made, and its reader is to get it.
+                logger.exception("keep_alive failed")
         return handle
 
     async def _open(self, chat_id: str, **fields: Any) -> RunWriter:
@@ -469,10 +475,11 @@ class RunService:
 async def drain(handle: RunHandle, frames: AsyncGenerator[bytes]) -> EndState:
     """Write all frames to the log; how that ended."""
     try:
-        async with aclosing(frames):
-            async for data in frames:
-                if not handle.write(data):
-                    break
+        with Contained():
+            async with aclosing(frames):
+                async for data in frames:
+                    if not handle.write(data):
+                        break
     except Exception:
         logger.exception("a run failed")
         return "failed"

@@ -154,6 +154,10 @@ class Conversations:
             if error.code == "exists":
                 raise ChatError("This chat is being answered.", code="conflict") from error
             raise
+        except Exception:
+            # Whatever it is, there is no run: the chat would be held until somebody takes it for an orphan.
+            await self.ends.end(chat_id, turn_id, status="failed")
+            raise
 
     async def _save(self, chat_id: str, turn_id: str, answer: Answer, info: RunInfo) -> None:
         await self.ends.end(chat_id, turn_id, **ending(info, answer.final))

@@ -19,6 +19,7 @@ import msgspec
 from usechat import parts as p
 from usechat.chats.base import ChatStore, EndStatus, Turn, UIMessage
 from usechat.errors import ChatError, RunError
+from usechat.guard import Contained
 from usechat.ids import generate_id
 from usechat.runs.base import RunInfo, RunLog, RunState
 from usechat.server.lost_runs import Ending, LostRun, end_frames, end_lost_run
@@ -28,6 +29,10 @@ __all__ = ["OnFinish", "TurnEnd", "TurnEnds"]
 logger = logging.getLogger(__name__)
 
 ENDED: Final[Mapping[RunState, EndStatus]] = {"aborted": "partial", "failed": "failed"}
+TELL_SECONDS: Final = 30.0
+"""How long an answer's end waits for the application to take note of it."""
+TELLING: Final[set[asyncio.Task[None]]] = set()
+"""The event loop itself keeps no task alive."""
 ALONE_SECONDS: Final = 3600.0
 """How old a turn has to be to count as orphaned where it may be another process' that has a log of its own."""
 
@@ -197,9 +202,20 @@ class TurnEnds:
 
 
 async def tell(on_finish: OnFinish, end: TurnEnd) -> None:
+    telling = asyncio.create_task(call(on_finish, end))
+    TELLING.add(telling)
+    telling.add_done_callback(TELLING.discard)
+    # The answer's readers wait for this.
+    _, late = await asyncio.wait({telling}, timeout=TELL_SECONDS)
+    if late:
+        logger.warning("on_finish has not returned in %g seconds: the answer ends without it", TELL_SECONDS)
+
+
+async def call(on_finish: OnFinish, end: TurnEnd) -> None:
     try:
-        told = on_finish(end)
-        if inspect.isawaitable(told):
-            await told
+        with Contained():
+            told = on_finish(end)
+            if inspect.isawaitable(told):
+                await told
     except Exception:
         logger.exception("on_finish failed")
