@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from usechat.generate.answer import Answer, FinishEvent
     from usechat.generate.approvals import Approve, AskUser, Deny
     from usechat.generate.generate_text import generate_text
-    from usechat.generate.loop import StepSettings
+    from usechat.generate.loop_request import StepSettings
     from usechat.generate.objects import ObjectFinishEvent, generate_object, stream_object
     from usechat.generate.recorder import StepResult
     from usechat.generate.smooth import smooth_stream
@@ -69,7 +69,7 @@ HOMES = {
     "Steering": "usechat.generate.steering",
     "SteeringOutcome": "usechat.generate.steering",
     "StepResult": "usechat.generate.recorder",
-    "StepSettings": "usechat.generate.loop",
+    "StepSettings": "usechat.generate.loop_request",
     "StreamTextResult": "usechat.generate.stream_text",
     "StreamingAnswer": "usechat.fastapi",
     "Tool": "usechat.generate.tools",

@@ -7,9 +7,9 @@ get to the reader is `usechat.sender`'s job. Knows no chunk and no provider.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Protocol, TypeAlias
 
 from fastapi import Depends, HTTPException, Request
 from starlette.background import BackgroundTask
@@ -27,6 +27,7 @@ from usechat.parts import Part
 from usechat.protocol.dialects import AUTO, Dialect
 from usechat.protocol.encoders import Encoder, EncoderOptions, WireFormat, choose_encoder
 from usechat.protocol.shaping import ChunkShaper, Shaped
+from usechat.runs.pipe import Pipe
 from usechat.sender import Sender, is_left
 
 __all__ = [
@@ -161,11 +162,11 @@ class StreamingAnswer(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer; stops making it when the reader leaves."""
         try:
-            frames = self.prepare(Headers(scope=scope))
+            encode = self.prepare(Headers(scope=scope))
         except RequestError as error:
             await error_response(error)(scope, receive, send)
             return
-        start = {"type": "http.response.start", "status": self.status_code, "headers": self.all_headers(frames.encoder)}
+        start = {"type": "http.response.start", "status": self.status_code, "headers": self.all_headers(encode)}
         if scope["method"] == "HEAD":
             await send(start)
             await send({"type": "http.response.body", "body": b""})
@@ -176,15 +177,20 @@ class StreamingAnswer(Response):
             await self._end()
             raise
         del start
-        if not is_left(scope, partial(self._send_body, frames)):
-            await self._send_body(frames, receive, send)
+        if not is_left(scope, partial(self._send_body, encode)):
+            await self._send_body(encode, receive, send)
 
-    async def _send_body(self, frames: Frames, receive: Receive, send: Send) -> None:
+    async def _send_body(self, encode: type[Encoder], receive: Receive, send: Send) -> None:
         try:
-            sender = Sender(receive, send, self.heartbeat_seconds)
-            await sender.send_all(self.answer.through(frames), frames.encoder.heartbeat)
+            data = self._start(encode)
+            await Sender(receive, send, self.heartbeat_seconds).send_all(data, encode.heartbeat)
         finally:
             await self._end()
+
+    def _start(self, encode: type[Encoder]) -> AsyncGenerator[bytes]:
+        pipe = Pipe()
+        self.answer.start(Frames(self.answer, encode, pipe))
+        return pipe.read()
 
     async def _end(self) -> None:
         # Told even when the reader left before the first byte.
@@ -192,8 +198,8 @@ class StreamingAnswer(Response):
         if self.background is not None:
             await self.background()
 
-    def prepare(self, headers: Headers) -> Frames:
-        """The answer as this reader gets it, fitted to it.
+    def prepare(self, headers: Headers) -> type[Encoder]:
+        """Fit the answer to the reader; return the kind of encoder that it gets its frames from.
 
         Raises:
             RequestError: The request cannot be answered.
@@ -209,8 +215,7 @@ class StreamingAnswer(Response):
         )
         self.answer.prepare()
         self.chat = None
-        # Not a method of this response, which the frames would hold then, with all that it was made from.
-        return Frames(self.answer, choose_encoder(self.wire_format, self.dialect))
+        return choose_encoder(self.wire_format, self.dialect)
 
     async def open(self, headers: Headers) -> AsyncGenerator[bytes]:
         """The answer's bytes, for a reader that is not reached by HTTP; it says when it stops or leaves.
@@ -221,7 +226,7 @@ class StreamingAnswer(Response):
         Raises:
             RequestError: The request cannot be answered.
         """
-        return self.answer.through(self.prepare(headers))
+        return self._start(self.prepare(headers))
 
     async def stop(self) -> None:
         """Such a reader wants no more of the answer to be made."""
@@ -241,7 +246,7 @@ class StreamingAnswer(Response):
             return generate_id("msg", 16)
         return self.message_id() if callable(self.message_id) else self.message_id
 
-    def all_headers(self, encoder: Encoder) -> list[tuple[bytes, bytes]]:
+    def all_headers(self, encoder: type[Encoder]) -> list[tuple[bytes, bytes]]:
         """The format's headers, what was asked for beside them, and what the route has set."""
         merged = {**encoder.headers, **{name.lower(): value for name, value in self.extra_headers.items()}}
         own = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in merged.items() if value is not None]
@@ -251,54 +256,88 @@ class StreamingAnswer(Response):
         return [*((name, value) for name, value in own if name not in named), *self.raw_headers]
 
 
+class FrameLog(Protocol):
+    """Where an answer's frames go: a run's log, or a pipe to its only reader."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the reader is so far behind that the answer has to wait."""
+        ...
+
+    def append(self, data: bytes) -> None:
+        """Add frames."""
+        ...
+
+    async def room(self) -> None:
+        """Wait while it is full."""
+        ...
+
+    def end(self, error: Exception | None = None) -> None:
+        """Take note that nothing more comes.
+
+        Args:
+            error: What the reader is to raise.
+        """
+        ...
+
+
 class Frames:
-    """An answer as a reader's bytes, with a legal end whatever happens; a `usechat.generate.view.View`.
+    """Write an answer as a reader's bytes, with a legal end whatever happens; a `usechat.generate.outputs.Output`.
 
     Args:
-        answer: What is shown.
+        answer: What is written.
         encode: The kind of its encoder.
+        log: Where the frames go.
     """
 
-    __slots__ = ("answer", "encoder", "is_broken")
+    __slots__ = ("answer", "encoder", "is_broken", "log")
 
-    def __init__(self, answer: Answer, encode: type[Encoder]) -> None:
+    def __init__(self, answer: Answer, encode: type[Encoder], log: FrameLog) -> None:
         self.answer = answer
         self.encoder = encode(answer.shaper)
+        self.log = log
         self.is_broken = False
         """Whether the encoder has failed in the middle of its work, and may not know what was sent."""
 
-    def begin(self) -> bytes:
-        """The opening, even when it is empty: a middleware may hold the headers back until the first of the body."""
-        return self.encoder.opening
+    def begin(self) -> None:
+        """Write the opening, even when it is empty: a middleware may hold the headers back until the first bytes."""
+        self.log.append(self.encoder.opening)
 
-    def feed(self, batch: list[Part], shaped: list[Shaped]) -> bytes:
-        """Return the frames of some parts."""
+    async def write(self, parts: list[Part], shaped: Sequence[Shaped]) -> None:
+        """Write the frames of some parts; wait while the reader is far behind."""
         try:
-            return self.encoder.encode(shaped)
+            data = self.encoder.encode(shaped)
         except Exception:
             self.is_broken = True
             raise
+        if data:
+            self.log.append(data)
+            if self.log.is_full:
+                await self.log.room()
 
-    def fail(self, error: BaseException) -> bytes:
-        """The error's frame.
-
-        Raises:
-            StreamProtocolError: In strict mode, which is for tests.
-        """
-        if isinstance(error, StreamProtocolError):
-            raise error
-        logger.error("the answer could not be sent", exc_info=error)
+    def end(self, parts: list[Part], shaped: Sequence[Shaped], failure: BaseException | None) -> None:
+        """Write the last frames."""
+        if isinstance(failure, StreamProtocolError):
+            # In strict mode, which is for tests.
+            self.log.end(failure)
+            return
+        if failure is not None:
+            logger.error("the answer could not be sent", exc_info=failure)
+        data = b""
+        try:
+            data = b"" if self.is_broken else self.encoder.encode(shaped)
+        except Exception as error:
+            logger.exception("the answer's end could not be sent")
+            self.is_broken = True
+            parts = [*parts, self.answer.error_part(error)]
         if self.is_broken:
-            # Of what was being encoded nothing was sent: the error stands in a stream of its own, which refers to
-            # nothing.
+            # Of what was being encoded nothing was sent: the end is a stream of its own, which refers to nothing.
             shaper = self.encoder.shaper
             self.encoder = type(self.encoder)(ChunkShaper(shaper.dialect, shaper.options))
-            self.is_broken = False
-        return self.encoder.feed(self.answer.fail(error)) + self.encoder.encode(self.encoder.shaper.finish())
-
-    def finish(self) -> bytes | None:
-        """Return the last frames; None when there are none due."""
-        return self.encoder.terminator() or None
+            data = self.encoder.feed_all(parts) + self.encoder.encode(self.encoder.shaper.finish())
+        if data := data + self.encoder.terminator():
+            self.log.append(data)
+        self.log.end()
 
 
 def continued_message(chat: ui.ChatRequest | None) -> Mapping[str, Any] | None:

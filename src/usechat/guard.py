@@ -16,11 +16,10 @@ from usechat.errors import ApplicationError
 
 __all__ = [
     "Contained",
-    "contain",
+    "contained",
     "describe_error",
     "exception_for",
     "is_being_cancelled",
-    "is_passed_on",
     "original_error",
 ]
 
@@ -28,8 +27,8 @@ __all__ = [
 class Contained:
     """Within it, call the application: what that raises and is no `Exception` becomes an `ApplicationError`.
 
-    `KeyboardInterrupt` passes, and so does the cancellation of the task itself. A `CancelledError` that nobody asked for
-    is an error like others.
+    `KeyboardInterrupt` passes, and so does the cancellation of the task itself. A `CancelledError` that nobody asked
+    for is an error like others.
     """
 
     __slots__ = ("task",)
@@ -42,35 +41,28 @@ class Contained:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Raise what is to be raised in the error's place."""
-        if error is not None:
-            contain(error, self.task)
+        if error is not None and (raised := contained(error, self.task)) is not error:
+            raise raised from error
 
 
-def contain(error: BaseException, task: asyncio.Task[Any] | None) -> None:
-    """Do what `Contained` does, where a context manager would cost too much.
+def contained(error: BaseException, task: asyncio.Task[Any] | None) -> Exception:
+    """Return the exception to go on with where the application raised ``error``: what `Contained` would raise.
 
     Args:
         error: What was raised.
         task: The one in which the application was called.
 
     Raises:
-        ApplicationError: The error must go no further.
+        BaseException: ``error`` itself, where it has to go on: the task is cancelled or closed, or all is to end.
     """
-    if isinstance(error, Exception | KeyboardInterrupt):
-        return
-    if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
-        return
+    if isinstance(error, Exception):
+        return error
     # A coroutine that is dropped before its end is closed from outside of its task.
-    if isinstance(error, GeneratorExit) and task is not _current_task():
-        return
-    raise ApplicationError(error) from error
-
-
-def is_passed_on(error: BaseException) -> bool:
-    """Return whether a generator has to let this go on: it is being closed or cancelled, or all is to end."""
-    if isinstance(error, asyncio.CancelledError):
-        return is_being_cancelled()
-    return isinstance(error, KeyboardInterrupt | GeneratorExit)
+    is_closed = isinstance(error, GeneratorExit) and task is not _current_task()
+    is_cancelled = isinstance(error, asyncio.CancelledError) and is_being_cancelled()
+    if is_closed or is_cancelled or isinstance(error, KeyboardInterrupt):
+        raise error
+    return ApplicationError(error)
 
 
 def is_being_cancelled() -> bool:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, nullcontext
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import msgspec
@@ -29,7 +29,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from usechat.errors import RequestError, RunError
-from usechat.fastapi import HEARTBEAT_SECONDS, STOPPED, StreamingAnswer, error_response
+from usechat.fastapi import HEARTBEAT_SECONDS, STOPPED, Frames, StreamingAnswer, error_response
 from usechat.generate.answer import Answer
 from usechat.guard import Contained
 from usechat.messages import ui
@@ -38,7 +38,7 @@ from usechat.protocol.retell import retell
 from usechat.protocol.sse import DONE, KEEP_ALIVE
 from usechat.runs.base import Entry, RunInfo
 from usechat.runs.cursor import Cursor
-from usechat.runs.service import RunHandle, RunService
+from usechat.runs.service import Make, RunHandle, RunService
 from usechat.sender import Sender, is_left
 
 __all__ = ["ReplayResponse", "ResumableAnswer", "find_running", "replay", "run_error_response"]
@@ -110,19 +110,18 @@ class ResumableAnswer(StreamingAnswer):
         """Where its first reader begins to read the run."""
         return 1 if self.preamble else 0
 
-    async def begin(self, headers: Headers) -> tuple[Encoder, RunHandle]:
+    async def begin(self, headers: Headers) -> tuple[type[Encoder], RunHandle]:
         """Have the run made for a reader that sent these headers.
 
         Raises:
             RequestError: The request cannot be answered.
             RunError: Another answer to the chat is in the making, or the log cannot be reached.
         """
-        frames = self.prepare(headers)
-        encoder = frames.encoder
+        encoder = self.prepare(headers)
         if self.continued is not None:
             self.preamble = retell(self.continued, self.dialect, self.wire_format)
         stored = decode_headers(tuple(self.all_headers(encoder)))
-        beginning = asyncio.create_task(self._begin_run(self.answer.through(frames), stored))
+        beginning = asyncio.create_task(self._begin_run(partial(self._make, encoder), stored))
         try:
             handle = await asyncio.shield(beginning)
         except asyncio.CancelledError:
@@ -132,10 +131,13 @@ class ResumableAnswer(StreamingAnswer):
         self.handle = handle
         return encoder, handle
 
-    async def _begin_run(self, made: AsyncGenerator[bytes], headers: Mapping[str, str]) -> RunHandle:
+    async def _begin_run(self, make: Make, headers: Mapping[str, str]) -> RunHandle:
         # A store and a log may be the application's.
         with Contained():
-            return await self.begin_run(made, headers)
+            return await self.begin_run(make, headers)
+
+    async def _make(self, encode: type[Encoder], handle: RunHandle) -> None:
+        await self.answer.drive(Frames(self.answer, encode, handle))
 
     async def open(self, headers: Headers) -> AsyncGenerator[bytes]:
         """Begin the run, for a reader that is not reached by HTTP.
@@ -155,7 +157,7 @@ class ResumableAnswer(StreamingAnswer):
     async def leave(self) -> None:
         """Nothing: that the run lost a reader is known already, and it ends when its policy says so."""
 
-    async def begin_run(self, made: AsyncGenerator[bytes], headers: Mapping[str, str]) -> RunHandle:
+    async def begin_run(self, make: Make, headers: Mapping[str, str]) -> RunHandle:
         """Have the run made.
 
         Raises:
@@ -166,7 +168,7 @@ class ResumableAnswer(StreamingAnswer):
             raise RequestError("is missing", path="id")
         return await self.runs.start(
             self.chat_id,
-            made,
+            make,
             abort=self.answer.abort,
             headers=headers,
             preamble=self.preamble,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from pathlib import Path
@@ -20,7 +20,7 @@ from usechat.errors import RunError
 from usechat.runs.base import Entry, Limits, RunInfo, RunLog
 from usechat.runs.redis import RedisLog
 from usechat.runs.redis_approvals import RedisUsedApprovals
-from usechat.runs.service import RunService
+from usechat.runs.service import RunHandle, RunService
 
 pytestmark = pytest.mark.anyio
 
@@ -150,7 +150,7 @@ async def test_a_silent_producers_chat_is_taken_over_long_before_its_lease_ends(
     assert await service.take_over("chat")
 
     assert texts(await asyncio.wait_for(reading, 10)) == b"x<lost>"
-    handle = await service.start("chat", no_frames(), abort=lambda reason: None)
+    handle = await service.start("chat", make_nothing, abort=lambda reason: None)
     assert await handle.wait() == "finished"
 
 
@@ -165,9 +165,8 @@ async def as_awaitable(data: bytes) -> bytes:
     return data
 
 
-async def no_frames() -> AsyncGenerator[bytes]:
-    for frame in ():
-        yield frame
+async def make_nothing(handle: RunHandle) -> None:
+    pass
 
 
 async def test_paused_producer_cannot_write_any_more(logs: LogMaker, producer: RunProducer):

@@ -17,7 +17,7 @@ from starlette.background import BackgroundTask
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.types import Message, Receive, Scope, Send
 
-from tests.support.waiting import AT_ONCE
+from tests.support.waiting import AT_ONCE, eventually
 from usechat import (
     ChatRequest,
     CompletionRequest,
@@ -34,6 +34,8 @@ from usechat import parts as p
 from usechat.errors import ConfigurationError, ProviderStreamError, StreamProtocolError
 from usechat.fastapi import chat_request, completion_request, known_ids, read_body
 from usechat.generate.answer import Answer, Callbacks, Outcome
+from usechat.generate.asks import Call, Script
+from usechat.generate.turn import Turn
 from usechat.generate.ui_stream import UIMessageStreamWriter
 from usechat.messages import ui
 from usechat.runs.memory import MemoryLog
@@ -672,7 +674,8 @@ async def test_heartbeat_never_comes_into_the_middle_of_a_frame(monkeypatch: pyt
     monkeypatch.setattr(sender, "MAX_SEND_BYTES", 8)
 
     async def pause() -> None:
-        await asyncio.sleep(0.01)
+        seen = connection.body.count(b": keep-alive")
+        await eventually(lambda: connection.body.count(b": keep-alive") > seen)
 
     _, answer = spoken([[p.TextStart("0")], pause, [p.TextDelta("0", "x" * 40)], pause, *saying("end")[2:]])
     connection = Connection(answer, heartbeat=0.003)
@@ -810,17 +813,18 @@ async def test_answer_that_nobody_is_shown_forgets_a_try_that_failed():
 
 
 async def test_source_that_breaks_ends_in_an_error():
+    class Breaking(Turn):
+        def script(self) -> Script[None]:
+            self.parts.append(p.Start())
+            yield Call(print)
+            raise ZeroDivisionError
+
+        def outcome(self) -> Outcome:
+            return Outcome()
+
     class Broken(Answer):
-        def make_source(self) -> Any:
-            class Parts:
-                async def run(self) -> AsyncIterator[list[p.Part]]:
-                    yield [p.Start()]
-                    raise ZeroDivisionError
-
-                def outcome(self) -> Any:
-                    return Outcome()
-
-            return Parts()
+        def make_turn(self) -> Turn:
+            return Breaking()
 
     heard: list[FinishEvent] = []
     answer = Broken(Callbacks(on_finish=heard.append, on_error=lambda error: "Sorry."))

@@ -16,8 +16,12 @@ from usechat import FinishEvent, ToolContext, step_count_is, stream_text, tool
 from usechat import parts as p
 from usechat.errors import ConfigurationError, ProviderStatusError, RequestError
 from usechat.generate import answer as answer_module
-from usechat.generate.answer import Answer, Callbacks, Outcome, Source
+from usechat.generate import driver
+from usechat.generate.answer import Answer, Callbacks, Outcome
+from usechat.generate.asks import Open, Script, Stream
+from usechat.generate.outputs import Nowhere
 from usechat.generate.smooth import smooth_stream
+from usechat.generate.turn import Turn
 from usechat.protocol.dialects import AUTO, NEWEST, Dialect
 from usechat.protocol.options import EncoderOptions
 from usechat.testing.models import Hold, ScriptedModel, calling_tool, saying
@@ -67,7 +71,7 @@ class Heard:
         for _ in range(10):
             await asyncio.sleep(0)
         assert asyncio.all_tasks() <= self.tasks
-        assert not answer_module.ENDINGS
+        assert not answer_module.DRIVERS
         (event,) = self.finished
         return event
 
@@ -149,7 +153,7 @@ async def test_request_that_cannot_be_answered_is_refused_before_anything_is_tol
 
 
 async def test_answer_without_a_source_is_none():
-    with pytest.raises(TypeError, match="make_source"):
+    with pytest.raises(TypeError, match="make_turn"):
         Answer(Callbacks())  # type: ignore[abstract]
 
 
@@ -526,17 +530,22 @@ class Broken(Answer):
         super().__init__(callbacks)
         self.run_source = run
 
-    def make_source(self) -> Source:
-        answer = self
+    def make_turn(self) -> Turn:
+        return BrokenTurn(self.run_source)
 
-        class Parts:
-            def run(self) -> AsyncIterator[list[p.Part]]:
-                return answer.run_source()
 
-            def outcome(self) -> Outcome:
-                return Outcome()
+class BrokenTurn(Turn):
+    def __init__(self, run: Callable[[], AsyncIterator[list[p.Part]]]) -> None:
+        super().__init__()
+        self.run = run
 
-        return Parts()
+    def script(self) -> Script[None]:
+        yield Open(self.run)
+        while (batch := (yield Stream.READ)) is not None:
+            self.parts += batch
+
+    def outcome(self) -> Outcome:
+        return Outcome()
 
 
 async def test_source_that_raises_is_told_as_failed():
@@ -564,13 +573,13 @@ async def test_source_that_fails_to_close_is_told_all_the_same(caplog: pytest.Lo
     heard = Heard()
     await read_until(Broken(heard.callbacks(), run), p.Start)
     assert (await heard.once()).is_aborted
-    assert "closing the answer's source failed" in caplog.text
+    assert "closing a stream of an answer failed" in caplog.text
 
 
 async def test_source_that_does_not_close_is_left_behind(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    monkeypatch.setattr(answer_module, "CLOSE_SECONDS", 0.02)
+    monkeypatch.setattr(driver, "CLOSE_SECONDS", 0.02)
 
     async def run() -> AsyncIterator[list[p.Part]]:
         try:
@@ -581,20 +590,18 @@ async def test_source_that_does_not_close_is_left_behind(
     heard = Heard()
     await read_until(Broken(heard.callbacks(), run), p.Start)
     assert (await heard.once()).is_aborted
-    assert "closing the answer's source failed" in caplog.text
+    assert "closing a stream of an answer failed" in caplog.text
 
 
 async def test_failure_to_send_is_told_as_the_error():
+    class Unsendable(Nowhere):
+        async def write(self, parts: list[p.Part], shaped: Any) -> None:
+            raise ValueError("no way")
+
     heard = Heard()
-    result = ask(ScriptedModel([[p.TextStart("0")], Hold()]), heard)
-    batches = result.batches()
-    await anext(batches)
-    first, second = ValueError("first"), ValueError("second")
-    assert result.fail(first) == p.Error("An error occurred.", first)
-    result.fail(second)
-    await batches.aclose()
+    await ask(ScriptedModel([[p.TextStart("0")], Hold()]), heard).drive(Unsendable())
     event = await heard.once()
-    assert (event.error, event.is_aborted) == (first, False)
+    assert (str(event.error), event.is_aborted) == ("no way", False)
 
 
 # Callbacks

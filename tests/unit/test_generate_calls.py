@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from pydantic import BaseModel
 
+from tests.support.scripts import follow
 from usechat import parts as p
 from usechat import tool
 from usechat.errors import InvalidToolInputError, NoSuchToolError, ToolCallRepairError, ToolError
@@ -51,7 +52,7 @@ def call(name: str, text: str = '{"city":"York"}', **values: Any) -> p.ToolCall:
 
 
 async def parse(made: p.ToolCall, *, reads_start_input: bool = True, repair: Any = None) -> ParsedCall:
-    return await parse_call(made, TOOLS, reads_start_input=reads_start_input, repair=repair)
+    return await follow(parse_call(made, TOOLS, reads_start_input=reads_start_input, repair=repair))
 
 
 def error_of(parsed: ParsedCall) -> ToolError:
@@ -94,7 +95,7 @@ async def test_unknown_tool_is_told_with_those_there_are():
     assert str(error) == (
         "Model tried to call unavailable tool 'fly'. Available tools: get_weather, ask, free, dynamic, titled, bash."
     )
-    parsed = await parse_call(call("fly"), {}, reads_start_input=True, repair=None)
+    parsed = await follow(parse_call(call("fly"), {}, reads_start_input=True, repair=None))
     assert str(error_of(parsed)).endswith("No tools are available.")
 
 

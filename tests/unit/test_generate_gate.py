@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from pydantic import AfterValidator, BaseModel
 
+from tests.support.scripts import follow
 from usechat import Approve, AskUser, Deny, Tool, ToolContext, tool
 from usechat import parts as p
 from usechat.errors import InvalidToolApprovalError
@@ -66,7 +67,8 @@ def deleting(needs: Any = True, **options: Any) -> Tool:
 
 async def decide(opened: ApprovalGate, text: str = '{"path":"/x"}') -> Verdict:
     call = p.ToolCall(tool_call_id="c1", tool_name=next(iter(opened.tools)), input_text=text)
-    return await opened.decide(await parse_call(call, opened.tools, reads_start_input=True, repair=None))
+    parsed = await follow(parse_call(call, opened.tools, reads_start_input=True, repair=None))
+    return await follow(opened.decide(parsed))
 
 
 def the(kind: Any, verdict: Verdict) -> Any:
@@ -235,7 +237,7 @@ async def ask(opened: ApprovalGate, text: str = '{"path":"/x"}') -> p.ToolApprov
 @pytest.mark.parametrize("policy", [LoopPolicy(), V6_EARLY])
 async def test_approved_call_runs_with_its_checked_input(policy: LoopPolicy):
     opened = gate(deleting(), secret=SECRET, policy=policy)
-    verdict = await opened.settle(answer(await ask(opened)))
+    verdict = await follow(opened.settle(answer(await ask(opened))))
     assert verdict.parts == ()
     assert verdict.execution is not None
     assert verdict.execution.arguments == {"path": "/x"}
@@ -244,7 +246,7 @@ async def test_approved_call_runs_with_its_checked_input(policy: LoopPolicy):
 async def test_denied_call_is_told_with_its_reason_and_needs_no_signature():
     opened = gate(deleting(), secret=SECRET)
     unsigned = msgspec.structs.replace(await ask(opened), signature=None)
-    verdict = await opened.settle(answer(unsigned, approved=False, reason="Not now."))
+    verdict = await follow(opened.settle(answer(unsigned, approved=False, reason="Not now.")))
     assert verdict.parts == (p.ToolOutputDenied(tool_call_id="c1", tool_name="delete"),)
     assert verdict.result is not None
     assert verdict.result.output == ToolResultOutput("execution-denied", "Not now.")
@@ -252,7 +254,7 @@ async def test_denied_call_is_told_with_its_reason_and_needs_no_signature():
 
 async def test_denial_of_what_the_provider_runs_leaves_no_result():
     opened = gate(deleting())
-    verdict = await opened.settle(answer(await ask(opened), approved=False, provider_executed=True))
+    verdict = await follow(opened.settle(answer(await ask(opened), approved=False, provider_executed=True)))
     assert verdict.result is None
     assert verdict.parts == (p.ToolOutputDenied(tool_call_id="c1", tool_name="delete"),)
 
@@ -261,7 +263,7 @@ async def test_denial_of_what_the_provider_runs_leaves_no_result():
 async def test_answer_to_another_call_is_refused(changes: dict[str, Any]):
     opened = gate(deleting(), secret=SECRET)
     with pytest.raises(InvalidToolApprovalError):
-        await opened.settle(answer(await ask(opened), **changes))
+        await follow(opened.settle(answer(await ask(opened), **changes)))
 
 
 @pytest.mark.parametrize("changes", [{"signature": None}, {"approval_id": "other"}])
@@ -269,15 +271,15 @@ async def test_forged_answer_is_refused(changes: dict[str, Any]):
     opened = gate(deleting(), secret=SECRET)
     forged = msgspec.structs.replace(await ask(opened), **changes)
     with pytest.raises(InvalidToolApprovalError):
-        await opened.settle(answer(forged))
+        await follow(opened.settle(answer(forged)))
 
 
 @pytest.mark.parametrize("policy", [LoopPolicy(), V6_EARLY])
 async def test_approval_that_comes_again_runs_nothing_and_says_why(policy: LoopPolicy):
     opened = gate(deleting(), secret=SECRET, policy=policy, used=ProcessUsedApprovals())
     approval = answer(await ask(opened))
-    assert (await opened.settle(approval)).execution is not None
-    verdict = await opened.settle(approval)
+    assert (await follow(opened.settle(approval))).execution is not None
+    verdict = await follow(opened.settle(approval))
     assert verdict.execution is None
     (failed,) = verdict.parts
     assert isinstance(failed, p.ToolOutputError)
@@ -292,18 +294,18 @@ async def test_signature_moved_out_of_the_id_does_not_make_it_another_approval()
     opened = gate(deleting(), secret=SECRET, policy=V6_EARLY, used=ProcessUsedApprovals())
     asked = await ask(opened)
     approval_id, _, signature = asked.approval_id.partition(".")
-    assert (await opened.settle(answer(asked))).execution is not None
+    assert (await follow(opened.settle(answer(asked)))).execution is not None
     moved = msgspec.structs.replace(asked, approval_id=approval_id, signature=signature)
-    assert (await opened.settle(answer(moved))).execution is None
+    assert (await follow(opened.settle(answer(moved)))).execution is None
 
 
 async def test_approval_that_was_refused_for_its_input_is_not_used_up():
     opened = gate(deleting(), secret=SECRET, used=ProcessUsedApprovals())
     approval = answer(await ask(opened))
     opened.tools = {"delete": tool(name="delete", input_schema=Older, execute=delete)}
-    assert (await opened.settle(approval)).execution is None
+    assert (await follow(opened.settle(approval))).execution is None
     opened.tools = {"delete": deleting()}
-    assert (await opened.settle(approval)).execution is not None
+    assert (await follow(opened.settle(approval))).execution is not None
 
 
 async def test_oldest_used_approvals_are_forgotten_first():
@@ -314,12 +316,12 @@ async def test_oldest_used_approvals_are_forgotten_first():
 
 async def test_without_a_secret_any_answer_counts():
     opened = gate(deleting())
-    assert (await opened.settle(answer(await ask(opened)))).execution is not None
+    assert (await follow(opened.settle(answer(await ask(opened))))).execution is not None
 
 
 async def test_tool_that_is_gone_is_an_error():
     asked = await ask(gate(deleting()))
-    verdict = await gate().settle(answer(asked))
+    verdict = await follow(gate().settle(answer(asked)))
     (failed,) = verdict.parts
     assert isinstance(failed, p.ToolOutputError)
     assert failed.error_text.startswith("AI_NoSuchToolError: ")
@@ -329,7 +331,7 @@ async def test_tool_that_is_gone_is_an_error():
 
 async def test_tool_that_the_client_carries_out_stays_open():
     asked = await ask(gate(deleting()))
-    assert await gate(deleting(execute=None)).settle(answer(asked)) == Verdict()
+    assert await follow(gate(deleting(execute=None)).settle(answer(asked))) == Verdict()
 
 
 class Older(BaseModel):
@@ -341,7 +343,7 @@ class Older(BaseModel):
 async def test_input_that_no_longer_fits_is_an_error():
     asked = await ask(gate(deleting()))
     changed = tool(name="delete", input_schema=Older, execute=delete)
-    verdict = await gate(changed).settle(answer(asked))
+    verdict = await follow(gate(changed).settle(answer(asked)))
     (failed,) = verdict.parts
     assert isinstance(failed, p.ToolOutputError)
     assert failed.error_text.startswith("AI_InvalidToolInputError: Invalid input for tool delete: folder")
@@ -362,7 +364,7 @@ async def test_what_runs_is_what_was_approved_even_when_its_check_changes_it():
     opened = gate(growing, secret=SECRET)
     asked = await ask(opened)
     assert asked.input_schema_input == {"path": "/x"}
-    verdict = await opened.settle(answer(asked, input={"path": "/x/"}))
+    verdict = await follow(opened.settle(answer(asked, input={"path": "/x/"})))
     assert verdict.execution is not None
     assert verdict.execution.arguments == Growing.model_construct(path="/x/")
 
@@ -372,7 +374,7 @@ async def test_input_whose_check_gives_something_else_now_does_not_run(schema_in
     growing = tool(name="delete", input_schema=Growing, execute=delete, needs_approval=True)
     opened = gate(growing, secret=SECRET)
     asked = msgspec.structs.replace(await ask(opened), input_schema_input=schema_input)
-    verdict = await opened.settle(answer(asked, input={"path": "/x/"}))
+    verdict = await follow(opened.settle(answer(asked, input={"path": "/x/"})))
     assert verdict.execution is None
     (failed,) = verdict.parts
     assert isinstance(failed, p.ToolOutputError)
@@ -382,7 +384,7 @@ async def test_input_whose_check_gives_something_else_now_does_not_run(schema_in
 @pytest.mark.parametrize(("own", "shown"), [("Locked since.", "Locked since."), (None, "Please.")])
 async def test_application_may_still_deny_what_the_user_approved(own: str | None, shown: str):
     asked = await ask(gate(deleting()))
-    verdict = await gate(deleting(Deny(own))).settle(answer(asked, reason="Please."))
+    verdict = await follow(gate(deleting(Deny(own))).settle(answer(asked, reason="Please.")))
     assert verdict.execution is None
     assert verdict.result is not None
     assert verdict.result.output == ToolResultOutput("execution-denied", shown)
@@ -394,7 +396,7 @@ async def test_what_a_function_writes_at_the_second_look_is_shown():
         return True
 
     opened = gate(deleting(needs))
-    verdict = await opened.settle(answer(await ask(opened)))
+    verdict = await follow(opened.settle(answer(await ask(opened))))
     assert verdict.parts == (p.Data(name="check", data=1),)
     assert verdict.execution is not None
 

@@ -22,6 +22,7 @@ from usechat import (
 )
 from usechat import parts as p
 from usechat.errors import ConfigurationError, ProviderStreamError, RequestError
+from usechat.generate.outputs import Nowhere
 from usechat.generate.steering import Delivery
 from usechat.generate.stream_text import StreamTextResult
 from usechat.messages.model import AssistantMessage, FileContent, ModelMessage, TextContent, UserMessage
@@ -306,7 +307,7 @@ async def test_request_that_cannot_be_answered_is_a_failure():
     sent = steering.steer("s")
     result = stream_text(ScriptedModel(saying("One")), messages=[], steering=steering)
     with pytest.raises(RequestError):
-        result.begin()
+        await result.drive(Nowhere())
     assert (await sent).reason == "error"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from tests.support.scripts import follow
 from usechat import parts as p
 from usechat.generate.recorder import StepRecorder, StepResult
 from usechat.generate.stop import StepCount, has_tool_call, is_met, step_count_is
@@ -40,9 +41,9 @@ async def test_one_condition_that_holds_is_enough():
         asked.append(len(steps))
         return False
 
-    assert await is_met([never, step_count_is(1)], [make_step()])
-    assert not await is_met([never, step_count_is(2)], [make_step()])
-    assert not await is_met([], [make_step()])
+    assert await follow(is_met([never, step_count_is(1)], [make_step()]))
+    assert not await follow(is_met([never, step_count_is(2)], [make_step()]))
+    assert not await follow(is_met([], [make_step()]))
     assert asked == [1, 1]
 
 

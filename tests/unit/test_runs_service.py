@@ -51,6 +51,10 @@ class Source:
         finally:
             self.is_closed = True
 
+    async def make(self, handle: RunHandle) -> None:
+        async for frame in self.frames():
+            handle.append(frame)
+
     def abort(self, reason: str | None) -> None:
         self.reasons.append(reason)
         if self.obeys:
@@ -123,7 +127,7 @@ async def over(handle: RunHandle) -> EndState:
 
 
 async def begin(service: RunService, source: Source, **options: Any) -> RunHandle:
-    return await service.start("chat", source.frames(), abort=source.abort, **options)
+    return await service.start("chat", source.make, abort=source.abort, **options)
 
 
 async def read_and_leave(service: RunService, handle: RunHandle, source: Source) -> None:
@@ -152,7 +156,7 @@ async def test_run_is_made_whether_or_not_it_is_read(log: SharedLog):
 async def test_preamble_is_for_those_who_come_later(log: SharedLog):
     source = Source()
     async with RunService(log) as service:
-        handle = await service.start("c", source.frames(), abort=source.abort, preamble=b"earlier ")
+        handle = await service.start("c", source.make, abort=source.abort, preamble=b"earlier ")
         source.put(b"later", None)
 
         assert [entry.data async for entry in service.read(handle.info.id, 1)] == [b"later"]
@@ -251,7 +255,7 @@ async def test_stop_that_fails_is_no_end_of_the_process(log: SharedLog, caplog: 
         raise ValueError("broken")
 
     service, source = service_on(log), Source()
-    handle = await service.start("chat", source.frames(), abort=fail)
+    handle = await service.start("chat", source.make, abort=fail)
     assert await service.stop("chat")
     source.put(None)
     assert await over(handle) == "aborted"

@@ -1,31 +1,33 @@
 """An answer: parts to iterate over, values to await, an HTTP response; and its end, told exactly once.
 
-Where the parts come from is a `Source`'s affair: the model loop or a writer of the application's own. Knows no HTTP
+One task makes it, the driver. It reads the answer's turn, shapes what that brings and hands it to an output: a reader's
+frames, a run's log, or the application that iterates. Cancelling the driver is how an answer ends early. Knows no HTTP
 and no encoder.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
-from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, TypeVar
+from contextlib import aclosing, suppress
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 from usechat import parts as p
 from usechat.errors import ConfigurationError
-from usechat.generate.callbacks import Callbacks, FinishEvent, MessageMetadataCallback, Outcome, Source
+from usechat.generate.callbacks import Callbacks, FinishEvent, MessageMetadataCallback, Outcome
+from usechat.generate.driver import CLOSE_SECONDS, close, read_turn
 from usechat.generate.happening import Happening
+from usechat.generate.outputs import Handover, Nowhere, Output
 from usechat.generate.policy import LoopPolicy, policy_for
 from usechat.generate.recorder import StepResult
 from usechat.generate.smooth import Transform
+from usechat.generate.turn import Turn
 from usechat.generate.valid_parts import ValidBatches, why_no_json
-from usechat.generate.view import Batches, View
-from usechat.guard import Contained, contain, exception_for, original_error
+from usechat.guard import Contained, contained, exception_for, original_error
 from usechat.ids import generate_id
 from usechat.protocol.dialects import Dialect
 from usechat.protocol.options import MASKED_ERROR, EncoderOptions, WireFormat
@@ -37,18 +39,14 @@ if TYPE_CHECKING:
     from usechat.messages.ui import ChatRequest, CompletionRequest
     from usechat.runs.service import RunService
 
-__all__ = ["Answer", "Callbacks", "FinishEvent", "MessageMetadataCallback", "Outcome", "Source"]
+__all__ = ["Answer", "Callbacks", "FinishEvent", "MessageMetadataCallback", "Outcome"]
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
-CLOSE_SECONDS = 5.0
-"""How long a source may take to stop; after that the end is told without it."""
 CALLBACK_SECONDS = 30.0
 """How long the answer's end waits for each callback that is told of it. One that takes longer goes on by itself."""
-ENDINGS: set[asyncio.Task[None]] = set()
-"""Ends that are being told: the event loop itself keeps no task alive."""
+DRIVERS: set[asyncio.Task[None]] = set()
+"""Those that run, and callbacks that are being told of an end: the event loop itself keeps no task alive."""
 
 
 class Answer(ABC):
@@ -79,25 +77,23 @@ class Answer(ABC):
         """That nothing more of it is to be made."""
         self.abort_reason: str | None = None
         self.failure: BaseException | None = None
-        """What kept the answer from being read or sent; a model's failure is the source's to tell."""
+        """What kept the answer from being made or sent; a model's failure is the turn's to tell."""
         self.done = Happening()
         """That what came of it is known."""
         self.final: FinishEvent | None = None
         self.is_started = False
         """Whether it has been begun; it can be once."""
-        self.source: Source | None = None
-        self.streams: list[Any] = []
-        """The source's parts, and before them, where there is a transform, what it makes of them."""
-        self.last: list[Shaped] = []
-        """What the end adds to what was shown."""
-        self.trouble: Exception | None = None
-        """What kept the answer from beginning."""
-        self.waiting: asyncio.Task[Any] | None = None
-        self.ending: asyncio.Task[None] | None = None
+        self.turn: Turn | None = None
+        self.task: asyncio.Task[Any] | None = None
+        """The driver, while it runs."""
+        self.is_driving = False
+        """Whether the driver has taken its first step, and is not at the end yet."""
+        self.is_cancelled = False
+        """Whether `abort` has cancelled the driver."""
 
     @abstractmethod
-    def make_source(self) -> Source:
-        """The source of this answer's parts; called once, when the answer begins."""
+    def make_turn(self) -> Turn:
+        """Return the turn that makes this answer; called once, when the answer begins."""
 
     def prepare(self) -> None:  # noqa: B027 - most answers have nothing to check
         """Check what can be checked before anything is sent.
@@ -111,6 +107,21 @@ class Answer(ABC):
     def __aiter__(self) -> AsyncIterator[p.Part]:
         """The answer's parts, one by one."""
         return self.parts()
+
+    async def batches(self) -> AsyncGenerator[list[p.Part]]:
+        """The answer's parts, in the batches they came in. Closing it stops the answer.
+
+        Raises:
+            ConfigurationError: The answer was begun before.
+            RequestError: The request cannot be answered.
+        """
+        output = Handover()
+        self.start(output)
+        try:
+            async for batch in output.read():
+                yield batch
+        finally:
+            await self.aclose()
 
     async def parts(self) -> AsyncGenerator[p.Part]:
         """The answer's parts, one by one."""
@@ -169,21 +180,18 @@ class Answer(ABC):
             return
         self.abort_reason = reason
         self.aborting.set()
-        if self.waiting is not None:
-            self.waiting.cancel()
-        elif self.is_started:
-            # The reader is busy with what it has: it may be slow, so the model is stopped without it.
-            self.end(is_aborted=True)
+        # A task that was cancelled before its first step would tell no end; it sees by itself that it is to stop.
+        if self.is_driving and self.task is not None:
+            self.is_cancelled = self.task.cancel()
 
     async def aclose(self) -> None:
         """Stop, if it is not over, and wait until the end is told. An answer that was never read is told as stopped."""
         self.abort()
         if not self.is_started:
-            self.begin()
-            self.end(is_aborted=True)
-        await self.done.event.wait()
-        assert self.ending is not None
-        await asyncio.shield(self.ending)
+            self.start(Nowhere())
+        # A callback that is called in the driver's task cannot wait for its end.
+        if self.task is not None and self.task is not asyncio.current_task():
+            await asyncio.wait({self.task})
 
     # -- how it is made -----------------------------------------------------------------------------------------
 
@@ -223,129 +231,99 @@ class Answer(ABC):
         if self.is_started:
             raise ConfigurationError("an answer can be read once; use on_part to see its parts beside a response")
 
-    def begin(self) -> None:
-        """Make the source; nothing of it runs yet.
+    def start(self, output: Output) -> asyncio.Task[None]:
+        """Begin to make the answer, in a task of its own: the driver.
+
+        Args:
+            output: Takes what the answer brings.
 
         Raises:
             ConfigurationError: The answer was begun before.
             RequestError: The request cannot be answered.
         """
+        self._begin()
+        task = asyncio.create_task(self._drive(output))
+        DRIVERS.add(task)
+        task.add_done_callback(DRIVERS.discard)
+        self.task = task
+        return task
+
+    async def drive(self, output: Output) -> None:
+        """Make the answer in the current task, from its beginning to its end; as `start`.
+
+        However it ends, the end is told and ``output`` gets a legal one before this returns.
+
+        Raises:
+            CancelledError: The task was cancelled, otherwise than by `abort`.
+        """
+        self._begin()
+        self.task = current_task()
+        await self._drive(output)
+
+    def _begin(self) -> None:
         self._check_new()
         self.prepare()
         self.is_started = True
         if not self.is_bound:
             self.shaper = ChunkShaper(NEWEST_CLIENT, EncoderOptions())
             self.reducer = Reducer(generate_id("msg", 16), shaper=self.shaper)
+
+    async def _drive(self, output: Output) -> None:
+        task = current_task()
+        cancellations = task.cancelling()
+        self.is_driving = True
         try:
-            with Contained():
-                self._make_streams()
-        except Exception as error:  # noqa: BLE001 - raised where the answer is read
-            self.trouble = error
-
-    def _make_streams(self) -> None:
-        self.source = self.make_source()
-        made = self.source.run()
-        self.streams = [made]
-        if self.transform is not None:
-            self.streams.insert(0, ValidBatches(self.transform(made), "a transform"))
-
-    def batches(self) -> AsyncGenerator[list[p.Part]]:
-        """The answer's parts, in the batches they came in.
-
-        Raises:
-            ConfigurationError: The answer was begun before.
-            RequestError: The request cannot be answered.
-        """
-        return self.through(Batches())
-
-    async def through(self, view: View[T]) -> AsyncGenerator[T]:
-        """What ``view`` makes of the answer, as its parts come. The end is told before the last piece is.
-
-        Raises:
-            ConfigurationError: The answer was begun before.
-            RequestError: The request cannot be answered.
-        """
-        self.begin()
-        is_whole, failure = False, None
-        try:
-            if (opening := view.begin()) is not None:
-                yield opening
-            while (batch := await self._next()) is not None:
-                shown = batch if self.message_metadata is None else self.add_metadata(batch)
-                shaped = self._shape(shown)
-                if self.callbacks.on_part is not None:
-                    await self._tell_parts(shown)
-                if piece := view.feed(shown, shaped):
-                    yield piece
-            is_whole = not self.aborting.has_happened
-        except Exception as error:  # noqa: BLE001 - the view says what becomes of it
-            failure = self.failure = original_error(error)
-        finally:
-            # Shielded: the end is told whatever happens to the reader, a second cancellation does not reach it.
-            await asyncio.shield(self.end(is_aborted=not is_whole and self.failure is None))
-        if failure is not None:
-            yield view.fail(failure)
-        elif piece := view.feed([] if is_whole else [p.Abort(self.abort_reason)], self.last):
-            yield piece
-        if (ending := view.finish()) is not None:
-            yield ending
-
-    async def _next(self) -> list[p.Part] | None:
-        """The next batch; None at the end, or when the answer was stopped: then its end is being told."""
-        batch: list[p.Part] | None = None
-        if self.trouble is not None:
-            raise self.trouble
-        if not self.aborting.has_happened:
-            # No frame keeps the task: an error that ends it would keep the frame.
-            self.waiting = current_task()
-            cancellations = self.waiting.cancelling()
-            try:
-                batch = await anext(self.streams[0])
-            except StopAsyncIteration:
-                pass
-            except BaseException as error:
-                if not (isinstance(error, asyncio.CancelledError) and self.aborting.has_happened):
-                    contain(error, self.waiting)
-                    raise
-            finally:
-                self.waiting = None
+            output.begin()
             if not self.aborting.has_happened:
-                return batch
-            await take_cancellation(cancellations)
-        if batch is None:
-            self.end(is_aborted=True)
-        return batch
-
-    def _shape(self, batch: list[p.Part]) -> list[Shaped]:
-        """Shape a batch, and take it into the message."""
-        shaped = self.shaper.feed_all(batch)
-        self.reducer.apply_all(shaped)
-        return shaped
-
-    async def _tell_parts(self, batch: list[p.Part]) -> None:
-        for part in batch:
-            await self.callbacks.call("on_part", part)
-
-    def fail(self, error: BaseException) -> p.Error:
-        """Note that the answer cannot be read to its end, which is not the source's fault; say so to the client."""
-        self.failure = self.failure or error
-        text = self.callbacks.error_text(error)
-        return p.Error(MASKED_ERROR if text is None else text, error)
-
-    def end(self, *, is_aborted: bool) -> asyncio.Task[None]:
-        """Stop the source and tell how the answer ended: begun by the first call, the same for all."""
-        if self.ending is None:
+                await self._make(output)
+        except asyncio.CancelledError:
             self.aborting.set()
-            self.ending = asyncio.create_task(self._tell_end(is_aborted=is_aborted))
-            ENDINGS.add(self.ending)
-            self.ending.add_done_callback(ENDINGS.discard)
-        return self.ending
+        except BaseException as error:  # noqa: BLE001 - the client gets a legal end, whatever fails
+            self.failure = original_error(contained(error, task))
+        self.is_driving = False
+        is_aborted = self.aborting.has_happened and self.failure is None
+        self.aborting.set()
+        if self.is_cancelled:
+            with suppress(asyncio.CancelledError):
+                # Not yet delivered, where something that this very task was running has called `abort`.
+                await asyncio.sleep(0)
+            task.uncancel()
+        await self._end(output, is_aborted=is_aborted)
+        self.task = None
+        if task.cancelling() > cancellations:
+            raise asyncio.CancelledError
 
-    async def _tell_end(self, *, is_aborted: bool) -> None:
-        for stream in self.streams:
-            await close(stream)
+    async def _make(self, output: Output) -> None:
+        """Read the turn to its end, shape what it brings and hand it on."""
+        with Contained():
+            self.turn = self.make_turn()
+        made = read_turn(self.turn)
+        streams: list[AsyncIterator[list[p.Part]]] = [made]
+        try:
+            if self.transform is not None:
+                with Contained():
+                    streams.insert(0, ValidBatches(self.transform(made), "a transform"))
+            async for batch in streams[0]:
+                shown = batch if self.message_metadata is None else self.add_metadata(batch)
+                shaped = self.shaper.feed_all(shown)
+                self.reducer.apply_all(shaped)
+                if self.callbacks.on_part is not None:
+                    for part in shown:
+                        await self.callbacks.call("on_part", part)
+                await output.write(shown, shaped)
+                if self.aborting.has_happened:
+                    break
+        finally:
+            for stream in streams:
+                # What it reads itself is closed within half of this.
+                await close(stream, 2 * CLOSE_SECONDS)
+
+    async def _end(self, output: Output, *, is_aborted: bool) -> None:
+        """Tell how the answer ended, and give the output a legal end."""
+        self.note_end(is_aborted=is_aborted)
         outcome = self._outcome()
-        message = self._message(is_aborted=is_aborted)
+        last = self._last_parts(is_aborted=is_aborted)
+        message, shaped = self._close_message(last)
         values = {name: getattr(outcome, name) for name in Outcome.__struct_fields__}
         values["error"] = outcome.error or self.failure
         self.final = final = FinishEvent(
@@ -355,55 +333,64 @@ class Answer(ABC):
             is_continuation=self.is_continuation,
             **values,
         )
-        self._let_go()
+        # Most of what made the answer refers back to it. All of it is freed with the last reference now, not when the
+        # garbage collector comes, which is the dearer the more it finds.
+        self.turn = None
         self.done.set()
         try:
             if is_aborted:
                 await self._tell("on_abort", final.steps)
         finally:
-            await self._tell("on_finish", final)
+            try:
+                await self._tell("on_finish", final)
+            finally:
+                output.end(last, shaped, self.failure)
+
+    def note_end(self, *, is_aborted: bool) -> None:  # noqa: B027 - most answers have nothing to do
+        """Do what an answer of this kind does at its end, before that is told."""
+
+    def _last_parts(self, *, is_aborted: bool) -> list[p.Part]:
+        if is_aborted:
+            return [p.Abort(self.abort_reason)]
+        return [] if self.failure is None else [self.error_part(self.failure)]
+
+    def error_part(self, error: BaseException) -> p.Error:
+        """Return what the client is told of an error that kept the answer from being made or sent."""
+        text = self.callbacks.error_text(error)
+        return p.Error(MASKED_ERROR if text is None else text, error)
 
     async def _tell(self, name: str, value: Any) -> None:
         """Call a callback and wait for it, for a while: a reader waits for the end of the answer until then."""
         if getattr(self.callbacks, name) is None:
             return
         telling = asyncio.create_task(self.callbacks.call(name, value))
-        ENDINGS.add(telling)
-        telling.add_done_callback(ENDINGS.discard)
+        DRIVERS.add(telling)
+        telling.add_done_callback(DRIVERS.discard)
         _, late = await asyncio.wait({telling}, timeout=CALLBACK_SECONDS)
         if late:
             logger.warning("%s has not returned in %g seconds: the answer ends without it", name, CALLBACK_SECONDS)
 
     def _outcome(self) -> Outcome:
-        """Ask the source how far it has come, whatever it makes of that: the end is told."""
+        """Ask the turn how far it has come, whatever it makes of that: the end is told."""
         try:
-            with Contained():
-                return Outcome() if self.source is None else self.source.outcome()
+            return Outcome() if self.turn is None else self.turn.outcome()
         except Exception as error:
-            logger.exception("the answer's source does not say how it ended")
-            self.failure = self.failure or original_error(error)
+            logger.exception("the answer's turn does not say how it ended")
+            self.failure = self.failure or error
             return Outcome()
 
-    def _message(self, *, is_aborted: bool) -> Mapping[str, Any]:
-        """Close the message and return it as the client has it; without what cannot be read of it."""
+    def _close_message(self, last: list[p.Part]) -> tuple[Mapping[str, Any], list[Shaped]]:
+        """Return the message as the client has it in the end, and what the end adds to what was shown."""
+        shaped: list[Shaped] = []
         try:
-            closing = self.shaper.feed_all([p.Abort(self.abort_reason)]) if is_aborted else []
-            self.last = [*closing, *self.shaper.finish()]
-            self.reducer.apply_all(self.last)
-            return self.reducer.message()
+            shaped = [*self.shaper.feed_all(last), *self.shaper.finish()]
+            self.reducer.apply_all(shaped)
+            return self.reducer.message(), shaped
         except Exception as error:
             logger.exception("the answer's message is not whole")
             self.failure = self.failure or error
-            return self.reducer.state.known()
-
-    def _let_go(self) -> None:
-        """Hold nothing any more that made the answer or showed it. Most of it refers back to the answer.
-
-        All of it is then freed with the last reference, not when the garbage collector comes, which is the dearer the
-        more it finds.
-        """
-        self.source = None
-        self.streams = []
+            # Without what cannot be read of it.
+            return self.reducer.state.known(), shaped
 
     def add_metadata(self, batch: list[p.Part]) -> list[p.Part]:
         """The batch with what the application's callback says of its parts."""
@@ -438,8 +425,12 @@ class Answer(ABC):
         if not self.is_started:
             # Nobody is shown what a step that failed has brought.
             self.policy = replace(self.policy, resets_steps=True)
-            async for _ in self.batches():
-                pass
+            task = self.start(Nowhere())
+            try:
+                await asyncio.wait({task})
+            except asyncio.CancelledError:
+                await self.aclose()
+                raise
         await self.done.event.wait()
         assert self.final is not None
         if self.final.error is not None and name != "ui_message":
@@ -451,32 +442,3 @@ def current_task() -> asyncio.Task[Any]:
     task = asyncio.current_task()
     assert task is not None
     return task
-
-
-async def take_cancellation(cancellations: int) -> None:
-    """Take back the one cancellation by which `Answer.abort` got this task out of its wait.
-
-    Raises:
-        CancelledError: There was another one, which is not ours to take.
-    """
-    with contextlib.suppress(asyncio.CancelledError):
-        # Not yet delivered, when `abort` was called by something that this very task was running.
-        await asyncio.sleep(0)
-    if current_task().uncancel() > cancellations:
-        raise asyncio.CancelledError
-
-
-async def close(stream: Any) -> None:
-    """Close an async iterator, whatever it makes of that."""
-    aclose = getattr(stream, "aclose", None)
-    if aclose is None:
-        return
-    try:
-        async with asyncio.timeout(CLOSE_SECONDS):
-            with Contained():
-                await aclose()
-    except asyncio.CancelledError:
-        # The event loop shuts down. The end is told all the same.
-        logger.debug("closing the answer's source was cancelled")
-    except Exception:
-        logger.exception("closing the answer's source failed")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -15,7 +15,7 @@ from usechat.errors import ConfigurationError
 from usechat.generate.recorder import StepResult
 from usechat.guard import Contained, original_error
 
-__all__ = ["Callbacks", "FinishEvent", "MessageMetadataCallback", "Outcome", "Source"]
+__all__ = ["Callbacks", "FinishEvent", "MessageMetadataCallback", "Outcome"]
 
 logger = logging.getLogger(__name__)
 
@@ -24,25 +24,13 @@ MessageMetadataCallback: TypeAlias = Callable[[p.Part], Any]
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a source has come."""
+    """How far an answer has come."""
 
     text: str = ""
     finish_reason: p.FinishReason | None = None
     usage: p.Usage = p.Usage()
     steps: Sequence[StepResult] = ()
     error: BaseException | None = None
-
-
-class Source(Protocol):
-    """Where an answer's parts come from."""
-
-    def run(self) -> AsyncIterator[list[p.Part]]:
-        """The parts, in batches. Closing the iterator stops whatever makes them."""
-        ...
-
-    def outcome(self) -> Outcome:
-        """What is known once the iterator has ended or was closed."""
-        ...
 
 
 class FinishEvent(msgspec.Struct, frozen=True, kw_only=True):

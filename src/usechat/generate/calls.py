@@ -5,7 +5,6 @@ Upstream: ``parse-tool-call.ts`` (7.0.173).
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
@@ -14,6 +13,7 @@ import msgspec
 
 from usechat import parts as p
 from usechat.errors import InvalidToolInputError, NoSuchToolError, ToolCallRepairError, ToolError
+from usechat.generate.asks import Call, Script
 from usechat.generate.execute import Execution, error_text
 from usechat.generate.tools import Tool
 from usechat.guard import Contained, describe_error, original_error
@@ -67,17 +67,15 @@ def show_input_start(part: p.ToolInputStart, tools: Mapping[str, Tool]) -> p.Too
     return part
 
 
-async def parse_call(
+def parse_call(
     call: p.ToolCall, tools: Mapping[str, Tool], *, reads_start_input: bool, repair: RepairToolCall | None
-) -> ParsedCall:
+) -> Script[ParsedCall]:
     """Parse and check a call, mended if need be and if it can be."""
     parsed = parse_once(call, tools, reads_start_input=reads_start_input)
     if parsed.error is None or repair is None:
         return parsed
     try:
-        with Contained():
-            mended: Any = repair(call, parsed.error)
-            mended = await mended if inspect.isawaitable(mended) else mended
+        mended: Any = yield Call(repair, (call, parsed.error))
     except Exception as error:  # noqa: BLE001 - the model is told, and may do better
         return msgspec.structs.replace(parsed, error=repair_failed(call, original_error(error)))
     if mended is None:

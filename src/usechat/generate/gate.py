@@ -6,7 +6,6 @@ request are checked again before anything runs (``validate-tool-approvals.ts``, 
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
@@ -25,6 +24,7 @@ from usechat.generate.approvals import (
     read_status,
     sign_request,
 )
+from usechat.generate.asks import Call, Script
 from usechat.generate.calls import ParsedCall, check_input, error_result, no_such_tool
 from usechat.generate.execute import Execution, MakeContext, error_text
 from usechat.generate.policy import LoopPolicy
@@ -90,11 +90,11 @@ class ApprovalGate:
         self.make_context = make_context
         self.on_error = on_error
 
-    async def decide(self, parsed: ParsedCall) -> Verdict:
-        """What is to happen with a call that the model has just made, and that can be carried out."""
+    def decide(self, parsed: ParsedCall) -> Script[Verdict]:
+        """Return what is to happen with a call that the model has just made, and that can be carried out."""
         assert parsed.tool is not None
         written = PartList()
-        status = await self._status(parsed.tool, parsed.call.tool_call_id, parsed.input, written)
+        status = yield from self._status(parsed.tool, parsed.call.tool_call_id, parsed.input, written)
         verdict = self._verdict(parsed, status)
         return msgspec.structs.replace(verdict, parts=(*written.parts, *verdict.parts))
 
@@ -113,12 +113,11 @@ class ApprovalGate:
                 result = denial(parsed.call, status.reason)
                 return Verdict(parts=(*self._automatic(parsed, status), denied), result=result)
 
-    async def _status(self, tool: Tool, tool_call_id: str, input: object, writer: PartList) -> ApprovalStatus | None:
+    def _status(self, tool: Tool, tool_call_id: str, input: object, writer: PartList) -> Script[ApprovalStatus | None]:
         needs = tool.needs_approval
         if not callable(needs):
             return read_status(needs)
-        answer = needs(input, self.make_context(tool_call_id, tool.name, writer))
-        return read_status(await answer if inspect.isawaitable(answer) else answer)
+        return read_status((yield Call(needs, (input, self.make_context(tool_call_id, tool.name, writer)))))
 
     def _cannot_ask(self, call: p.ToolCall) -> Verdict:
         logger.warning("tool %s needs approval: name the client's AI SDK version (6 or later)", call.tool_name)
@@ -169,8 +168,8 @@ class ApprovalGate:
 
     # -- the user's answers -------------------------------------------------------------------------------------
 
-    async def settle(self, approval: Approval) -> Verdict:
-        """What is to happen with a call that the user has decided on.
+    def settle(self, approval: Approval) -> Script[Verdict]:
+        """Return what is to happen with a call that the user has decided on.
 
         Raises:
             InvalidToolApprovalError: This server did not ask for this call.
@@ -195,17 +194,19 @@ class ApprovalGate:
         if parsed.error is not None:
             return self._failed(parsed.error)
         written = PartList()
-        status = await self._status(tool, call.tool_call_id, parsed.input, written)
+        status = yield from self._status(tool, call.tool_call_id, parsed.input, written)
         if isinstance(status, Deny):
             return denied_by(approval, status.reason or approval.response.reason)
-        if not await self._claim(approval):
+        if not (yield from self._claim(approval)):
             return self._failed(used_approval(made))
         return Verdict(parts=tuple(written.parts), execution=parsed.execution)
 
-    async def _claim(self, approval: Approval) -> bool:
-        """Whether the approval may be used: last of all, since what was refused before has used nothing."""
-        # An id that is not signed is the client's to choose: nothing can be known of it.
-        return self.secret is None or self.used is None or await self.used.claim(approval.signed_id)
+    def _claim(self, approval: Approval) -> Script[bool]:
+        """Return whether the approval may be used: last of all, since what was refused before has used nothing."""
+        if self.secret is None or self.used is None:
+            # An id that is not signed is the client's to choose: nothing can be known of it.
+            return True
+        return (yield Call(self.used.claim, (approval.signed_id,)))
 
 
 class PartList:

@@ -7,21 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 import msgspec
 
 from usechat import parts as p
 from usechat.errors import ConfigurationError, NoObjectGeneratedError
-from usechat.generate.answer import Answer, Callbacks, FinishEvent, Outcome, Source
+from usechat.generate.answer import Answer, Callbacks, FinishEvent, Outcome
 from usechat.generate.array_text import ArrayElements
 from usechat.generate.call_options import CallOptions
+from usechat.generate.happening import Happening
 from usechat.generate.inputs import Messages, given_messages, read_messages
-from usechat.generate.loop import Loop, LoopRequest
+from usechat.generate.loop_request import LoopRequest
+from usechat.generate.model_turn import ModelTurn
 from usechat.generate.object_shape import Output, Shape, make_shape
 from usechat.generate.partial_objects import GrowingValue
+from usechat.generate.policy import LoopPolicy
 from usechat.generate.stop import step_count_is
+from usechat.generate.turn import Turn
 from usechat.guard import Contained, exception_for, original_error
 from usechat.models.base import Model, ModelCall, ResponseFormat
 from usechat.protocol.json import encode_json
@@ -52,24 +56,19 @@ class ObjectFinishEvent(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the reader left or the answer was stopped."""
 
 
-class ObjectSource:
-    """The loop's parts, with an array's text as an array of its complete elements."""
+class ObjectTurn(ModelTurn):
+    """The turn of a model that writes JSON, with an array's text as an array of its complete elements."""
 
-    def __init__(self, loop: Loop, shape: Shape) -> None:
-        self.loop = loop
+    def __init__(self, request: LoopRequest, policy: LoopPolicy, abort: Happening, shape: Shape) -> None:
+        super().__init__(request, policy, abort)
         self.shape = shape
         self.text: list[str] = []
         self.elements = ArrayElements() if shape.output == "array" else None
-        self.has_begun = False
+        self.has_begun_array = False
 
-    async def run(self) -> AsyncGenerator[list[p.Part]]:
-        """The parts."""
-        stream = self.loop.run()
-        try:
-            async for batch in stream:
-                yield [self.show(part) if isinstance(part, p.TextDelta) else part for part in batch]
-        finally:
-            await stream.aclose()
+    def take(self) -> list[p.Part]:
+        """Return the parts that are to be shown now."""
+        return [self.show(part) if isinstance(part, p.TextDelta) else part for part in super().take()]
 
     def show(self, part: p.TextDelta) -> p.TextDelta:
         """A delta as ``useObject`` is to read it."""
@@ -78,10 +77,10 @@ class ObjectSource:
             return part if self.elements is None else p.TextDelta(part.id, "")
         shown: list[str] = []
         for element in self.elements.feed(part.delta):
-            shown += ["," if self.has_begun else "[", self._element(element)]
-            self.has_begun = True
+            shown += ["," if self.has_begun_array else "[", self._element(element)]
+            self.has_begun_array = True
         if self.elements.is_complete:
-            shown.append("]" if self.has_begun else "[]")
+            shown.append("]" if self.has_begun_array else "[]")
         return p.TextDelta(part.id, "".join(shown))
 
     def _element(self, text: str) -> str:
@@ -92,8 +91,8 @@ class ObjectSource:
             return text
 
     def outcome(self) -> Outcome:
-        """How far the answer has come, in the model's own text."""
-        return msgspec.structs.replace(self.loop.outcome(), text="".join(self.text))
+        """Return how far the answer has come, in the model's own text."""
+        return msgspec.structs.replace(super().outcome(), text="".join(self.text))
 
 
 class StreamObjectResult(Answer):
@@ -131,11 +130,11 @@ class StreamObjectResult(Answer):
             self.request.call = msgspec.structs.replace(self.request.call, messages=messages)
             self.is_prepared = True
 
-    def make_source(self) -> Source:
-        """The loop, whose text is the JSON."""
+    def make_turn(self) -> Turn:
+        """Return the turn of the model, whose text is the JSON."""
         self.request.message_id = self.message_id
         self.request.on_error = self.callbacks.error_text
-        return ObjectSource(Loop(self.request, self.policy, self.aborting), self.shape)
+        return ObjectTurn(self.request, self.policy, self.aborting, self.shape)
 
     def response(self, chat: ChatRequest | CompletionRequest | None = None, **options: Any) -> StreamingAnswer:
         """The growing JSON as a text stream, which is what ``useObject`` reads."""

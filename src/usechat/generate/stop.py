@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 import msgspec
 
+from usechat.generate.asks import Call, Script
 from usechat.generate.recorder import StepResult
 
 __all__ = ["StepCount", "StopCondition", "has_tool_call", "is_met", "step_count_is"]
@@ -40,10 +40,9 @@ def has_tool_call(*names: str) -> StopCondition:
     return was_called
 
 
-async def is_met(conditions: Sequence[StopCondition], steps: Sequence[StepResult]) -> bool:
-    """Whether one of the conditions holds."""
+def is_met(conditions: Sequence[StopCondition], steps: Sequence[StepResult]) -> Script[bool]:
+    """Return whether one of the conditions holds."""
     for condition in conditions:
-        met = condition(steps)
-        if await met if inspect.isawaitable(met) else met:
+        if (yield Call(condition, (steps,))):
             return True
     return False

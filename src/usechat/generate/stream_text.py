@@ -35,7 +35,6 @@ of each model call (`usechat.generate.call_options.CallOptions`):
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Unpack
@@ -44,18 +43,20 @@ import msgspec
 
 from usechat import parts as p
 from usechat.errors import ConfigurationError, UsechatError
-from usechat.generate.answer import Answer, Callbacks, FinishEvent, MessageMetadataCallback, Source
+from usechat.generate.answer import Answer, Callbacks, FinishEvent, MessageMetadataCallback
 from usechat.generate.approvals import process_secret
 from usechat.generate.call_options import CallOptions
 from usechat.generate.calls import RepairToolCall
 from usechat.generate.inputs import Messages, given_messages, read_messages
-from usechat.generate.loop import Loop, LoopRequest, PrepareStep
+from usechat.generate.loop_request import LoopRequest, PrepareStep
 from usechat.generate.metadata import default_metadata
+from usechat.generate.model_turn import ModelTurn
 from usechat.generate.recorder import StepResult
 from usechat.generate.smooth import Transform
 from usechat.generate.steering import Steering
 from usechat.generate.stop import StopCondition, step_count_is
 from usechat.generate.tools import Tools, read_tools
+from usechat.generate.turn import Turn
 from usechat.generate.used_approvals import UsedApprovals, process_used_approvals
 from usechat.models.base import Model, ModelCall, ToolChoice
 
@@ -102,17 +103,16 @@ class StreamTextResult(Answer):
             self.messages, self.convert_options = (), {}
             self.is_prepared = True
 
-    def make_source(self) -> Source:
-        """The loop."""
+    def make_turn(self) -> Turn:
+        """Return the turn of the model."""
         self.request.message_id = self.message_id
         self.request.on_error = self.callbacks.error_text
         self.request.on_step_finish = partial(self.callbacks.call, "on_step_finish")
-        return Loop(self.request, self.policy, self.aborting)
+        return ModelTurn(self.request, self.policy, self.aborting)
 
-    def end(self, *, is_aborted: bool) -> asyncio.Task[None]:
-        """As `Answer.end`; no more messages of the user are taken."""
+    def note_end(self, *, is_aborted: bool) -> None:
+        """Take no more messages of the user."""
         self.request.steering.end("aborted" if is_aborted else "error")
-        return super().end(is_aborted=is_aborted)
 
 
 def stream_text(

@@ -5,15 +5,14 @@ Clients keep the result itself. Upstream: ``convertToModelMessages`` with ``tool
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from usechat.generate.asks import Call, Script
 from usechat.generate.tools import Tool
-from usechat.guard import Contained
 from usechat.messages.model import AssistantMessage, ModelMessage, ToolMessage, ToolResultContent, ToolResultOutput
 
 __all__ = ["convert_outputs"]
@@ -21,33 +20,35 @@ __all__ = ["convert_outputs"]
 logger = logging.getLogger(__name__)
 
 
-async def convert_outputs(messages: Sequence[ModelMessage], tools: Mapping[str, Tool]) -> list[ModelMessage]:
-    """The messages with each result that its tool has a say in converted by it."""
+def convert_outputs(messages: Sequence[ModelMessage], tools: Mapping[str, Tool]) -> Script[list[ModelMessage]]:
+    """Return the messages, with each result that its tool has a say in converted by it."""
     if not any(tool.to_model_output for tool in tools.values()):
         return list(messages)
-    return [await convert_message(message, tools) for message in messages]
+    converted: list[ModelMessage] = []
+    for message in messages:
+        converted += [(yield from convert_message(message, tools))]
+    return converted
 
 
-async def convert_message(message: ModelMessage, tools: Mapping[str, Tool]) -> ModelMessage:
+def convert_message(message: ModelMessage, tools: Mapping[str, Tool]) -> Script[ModelMessage]:
     if not isinstance(message, AssistantMessage | ToolMessage):
         return message
-    content: list[Any] = [
-        msgspec.structs.replace(item, output=await convert_output(item, tools))
-        if isinstance(item, ToolResultContent)
-        else item
-        for item in message.content
-    ]
+    content: list[Any] = []
+    for item in message.content:
+        if isinstance(item, ToolResultContent):
+            output = yield from convert_output(item, tools)
+            content.append(msgspec.structs.replace(item, output=output))
+        else:
+            content.append(item)
     return msgspec.structs.replace(message, content=tuple(content))
 
 
-async def convert_output(result: ToolResultContent, tools: Mapping[str, Tool]) -> ToolResultOutput:
+def convert_output(result: ToolResultContent, tools: Mapping[str, Tool]) -> Script[ToolResultOutput]:
     tool = tools.get(result.tool_name)
     if tool is None or tool.to_model_output is None or result.output.type not in ("text", "json"):
         return result.output
     try:
-        with Contained():
-            converted: Any = tool.to_model_output(result.output.value)
-            converted = await converted if inspect.isawaitable(converted) else converted
+        converted: Any = yield Call(tool.to_model_output, (result.output.value,))
     except Exception:
         # The result is the client's and may be anything; the model gets it as it is.
         logger.exception("to_model_output of tool %s failed for a result of an earlier turn", tool.name)

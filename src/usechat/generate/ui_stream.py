@@ -16,9 +16,11 @@ from pydantic_core import to_jsonable_python
 from usechat import parts as p
 from usechat.errors import ConfigurationError, UsechatError
 from usechat.generate.answer import Answer
-from usechat.generate.callbacks import Callbacks, FinishEvent, MessageMetadataCallback, Outcome, Source
+from usechat.generate.asks import Open, Script, Stream
+from usechat.generate.callbacks import Callbacks, FinishEvent, MessageMetadataCallback, Outcome
 from usechat.generate.merge import OpenSteps, read_parts, rename_blocks
 from usechat.generate.part_queue import PartQueue
+from usechat.generate.turn import Turn
 from usechat.generate.valid_parts import is_nothing, maybe_valid_part
 from usechat.guard import Contained, describe_error, original_error
 from usechat.messages.json_text import to_json_value
@@ -104,6 +106,18 @@ class UIMessageStreamWriter:
         except Exception as error:  # noqa: BLE001 - told to the client, as any error of an answer
             self.fail(original_error(error))
 
+    async def run(self, execute: Execute) -> None:
+        """Let the application write, and wait until whatever it merges has ended."""
+        try:
+            with Contained():
+                await execute(self)
+            while pending := [task for task in self.merging if not task.done()]:
+                await asyncio.wait(pending)
+        except Exception as error:  # noqa: BLE001 - told to the client, as any error of an answer
+            self.fail(original_error(error))
+        finally:
+            self.queue.close()
+
     def fail(self, error: BaseException) -> None:
         """Send an error."""
         if isinstance(error, UsechatError):
@@ -114,13 +128,16 @@ class UIMessageStreamWriter:
         self.queue.put(p.Error(MASKED_ERROR if text is None else text, error))
 
 
-class WriterSource:
-    """The parts that a function writes: with `Start` before them and `Finish` after, unless it writes its own."""
+class WriterTurn(Turn):
+    """The turn of a function that writes: `Start` before its parts and `Finish` after, unless it writes its own."""
 
-    def __init__(self, execute: Execute, writer: UIMessageStreamWriter, message_id: str | None) -> None:
+    def __init__(
+        self, execute: Execute, message_id: str | None, make_writer: Callable[[], UIMessageStreamWriter]
+    ) -> None:
+        super().__init__()
         self.execute = execute
-        self.writer = writer
         self.message_id = message_id
+        self.make_writer = make_writer
         self.steps = OpenSteps()
         self.finish_reason: p.FinishReason | None = None
         self.usage = p.Usage()
@@ -128,26 +145,18 @@ class WriterSource:
         self.failure: BaseException | None = None
         self.texts: list[str] = []
 
-    async def run(self) -> AsyncGenerator[list[p.Part]]:
-        """What is written, as soon as it is."""
-        yield [p.Start(message_id=self.message_id)]
-        task = asyncio.create_task(self.write())
-        try:
-            while (batch := await self.writer.queue.take()) is not None:
-                parts = [part for part in batch if self.keep(part)]
-                if parts:
-                    yield parts
-        finally:
-            tasks = [task, *self.writer.merging]
-            for each in tasks:
-                each.cancel()
-            _, stubborn = await asyncio.wait(tasks, timeout=GRACE_SECONDS)
-            if stubborn:
-                logger.warning("a writer or a merged stream goes on although it was cancelled")
+    def script(self) -> Script[None]:
+        """Show what is written, as soon as it is."""
+        self.parts.append(p.Start(message_id=self.message_id))
+        yield Open(self.write)
+        while (batch := (yield Stream.READ)) is not None:
+            self.parts += [part for part in batch if self.keep(part)]
         if self.failure is not None:
             self.finish_reason = p.FinishReason("error")
         self.finish_reason = self.finish_reason or p.FinishReason("stop")
-        yield [p.Finish(finish_reason=self.finish_reason, total_usage=self.usage, message_metadata=self.metadata)]
+        self.parts.append(
+            p.Finish(finish_reason=self.finish_reason, total_usage=self.usage, message_metadata=self.metadata)
+        )
 
     def keep(self, part: p.Part) -> bool:
         """Whether to send the part now: there is one start, one finish, at the end, and one step at a time."""
@@ -180,17 +189,20 @@ class WriterSource:
         if self.usage == p.Usage():
             self.usage = finish.total_usage
 
-    async def write(self) -> None:
-        """Let the application write, and whatever it merges end."""
+    async def write(self) -> AsyncGenerator[list[p.Part]]:
+        """Let the application write; yield what it writes until it and whatever it merges have ended."""
+        writer = self.make_writer()
+        task = asyncio.create_task(writer.run(self.execute))
         try:
-            with Contained():
-                await self.execute(self.writer)
-            while pending := [task for task in self.writer.merging if not task.done()]:
-                await asyncio.wait(pending)
-        except Exception as error:  # noqa: BLE001 - told to the client, as any error of an answer
-            self.writer.fail(original_error(error))
+            while (batch := await writer.queue.take()) is not None:
+                yield batch
         finally:
-            self.writer.queue.close()
+            tasks = [task, *writer.merging]
+            for each in tasks:
+                each.cancel()
+            _, stubborn = await asyncio.wait(tasks, timeout=GRACE_SECONDS)
+            if stubborn:
+                logger.warning("a writer or a merged stream goes on although it was cancelled")
 
     def outcome(self) -> Outcome:
         """How far the answer has come."""
@@ -206,10 +218,12 @@ class UIMessageStream(Answer):
         super().__init__(callbacks, message_metadata)
         self.execute = execute
 
-    def make_source(self) -> Source:
-        """The writer's queue."""
-        writer = UIMessageStreamWriter(self.aborting.event, self.callbacks.error_text)
-        return WriterSource(self.execute, writer, self.message_id)
+    def make_turn(self) -> Turn:
+        """Return the turn of the application's function."""
+        return WriterTurn(self.execute, self.message_id, self._make_writer)
+
+    def _make_writer(self) -> UIMessageStreamWriter:
+        return UIMessageStreamWriter(self.aborting.event, self.callbacks.error_text)
 
 
 def ui_message_stream(

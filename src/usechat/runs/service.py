@@ -22,7 +22,7 @@ from usechat.runs.cursor import Cursor
 from usechat.runs.lost import LostRuns, OnLost
 from usechat.runs.saving import OnEnd, Saves
 
-__all__ = ["DisconnectPolicy", "OnEnd", "OnLost", "RunHandle", "RunService"]
+__all__ = ["DisconnectPolicy", "Make", "OnEnd", "OnLost", "RunHandle", "RunService"]
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +30,9 @@ DisconnectPolicy: TypeAlias = Literal["auto", "cancel", "finish", "grace"]
 """What becomes of a run when the last reader in its own process has left. ``cancel``: it is stopped at once;
 ``finish``: it goes on; ``grace``: it is stopped when nobody, in any process, has come back for some time; ``auto``:
 ``grace`` if anybody ever asked for the chat's stream, as clients do that come back, and ``cancel`` otherwise."""
+
+Make: TypeAlias = Callable[["RunHandle"], Awaitable[None]]
+"""Makes a run: appends its frames to the handle, and returns after the last ones."""
 
 IsSaved: TypeAlias = Callable[[RunInfo], Awaitable[bool]]
 
@@ -96,15 +99,28 @@ class RunHandle:
         if not self.is_over:
             self.stop(self.writer.stop_reason)
 
-    def write(self, data: bytes) -> bool:
-        """Write frames to the log; whether the run goes on."""
+    is_full = False
+    """A log takes whatever comes, whoever reads it."""
+
+    def append(self, data: bytes) -> None:
+        """Write frames to the log; what it does not take stops the run."""
         try:
             self.writer.append(data)
         except RunError as error:
-            self.stop("full" if error.code == "full" else "lost")
             # What does not fit is left out; smaller frames after it, the legal end among them, may fit again.
-            return error.code == "full"
-        return True
+            self.stop("full" if error.code == "full" else "lost")
+
+    async def room(self) -> None:
+        """There always is."""
+
+    def end(self, error: Exception | None = None) -> None:
+        """Take note that the frames are all there.
+
+        Raises:
+            Exception: ``error``, which makes the run a failed one.
+        """
+        if error is not None:
+            raise error
 
     async def wait(self) -> EndState:
         """How the run ended, once it has; ``lost`` when it was taken from this process."""
@@ -176,7 +192,7 @@ class RunService:
     async def start(
         self,
         chat_id: str,
-        frames: AsyncGenerator[bytes],
+        make: Make,
         *,
         abort: Callable[[str | None], None],
         owner: str = "",
@@ -189,8 +205,8 @@ class RunService:
 
         Args:
             chat_id: The chat that it answers in.
-            frames: What it consists of. It is closed in any case.
-            abort: Has ``frames`` yield a legal end and stop, in time; called with the reason, once at most.
+            make: Makes it: appends its frames to what it is given, to their legal end.
+            abort: Has ``make`` come to that end, in time; called with the reason, once at most.
             owner: Whose it is, for whoever asks the log.
             headers: Of the response, for those who read the run later.
             meta: What ``on_lost`` needs, should this process die.
@@ -200,14 +216,14 @@ class RunService:
 
         Raises:
             RunError: ``exists``: the chat has a run already; ``unavailable``: the log cannot be reached, or this
-                process shuts down. ``frames`` was not begun then.
+                process shuts down. ``make`` was not called then.
         """
         writer = await self._open(chat_id, owner=owner, headers=headers or {}, meta=meta or {})
         handle = RunHandle(writer, abort)
         self.handles[handle.info.id] = handle
         if preamble:
             writer.append(preamble)
-        handle.task = asyncio.create_task(self._produce(handle, frames, on_end))
+        handle.task = asyncio.create_task(self._produce(handle, make, on_end))
         if self.disconnect != "finish":
             # A reader that left before it began to read has nobody to tell of it.
             self._wait_for_readers(handle, self.grace)
@@ -229,9 +245,9 @@ class RunService:
                 raise
         return await self.log.open(chat_id, **fields)
 
-    async def _produce(self, handle: RunHandle, frames: AsyncGenerator[bytes], on_end: OnEnd | None) -> EndState:
+    async def _produce(self, handle: RunHandle, make: Make, on_end: OnEnd | None) -> EndState:
         try:
-            state = await drain(handle, frames)
+            state = await run(handle, make)
             is_ours = await handle.writer.finish(state, lambda: self._save(handle, state, on_end))
         except asyncio.CancelledError:
             async with asyncio.timeout(ABORT_SECONDS):
@@ -472,14 +488,11 @@ class RunService:
         return [handle.task for handle in self.handles.values() if handle.task is not None]
 
 
-async def drain(handle: RunHandle, frames: AsyncGenerator[bytes]) -> EndState:
-    """Write all frames to the log; how that ended."""
+async def run(handle: RunHandle, make: Make) -> EndState:
+    """Have a run made; return how that ended."""
     try:
         with Contained():
-            async with aclosing(frames):
-                async for data in frames:
-                    if not handle.write(data):
-                        break
+            await make(handle)
     except Exception:
         logger.exception("a run failed")
         return "failed"

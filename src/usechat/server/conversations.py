@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
@@ -27,7 +27,7 @@ from usechat.protocol.dialects import Dialect
 from usechat.protocol.encoders import WireFormat
 from usechat.protocol.usage import usage_for_major
 from usechat.runs.base import RunInfo
-from usechat.runs.service import RunHandle, RunService
+from usechat.runs.service import Make, RunHandle, RunService
 from usechat.server.lost_runs import LostRun
 from usechat.server.turn_ends import OnFinish, TurnEnds
 
@@ -112,7 +112,7 @@ class Conversations:
         self,
         turn: PlannedTurn,
         answer: Answer,
-        frames: AsyncGenerator[bytes],
+        make: Make,
         *,
         dialect: Dialect,
         wire_format: WireFormat | None,
@@ -141,7 +141,7 @@ class Conversations:
         try:
             return await self.runs.start(
                 chat_id,
-                frames,
+                make,
                 abort=answer.abort,
                 owner=OWNER,
                 headers=headers,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from starlette.responses import JSONResponse
@@ -13,7 +13,7 @@ from usechat.fastapi import USUAL_OPTIONS, known_ids
 from usechat.generate.answer import Answer
 from usechat.protocol.encoders import EncoderOptions
 from usechat.resumable import ResumableAnswer
-from usechat.runs.service import RunHandle
+from usechat.runs.service import Make, RunHandle
 from usechat.server.conversations import Conversations, PlannedTurn
 
 __all__ = ["SavedAnswer", "chat_error_response"]
@@ -53,7 +53,7 @@ class SavedAnswer(ResumableAnswer):
         except ChatError as error:
             await chat_error_response(error)(scope, receive, send)
 
-    async def begin_run(self, made: AsyncGenerator[bytes], headers: Mapping[str, str]) -> RunHandle:
+    async def begin_run(self, make: Make, headers: Mapping[str, str]) -> RunHandle:
         """Hold the chat, and have the run made.
 
         Raises:
@@ -63,7 +63,7 @@ class SavedAnswer(ResumableAnswer):
         return await self.conversations.begin(
             self.turn,
             self.answer,
-            made,
+            make,
             dialect=self.dialect,
             wire_format=self.wire_format,
             headers=headers,

@@ -1,42 +1,40 @@
-"""The loop: model, tools, model, until a stop condition holds. Yields the answer's parts in batches.
+"""The turn of a model: model, tools, model, until a stop condition holds.
 
-Upstream: ``streamText`` in ``ai/src/generate-text/stream-text.ts`` (7.0.173). What a model brought in one read is
-yielded in one batch, and a delta passes through with one look-up: no queue, task or lock stands between.
+Upstream: ``streamText`` in ``ai/src/generate-text/stream-text.ts`` (7.0.173).
 """
 
 from __future__ import annotations
 
-import inspect
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import msgspec
 
 from usechat import parts as p
 from usechat.errors import ProviderError, ProviderStreamError, RequestError, UsechatError
 from usechat.generate.approvals import collect_approvals
+from usechat.generate.asks import Call, CallModel, RunTools, Script, Stream
 from usechat.generate.callbacks import Outcome
 from usechat.generate.calls import error_result, parse_call, show_broken_call, show_call, show_input_start
-from usechat.generate.execute import Execution, ToolRunner
+from usechat.generate.execute import Execution
 from usechat.generate.gate import ApprovalGate, Verdict
 from usechat.generate.happening import Happening
-from usechat.generate.loop_request import LoopRequest, PrepareStep, StepSettings
+from usechat.generate.loop_request import LoopRequest, StepSettings
 from usechat.generate.policy import LoopPolicy
 from usechat.generate.recorder import StepRecorder, StepResult
 from usechat.generate.steering import Delivery, Undelivered
 from usechat.generate.stop import StepCount, is_met
 from usechat.generate.tool_outputs import convert_outputs
 from usechat.generate.tools import Tool, ToolContext, ToolWriter
-from usechat.generate.valid_parts import ValidBatches
-from usechat.guard import Contained, describe_error, is_passed_on, original_error
+from usechat.generate.turn import Turn
+from usechat.guard import describe_error, original_error
 from usechat.ids import generate_id
 from usechat.messages.model import ModelMessage, ToolContent, ToolMessage, ToolResultContent
 from usechat.models.base import Model, ModelCall
 from usechat.protocol.options import MASKED_ERROR
 
-__all__ = ["Loop", "LoopRequest", "PrepareStep", "StepSettings"]
+__all__ = ["ModelTurn"]
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +42,7 @@ MAX_STEPS = 100
 """No answer takes more steps than this, whatever its stop conditions say: each one is paid for."""
 
 
-class Loop:
+class ModelTurn(Turn):
     """Makes one answer.
 
     Args:
@@ -55,6 +53,8 @@ class Loop:
 
     __slots__ = (
         "abort",
+        "batch_parts",
+        "batch_start",
         "deferred",
         "delivered",
         "ended",
@@ -78,6 +78,7 @@ class Loop:
     )
 
     def __init__(self, request: LoopRequest, policy: LoopPolicy, abort: Happening) -> None:
+        super().__init__()
         self.request = request
         self.policy = policy
         self.abort = abort
@@ -106,6 +107,10 @@ class Loop:
         self.step_call: tuple[Model, ModelCall] = (request.model, request.call)
         self.delivered: Sequence[Delivery] = ()  # The user's messages that the step began with.
         self.ended: p.ModelFinish | None = None
+        self.batch_parts: list[p.Part] | None = None
+        """What was to be shown when the step's first part came, as long as nothing of it was handed on."""
+        self.batch_start = 0
+        """Where the step begins in it."""
 
     def outcome(self) -> Outcome:
         """How far the answer has come."""
@@ -117,49 +122,25 @@ class Loop:
             error=self.failure,
         )
 
-    async def run(self) -> AsyncGenerator[list[p.Part]]:
-        """The answer's parts, from `Start` to `Finish`; after an error before a step's first part there is no end.
-
-        A model's batches are read here and nowhere deeper: each generator between would cost every delta a turn.
-        """
-        yield [p.Start(message_id=self.request.message_id)]
+    def script(self) -> Script[None]:
+        """Make the answer, from `Start` to `Finish`; after an error before a step's first part there is no end."""
+        self.parts.append(p.Start(message_id=self.request.message_id))
         try:
-            async with aclosing(self.settle_approvals()) as batches:
-                async for batch in batches:
-                    yield batch
-            # It has ended, and would be held for as long as the model speaks.
-            del batches
+            yield from self.settle_approvals()
             goes_on = True
             while goes_on:
-                stream, failure = await self.begin_step(), None
-                try:
-                    if self.delivered and not self.retries:
-                        yield [delivery.part() for delivery in self.delivered]
-                    async for batch in stream:
-                        if shown := await self.absorb(batch):
-                            yield shown
-                except ProviderError as error:
-                    failure = error
-                finally:
-                    await close(stream)
-                async with aclosing(self.end_step(failure)) as batches:
-                    async for batch in batches:
-                        yield batch
-                goes_on = self.is_retry or await self.goes_on(self.finish)
-        except BaseException as error:  # noqa: BLE001 - the client gets a legal end whatever fails
-            yield [self._end_in(error)]
+                failure = yield from self.call_model()
+                yield from self.end_step(failure)
+                goes_on = self.is_retry or (yield from self.goes_on(self.finish))
+        except Exception as error:  # noqa: BLE001 - the client gets a legal end whatever fails
+            self.finish = None
+            self.request.steering.end("error")
+            self.parts.append(self.failed(original_error(error)))
         if self.finish is not None:
-            yield [p.Finish(finish_reason=self.finish, total_usage=self.usage)]
+            self.parts.append(p.Finish(finish_reason=self.finish, total_usage=self.usage))
 
-    def _end_in(self, error: BaseException) -> p.Error:
-        if is_passed_on(error):
-            raise error
-        self.finish = None
-        self.request.steering.end("error")
-        return self.fail(original_error(error))
-
-    def fail(self, error: BaseException) -> p.Error:
-        """The error as the client is told of it."""
+    def failed(self, error: BaseException) -> p.Error:
+        """Note what failed, and return it as the client is told of it."""
         self.failure = error
         if isinstance(error, UsechatError):
             logger.warning("the answer failed: %s", describe_error(error))
@@ -173,22 +154,36 @@ class Loop:
 
     # -- one step -----------------------------------------------------------------------------------------------
 
-    async def begin_step(self) -> AsyncIterator[Sequence[p.ModelPart]]:
-        """The stream of the next model call."""
+    def call_model(self) -> Script[ProviderError | None]:
+        """Ask the model for the next step and show what it brings; return what broke it off, if anything did."""
         self.recorder, self.executions, self.finish, self.ended = StepRecorder(), [], None, None
         self.has_begun = False
         if not self.is_retry:
             self.is_open, self.retries = False, 0
-            self.step_call = await self.prepare_call()
+            self.step_call = yield from self.prepare_call()
         self.is_retry = False
-        model, call = self.step_call
-        stream = model.stream(call)
+        yield CallModel(*self.step_call)
         if self._is_last_call():
             self._forget_messages()
-        if not getattr(model, "parts_are_valid", False):
-            # A model of the application's own.
-            return ValidBatches(stream, "a model's stream")
-        return stream
+        if self.delivered and not self.retries:
+            self.parts += [delivery.part() for delivery in self.delivered]
+        failure = None
+        try:
+            while (batch := (yield Stream.READ)) is not None:
+                yield from self.take_batch(batch)
+        except ProviderError as error:
+            failure = error
+            if not self.has_shown and self.may_retry(error):
+                # Of the batch that broke off nothing was handed on yet.
+                del self.parts[self.batch_start :]
+                self.is_open = False
+        yield Stream.CLOSE
+        return failure
+
+    @property
+    def has_shown(self) -> bool:
+        """Whether anything of the step may have reached the client: the batch that opened it was handed on."""
+        return self.is_open and self.parts is not self.batch_parts
 
     def _is_last_call(self) -> bool:
         """Whether nobody will look at the messages again, whatever the model says."""
@@ -204,67 +199,70 @@ class Loop:
 
     def may_retry(self, error: ProviderError) -> bool:
         """Whether the step is to be tried again. What it has shown is shown anew, so the client must forget it."""
-        can_forget = self.policy.resets_steps or not self.is_open
+        can_forget = self.policy.resets_steps or not self.has_shown
         return self.has_begun and error.is_retryable and can_forget and self.retries < self.request.stream_retries
 
-    def retry(self, error: ProviderError) -> list[p.Part]:
-        """Have the step tried again; what the client is told of it."""
+    def retry(self, error: ProviderError) -> None:
+        """Have the step tried again, and the client forget what the failed try has shown."""
         self.is_retry = True
         self.retries += 1
         logger.warning("a step is tried again: %s", describe_error(error))
         self.request.on_error(error)
-        return [p.ResetStep()] if self.is_open else []
+        if self.is_open:
+            self.parts.append(p.ResetStep())
 
     def _start_step(self) -> p.StartStep:
         # AI SDK 4 takes the message's id from here; its own server makes a new one for each step.
         return p.StartStep(message_id=self.request.message_id or generate_id("msg"))
 
-    def fail_first(self, error: ProviderStreamError) -> list[p.Part]:
-        """A model call whose stream failed before its first part."""
+    def fail_first(self, error: ProviderStreamError) -> p.FinishStep | None:
+        """Show a model call whose stream failed before its first part; return the step's end, if it has one."""
         if error.code == "no_events" and self.policy.accepts_empty_answer:
-            return [p.FinishStep(finish_reason=p.FinishReason("interrupted"), usage=p.Usage())]
+            return p.FinishStep(finish_reason=p.FinishReason("interrupted"), usage=p.Usage())
         if not self.policy.first_error_opens_step:
-            return [self.fail(error)]
-        finish = p.FinishStep(finish_reason=p.FinishReason("error"), usage=p.Usage())
-        return [self._start_step(), self.fail(error), finish]
+            self.parts.append(self.failed(error))
+            return None
+        self.parts += [self._start_step(), self.failed(error)]
+        return p.FinishStep(finish_reason=p.FinishReason("error"), usage=p.Usage())
 
-    async def end_step(self, failure: ProviderError | None) -> AsyncGenerator[list[p.Part]]:
-        """What follows a model call: its tools, and the step's end, unless it failed or is tried again."""
+    def end_step(self, failure: ProviderError | None) -> Script[None]:
+        """Do what follows a model call: run its tools and end the step, unless it failed or is tried again."""
         if failure is not None and self.may_retry(failure):
-            yield self.retry(failure)
-            return
-        if failure is not None:
+            self.retry(failure)
+        elif failure is not None:
             if self.is_open or not isinstance(failure, ProviderStreamError):
                 raise failure
-            shown = self.fail_first(failure)
-            yield shown
-            if isinstance(shown[-1], p.FinishStep):
-                await self._close_step(shown[-1])
-            return
+            if (finish := self.fail_first(failure)) is not None:
+                yield from self._close_step(finish)
+        else:
+            yield from self._end_whole_step()
+
+    def _end_whole_step(self) -> Script[None]:
         provider = self.step_call[0].provider
         ended = self.ended or p.ModelFinish(finish_reason=p.FinishReason("interrupted"), usage=p.Usage())
         reason = ended.finish_reason
         has_answer = self.policy.counts_begun_blocks and self.recorder.has_begun_block
         if is_silent(reason) and not (has_answer or self.policy.accepts_empty_answer):
-            yield [self.fail(ProviderStreamError("The provider's stream brought nothing.", provider=provider))]
+            silence = ProviderStreamError("The provider's stream brought nothing.", provider=provider)
+            self.parts.append(self.failed(silence))
             return
         cut = ProviderStreamError("The provider's stream ended early.", provider=provider, is_retryable=True)
         if is_truncated(reason) and self.may_retry(cut):
-            yield self.retry(cut)
+            self.retry(cut)
             return
         if is_truncated(reason) and self.policy.tells_truncation:
             reason = p.FinishReason("error")
-            yield [self.fail(cut)]
+            self.parts.append(self.failed(cut))
         if reason.unified in self.policy.runs_tools_after:
-            async with aclosing(self.run_tools()) as batches:
-                async for batch in batches:
-                    yield batch
-        finish = p.FinishStep(finish_reason=reason, usage=ended.usage, provider_metadata=ended.provider_metadata)
-        is_hidden = self.policy.shows_empty_steps and not self.recorder.has_content
-        yield [p.MessageMetadata({}), finish] if is_hidden else [finish]
-        await self._close_step(finish)
+            yield from self.run_tools()
+        if self.policy.shows_empty_steps and not self.recorder.has_content:
+            self.parts.append(p.MessageMetadata({}))
+        yield from self._close_step(
+            p.FinishStep(finish_reason=reason, usage=ended.usage, provider_metadata=ended.provider_metadata)
+        )
 
-    async def _close_step(self, finish: p.FinishStep) -> None:
+    def _close_step(self, finish: p.FinishStep) -> Script[None]:
+        self.parts.append(finish)
         self.finish = finish.finish_reason
         self.usage += finish.usage
         result = self.recorder.result(len(self.steps), finish, tuple(one.message for one in self.delivered))
@@ -272,7 +270,7 @@ class Loop:
         self.messages += result.messages
         self._note_deferred()
         if self.request.on_step_finish is not None:
-            await self.request.on_step_finish(result)
+            yield Call(self.request.on_step_finish, (result,))
 
     def _note_deferred(self) -> None:
         for call in self.recorder.calls.values():
@@ -283,14 +281,14 @@ class Loop:
         for answered in self.recorder.answered:
             self.deferred.pop(answered, None)
 
-    async def goes_on(self, finish: p.FinishReason | None) -> bool:
-        """Whether another step follows. If none does, nor will a message that the user has sent reach the model."""
-        if (reason := await self._why_ending(finish)) is not None:
+    def goes_on(self, finish: p.FinishReason | None) -> Script[bool]:
+        """Return whether another step follows; if none does, what the user has sent meanwhile reaches no model."""
+        if (reason := (yield from self._why_ending(finish))) is not None:
             self.request.steering.end(reason)
         return reason is None
 
-    async def _why_ending(self, finish: p.FinishReason | None) -> Undelivered | None:
-        """None where every call is answered, the model or the user has more to say, and no stop condition holds."""
+    def _why_ending(self, finish: p.FinishReason | None) -> Script[Undelivered | None]:
+        """Return None where calls are answered, the model or the user has more to say, and no stop condition holds."""
         if finish is None or (finish.unified == "interrupted" and not self.policy.goes_on_after_truncation):
             return "error" if finish is None else "finished"
         if self.recorder.open_calls:
@@ -302,14 +300,14 @@ class Loop:
                 return "error"
         if self.policy.tool_error_ends and self.tool_failed:
             return "error"
-        ends = len(self.steps) >= MAX_STEPS or await is_met(self.request.stop_when, self.steps)
+        ends = len(self.steps) >= MAX_STEPS or (yield from is_met(self.request.stop_when, self.steps))
         return "stop-condition" if ends else None
 
-    async def prepare_call(self) -> tuple[Model, ModelCall]:
-        """The model and the call of the next step."""
+    def prepare_call(self) -> Script[tuple[Model, ModelCall]]:
+        """Return the model and the call of the next step."""
         taken = self.request.steering.take()
         self.messages += [delivery.message for delivery in taken]
-        settings = await self._prepare_step()
+        settings = yield from self._prepare_step()
         first = self.request.call
         if settings.messages is not None:
             self.messages = list(settings.messages)
@@ -331,105 +329,104 @@ class Loop:
         )
         return settings.model or self.request.model, call
 
-    async def _prepare_step(self) -> StepSettings:
+    def _prepare_step(self) -> Script[StepSettings]:
         if self.request.prepare_step is None:
             return StepSettings()
-        prepared = self.request.prepare_step(len(self.steps), tuple(self.steps), tuple(self.messages))
-        return (await prepared if inspect.isawaitable(prepared) else prepared) or StepSettings()
+        arguments = (len(self.steps), tuple(self.steps), tuple(self.messages))
+        return (yield Call(self.request.prepare_step, arguments)) or StepSettings()
 
     # -- what the model brought ---------------------------------------------------------------------------------
 
-    async def absorb(self, batch: Sequence[p.ModelPart]) -> list[p.Part]:
-        """Record a batch of the model and return it as the client gets it; the model's end is kept for later."""
-        shown: list[Any] = []
+    def take_batch(self, batch: Sequence[p.ModelPart]) -> Script[None]:
+        """Record what one read of the model brought, and show it as the client gets it."""
+        if not self.is_open:
+            self.batch_parts, self.batch_start = self.parts, len(self.parts)
         for part in batch:
-            if self.recorder.take_delta(part):
-                shown.append(part)
+            if self.is_open and self.recorder.take_delta(part):
+                self.parts.append(cast("p.Part", part))
             else:
-                shown += await self._absorb_one(part)
-        self.has_begun = self.has_begun or bool(shown)
-        if shown and not self.is_open:
-            self.is_open = True
-            return [self._start_step(), *shown]
-        return shown
+                yield from self._take_part(part)
 
-    async def _absorb_one(self, part: p.ModelPart) -> Sequence[p.Part]:
+    def _take_part(self, part: p.ModelPart) -> Script[None]:
         if isinstance(part, p.ModelFinish):
             self.ended = part
-            return ()
+            return
         if isinstance(part, p.ToolCall):
-            return await self._absorb_call(part)
-        shown: list[p.Part] = []
+            yield from self._take_call(part)
+            return
         if isinstance(part, p.Error) and isinstance(part.error, ProviderError):
             self.has_begun = True
             if self.may_retry(part.error):
                 raise part.error
         if isinstance(part, p.Error) and self.policy.runs_tools_before_error:
-            shown += [output async for outputs in self.run_tools() for output in outputs]
-        shown.append(self._adapt(part))
-        self.recorder.take(shown[-1])
-        return shown
+            yield from self.run_tools()
+        self._show(self._adapt(part))
+
+    def _show(self, part: p.Part) -> None:
+        """Record a part of the step and show it."""
+        self.has_begun = True
+        if not self.is_open:
+            self.is_open = True
+            self.parts.append(self._start_step())
+        self.recorder.take(part)
+        self.parts.append(part)
 
     def _adapt(self, part: p.ModelPart) -> Any:
         match part:
             case p.ToolInputStart():
                 return show_input_start(part, self.tools)
             case p.Error():
-                return self.fail(part.error or ProviderError(part.error_text, provider=self.request.model.provider))
+                return self.failed(part.error or ProviderError(part.error_text, provider=self.request.model.provider))
             case p.ToolOutputError():
                 return msgspec.structs.replace(part, client_text=None)
             case _:
                 return part
 
-    async def _absorb_call(self, call: p.ToolCall) -> list[p.Part]:
-        parsed = await parse_call(
+    def _take_call(self, call: p.ToolCall) -> Script[None]:
+        parsed = yield from parse_call(
             call,
             self.tools,
             reads_start_input=self.policy.reads_start_input,
             repair=self.request.repair_tool_call,
         )
         if parsed.error is None:
-            shown: list[p.Part] = [show_call(parsed)]
-            self.recorder.take(shown[0])
+            self._show(show_call(parsed))
             if parsed.tool is not None and not call.provider_executed:
-                shown += self._follow(await self._make_gate().decide(parsed))
-            return shown
+                self._follow((yield from self._make_gate().decide(parsed)))
+            return
         self.tool_failed = True
-        shown = show_broken_call(parsed, self.request.on_error)
-        for part in shown:
-            self.recorder.take(part)
+        for part in show_broken_call(parsed, self.request.on_error):
+            self._show(part)
         self.recorder.take_result(error_result(parsed.error))
-        return shown
 
-    def _follow(self, verdict: Verdict) -> tuple[p.Part, ...]:
-        """Do what the gate says, and what of it the client is shown."""
+    def _follow(self, verdict: Verdict) -> None:
+        """Do what the gate says, and show what of it the client is to see."""
         for part in verdict.parts:
             self.recorder.take(part)
+        self.parts += verdict.parts
         if verdict.result is not None:
             self.recorder.take_result(verdict.result)
         if verdict.execution is not None:
             self.executions.append(verdict.execution)
-        return verdict.parts
 
     # -- tools --------------------------------------------------------------------------------------------------
 
-    async def run_tools(self) -> AsyncGenerator[list[p.Part]]:
-        """Run the calls that are to be run."""
+    def run_tools(self) -> Script[None]:
+        """Run the calls that are to be run, and show what they bring."""
         executions, self.executions = self.executions, []
         if not executions:
             return
-        runner = ToolRunner(self._make_context, self.request.on_error)
-        async with aclosing(runner.run(executions)) as batches:
-            async for batch in batches:
-                for part in batch:
-                    self.recorder.take(part)
-                    self.tool_failed = self.tool_failed or isinstance(part, p.ToolOutputError)
-                yield batch
-        for result in runner.results.values():
+        results = yield RunTools(executions, self._make_context, self.request.on_error)
+        while (batch := (yield Stream.READ)) is not None:
+            for part in batch:
+                self.recorder.take(part)
+                self.tool_failed = self.tool_failed or isinstance(part, p.ToolOutputError)
+            self.parts += batch
+        for result in results.values():
             self.recorder.take_result(result)
 
     def _make_gate(self) -> ApprovalGate:
-        # Not kept: it refers back to the loop.
+        # Not kept: it refers back to the turn.
         return ApprovalGate(
             self.request.tools,
             self.policy,
@@ -449,22 +446,21 @@ class Loop:
             request=self.request.context,
         )
 
-    async def settle_approvals(self) -> AsyncGenerator[list[p.Part]]:
+    def settle_approvals(self) -> Script[None]:
         """Carry out the decisions that came with the request: refusals first, then what was allowed."""
         if self.request.converts_outputs:
-            self.messages = await convert_outputs(self.messages, self.request.tools)
+            self.messages = yield from convert_outputs(self.messages, self.request.tools)
         approvals = collect_approvals(self.messages)
         if not approvals:
             return
         gate = self._make_gate()
-        verdicts = [await gate.settle(approval) for approval in approvals]
+        verdicts: list[Verdict] = []
+        for approval in approvals:
+            verdicts += [(yield from gate.settle(approval))]
         verdicts.sort(key=lambda verdict: (verdict.execution is not None, not is_denial(verdict)))
-        shown = [part for verdict in verdicts for part in self._follow(verdict)]
-        if shown:
-            yield shown
-        async with aclosing(self.run_tools()) as batches:
-            async for batch in batches:
-                yield batch
+        for verdict in verdicts:
+            self._follow(verdict)
+        yield from self.run_tools()
         last = self.messages[-1]
         assert isinstance(last, ToolMessage)
         results: dict[str | None, ToolContent] = {**self.recorder.results}
@@ -489,16 +485,3 @@ def is_silent(reason: p.FinishReason) -> bool:
 def is_truncated(reason: p.FinishReason) -> bool:
     """Whether the provider's stream ended without saying why."""
     return reason.raw is None and reason.unified in ("interrupted", "other")
-
-
-async def close(stream: AsyncIterator[Any]) -> None:
-    """Close a model's stream, and with it the provider's connection."""
-    aclose = getattr(stream, "aclose", None)
-    if aclose is None:
-        return
-    try:
-        with Contained():
-            await aclose()
-    except Exception:
-        # What it brought is there; and an error here would take the place of the cancellation that closes it.
-        logger.exception("closing the model's stream failed")

@@ -12,9 +12,11 @@ import pytest
 from usechat import Approve, AskUser, Deny, StepResult, StepSettings, ToolContext, has_tool_call, step_count_is, tool
 from usechat import parts as p
 from usechat.errors import ProviderError, ProviderStatusError, ProviderStreamError, RequestError
-from usechat.generate import loop as loop_module
+from usechat.generate import model_turn
+from usechat.generate.driver import read_turn
 from usechat.generate.happening import Happening
-from usechat.generate.loop import Loop, LoopRequest
+from usechat.generate.loop_request import LoopRequest
+from usechat.generate.model_turn import ModelTurn
 from usechat.generate.policy import LoopPolicy, policy_for
 from usechat.generate.tools import Tool, read_tools
 from usechat.messages.model import (
@@ -87,14 +89,14 @@ class Answered:
             on_error=self._tell,
             **options,
         )
-        self.loop = Loop(request, policy, self.abort)
+        self.turn = ModelTurn(request, policy, self.abort)
 
     def _tell(self, error: BaseException) -> str | None:
         self.told.append(error)
         return None
 
     async def run(self) -> Answered:
-        async for batch in self.loop.run():
+        async for batch in read_turn(self.turn):
             self.batches.append(batch)
             self.parts += batch
         assert self.model.open_count == 0
@@ -129,11 +131,11 @@ async def test_text_comes_in_the_batches_it_came_in():
         "Start", "StartStep", "TextStart", "TextDelta", "TextDelta", "TextEnd", "FinishStep", "Finish",
     ]  # fmt: skip
     assert done.parts[0] == p.Start(message_id="m1")
-    assert [len(batch) for batch in done.batches] == [1, 2, 1, 1, 1, 1, 1]
+    assert [len(batch) for batch in done.batches] == [1, 2, 1, 1, 1, 2]
     assert done.parts[-1] == p.Finish(
         finish_reason=p.FinishReason("stop", "stop"), total_usage=p.Usage(input_no_cache=10, output=5)
     )
-    outcome = done.loop.outcome()
+    outcome = done.turn.outcome()
     assert (outcome.text, len(outcome.steps), outcome.error) == ("Hello", 1, None)
 
 
@@ -221,7 +223,7 @@ async def test_tool_that_fails_is_told_to_the_model():
     assert failed.error_text == "Error: no weather today"
     assert isinstance(done.told[0], ValueError)
     assert len(done.model.calls) == 2
-    assert done.loop.outcome().error is None
+    assert done.turn.outcome().error is None
 
 
 @pytest.mark.parametrize(
@@ -255,7 +257,7 @@ async def test_tools_do_not_run_after_a_bad_end(reason: Any):
     done = await answer(calling_tools(("c1", "get_weather", {"city": "x"}), finish=reason), tools=[WEATHER])
     assert done.of(p.ToolOutputAvailable) == []
     assert len(done.model.calls) == 1
-    assert done.loop.finish == p.FinishReason(reason, reason)
+    assert done.turn.finish == p.FinishReason(reason, reason)
 
 
 @pytest.mark.parametrize("reason", ["stop", "tool-calls"])
@@ -284,7 +286,7 @@ async def test_older_majors_go_on_after_a_broken_call_of_a_step_that_broke_off(m
 async def test_major_6_takes_a_block_that_has_begun_for_an_answer():
     done = await answer([[p.TextStart("0")], [ended("other", None)]], policy=policy_for(Dialect((6, 0, 0), exact=True)))
     assert done.kinds()[-2:] == ["FinishStep", "Finish"]
-    assert done.loop.finish == p.FinishReason("other")
+    assert done.turn.finish == p.FinishReason("other")
 
 
 # AI SDK 4
@@ -324,8 +326,8 @@ async def test_tool_call_ends_the_loop():
 
 
 async def test_no_answer_takes_more_steps_than_the_ceiling(monkeypatch: pytest.MonkeyPatch):
-    assert loop_module.MAX_STEPS == 100
-    monkeypatch.setattr(loop_module, "MAX_STEPS", 4)
+    assert model_turn.MAX_STEPS == 100
+    monkeypatch.setattr(model_turn, "MAX_STEPS", 4)
     done = await answer(calling_tool("any"), tools=[ANY], stop_when=[])
     assert len(done.model.calls) == 4
     assert done.kinds()[-1] == "Finish"
@@ -358,7 +360,7 @@ async def test_step_may_change_its_settings():
 
     done = await answer(calling_tool("any"), tools=[ANY], prepare_step=prepare)
     assert asked == [(0, 0, 1), (1, 1, 3)]
-    assert done.loop.outcome().text == "From another."
+    assert done.turn.outcome().text == "From another."
     (call,) = other.calls
     assert (call.tools, call.tool_choice) == ([], "none")
     assert call.provider_options == {"anthropic": {"effort": "low"}}
@@ -455,7 +457,7 @@ async def test_provider_that_never_defers_is_not_waited_for(tools: Any):
 async def test_failure_before_the_first_part_is_an_error_and_nothing_else(error: Exception):
     done = await answer([error])
     assert done.parts[1:] == [p.Error("An error occurred.", error)]
-    outcome = done.loop.outcome()
+    outcome = done.turn.outcome()
     assert (outcome.error, outcome.finish_reason, outcome.steps) == (error, None, ())
     assert done.told == [error]
 
@@ -464,14 +466,14 @@ async def test_failure_in_the_middle_keeps_what_was_said():
     error = ProviderStreamError("cut", provider="scripted")
     done = await answer([*saying("Hel")[:-1], error])
     assert done.kinds()[2:] == ["TextStart", "TextDelta", "Error"]
-    assert done.loop.outcome().text == "Hel"
+    assert done.turn.outcome().text == "Hel"
 
 
 async def test_error_that_the_model_tells_ends_the_step():
     done = await answer([[p.TextStart("0"), p.TextDelta("0", "Hel"), p.Error("masked")], [ended("error", "error")]])
     assert done.kinds()[2:] == ["TextStart", "TextDelta", "Error", "FinishStep", "Finish"]
-    assert isinstance(done.loop.outcome().error, ProviderError)
-    assert done.loop.finish == p.FinishReason("error", "error")
+    assert isinstance(done.turn.outcome().error, ProviderError)
+    assert done.turn.finish == p.FinishReason("error", "error")
 
 
 OVERLOADED = ProviderStreamError("overloaded", provider="scripted", code="overloaded_error", is_retryable=True)
@@ -487,7 +489,7 @@ async def test_step_that_breaks_in_the_middle_is_tried_again_from_its_beginning(
         "Start", "StartStep", "TextStart", "TextDelta", "ResetStep",
         "TextStart", "TextDelta", "TextEnd", "FinishStep", "Finish",
     ]  # fmt: skip
-    outcome = done.loop.outcome()
+    outcome = done.turn.outcome()
     assert (outcome.text, outcome.error, len(outcome.steps)) == ("right", None, 1)
     assert outcome.usage == p.Usage(input_no_cache=10, output=5)
     assert done.model.calls[0] is done.model.calls[1]
@@ -511,7 +513,7 @@ async def test_each_step_is_tried_again_as_often_as_it_may_be():
         [*FAILED_TRY, TOLD], calling_tool("any"), [*FAILED_TRY, TOLD], saying("so"), tools=[ANY], stream_retries=1
     )
     assert twice.kinds().count("ResetStep") == 2
-    assert twice.loop.outcome().text == "so"
+    assert twice.turn.outcome().text == "so"
 
 
 async def test_step_settings_are_asked_for_once_however_often_it_is_tried():
@@ -556,7 +558,7 @@ async def test_call_that_fails_at_once_is_for_the_model_to_try_again():
 async def test_second_step_that_fails_keeps_the_first():
     done = await answer(calling_tool("any"), [RuntimeError("no")], tools=[ANY])
     assert done.kinds()[-2:] == ["FinishStep", "Error"]
-    assert len(done.loop.outcome().steps) == 1
+    assert len(done.turn.outcome().steps) == 1
 
 
 async def test_request_that_cannot_be_expressed_says_why():
@@ -567,7 +569,7 @@ async def test_request_that_cannot_be_expressed_says_why():
 
 async def test_text_of_the_applications_own_is_shown():
     answered = Answered([RuntimeError("no")])
-    answered.loop.request.on_error = lambda error: f"Sorry: {error}"
+    answered.turn.request.on_error = lambda error: f"Sorry: {error}"
     await answered.run()
     assert answered.of(p.Error)[0].error_text == "Sorry: no"
 
@@ -595,8 +597,8 @@ async def test_first_error_stands_in_a_step_of_major_4():
     error = ProviderStreamError("overloaded", provider="scripted")
     done = await answer([error], policy=V4)
     assert done.kinds() == ["Start", "StartStep", "Error", "FinishStep", "Finish"]
-    assert done.loop.finish == p.FinishReason("error")
-    assert len(done.loop.steps) == 1
+    assert done.turn.finish == p.FinishReason("error")
+    assert len(done.turn.steps) == 1
 
 
 @pytest.mark.parametrize(("policy", "accepts"), [(V5, True), (V7, False)])
@@ -609,7 +611,7 @@ async def test_answer_without_events_is_one_for_older_majors(policy: LoopPolicy,
 async def test_answer_that_brought_nothing_is_an_error():
     done = await answer([[ended("other", None)]])
     assert done.kinds() == ["Start", "Error"]
-    assert isinstance(done.loop.outcome().error, ProviderStreamError)
+    assert isinstance(done.turn.outcome().error, ProviderStreamError)
 
 
 @pytest.mark.parametrize("finish", [[], [[ended("interrupted", None)]]])
@@ -617,8 +619,8 @@ async def test_answer_that_broke_off_is_an_error_where_the_version_is_guessed(fi
     step = [[p.TextStart("0"), p.TextDelta("0", "Hel")], *finish]
     guessed = await answer(step, policy=GUESSED)
     assert guessed.kinds()[4:] == ["Error", "FinishStep", "Finish"]
-    assert guessed.loop.finish == p.FinishReason("error")
-    assert isinstance(guessed.loop.outcome().error, ProviderStreamError)
+    assert guessed.turn.finish == p.FinishReason("error")
+    assert isinstance(guessed.turn.outcome().error, ProviderStreamError)
     named = await answer(step)
     assert named.kinds()[4:] == ["FinishStep", "Finish"]
 
@@ -629,7 +631,7 @@ async def test_answer_that_broke_off_is_an_error_where_the_version_is_guessed(fi
 @pytest.mark.parametrize("batch_count", [1, 2, 3])
 async def test_closing_the_loop_closes_the_model(batch_count: int):
     answered = Answered([[p.TextStart("0")], [p.TextDelta("0", "x")], Hold()])
-    stream = answered.loop.run()
+    stream = read_turn(answered.turn)
     for _ in range(batch_count):
         await anext(stream)
     await stream.aclose()
@@ -648,7 +650,7 @@ async def test_closing_the_loop_stops_its_tools():
 
     before = asyncio.all_tasks()
     answered = Answered(calling_tool("wait"), tools=[wait])
-    stream = answered.loop.run()
+    stream = read_turn(answered.turn)
     async for batch in stream:
         if isinstance(batch[0], p.Data):
             break
@@ -671,7 +673,7 @@ async def test_model_without_a_way_to_close_is_fine():
             return self.left.pop()
 
     answered = Answered(saying("."))
-    answered.loop.request.model.stream = lambda call: Batches()
+    answered.turn.request.model.stream = lambda call: Batches()
     await answered.run()
     assert answered.kinds()[-1] == "Finish"
 
@@ -823,11 +825,11 @@ def test_default_of_on_error_is_to_mask():
 )
 async def test_messages_are_held_while_a_step_may_follow(options: dict[str, Any], is_held: bool):
     asked = Answered(saying("Hi"), **options)
-    batches = asked.loop.run()
+    batches = read_turn(asked.turn)
     while not any(isinstance(part, p.TextDelta) for part in await anext(batches)):
         pass
 
     assert asked.last_messages == (ASKED,)
-    held = (asked.loop.request.call.messages, asked.loop.step_call[1].messages, tuple(asked.loop.messages))
+    held = (asked.turn.request.call.messages, asked.turn.step_call[1].messages, tuple(asked.turn.messages))
     assert held == (((ASKED,),) * 3 if is_held else ((), (), ()))
     await batches.aclose()

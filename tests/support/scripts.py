@@ -1,0 +1,29 @@
+"""Scripts of turns, performed as the driver performs them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, TypeVar
+
+from usechat.generate.asks import Script
+from usechat.generate.driver import do
+
+__all__ = ["follow"]
+
+T = TypeVar("T")
+
+
+async def follow(script: Script[T]) -> T:
+    """Do what a script asks for; return what it returns."""
+    streams: list[AsyncIterator[Any]] = []
+    try:
+        ask = next(script)
+        while True:
+            try:
+                answer = await do(ask, streams)
+            except Exception as error:  # noqa: BLE001 - the script says what follows
+                ask = script.throw(error)
+            else:
+                ask = script.send(answer)
+    except StopIteration as end:
+        return end.value
