@@ -61,7 +61,11 @@ def contained(error: BaseException, task: asyncio.Task[Any] | None) -> Exception
     is_closed = isinstance(error, GeneratorExit) and task is not _current_task()
     is_cancelled = isinstance(error, asyncio.CancelledError) and is_being_cancelled()
     if is_closed or is_cancelled or isinstance(error, KeyboardInterrupt):
-        raise error
+        try:
+            raise error
+        finally:
+            # It refers to this frame, which must not refer to it.
+            del error
     return ApplicationError(error)
 
 

@@ -31,7 +31,11 @@ class Pipe:
         """Wait until the reader has taken what there is."""
         while self.is_full:
             self._writer = asyncio.get_running_loop().create_future()
-            await self._writer
+            try:
+                await self._writer
+            finally:
+                # One that was cancelled refers to the calls that led here, and these to this object.
+                self._writer = None
 
     def end(self, error: Exception | None = None) -> None:
         """Take note that nothing more comes.
@@ -58,7 +62,10 @@ class Pipe:
                 yield data
             else:
                 self._reader = asyncio.get_running_loop().create_future()
-                await self._reader
+                try:
+                    await self._reader
+                finally:
+                    self._reader = None
         if self._error is not None:
             raise self._error
 
