@@ -302,6 +302,56 @@ CALLBACKS: Mapping[str, tuple[str, Callable[[Failing], Answer]]] = {
 }
 
 
+def until_left(failing: Failing) -> Any:
+    async def wait(*_: Any) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise failing.error()
+
+    return wait
+
+
+def iterated_until_left(failing: Failing, *items: Any) -> AsyncIterator[Any]:
+    async def wait() -> AsyncIterator[Any]:
+        for item in items:
+            yield item
+        await until_left(failing)()
+
+    return wait()
+
+
+def transform_until_left(failing: Failing) -> Any:
+    async def transform(batches: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        async for batch in batches:
+            yield batch
+            await until_left(failing)()
+
+    return transform
+
+
+def stopped(failing: Failing) -> Answer:
+    async def wait(*_: Any) -> None:
+        await asyncio.Event().wait()
+
+    return failing.ask([wait], on_abort=failing.fail_later)
+
+
+LEFT: Mapping[str, Callable[[Failing], Answer]] = {
+    "tool": lambda one: one.call(until_left(one)),
+    "needs-approval": lambda one: one.call(nothing, needs_approval=until_left(one)),
+    "prepare-step": lambda one: one.ask(WHOLE, prepare_step=until_left(one)),
+    "model": lambda one: one.ask([SAID[0], until_left(one)]),
+    "transform": lambda one: one.ask(WHOLE, transform=transform_until_left(one)),
+    "writer": lambda one: one.write(until_left(one)),
+    "iterator": lambda one: one.write(iterated_until_left(one, "Hel")),
+    "on-part": lambda one: one.ask(WHOLE, on_part=until_left(one)),
+    "on-step-finish": lambda one: one.ask(WHOLE, on_step_finish=until_left(one)),
+    "on-abort": stopped,
+}
+"""What waits until the reader leaves, and fails then."""
+
+
 def write_parts(*parts: Any) -> Any:
     async def execute(writer: UIMessageStreamWriter) -> None:
         writer.write_text("Hello")
@@ -449,13 +499,15 @@ class Asynchronous:
         return "never"
 
 
-CASES = {**PLACES, **CALLBACKS, **VALUES}
+CASES = {**PLACES, **CALLBACKS, **VALUES, **{f"left-{name}": ("left", make) for name, make in LEFT.items()}}
 
 heard: defaultdict[str, Heard] = defaultdict(Heard)
 told: list[TurnEnd] = []
 """The ends of saved turns."""
 runs = RunService(MemoryLog(), shutdown_timeout=0.5)
 conversations: list[Conversations] = []
+"""The first is that of all roads but the failing stores'."""
+database: list[str] = []
 
 
 @asynccontextmanager
@@ -467,8 +519,11 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
             SqlChatStore(url), RunService(MemoryLog(), shutdown_timeout=0.5), "client", on_finish=note_end
         )
         conversations.append(kept)
+        database.append(url)
         async with kept, runs:
             yield
+            for others in conversations[1:]:
+                await others.store.aclose()
 
 
 def note_end(end: TurnEnd) -> None:
@@ -493,8 +548,34 @@ async def chat(road: str, case: str, error: str, chat: ChatRequest) -> Response:
         case "saved":
             turn = await conversations[0].plan(chat, chat.id or "")
             return SavedAnswer(answer, turn, conversations[0], **options)
-        case _:
+        case "library":
             return answer.response(chat, **options)
+        case _:
+            return answer.response(chat, wire_format=road, sdk="4.3.19")
+
+
+@app.post("/stores/{method}/{error}")
+async def failing_store(method: str, error: str, chat: ChatRequest) -> Response:
+    kept = Conversations(FailingStore(database[0], method, ERRORS[error]), RunService(MemoryLog()), "client")
+    conversations.append(kept)
+    heard_here = heard[f"stores/{method}/{error}"]
+    answer = ui_message_stream(say("Hel", "lo"), **heard_here.options())
+    turn = await kept.plan(chat, chat.id or "")
+    return SavedAnswer(answer, turn, kept, sdk="7.0.173")
+
+
+class FailingStore(SqlChatStore):
+    """A store of which one function fails at its first call."""
+
+    def __init__(self, url: str, method: str, error: Callable[[], BaseException]) -> None:
+        super().__init__(url)
+        works = getattr(self, method)
+
+        async def fail(*_: Any, **__: Any) -> Any:
+            setattr(self, method, works)
+            raise error()
+
+        setattr(self, method, fail)
 
 
 @app.websocket("/socket/{case}/{error}")

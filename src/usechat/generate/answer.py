@@ -92,6 +92,10 @@ class Answer(ABC):
         self.trouble: Exception | None = None
         """What went wrong while nobody was awake to hear of it."""
         self.waiting: asyncio.Task[Any] | None = None
+        """The task that waits for more."""
+        self.telling: asyncio.Task[Any] | None = None
+        """The task that waits for ``on_part``."""
+        self.is_interrupted = False
         self.ending: asyncio.Task[None] | None = None
 
     @abstractmethod
@@ -173,6 +177,8 @@ class Answer(ABC):
         elif self.is_started:
             # The reader is busy with what it has: it may be slow, so the model is stopped without it.
             self.end(is_aborted=True)
+            if self.telling is not None:
+                asyncio.get_running_loop().call_later(CALLBACK_SECONDS, self._interrupt)
 
     async def aclose(self) -> None:
         """Stop, if it is not over, and wait until the end is told. An answer that was never read is told as stopped."""
@@ -342,8 +348,25 @@ class Answer(ABC):
         return shown
 
     async def _tell_parts(self, batch: list[p.Part]) -> None:
-        for part in batch:
-            await self.callbacks.call("on_part", part)
+        self.telling = current_task()
+        cancellations = self.telling.cancelling()
+        try:
+            for part in batch:
+                await self.callbacks.call("on_part", part)
+        except asyncio.CancelledError:
+            if not self.is_interrupted:
+                raise
+        finally:
+            self.telling = None
+        if self.is_interrupted:
+            await take_cancellation(cancellations)
+
+    def _interrupt(self) -> None:
+        """Wait no more for ``on_part``: the answer was stopped long ago, and its reader waits for the end."""
+        if self.telling is not None:
+            logger.warning("on_part has not returned in %g seconds: the answer ends without it", CALLBACK_SECONDS)
+            self.is_interrupted = True
+            self.telling.cancel()
 
     def fail(self, error: BaseException) -> p.Error:
         """Note that the answer cannot be read to its end, which is not the source's fault; say so to the client."""
