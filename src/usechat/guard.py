@@ -28,8 +28,8 @@ __all__ = [
 class Contained:
     """Within it, call the application: what that raises and is no `Exception` becomes an `ApplicationError`.
 
-    `KeyboardInterrupt` passes, and so does the cancellation of the task itself. A `CancelledError` that nobody asked for
-    is an error like others.
+    `KeyboardInterrupt` passes, and so does the cancellation of the task itself. A `CancelledError` that nobody asked
+    for is an error like others.
     """
 
     __slots__ = ("task",)

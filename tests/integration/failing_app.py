@@ -23,6 +23,7 @@ from usechat import (
     ChatRequest,
     FinishEvent,
     StepSettings,
+    ToolContext,
     UIMessageStreamWriter,
     step_count_is,
     stream_object,
@@ -101,7 +102,7 @@ class Failing:
         raise self.error()
 
     def ask(self, *steps: Step, **options: Any) -> Answer:
-        told = {**self.heard.options(), "stop_when": step_count_is(3), **options}
+        told: dict[str, Any] = {**self.heard.options(), "stop_when": step_count_is(3), **options}
         return stream_text(ScriptedModel(*steps), prompt="Hi", **told)
 
     def call(self, execute: Callable[..., Any], **options: Any) -> Answer:
@@ -228,7 +229,10 @@ class Iterated:
 
 
 def validated(failing: Failing) -> Any:
-    check: Any = AfterValidator(lambda value: failing.fail(value))
+    def fail(value: int) -> int:
+        return failing.fail(value)
+
+    check: Any = AfterValidator(fail)
     schema = create_model("Input", number=(Annotated[int, check], ...))
     made = tool(name="any", input_schema=schema, execute=nothing)
     return failing.ask(calling_tool("any", {"number": 1}), saying("after"), tools=[made])
@@ -239,8 +243,8 @@ def repairing(failing: Failing) -> Answer:
 
 
 def objected(failing: Failing) -> Answer:
-    repaired = {"schema": {"type": "object"}, "repair_text": failing.fail_later, **failing.heard.options()}
-    return stream_object(ScriptedModel(saying("no JSON")), prompt="Hi", **repaired)
+    options: dict[str, Any] = {**failing.heard.options(), "repair_text": failing.fail_later}
+    return stream_object(ScriptedModel(saying("no JSON")), prompt="Hi", schema={"type": "object"}, **options)
 
 
 PLACES: Mapping[str, tuple[str, Callable[[Failing], Answer]]] = {
@@ -283,7 +287,7 @@ PLACES: Mapping[str, tuple[str, Callable[[Failing], Answer]]] = {
 
 def failing_to_hear(one: Failing, name: str, *steps: Step) -> Answer:
     """An answer whose callback hears, and then fails."""
-    hear = one.heard.options().get(name, lambda _: None)
+    hear = one.heard.options()[name]
 
     def fail(value: Any) -> Any:
         hear(value)
@@ -379,6 +383,25 @@ def transform_to(value: Any) -> Any:
     return transform
 
 
+def write_at_once(writer: UIMessageStreamWriter) -> None:
+    writer.write_text("Hello")
+
+
+def give_nothing(*_: Any) -> None: ...
+
+
+def give_what_json_cannot_hold(*_: Any) -> Any:
+    return {"a": object()}
+
+
+def give_three(*_: Any) -> Any:
+    return 3
+
+
+def choose_no_model(*_: Any) -> Any:
+    return StepSettings(model=WRONG["no-part"])
+
+
 async def returns_three(*_: Any) -> Any:
     return 3
 
@@ -389,13 +412,6 @@ async def yields_what_json_cannot_hold(_: Any) -> AsyncGenerator[Any]:
 
 
 def writes_in_tool(part: Any) -> Any:
-    async def execute(context: Any) -> str:
-        return "done"
-
-    del execute
-
-    from usechat import ToolContext
-
     async def look(context: ToolContext) -> str:
         context.writer.write(part)
         return "done"
@@ -403,15 +419,20 @@ def writes_in_tool(part: Any) -> Any:
     return tool(name="any")(look)
 
 
+def part(class_: Any, *fields: Any, **named: Any) -> Any:
+    """A part as an application makes it that no type checker looks at."""
+    return class_(*fields, **named)
+
+
 WRONG: Mapping[str, Any] = {
-    "delta": p.TextDelta("0", 3),  # type: ignore[arg-type]
-    "id": p.TextStart(3),  # type: ignore[arg-type]
-    "metadata": p.TextStart("0", {"anthropic": 3}),  # type: ignore[dict-item]
-    "data": p.Data(name="x", data=object()),
-    "name": p.Data(name=3, data=1),  # type: ignore[arg-type]
-    "finish": p.Finish(finish_reason="stop", total_usage=p.Usage()),  # type: ignore[arg-type]
-    "usage": p.FinishStep(finish_reason=p.FinishReason("stop"), usage=p.Usage(output="3")),  # type: ignore[arg-type]
-    "reason": p.FinishStep(finish_reason=p.FinishReason("bogus"), usage=p.Usage()),  # type: ignore[arg-type]
+    "delta": part(p.TextDelta, "0", 3),
+    "id": part(p.TextStart, 3),
+    "metadata": part(p.TextStart, "0", {"anthropic": 3}),
+    "data": part(p.Data, name="x", data=object()),
+    "name": part(p.Data, name=3, data=1),
+    "finish": part(p.Finish, finish_reason="stop", total_usage=p.Usage()),
+    "usage": part(p.FinishStep, finish_reason=p.FinishReason("stop"), usage=part(p.Usage, output="3")),
+    "reason": part(p.FinishStep, finish_reason=part(p.FinishReason, "bogus"), usage=p.Usage()),
     "no-part": 3,
     "text": "Hello",
     "of-a-model": object(),
@@ -430,7 +451,7 @@ VALUES: Mapping[str, tuple[str, Callable[[Failing], Answer]]] = {
     "none-as-delta": (
         "whole",
         lambda one: one.write(
-            say(p.TextStart("0"), p.TextDelta("0", "Hello"), p.TextDelta("0", None), p.TextEnd("0"))  # type: ignore[arg-type]
+            say(p.TextStart("0"), p.TextDelta("0", "Hello"), part(p.TextDelta, "0", None), p.TextEnd("0"))
         ),
     ),
     "none-written": ("whole", lambda one: one.write(write_text(None, "Hello", ""))),
@@ -447,36 +468,36 @@ VALUES: Mapping[str, tuple[str, Callable[[Failing], Answer]]] = {
     "number-first": ("error", lambda one: one.write(say(3))),
     "object-first": ("error", lambda one: one.write(say(object()))),
     "number-written": ("error", lambda one: one.write(write_text("Hello", 3))),
-    "execute-is-plain": ("error", lambda one: one.write(lambda writer: writer.write_text("Hello"))),
+    "execute-is-plain": ("error", lambda one: one.write(write_at_once)),
     **{
-        f"{name}-of-writer": ("error", lambda one, part=part: one.write(write_parts(part)))
-        for name, part in WRONG.items()
+        f"{name}-of-writer": ("error", lambda one, wrong=wrong: one.write(write_parts(wrong)))
+        for name, wrong in WRONG.items()
     },
     **{
-        f"{name}-of-iterator": ("error", lambda one, part=part: one.write(say(p.TextStart("1"), part)))
-        for name, part in WRONG.items()
+        f"{name}-of-iterator": ("error", lambda one, wrong=wrong: one.write(say(p.TextStart("1"), wrong)))
+        for name, wrong in WRONG.items()
     },
     **{
-        f"{name}-of-transform": ("error", lambda one, part=part: one.ask(WHOLE, transform=transform_to([part])))
-        for name, part in WRONG.items()
+        f"{name}-of-transform": ("error", lambda one, wrong=wrong: one.ask(WHOLE, transform=transform_to([wrong])))
+        for name, wrong in WRONG.items()
     },
     **{
-        f"{name}-of-model": ("error", lambda one, part=part: one.model(items=[*SAID[:2], [part]]))
-        for name, part in WRONG.items()
+        f"{name}-of-model": ("error", lambda one, wrong=wrong: one.model(items=[*SAID[:2], [wrong]]))
+        for name, wrong in WRONG.items()
     },
     **{
         f"{name}-of-tool": (
             "tool",
-            lambda one, part=part: one.ask(calling_tool("any"), saying("after"), tools=[writes_in_tool(part)]),
+            lambda one, wrong=wrong: one.ask(calling_tool("any"), saying("after"), tools=[writes_in_tool(wrong)]),
         )
-        for name, part in WRONG.items()
+        for name, wrong in WRONG.items()
     },
     "batch-of-transform": ("error", lambda one: one.ask(WHOLE, transform=transform_to(3))),
-    "transform-of-nothing": ("error", lambda one: one.ask(WHOLE, transform=lambda batches: None)),
+    "transform-of-nothing": ("error", lambda one: one.ask(WHOLE, transform=give_nothing)),
     "batch-of-model": ("error", lambda one: one.model(items=[*SAID[:2], p.TextDelta("0", "lo")])),
     "input-of-model": (
         "error",
-        lambda one: one.model(items=[[p.ToolCall(tool_call_id="1", tool_name="x", input_text=None)]]),  # type: ignore[arg-type]
+        lambda one: one.model(items=[[part(p.ToolCall, tool_call_id="1", tool_name="x", input_text=None)]]),
     ),
     "preliminary-output": ("tool", lambda one: one.call(yields_what_json_cannot_hold)),
     "model-output": ("tool", lambda one: one.call(nothing, to_model_output=returns_three)),
@@ -485,9 +506,9 @@ VALUES: Mapping[str, tuple[str, Callable[[Failing], Answer]]] = {
         lambda one: one.ask(calling_tool("none"), saying("after"), repair_tool_call=returns_three),
     ),
     "step-settings": ("error", lambda one: one.ask(WHOLE, prepare_step=returns_three)),
-    "no-model": ("error", lambda one: one.ask(WHOLE, prepare_step=lambda *_: StepSettings(model=3))),  # type: ignore[arg-type]
-    "metadata-of-message": ("whole", lambda one: one.ask(WHOLE, message_metadata=lambda _: {"a": object()})),
-    "text-of-on-error": ("error", lambda one: one.ask([RuntimeError("secret")], on_error=lambda _: 3)),
+    "no-model": ("error", lambda one: one.ask(WHOLE, prepare_step=choose_no_model)),
+    "metadata-of-message": ("whole", lambda one: one.ask(WHOLE, message_metadata=give_what_json_cannot_hold)),
+    "text-of-on-error": ("error", lambda one: one.ask([RuntimeError("secret")], on_error=give_three)),
     "text-of-async-on-error": ("error", lambda one: one.ask([RuntimeError("secret")], on_error=Asynchronous())),
 }
 
@@ -511,7 +532,7 @@ database: list[str] = []
 
 
 @asynccontextmanager
-async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{Path(folder) / 'chats.db'}"
         await migrate(url)
@@ -538,6 +559,30 @@ def make_answer(road: str, case: str, error: str) -> Answer:
 app = FastAPI(lifespan=lifespan)
 
 
+class FailingStore(SqlChatStore):
+    """A store of which one function fails at its first call."""
+
+    def __init__(self, url: str, method: str, error: Callable[[], BaseException]) -> None:
+        super().__init__(url)
+        works = getattr(self, method)
+
+        async def fail(*_: Any, **__: Any) -> Any:
+            setattr(self, method, works)
+            raise error()
+
+        setattr(self, method, fail)
+
+
+@app.post("/stores/{method}/{error}")
+async def failing_store(method: str, error: str, chat: ChatRequest) -> Response:
+    kept = Conversations(FailingStore(database[0], method, ERRORS[error]), RunService(MemoryLog()), "client")
+    conversations.append(kept)
+    heard_here = heard[f"stores/{method}/{error}"]
+    answer = ui_message_stream(say("Hel", "lo"), **heard_here.options())
+    turn = await kept.plan(chat, chat.id or "")
+    return SavedAnswer(answer, turn, kept, sdk="7.0.173")
+
+
 @app.post("/{road}/{case}/{error}")
 async def chat(road: str, case: str, error: str, chat: ChatRequest) -> Response:
     answer = make_answer(road, case, error)
@@ -552,30 +597,6 @@ async def chat(road: str, case: str, error: str, chat: ChatRequest) -> Response:
             return answer.response(chat, **options)
         case _:
             return answer.response(chat, wire_format=road, sdk="4.3.19")
-
-
-@app.post("/stores/{method}/{error}")
-async def failing_store(method: str, error: str, chat: ChatRequest) -> Response:
-    kept = Conversations(FailingStore(database[0], method, ERRORS[error]), RunService(MemoryLog()), "client")
-    conversations.append(kept)
-    heard_here = heard[f"stores/{method}/{error}"]
-    answer = ui_message_stream(say("Hel", "lo"), **heard_here.options())
-    turn = await kept.plan(chat, chat.id or "")
-    return SavedAnswer(answer, turn, kept, sdk="7.0.173")
-
-
-class FailingStore(SqlChatStore):
-    """A store of which one function fails at its first call."""
-
-    def __init__(self, url: str, method: str, error: Callable[[], BaseException]) -> None:
-        super().__init__(url)
-        works = getattr(self, method)
-
-        async def fail(*_: Any, **__: Any) -> Any:
-            setattr(self, method, works)
-            raise error()
-
-        setattr(self, method, fail)
 
 
 @app.websocket("/socket/{case}/{error}")
