@@ -174,7 +174,11 @@ class Loop:
 
     def _end_in(self, error: BaseException) -> p.Error:
         if is_passed_on(error):
-            raise error
+            try:
+                raise error
+            finally:
+                # Or this frame, which the error refers to, would keep the error.
+                del error
         self.finish = None
         self.request.steering.end("error")
         return self.fail(original_error(error))
