@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
 from fastapi import FastAPI
 
-from tests.conformance.app import make_router
+from tests.conformance.app import make_router, runs
 from tests.conformance.scenarios import PNG
-from usechat import ChatRequest, StreamingAnswer, UIMessageStreamWriter, ui_message_stream
+from usechat import (
+    ChatRequest,
+    StreamingAnswer,
+    UIMessageStreamWriter,
+    step_count_is,
+    stream_text,
+    tool,
+    ui_message_stream,
+)
 from usechat import parts as p
+from usechat.models import anthropic
 
 PICTURE = f"data:image/png;base64,{PNG}"
 
@@ -23,6 +36,50 @@ async def parts(chat: ChatRequest) -> StreamingAnswer:
 @app.post("/api/failing")
 async def failing(chat: ChatRequest) -> StreamingAnswer:
     return ui_message_stream(write_and_fail).response(chat)
+
+
+@app.post("/api/none-at-the-end")
+async def none_at_the_end(chat: ChatRequest) -> StreamingAnswer:
+    return ui_message_stream(say("Hel", "lo", None)).response(chat)
+
+
+@app.post("/api/none-at-the-end-of-a-run")
+async def none_at_the_end_of_a_run(chat: ChatRequest) -> StreamingAnswer:
+    return ui_message_stream(say(None, "Hel", "lo", None)).response(chat, runs=runs, message_id=None)
+
+
+@app.post("/api/wrong-value")
+async def wrong_value(chat: ChatRequest) -> StreamingAnswer:
+    return ui_message_stream(say("Hel", "lo", 3)).response(chat)
+
+
+@app.post("/api/ending-tools")
+async def ending_tools(chat: ChatRequest) -> StreamingAnswer:
+    model = anthropic(chat.extra["model"])
+    tools = [exit_the_process, panic]
+    return stream_text(model, messages=chat.messages, tools=tools, stop_when=step_count_is(5)).response(chat)
+
+
+async def say(*items: Any) -> AsyncIterator[Any]:
+    """As other APIs' streams do, whose last chunk has no text."""
+    for item in items:
+        yield item
+
+
+@tool
+async def exit_the_process() -> str:
+    """Do what argparse does with wrong arguments."""
+    sys.exit(2)
+
+
+class PanicError(BaseException):
+    """As a Rust extension's."""
+
+
+@tool
+def panic() -> str:
+    """Do what a Rust extension does."""
+    raise PanicError("called `Option::unwrap()` on a `None` value")
 
 
 async def write_every_part(writer: UIMessageStreamWriter) -> None:

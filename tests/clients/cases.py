@@ -200,6 +200,20 @@ _TOOLS = [
         legacy_state="partial-call",
         error_in_7="AI_InvalidToolInputError: Invalid input for tool get_weather: city: Input should be a valid string",
     ),
+    replace(
+        _failing_tool("tool-exits", "exit_the_process", {}, legacy_state="call", error_in_7="Error: SystemExit: 2"),
+        route="ending-tools",
+    ),
+    replace(
+        _failing_tool(
+            "tool-panics",
+            "panic",
+            {},
+            legacy_state="call",
+            error_in_7="Error: PanicError: called `Option::unwrap()` on a `None` value",
+        ),
+        route="ending-tools",
+    ),
     Case(
         name="client-tool",
         replies=[_ASK, answer()],
@@ -297,6 +311,9 @@ _ENDS = [
         since=(5, 0, 0),
     ),
     Case(name="failing-application", route="failing", parts=[Text("So far")], error=MASKED),
+    Case(name="none-at-the-end", route="none-at-the-end", parts=[Step(), Text("Hello")]),
+    Case(name="none-at-the-end-of-a-run", route="none-at-the-end-of-a-run", parts=[Step(), Text("Hello")]),
+    Case(name="wrong-value", route="wrong-value", parts=[Step(), Text("Hello")], error=MASKED),
 ]
 
 CASES: Sequence[Case] = (*_TEXTS, *_TOOLS, *_OF_THE_PROVIDER, *_ENDS)

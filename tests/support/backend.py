@@ -50,6 +50,19 @@ class Backend:
             self._process.kill()
             self._process.wait()
 
+    def terminate(self, seconds: float) -> None:
+        """Ask the server to stop, and wait until it has.
+
+        Raises:
+            subprocess.TimeoutExpired: It has not, after so many seconds.
+        """
+        self._process.terminate()
+        self._process.wait(seconds)
+
+    def output(self) -> str:
+        """All that it has printed."""
+        return self._log.read_text(errors="replace")
+
     def check(self) -> None:
         """Make sure that it runs.
 
@@ -57,4 +70,4 @@ class Backend:
             RuntimeError: It has ended; with what it printed.
         """
         if self._process.poll() is not None:
-            raise RuntimeError(f"the server has ended:\n{self._log.read_text(errors='replace')[-3000:]}")
+            raise RuntimeError(f"the server has ended:\n{self.output()[-3000:]}")

@@ -13,7 +13,7 @@ import msgspec
 from usechat import parts as p
 from usechat.errors import ConfigurationError
 from usechat.generate.recorder import StepResult
-from usechat.guard import Contained, original_error
+from usechat.guard import Contained, is_being_cancelled, original_error
 
 __all__ = ["Callbacks", "FinishEvent", "MessageMetadataCallback", "Outcome"]
 
@@ -85,6 +85,9 @@ class Callbacks(msgspec.Struct, frozen=True):
             raised = original_error(error)
             how = "was cancelled" if isinstance(raised, asyncio.CancelledError) else "failed"
             logger.error("%s %s", name, how, exc_info=raised)  # noqa: TRY400 - what was raised is said, not its stand-in
+            if is_being_cancelled():
+                # The callback has put its own error in the cancellation's place; the answer is to end all the same.
+                raise asyncio.CancelledError from None
 
     def error_text(self, error: BaseException) -> str | None:
         """What ``on_error`` wants the browser to see; None for the masked text."""

@@ -42,7 +42,7 @@ from typing import Any, Unpack
 import msgspec
 
 from usechat import parts as p
-from usechat.errors import ConfigurationError, UsechatError
+from usechat.errors import ConfigurationError
 from usechat.generate.answer import Answer, Callbacks, FinishEvent, MessageMetadataCallback
 from usechat.generate.approvals import process_secret
 from usechat.generate.call_options import CallOptions
@@ -94,7 +94,7 @@ class StreamTextResult(Answer):
         if not self.is_prepared:
             try:
                 messages = read_messages(self.messages, **self.convert_options)
-            except UsechatError:
+            except BaseException:
                 self.request.steering.end("error")
                 raise
             self.request.converts_outputs = messages is not self.messages

@@ -248,11 +248,15 @@ class RunService:
     async def _produce(self, handle: RunHandle, make: Make, on_end: OnEnd | None) -> EndState:
         try:
             state = await run(handle, make)
-            is_ours = await handle.writer.finish(state, lambda: self._save(handle, state, on_end))
+            with Contained():
+                is_ours = await handle.writer.finish(state, lambda: self._save(handle, state, on_end))
         except asyncio.CancelledError:
             async with asyncio.timeout(ABORT_SECONDS):
                 await handle.writer.finish("failed", lambda: self._save(handle, "failed", on_end))
             raise
+        except Exception:
+            logger.exception("a run could not be ended")
+            return "failed"
         finally:
             handle.is_over = True
             handle.clear_timer()
