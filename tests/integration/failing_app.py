@@ -637,7 +637,7 @@ async def saved(chat_id: str) -> dict[str, Any]:
 async def tasks() -> list[str]:
     """What of this package runs."""
     names = [getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()]
-    ours = ("Answer.", "Callbacks.", "WriterSource.", "UIMessageStreamWriter.", "ToolRunner.", "Sender.")
+    ours = ("Answer.", "Callbacks.", "WriterTurn.", "UIMessageStreamWriter.", "ToolRunner.", "Sender.")
     return [name for name in names if name.startswith((*ours, "RunService._produce", "ResumableAnswer."))]
 
 

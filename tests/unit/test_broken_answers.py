@@ -16,13 +16,15 @@ from usechat.errors import ApplicationError
 from usechat.generate import answer as answer_module
 from usechat.generate import ui_stream
 from usechat.generate.answer import Answer, Callbacks, Outcome
+from usechat.generate.asks import Call, Script
+from usechat.generate.turn import Turn
 from usechat.generate.ui_stream import UIMessageStreamWriter
 from usechat.protocol.encoders.data_stream import DataStreamEncoder
 from usechat.protocol.encoders.ui_message_stream import UIMessageStreamEncoder
 from usechat.protocol.reducer import Reducer
+from usechat.protocol.shaping import ChunkShaper
 from usechat.runs.memory import MemoryLog, MemoryRun
-from usechat.runs.service import RunService
-from usechat.sender import Sender
+from usechat.runs.service import RunHandle, RunService
 from usechat.testing.client_rules import find_data_stream_refusals
 from usechat.testing.models import Hold, ScriptedModel, saying
 
@@ -56,7 +58,7 @@ def break_once(monkeypatch: pytest.MonkeyPatch, class_: Any, name: str, *, at: i
 
 
 @pytest.mark.parametrize("wire_format", ENCODERS)
-@pytest.mark.parametrize(("name", "at"), [("feed_all", 1), ("feed_all", 3), ("feed_all", 6), ("finish", 1)])
+@pytest.mark.parametrize(("name", "at"), [("encode", 1), ("encode", 3), ("encode", 6), ("terminator", 1)])
 async def test_answer_ends_when_its_encoder_breaks(
     wire_format: str, name: str, at: int, monkeypatch: pytest.MonkeyPatch
 ):
@@ -73,12 +75,15 @@ async def test_answer_ends_when_its_encoder_breaks(
         assert body.endswith(b"data: [DONE]\n\n")
     (event,) = heard
     # What breaks after the end is told cannot be told with it.
-    assert isinstance(event.error, RuntimeError) or name == "finish"
+    assert isinstance(event.error, RuntimeError) or (name, at) in (("encode", 6), ("terminator", 1))
 
 
-@pytest.mark.parametrize("name", ["feed_all", "finish", "message"])
-async def test_answer_ends_when_its_message_cannot_be_built(name: str, monkeypatch: pytest.MonkeyPatch):
-    break_once(monkeypatch, Reducer, name, at=1)
+@pytest.mark.parametrize(
+    ("class_", "name"),
+    [(Reducer, "apply_all"), (Reducer, "message"), (ChunkShaper, "feed_all"), (ChunkShaper, "finish")],
+)
+async def test_answer_ends_when_its_message_cannot_be_built(class_: Any, name: str, monkeypatch: pytest.MonkeyPatch):
+    break_once(monkeypatch, class_, name, at=1)
     heard: list[FinishEvent] = []
     _, answer = spoken(saying("Hello"), heard=heard)
     body = await asyncio.wait_for(Connection(answer).run(), 5)
@@ -88,77 +93,39 @@ async def test_answer_ends_when_its_message_cannot_be_built(name: str, monkeypat
     assert event.ui_message["role"] == "assistant"
 
 
-async def test_part_that_the_straight_way_cannot_send_ends_the_answer(monkeypatch: pytest.MonkeyPatch):
-    heard: list[FinishEvent] = []
-
-    class OfDeltas:
-        """A source that pushes its deltas."""
-
-        def divert(self, taker: Any) -> None:
-            self.taker = taker
-
-        async def run(self) -> AsyncIterator[list[p.Part]]:
-            yield [p.Start(), p.TextStart("0")]
-            await asyncio.sleep(0)
-            asyncio.get_running_loop().call_soon(self.push)
-            await self.pushed.wait()
-            yield [p.TextDelta("0", "after")]
-
-        def push(self) -> None:
-            self.took = self.taker([p.TextDelta("0", "on")])
-            self.pushed.set()
-
-        def outcome(self) -> Outcome:
-            return Outcome()
-
-        def __init__(self) -> None:
-            self.pushed = asyncio.Event()
-
-    source = OfDeltas()
-
-    class Pushed(Answer):
-        def make_source(self) -> Any:
-            return source
-
-    def fail(self: Sender, piece: bytes) -> None:
-        raise RuntimeError("a defect")
-
-    monkeypatch.setattr(Sender, "push", fail)
-    body = await asyncio.wait_for(Connection(Pushed(Callbacks(on_finish=heard.append))).run(), 5)
-    assert not source.took
-    assert types(body.decode()) == ["start", "text-start", "text-end", "error"]
-    assert isinstance(heard[0].error, RuntimeError)
+# Turns
 
 
-# Sources
+class OddTurn(Turn):
+    def __init__(self, where: str) -> None:
+        super().__init__()
+        self.where = where
+
+    def script(self) -> Script[None]:
+        self.parts += [p.Start(), p.Data(name="said", data=1)]
+        yield Call(lambda: None)
+
+    def outcome(self) -> Outcome:
+        if self.where == "outcome":
+            raise SystemExit(2)
+        return Outcome()
 
 
 class Odd(Answer):
-    """An answer whose source does not say how it ended, or cannot be made."""
+    """An answer whose turn does not say how it ended, or cannot be made."""
 
     def __init__(self, callbacks: Callbacks, where: str) -> None:
         super().__init__(callbacks)
         self.where = where
 
-    def make_source(self) -> Any:
-        where = self.where
-
-        class Parts:
-            async def run(self) -> AsyncIterator[list[p.Part]]:
-                yield [p.Start(), p.Data(name="said", data=1)]
-
-            def outcome(self) -> Outcome:
-                if where == "outcome":
-                    raise SystemExit(2)
-                return Outcome()
-
-        if where == "source":
+    def make_turn(self) -> Turn:
+        if self.where == "turn":
             raise SystemExit(2)
-        return Parts()
+        return OddTurn(self.where)
 
 
-@pytest.mark.parametrize("where", ["source", "outcome"])
-async def test_answer_ends_although_its_source_breaks(where: str):
+@pytest.mark.parametrize("where", ["turn", "outcome"])
+async def test_answer_ends_although_its_turn_breaks(where: str):
     heard: list[FinishEvent] = []
     body = await asyncio.wait_for(Connection(Odd(Callbacks(on_finish=heard.append), where)).run(), 5)
     assert body.endswith(b"data: [DONE]\n\n")
@@ -166,8 +133,8 @@ async def test_answer_ends_although_its_source_breaks(where: str):
     assert isinstance(event.error, SystemExit)
 
 
-@pytest.mark.parametrize("where", ["source", "outcome"])
-async def test_answer_that_is_closed_unread_ends_although_its_source_breaks(where: str):
+@pytest.mark.parametrize("where", ["turn", "outcome"])
+async def test_answer_that_is_closed_unread_ends_although_its_turn_breaks(where: str):
     heard: list[FinishEvent] = []
     await asyncio.wait_for(Odd(Callbacks(on_finish=heard.append), where).aclose(), 5)
     assert len(heard) == 1
@@ -237,7 +204,7 @@ async def wait_for_ever(*_: Any) -> None:
 
 async def end_of(names: list[str], task: asyncio.Task[Any]) -> None:
     await asyncio.wait_for(task, 5)
-    left = [task for task in answer_module.ENDINGS if not task.done()]
+    left = [task for task in answer_module.DRIVERS if not task.done()]
     assert len(left) == len(names)
     for each in left:
         each.cancel()
@@ -306,15 +273,19 @@ async def test_callback_that_returns_in_time_is_not_interrupted(monkeypatch: pyt
 # Runs
 
 
-async def frames() -> AsyncIterator[bytes]:
-    yield b"x"
+async def end_process(handle: RunHandle) -> None:
+    handle.append(b"x")
     raise SystemExit(2)
+
+
+async def write_x(handle: RunHandle) -> None:
+    handle.append(b"x")
 
 
 async def test_run_of_frames_that_end_the_process_fails_alone():
     log = MemoryLog()
     service = RunService(log)
-    handle = await service.start("c", frames(), abort=lambda reason: None)  # type: ignore[arg-type]
+    handle = await service.start("c", end_process, abort=lambda reason: None)
     assert await asyncio.wait_for(handle.wait(), 5) == "failed"
     assert b"".join([entry.data async for entry in service.read(handle.info.id)]) == b"x"
     await service.shutdown()
@@ -328,7 +299,7 @@ async def test_run_that_its_log_cannot_end_is_over_all_the_same(
 
     monkeypatch.setattr(MemoryRun, "finish", fail)
     service = RunService(MemoryLog())
-    handle = await service.start("c", frames(), abort=lambda reason: None)  # type: ignore[arg-type]
+    handle = await service.start("c", end_process, abort=lambda reason: None)
     assert await asyncio.wait_for(handle.wait(), 5) == "failed"
     assert "a run could not be ended" in caplog.text
     assert service.handles == {}
@@ -339,11 +310,8 @@ async def test_platform_that_cannot_be_told_ends_no_run(caplog: pytest.LogCaptur
     def fail(task: Any) -> None:
         raise SystemExit(2)
 
-    async def whole() -> AsyncIterator[bytes]:
-        yield b"x"
-
     service = RunService(MemoryLog(), keep_alive=fail)
-    handle = await service.start("c", whole(), abort=lambda reason: None)  # type: ignore[arg-type]
+    handle = await service.start("c", write_x, abort=lambda reason: None)
     assert await asyncio.wait_for(handle.wait(), 5) == "finished"
     assert "keep_alive failed" in caplog.text
     await service.shutdown()
@@ -357,11 +325,8 @@ async def test_save_that_ends_the_process_is_tried_again():
         if len(tries) == 1:
             raise SystemExit(2)
 
-    async def whole() -> AsyncIterator[bytes]:
-        yield b"x"
-
     service = RunService(MemoryLog())
-    handle = await service.start("c", whole(), abort=lambda reason: None, on_end=save)  # type: ignore[arg-type]
+    handle = await service.start("c", write_x, abort=lambda reason: None, on_end=save)
     await asyncio.wait_for(handle.wait(), 5)
     await service.shutdown()
     assert tries == ["finished", "finished"]

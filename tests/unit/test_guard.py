@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from usechat.errors import ApplicationError
-from usechat.guard import Contained, describe_error, exception_for, is_passed_on, original_error
+from usechat.guard import Contained, describe_error, exception_for, original_error
 
 pytestmark = pytest.mark.anyio
 
@@ -105,11 +105,3 @@ async def test_only_an_exception_is_raised_elsewhere():
     error, panic = ValueError(), PanicError()
     assert exception_for(error) is error
     assert original_error(exception_for(panic)) is panic
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [(GeneratorExit(), True), (KeyboardInterrupt(), True), (asyncio.CancelledError(), False), (SystemExit(), False)],
-)
-async def test_generators_let_go_on_what_ends_them(error: BaseException, expected: bool):
-    assert is_passed_on(error) is expected

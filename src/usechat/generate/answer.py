@@ -88,6 +88,8 @@ class Answer(ABC):
         """The driver, while it runs."""
         self.is_driving = False
         """Whether the driver has taken its first step, and is not at the end yet."""
+        self.is_telling = False
+        """Whether the driver waits for ``on_part``."""
         self.is_cancelled = False
         """Whether `abort` has cancelled the driver."""
 
@@ -180,6 +182,18 @@ class Answer(ABC):
             return
         self.abort_reason = reason
         self.aborting.set()
+        if self.is_telling:
+            # The callback may have called this. The driver sees by itself that it is to stop, when that returns.
+            asyncio.get_running_loop().call_later(CALLBACK_SECONDS, self._interrupt)
+        else:
+            self._cancel()
+
+    def _interrupt(self) -> None:
+        if self.is_telling:
+            logger.warning("on_part has not returned in %g seconds: the answer ends without it", CALLBACK_SECONDS)
+            self._cancel()
+
+    def _cancel(self) -> None:
         # A task that was cancelled before its first step would tell no end; it sees by itself that it is to stop.
         if self.is_driving and self.task is not None:
             self.is_cancelled = self.task.cancel()
@@ -308,8 +322,7 @@ class Answer(ABC):
                 shaped = self.shaper.feed_all(shown)
                 self.reducer.apply_all(shaped)
                 if self.callbacks.on_part is not None:
-                    for part in shown:
-                        await self.callbacks.call("on_part", part)
+                    await self._tell_parts(shown)
                 await output.write(shown, shaped)
                 if self.aborting.has_happened:
                     break
@@ -317,6 +330,14 @@ class Answer(ABC):
             for stream in streams:
                 # What it reads itself is closed within half of this.
                 await close(stream, 2 * CLOSE_SECONDS)
+
+    async def _tell_parts(self, parts: list[p.Part]) -> None:
+        self.is_telling = True
+        try:
+            for part in parts:
+                await self.callbacks.call("on_part", part)
+        finally:
+            self.is_telling = False
 
     async def _end(self, output: Output, *, is_aborted: bool) -> None:
         """Tell how the answer ended, and give the output a legal end."""
@@ -373,10 +394,11 @@ class Answer(ABC):
     def _outcome(self) -> Outcome:
         """Ask the turn how far it has come, whatever it makes of that: the end is told."""
         try:
-            return Outcome() if self.turn is None else self.turn.outcome()
+            with Contained():
+                return Outcome() if self.turn is None else self.turn.outcome()
         except Exception as error:
             logger.exception("the answer's turn does not say how it ended")
-            self.failure = self.failure or error
+            self.failure = self.failure or original_error(error)
             return Outcome()
 
     def _close_message(self, last: list[p.Part]) -> tuple[Mapping[str, Any], list[Shaped]]:
