@@ -303,8 +303,17 @@ class Frames:
         """Write the opening, even when it is empty: a middleware may hold the headers back until the first bytes."""
         self.log.append(self.encoder.opening)
 
-    async def write(self, parts: list[Part], shaped: Sequence[Shaped]) -> None:
-        """Write the frames of some parts; wait while the reader is far behind."""
+    @property
+    def is_full(self) -> bool:
+        """Whether the reader is so far behind that the answer has to wait."""
+        return self.log.is_full
+
+    async def room(self) -> None:
+        """Wait while it is full."""
+        await self.log.room()
+
+    def write(self, parts: list[Part], shaped: Sequence[Shaped]) -> None:
+        """Write the frames of some parts."""
         try:
             data = self.encoder.encode(shaped)
         except Exception:
@@ -312,8 +321,6 @@ class Frames:
             raise
         if data:
             self.log.append(data)
-            if self.log.is_full:
-                await self.log.room()
 
     def end(self, parts: list[Part], shaped: Sequence[Shaped], failure: BaseException | None) -> None:
         """Write the last frames."""
@@ -323,21 +330,23 @@ class Frames:
             return
         if failure is not None:
             logger.error("the answer could not be sent", exc_info=failure)
-        data = b""
         try:
-            data = b"" if self.is_broken else self.encoder.encode(shaped)
-        except Exception as error:
-            logger.exception("the answer's end could not be sent")
-            self.is_broken = True
-            parts = [*parts, self.answer.error_part(error)]
-        if self.is_broken:
-            # Of what was being encoded nothing was sent: the end is a stream of its own, which refers to nothing.
-            shaper = self.encoder.shaper
-            self.encoder = type(self.encoder)(ChunkShaper(shaper.dialect, shaper.options))
-            data = self.encoder.feed_all(parts) + self.encoder.encode(self.encoder.shaper.finish())
-        if data := data + self.encoder.terminator():
-            self.log.append(data)
-        self.log.end()
+            if data := self._last_frames(parts, shaped):
+                self.log.append(data)
+        finally:
+            self.log.end()
+
+    def _last_frames(self, parts: list[Part], shaped: Sequence[Shaped]) -> bytes:
+        if not self.is_broken:
+            try:
+                return self.encoder.encode(shaped) + self.encoder.terminator()
+            except Exception as error:
+                logger.exception("the answer's end could not be sent")
+                parts = [*parts, self.answer.error_part(error)]
+        # Of what was being encoded nothing was sent: the end is a stream of its own, which refers to nothing.
+        shaper = self.encoder.shaper
+        encoder = type(self.encoder)(ChunkShaper(shaper.dialect, shaper.options))
+        return encoder.feed_all(parts) + encoder.finish()
 
 
 def continued_message(chat: ui.ChatRequest | None) -> Mapping[str, Any] | None:

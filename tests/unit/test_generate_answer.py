@@ -595,7 +595,7 @@ async def test_source_that_does_not_close_is_left_behind(
 
 async def test_failure_to_send_is_told_as_the_error():
     class Unsendable(Nowhere):
-        async def write(self, parts: list[p.Part], shaped: Any) -> None:
+        def write(self, parts: list[p.Part], shaped: Any) -> None:
             raise ValueError("no way")
 
     heard = Heard()

@@ -321,9 +321,12 @@ class Answer(ABC):
                 shown = batch if self.message_metadata is None else self.add_metadata(batch)
                 shaped = self.shaper.feed_all(shown)
                 self.reducer.apply_all(shaped)
+                # Nothing is waited for since it was shaped: what is saved is sent.
+                output.write(shown, shaped)
                 if self.callbacks.on_part is not None:
                     await self._tell_parts(shown)
-                await output.write(shown, shaped)
+                if output.is_full:
+                    await output.room()
                 if self.aborting.has_happened:
                     break
         finally:

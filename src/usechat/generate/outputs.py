@@ -20,13 +20,22 @@ class Output(Protocol):
         """Take note that the answer begins."""
         ...
 
-    async def write(self, parts: list[Part], shaped: Sequence[Shaped]) -> None:
-        """Take what came together; wait while the reader is far behind.
+    def write(self, parts: list[Part], shaped: Sequence[Shaped]) -> None:
+        """Take what came together.
 
         Args:
             parts: The parts as they were made.
             shaped: What the answer's shaper makes of them.
         """
+        ...
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the reader is so far behind that the answer has to wait."""
+        ...
+
+    async def room(self) -> None:
+        """Wait while it is full."""
         ...
 
     def end(self, parts: list[Part], shaped: Sequence[Shaped], failure: BaseException | None) -> None:
@@ -43,11 +52,16 @@ class Output(Protocol):
 class Nowhere:
     """The output of an answer that nobody reads: what came of it is awaited."""
 
+    is_full = False
+
     def begin(self) -> None:
         """Do nothing."""
 
-    async def write(self, parts: list[Part], shaped: Sequence[Shaped]) -> None:
+    def write(self, parts: list[Part], shaped: Sequence[Shaped]) -> None:
         """Do nothing."""
+
+    async def room(self) -> None:
+        """There always is."""
 
     def end(self, parts: list[Part], shaped: Sequence[Shaped], failure: BaseException | None) -> None:
         """Do nothing."""
@@ -66,11 +80,17 @@ class Handover:
     def begin(self) -> None:
         """Do nothing."""
 
-    async def write(self, parts: list[Part], shaped: Sequence[Shaped]) -> None:
-        """Hand over a batch, and wait until the next one is asked for."""
+    is_full = True
+    """Each batch is waited for."""
+
+    def write(self, parts: list[Part], shaped: Sequence[Shaped]) -> None:
+        """Hand over a batch."""
         self._parts += parts
         self._is_wanted.clear()
         self._has_come.set()
+
+    async def room(self) -> None:
+        """Wait until the next batch is asked for."""
         await self._is_wanted.wait()
 
     def end(self, parts: list[Part], shaped: Sequence[Shaped], failure: BaseException | None) -> None:
