@@ -59,7 +59,7 @@ def policy_for(dialect: Dialect, *, is_continuation: bool = False) -> LoopPolicy
         dialect: The client.
         is_continuation: Whether the answer goes on with a message that the client has.
     """
-    is_4, exact = dialect.major == 4, dialect.exact
+    is_4, exact = dialect.shape == 4, dialect.exact
     return LoopPolicy(
         approvals=dialect.approvals,
         shows_automatic_approvals=dialect.approvals and dialect.accepts("tool-approval-response"),

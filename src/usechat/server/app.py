@@ -41,7 +41,12 @@ if TYPE_CHECKING:
 
 __all__ = ["create_app"]
 
-EXPOSED_HEADERS: Final = ("x-vercel-ai-ui-message-stream", "x-vercel-ai-data-stream", REQUEST_ID_HEADER)
+EXPOSED_HEADERS: Final = (
+    "x-vercel-ai-ui-message-stream",
+    "x-vercel-ai-data-stream",
+    "x-experimental-stream-data",
+    REQUEST_ID_HEADER,
+)
 
 LOAD_AFTER_SECONDS: Final = 1.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from usechat.protocol.dialects import AUTO, Dialect
+from usechat.protocol.dialects import AUTO, LINE_MAJORS, NEWEST, UI_MESSAGE_STREAM_SINCE, Dialect
 from usechat.protocol.encoders.base import Encoder, WireFormat
 from usechat.protocol.encoders.data_stream import DataStreamEncoder
 from usechat.protocol.encoders.events import EventsEncoder
@@ -13,6 +13,8 @@ from usechat.protocol.encoders.ui_message_stream import UIMessageStreamEncoder
 from usechat.protocol.options import EncoderOptions
 
 __all__ = ["make_encoder"]
+
+NEWEST_LINES = Dialect(NEWEST[4], exact=True)
 
 
 def make_encoder(
@@ -25,10 +27,15 @@ def make_encoder(
         case "events":
             return EventsEncoder()
         case "data-stream":
-            return DataStreamEncoder(options)
+            return DataStreamEncoder(options, dialect if dialect.major in LINE_MAJORS else NEWEST_LINES)
         case "ui-message-stream":
-            return UIMessageStreamEncoder(dialect if dialect.major >= 5 else AUTO, options)
+            return UIMessageStreamEncoder(dialect if dialect.major >= UI_MESSAGE_STREAM_SINCE else AUTO, options)
+        case None if dialect.major in LINE_MAJORS:
+            return DataStreamEncoder(options, dialect)
+        case None if dialect.major < UI_MESSAGE_STREAM_SINCE:
+            # AI SDK 2 shows whatever comes as text.
+            return TextStreamEncoder()
         case None:
-            return DataStreamEncoder(options) if dialect.major == 4 else UIMessageStreamEncoder(dialect, options)
+            return UIMessageStreamEncoder(dialect, options)
         case _:
             assert_never(wire_format)
