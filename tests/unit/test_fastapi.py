@@ -39,7 +39,11 @@ BODY: dict[str, Any] = {
     "trigger": "submit-message",
     "messages": [{"id": "u1", "role": "user", "parts": [{"type": "text", "text": "Hi"}]}],
 }
-BODY_4: dict[str, Any] = {"id": "chat-1", "messages": [{"role": "user", "content": "Hi"}]}
+BODY_4: dict[str, Any] = {
+    "id": "chat-1",
+    "messages": [{"role": "user", "content": "Hi", "parts": [{"type": "text", "text": "Hi"}]}],
+}
+BODY_3: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}
 
 
 def app_of(make: Callable[[Any], StreamingAnswer]) -> FastAPI:
@@ -104,8 +108,12 @@ def test_headers_are_the_formats():
     [
         (BODY, {}, {}, ": stream-open\n\ndata: "),
         (BODY_4, {}, {}, 'f:{"messageId":'),
-        (BODY, {"x-usechat-sdk": "4"}, {}, 'f:{"messageId":'),
-        (BODY, {}, {"sdk": 4}, 'f:{"messageId":'),
+        (BODY_3, {}, {}, '0:"Hello"\n'),
+        (BODY, {"x-usechat-sdk": "4.3.19"}, {}, 'f:{"messageId":'),
+        (BODY, {"x-usechat-sdk": "4"}, {}, '0:"Hello"\ne:{"finishReason":'),
+        (BODY, {}, {"sdk": 3.4}, '0:"Hello"\ne:{"finishReason":'),
+        (BODY, {}, {"sdk": 3}, '0:"Hello"\n'),
+        (BODY, {}, {"sdk": 2}, "Hello"),
         (BODY, {}, {"wire_format": "text-stream"}, "Hello"),
         (BODY, {}, {"wire_format": "events"}, ': stream-open\n\ndata: {"text":"Hello"}'),
     ],
@@ -754,14 +762,16 @@ async def test_step_that_broke_is_shown_anew_and_saved_once():
     answer = stream_text(
         ScriptedModel(BROKEN_TRY, saying("right")), prompt="Hi", stream_retries=1, on_finish=heard.append
     )
-    body = (await Connection(answer, sdk=7).run()).decode()
+    body = (await Connection(answer, sdk="7.0.173").run()).decode()
     assert types(body)[2:5] == ["text-start", "text-delta", "reset-step"]
     assert types(body)[-1] == "finish"
     assert heard[0].text == "right"
     assert [part["text"] for part in heard[0].ui_message["parts"] if part["type"] == "text"] == ["right"]
 
 
-@pytest.mark.parametrize("options", [{"sdk": 6}, {"sdk": 4}, {"sdk": 7, "wire_format": "text-stream"}, {}])
+@pytest.mark.parametrize(
+    "options", [{"sdk": 6}, {"sdk": 4}, {"sdk": 7}, {"sdk": "7.0.173", "wire_format": "text-stream"}, {}]
+)
 async def test_reader_that_cannot_forget_is_shown_no_step_twice(options: Any):
     answer = stream_text(ScriptedModel(BROKEN_TRY, saying("right")), prompt="Hi", stream_retries=1)
     body = await Connection(answer, **options).run()

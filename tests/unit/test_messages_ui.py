@@ -333,7 +333,8 @@ def test_a_later_tool_that_is_called_invocation_is_no_legacy_part():
 @pytest.mark.parametrize(
     ("message", "trigger", "agent", "expected"),
     [
-        ({"role": "user", "content": "hi"}, None, None, ClientEvidence(4, 4)),
+        ({"role": "user", "content": "hi"}, None, None, ClientEvidence(None, 3, oldest=(3, 0, 0))),
+        ({"role": "user", "content": "hi", "parts": []}, None, None, ClientEvidence(4, 4, oldest=(4, 1, 20))),
         ({"role": "user", "parts": []}, None, None, ClientEvidence(None, 5)),
         ({"role": "user", "parts": [], "content": "both"}, "submit-message", None, ClientEvidence(None, 5)),
         ({"role": "assistant", "parts": [{"type": "custom", "kind": "a.b"}]}, None, None, ClientEvidence(None, 7)),
