@@ -209,8 +209,10 @@ def make_router(sdk: str) -> APIRouter:
 
     @router.websocket("/api/chat/ws")
     async def chat_socket(websocket: WebSocket) -> None:
-        named = {"sdk": sdk} if sdk.startswith("7") else {}
-        await ChatSocket(websocket, lambda chat: answer_chat(chat, sdk), **named).serve()
+        # Only clients of 7 have this transport.
+        await ChatSocket(
+            websocket, lambda chat: answer_chat(chat, sdk), sdk=sdk if sdk[0] == "7" else VERSIONS[-1]
+        ).serve()
 
     return router
 

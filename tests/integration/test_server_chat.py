@@ -15,7 +15,8 @@ from tests.integration.running_server import serving
 from usechat.testing.replay import ReplayedRequest, ReplayServer, Reply
 from usechat.testing.streams import read_events
 
-V4 = {"messages": [{"role": "user", "content": "When is high water?"}]}
+QUESTION_4 = {"role": "user", "content": "When is high water?"}
+V4 = {"id": "chat-4", "messages": [{**QUESTION_4, "parts": [{"type": "text", "text": "When is high water?"}]}]}
 V5 = {
     "id": "chat",
     "trigger": "submit-message",
