@@ -120,7 +120,8 @@ class StreamingAnswer(Response):
         chat: The request it answers, from which the client's version is told and the continued message taken.
         wire_format: ``ui-message-stream``, ``data-stream``, ``text-stream`` or ``events``; without it, the chat
             format of the client's version.
-        sdk: The client's AI SDK version (``7``, ``6.0.100``); ``auto`` or None to tell it from the request.
+        sdk: The client's AI SDK version: a release (``6.0.100``), or a major or minor (``7``, ``3.4``) for what every
+            release of it accepts; ``auto`` or None to tell it from the request.
         message_id: The new message's id, or a function that makes one; True for a random one. Without it the client
             keeps the id it made itself.
         headers: Beside the format's own; None as a value takes one of those away.

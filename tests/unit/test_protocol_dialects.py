@@ -41,6 +41,7 @@ PRERELEASES: list[tuple[str, Version]] = [
 @pytest.mark.parametrize(("name", "version"), RELEASES)
 def test_a_whole_version_is_that_release(name: str, version: Version):
     dialect = parse_dialect(name)
+    assert dialect is not None
     assert dialect == Dialect(version, exact=True)
     assert dialect.is_release
 
@@ -48,6 +49,7 @@ def test_a_whole_version_is_that_release(name: str, version: Version):
 @pytest.mark.parametrize(("name", "version"), LINES_OF_RELEASES)
 def test_a_major_or_minor_means_what_its_every_release_accepts(name: str, version: Version):
     dialect = parse_dialect(name)
+    assert dialect is not None
     assert dialect == Dialect(version, exact=True, is_release=False)
     assert dialect.refused == Dialect(version, exact=True).refused
 

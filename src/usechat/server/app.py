@@ -108,7 +108,7 @@ def make_bare_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None
     app = FastAPI(
         title="usechat",
         version=usechat.__version__,
-        description="A backend for useChat and useCompletion of AI SDK 4 to 7.",
+        description="A backend for useChat and useCompletion of AI SDK 3 to 7.",
         docs_url="/docs" if has_docs else None,
         openapi_url="/openapi.json" if has_docs else None,
         redoc_url=None,
