@@ -122,6 +122,21 @@ def test_answer_is_in_the_protocol_of_whoever_asked(body: Any, headers: Any, opt
     assert post(answering(saying("Hello"), **options), body, headers=headers).text.startswith(start)
 
 
+@pytest.mark.parametrize(
+    ("body", "named", "value"),
+    [
+        (BODY_3, None, "true"),
+        (BODY_3, "3", "true"),
+        (BODY_3, "3.0.19", "true"),
+        (BODY_3, "3.0.20", None),
+        (BODY_4, None, None),
+    ],
+)
+def test_a_client_before_3_0_20_is_told_that_it_gets_lines(body: Any, named: str | None, value: str | None):
+    response = post(answering(saying("Hi")), body, headers={"x-usechat-sdk": named} if named else {})
+    assert response.headers.get("x-experimental-stream-data") == value
+
+
 def test_completion_is_answered():
     app = FastAPI()
 
