@@ -22,6 +22,12 @@ def test_major_4_runs_tools_whatever_the_reason_and_ends_at_a_failed_one():
     assert behaviour.first_error_opens_step
 
 
+@pytest.mark.parametrize(("version", "ends"), [("2", False), ("3.1.6", False), ("3.1.7", True), ("4", True)])
+def test_failed_tool_ends_the_answer_of_a_client_that_sees_its_call(version: str, ends: bool):
+    assert policy(version).tool_error_ends is ends
+    assert {"length", "other"} <= policy(version).runs_tools_after
+
+
 @pytest.mark.parametrize("version", ["5", "6", "7"])
 def test_later_majors_run_tools_after_a_good_end_only(version: str):
     behaviour = policy(version)

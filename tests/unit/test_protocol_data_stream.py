@@ -231,7 +231,9 @@ BY_RELEASE: list[tuple[str, list[p.Part], bytes]] = [
     ("3.1.6", [CALLED, p.ToolOutputAvailable(**CALL, output=2)], b""),
     ("3.1.6", [CALLED, p.ToolOutputError(**CALL, error_text="no", provider_executed=True)], b""),
     ("3.1.6", [CALLED, p.ToolOutputDenied(**CALL)], b""),
-    ("3.1.6", [CALLED, p.ToolOutputError(**CALL, error_text="no")], b'3:"An error occurred."\n'),
+    ("3.1.6", [CALLED, p.ToolOutputError(**CALL, error_text="no")], b""),
+    ("3.1.6", [p.ToolInputError(**CALL, input="{", error_text="no")], b""),
+    ("3.1.7", [CALLED, p.ToolOutputError(**CALL, error_text="no")], SHOWN + b'3:"An error occurred."\n'),
     (
         "3.2.41",
         [CALLED, p.ToolOutputAvailable(**CALL, output=2)],

@@ -65,7 +65,8 @@ def policy_for(dialect: Dialect, *, is_continuation: bool = False) -> LoopPolicy
         shows_automatic_approvals=dialect.approvals and dialect.accepts("tool-approval-response"),
         has_signature_field=dialect.accepts("tool-approval-request", "signature"),
         runs_tools_after=ALL_REASONS if is_4 else LoopPolicy().runs_tools_after,
-        tool_error_ends=is_4,
+        # A client that is shown no calls could not tell what failed: the model goes on, and says it.
+        tool_error_ends=is_4 and dialect.accepts("9"),
         runs_tools_before_error=is_4,
         first_error_opens_step=is_4,
         accepts_empty_answer=exact and dialect.major <= 5,

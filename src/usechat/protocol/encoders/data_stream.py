@@ -231,6 +231,8 @@ def encode_input(self: Self, part: p.ToolInputAvailable) -> bytes:
 
 
 def encode_input_error(self: Self, part: p.ToolInputError) -> bytes:
+    if not self.shows_calls:
+        return b""
     return line("3", MASKED_ERROR if part.client_text is None else part.client_text)
 
 
@@ -245,9 +247,7 @@ def encode_result(self: Self, call: str, result: Any) -> bytes:
 
 
 def encode_output_error(self: Self, part: p.ToolOutputError) -> bytes:
-    if part.invalid_input:
-        return b""
-    if part.provider_executed and not self.shows_calls:
+    if part.invalid_input or not self.shows_calls:
         return b""
     if part.provider_executed and part.tool_call_id in self.shown_calls:
         # The model reads it and goes on, so the answer goes on too.
