@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from usechat.protocol.decoders import UIMessageStreamDecoder
-from usechat.protocol.dialects import AUTO, NEWEST, Dialect
+from usechat.protocol.dialects import AUTO, NEWEST, Dialect, parse_dialect
 from usechat.protocol.encoders import WireFormat
 from usechat.protocol.reducer import Reducer
 from usechat.protocol.retell import retell
