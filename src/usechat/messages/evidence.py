@@ -4,8 +4,9 @@ The first requests of AI SDK 5, 6 and 7 are the same to the byte, and so are tho
 a lower bound at most, except where the browser sent the SDK's user agent. It decides nothing: what follows from the
 evidence is the dialect's affair.
 
-Source: first requests of ai 2.2.37, 3.0.0, 3.0.35, 3.1.37, 3.2.45, 3.3.44, 3.4.33, 4.0.0, 4.0.35, 4.0.36, 4.1.19,
-4.1.20, 4.2.0, 4.3.19, 5.0.0, 5.0.277, 6.0.0, 6.0.324, 7.0.0 and 7.0.173, compared byte by byte.
+Source: first requests of ai 2.2.37, 3.0.0, 3.0.35, 3.1.37, 3.2.45, 3.3.44, 3.4.33, 4.0.0, 4.0.36, 4.1.0, 4.1.20, 4.2.0,
+4.3.19, 5.0.0, 5.0.277, 6.0.0, 6.0.324, 7.0.0 and 7.0.173, compared byte by byte; between them, what each release of
+``@ai-sdk/react`` from 1.0.0 to 1.2.0 posts (``use-chat``).
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _APPROVAL_KEYS_OF_7: Final = ("isAutomatic", "requestReason")
 Version: TypeAlias = tuple[int, int, int]
 
 SENDS_NO_ID: Final[Version] = (3, 0, 0)
-"""What 2 sends, too, is not told apart: what of it reads lines reads the same ones."""
+"""AI SDK 2 sends the same bodies; those of its releases that read lines (since 2.2.32) read the same ones."""
 SENDS_ID: Final[Version] = (4, 0, 36)
 SENDS_PARTS: Final[Version] = (4, 1, 20)
 MARKS_STEPS: Final[Version] = (4, 2, 8)

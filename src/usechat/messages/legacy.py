@@ -1,6 +1,6 @@
 """Messages of AI SDK 3 and 4 as UI messages of AI SDK 5 and later.
 
-They post ``content``, ``experimental_attachments``, ``toolInvocations`` and parts of its own shapes; here they
+They post ``content``, ``experimental_attachments``, ``toolInvocations`` and parts of their own shapes; here these
 become the parts that everything behind this module reads. Messages of later majors, and parts stored by them among
 older ones, pass through as they are. It knows neither pydantic nor what a model is given.
 
