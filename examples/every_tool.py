@@ -1,7 +1,8 @@
 """Tools of every form in one backend: ``uvicorn examples.every_tool:app``, with ANTHROPIC_API_KEY set.
 
 What the client has to do for each is in the AI SDK's documentation. To be asked for approvals it must be of AI SDK 6 or
-7 and say so: ``new DefaultChatTransport({ headers: { 'x-usechat-sdk': '7' } })``.
+7 and say so: ``new DefaultChatTransport({ headers: { 'x-usechat-sdk': version } })``, where ``version`` is from
+``ai/package.json``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A whole backend for ``useChat`` of AI SDK 4 to 7: ``uvicorn examples.five_lines:app``, with ANTHROPIC_API_KEY set."""
+"""A whole backend for ``useChat`` of AI SDK 3 to 7: ``uvicorn examples.five_lines:app``, with ANTHROPIC_API_KEY set."""
 
 from fastapi import FastAPI
 

@@ -1,4 +1,4 @@
-"""The Python backend for ``useChat``: the stream protocols of Vercel's AI SDK 4 to 7, for Anthropic models."""
+"""The Python backend for ``useChat``: the stream protocols of Vercel's AI SDK 3 to 7, for Anthropic models."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from usechat.messages import ui
 from usechat.negotiation import negotiate
 from usechat.parts import Part
 from usechat.protocol.dialects import AUTO, Dialect
-from usechat.protocol.encoders import Encoder, EncoderOptions, WireFormat, choose_encoder
+from usechat.protocol.encoders import Encoder, EncoderOptions, WireFormat, encode_for
 from usechat.protocol.shaping import ChunkShaper, Shaped
 from usechat.runs.pipe import Pipe
 from usechat.sender import Sender, is_left
@@ -122,7 +122,8 @@ class StreamingAnswer(Response):
         chat: The request it answers, from which the client's version is told and the continued message taken.
         wire_format: ``ui-message-stream``, ``data-stream``, ``text-stream`` or ``events``; without it, the chat
             format of the client's version.
-        sdk: The client's AI SDK version (``7``, ``6.0.100``); ``auto`` or None to tell it from the request.
+        sdk: The client's AI SDK version: a release (``6.0.100``), or a major or minor (``7``, ``3.4``) for what every
+            release of it accepts; ``auto`` or None to tell it from the request.
         message_id: The new message's id, or a function that makes one; True for a random one. Without it the client
             keeps the id it made itself.
         headers: Beside the format's own; None as a value takes one of those away.
@@ -162,11 +163,11 @@ class StreamingAnswer(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer; stops making it when the reader leaves."""
         try:
-            encode = self.prepare(Headers(scope=scope))
+            encoder = self.prepare(Headers(scope=scope))
         except RequestError as error:
             await error_response(error)(scope, receive, send)
             return
-        start = {"type": "http.response.start", "status": self.status_code, "headers": self.all_headers(encode)}
+        start = {"type": "http.response.start", "status": self.status_code, "headers": self.all_headers(encoder)}
         if scope["method"] == "HEAD":
             await send(start)
             await send({"type": "http.response.body", "body": b""})
@@ -177,19 +178,19 @@ class StreamingAnswer(Response):
             await self._end()
             raise
         del start
-        if not is_left(scope, partial(self._send_body, encode)):
-            await self._send_body(encode, receive, send)
+        if not is_left(scope, partial(self._send_body, encoder)):
+            await self._send_body(encoder, receive, send)
 
-    async def _send_body(self, encode: type[Encoder], receive: Receive, send: Send) -> None:
+    async def _send_body(self, encoder: Encoder, receive: Receive, send: Send) -> None:
         try:
-            data = self._start(encode)
-            await Sender(receive, send, self.heartbeat_seconds).send_all(data, encode.heartbeat)
+            data = self._start(encoder)
+            await Sender(receive, send, self.heartbeat_seconds).send_all(data, encoder.heartbeat)
         finally:
             await self._end()
 
-    def _start(self, encode: type[Encoder]) -> AsyncGenerator[bytes]:
+    def _start(self, encoder: Encoder) -> AsyncGenerator[bytes]:
         pipe = Pipe()
-        self.answer.start(Frames(self.answer, encode, pipe))
+        self.answer.start(Frames(self.answer, encoder, pipe))
         return pipe.read()
 
     async def _end(self) -> None:
@@ -198,8 +199,8 @@ class StreamingAnswer(Response):
         if self.background is not None:
             await self.background()
 
-    def prepare(self, headers: Headers) -> type[Encoder]:
-        """Fit the answer to the reader; return the kind of encoder that it gets its frames from.
+    def prepare(self, headers: Headers) -> Encoder:
+        """Fit the answer to the reader; return the encoder that it gets its frames from.
 
         Raises:
             RequestError: The request cannot be answered.
@@ -215,7 +216,7 @@ class StreamingAnswer(Response):
         )
         self.answer.prepare()
         self.chat = None
-        return choose_encoder(self.wire_format, self.dialect)
+        return encode_for(self.wire_format, self.dialect, self.answer.shaper)
 
     async def open(self, headers: Headers) -> AsyncGenerator[bytes]:
         """The answer's bytes, for a reader that is not reached by HTTP; it says when it stops or leaves.
@@ -246,7 +247,7 @@ class StreamingAnswer(Response):
             return generate_id("msg", 16)
         return self.message_id() if callable(self.message_id) else self.message_id
 
-    def all_headers(self, encoder: type[Encoder]) -> list[tuple[bytes, bytes]]:
+    def all_headers(self, encoder: Encoder) -> list[tuple[bytes, bytes]]:
         """The format's headers, what was asked for beside them, and what the route has set."""
         merged = {**encoder.headers, **{name.lower(): value for name, value in self.extra_headers.items()}}
         own = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in merged.items() if value is not None]
@@ -286,15 +287,15 @@ class Frames:
 
     Args:
         answer: What is written.
-        encode: The kind of its encoder.
+        encoder: Of the answer's shaper.
         log: Where the frames go.
     """
 
     __slots__ = ("answer", "encoder", "is_broken", "log")
 
-    def __init__(self, answer: Answer, encode: type[Encoder], log: FrameLog) -> None:
+    def __init__(self, answer: Answer, encoder: Encoder, log: FrameLog) -> None:
         self.answer = answer
-        self.encoder = encode(answer.shaper)
+        self.encoder = encoder
         self.log = log
         self.is_broken = False
         """Whether the encoder has failed in the middle of its work, and may not know what was sent."""
@@ -345,7 +346,7 @@ class Frames:
                 parts = [*parts, self.answer.error_part(error)]
         # Of what was being encoded nothing was sent: the end is a stream of its own, which refers to nothing.
         shaper = self.encoder.shaper
-        encoder = type(self.encoder)(ChunkShaper(shaper.dialect, shaper.options))
+        encoder = self.encoder.again(ChunkShaper(shaper.dialect, shaper.options))
         return encoder.feed_all(parts) + encoder.finish()
 
 

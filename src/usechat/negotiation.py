@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from usechat.errors import ConfigurationError, RequestError
 from usechat.messages.evidence import detect
 from usechat.messages.ui import ChatRequest
-from usechat.protocol.dialects import AUTO, NEWEST, Dialect, parse_dialect
+from usechat.protocol.dialects import AUTO, LINE_MAJORS, Dialect, parse_dialect
 
 __all__ = ["SDK_HEADER", "negotiate"]
 
 SDK_HEADER = "x-usechat-sdk"
-"""The request header by which a client names its AI SDK version: ``7`` or ``6.0.100``."""
+"""The request header by which a client names its AI SDK version: ``6.0.100``, or ``6`` for all releases of it."""
 
 
 def negotiate(chat: ChatRequest | None, headers: Mapping[str, str], sdk: str | int | None = None) -> Dialect:
@@ -39,15 +39,25 @@ def negotiate(chat: ChatRequest | None, headers: Mapping[str, str], sdk: str | i
             raise RequestError(str(error), path=SDK_HEADER) from None
     else:
         dialect = parse_dialect(str(sdk)) if sdk is not None else None
-    if dialect is not None:
+    if dialect is None:
+        return AUTO if chat is None else from_evidence(chat, headers)
+    if chat is not None and not dialect.is_release and dialect.major in LINE_MAJORS:
+        return raise_by_evidence(dialect, chat)
+    return dialect
+
+
+def raise_by_evidence(dialect: Dialect, chat: ChatRequest) -> Dialect:
+    """The dialect of a major or minor, or of the later releases of it that alone can have sent the request."""
+    oldest = detect(chat).oldest
+    if oldest is None or oldest[0] != dialect.major or oldest <= dialect.version:
         return dialect
-    return AUTO if chat is None else from_evidence(chat, headers)
+    return Dialect(oldest, exact=True, is_release=False)
 
 
 def from_evidence(chat: ChatRequest, headers: Mapping[str, str]) -> Dialect:
     evidence = detect(chat, headers)
-    if evidence.major == 4:
-        return Dialect(NEWEST[4], exact=True)
+    if evidence.oldest is not None:
+        return Dialect(evidence.oldest, exact=True, is_release=False)
     if evidence.version is not None:
         try:
             dialect = parse_dialect(evidence.version)

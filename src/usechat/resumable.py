@@ -110,7 +110,7 @@ class ResumableAnswer(StreamingAnswer):
         """Where its first reader begins to read the run."""
         return 1 if self.preamble else 0
 
-    async def begin(self, headers: Headers) -> tuple[type[Encoder], RunHandle]:
+    async def begin(self, headers: Headers) -> tuple[Encoder, RunHandle]:
         """Have the run made for a reader that sent these headers.
 
         Raises:
@@ -136,8 +136,8 @@ class ResumableAnswer(StreamingAnswer):
         with Contained():
             return await self.begin_run(make, headers)
 
-    async def _make(self, encode: type[Encoder], handle: RunHandle) -> None:
-        await self.answer.drive(Frames(self.answer, encode, handle))
+    async def _make(self, encoder: Encoder, handle: RunHandle) -> None:
+        await self.answer.drive(Frames(self.answer, encoder, handle))
 
     async def open(self, headers: Headers) -> AsyncGenerator[bytes]:
         """Begin the run, for a reader that is not reached by HTTP.

@@ -48,6 +48,8 @@ Authorize: TypeAlias = Callable[[Mapping[str, str]], "str | Awaitable[str | None
 """Gets the headers of a request, names in lower case. Refuses it with a text, or by raising `RequestError`."""
 
 OLDEST_MAJOR = 7
+OLDEST_RELEASE = "7.0.135"
+"""The first with the transport: whatever speaks here reads what it reads."""
 INVALID_DATA = 1007
 MAX_REQUESTS = 16
 """Answers at once on one connection."""
@@ -69,7 +71,7 @@ class ChatSocket:
     Args:
         websocket: Not yet accepted.
         handler: Makes an answer.
-        sdk: The client's version. The transport exists from AI SDK 7 on.
+        sdk: The client's version, where its frames do not say it. The transport exists since 7.0.135.
         find_running: What a client that resumes is to read. Without it there is nothing to come back to.
         authorize: Whether a request may be answered. A browser can send no headers with the handshake, so the
             transport puts them into its frames.
@@ -85,7 +87,7 @@ class ChatSocket:
         websocket: WebSocket,
         handler: Handler,
         *,
-        sdk: str | int = OLDEST_MAJOR,
+        sdk: str | int = OLDEST_RELEASE,
         find_running: FindRunning | None = None,
         authorize: Authorize = lambda headers: None,
         **options: Any,

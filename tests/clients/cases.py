@@ -34,6 +34,8 @@ class Case:
     """The parts of the last message, if the client's version is not named or nothing else is said below."""
     parts_since: Mapping[Version, Sequence[Expected]] = field(default_factory=dict[Version, Sequence[Expected]])
     """The parts that a client sees from this version on, when the request tells which it is."""
+    parts_in_guessed_4: Sequence[Expected] | None = None
+    """What AI SDK 4 shows of them when its release is not named: 4.1.20 sends the same requests, and reads less."""
     error: str | None = None
     error_in_4: str | None = None
     metadata: Any = None
@@ -62,6 +64,8 @@ class Case:
 
     def expected_parts(self, version: Version, *, is_known: bool) -> Sequence[Expected]:
         """The parts that the client of this version ends up with; its answer ends where AI SDK 4's does."""
+        if version < (5, 0, 0) and not is_known and self.parts_in_guessed_4 is not None:
+            return self.parts_in_guessed_4
         known = [since for since in self.parts_since if is_known and since <= version]
         parts = self.parts_since[max(known)] if known else self.parts
         return parts[:-2] if version < (5, 0, 0) and self.error_in_4 else parts
@@ -103,6 +107,12 @@ _DELETE = said(text("Cleaning. "), call("delete_file", {"path": "/a"}, id="toolu
 _DELETION = ToolUse(id="toolu_1", name="delete_file", input={"path": "/a"})
 _BUOY = ToolUse(id="mcptoolu_buoy", name="read_buoy", input={"buoy": "Dogger"}, dynamic=True)
 _CITED = {"citations": [{"type": "web_search_result_location", "cited_text": "HW 14:20", **HIT}]}
+_SEARCH = ToolUse(
+    id="srvtoolu_ws",
+    name="web_search",
+    input={"query": "whitby tide"},
+    output=[{**HIT, "pageAge": "2 days ago"}, {"url": "https://harbour.example/notices"}],
+)
 _WRITTEN = [
     Step(),
     DataPart({"type": "data-weather", "id": "w", "data": {"city": "Oslo", "temperature": 18}}),
@@ -144,12 +154,14 @@ _TEXTS = [
             Thought("The moon is new, so the range is large.", "EqQBCkYIBRgCKkBUaWRlIHRhYmxlcw=="),
             Text("Expect a spring tide."),
         ],
+        parts_in_guessed_4=[Step(), Thought("The moon is new, so the range is large."), Text("Expect a spring tide.")],
     ),
     Case(
         name="thinking-redacted",
         replies=[Reply("thinking-redacted")],
         body={"thinking": True},
         parts=[Step(), Thought(redacted="EmwKAhgBEgxSZWRhY3RlZFRpZGU="), Text("That part stays hidden.")],
+        parts_in_guessed_4=[Step(), Text("That part stays hidden.")],
     ),
     Case(name="refusal", replies=[Reply("stop-refusal")], parts=[Step(), Text("I would")]),
     Case(name="out-of-tokens", replies=[Reply("stop-max-tokens")], parts=[Step(), Text("Up to here")]),
@@ -238,16 +250,12 @@ _OF_THE_PROVIDER = [
         replies=[Reply("web-search")],
         parts=[
             Step(),
-            ToolUse(
-                id="srvtoolu_ws",
-                name="web_search",
-                input={"query": "whitby tide"},
-                output=[{**HIT, "pageAge": "2 days ago"}, {"url": "https://harbour.example/notices"}],
-            ),
+            _SEARCH,
             Source(**HIT),
             Source("https://harbour.example/notices", "Harbour notices"),
             Text("High water is at 14:20."),
         ],
+        parts_in_guessed_4=[Step(), _SEARCH, Text("High water is at 14:20.")],
     ),
     Case(
         name="web-search-error",

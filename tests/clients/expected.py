@@ -55,7 +55,7 @@ class Thought:
     def shape(self, major: int) -> JsonObject:
         if major == _LEGACY:
             hidden = {"type": "redacted", "data": self.redacted}
-            seen = {"type": "text", "text": self.text, "signature": self.signature}
+            seen = {"type": "text", "text": self.text, **({"signature": self.signature} if self.signature else {})}
             return {"type": "reasoning", "reasoning": self.text, "details": [hidden if self.redacted else seen]}
         proof = {"redactedData": self.redacted} if self.redacted else {"signature": self.signature}
         return {"type": "reasoning", "text": self.text, "state": "done", "providerMetadata": {"anthropic": proof}}

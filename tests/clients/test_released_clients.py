@@ -1,7 +1,8 @@
 """Released versions of the AI SDK's client read our streams: nothing is refused, and the message is the right one.
 
 Each version once without a word about itself, as most are in the field; once with its version in the request's header,
-which gets it all that it knows; and those that say it by themselves, with what they say.
+which gets it all that it knows; the first and the last of each major with the major alone; and those that say it by
+themselves, with what they say.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ VERSIONS = (
 )
 TELLING = ("5.0.60", "5.0.92", "6.0.0")
 """Versions that name themselves in the user agent, where a browser lets a page set it."""
+OF_A_MAJOR = ("4.3.19", "5.0.0", "5.0.277", "6.0.0", "6.0.324", "7.0.0", "7.0.173")
 IN_A_BROWSER = {"user-agent": "a browser"}
 
 
@@ -55,6 +57,13 @@ def test_a_client_named_in_the_request_gets_all_it_knows(
     state = hold(client_of(version), backend, case, {**IN_A_BROWSER, "x-usechat-sdk": version})
 
     assert_outcome(state, case, version, is_known=True)
+
+
+@for_each([pair for pair in PAIRS if pair[0] in OF_A_MAJOR])
+def test_a_client_named_by_its_major_understands(version: str, case: Case, backend: Backend, client_of: Clients):
+    state = hold(client_of(version), backend, case, {**IN_A_BROWSER, "x-usechat-sdk": version[0]})
+
+    assert_outcome(state, case, version, is_known=version[0] != "4")
 
 
 @for_each([pair for pair in PAIRS if pair[0] in TELLING])

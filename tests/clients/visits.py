@@ -27,6 +27,8 @@ __all__ = [
 SEED: Final = int(os.environ.setdefault("RESUME_SEED", str(random.SystemRandom().randrange(10**6))))
 """Of all that is random here; the variable sets it."""
 MAJORS: Final = (4, 5, 6, 7)
+RELEASES: Final = {5: "5.0.277", 6: "6.0.324", 7: "7.0.173"}
+"""Named whole: what is saved is then all that this very client holds."""
 CUTS: Final = 5
 """In each visit."""
 DRAWN_ANEW: Final = frozenset({"id", "sourceId", "createdAt", "revisionId", "signature"})
@@ -125,7 +127,7 @@ def start_visit(
     program: NodeProgram, urls: Sequence[str], major: int, chat_id: str, flow: Sequence[Mapping[str, Any]], **more: Any
 ) -> Future[Any]:
     """Have the page's program do it; the future gets the fields of an `Outcome`."""
-    headers = {"x-usechat-sdk": str(major)} if major >= 5 else {}
+    headers = {"x-usechat-sdk": RELEASES[major]} if major in RELEASES else {}
     return program.start(
         "visit", urls=urls, chatId=chat_id, headers=headers, body={}, goesOn=major >= 5, flow=flow, **more
     )

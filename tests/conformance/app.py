@@ -37,6 +37,8 @@ from usechat.runs.service import RunService
 from usechat.tools import advisor, code_execution, tool_search, web_fetch, web_search
 from usechat.websocket import ChatSocket
 
+VERSIONS = ("4.3.19", "5.0.277", "6.0.324", "7.0.173")
+"""The releases that are compared with: only to a client named whole do we answer as its own SDK's server."""
 SYSTEM = "You are a helpful assistant."
 THINKING = {"anthropic": {"thinking": {"type": "enabled", "budget_tokens": 1024}}}
 
@@ -95,7 +97,7 @@ SERVER_TOOLS: dict[str, Callable[[], Tool]] = {
 
 def make_tools(sdk: str, extra: list[str], server: list[str]) -> list[Tool]:
     """The tools every target has; AI SDK 4 and 5 know no approvals."""
-    asks = sdk not in ("4", "5")
+    asks = not sdk.startswith(("4", "5"))
     delete_file = tool(name="delete_file", description="Delete a file. Needs approval.", needs_approval=asks)(delete)
     provided = [SERVER_TOOLS[name]() for name in server if name in SERVER_TOOLS]
     return [get_weather, get_time, ask_user, delete_file, *map(make_generic_tool, extra), *provided]
@@ -159,9 +161,9 @@ def steer(steering: Steering, body: dict[str, Any], after: StepResult | None = N
 
 
 def make_router(sdk: str) -> APIRouter:
-    """All routes, answering in the protocol of ``sdk``."""
+    """All routes, answering as the SDK of that version does."""
     router = APIRouter()
-    headers = SDK_HEADERS["4" if sdk == "4" else "5"]
+    headers = SDK_HEADERS["4" if sdk.startswith("4") else "5"]
 
     @router.post("/api/chat")
     async def chat(chat: ChatRequest) -> StreamingAnswer:
@@ -207,7 +209,10 @@ def make_router(sdk: str) -> APIRouter:
 
     @router.websocket("/api/chat/ws")
     async def chat_socket(websocket: WebSocket) -> None:
-        await ChatSocket(websocket, lambda chat: answer_chat(chat, sdk)).serve()
+        # Only clients of 7 have this transport.
+        await ChatSocket(
+            websocket, lambda chat: answer_chat(chat, sdk), sdk=sdk if sdk[0] == "7" else VERSIONS[-1]
+        ).serve()
 
     return router
 
@@ -235,5 +240,5 @@ def add_object_routes(router: APIRouter, sdk: str) -> None:
 
 app = FastAPI()
 app.include_router(make_router("auto"))
-for major in ("4", "5", "6", "7"):
-    app.include_router(make_router(major), prefix=f"/v{major}")
+for version in VERSIONS:
+    app.include_router(make_router(version), prefix=f"/v{version[0]}")

@@ -16,7 +16,8 @@ from tests.support.waiting import AT_ONCE
 from usechat.testing.replay import ReplayedRequest, ReplayServer, Reply
 from usechat.testing.streams import read_events
 
-V4 = {"messages": [{"role": "user", "content": "When is high water?"}]}
+QUESTION_4 = {"role": "user", "content": "When is high water?"}
+V4 = {"id": "chat-4", "messages": [{**QUESTION_4, "parts": [{"type": "text", "text": "When is high water?"}]}]}
 V5 = {
     "id": "chat",
     "trigger": "submit-message",
@@ -84,7 +85,7 @@ def tuned(running_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) 
         "USECHAT_HEARTBEAT": "0.05",
         "USECHAT_ERROR_DETAIL": "true",
         "USECHAT_MAX_BODY_BYTES": "5000",
-        "USECHAT_SDK": "7",
+        "USECHAT_SDK": "7.0.173",
     }
     with serving(tmp_path_factory.mktemp("tuned"), **variables(running_upstream), **settings) as server:
         yield server.client
@@ -359,7 +360,7 @@ def test_wrong_body_is_refused_in_one_sentence(
 
 
 def test_sdk_that_there_is_not_is_refused(client: httpx.Client) -> None:
-    response = client.post("/api/chat", json=V5, headers={"x-usechat-sdk": "3"})
+    response = client.post("/api/chat", json=V5, headers={"x-usechat-sdk": "1"})
     assert response.status_code == 400
     assert response.json()["detail"].startswith("x-usechat-sdk: the AI SDK version must be")
 

@@ -27,7 +27,7 @@ AFTER_FIRST_DELTA = [index for index, event in enumerate(read_events("text")) if
     ("arguments", "variables", "sentence"),
     [
         (["--port", "http"], {}, "USECHAT_PORT (--port) must be a whole number from 0 to 65535."),
-        ([], {"USECHAT_SDK": "8"}, "USECHAT_SDK must be auto, 4, 5, 6, 7 or a full version such as 6.0.100."),
+        ([], {"USECHAT_SDK": "8"}, "USECHAT_SDK must be auto, a major from 2 to 7 or a version such as 6.0.100."),
         (["--host", "0.0.0.0"], {}, "USECHAT_HOST (--host) must be a loopback address as long as"),
         (
             ["--host", "no.such.host.invalid", "--insecure"],

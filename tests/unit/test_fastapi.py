@@ -51,7 +51,11 @@ BODY: dict[str, Any] = {
     "trigger": "submit-message",
     "messages": [{"id": "u1", "role": "user", "parts": [{"type": "text", "text": "Hi"}]}],
 }
-BODY_4: dict[str, Any] = {"id": "chat-1", "messages": [{"role": "user", "content": "Hi"}]}
+BODY_4: dict[str, Any] = {
+    "id": "chat-1",
+    "messages": [{"role": "user", "content": "Hi", "parts": [{"type": "text", "text": "Hi"}]}],
+}
+BODY_3: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}
 
 
 def app_of(make: Callable[[Any], StreamingAnswer]) -> FastAPI:
@@ -116,14 +120,33 @@ def test_headers_are_the_formats():
     [
         (BODY, {}, {}, ": stream-open\n\ndata: "),
         (BODY_4, {}, {}, 'f:{"messageId":'),
-        (BODY, {"x-usechat-sdk": "4"}, {}, 'f:{"messageId":'),
-        (BODY, {}, {"sdk": 4}, 'f:{"messageId":'),
+        (BODY_3, {}, {}, '0:"Hello"\n'),
+        (BODY, {"x-usechat-sdk": "4.3.19"}, {}, 'f:{"messageId":'),
+        (BODY, {"x-usechat-sdk": "4"}, {}, '0:"Hello"\ne:{"finishReason":'),
+        (BODY, {}, {"sdk": 3.4}, '0:"Hello"\ne:{"finishReason":'),
+        (BODY, {}, {"sdk": 3}, '0:"Hello"\n'),
+        (BODY, {}, {"sdk": 2}, "Hello"),
         (BODY, {}, {"wire_format": "text-stream"}, "Hello"),
         (BODY, {}, {"wire_format": "events"}, ': stream-open\n\ndata: {"text":"Hello"}'),
     ],
 )
 def test_answer_is_in_the_protocol_of_whoever_asked(body: Any, headers: Any, options: Any, start: str):
     assert post(answering(saying("Hello"), **options), body, headers=headers).text.startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("body", "named", "value"),
+    [
+        (BODY_3, None, "true"),
+        (BODY_3, "3", "true"),
+        (BODY_3, "3.0.19", "true"),
+        (BODY_3, "3.0.20", None),
+        (BODY_4, None, None),
+    ],
+)
+def test_a_client_before_3_0_20_is_told_that_it_gets_lines(body: Any, named: str | None, value: str | None):
+    response = post(answering(saying("Hi")), body, headers={"x-usechat-sdk": named} if named else {})
+    assert response.headers.get("x-experimental-stream-data") == value
 
 
 def test_completion_is_answered():
@@ -792,14 +815,16 @@ async def test_step_that_broke_is_shown_anew_and_saved_once():
     answer = stream_text(
         ScriptedModel(BROKEN_TRY, saying("right")), prompt="Hi", stream_retries=1, on_finish=heard.append
     )
-    body = (await Connection(answer, sdk=7).run()).decode()
+    body = (await Connection(answer, sdk="7.0.173").run()).decode()
     assert types(body)[2:5] == ["text-start", "text-delta", "reset-step"]
     assert types(body)[-1] == "finish"
     assert heard[0].text == "right"
     assert [part["text"] for part in heard[0].ui_message["parts"] if part["type"] == "text"] == ["right"]
 
 
-@pytest.mark.parametrize("options", [{"sdk": 6}, {"sdk": 4}, {"sdk": 7, "wire_format": "text-stream"}, {}])
+@pytest.mark.parametrize(
+    "options", [{"sdk": 6}, {"sdk": 4}, {"sdk": 7}, {"sdk": "7.0.173", "wire_format": "text-stream"}, {}]
+)
 async def test_reader_that_cannot_forget_is_shown_no_step_twice(options: Any):
     answer = stream_text(ScriptedModel(BROKEN_TRY, saying("right")), prompt="Hi", stream_retries=1)
     body = await Connection(answer, **options).run()

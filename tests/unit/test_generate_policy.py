@@ -22,6 +22,12 @@ def test_major_4_runs_tools_whatever_the_reason_and_ends_at_a_failed_one():
     assert behaviour.first_error_opens_step
 
 
+@pytest.mark.parametrize(("version", "ends"), [("2", False), ("3.1.6", False), ("3.1.7", True), ("4", True)])
+def test_failed_tool_ends_the_answer_of_a_client_that_sees_its_call(version: str, ends: bool):
+    assert policy(version).tool_error_ends is ends
+    assert {"length", "other"} <= policy(version).runs_tools_after
+
+
 @pytest.mark.parametrize("version", ["5", "6", "7"])
 def test_later_majors_run_tools_after_a_good_end_only(version: str):
     behaviour = policy(version)
@@ -80,6 +86,8 @@ def test_named_version_gets_the_sdks_own_end_of_a_cut_stream():
     assert not policy("7").tells_truncation
 
 
-@pytest.mark.parametrize(("version", "can"), [("4", False), ("6", False), ("7.0.148", False), ("7.0.149", True)])
+@pytest.mark.parametrize(
+    ("version", "can"), [("4", False), ("6", False), ("7", False), ("7.0.69", False), ("7.0.70", True)]
+)
 def test_a_step_is_shown_anew_only_to_clients_that_forget_it(version: str, can: bool):
     assert policy(version).resets_steps is can

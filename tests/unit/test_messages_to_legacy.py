@@ -126,3 +126,11 @@ def test_what_is_posted_back_is_what_was_stored():
         ],
     }
     assert to_ui_message(to_legacy_message(stored)) == stored
+
+
+def test_clients_that_know_no_parts_find_the_calls_beside_the_text():
+    call = {"type": "tool-weather", **CALL, "state": "output-available", "output": 5}
+    message = to_legacy_message({"id": "m", "role": "assistant", "parts": [{"type": "text", "text": "Look."}, call]})
+    assert message["content"] == "Look."
+    assert message["toolInvocations"] == [{"state": "result", **INVOCATION, "result": 5}]
+    assert "toolInvocations" not in to_legacy_message({"id": "m", "role": "user", "parts": []})

@@ -313,6 +313,16 @@ def test_legacy_steps_are_told_apart(message: Json, types: list[str]):
     assert [part["type"] for part in parts_of(posted)] == types
 
 
+@pytest.mark.parametrize(
+    ("call", "state"),
+    [({"result": {"n": 1}}, "output-available"), ({"result": None}, "output-available"), ({}, "input-available")],
+)
+def test_a_call_without_a_state_has_its_result_or_none_yet(call: Json, state: str):
+    told = {"toolCallId": "1", "toolName": "t", "args": {"a": 1}, **call}
+    _, part = parts_of({"role": "assistant", "content": "x", "toolInvocations": [told]})
+    assert (part["state"], part["input"], part.get("output")) == (state, {"a": 1}, call.get("result"))
+
+
 def test_mangled_legacy_parts_are_refused():
     for posted in (
         {"role": "user", "content": "", "experimental_attachments": ["x"]},
@@ -333,7 +343,8 @@ def test_a_later_tool_that_is_called_invocation_is_no_legacy_part():
 @pytest.mark.parametrize(
     ("message", "trigger", "agent", "expected"),
     [
-        ({"role": "user", "content": "hi"}, None, None, ClientEvidence(4, 4)),
+        ({"role": "user", "content": "hi"}, None, None, ClientEvidence(None, 3, oldest=(3, 0, 0))),
+        ({"role": "user", "content": "hi", "parts": []}, None, None, ClientEvidence(4, 4, oldest=(4, 1, 20))),
         ({"role": "user", "parts": []}, None, None, ClientEvidence(None, 5)),
         ({"role": "user", "parts": [], "content": "both"}, "submit-message", None, ClientEvidence(None, 5)),
         ({"role": "assistant", "parts": [{"type": "custom", "kind": "a.b"}]}, None, None, ClientEvidence(None, 7)),

@@ -6,6 +6,7 @@ import pytest
 
 from usechat import parts as p
 from usechat.errors import StreamProtocolError
+from usechat.protocol.dialects import parse_dialect
 from usechat.protocol.encoders import Encoder, EncoderOptions, make_encoder
 
 STOP = p.FinishReason("stop", "end_turn")
@@ -222,3 +223,48 @@ def test_the_headers_name_the_format():
     }
     assert encoder.opening == b""
     assert encoder.heartbeat == b"\n"
+
+
+CALLED = p.ToolInputAvailable(**CALL, input={"a": 1})
+SHOWN = b'9:{"toolCallId":"t1","toolName":"x","args":{"a":1}}\n'
+BY_RELEASE: list[tuple[str, list[p.Part], bytes]] = [
+    ("3.1.6", [CALLED, p.ToolOutputAvailable(**CALL, output=2)], b""),
+    ("3.1.6", [CALLED, p.ToolOutputError(**CALL, error_text="no", provider_executed=True)], b""),
+    ("3.1.6", [CALLED, p.ToolOutputDenied(**CALL)], b""),
+    ("3.1.6", [CALLED, p.ToolOutputError(**CALL, error_text="no")], b""),
+    ("3.1.6", [p.ToolInputError(**CALL, input="{", error_text="no")], b""),
+    ("3.1.7", [CALLED, p.ToolOutputError(**CALL, error_text="no")], SHOWN + b'3:"An error occurred."\n'),
+    (
+        "3.2.41",
+        [CALLED, p.ToolOutputAvailable(**CALL, output=2)],
+        SHOWN + b'a:{"toolCallId":"t1","toolName":"x","args":{"a":1},"result":2}\n',
+    ),
+    ("3.2.42", [CALLED, p.ToolOutputAvailable(**CALL, output=2)], SHOWN + b'a:{"toolCallId":"t1","result":2}\n'),
+    ("3.2.27", [p.ToolInputStart(**CALL), delta("{"), CALLED], SHOWN),
+    ("4.0.38", [p.StartStep(message_id="m")], b""),
+    ("4.1.0", [p.ReasoningStart("0"), p.ReasoningDelta("0", "So")], b""),
+    ("4.1.1", [p.ReasoningStart("0"), p.ReasoningDelta("0", "So")], b'g:"So"\n'),
+    (
+        "4.1.1",
+        [p.ReasoningStart("0"), p.ReasoningDelta("0", "So", {"anthropic": {"signature": "s"}})],
+        b'g:"So"\n',
+    ),
+    ("4.1.1", [p.ReasoningStart("0", {"anthropic": {"redactedData": "s"}})], b""),
+    ("4.1.34", [p.SourceUrl(source_id="s", url="https://a.example")], b""),
+    ("4.1.62", [p.File(media_type="image/png", url="data:image/png;base64,AAAA")], b""),
+]
+
+
+@pytest.mark.parametrize(("name", "parts", "lines"), BY_RELEASE)
+def test_a_release_gets_the_lines_that_it_reads(name: str, parts: list[p.Part], lines: bytes):
+    dialect = parse_dialect(name)
+    assert dialect is not None
+    assert make_encoder("data-stream", dialect).feed_all(parts) == lines
+
+
+@pytest.mark.parametrize(("name", "lines"), [("4.1.11", b""), ("4.1.12", b'a:{"toolCallId":"t1","result":2}\n')])
+def test_an_output_of_an_earlier_answers_call_goes_to_who_looks_for_it_there(name: str, lines: bytes):
+    dialect = parse_dialect(name)
+    assert dialect is not None
+    encoder = make_encoder("data-stream", dialect, EncoderOptions(known_tool_calls=frozenset({"t1"})))
+    assert encoder.feed(p.ToolOutputAvailable(**CALL, output=2)) == lines

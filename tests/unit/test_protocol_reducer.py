@@ -6,7 +6,7 @@ import pytest
 
 from usechat import parts as p
 from usechat.errors import StreamProtocolError
-from usechat.protocol.dialects import AUTO, Dialect, parse_dialect
+from usechat.protocol.dialects import AUTO, NEWEST, Dialect, parse_dialect
 from usechat.protocol.encoders import EncoderOptions
 from usechat.protocol.reducer import Reducer, merge_metadata
 
@@ -23,7 +23,8 @@ ALL = ("auto", "4", "5", "6", "7")
 
 
 def dialect_of(version: str) -> Dialect:
-    return parse_dialect(version) or AUTO
+    """The version; a major stands for its newest release here."""
+    return Dialect(NEWEST[int(version)], exact=True) if version.isdigit() else parse_dialect(version) or AUTO
 
 
 def reduce(parts: list[p.Part], version: str = "7", message: Any = None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from usechat.protocol.decoders import UIMessageStreamDecoder
-from usechat.protocol.dialects import AUTO, NEWEST, Dialect
+from usechat.protocol.dialects import AUTO, NEWEST, Dialect, parse_dialect
 from usechat.protocol.encoders import WireFormat
 from usechat.protocol.reducer import Reducer
 from usechat.protocol.retell import retell
@@ -156,3 +156,17 @@ def test_nothing_is_told_to_a_reader_that_goes_on_with_what_it_has(dialect: Dial
 @pytest.mark.parametrize("dialect", [AUTO, Dialect((5, 0, 233), exact=True), Dialect((7, 0, 61), exact=True)])
 def test_a_client_is_told_that_begins_empty_or_may(dialect: Dialect):
     assert b"Waves." in retell({"id": "m1", "parts": [PARTS["text"]]}, dialect, None)
+
+
+@pytest.mark.parametrize("named", ["5", "6", "7", "7.0"])
+def test_a_major_alone_is_told_for_its_releases_that_begin_anew(named: str):
+    dialect = parse_dialect(named)
+    assert dialect is not None
+    assert b"Waves." in retell({"id": "m1", "parts": [PARTS["text"]]}, dialect, None)
+
+
+@pytest.mark.parametrize("named", ["4.3.19", "3.4.33", "2.2.37"])
+def test_an_older_client_that_reads_chunks_all_the_same_is_told(named: str):
+    dialect = parse_dialect(named)
+    assert dialect is not None
+    assert b"Waves." in retell({"id": "m1", "parts": [PARTS["text"]]}, dialect, "ui-message-stream")

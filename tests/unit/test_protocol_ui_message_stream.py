@@ -8,7 +8,7 @@ import pytest
 
 from usechat import parts as p
 from usechat.errors import StreamProtocolError
-from usechat.protocol.dialects import AUTO, Dialect, parse_dialect
+from usechat.protocol.dialects import AUTO, NEWEST, Dialect, parse_dialect
 from usechat.protocol.encoders import (
     DataStreamEncoder,
     Encoder,
@@ -35,7 +35,8 @@ MASKED = "An error occurred."
 
 
 def dialect_of(version: str) -> Dialect:
-    return parse_dialect(version) or AUTO
+    """The version; a major stands for its newest release here."""
+    return Dialect(NEWEST[int(version)], exact=True) if version.isdigit() else parse_dialect(version) or AUTO
 
 
 def frames(*chunks: dict[str, Any]) -> bytes:

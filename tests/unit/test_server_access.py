@@ -209,6 +209,7 @@ async def test_named_origin_reads_the_answer_and_its_headers(asking: Asking) -> 
     assert set(response.headers["access-control-expose-headers"].split(", ")) == {
         "x-vercel-ai-ui-message-stream",
         "x-vercel-ai-data-stream",
+        "x-experimental-stream-data",
         "x-request-id",
     }
     assert "access-control-allow-credentials" not in response.headers

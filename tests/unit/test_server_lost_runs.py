@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from usechat import parts as p
-from usechat.protocol.dialects import NEWEST, Dialect
+from usechat.protocol.dialects import NEWEST, Dialect, Version
 from usechat.protocol.encoders import WireFormat, make_encoder
 from usechat.server.lost_runs import LostRun, end_frames, end_lost_run
 
@@ -54,3 +54,12 @@ def test_an_answer_that_failed_and_ended_has_failed():
     frames = encoder.feed_all([*ANSWER[:4], p.Error("no")]) + encoder.finish()
     ending = end_lost_run(lost, frames, None)
     assert (ending.status, ending.frames) == ("failed", b"")
+
+
+@pytest.mark.parametrize(("version", "frames"), [((3, 0, 0), b'0:"Hi"\n'), ((2, 0, 0), b"Hi")])
+def test_what_an_old_client_was_shown_is_saved(version: Version, frames: bytes):
+    lost = LostRun(turn_id="t", wire_format=None, version=version, is_exact=True, message_id=None)
+    assert make_encoder(None, lost.dialect).feed_all(ANSWER) == frames
+    message = end_lost_run(lost, frames, None).message
+    assert message is not None
+    assert [part["text"] for part in message["parts"] if part["type"] == "text"] == ["Hi"]

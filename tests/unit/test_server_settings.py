@@ -88,7 +88,7 @@ def test_list_is_written_with_commas_or_as_json(environ: Set, text: str, items: 
         ("MAX_OUTPUT_TOKENS", "many", "USECHAT_MAX_OUTPUT_TOKENS must be a whole number from 1."),
         ("SHUTDOWN_SECONDS", "-1", "USECHAT_SHUTDOWN_SECONDS must be a whole number from 0."),
         ("APPROVAL_SECRET", "short", "USECHAT_APPROVAL_SECRET must be at least 16 characters."),
-        ("SDK", "3", "USECHAT_SDK must be auto, 4, 5, 6, 7 or a full version such as 6.0.100."),
+        ("SDK", "8", "USECHAT_SDK must be auto, a major from 2 to 7 or a version such as 6.0.100."),
         ("HEARTBEAT", "inf", "USECHAT_HEARTBEAT must be a number from 0 to 3600."),
         ("HEARTBEAT", "nan", "USECHAT_HEARTBEAT must be a number from 0 to 3600."),
         ("WEB_DIR", "nowhere", "USECHAT_WEB_DIR must be a folder with an index.html."),

@@ -108,7 +108,7 @@ def test_lines_that_the_client_of_major_4_takes_are_no_refusal(lines: bytes):
 
 REFUSED_LINES: list[tuple[bytes, str]] = [
     (b'0:"a"', "the last line is not whole"),
-    (b"z:1\n", "has no known code"),
+    (b"z:1\n", "z has no known code"),
     (b"0\n", "has no known code"),
     (b"0:{\n", "is not JSON"),
     (b"0:1\n", "0 has a value of another shape"),
@@ -122,3 +122,30 @@ REFUSED_LINES: list[tuple[bytes, str]] = [
 @pytest.mark.parametrize(("lines", "why"), REFUSED_LINES)
 def test_lines_that_the_client_of_major_4_refuses_are_named(lines: bytes, why: str):
     assert any(why in refusal for refusal in find_data_stream_refusals(lines))
+
+
+LINES_OF_VERSIONS: list[tuple[bytes, tuple[int, int, int], tuple[int, int, int]]] = [
+    # a line, the last release that refuses it and the first that takes it
+    (b'9:{"toolCallId":"t1","toolName":"x","args":{}}\n', (3, 1, 6), (3, 1, 7)),
+    (b'b:{"toolCallId":"t1","toolName":"x"}\n', (3, 2, 27), (3, 2, 28)),
+    (b'd:{"finishReason":"stop","usage":{"promptTokens":1,"completionTokens":1}}\n', (3, 2, 37), (3, 2, 38)),
+    (b'd:{"finishReason":"stop"}\n', (3, 3, 33), (3, 3, 35)),
+    (b'f:{"messageId":"m"}\n', (4, 0, 38), (4, 0, 39)),
+    (b'g:"a"\n', (4, 1, 0), (4, 1, 1)),
+    (b'k:{"data":"","mimeType":"a/b"}\n', (4, 1, 62), (4, 1, 63)),
+]
+
+
+@pytest.mark.parametrize(("line", "last", "first"), LINES_OF_VERSIONS)
+def test_an_older_client_refuses_a_line_that_it_does_not_know(line: bytes, last: Any, first: Any):
+    assert find_data_stream_refusals(line, last) != []
+    assert find_data_stream_refusals(line, first) == []
+
+
+def test_an_old_client_wants_a_call_repeated_with_its_output():
+    call = b'9:{"toolCallId":"t1","toolName":"x","args":{}}\n'
+    assert find_data_stream_refusals(call + b'a:{"toolCallId":"t1","result":1}\n', (3, 2, 41)) != []
+    assert (
+        find_data_stream_refusals(call + b'a:{"toolCallId":"t1","toolName":"x","args":{},"result":1}\n', (3, 1, 7))
+        == []
+    )

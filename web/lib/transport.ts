@@ -1,4 +1,5 @@
 import { DefaultChatTransport } from 'ai';
+import { version } from 'ai/package.json';
 import { authorizationHeaders } from './api-key';
 import type { ChatMessage } from './types';
 
@@ -10,9 +11,9 @@ import type { ChatMessage } from './types';
 export function createTransport(chosenModel: string | undefined): DefaultChatTransport<ChatMessage> {
   return new DefaultChatTransport<ChatMessage>({
     api: '/api/chat',
-    // A server that is told the version answers with all that this `ai` understands (approvals, for one);
+    // A server that is told the release answers with all that this `ai` understands (approvals, citations);
     // left to guess, it keeps to what every release since 5.0.0 accepts.
-    headers: () => ({ 'x-usechat-sdk': '7', ...authorizationHeaders() }),
+    headers: () => ({ 'x-usechat-sdk': version, ...authorizationHeaders() }),
     body: chosenModel === undefined ? {} : { model: chosenModel },
   });
 }

@@ -59,13 +59,14 @@ def policy_for(dialect: Dialect, *, is_continuation: bool = False) -> LoopPolicy
         dialect: The client.
         is_continuation: Whether the answer goes on with a message that the client has.
     """
-    is_4, exact = dialect.major == 4, dialect.exact
+    is_4, exact = dialect.shape == 4, dialect.exact
     return LoopPolicy(
         approvals=dialect.approvals,
         shows_automatic_approvals=dialect.approvals and dialect.accepts("tool-approval-response"),
         has_signature_field=dialect.accepts("tool-approval-request", "signature"),
         runs_tools_after=ALL_REASONS if is_4 else LoopPolicy().runs_tools_after,
-        tool_error_ends=is_4,
+        # A client that is shown no calls could not tell what failed: the model goes on, and says it.
+        tool_error_ends=is_4 and dialect.accepts("9"),
         runs_tools_before_error=is_4,
         first_error_opens_step=is_4,
         accepts_empty_answer=exact and dialect.major <= 5,

@@ -1,17 +1,19 @@
 """Which AI SDK a chat request proves to come from.
 
-The first requests of AI SDK 5, 6 and 7 are the same to the byte, so a request proves a lower bound at most, except
-for AI SDK 4 and where the browser sent the SDK's user agent. It decides nothing: what follows from the evidence is
-the dialect's affair.
+The first requests of AI SDK 5, 6 and 7 are the same to the byte, and so are those of 2, 3 and early 4: a request proves
+a lower bound at most, except where the browser sent the SDK's user agent. It decides nothing: what follows from the
+evidence is the dialect's affair.
 
-Source: first requests of ai 4.3.19, 5.0.0, 5.0.277, 6.0.0, 6.0.324, 7.0.0 and 7.0.173, compared byte by byte.
+Source: first requests of ai 2.2.37, 3.0.0, 3.0.35, 3.1.37, 3.2.45, 3.3.44, 3.4.33, 4.0.0, 4.0.36, 4.1.0, 4.1.20, 4.2.0,
+4.3.19, 5.0.0, 5.0.277, 6.0.0, 6.0.324, 7.0.0 and 7.0.173, compared byte by byte; between them, what each release of
+``@ai-sdk/react`` from 1.0.0 to 1.2.0 posts (``use-chat``).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias, cast
 
 import msgspec
 
@@ -30,6 +32,15 @@ _OF_EVERY_MAJOR: Final = frozenset({"text", "step-start", "reasoning", "file"})
 _APPROVAL_KEYS_OF_7: Final = ("isAutomatic", "requestReason")
 
 
+Version: TypeAlias = tuple[int, int, int]
+
+SENDS_NO_ID: Final[Version] = (3, 0, 0)
+"""AI SDK 2 sends the same bodies; those of its releases that read lines (since 2.2.32) read the same ones."""
+SENDS_ID: Final[Version] = (4, 0, 36)
+SENDS_PARTS: Final[Version] = (4, 1, 20)
+MARKS_STEPS: Final[Version] = (4, 2, 8)
+
+
 class ClientEvidence(msgspec.Struct, frozen=True):
     """What a request proves about the AI SDK that sent it."""
 
@@ -39,6 +50,8 @@ class ClientEvidence(msgspec.Struct, frozen=True):
     """The oldest major that can have sent it."""
     version: str | None = None
     """The exact version, where the user agent says it."""
+    oldest: Version | None = None
+    """The oldest release that can have sent a body of the form from before AI SDK 5."""
 
 
 def detect(chat: ChatRequest, headers: Mapping[str, str] | None = None) -> ClientEvidence:
@@ -49,7 +62,8 @@ def detect(chat: ChatRequest, headers: Mapping[str, str] | None = None) -> Clien
         headers: The request's headers, in any letter case.
     """
     if chat.is_v4:
-        return ClientEvidence(4, 4)
+        oldest = _oldest_release(chat)
+        return ClientEvidence(None if oldest == SENDS_NO_ID else 4, oldest[0], oldest=oldest)
     # Nearly all parts of a long chat are of kinds that every major has.
     telling = [part for message in chat.messages for part in message.parts if part["type"] not in _OF_EVERY_MAJOR]
     proven = max(map(_oldest_major, telling), default=5)
@@ -57,6 +71,15 @@ def detect(chat: ChatRequest, headers: Mapping[str, str] | None = None) -> Clien
     if major in (5, 6, 7):
         return ClientEvidence(major, major, version)
     return ClientEvidence(None, proven, version)
+
+
+def _oldest_release(chat: ChatRequest) -> Version:
+    posted = [message.original for message in chat.messages]
+    if not all(isinstance(message.get("parts"), list) for message in posted):
+        # An `id` that the page itself adds comes after the messages.
+        return SENDS_ID if chat.begins_with_id else SENDS_NO_ID
+    parts = [part for message in posted for part in cast("list[Any]", message["parts"])]
+    return MARKS_STEPS if {"type": "step-start"} in parts else SENDS_PARTS
 
 
 def _version(headers: Mapping[str, str]) -> tuple[str | None, int | None]:

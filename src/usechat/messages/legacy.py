@@ -1,6 +1,6 @@
-"""AI SDK 4's messages as UI messages of AI SDK 5 and later.
+"""Messages of AI SDK 3 and 4 as UI messages of AI SDK 5 and later.
 
-AI SDK 4 posts ``content``, ``experimental_attachments``, ``toolInvocations`` and parts of its own shapes; here they
+They post ``content``, ``experimental_attachments``, ``toolInvocations`` and parts of their own shapes; here these
 become the parts that everything behind this module reads. Messages of later majors, and parts stored by them among
 older ones, pass through as they are. It knows neither pydantic nor what a model is given.
 
@@ -95,10 +95,11 @@ def _convert_tool_invocation(part: JsonObject) -> list[Any]:
     if not isinstance(invocation, Mapping):
         return [part]
     call = cast("JsonObject", invocation)
+    told = _TOOL_STATES.get(str(call.get("state")), "input-streaming")
     converted: dict[str, Any] = {
         "type": f"tool-{call.get('toolName')}",
         "toolCallId": call.get("toolCallId"),
-        "state": _TOOL_STATES.get(str(call.get("state")), "input-streaming"),
+        "state": told if "state" in call else _untold_state(call),
         "input": call.get("args"),
     }
     if converted["state"] == "output-available":
@@ -106,6 +107,11 @@ def _convert_tool_invocation(part: JsonObject) -> list[Any]:
     if isinstance(call.get("step"), int):
         converted["step"] = call["step"]
     return [converted]
+
+
+def _untold_state(call: JsonObject) -> str:
+    # Clients before 3.2.28 tell no state: a call has its result, or none yet.
+    return "output-available" if "result" in call else "input-available"
 
 
 def _convert_reasoning(part: JsonObject) -> list[Any]:

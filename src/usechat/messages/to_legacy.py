@@ -1,4 +1,4 @@
-"""UI messages in the form of AI SDK 4, for a client of that age that loads a stored chat.
+"""UI messages in the form of AI SDK 3 and 4, for a client of that age that loads a stored chat.
 
 The way back from `usechat.messages.legacy`: what is stored has the parts of AI SDK 5 and later, which AI SDK 4 does not
 know. What it has no part for is left out (documents as sources, data and custom parts); files that are no base64 become
@@ -28,6 +28,10 @@ def to_legacy_message(message: JsonObject) -> dict[str, Any]:
     converted = {key: value for key, value in message.items() if key not in _REPLACED_KEYS}
     converted["content"] = "".join(str(part.get("text", "")) for part in parts if part.get("type") == "text")
     converted["parts"] = [*_convert_parts(parts)]
+    invocations = [part["toolInvocation"] for part in converted["parts"] if part["type"] == "tool-invocation"]
+    if invocations:
+        # Clients before 4.1.20 know no parts; later ones keep both, too.
+        converted["toolInvocations"] = invocations
     attachments = [_attachment(part) for part in parts if part.get("type") == "file" and not _is_base64(part)]
     if attachments:
         converted["experimental_attachments"] = attachments

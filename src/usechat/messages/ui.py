@@ -1,4 +1,4 @@
-"""What ``useChat`` and ``useCompletion`` of AI SDK 4 to 7 post, read leniently.
+"""What ``useChat`` and ``useCompletion`` of AI SDK 3 to 7 post, read leniently.
 
 A part stays the object it arrived as: what is checked is only what later code relies on, what is unknown is kept, and
 `UIMessage.to_json` gives back what came in. AI SDK 4's messages are brought into the later form; what was posted stays
@@ -194,6 +194,16 @@ class ChatRequest(_Body):
     message_id: str | None = Field(default=None, alias="messageId")
     """The message that is edited, regenerated or continued."""
 
+    _begins_with_id: bool = PrivateAttr(default=False)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _note_order(cls, value: Any, handler: ModelWrapValidatorHandler[ChatRequest]) -> ChatRequest:
+        chat = handler(value)
+        body = cast("dict[str, Any]", value if isinstance(value, dict) else {})
+        chat._begins_with_id = next(iter(body), None) == "id"  # noqa: SLF001 - its own class
+        return chat
+
     @field_validator("messages")
     @classmethod
     def _not_empty(cls, messages: list[UIMessage]) -> list[UIMessage]:
@@ -202,8 +212,13 @@ class ChatRequest(_Body):
         return messages
 
     @property
+    def begins_with_id(self) -> bool:
+        """Whether the body's first key is the chat's id, as in what AI SDK 4 sends since 4.0.36."""
+        return self._begins_with_id
+
+    @property
     def is_v4(self) -> bool:
-        """Whether AI SDK 4 sent it: a string ``content`` and no ``trigger``, which later majors always send."""
+        """Whether AI SDK 3 or 4 sent it: a string ``content`` and no ``trigger``, which later majors always send."""
         legacy = (item for item in self.messages if isinstance(item, LegacyUIMessage))
         return self.trigger is None and any(isinstance(item.original.get("content"), str) for item in legacy)
 

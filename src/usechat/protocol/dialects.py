@@ -1,10 +1,16 @@
-"""Dialects: which chunks and fields one version of the AI SDK's client accepts.
+"""Dialects: what one version of the AI SDK's client accepts, line by line and chunk by chunk.
 
-The table says since when, in each major, a chunk type or an optional field is accepted. Clients before 5.0.217,
-6.0.231 and 7.0.32 refuse a chunk with a key they do not know and end the chat with an error, and every client
-refuses an unknown chunk type: so what is not in the table for a version is not sent to it (PROTOCOL.md section 2).
+Two tables say since when: `LINES` for the data stream of AI SDK 3 and 4, whose parser throws at a code that it does not
+know, and `SINCE` for the chunks of AI SDK 5, 6 and 7. Clients before 5.0.217, 6.0.231 and 7.0.32 refuse a chunk with a
+key they do not know and end the chat with an error, and every client refuses an unknown chunk type: so what is not in a
+table for a version is not sent to it (PROTOCOL.md section 2).
 
-`auto` stands for a client of which only the protocol is known. It gets what every released client since 5.0.0 takes.
+A version is told whole (``6.0.100``: that release, with the frames of its SDK's own server), by its major or its minor
+(``6``, ``3.4``: what every release of it accepts), or not at all (`auto`: what every release accepts that can have sent
+the request).
+
+Source: the parsers of all releases, compared: ``ai/react/dist`` up to 3.1.30, ``@ai-sdk/ui-utils/dist`` as each later
+release of ``ai`` up to 4.3.19 depends on it, ``uiMessageChunkSchema`` of ``ai`` from 5.0.0 on.
 """
 
 from __future__ import annotations
@@ -16,45 +22,79 @@ from typing import Literal, TypeAlias
 from usechat.errors import ConfigurationError
 from usechat.parts import FinishReason
 
-__all__ = ["AUTO", "NEWEST", "Dialect", "DialectName", "Version", "parse_dialect"]
+__all__ = [
+    "AUTO",
+    "LINE_MAJORS",
+    "NEWEST",
+    "UI_MESSAGE_STREAM_SINCE",
+    "Dialect",
+    "DialectName",
+    "Version",
+    "parse_dialect",
+]
 
 Version: TypeAlias = tuple[int, int, int]
-DialectName: TypeAlias = Literal["auto", "4", "5", "6", "7"] | str
+DialectName: TypeAlias = Literal["auto", "2", "3", "4", "5", "6", "7"] | str
 
 NEWEST: dict[int, Version] = {4: (4, 3, 19), 5: (5, 0, 277), 6: (6, 0, 324), 7: (7, 0, 173)}
-"""The newest release of each major that was compared with; a named major means this one."""
+"""The newest release of each major that was compared with."""
+
+LINES: dict[str, Version] = {
+    # line, or line.feature: the first release of `ai` that reads it; any earlier one throws "Invalid code" or what it
+    # expects of the line, and the answer is lost. `0`, `2`, `3` and `8` are read by every release of 3.
+    "9": (3, 1, 7),
+    "a": (3, 1, 7),
+    "a.short": (3, 2, 42),  # without the call's `toolName` and `args`, which were demanded before
+    "b": (3, 2, 28),
+    "c": (3, 2, 28),
+    "d": (3, 2, 38),
+    "d.short": (3, 3, 35),  # without `usage`
+    "e": (3, 3, 21),
+    "e.short": (3, 3, 35),
+    "f": (4, 0, 39),
+    "g": (4, 1, 1),
+    "h": (4, 1, 35),
+    "i": (4, 1, 46),
+    "j": (4, 1, 46),
+    "k": (4, 1, 63),
+    # An output of a call from an earlier answer; before, "tool_result must be preceded by a tool_call".
+    "a.of_message": (4, 1, 12),
+}
+NEEDS_STREAM_DATA_HEADER_BEFORE: Version = (3, 0, 20)
+"""Until then a client shows the lines as text unless a header says what they are."""
 
 SINCE: dict[str, tuple[str | None, str | None, str | None]] = {
-    # chunk or chunk.field: first version of major 5, 6 and 7 that accepts it; None: no version of that major does
+    # chunk or chunk.field: first release of major 5, 6 and 7 that accepts it; None: no release of that major does
     "finish.finishReason": ("5.0.92", "6.0.0", "7.0.0"),
-    "abort.reason": (None, "6.0.100", "7.0.0"),
+    "abort.reason": (None, "6.0.15", "7.0.0"),
     "text-end.citations": (None, None, "7.0.138"),
-    "tool-input-error": ("5.0.60", "6.0.0", "7.0.0"),
+    "tool-input-error": ("5.0.7", "6.0.0", "7.0.0"),
     "tool-input-start.title": (None, "6.0.0", "7.0.0"),
-    "tool-input-start.providerMetadata": (None, "6.0.100", "7.0.0"),
+    "tool-input-start.providerMetadata": (None, "6.0.39", "7.0.0"),
     "tool-input-start.toolMetadata": (None, "6.0.176", "7.0.0"),
-    "tool-input-start.inputEncoding": (None, "6.0.308", "7.0.149"),
+    "tool-input-start.inputEncoding": (None, "6.0.308", "7.0.142"),
     "tool-input-available.title": (None, "6.0.0", "7.0.0"),
     "tool-input-available.toolMetadata": (None, "6.0.176", "7.0.0"),
     "tool-input-error.title": (None, "6.0.0", "7.0.0"),
     "tool-input-error.toolMetadata": (None, "6.0.176", "7.0.0"),
     "tool-output-available.preliminary": ("5.0.11", "6.0.0", "7.0.0"),
-    "tool-output-available.providerMetadata": (None, "6.0.230", "7.0.0"),
-    "tool-output-available.toolMetadata": (None, "6.0.230", "7.0.0"),
-    "tool-output-error.providerMetadata": (None, "6.0.230", "7.0.0"),
-    "tool-output-error.toolMetadata": (None, "6.0.230", "7.0.0"),
+    "tool-output-available.providerMetadata": (None, "6.0.120", "7.0.0"),
+    "tool-output-available.toolMetadata": (None, "6.0.176", "7.0.0"),
+    "tool-output-error.providerMetadata": (None, "6.0.120", "7.0.0"),
+    "tool-output-error.toolMetadata": (None, "6.0.176", "7.0.0"),
     "tool-approval-request": (None, "6.0.0", "7.0.0"),
-    "tool-approval-request.signature": (None, "6.0.230", "7.0.0"),
-    "tool-approval-request.approvalDescriptor": (None, "6.0.324", "7.0.149"),
-    "tool-approval-request.inputSchemaInput": (None, "6.0.324", "7.0.149"),
+    # Before, a client shows no buttons: the whole answer ends in an error at the request.
+    "tool-approval-request.signature": (None, "6.0.202", "7.0.0"),
+    "tool-approval-request.approvalDescriptor": (None, "6.0.274", "7.0.87"),
+    "tool-approval-request.inputSchemaInput": (None, "6.0.290", "7.0.113"),
     "tool-approval-request.isAutomatic": (None, None, "7.0.0"),
-    "tool-approval-request.reason": (None, None, "7.0.149"),
+    "tool-approval-request.reason": (None, None, "7.0.82"),
     "tool-approval-response": (None, None, "7.0.0"),
     "tool-output-denied": (None, "6.0.0", "7.0.0"),
     "custom": (None, None, "7.0.0"),
     "reasoning-file": (None, None, "7.0.0"),
-    "reset-step": (None, None, "7.0.149"),
-    "steering-message": (None, None, "7.0.173"),
+    "reset-step": (None, None, "7.0.70"),
+    "steering-message": (None, None, "7.0.163"),
 }
 
 UNKNOWN_TO_OLD_MAJORS: dict[int, dict[str | None, str]] = {
@@ -66,13 +106,19 @@ UNKNOWN_TO_OLD_MAJORS: dict[int, dict[str | None, str]] = {
 }
 OTHER_REASON: dict[int, str] = {4: "unknown", 5: "unknown", 6: "other", 7: "other"}
 INTERRUPTED_SINCE: Version = (7, 0, 149)
+"""Any earlier release refuses a `finish` with a finish reason that is not among those of its schema."""
 
+UI_MESSAGE_STREAM_SINCE = 5
+"""The first major that reads chunks."""
+LINE_MAJORS = (3, 4)
+"""The majors that read lines; what is before them reads text."""
 
-VERSION = re.compile(r"[4-7](\.[0-9]{1,9}){0,2}")
+PRERELEASE = r"-[0-9A-Za-z][-.0-9A-Za-z]{0,63}"
+VERSION = re.compile(rf"([2-7])(?:\.([0-9]{{1,9}})(?:\.([0-9]{{1,9}})({PRERELEASE})?)?)?")
 
 
 def parse_version(text: str) -> Version:
-    major, minor, patch = [*text.split("."), "0", "0"][:3]
+    major, minor, patch = text.split(".")
     return int(major), int(minor), int(patch)
 
 
@@ -80,42 +126,61 @@ class Dialect:
     """What one client version accepts, and how its SDK's own server behaves.
 
     Args:
-        version: The client's version.
+        version: The client's version; the oldest that it may have, where that is all that is known.
         exact: Whether the version is known rather than guessed. Then the frames are the AI SDK's own for it;
             a guessed client gets the same protocol with open blocks closed before an error.
+        is_release: Whether ``version`` is the one release that the client is of.
     """
 
-    def __init__(self, version: Version, *, exact: bool) -> None:
+    def __init__(self, version: Version, *, exact: bool, is_release: bool | None = None) -> None:
         self.version = version
         self.exact = exact
+        self.is_release = exact if is_release is None else is_release
 
     def __repr__(self) -> str:
-        return f"Dialect({'.'.join(map(str, self.version))}{'' if self.exact else ', guessed'})"
+        known = "" if self.is_release else " or later" if self.exact else ", guessed"
+        return f"Dialect({'.'.join(map(str, self.version))}{known})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Dialect) and (self.version, self.exact) == (other.version, other.exact)
+        return isinstance(other, Dialect) and self._key == other._key
 
     def __hash__(self) -> int:
-        return hash((self.version, self.exact))
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[Version, bool, bool]:
+        return self.version, self.exact, self.is_release
 
     @property
     def major(self) -> int:
-        """4, 5, 6 or 7."""
+        """From 2 to 7."""
         return self.version[0]
+
+    @property
+    def shape(self) -> int:
+        """The major whose words for usage and finish reasons this client reads: AI SDK 3 has those of 4."""
+        return max(self.major, 4)
 
     @cached_property
     def refused(self) -> frozenset[str]:
-        """The chunks (``custom``) and fields (``finish.finishReason``) this client does not accept."""
-        column = self.major - 5
+        """What this client does not accept: chunks (``custom``) and fields (``finish.finishReason``), or lines."""
+        if self.major < UI_MESSAGE_STREAM_SINCE:
+            return frozenset(name for name, since in LINES.items() if self.version < since)
+        column = self.major - UI_MESSAGE_STREAM_SINCE
         return frozenset(
             name
             for name, since in SINCE.items()
-            if column >= 0 and ((first := since[column]) is None or self.version < parse_version(first))
+            if (first := since[column]) is None or self.version < parse_version(first)
         )
 
     def accepts(self, chunk: str, field: str | None = None) -> bool:
-        """Whether the client accepts a chunk type, or an optional field of it. Only majors from 5 have chunks."""
+        """Whether the client accepts a chunk type, or an optional field of it; before AI SDK 5, a line's code."""
         return (chunk if field is None else f"{chunk}.{field}") not in self.refused
+
+    @property
+    def needs_stream_data_header(self) -> bool:
+        """Whether the client may take lines for text unless ``x-experimental-stream-data`` says otherwise."""
+        return self.version < NEEDS_STREAM_DATA_HEADER_BEFORE
 
     @property
     def approvals(self) -> bool:
@@ -134,11 +199,11 @@ class Dialect:
 
     def finish_reason(self, reason: FinishReason) -> str:
         """This major's word for a finish reason; always one that its client's schema knows."""
-        if reason.raw in (table := UNKNOWN_TO_OLD_MAJORS[self.major]):
+        if reason.raw in (table := UNKNOWN_TO_OLD_MAJORS[self.shape]):
             return table[reason.raw]
         if reason.unified == "interrupted":
-            return "interrupted" if self.version >= INTERRUPTED_SINCE else OTHER_REASON[self.major]
-        return OTHER_REASON[self.major] if reason.unified == "other" else reason.unified
+            return "interrupted" if self.version >= INTERRUPTED_SINCE else OTHER_REASON[self.shape]
+        return OTHER_REASON[self.shape] if reason.unified == "other" else reason.unified
 
 
 AUTO = Dialect((5, 0, 0), exact=False)
@@ -150,14 +215,31 @@ def parse_dialect(name: str) -> Dialect | None:
     """The dialect that a setting, an argument or the ``x-usechat-sdk`` header names; None for ``auto``.
 
     Args:
-        name: ``auto``, a major (``7``) or a version (``6.0.100``).
+        name: ``auto``; a release (``6.0.100``); or a major (``7``) or minor (``3.4``), which means what every release
+            of it accepts. A prerelease (``7.0.0-beta.3``) gets what every release of the line before accepts.
 
     Raises:
-        ConfigurationError: It names no version of the AI SDK from 4 to 7.
+        ConfigurationError: It names no version of the AI SDK from 2 to 7.
     """
     text = name.strip().removeprefix("v")
     if text == "auto":
         return None
-    if VERSION.fullmatch(text) is None:
-        raise ConfigurationError("the AI SDK version must be auto, 4, 5, 6, 7 or a full version such as 6.0.100")
-    return Dialect(parse_version(text) if "." in text else NEWEST[int(text)], exact=True)
+    found = VERSION.fullmatch(text)
+    if found is None:
+        raise ConfigurationError("the AI SDK version must be auto, a major from 2 to 7 or a version such as 6.0.100")
+    major, minor, patch, prerelease = found.groups()
+    version = (int(major), int(minor or 0), int(patch or 0))
+    if prerelease is not None:
+        return Dialect(version_before(version), exact=False)
+    return Dialect(version, exact=True, is_release=patch is not None)
+
+
+def version_before(version: Version) -> Version:
+    """The oldest version of the line that a prerelease grew from: it may lack all that the new line brought."""
+    major, minor, patch = version
+    if patch > 0:
+        return major, minor, 0
+    if minor > 0:
+        return major, minor - 1, 0
+    # The prereleases of 3 and 5 are the first to speak their protocols.
+    return version if major in (2, 3, UI_MESSAGE_STREAM_SINCE) else (major - 1, 0, 0)

@@ -35,7 +35,8 @@ def retell(message: UIPart, dialect: Dialect, wire_format: WireFormat | None) ->
         wire_format: What it reads.
     """
     is_read = wire_format == "ui-message-stream" or (wire_format is None and dialect.major >= 5)
-    if not is_read or (dialect.exact and dialect.version < RESUMES_EMPTY[dialect.major]):
+    first = RESUMES_EMPTY.get(dialect.major, dialect.version)
+    if not is_read or (dialect.is_release and dialect.version < first):
         return b""
     return make_encoder(wire_format, dialect).feed_all(retold_parts(message, dialect))
 

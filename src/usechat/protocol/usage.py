@@ -64,7 +64,7 @@ def present(values: Mapping[str, Any]) -> dict[str, Any]:
 def show_usage(metadata: Any, dialect: Dialect) -> Any:
     """``metadata`` with each `Usage` in it replaced by the dialect's shape of it."""
     if isinstance(metadata, Usage):
-        return usage_for_major(metadata, dialect.major)
+        return usage_for_major(metadata, dialect.shape)
     if isinstance(metadata, Mapping):
         items = cast("Mapping[Any, Any]", metadata).items()
         return {key: show_usage(value, dialect) for key, value in items}

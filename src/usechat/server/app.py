@@ -41,7 +41,12 @@ if TYPE_CHECKING:
 
 __all__ = ["create_app"]
 
-EXPOSED_HEADERS: Final = ("x-vercel-ai-ui-message-stream", "x-vercel-ai-data-stream", REQUEST_ID_HEADER)
+EXPOSED_HEADERS: Final = (
+    "x-vercel-ai-ui-message-stream",
+    "x-vercel-ai-data-stream",
+    "x-experimental-stream-data",
+    REQUEST_ID_HEADER,
+)
 
 LOAD_AFTER_SECONDS: Final = 1.0
 
@@ -103,7 +108,7 @@ def make_bare_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None
     app = FastAPI(
         title="usechat",
         version=usechat.__version__,
-        description="A backend for useChat and useCompletion of AI SDK 4 to 7.",
+        description="A backend for useChat and useCompletion of AI SDK 3 to 7.",
         docs_url="/docs" if has_docs else None,
         openapi_url="/openapi.json" if has_docs else None,
         redoc_url=None,

@@ -13,6 +13,7 @@ from usechat.chats.base import Chat, SavedChat
 from usechat.chats.export import export_chat, iso_time
 from usechat.messages.to_legacy import to_legacy_message
 from usechat.negotiation import SDK_HEADER, negotiate
+from usechat.protocol.dialects import Dialect
 from usechat.resumable import replay
 from usechat.server.conversations import OWNER, Conversations
 from usechat.server.keys import KeyGuard
@@ -72,8 +73,8 @@ def make_chats_router(conversations: Conversations, guard: KeyGuard, sdk: str) -
     @router.get("/chats/{chat_id}")
     async def get_chat(chat_id: str, request: Request) -> dict[str, Any]:
         """A chat and its messages, as ``useChat`` takes them; ``?sdk=4`` has them in the form of AI SDK 4."""
-        major = negotiate(None, {**request.headers, **named_version(request)}, sdk).major
-        return show_saved(await store.load_chat(OWNER, chat_id), major)
+        dialect = negotiate(None, {**request.headers, **named_version(request)}, sdk)
+        return show_saved(await store.load_chat(OWNER, chat_id), dialect)
 
     @router.get("/chats/{chat_id}/export")
     async def export(chat_id: str) -> dict[str, Any]:
@@ -117,7 +118,7 @@ def named_version(request: Request) -> dict[str, str]:
     return {} if named is None else {SDK_HEADER: named}
 
 
-def show_saved(saved: SavedChat, major: int) -> dict[str, Any]:
+def show_saved(saved: SavedChat, dialect: Dialect) -> dict[str, Any]:
     messages = [message.message for message in saved.messages]
-    shown = [to_legacy_message(message) for message in messages] if major == 4 else messages
+    shown = [to_legacy_message(message) for message in messages] if dialect.shape == 4 else messages
     return {**show_chat(saved.chat), "messages": shown}

@@ -12,7 +12,7 @@ from usechat.chats.base import EndStatus
 from usechat.errors import DecodeError
 from usechat.fastapi import known_ids
 from usechat.protocol.decoders import DataStreamDecoder, EventsDecoder, TextStreamDecoder, UIMessageStreamDecoder
-from usechat.protocol.dialects import Dialect, Version
+from usechat.protocol.dialects import LINE_MAJORS, UI_MESSAGE_STREAM_SINCE, Dialect, Version
 from usechat.protocol.encoders import EncoderOptions, WireFormat, make_encoder
 from usechat.protocol.options import MASKED_ERROR
 from usechat.protocol.reducer import Reducer
@@ -138,4 +138,10 @@ def make_decoder(
         case "ui-message-stream":
             return UIMessageStreamDecoder()
         case None:
-            return DataStreamDecoder() if lost.version[0] == 4 else UIMessageStreamDecoder()
+            return make_chat_decoder(lost.dialect)
+
+
+def make_chat_decoder(dialect: Dialect) -> UIMessageStreamDecoder | DataStreamDecoder | TextStreamDecoder:
+    if dialect.major >= UI_MESSAGE_STREAM_SINCE:
+        return UIMessageStreamDecoder()
+    return DataStreamDecoder() if dialect.major in LINE_MAJORS else TextStreamDecoder()

@@ -42,11 +42,11 @@ def make_chat_routes(answers: Answers, guard: KeyGuard, conversations: Conversat
     read_fetch_chat = fetch_chat_request(max_bytes)
 
     async def chat(request: Request, body: Annotated[ui.ChatRequest, Depends(read_chat)]) -> Response:
-        """Answer `useChat` of AI SDK 4 to 7."""
+        """Answer `useChat` of AI SDK 3 to 7."""
         return await answer_chat(answers, conversations, body, wire_format(request, body.extra))
 
     async def completion(request: Request, body: Annotated[ui.CompletionRequest, Depends(read_completion)]) -> Response:
-        """Answer `useCompletion` of AI SDK 4 to 7."""
+        """Answer `useCompletion` of AI SDK 3 to 7."""
         return answers.to_completion(body, wire_format(request, body.extra))
 
     async def fetch_chat(_: Request, body: Annotated[FetchChatBody, Depends(read_fetch_chat)]) -> Response:

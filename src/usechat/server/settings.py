@@ -145,7 +145,7 @@ class Settings(BaseSettings):
     )
 
     sdk: Annotated[str, AfterValidator(check_sdk)] = setting(
-        "auto", "The clients' AI SDK version", "auto, 4, 5, 6, 7 or a full version such as 6.0.100"
+        "auto", "The clients' AI SDK version", "auto, a major from 2 to 7 or a version such as 6.0.100"
     )
     heartbeat: float = setting(
         15, "Seconds of silence after which a sign of life is sent; 0: none", "a number from 0 to 3600", ge=0, le=3600

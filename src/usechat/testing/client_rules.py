@@ -1,8 +1,8 @@
 """What the released clients of the AI SDK refuse: a reader of finished streams, for tests of any backend.
 
 A refusal is what makes the client throw, so that the chat ends in an error: a chunk or key its schema does not have,
-a value of the wrong type, a chunk that belongs to nothing before it. Written from the clients' own schemas (5.0.0,
-5.0.91, 5.0.92, 5.0.216, 5.0.277, 6.0.0, 6.0.100, 6.0.230, 6.0.324, 7.0.0, 7.0.31, 7.0.149, 7.0.173) and from
+a value of the wrong type, a chunk that belongs to nothing before it. Written from the clients' own schemas (each
+release from 5.0.0 to 5.0.277, 6.0.326 and 7.0.173 whose schema is another than the one before) and from
 ``process-ui-message-stream.ts`` and ``process-chat-response.ts``; it shares no table with the encoders.
 """
 
@@ -34,7 +34,7 @@ start                  messageId?:text messageMetadata?:any
 start-step
 finish-step
 finish                 finishReason?:reason@5.0.92,6.0.0,7.0.0 messageMetadata?:any
-abort                  reason?:text@-,6.0.100,7.0.0
+abort                  reason?:text@-,6.0.15,7.0.0
 error                  errorText:text
 message-metadata       messageMetadata?:any
 text-start             id:text providerMetadata?:metadata
@@ -47,27 +47,27 @@ source-url             sourceId:text url:text title?:text providerMetadata?:meta
 source-document        sourceId:text mediaType:text title:text filename?:text providerMetadata?:metadata
 file                   url:text mediaType:text providerMetadata?:metadata
 tool-input-start       toolCallId:text toolName:text providerExecuted?:flag dynamic?:flag title?:text@-,6.0.0,7.0.0 \
-    providerMetadata?:metadata@-,6.0.100,7.0.0 toolMetadata?:object@-,6.0.176,7.0.0 \
-    inputEncoding?:text@-,6.0.308,7.0.149
+    providerMetadata?:metadata@-,6.0.39,7.0.0 toolMetadata?:object@-,6.0.176,7.0.0 \
+    inputEncoding?:text@-,6.0.308,7.0.142
 tool-input-delta       toolCallId:text inputTextDelta:text
 tool-input-available   toolCallId:text toolName:text input:any providerExecuted?:flag dynamic?:flag \
     providerMetadata?:metadata title?:text@-,6.0.0,7.0.0 toolMetadata?:object@-,6.0.176,7.0.0
-tool-input-error@5.0.60,6.0.0,7.0.0 toolCallId:text toolName:text input:any providerExecuted?:flag dynamic?:flag \
+tool-input-error@5.0.7,6.0.0,7.0.0 toolCallId:text toolName:text input:any providerExecuted?:flag dynamic?:flag \
     errorText:text providerMetadata?:metadata title?:text@-,6.0.0,7.0.0 toolMetadata?:object@-,6.0.176,7.0.0
 tool-output-available  toolCallId:text output:any providerExecuted?:flag dynamic?:flag \
-    preliminary?:flag@5.0.11,6.0.0,7.0.0 providerMetadata?:metadata@-,6.0.230,7.0.0 toolMetadata?:object@-,6.0.230,7.0.0
+    preliminary?:flag@5.0.11,6.0.0,7.0.0 providerMetadata?:metadata@-,6.0.120,7.0.0 toolMetadata?:object@-,6.0.176,7.0.0
 tool-output-error      toolCallId:text errorText:text providerExecuted?:flag dynamic?:flag \
-    providerMetadata?:metadata@-,6.0.230,7.0.0 toolMetadata?:object@-,6.0.230,7.0.0
+    providerMetadata?:metadata@-,6.0.120,7.0.0 toolMetadata?:object@-,6.0.176,7.0.0
 tool-output-denied@-,6.0.0,7.0.0     toolCallId:text
-tool-approval-request@-,6.0.0,7.0.0  approvalId:text toolCallId:text signature?:text@-,6.0.230,7.0.0 \
-    approvalDescriptor?:any@-,6.0.324,7.0.149 inputSchemaInput?:any@-,6.0.324,7.0.149 \
-    isAutomatic?:flag@-,-,7.0.0 reason?:text@-,-,7.0.149
+tool-approval-request@-,6.0.0,7.0.0  approvalId:text toolCallId:text signature?:text@-,6.0.202,7.0.0 \
+    approvalDescriptor?:any@-,6.0.274,7.0.87 inputSchemaInput?:any@-,6.0.290,7.0.113 \
+    isAutomatic?:flag@-,-,7.0.0 reason?:text@-,-,7.0.82
 tool-approval-response@-,-,7.0.0     approvalId:text approved:flag reason?:text providerExecuted?:flag \
     providerMetadata?:metadata
 custom@-,-,7.0.0             kind:text providerMetadata?:metadata
 reasoning-file@-,-,7.0.0     url:text mediaType:text providerMetadata?:metadata
-reset-step@-,-,7.0.149
-steering-message@-,-,7.0.173 id:text parts:list
+reset-step@-,-,7.0.70
+steering-message@-,-,7.0.163 id:text parts:list
 data-*                       id?:text data:any transient?:flag
 """
 """A chunk a line: its type and keys, each with the first version of the majors 5, 6 and 7 that has it (``-``: none).
@@ -312,11 +312,13 @@ RULES: dict[str, Callable[[Client, Chunk], Problems]] = {
 }
 
 
-def find_data_stream_refusals(body: bytes, *, known_tool_calls: Iterable[str] = ()) -> list[str]:
-    """What the client of AI SDK 4 refuses in a data stream; empty when it takes all of it."""
+def find_data_stream_refusals(
+    body: bytes, version: Version = (4, 3, 19), *, known_tool_calls: Iterable[str] = ()
+) -> list[str]:
+    """What the client of AI SDK ``version`` (3 or 4) refuses in a data stream; empty when it takes all of it."""
     if body and not body.endswith(b"\n"):
         return ["the last line is not whole"]
-    client = DataStreamClient(known_tool_calls)
+    client = DataStreamClient(version, known_tool_calls)
     refusals: list[str] = []
     for index, line in enumerate(line for line in body.split(b"\n") if line):
         if not client.failed:
@@ -325,19 +327,23 @@ def find_data_stream_refusals(body: bytes, *, known_tool_calls: Iterable[str] = 
 
 
 class DataStreamClient:
-    """As much of AI SDK 4's client as it takes to say whether it throws."""
+    """As much of the client of AI SDK 3 or 4 as it takes to say whether it throws."""
 
-    def __init__(self, known_tool_calls: Iterable[str]) -> None:
+    def __init__(self, version: Version, known_tool_calls: Iterable[str]) -> None:
+        self.version = version
         self.failed = False
         self.inputs: set[str] = set()
-        self.calls = set(known_tool_calls)
+        # Before, an answer makes a message of its own in any case.
+        self.calls = set(known_tool_calls) if version >= (4, 1, 12) else set[str]()
 
     def read(self, line: bytes) -> Problems:
         """What is refused in one line."""
         code, colon, text = line.partition(b":")
-        shape = LINES.get(code.decode("ascii", "replace"))
-        if not colon or shape is None:
-            return ("has no known code",)
+        name = code.decode("ascii", "replace")
+        shape = LINES.get(name)
+        if not colon or shape is None or self.version < LINES_SINCE.get(name, (3, 0, 0)):
+            return (f"{name[:1]} has no known code",)
+        shape = " ".join([shape, *(more for until, more in WANTED_BEFORE.get(name, ()) if self.version < until)])
         try:
             value = decode_json(text)
         except ValueError:
@@ -367,6 +373,25 @@ LINES: dict[str, str] = {
     "d": "finishReason:text",
 }
 """Each line code with what its value must be: a type, or an object with these keys."""
+
+LINES_SINCE: dict[str, Version] = {
+    **dict.fromkeys("9a", (3, 1, 7)),
+    **dict.fromkeys("bc", (3, 2, 28)),
+    "d": (3, 2, 38),
+    "e": (3, 3, 21),
+    "f": (4, 0, 39),
+    "g": (4, 1, 1),
+    "h": (4, 1, 35),
+    **dict.fromkeys("ij", (4, 1, 46)),
+    "k": (4, 1, 63),
+}
+"""The first releases that know a code, where some do not."""
+WANTED_BEFORE: dict[str, list[tuple[Version, str]]] = {
+    "a": [((3, 2, 42), "toolName:text args:any")],
+    "d": [((3, 3, 35), "usage:object")],
+    "e": [((3, 3, 35), "usage:object")],
+}
+"""Keys that clients wanted until then."""
 
 
 def fits(value: Any, shape: str) -> bool:

@@ -1,7 +1,7 @@
 """Encoders: parts to the bytes of one wire format. Synchronous and pure; each owns its headers and its heartbeat."""
 
 from usechat.protocol.encoders.base import Encoder, WireFormat
-from usechat.protocol.encoders.choose import choose_encoder, make_encoder
+from usechat.protocol.encoders.choose import encode_for, make_encoder
 from usechat.protocol.encoders.data_stream import DataStreamEncoder
 from usechat.protocol.encoders.events import EventsEncoder
 from usechat.protocol.encoders.text_stream import TextStreamEncoder
@@ -16,6 +16,6 @@ __all__ = [
     "TextStreamEncoder",
     "UIMessageStreamEncoder",
     "WireFormat",
-    "choose_encoder",
+    "encode_for",
     "make_encoder",
 ]

@@ -39,6 +39,10 @@ class Encoder(ABC):
     def __init__(self, shaper: ChunkShaper) -> None:
         self.shaper = shaper
 
+    def again(self, shaper: ChunkShaper) -> Encoder:
+        """Return an encoder of this kind for another shaper."""
+        return type(self)(shaper)
+
     def feed(self, part: p.Part) -> bytes:
         """Return the frames for one part; empty when the format does not show it.
 

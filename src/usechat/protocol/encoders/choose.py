@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import Final, assert_never
 
-from usechat.protocol.dialects import AUTO, Dialect
+from usechat.protocol.dialects import AUTO, LINE_MAJORS, NEWEST, UI_MESSAGE_STREAM_SINCE, Dialect
 from usechat.protocol.encoders.base import Encoder, WireFormat
 from usechat.protocol.encoders.data_stream import DataStreamEncoder
 from usechat.protocol.encoders.events import EventsEncoder
@@ -13,7 +13,9 @@ from usechat.protocol.encoders.ui_message_stream import UIMessageStreamEncoder
 from usechat.protocol.options import EncoderOptions
 from usechat.protocol.shaping import ChunkShaper, chunk_dialect
 
-__all__ = ["choose_encoder", "make_encoder"]
+__all__ = ["encode_for", "make_encoder"]
+
+NEWEST_LINES: Final = Dialect(NEWEST[4], exact=True)
 
 
 def make_encoder(
@@ -21,21 +23,26 @@ def make_encoder(
 ) -> Encoder:
     """Return an encoder for ``wire_format``; without one, for the chat format of the dialect's major."""
     shaper = ChunkShaper(chunk_dialect(dialect, wire_format), options or EncoderOptions())
-    return choose_encoder(wire_format, dialect)(shaper)
+    return encode_for(wire_format, dialect, shaper)
 
 
-def choose_encoder(wire_format: WireFormat | None, dialect: Dialect) -> type[Encoder]:
-    """Return the kind of encoder for ``wire_format``; without one, for the chat format of the dialect's major."""
+def encode_for(wire_format: WireFormat | None, dialect: Dialect, shaper: ChunkShaper) -> Encoder:
+    """Return the encoder of an answer that has a shaper already; see `make_encoder`."""
     match wire_format:
         case "text-stream":
-            return TextStreamEncoder
+            return TextStreamEncoder(shaper)
         case "events":
-            return EventsEncoder
+            return EventsEncoder(shaper)
         case "data-stream":
-            return DataStreamEncoder
+            return DataStreamEncoder(shaper, dialect if dialect.major in LINE_MAJORS else NEWEST_LINES)
         case "ui-message-stream":
-            return UIMessageStreamEncoder
+            return UIMessageStreamEncoder(shaper)
+        case None if dialect.major in LINE_MAJORS:
+            return DataStreamEncoder(shaper, dialect)
+        case None if dialect.major < UI_MESSAGE_STREAM_SINCE:
+            # AI SDK 2 shows whatever comes as text.
+            return TextStreamEncoder(shaper)
         case None:
-            return DataStreamEncoder if dialect.major == 4 else UIMessageStreamEncoder
+            return UIMessageStreamEncoder(shaper)
         case _:
             assert_never(wire_format)

@@ -1,7 +1,8 @@
-"""The data stream v1 of AI SDK 4: lines ``CODE:JSON`` (PROTOCOL.md section 1).
+"""The data stream v1 of AI SDK 3 and 4: lines ``CODE:JSON`` (PROTOCOL.md section 1).
 
-What it cannot say, it leaves out: documents as sources, approvals, preliminary outputs, custom parts. A failed tool
-is an error line, as from the AI SDK's own server; its client ends there.
+What it cannot say, it leaves out: documents as sources, approvals, preliminary outputs, custom parts; and each line
+that the dialect's client does not know, at which its parser would throw ("Invalid code f"). A failed tool is an error
+line, as from the AI SDK's own server; its client ends there.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from usechat.protocol.usage import show_usage, usage_for_major
 __all__ = ["DataStreamEncoder"]
 
 V4 = Dialect(NEWEST[4], exact=True)
+STREAM_DATA = "x-experimental-stream-data"
+"""What tells a client before 3.0.20 that it reads lines."""
 
 
 def line(code: str, value: Any) -> bytes:
@@ -27,28 +30,60 @@ def line(code: str, value: Any) -> bytes:
     return code.encode() + b":" + encode_json(value) + b"\n"
 
 
-class DataStreamEncoder(Encoder):
-    """Encode parts as the lines of AI SDK 4."""
+USUAL_HEADERS: Mapping[str, str] = {
+    "content-type": "text/plain; charset=utf-8",
+    **PROXY_HEADERS,
+    "x-vercel-ai-data-stream": "v1",
+}
 
-    headers: Mapping[str, str] = {
-        "content-type": "text/plain; charset=utf-8",
-        **PROXY_HEADERS,
-        "x-vercel-ai-data-stream": "v1",
-    }
+
+class DataStreamEncoder(Encoder):
+    """Encode parts as the lines that one client of AI SDK 3 or 4 reads.
+
+    Args:
+        shaper: What the parts pass first.
+        dialect: The client.
+    """
+
     # Unknown codes throw; an empty line is the only thing its parser passes over.
     heartbeat = b"\n"
 
-    __slots__ = ("begun_calls", "options", "prefixes", "shown_calls", "summaries")
+    __slots__ = (
+        "begun_calls",
+        "dialect",
+        "headers",
+        "options",
+        "prefixes",
+        "refused",
+        "sends_reasoning",
+        "shown_calls",
+        "shows_calls",
+        "streams_calls",
+        "summaries",
+    )
 
-    def __init__(self, shaper: ChunkShaper) -> None:
+    def __init__(self, shaper: ChunkShaper, dialect: Dialect = V4) -> None:
         super().__init__(shaper)
         self.options = shaper.options
+        self.dialect = dialect
+        more = {STREAM_DATA: "true"} if dialect.needs_stream_data_header else {}
+        self.headers = {**USUAL_HEADERS, **more}
+        self.refused = dialect.refused
+        self.shows_calls = dialect.accepts("9")
+        self.streams_calls = self.options.tool_call_streaming and dialect.accepts("b")
+        self.sends_reasoning = self.options.send_reasoning and dialect.accepts("g")
         self.prefixes: dict[str, bytes] = {}
         """How a line of a growing tool input begins."""
         self.begun_calls: dict[str, str] = {}
-        self.shown_calls: set[str] = set(self.options.known_tool_calls)
+        known = self.options.known_tool_calls if dialect.accepts("a", "of_message") else ()
+        self.shown_calls: dict[str, Mapping[str, Any]] = {call: {} for call in known}
+        """Calls that the client has, and what of them their output must repeat."""
         self.summaries: set[str] = set()
         """Text blocks that sum the conversation up for the model: without metadata they would pass for the answer."""
+
+    def again(self, shaper: ChunkShaper) -> Encoder:
+        """Return an encoder of this kind for another shaper."""
+        return DataStreamEncoder(shaper, self.dialect)
 
     def encode(self, shaped: Iterable[Shaped]) -> bytes:
         """Return the lines, in one piece."""
@@ -56,7 +91,7 @@ class DataStreamEncoder(Encoder):
         for each in shaped:
             if type(each) is p.TextDelta and each.id not in self.summaries:
                 frames += (b"0:", encode_json(each.delta), b"\n")
-            elif type(each) is p.ReasoningDelta:
+            elif type(each) is p.ReasoningDelta and self.sends_reasoning:
                 frames += (b"g:", encode_json(each.delta), b"\n")
             elif type(each) is p.ToolInputDelta and each.tool_call_id in self.prefixes:
                 frames += (self.prefixes[each.tool_call_id], encode_json(each.delta), b"}\n")
@@ -74,9 +109,11 @@ class DataStreamEncoder(Encoder):
         """Return nothing: the format has no terminator."""
         return b""
 
-    def usage(self, usage: p.Usage) -> dict[str, Any]:
-        """The key for usage, unless it is not to be sent."""
-        return {"usage": usage_for_major(usage, 4)} if self.options.send_usage else {}
+    def usage(self, usage: p.Usage, code: str) -> dict[str, Any]:
+        """The key for usage, unless it is not to be sent in a line that can do without."""
+        if self.options.send_usage or not self.dialect.accepts(code, "short"):
+            return {"usage": usage_for_major(usage, 4)}
+        return {}
 
 
 Self = DataStreamEncoder
@@ -87,11 +124,11 @@ def encode_start(self: Self, part: p.Start) -> bytes:
 
 
 def encode_metadata(self: Self, part: p.Start | p.Finish | p.MessageMetadata) -> bytes:
-    return line("8", [show_usage(part.message_metadata, V4)])
+    return line("8", [show_usage(part.message_metadata, self.dialect)])
 
 
 def encode_start_step(self: Self, part: p.StartStep) -> bytes:
-    return line("f", {"messageId": part.message_id or self.options.new_id()})
+    return b"" if "f" in self.refused else line("f", {"messageId": part.message_id or self.options.new_id()})
 
 
 def encode_text_start(self: Self, part: p.TextStart) -> bytes:
@@ -106,20 +143,22 @@ def encode_text(self: Self, part: p.TextDelta) -> bytes:
 
 def encode_reasoning_start(self: Self, part: p.ReasoningStart) -> bytes:
     redacted = provider_value(part.provider_metadata, "redactedData")
-    return b"" if redacted is None or not self.options.send_reasoning else line("i", {"data": redacted})
+    return b"" if redacted is None or not self.sends_reasoning or "i" in self.refused else line("i", {"data": redacted})
 
 
 def encode_reasoning(self: Self, part: p.ReasoningDelta) -> bytes:
-    if not self.options.send_reasoning:
+    if not self.sends_reasoning:
         return b""
     signature = provider_value(part.provider_metadata, "signature")
     if signature is None:
         return line("g", part.delta)
-    return (line("g", part.delta) if part.delta else b"") + line("j", {"signature": signature})
+    signed = b"" if "j" in self.refused else line("j", {"signature": signature})
+    return (line("g", part.delta) if part.delta else b"") + signed
 
 
 def encode_source(self: Self, part: p.SourceUrl) -> bytes:
-    if not self.options.send_sources or not part.since_major <= V4.major <= part.until_major:
+    is_shown = self.options.send_sources and part.since_major <= V4.major <= part.until_major
+    if not is_shown or "h" in self.refused:
         return b""
     value: dict[str, Any] = {"sourceType": "url", "id": part.source_id, "url": part.url}
     if part.title is not None:
@@ -133,7 +172,7 @@ def encode_file(self: Self, part: p.File) -> bytes:
     # The format holds base64 only: a file elsewhere has no frame.
     head, comma, data = part.url.partition(",")
     whole = comma and head.startswith("data:") and head.endswith(";base64")
-    return line("k", {"data": data, "mimeType": part.media_type}) if whole else b""
+    return line("k", {"data": data, "mimeType": part.media_type}) if whole and "k" not in self.refused else b""
 
 
 def encode_data(self: Self, part: p.Data) -> bytes:
@@ -145,7 +184,7 @@ def encode_data(self: Self, part: p.Data) -> bytes:
 
 def encode_input_start(self: Self, part: p.ToolInputStart) -> bytes:
     # The SDK begins a call with its first delta: one without any input is shown whole, or not at all.
-    if self.options.tool_call_streaming:
+    if self.streams_calls:
         self.begun_calls[part.tool_call_id] = part.tool_name
     return b""
 
@@ -164,50 +203,62 @@ def encode_input_delta(self: Self, part: p.ToolInputDelta) -> bytes:
 
 
 def encode_input(self: Self, part: p.ToolInputAvailable) -> bytes:
-    self.shown_calls.add(part.tool_call_id)
     self.prefixes.pop(part.tool_call_id, None)
+    if not self.shows_calls:
+        return b""
     # A string or a number as `args` throws in the client; tools take objects.
     args: Any = part.input
     if args is not None and not isinstance(args, Mapping | list | tuple):
         args = {"value": args}
-    return line("9", {"toolCallId": part.tool_call_id, "toolName": part.tool_name, "args": args})
+    call: dict[str, Any] = {"toolName": part.tool_name, "args": args}
+    self.shown_calls[part.tool_call_id] = {} if self.dialect.accepts("a", "short") else call
+    return line("9", {"toolCallId": part.tool_call_id, **call})
 
 
 def encode_input_error(self: Self, part: p.ToolInputError) -> bytes:
+    if not self.shows_calls:
+        return b""
     return line("3", MASKED_ERROR if part.client_text is None else part.client_text)
 
 
 def encode_output(self: Self, part: p.ToolOutputAvailable) -> bytes:
     if part.preliminary or part.tool_call_id not in self.shown_calls:
         return b""
-    return line("a", {"toolCallId": part.tool_call_id, "result": part.output})
+    return encode_result(self, part.tool_call_id, part.output)
+
+
+def encode_result(self: Self, call: str, result: Any) -> bytes:
+    return line("a", {"toolCallId": call, **self.shown_calls[call], "result": result})
 
 
 def encode_output_error(self: Self, part: p.ToolOutputError) -> bytes:
-    if part.invalid_input:
+    if part.invalid_input or not self.shows_calls:
         return b""
     if part.provider_executed and part.tool_call_id in self.shown_calls:
         # The model reads it and goes on, so the answer goes on too.
-        return line("a", {"toolCallId": part.tool_call_id, "result": {"error": MASKED_ERROR}})
+        return encode_result(self, part.tool_call_id, {"error": MASKED_ERROR})
     return line("3", MASKED_ERROR if part.client_text is None else part.client_text)
 
 
 def encode_denied(self: Self, part: p.ToolOutputDenied) -> bytes:
     if part.tool_call_id not in self.shown_calls:
         return b""
-    return line("a", {"toolCallId": part.tool_call_id, "result": DENIED})
+    return encode_result(self, part.tool_call_id, DENIED)
 
 
 def encode_finish_step(self: Self, part: p.FinishStep) -> bytes:
-    reason = V4.finish_reason(part.finish_reason)
-    return line("e", {"finishReason": reason, **self.usage(part.usage), "isContinued": part.is_continued})
+    if "e" in self.refused:
+        return b""
+    reason = self.dialect.finish_reason(part.finish_reason)
+    return line("e", {"finishReason": reason, **self.usage(part.usage, "e"), "isContinued": part.is_continued})
 
 
 def encode_finish(self: Self, part: p.Finish) -> bytes:
     metadata = b"" if part.message_metadata is None else encode_metadata(self, part)
-    if not self.options.send_finish:
+    if not self.options.send_finish or "d" in self.refused:
         return metadata
-    return metadata + line("d", {"finishReason": V4.finish_reason(part.finish_reason), **self.usage(part.total_usage)})
+    reason = self.dialect.finish_reason(part.finish_reason)
+    return metadata + line("d", {"finishReason": reason, **self.usage(part.total_usage, "d")})
 
 
 def encode_error(self: Self, part: p.Error) -> bytes:

@@ -1,13 +1,13 @@
 // React's hooks without a browser: jsdom's globals, and a component that does nothing but call a hook.
-import { JSDOM } from 'jsdom';
-
 const GLOBALS = ['HTMLElement', 'Node', 'Element', 'MutationObserver', 'FileList', 'File'];
 
 /**
  * Give this process a document; returns `renderHook(use, {strict})`, whose `current` is what the hook returned last.
- * With `strict` it is below React's StrictMode, which mounts twice where `NODE_ENV` is `development`.
+ * With `strict` it is below React's StrictMode, which mounts twice where `NODE_ENV` is `development`. `load` imports the
+ * packages from where the hooks have theirs: there must be one React.
  */
-export async function setUpDom() {
+export async function setUpDom(load = (name) => import(name)) {
+  const { JSDOM } = await load('jsdom');
   const { window } = new JSDOM('<!doctype html>', { url: 'http://localhost/' });
   process.env.NODE_ENV ??= 'production';
   globalThis.window = window;
@@ -15,9 +15,9 @@ export async function setUpDom() {
   globalThis.navigator ??= window.navigator;
   for (const name of GLOBALS) globalThis[name] ??= window[name];
   // React looks for a document when it is loaded, so it is loaded after there is one.
-  const { createElement, Fragment, StrictMode } = await import('react');
-  const { createRoot } = await import('react-dom/client');
-  const { flushSync } = await import('react-dom');
+  const { createElement, Fragment, StrictMode } = await load('react');
+  const { createRoot } = await load('react-dom/client');
+  const { flushSync } = await load('react-dom');
 
   return function renderHook(use, { strict = false } = {}) {
     const hook = { current: null };
