@@ -31,7 +31,7 @@ class Row:
     reads_environment: bool = False
 
 
-LEAVES = frozenset({"errors", "ids", "parts", "sink"})
+LEAVES = frozenset({"errors", "ids", "parts", "sink", "unsafe_keys"})
 EDGES = frozenset({"cli", "server", "testing"})
 
 ROWS = {
@@ -39,6 +39,7 @@ ROWS = {
     "ids": Row(third_party=frozenset(), is_pure=True),
     "parts": Row(third_party=frozenset({"msgspec"}), is_pure=True),
     "sink": Row(third_party=frozenset(), is_pure=True),
+    "unsafe_keys": Row(third_party=frozenset(), is_pure=True),
     "protocol": Row(ours=LEAVES, third_party=frozenset({"msgspec"}), is_pure=True),
     "messages": Row(ours=LEAVES, third_party=frozenset({"msgspec", "pydantic", "pydantic_core"}), is_pure=True),
     "models": Row(

@@ -413,11 +413,12 @@ class Loop:
             if parsed.tool is not None and not call.provider_executed:
                 shown += self._follow(await self._make_gate().decide(parsed))
             return shown
-        self.tool_failed = True
         shown = show_broken_call(parsed, self.request.on_error)
         for part in shown:
             self.recorder.take(part)
-        self.recorder.take_result(error_result(parsed.error))
+        if not call.provider_executed:
+            self.tool_failed = True
+            self.recorder.take_result(error_result(parsed.error))
         return shown
 
     def _follow(self, verdict: Verdict) -> tuple[p.Part, ...]:

@@ -103,6 +103,9 @@ class ChunkShaper:
         if isinstance(part, p.ToolOutputError) and part.provider_executed and not part.invalid_input:
             # The provider's own error codes go through from AI SDK 6 on: clients send them back.
             shown = self.dialect.exact and self.dialect.major >= 6
+        elif part.provider_executed:
+            # Nobody answers this call with its error, whose text newer servers show; so they mask it.
+            shown = False
         else:
             shown = self.dialect.shows_tool_errors
         return part.error_text if shown else MASKED_ERROR
@@ -178,7 +181,7 @@ def adapt_input(self: ChunkShaper, part: p.ToolInputAvailable) -> tuple[p.Part, 
 def adapt_input_error(self: ChunkShaper, part: p.ToolInputError) -> tuple[p.Part, ...]:
     if self.dialect.version < LOOKS_UP_CALLS:
         # This client believes the chunk, and shows a call that began otherwise a second time.
-        dynamic = self.dynamic_calls.setdefault(part.tool_call_id, False)
+        dynamic = self.dynamic_calls.setdefault(part.tool_call_id, bool(part.dynamic and part.provider_executed))
         part = msgspec.structs.replace(part, dynamic=dynamic or None)
     text = self.tool_error_text(part)
     if self.dialect.accepts("tool-input-error"):

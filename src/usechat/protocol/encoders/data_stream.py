@@ -12,7 +12,7 @@ from typing import Any
 from usechat import parts as p
 from usechat.protocol.dialects import NEWEST, Dialect
 from usechat.protocol.encoders.base import PROXY_HEADERS, provider_value
-from usechat.protocol.json import encode_frames, encode_json
+from usechat.protocol.json import encode_frames, encode_json, encode_safe_json
 from usechat.protocol.lifecycle import Lifecycle
 from usechat.protocol.options import DENIED, MASKED_ERROR, EncoderOptions
 from usechat.protocol.usage import show_usage, usage_for_major
@@ -24,7 +24,7 @@ V4 = Dialect(NEWEST[4], exact=True)
 
 def line(code: str, value: Any) -> bytes:
     """One frame. Always whole: the client parses only when a network chunk ends in LF."""
-    return code.encode() + b":" + encode_json(value) + b"\n"
+    return code.encode() + b":" + encode_safe_json(value) + b"\n"
 
 
 class DataStreamEncoder:
@@ -207,6 +207,11 @@ def encode_input(self: Self, part: p.ToolInputAvailable) -> bytes:
 
 
 def encode_input_error(self: Self, part: p.ToolInputError) -> bytes:
+    if part.provider_executed:
+        # The provider answers it and the model goes on, so the answer goes on too; the raw text is no object of args.
+        return encode_input(
+            self, p.ToolInputAvailable(tool_call_id=part.tool_call_id, tool_name=part.tool_name, input={})
+        )
     return line("3", MASKED_ERROR if part.client_text is None else part.client_text)
 
 

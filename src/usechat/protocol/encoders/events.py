@@ -11,7 +11,7 @@ from typing import Any
 
 from usechat import parts as p
 from usechat.protocol.encoders.base import PROXY_HEADERS
-from usechat.protocol.json import encode_json
+from usechat.protocol.json import encode_json, encode_safe_json
 from usechat.protocol.sse import KEEP_ALIVE, STREAM_OPEN, encode_event
 
 __all__ = ["EventsEncoder"]
@@ -56,7 +56,7 @@ class EventsEncoder:
                 return encode_event(encode_json({"error": part.error_text}))
             case p.Finish() | p.Abort() if not self.ended:
                 self.ended = True
-                return encode_event(encode_json({"done": True, "usage": self.usage}))
+                return encode_event(encode_safe_json({"done": True, "usage": self.usage}))
             case _:
                 pass
         return b""
