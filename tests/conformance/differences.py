@@ -91,7 +91,7 @@ _REASONS: Mapping[str, Collection[Row]] = {
         ([6, 7], "mcp-unsafe-key", ENDED),
     ],
     "AI SDK 5 answers the provider's call itself, too, and asks the model once more. We leave it to the provider.": [
-        ([5], "web-search-unsafe-key", [*SHOWN, *ASKED]),
+        ([5], "web-search-unsafe-key", SHOWN),
     ],
     "AI SDK 4 does not notice that two answers have been mixed. The newer majors end with an error, and so do we.": [
         ([4], "message-spliced", SHOWN),
