@@ -213,7 +213,13 @@ class OfItsOwn(dict[str, Any]):
     """A dict of an application's own."""
 
 
-OUTPUTS = [*UNSAFE, OfItsOwn({"__proto__": 1}), OrderedDict(a=OfItsOwn({"__proto__": 1})), Aliased(), [(Aliased(),)]]
+OUTPUTS: list[Any] = [
+    *UNSAFE,
+    OfItsOwn({"__proto__": 1}),
+    OrderedDict(a=OfItsOwn({"__proto__": 1})),
+    Aliased(),
+    [(Aliased(),)],
+]
 
 
 async def read(result: Any) -> list[p.Part]:
@@ -266,9 +272,12 @@ async def test_tools_input_with_an_unsafe_key_is_one_that_cannot_be_read(name: s
 
 @pytest.mark.anyio
 async def test_input_that_speaks_of_unsafe_keys_reaches_the_tool():
-    value = {"city": "__proto__", "constructor": "prototype", "prototype": {}}
+    value: dict[str, Any] = {"city": "__proto__", "constructor": "prototype", "prototype": {}}
 
-    get = tool(name="get", input_schema={"type": "object"}, execute=lambda given: given)  # pyright: ignore[reportUnknownLambdaType]
+    def give_back(given: Any) -> Any:
+        return given
+
+    get = tool(name="get", input_schema={"type": "object"}, execute=give_back)
     model = ScriptedModel(calling_tool("get", value), saying("Done."))
     parts = await read(stream_text(model, prompt="?", tools=[get], stop_when=step_count_is(2)))
 
@@ -318,7 +327,13 @@ USER: dict[str, Any] = {"id": "u1", "role": "user", "parts": [{"type": "text", "
 
 
 def bodies_with(value: Any) -> list[Any]:
-    tool_part = {"type": "tool-get", "toolCallId": "t1", "state": "output-available", "input": {}, "output": value}
+    tool_part: dict[str, Any] = {
+        "type": "tool-get",
+        "toolCallId": "t1",
+        "state": "output-available",
+        "input": {},
+        "output": value,
+    }
     return [
         {"id": "c1", "messages": [{**USER, "metadata": {"it": value}}]},
         {"id": "c1", "messages": [USER, {"id": "a1", "role": "assistant", "parts": [tool_part]}]},
