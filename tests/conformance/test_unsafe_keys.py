@@ -15,6 +15,7 @@ from usechat.protocol.dialects import NEWEST, Dialect
 from usechat.protocol.encoders import make_encoder
 from usechat.protocol.json import decode_json, encode_json
 from usechat.protocol.reducer import Reducer
+from usechat.unsafe_keys import without_unsafe_keys
 
 MAJORS = (5, 6, 7)
 
@@ -47,6 +48,6 @@ def test_unsafe_keys_break_no_clients_answer(major: int, value: Any, javascript:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(value=VALUES)
 def test_any_value_is_read_by_the_newest_client(value: Any, javascript: JavaScript):
-    # Within provider metadata the client's schema fails at this one, though its parser takes it.
-    assume('"constructor": null' not in json.dumps(value))
+    # Within provider metadata the client's schema refuses this key with any value, though its parser takes it.
+    assume('"constructor": ' not in json.dumps(without_unsafe_keys(value)))
     check(javascript, 7, value)
