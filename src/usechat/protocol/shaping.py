@@ -181,7 +181,7 @@ def adapt_input(self: ChunkShaper, part: p.ToolInputAvailable) -> tuple[p.Part, 
 def adapt_input_error(self: ChunkShaper, part: p.ToolInputError) -> tuple[p.Part, ...]:
     if self.dialect.version < LOOKS_UP_CALLS:
         # This client believes the chunk, and shows a call that began otherwise a second time.
-        dynamic = self.dynamic_calls.setdefault(part.tool_call_id, bool(part.dynamic and part.provider_executed))
+        dynamic = self.dynamic_calls.setdefault(part.tool_call_id, False)
         part = msgspec.structs.replace(part, dynamic=dynamic or None)
     text = self.tool_error_text(part)
     if self.dialect.accepts("tool-input-error"):
