@@ -38,7 +38,7 @@ _REASONS: Mapping[str, Collection[Row]] = {
         ([4], "advisor bash-code-execution bash-code-execution-error code-execution code-execution-encrypted", ENDED),
         ([4], "code-execution-error text-editor-create text-editor-error text-editor-replace text-editor-view", ENDED),
         ([4], "tool-search-bm25 tool-search-error tool-search-regex web-fetch web-fetch-error web-fetch-pdf", ENDED),
-        ([4], "web-search web-search-error", ENDED),
+        ([4], "web-search web-search-error web-search-unsafe-key", ENDED),
         ([4], "advisor-error advisor-redacted code-execution-start-input fallback mcp mcp-error", SHOWN),
         ([4], "citations-char citations-page citations-web compaction compaction-signed", SHOWN),
         ([4, 5, 6], "citations-block citations-search citations-web-untitled", SHOWN),
@@ -84,6 +84,14 @@ _REASONS: Mapping[str, Collection[Row]] = {
     "Of a toolset's call that nobody declared, AI SDK 5 and 6 write the member first, and their own words for the "
     "error. We write what 7 does.": [
         ([5, 6], "toolset", ["frames", *ASKED]),
+    ],
+    "An unsafe key in what comes whole makes the SDK drop the event, report an error, and break its answer off at the "
+    "result. We treat it as an input in pieces that cannot be read.": [
+        ([4, 5], "mcp-unsafe-key", SHOWN),
+        ([6, 7], "mcp-unsafe-key", ENDED),
+    ],
+    "AI SDK 5 answers the provider's call itself, too, and asks the model once more. We leave it to the provider.": [
+        ([5], "web-search-unsafe-key", SHOWN),
     ],
     "AI SDK 4 does not notice that two answers have been mixed. The newer majors end with an error, and so do we.": [
         ([4], "message-spliced", SHOWN),

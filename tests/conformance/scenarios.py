@@ -158,6 +158,17 @@ _BACKEND_TOOLS = [
     Scenario(name="tool-array-input", replies=_calls(call("get_weather", "[1]", id="toolu_1"))),
     Scenario(name="tool-unknown", replies=_calls(call("no_such_tool", {"a": 1}, id="toolu_1"))),
     Scenario(name="tool-invalid-input", replies=_calls(_weather(5))),
+    *(
+        Scenario(name=f"tool-unsafe-{name}", replies=_calls(call(tool, text, id="toolu_unsafe")))
+        for name, tool, text in (
+            ("own", "get_weather", '{"city": "Oslo", "__proto__": {"x": 1}}'),
+            ("unknown", "get_tides", '{"city": {"__proto__": {"x": 1}}}'),
+            ("escaped", "get_weather", r'{"city": "Oslo", "\u005f_pr\u006fto_\u005F": 1}'),
+            ("constructor", "get_weather", '{"city": "Oslo", "constructor": {"prototype": null}}'),
+            ("in-list", "get_weather", '{"city": "Oslo", "days": [[1, {"__proto__": 1}]]}'),
+            ("not", "get_weather", r'{"city": "__proto__", "constructor": "prototype", "\u0070rototype": {}}'),
+        )
+    ),
     Scenario(name="tool-unparsable-input", replies=_calls(call("get_weather", '{"city": "Os', id="toolu_1"))),
     Scenario(name="tool-invalid-beside-one-that-works", replies=_calls(_weather(5, 1), _weather("Oslo", 2))),
     Scenario(name="tool-end-turn", replies=_calls(_weather("Oslo"), stop="end_turn")),

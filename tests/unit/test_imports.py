@@ -31,13 +31,14 @@ class Row:
     reads_environment: bool = False
 
 
-LEAVES = frozenset({"errors", "ids", "parts"})
+LEAVES = frozenset({"errors", "ids", "parts", "unsafe_keys"})
 EDGES = frozenset({"cli", "server", "testing"})
 
 ROWS = {
     "errors": Row(third_party=frozenset(), is_pure=True),
     "ids": Row(third_party=frozenset(), is_pure=True),
     "parts": Row(third_party=frozenset({"msgspec"}), is_pure=True),
+    "unsafe_keys": Row(third_party=frozenset(), is_pure=True),
     # It asks which task runs, and waits for nothing.
     "guard": Row(ours=frozenset({"errors"}), third_party=frozenset()),
     "protocol": Row(ours=LEAVES, third_party=frozenset({"msgspec"}), is_pure=True),

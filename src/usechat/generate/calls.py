@@ -20,6 +20,7 @@ from usechat.guard import Contained, describe_error, original_error
 from usechat.messages.json_text import to_json_value
 from usechat.messages.model import ToolResultContent, ToolResultOutput
 from usechat.protocol.json import decode_json
+from usechat.unsafe_keys import refuse_unsafe_keys
 
 __all__ = [
     "ParsedCall",
@@ -92,13 +93,13 @@ def parse_once(call: p.ToolCall, tools: Mapping[str, Tool], *, reads_start_input
     came_with_start = bool(call.start_input_text) and not reads_start_input
     value, is_json = parse_text("" if came_with_start else call.input_text)
     tool = tools.get(call.tool_name)
-    if call.provider_executed or (tool is not None and tool.provider is not None and tool.execute is None):
-        return ParsedCall(call=call, input=value, tool=tool)
-    if tool is None:
+    if tool is None and not call.provider_executed:
         return ParsedCall(call=call, input=value, error=no_such_tool(call, tools))
     if not is_json:
         error = invalid_input(call, "AI_JSONParseError: JSON parsing failed.")
         return ParsedCall(call=call, input=value, tool=tool, error=error)
+    if tool is None or call.provider_executed or (tool.provider is not None and tool.execute is None):
+        return ParsedCall(call=call, input=value, tool=tool)
     return check_input(call, tool, value)
 
 
@@ -111,7 +112,8 @@ def parse_text(text: str) -> tuple[Any, bool]:
     # Many models write nothing for a tool without arguments.
     text = text.strip() or "{}"
     try:
-        return to_json_value(decode_json(text)), True
+        # The client parses what it is sent of it as the SDK does, and refuses the same keys.
+        return to_json_value(refuse_unsafe_keys(text, decode_json(text))), True
     except ValueError:
         return text, False
 
@@ -187,24 +189,31 @@ def show_call(parsed: ParsedCall) -> p.ToolInputAvailable:
 
 
 def show_broken_call(parsed: ParsedCall, on_error: Callable[[BaseException], str | None]) -> list[p.Part]:
-    """A call that cannot be carried out: shown as made, and as answered with its error."""
+    """A call that cannot be carried out: shown as made, and as answered with its error.
+
+    What answers a call that the provider carries out is the provider's to say.
+    """
     assert parsed.error is not None
     call = parsed.call
     dynamic = True if parsed.tool is None or parsed.tool.dynamic else None
     text, client_text = error_text(parsed.error), on_error(parsed.error)
     metadata = parsed.tool.metadata if parsed.tool is not None else None
+    made = p.ToolInputError(
+        tool_call_id=call.tool_call_id,
+        tool_name=call.tool_name,
+        input=parsed.input,
+        error_text=text,
+        client_text=client_text,
+        provider_executed=call.provider_executed,
+        dynamic=dynamic,
+        title=parsed.tool.title if parsed.tool is not None else None,
+        provider_metadata=call.provider_metadata,
+        tool_metadata=metadata,
+    )
+    if call.provider_executed:
+        return [made]
     return [
-        p.ToolInputError(
-            tool_call_id=call.tool_call_id,
-            tool_name=call.tool_name,
-            input=parsed.input,
-            error_text=text,
-            client_text=client_text,
-            dynamic=dynamic,
-            title=parsed.tool.title if parsed.tool is not None else None,
-            provider_metadata=call.provider_metadata,
-            tool_metadata=metadata,
-        ),
+        made,
         p.ToolOutputError(
             tool_call_id=call.tool_call_id,
             tool_name=call.tool_name,

@@ -26,6 +26,7 @@ from usechat.generate.valid_parts import maybe_valid_part
 from usechat.guard import Contained, describe_error, is_being_cancelled, original_error
 from usechat.messages.json_text import to_json_value
 from usechat.messages.model import ToolResultContent, ToolResultOutput
+from usechat.unsafe_keys import find_unsafe_key
 
 __all__ = ["Execution", "MakeContext", "ToolRunner", "error_text"]
 
@@ -186,9 +187,13 @@ class ToolRunner:
 
     def _to_json(self, execution: Execution, output: Any) -> Any:
         try:
-            return to_json_value(to_jsonable_python(output))
+            shown = to_json_value(to_jsonable_python(output))
         except (PydanticSerializationError, ValueError, RecursionError) as error:
             raise self._error(execution, "The tool's result cannot be written as JSON.") from error
+        if (path := find_unsafe_key(shown)) is not None:
+            # A client refuses the chunk, and with it the whole answer.
+            raise self._error(execution, f"The tool's result has the key {path}, which no client reads.")
+        return shown
 
     def _available(self, execution: Execution, output: Any, *, preliminary: bool | None = None) -> p.Part:
         return p.ToolOutputAvailable(

@@ -394,10 +394,11 @@ class ModelTurn(Turn):
             if parsed.tool is not None and not call.provider_executed:
                 self._follow((yield from self._make_gate().decide(parsed)))
             return
-        self.tool_failed = True
         for part in show_broken_call(parsed, self.request.on_error):
             self._show(part)
-        self.recorder.take_result(error_result(parsed.error))
+        if not call.provider_executed:
+            self.tool_failed = True
+            self.recorder.take_result(error_result(parsed.error))
 
     def _follow(self, verdict: Verdict) -> None:
         """Do what the gate says, and show what of it the client is to see."""

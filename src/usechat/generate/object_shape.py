@@ -13,6 +13,7 @@ import msgspec
 from usechat.errors import ConfigurationError, NoObjectGeneratedError
 from usechat.generate.schema import InputSchema, JsonSchemaInput, read_input_schema
 from usechat.protocol.json import decode_json
+from usechat.unsafe_keys import refuse_unsafe_keys
 
 __all__ = ["Output", "Shape", "make_shape"]
 
@@ -38,7 +39,7 @@ class Shape(msgspec.Struct, frozen=True):
             NoObjectGeneratedError: It is no JSON, or does not fit.
         """
         try:
-            value = decode_json(text)
+            value = refuse_unsafe_keys(text, decode_json(text))
         except ValueError as error:
             why = WHY_NO_JSON.get(finish_reason or "", "The model's text is not JSON.")
             raise NoObjectGeneratedError(why, text=text, finish_reason=finish_reason) from error
@@ -65,7 +66,7 @@ class Shape(msgspec.Struct, frozen=True):
             NoObjectGeneratedError: It is no JSON, or does not fit.
         """
         try:
-            return self.schema.check(decode_json(text))
+            return self.schema.check(refuse_unsafe_keys(text, decode_json(text)))
         except ValueError as error:
             raise NoObjectGeneratedError(f"An element does not fit: {error}", text=text) from error
 

@@ -25,6 +25,7 @@ from usechat.generate.valid_parts import is_nothing, maybe_valid_part
 from usechat.guard import Contained, describe_error, original_error
 from usechat.messages.json_text import to_json_value
 from usechat.protocol.options import MASKED_ERROR
+from usechat.unsafe_keys import UnsafeKeyError, find_unsafe_key
 
 __all__ = ["UIMessageStream", "UIMessageStreamWriter", "ui_message_stream"]
 
@@ -81,9 +82,13 @@ class UIMessageStreamWriter:
             transient: Whether it reaches ``onData`` only and is not kept in the message.
 
         Raises:
-            ValueError: JSON cannot hold the data.
+            ValueError: JSON cannot hold the data, or it has a key that no client reads: ``__proto__``, or
+                ``prototype`` within ``constructor``.
         """
-        self.write(p.Data(name=name, data=to_json_value(to_jsonable_python(data)), id=id, transient=transient or None))
+        shown = to_json_value(to_jsonable_python(data))
+        if (path := find_unsafe_key(shown)) is not None:
+            raise UnsafeKeyError(path)
+        self.write(p.Data(name=name, data=shown, id=id, transient=transient or None))
 
     def merge(self, stream: Any) -> asyncio.Task[None]:
         """Send another stream's parts as they come, beside what is written; await the task to wait for its end.

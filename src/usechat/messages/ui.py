@@ -36,6 +36,7 @@ from usechat.messages.json_text import JsonDepthError, decode_json, to_json_valu
 from usechat.messages.legacy import is_legacy_message, to_ui_message
 from usechat.messages.part_checks import check_part
 from usechat.messages.plain import is_plain_chat
+from usechat.unsafe_keys import UnsafeKeyError, find_unsafe_key, refuse_unsafe_keys
 
 __all__ = [
     "ChatRequest",
@@ -164,14 +165,26 @@ class _Body(BaseModel):
         if info.context in (_ALREADY_CLEAN, _PLAIN):
             return value
         try:
-            return to_json_value(value)
+            value = to_json_value(value)
         except JsonDepthError:
             raise PydanticCustomError("too_deep", "is nested too deep") from None
+        return refuse_unsafe_value(value)
 
     @property
     def extra(self) -> dict[str, Any]:
         """Every other key of the body: ``model``, ``data`` and whatever the page adds."""
         return self.model_extra or {}
+
+
+def refuse_unsafe_value(value: Any) -> Any:
+    """Return the value, for pydantic: what a client sends is shown to clients again.
+
+    Raises:
+        PydanticCustomError: It has a key that no client reads (`usechat.unsafe_keys`).
+    """
+    if (path := find_unsafe_key(value)) is not None:
+        raise PydanticCustomError("unsafe_key", "must not be a key", {"key": path})
+    return value
 
 
 _ALREADY_CLEAN: Final = "clean JSON"
@@ -274,9 +287,11 @@ _BodyT = TypeVar("_BodyT", bound=_Body)
 
 def _decode(body: bytes) -> Any:
     try:
-        return decode_json(body)
+        return refuse_unsafe_keys(body, decode_json(body))
     except JsonDepthError:
         raise _too_deep() from None
+    except UnsafeKeyError as error:
+        raise RequestError("must not be a key", path=error.path, status=400) from None
     except ValueError:
         raise RequestError("The body is not JSON.", status=400) from None
 
@@ -311,8 +326,9 @@ _ERROR_TEXTS: Final[Mapping[str, str]] = {
     "json_invalid": "The body is not JSON.",
     "empty": "must not be empty",
     "too_deep": "is nested too deep",
+    "unsafe_key": "must not be a key",
 }
-_MALFORMED: Final = frozenset({"json_invalid", "empty", "too_deep"})
+_MALFORMED: Final = frozenset({"json_invalid", "empty", "too_deep", "unsafe_key"})
 _ESSENTIAL_PATHS: Final = frozenset({"", "messages", "prompt"})
 
 

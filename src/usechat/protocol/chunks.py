@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, get_args
 from usechat import parts as p
 from usechat.errors import DecodeError
 from usechat.protocol.dialects import Dialect
+from usechat.protocol.json import make_safe
 
 __all__ = ["CHUNKS", "Chunk", "decode_chunk", "encode_chunk"]
 
@@ -118,7 +119,10 @@ FINISH_REASONS: Mapping[str, p.UnifiedFinishReason] = {word: word for word in ge
 
 
 def encode_chunk(part: p.Part, dialect: Dialect) -> dict[str, Any] | None:
-    """The chunk for ``part`` with the fields that ``dialect`` accepts; None when it has no such chunk."""
+    """The chunk for ``part`` with the fields that ``dialect`` accepts; None when it has no such chunk.
+
+    Without the keys that no client reads, ``__proto__`` and the like: one of them breaks the whole answer.
+    """
     if isinstance(part, p.Data):
         return encode_data(part)
     row = BY_PART[type(part)]
@@ -128,7 +132,7 @@ def encode_chunk(part: p.Part, dialect: Dialect) -> dict[str, Any] | None:
     for field in row.fields:
         value = getattr(part, field.attribute)
         if field.required or (value is not None and f"{row.type}.{field.key}" not in dialect.refused):
-            chunk[field.key] = value
+            chunk[field.key] = make_safe(value)
     if isinstance(part, p.Finish) and "finishReason" in chunk:
         chunk["finishReason"] = dialect.finish_reason(part.finish_reason)
     return chunk
@@ -138,7 +142,7 @@ def encode_data(part: p.Data) -> dict[str, Any]:
     chunk: dict[str, Any] = {"type": f"data-{part.name}"}
     if part.id is not None:
         chunk["id"] = part.id
-    chunk["data"] = part.data
+    chunk["data"] = make_safe(part.data)
     if part.transient is not None:
         chunk["transient"] = part.transient
     return chunk

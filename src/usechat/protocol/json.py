@@ -7,6 +7,7 @@ surrogates, which `JSON.stringify` escapes, and keys that are no strings.
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
@@ -14,7 +15,11 @@ from typing import Any, NoReturn, cast
 
 import msgspec
 
-__all__ = ["decode_json", "encode_json"]
+from usechat.unsafe_keys import find_unsafe_key, may_hold_unsafe_key, without_unsafe_keys
+
+__all__ = ["decode_json", "encode_json", "encode_safe_json", "make_safe"]
+
+logger = logging.getLogger(__name__)
 
 encode_fast = msgspec.json.Encoder(decimal_format="number").encode
 decode_fast = msgspec.json.Decoder().decode
@@ -32,6 +37,45 @@ def encode_json(value: Any) -> bytes:
         return encode_slowly(value)
     except RecursionError:
         raise TypeError("a value is nested too deeply for JSON") from None
+
+
+def make_safe(value: Any) -> Any:
+    """Return the value, or as JSON without the keys that no client reads, if it has any; the log tells of them.
+
+    One that JSON cannot hold is returned as it is, for its encoder to refuse.
+    """
+    if type(value) in HOLD_NOTHING:
+        return value
+    try:
+        # Not by a walk over the value: it may be of any type that msgspec knows, and encoding is faster.
+        text = encode_json(value)
+    except TypeError:
+        return value
+    return drop_unsafe_keys(value, text)
+
+
+def encode_safe_json(value: Any) -> bytes:
+    """As `encode_json`, without the keys that no client reads.
+
+    Raises:
+        TypeError: The value holds something JSON cannot, or is nested too deeply.
+    """
+    text = encode_json(value)
+    safe = drop_unsafe_keys(value, text)
+    return text if safe is value else encode_json(safe)
+
+
+def drop_unsafe_keys(value: Any, text: bytes) -> Any:
+    if not may_hold_unsafe_key(text):
+        return value
+    read = decode_json(text)
+    if (path := find_unsafe_key(read)) is None:
+        return value
+    logger.error("left out the key %s of what a client is sent: it would refuse the whole answer", path)
+    return without_unsafe_keys(read)
+
+
+HOLD_NOTHING = frozenset({str, bool, int, float, type(None)})
 
 
 def encode_slowly(value: Any) -> bytes:

@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from msgspec import UNSET
 
 from usechat.protocol.json import decode_json
+from usechat.unsafe_keys import refuse_unsafe_keys
 
 __all__ = ["mend_json", "parse_partial_json"]
 
@@ -129,10 +130,10 @@ def parse_partial_json(text: str) -> Any:
     """
     for candidate in (text, mend_json(text)):
         try:
-            value = decode_json(candidate)
+            value = refuse_unsafe_keys(candidate, decode_json(candidate))
         except ValueError:
             continue
-        return UNSET if is_forbidden(value) else value
+        return value
     return UNSET
 
 
@@ -180,19 +181,3 @@ def is_literal(text: str) -> bool:
 
 def literal_rest(text: str) -> str:
     return next(literal[len(text) :] for literal in LITERALS if literal.startswith(text))
-
-
-def is_forbidden(value: Any) -> bool:
-    """Whether an object in ``value`` has a key by which JavaScript programs are attacked (``secure-json-parse.ts``)."""
-    pending = [value]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, dict):
-            members = cast("dict[str, Any]", node)
-            constructor = members.get("constructor")
-            if "__proto__" in members or (isinstance(constructor, dict) and "prototype" in constructor):
-                return True
-            pending.extend(members.values())
-        elif isinstance(node, list):
-            pending.extend(cast("list[Any]", node))
-    return False

@@ -176,6 +176,9 @@ class ChunkShaper:
         if isinstance(part, p.ToolOutputError) and part.provider_executed and not part.invalid_input:
             # The provider's own error codes go through from AI SDK 6 on: clients send them back.
             shown = self.dialect.exact and self.dialect.major >= 6
+        elif part.provider_executed:
+            # Nobody answers this call with its error, whose text newer servers show; so they mask it.
+            shown = False
         else:
             shown = self.dialect.shows_tool_errors
         return part.error_text if shown else MASKED_ERROR

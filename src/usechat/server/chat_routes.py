@@ -6,12 +6,13 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request
 from msgspec import UNSET
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel
 from starlette.responses import Response
 
 from usechat.chats.base import Chat, SavedChat
 from usechat.chats.export import export_chat, iso_time
 from usechat.messages.to_legacy import to_legacy_message
+from usechat.messages.ui import refuse_unsafe_value
 from usechat.negotiation import SDK_HEADER, negotiate
 from usechat.protocol.dialects import Dialect
 from usechat.resumable import replay
@@ -27,7 +28,7 @@ class ChatPatch(BaseModel):
     """What of a chat can be changed by hand."""
 
     title: str | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: Annotated[dict[str, Any], AfterValidator(refuse_unsafe_value)] | None = None
 
 
 def make_runs_router(conversations: Conversations, guard: KeyGuard, heartbeat: float | None) -> APIRouter:

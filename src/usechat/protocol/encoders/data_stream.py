@@ -13,7 +13,7 @@ from typing import Any
 from usechat import parts as p
 from usechat.protocol.dialects import NEWEST, Dialect
 from usechat.protocol.encoders.base import PROXY_HEADERS, Encoder, provider_value
-from usechat.protocol.json import encode_json
+from usechat.protocol.json import encode_json, encode_safe_json
 from usechat.protocol.options import DENIED, MASKED_ERROR
 from usechat.protocol.shaping import ChunkShaper, Shaped, ShapedPart
 from usechat.protocol.usage import show_usage, usage_for_major
@@ -27,7 +27,7 @@ STREAM_DATA = "x-experimental-stream-data"
 
 def line(code: str, value: Any) -> bytes:
     """One frame. Always whole: the client parses only when a network chunk ends in LF."""
-    return code.encode() + b":" + encode_json(value) + b"\n"
+    return code.encode() + b":" + encode_safe_json(value) + b"\n"
 
 
 USUAL_HEADERS: Mapping[str, str] = {
@@ -218,6 +218,11 @@ def encode_input(self: Self, part: p.ToolInputAvailable) -> bytes:
 def encode_input_error(self: Self, part: p.ToolInputError) -> bytes:
     if not self.shows_calls:
         return b""
+    if part.provider_executed:
+        # The provider answers it and the model goes on, so the answer goes on too; the raw text is no object of args.
+        return encode_input(
+            self, p.ToolInputAvailable(tool_call_id=part.tool_call_id, tool_name=part.tool_name, input={})
+        )
     return line("3", MASKED_ERROR if part.client_text is None else part.client_text)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from usechat import parts as p
 from usechat.protocol.encoders.base import PROXY_HEADERS, Encoder
-from usechat.protocol.json import encode_json
+from usechat.protocol.json import encode_json, encode_safe_json
 from usechat.protocol.shaping import ChunkShaper, Shaped, ShapedPart
 from usechat.protocol.sse import KEEP_ALIVE, STREAM_OPEN, encode_event
 
@@ -60,7 +60,7 @@ class EventsEncoder(Encoder):
         if self.ended:
             return b""
         self.ended = True
-        return encode_event(encode_json({"done": True, "usage": self.usage}))
+        return encode_event(encode_safe_json({"done": True, "usage": self.usage}))
 
 
 def add_usage(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
