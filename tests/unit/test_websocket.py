@@ -128,6 +128,10 @@ def refuse(headers: Mapping[str, str]) -> str:
     return "Who are you?"
 
 
+def let_in(headers: Mapping[str, str]) -> None:
+    pass
+
+
 async def test_connection_without_a_key_lasts_no_longer_than_it_may(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("usechat.websocket.KEY_SECONDS", 0.01)
     stranger = Stranger(json.dumps(SEND))
@@ -171,5 +175,5 @@ async def test_key_that_cannot_be_checked_lets_nobody_in(caplog: pytest.LogCaptu
 
 async def test_client_that_needs_no_key_may_send_large_frames_at_once():
     stranger = Stranger(leaves=True)
-    await stranger.serve(lambda headers: None)
+    await stranger.serve(let_in)
     assert stranger.widened == 1
