@@ -62,17 +62,16 @@ async def read_body(request: Request, max_bytes: int = MAX_BODY_BYTES) -> bytes:
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > max_bytes:
         raise too_large(max_bytes)
-    pieces: list[bytes] = []
-    size = 0
+    # No list of pieces: small ones would take many times their size.
+    body = bytearray()
     try:
         async for piece in request.stream():
-            size += len(piece)
-            if size > max_bytes:
+            if len(body) + len(piece) > max_bytes:
                 raise too_large(max_bytes)
-            pieces.append(piece)
+            body += piece
     except ClientDisconnect:
         raise RequestError("The body is incomplete.") from None
-    return b"".join(pieces)
+    return bytes(body)
 
 
 def too_large(max_bytes: int) -> RequestError:

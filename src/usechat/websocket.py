@@ -19,6 +19,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+import msgspec
 from starlette.datastructures import Headers
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -51,9 +52,22 @@ OLDEST_MAJOR = 7
 OLDEST_RELEASE = "7.0.135"
 """The first with the transport: whatever speaks here reads what it reads."""
 INVALID_DATA = 1007
+POLICY_VIOLATION = 1008
+TOO_LARGE = 1009
 MAX_REQUESTS = 16
 """Answers at once on one connection."""
 
+FIRST_FRAME_BYTES = 256 * 1024
+"""The largest frame of a client that has not shown a key yet: the text of a long chat."""
+KEY_SECONDS = 30.0
+"""How long a connection may stay open without a key."""
+MAX_UNKNOWN = 256
+"""Connections at once, in this process, that have not shown a key."""
+WIDEN = "usechat.frames"
+"""The ASGI extension of a server that takes frames of full size only once it is told to."""
+PROTOCOL = "usechat"
+KEY_PROTOCOL = "bearer."
+"""Begins the subprotocol that carries a key: the only part of a handshake that a browser's page can fill."""
 
 DONE_DATA = b"[DONE]"
 """Ends a UI message stream, and is no chunk."""
@@ -65,8 +79,23 @@ class InvalidFrameError(Exception):
     """The client sent what is no frame, so there is no request to refuse."""
 
 
+class RefusedConnectionError(Exception):
+    """The connection must end; its argument is the close code."""
+
+
+class FrameHead(msgspec.Struct, rename="camel"):
+    """As much of a frame as says who sends it; the rest is skipped, not built."""
+
+    request_id: str
+    headers: dict[str, Any] | None = None
+
+
 class ChatSocket:
     """One connection.
+
+    A client shows its key with the handshake (the header ``Authorization: Bearer KEY``, or the subprotocols ``usechat``
+    and ``bearer.KEY``) or in the headers of its frames. Until it has, its frames may be no larger than 256 KB (close
+    code 1009), and the connection lasts no longer than 30 seconds (1008).
 
     Args:
         websocket: Not yet accepted.
@@ -101,29 +130,92 @@ class ChatSocket:
         self.find_running = find_running
         self.authorize = authorize
         self.options = options
+        self.handshake = handshake_key(websocket)
+        self.is_known = False
         self.requests: dict[str, asyncio.Task[None]] = {}
         self.readings: dict[str, StreamingAnswer | ReplayResponse] = {}
         """What is being read for requests, by their ids."""
 
     async def serve(self) -> None:
         """Accept, and answer until the client goes away."""
-        await self.websocket.accept()
+        self.is_known = await self._refusal(self.handshake) is None
+        if not self.is_known and len(UNKNOWN) >= MAX_UNKNOWN:
+            await self.websocket.close(POLICY_VIOLATION)
+            return
+        offered: list[str] = self.websocket.scope.get("subprotocols", [])
+        await self.websocket.accept(PROTOCOL if PROTOCOL in offered else None)
+        known_by = asyncio.get_running_loop().time() + KEY_SECONDS
+        if self.is_known:
+            self._widen()
+        else:
+            UNKNOWN.add(self)
         try:
             while True:
-                await self._take(read_frame(await self.websocket.receive()))
+                await self._take(read_frame(await self._receive(known_by)))
         except InvalidFrameError:
-            await self._close()
+            await self._close(INVALID_DATA)
+        except RefusedConnectionError as error:
+            await self._close(error.args[0])
         except WebSocketDisconnect:
             pass
         finally:
+            UNKNOWN.discard(self)
             tasks = list(self.requests.values())
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _close(self) -> None:
+    async def _receive(self, known_by: float) -> Mapping[str, Any]:
+        """Return the next message; until the client is known, only one that makes it so."""
+        if self.is_known:
+            return await self.websocket.receive()
         try:
-            await self.websocket.close(INVALID_DATA)
+            async with asyncio.timeout_at(known_by):
+                while True:
+                    message = await self.websocket.receive()
+                    if await self._admit(message):
+                        return message
+        except TimeoutError:
+            raise RefusedConnectionError(POLICY_VIOLATION) from None
+
+    async def _admit(self, message: Mapping[str, Any]) -> bool:
+        """Whether the message is to be looked at: its sender has a key, or has gone."""
+        if message["type"] == "websocket.disconnect":
+            return True
+        text: str = message.get("text") or ""
+        if len(text) > FIRST_FRAME_BYTES:
+            raise RefusedConnectionError(TOO_LARGE)
+        try:
+            head = decode_head(text)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            raise InvalidFrameError from None
+        refusal = await self._refusal({**self.handshake, **read_headers({"headers": head.headers})})
+        if refusal is not None:
+            await self._refuse(head.request_id, refusal)
+            return False
+        self.is_known = True
+        UNKNOWN.discard(self)
+        self._widen()
+        return True
+
+    async def _refusal(self, headers: Mapping[str, str]) -> str | None:
+        try:
+            refusal = self.authorize(Headers(headers))
+            return await refusal if inspect.isawaitable(refusal) else refusal
+        except RequestError as error:
+            return str(error)
+        except Exception:
+            logger.exception("a key could not be checked")
+            return MASKED_ERROR
+
+    def _widen(self) -> None:
+        extensions: Mapping[str, Any] = self.websocket.scope.get("extensions") or {}
+        if WIDEN in extensions:
+            extensions[WIDEN]["widen"]()
+
+    async def _close(self, code: int) -> None:
+        try:
+            await self.websocket.close(code)
         except (RuntimeError, WebSocketDisconnect):
             logger.debug("the client had gone already")
 
@@ -176,9 +268,8 @@ class ChatSocket:
             await self._refuse(request_id, MASKED_ERROR)
 
     async def _answer(self, request_id: str, frame: Mapping[str, Any]) -> None:
-        headers = Headers({SDK_HEADER: str(self.sdk), **read_headers(frame)})
-        refusal = self.authorize(headers)
-        refusal = await refusal if inspect.isawaitable(refusal) else refusal
+        headers = Headers({SDK_HEADER: str(self.sdk), **self.handshake, **read_headers(frame)})
+        refusal = await self._refusal(headers)
         if refusal is not None:
             raise RequestError(refusal, status=401)
         if negotiate(None, headers).major < OLDEST_MAJOR:
@@ -238,6 +329,21 @@ class ChatSocket:
         except RuntimeError as error:
             # How a server says, while the leaving is still on its way here, that the connection is closed.
             raise WebSocketDisconnect from error
+
+
+UNKNOWN: set[ChatSocket] = set()
+"""Connections of this process that have not shown a key."""
+
+decode_head = msgspec.json.Decoder(FrameHead).decode
+
+
+def handshake_key(websocket: WebSocket) -> dict[str, str]:
+    """Return the header that carries the key, if the handshake has one."""
+    if (given := Headers(raw=list(websocket.scope.get("headers", ()))).get("authorization")) is not None:
+        return {"authorization": given}
+    offered: list[str] = websocket.scope.get("subprotocols", [])
+    keys = [name.removeprefix(KEY_PROTOCOL) for name in offered if name.startswith(KEY_PROTOCOL)]
+    return {"authorization": f"Bearer {keys[0]}"} if keys else {}
 
 
 class ChunkFrames:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 from starlette.websockets import WebSocket
 
 from usechat import FinishEvent, UIMessageStreamWriter, ui_message_stream
-from usechat.websocket import ChatSocket
+from usechat.websocket import FIRST_FRAME_BYTES, WIDEN, ChatSocket
 
 pytestmark = pytest.mark.anyio
 
@@ -87,3 +87,93 @@ async def test_a_refusal_that_nobody_hears_does_no_harm(error: type[Exception], 
 @pytest.mark.parametrize("error", [OSError, RuntimeError])
 async def test_a_connection_that_cannot_be_closed_is_over_all_the_same(error: type[Exception]):
     assert await serve(Connection([[]], "close", error)) == []
+
+
+# Before the client is known
+
+
+class Stranger(Connection):
+    """A connection that never breaks; it stays silent, or leaves, after its frames."""
+
+    def __init__(self, *texts: str, leaves: bool = False) -> None:
+        super().__init__([], "never", OSError)
+        self.incoming += [{"type": "websocket.receive", "text": text} for text in texts]
+        self.incoming += [{"type": "websocket.disconnect", "code": 1001}] * leaves
+        self.closed_with: int | None = None
+        self.widened = 0
+
+    async def receive(self) -> dict[str, Any]:
+        if not self.incoming:
+            await asyncio.Event().wait()
+        return self.incoming.pop(0)
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        self.closed_with = message.get("code", self.closed_with)
+
+    def widen(self) -> None:
+        self.widened += 1
+
+    async def serve(self, authorize: Any) -> None:
+        scope = {"type": "websocket", "extensions": {WIDEN: {"widen": self.widen}}}
+        websocket = WebSocket(scope, self.receive, self.send)
+        await ChatSocket(websocket, refuse_to_answer, authorize=authorize).serve()
+
+
+def refuse_to_answer(chat: Any) -> Any:
+    raise AssertionError(chat)
+
+
+def refuse(headers: Mapping[str, str]) -> str:
+    return "Who are you?"
+
+
+def let_in(headers: Mapping[str, str]) -> None:
+    pass
+
+
+async def test_connection_without_a_key_lasts_no_longer_than_it_may(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("usechat.websocket.KEY_SECONDS", 0.01)
+    stranger = Stranger(json.dumps(SEND))
+    await stranger.serve(refuse)
+    assert stranger.sent[-1] == "close"
+    assert stranger.closed_with == 1008
+    assert stranger.widened == 0
+
+
+async def test_connections_without_a_key_are_limited_in_number(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("usechat.websocket.MAX_UNKNOWN", 0)
+    stranger = Stranger()
+    await stranger.serve(refuse)
+    assert stranger.sent == ["close"]
+
+
+@pytest.mark.parametrize(
+    ("text", "code"), [("x" * (FIRST_FRAME_BYTES + 1), 1009), ("[]", 1007), ('{"requestId":5}', 1007), ("", 1007)]
+)
+async def test_first_frame_of_a_stranger_is_small_and_a_frame(text: str, code: int):
+    stranger = Stranger(text)
+    await stranger.serve(refuse)
+    assert stranger.closed_with == code
+
+
+async def test_stranger_may_leave():
+    stranger = Stranger(leaves=True)
+    await stranger.serve(refuse)
+    assert stranger.sent == ["accept"]
+
+
+async def test_key_that_cannot_be_checked_lets_nobody_in(caplog: pytest.LogCaptureFixture):
+    def broken(headers: Mapping[str, str]) -> str:
+        raise OSError("no directory")
+
+    stranger = Stranger(json.dumps(SEND), leaves=True)
+    await stranger.serve(broken)
+    assert stranger.sent == ["accept", "error"]
+    assert "a key could not be checked" in caplog.text
+
+
+async def test_client_that_needs_no_key_may_send_large_frames_at_once():
+    stranger = Stranger(leaves=True)
+    await stranger.serve(let_in)
+    assert stranger.widened == 1

@@ -25,6 +25,7 @@ from usechat.resumable import run_error_response
 from usechat.server.answers import Answers
 from usechat.server.chat_routes import make_chats_router, make_runs_router
 from usechat.server.choice import choose_model
+from usechat.server.edge import BodyGate, KeyGate
 from usechat.server.environment import load_environment
 from usechat.server.keys import KeyGuard
 from usechat.server.middleware import REQUEST_ID_HEADER, LastResort, LoopbackOnly, RequestIds
@@ -91,8 +92,8 @@ def create_app(settings: Settings | None = None, *, on_finish: OnFinish | None =
             await used_approvals.aclose()
 
     app = make_bare_app(lifespan, has_docs=is_loopback_host(settings.host) and not is_public)
-    add_middleware(app, settings, is_public=is_public)
     guard = KeyGuard(settings, is_public=is_public)
+    add_middleware(app, settings, guard, is_public=is_public)
     direct = make_chat_routes(answers, guard, conversations)
     # The first ones that are asked: most requests are for them.
     app.router.routes.extend(direct)
@@ -156,9 +157,11 @@ def end_running(answers: Answers, conversations: Conversations | None) -> None:
         conversations.runs.release_readers()
 
 
-def add_middleware(app: FastAPI, settings: Settings, *, is_public: bool) -> None:
+def add_middleware(app: FastAPI, settings: Settings, guard: KeyGuard, *, is_public: bool) -> None:
     """The innermost first."""
     app.add_middleware(LastResort)
+    # Within CORS: preflights carry no key, and pages may read why they are refused.
+    app.add_middleware(KeyGate, guard=guard)
     if not (settings.api_keys or settings.insecure or is_public):
         app.add_middleware(LoopbackOnly, origins=settings.cors_origins)
     if settings.cors_origins:
@@ -170,6 +173,8 @@ def add_middleware(app: FastAPI, settings: Settings, *, is_public: bool) -> None
             allow_private_network=True,
             expose_headers=EXPOSED_HEADERS,
         )
+    # Around whatever may refuse a request without having read its body.
+    app.add_middleware(BodyGate, max_bytes=settings.max_body_bytes, seconds=settings.body_seconds)
     app.add_middleware(RequestIds)
 
 

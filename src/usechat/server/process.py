@@ -25,6 +25,7 @@ from usechat.server.shutdown import CLOSING_SECONDS
 __all__ = ["serve"]
 
 APP: Final = "usechat.server.entry:load_app"
+SOCKET_PROTOCOL: Final = "usechat.server.socket_protocol:BoundedSocketProtocol"
 BACKLOG: Final = 2048
 KEEP_ALIVE_SECONDS: Final = 75
 """Longer than proxies keep an idle connection (nginx 60 s): who closes first must not be the server, or requests get
@@ -82,7 +83,10 @@ def uvicorn_config(settings: Settings, *, reload: bool) -> uvicorn.Config:
         log_config=log_config(settings),
         access_log=settings.access_log,
         server_header=False,
+        ws=SOCKET_PROTOCOL,
         ws_max_size=settings.max_body_bytes,
+        # A few kilobytes on the wire could become any size that is allowed, before the key is known.
+        ws_per_message_deflate=False,
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.shutdown_seconds + CLOSING_SECONDS,

@@ -112,6 +112,13 @@ class Settings(BaseSettings):
         (), "Origins of pages on other hosts that may use /api", "a list of origins such as https://chat.example, or *"
     )
     max_body_bytes: int = setting(20 * 2**20, "The largest request body, in bytes", "a whole number from 1", ge=1)
+    body_seconds: float = setting(
+        30,
+        "How long a request's body may take to come, in seconds, beyond one for each 4096 bytes of it",
+        "a number from 1 to 3600",
+        ge=1,
+        le=3600,
+    )
     approval_secret: SecretStr | None = setting(
         None,
         "Signs requests for approval; without it, one is made at each start",
