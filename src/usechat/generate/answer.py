@@ -27,7 +27,7 @@ from usechat.generate.recorder import StepResult
 from usechat.generate.smooth import Transform
 from usechat.generate.turn import Turn
 from usechat.generate.valid_parts import ValidBatches, why_no_json
-from usechat.guard import Contained, contained, exception_for, original_error
+from usechat.guard import Contained, contained, exception_for, is_being_cancelled, original_error
 from usechat.ids import generate_id
 from usechat.protocol.dialects import Dialect
 from usechat.protocol.options import MASKED_ERROR, EncoderOptions, WireFormat
@@ -203,6 +203,9 @@ class Answer(ABC):
         self.abort()
         if not self.is_started:
             self.start(Nowhere())
+        elif self.is_telling and self.task is not asyncio.current_task():
+            # Nobody reads any more what `on_part` could be waited for.
+            self._cancel()
         # A callback that is called in the driver's task cannot wait for its end.
         if self.task is not None and self.task is not asyncio.current_task():
             await asyncio.wait({self.task})
@@ -290,10 +293,11 @@ class Answer(ABC):
             output.begin()
             if not self.aborting.has_happened:
                 await self._make(output)
-        except asyncio.CancelledError:
-            self.aborting.set()
         except BaseException as error:  # noqa: BLE001 - the client gets a legal end, whatever fails
-            self.failure = original_error(contained(error, task))
+            if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+                self.aborting.set()
+            else:
+                self.failure = original_error(contained(error, task))
         self.is_driving = False
         is_aborted = self.aborting.has_happened and self.failure is None
         self.aborting.set()

@@ -17,7 +17,7 @@ from usechat.generate.asks import Ask, Call, CallModel, Open, RunTools, Stream
 from usechat.generate.execute import ToolRunner
 from usechat.generate.turn import Turn
 from usechat.generate.valid_parts import ValidBatches
-from usechat.guard import Contained, contained
+from usechat.guard import Contained, contained, is_being_cancelled
 
 __all__ = ["call", "close", "read_turn"]
 
@@ -46,6 +46,9 @@ async def read_turn(turn: Turn) -> AsyncGenerator[list[p.Part]]:
             except BaseException as error:  # noqa: BLE001 - the turn says what follows
                 # No frame keeps it: it would keep the frame.
                 failure = contained(error, task)
+                if is_being_cancelled():
+                    # The application has put its own error in the cancellation's place; the answer is to end.
+                    raise asyncio.CancelledError from None
             else:
                 # What was asked may hold the whole conversation.
                 ask = turn.go_on(answer)
