@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, nullcontext
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import msgspec
@@ -28,6 +28,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from usechat.apart import work_apart
 from usechat.errors import RequestError, RunError
 from usechat.fastapi import HEARTBEAT_SECONDS, STOPPED, StreamingAnswer, error_response
 from usechat.generate.answer import Answer
@@ -117,10 +118,11 @@ class ResumableAnswer(StreamingAnswer):
             RequestError: The request cannot be answered.
             RunError: Another answer to the chat is in the making, or the log cannot be reached.
         """
+        await self.answer.prepare_apart()
         frames = self.prepare(headers)
         encoder = frames.encoder
         if self.continued is not None:
-            self.preamble = retell(self.continued, self.dialect, self.wire_format)
+            self.preamble = await work_apart(partial(retell, self.continued, self.dialect, self.wire_format))
         stored = decode_headers(tuple(self.all_headers(encoder)))
         beginning = asyncio.create_task(self.begin_run(self.answer.through(frames), stored))
         try:
