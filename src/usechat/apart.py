@@ -13,12 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
 from typing import Final, TypeVar
 
-__all__ = ["LARGE_BYTES", "is_large", "mark_large", "work_apart"]
+__all__ = ["is_large", "mark_large", "work_apart"]
 
 ResultT = TypeVar("ResultT")
-
-LARGE_BYTES: Final = 128 * 1024
-"""From this size on a request's body is large: it takes milliseconds to read."""
 
 _THREADS: Final = 2
 """More would not be faster, as Python runs one at a time, and the event loop would have to wait for each of them."""
@@ -27,10 +24,9 @@ _is_large: ContextVar[bool] = ContextVar("usechat_is_large", default=False)
 _pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="usechat-large")
 
 
-def mark_large(size: int) -> None:
-    """Note that the request of this context has a body of so many bytes."""
-    if size >= LARGE_BYTES:
-        _is_large.set(True)
+def mark_large() -> None:
+    """Note that what is done in this context, from now on, is done for a large request."""
+    _is_large.set(True)
 
 
 def is_large() -> bool:

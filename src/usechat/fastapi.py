@@ -23,7 +23,7 @@ from usechat.errors import RequestError, StreamProtocolError
 from usechat.generate.answer import Answer
 from usechat.ids import generate_id
 from usechat.messages import ui
-from usechat.messages.limits import DEFAULT_LIMITS, BodyLimits
+from usechat.messages.limits import DEFAULT_LIMITS, LARGE_BYTES, BodyLimits
 from usechat.negotiation import negotiate
 from usechat.parts import Part
 from usechat.protocol.dialects import AUTO, Dialect
@@ -92,7 +92,8 @@ async def parse_apart(parse: Parse[BodyT], body: bytes, limits: BodyLimits) -> B
     Raises:
         RequestError: The body is refused.
     """
-    mark_large(len(body))
+    if len(body) >= LARGE_BYTES:
+        mark_large()
     return await work_apart(partial(parse, body, limits))
 
 

@@ -24,11 +24,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from starlette.datastructures import Headers
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from usechat.apart import LARGE_BYTES, mark_large, work_apart
+from usechat.apart import mark_large, work_apart
 from usechat.errors import ChatError, ConfigurationError, RequestError, RunError
 from usechat.fastapi import StreamingAnswer
 from usechat.generate.answer import Answer
-from usechat.messages.limits import DEFAULT_LIMITS, BodyLimits, decode_limited
+from usechat.messages.limits import DEFAULT_LIMITS, LARGE_BYTES, BodyLimits, decode_limited
 from usechat.messages.ui import ChatRequest, parse_chat_request
 from usechat.negotiation import SDK_HEADER, negotiate
 from usechat.protocol.dialects import parse_dialect
@@ -270,11 +270,10 @@ class ChunkFrames:
 
 def large_context(message: Mapping[str, Any]) -> Context | None:
     """Make a context for what is done for a large frame; None for a small one."""
-    size = len(message.get("text") or "")
-    if size < LARGE_BYTES:
+    if len(message.get("text") or "") < LARGE_BYTES:
         return None
     context = copy_context()
-    context.run(mark_large, size)
+    context.run(mark_large)
     return context
 
 

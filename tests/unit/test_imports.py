@@ -38,24 +38,26 @@ ROWS = {
     "errors": Row(third_party=frozenset(), is_pure=True),
     "ids": Row(third_party=frozenset(), is_pure=True),
     "parts": Row(third_party=frozenset({"msgspec"}), is_pure=True),
+    # Where it is worked is what it is about, not what is worked on.
+    "apart": Row(third_party=frozenset()),
     "sink": Row(third_party=frozenset(), is_pure=True),
     "protocol": Row(ours=LEAVES, third_party=frozenset({"msgspec"}), is_pure=True),
     "messages": Row(ours=LEAVES, third_party=frozenset({"msgspec", "pydantic", "pydantic_core"}), is_pure=True),
     "models": Row(
-        ours=LEAVES | {"messages"},
+        ours=LEAVES | {"apart", "messages"},
         # The demo answers from an endpoint of the package's own, as any model does from its provider's.
         lazily=frozenset({"testing.demo_endpoint"}),
     ),
     "generate": Row(
         # Of the protocol it knows the reducer, for the message it saves, and the dialect it fits the loop to.
-        ours=LEAVES | {"messages", "models", "protocol"},
+        ours=LEAVES | {"apart", "messages", "models", "protocol"},
         # An answer turns into a response when it is asked to.
         lazily=frozenset({"fastapi", "resumable", "runs.service"}),
         never=frozenset({"protocol.encoders", "protocol.decoders"}),
     ),
     "negotiation": Row(ours=LEAVES | {"messages", "protocol"}, is_pure=True),
     "runs": Row(ours=frozenset({"errors", "ids", "sink"}), third_party=frozenset({"msgspec", "redis"})),
-    "chats": Row(ours=frozenset({"errors", "ids"})),
+    "chats": Row(ours=frozenset({"apart", "errors", "ids"})),
     "fastapi": Row(ours=ANY, never=EDGES | {"chats", "runs"}),
     "sender": Row(ours=frozenset(), third_party=frozenset({"starlette"})),
     "resumable": Row(ours=ANY, never=EDGES | {"chats"}),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ from msgspec import UNSET, UnsetType
 from sqlalchemy import ColumnElement, Connection, Select, delete, exists, insert, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
+from usechat.apart import is_large, work_apart
 from usechat.chats.base import Chat, ChatPage, EndStatus, SavedChat, Turn, TurnPlan, UIMessage
 from usechat.chats.columns import encode_text
 from usechat.chats.database import Work, told_when_unavailable
@@ -26,7 +28,7 @@ from usechat.chats.rows import chat_from_row, message_from_row, title_values, tu
 from usechat.chats.statements import CHAT, FIND_TURN, MESSAGES, TURN
 from usechat.chats.tables import chats, messages, turns
 from usechat.chats.text import fold
-from usechat.chats.turns import Beginning, Ending, begin, find_chat, finish, lock_chat
+from usechat.chats.turns import Beginning, Ending, begin, find_chat, finish, lock_chat, written_contents
 from usechat.errors import ChatError, RequestError
 
 __all__ = ["SqlChatStore"]
@@ -149,7 +151,8 @@ class SqlChatStore:
     ) -> Chat:
         """As `ChatStore.begin_turn`."""
         _check_id(chat_id)
-        turn = Beginning(owner=owner, chat_id=chat_id, run_id=run_id, plan=plan, title=title)
+        contents = await work_apart(partial(written_contents, plan)) if is_large() else {}
+        turn = Beginning(owner=owner, chat_id=chat_id, run_id=run_id, plan=plan, title=title, contents=contents)
         tries = itertools.count()
 
         def work(connection: Connection) -> Chat:

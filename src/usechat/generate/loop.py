@@ -6,6 +6,7 @@ yielded in one batch, and a delta passes through with one look-up: no queue, tas
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
@@ -16,7 +17,7 @@ import msgspec
 
 from usechat import parts as p
 from usechat.errors import ProviderError, ProviderStreamError, RequestError, UsechatError
-from usechat.generate.approvals import collect_approvals
+from usechat.generate.approvals import Approval, collect_approvals
 from usechat.generate.callbacks import Outcome
 from usechat.generate.calls import error_result, parse_call, show_broken_call, show_call, show_input_start
 from usechat.generate.execute import Execution, ToolRunner
@@ -468,6 +469,11 @@ class Loop:
             request=self.request.context,
         )
 
+    async def _settle(self, gate: ApprovalGate, approval: Approval) -> Verdict:
+        # Others have their turn in between: to check a signature takes a while, and there may be many.
+        await asyncio.sleep(0)
+        return await gate.settle(approval)
+
     async def settle_approvals(self) -> AsyncGenerator[list[p.Part]]:
         """Carry out the decisions that came with the request: refusals first, then what was allowed."""
         if self.request.converts_outputs:
@@ -476,7 +482,7 @@ class Loop:
         if not approvals:
             return
         gate = self._make_gate()
-        verdicts = [await gate.settle(approval) for approval in approvals]
+        verdicts = [await self._settle(gate, approval) for approval in approvals]
         verdicts.sort(key=lambda verdict: (verdict.execution is not None, not is_denial(verdict)))
         shown = [part for verdict in verdicts for part in self._follow(verdict)]
         if shown:

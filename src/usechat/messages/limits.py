@@ -13,11 +13,13 @@ from typing import Any, Final
 
 import msgspec
 
-from usechat.apart import LARGE_BYTES
 from usechat.errors import RequestError
 from usechat.messages.json_text import decode_json
 
-__all__ = ["DEFAULT_LIMITS", "BodyLimits", "decode_limited"]
+__all__ = ["DEFAULT_LIMITS", "LARGE_BYTES", "BodyLimits", "decode_limited"]
+
+LARGE_BYTES: Final = 128 * 1024
+"""From this size on a body is large: it takes milliseconds to read."""
 
 
 class BodyLimits(msgspec.Struct, frozen=True, kw_only=True):

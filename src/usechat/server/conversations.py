@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from usechat.apart import LARGE_BYTES, mark_large, work_apart
+from usechat.apart import mark_large, work_apart
 from usechat.chats.base import Chat, ChatStore, EndStatus, SavedChat, TurnPlan
 from usechat.chats.history import HistoryMode, TurnRequest, plan_turn
 from usechat.errors import ChatError, RunError
@@ -228,7 +228,7 @@ def plan_request(
 def mark_large_history(saved: SavedChat) -> None:
     """Have a chat that has become long be worked on apart, though the request is small."""
     if len(saved.messages) > LONG_HISTORY or sum([len(one.message["parts"]) for one in saved.messages]) > LONG_HISTORY:
-        mark_large(LARGE_BYTES)
+        mark_large()
 
 
 def posted_history(request: ui.ChatRequest, plan: TurnPlan) -> list[ui.UIMessage]:

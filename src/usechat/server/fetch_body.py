@@ -16,7 +16,7 @@ from usechat.errors import RequestError
 from usechat.fastapi import body_reader
 from usechat.messages import ui
 from usechat.messages.json_text import to_json_value
-from usechat.messages.limits import BodyLimits
+from usechat.messages.limits import DEFAULT_LIMITS, BodyLimits
 
 __all__ = ["FetchChatBody", "fetch_chat_request"]
 
@@ -59,7 +59,7 @@ def fetch_chat_request(max_body_bytes: int, limits: BodyLimits) -> Callable[[Req
     return body_reader(parse, max_body_bytes, limits)
 
 
-def parse(body: bytes, limits: BodyLimits) -> FetchChatBody:
+def parse(body: bytes, limits: BodyLimits = DEFAULT_LIMITS) -> FetchChatBody:
     try:
         return FetchChatBody.model_validate(to_json_value(ui.decode_body(body, limits)))
     except ValidationError as error:

@@ -1,0 +1,121 @@
+"""What a large request costs those who did not send it: how long `/healthz` waits meanwhile, and how the cost grows.
+
+Each body is posted to a server of its own process, while another connection asks `/healthz` again and again. Times are
+those of the wall clock, since waiting is what is measured: they want a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from benchmarks.machine import cpu_seconds
+from benchmarks.programs import BenchmarkError
+from benchmarks.servers import Server
+from tests.support.hostile_bodies import CHATS, LAST_IS_THEIRS, LISTS, make_chat
+
+__all__ = ["Burden", "Watcher", "largest_bodies", "measure_burden", "post"]
+
+_TIMEOUT_SECONDS: Final = 300
+_PAUSE_SECONDS: Final = 0.002
+MESSAGES: Final = 19_990
+PARTS: Final = 9_990
+BYTES: Final = 19 * 10**6
+VALUES_BYTES: Final = 1_400_000
+"""Of a body that has nearly as many values as it may."""
+
+
+@dataclass
+class Watcher:
+    """Asks `/healthz` on a connection of its own for as long as the block lasts, and notes how long each answer took."""
+
+    port: int
+    waits: list[float] = field(default_factory=list[float])
+    _is_over: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        """Ask until it is over."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_TIMEOUT_SECONDS)
+        while not self._is_over.is_set():
+            began = time.perf_counter()
+            connection.request("GET", "/healthz")
+            connection.getresponse().read()
+            self.waits.append(time.perf_counter() - began)
+            time.sleep(_PAUSE_SECONDS)
+        connection.close()
+
+    @contextmanager
+    def watching(self) -> Generator[None]:
+        """Ask meanwhile."""
+        thread = threading.Thread(target=self.run)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._is_over.set()
+            thread.join()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Burden:
+    """What one request cost."""
+
+    status: int
+    seconds: float
+    """Until its answer was read to the end."""
+    cpu: float
+    """Of the server, in seconds."""
+    longest_wait: float
+    """Of anybody who asked `/healthz` meanwhile, in seconds."""
+
+
+def post(port: int, path: str, body: bytes, method: str = "POST") -> tuple[int, bytes]:
+    """Send a body and read its answer to the end."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_SECONDS)
+    try:
+        connection.request(method, path, body, {"content-type": "application/json"})
+        response = connection.getresponse()
+        return response.status, response.read()
+    except (BrokenPipeError, ConnectionResetError):
+        # It was refused before it was read.
+        return 413, b""
+    finally:
+        connection.close()
+
+
+def measure_burden(server: Server, path: str, body: bytes) -> Burden:
+    """Post a body and see how long others wait."""
+    watcher = Watcher(server.port)
+    with watcher.watching():
+        while len(watcher.waits) < 3:
+            time.sleep(_PAUSE_SECONDS)
+        watcher.waits.clear()
+        cpu, began = cpu_seconds(server.pid), time.perf_counter()
+        status, _ = post(server.port, path, body)
+        seconds = time.perf_counter() - began
+        # What is freed at its end counts, too.
+        time.sleep(0.1)
+    if status >= 500:
+        raise BenchmarkError(f"the server answered with {status}")
+    return Burden(
+        status=status, seconds=seconds, cpu=cpu_seconds(server.pid) - cpu, longest_wait=max(watcher.waits, default=0)
+    )
+
+
+def largest_bodies() -> Mapping[str, Callable[[], bytes]]:
+    """The largest of each kind that is taken, and of those that a limit refuses, one that reaches it."""
+    many = {
+        name: lambda make=make: make_chat(make(PARTS if len(make(9)) < 9 else MESSAGES)) for name, make in LISTS.items()
+    }
+    continued = {name: lambda make=make: make_chat(make(PARTS), asks=False) for name, make in LAST_IS_THEIRS.items()}
+    whole = {name: lambda make=make: make(BYTES) for name, make in CHATS.items()}
+    just = {f"{name} (permitted)": lambda make=CHATS[name]: make(VALUES_BYTES) for name in VALUES}
+    return {**many, **continued, **whole, **just}
+
+
+VALUES: Final[Sequence[str]] = ("empty lists", "lists in lists", "objects", "numbers", "words", "numbers of a tool")
