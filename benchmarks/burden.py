@@ -9,7 +9,7 @@ from __future__ import annotations
 import http.client
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -17,7 +17,7 @@ from typing import Final
 from benchmarks.machine import cpu_seconds
 from benchmarks.programs import BenchmarkError
 from benchmarks.servers import Server
-from tests.support.hostile_bodies import CHATS, LAST_IS_THEIRS, LISTS, make_chat
+from tests.support.hostile_bodies import BYTES_PER_VALUE, CHATS, LAST_IS_THEIRS, LISTS, is_one_message, make_chat
 
 __all__ = ["Burden", "Watcher", "largest_bodies", "measure_burden", "post"]
 
@@ -26,8 +26,8 @@ _PAUSE_SECONDS: Final = 0.002
 MESSAGES: Final = 19_990
 PARTS: Final = 9_990
 BYTES: Final = 19 * 10**6
-VALUES_BYTES: Final = 1_400_000
-"""Of a body that has nearly as many values as it may."""
+VALUES: Final = 499_000
+DECISIONS: Final = 990
 
 
 @dataclass
@@ -108,14 +108,18 @@ def measure_burden(server: Server, path: str, body: bytes) -> Burden:
 
 
 def largest_bodies() -> Mapping[str, Callable[[], bytes]]:
-    """The largest of each kind that is taken, and of those that a limit refuses, one that reaches it."""
+    """The largest bodies of each kind: those that are taken, and those that a limit refuses."""
     many = {
-        name: lambda make=make: make_chat(make(PARTS if len(make(9)) < 9 else MESSAGES)) for name, make in LISTS.items()
+        name: lambda make=make, count=PARTS if is_one_message(name) else MESSAGES: make_chat(make(count))
+        for name, make in LISTS.items()
     }
-    continued = {name: lambda make=make: make_chat(make(PARTS), asks=False) for name, make in LAST_IS_THEIRS.items()}
+    continued = {
+        name: lambda make=make, count=DECISIONS if "answer" not in name else PARTS: make_chat(make(count), asks=False)
+        for name, make in LAST_IS_THEIRS.items()
+    }
     whole = {name: lambda make=make: make(BYTES) for name, make in CHATS.items()}
-    just = {f"{name} (permitted)": lambda make=CHATS[name]: make(VALUES_BYTES) for name in VALUES}
+    just = {
+        f"{name}, as many as may be": lambda make=CHATS[name], size=int(size * VALUES): make(size)
+        for name, size in BYTES_PER_VALUE.items()
+    }
     return {**many, **continued, **whole, **just}
-
-
-VALUES: Final[Sequence[str]] = ("empty lists", "lists in lists", "objects", "numbers", "words", "numbers of a tool")

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-__all__ = ["CHATS", "LISTS", "QUESTION", "make_chat"]
+__all__ = ["BYTES_PER_VALUE", "CHATS", "LAST_IS_THEIRS", "LISTS", "QUESTION", "is_one_message", "make_chat"]
 
 QUESTION: Final = "bench:2:0"
 """What is asked in the end, which the benchmark's upstream understands, too."""
@@ -88,17 +88,24 @@ LAST_IS_THEIRS: Final[Mapping[str, Callable[[int], list[Json]]]] = {
 """As above; the answer is asked to go on."""
 
 
+PNG: Final = "iVBORw0KGgoA"
+"""How every image of this kind begins."""
+
+
+def written_size(unit: str) -> int:
+    """How many bytes it has in a body."""
+    return len(json.dumps(unit, ensure_ascii=False).encode()) - len('""')
+
+
 def of_text(unit: str) -> Callable[[int], bytes]:
     """A text of so many bytes."""
-    return lambda size: make_chat([user(0, text(unit * (size // len(unit.encode()))))])
+    return lambda size: make_chat([user(0, text(unit * (size // written_size(unit))))])
 
 
 def of_file(unit: str, before: str = "data:image/png;base64,") -> Callable[[int], bytes]:
     """A file whose URL has so many bytes."""
-    url = "iVBORw0KGgo" + unit
-    return lambda size: make_chat(
-        [user(0, {"type": "file", "mediaType": "image/png", "url": before + url + unit * (size // len(unit))})]
-    )
+    part = {"type": "file", "mediaType": "image/png"}
+    return lambda size: make_chat([user(0, {**part, "url": before + PNG + unit * (size // written_size(unit) // 4 * 4)})])
 
 
 def of_json(unit: str, opening: str = "[", closing: str = "]") -> Callable[[int], bytes]:
@@ -167,6 +174,22 @@ CHATS: Final[Mapping[str, Callable[[int], bytes]]] = {
     "zeros": lambda size: bytes(size),
 }
 """Bodies of about so many bytes."""
+BYTES_PER_VALUE: Final[Mapping[str, float]] = {
+    "empty lists": 1.5,
+    "lists in lists": 1.75,
+    "objects": 3,
+    "numbers": 2,
+    "words": 4,
+    "keys": 13,
+    "numbers of a tool": 4,
+}
+"""How large those of them are that hold very many values."""
+
+
+def is_one_message(name: str) -> bool:
+    """Whether a body of `LISTS` or `LAST_IS_THEIRS` is one message of many parts, not many messages."""
+    make = LISTS.get(name) or LAST_IS_THEIRS[name]
+    return len(make(9)) < 9
 
 
 def make_chat(messages: list[Json], *, asks: bool = True) -> bytes:

@@ -8,8 +8,8 @@ punctuation, and of messages only where lists of them stand.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -20,6 +20,9 @@ __all__ = ["DEFAULT_LIMITS", "LARGE_BYTES", "BodyLimits", "decode_limited"]
 
 LARGE_BYTES: Final = 128 * 1024
 """From this size on a body is large: it takes milliseconds to read."""
+
+
+Decode: TypeAlias = Callable[[memoryview], Any]
 
 
 class BodyLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,8 +40,6 @@ DEFAULT_LIMITS: Final = BodyLimits()
 
 _SLICE: Final = 64 * 1024
 """Bytes that are looked at, or decoded, at a time: well below a millisecond's work."""
-_DEPTH: Final = 6
-"""Down to which pieces are taken apart: within the body, its messages, one of them, its parts, a part, its output."""
 _FEWEST_BYTES: Final = 2
 """Of a value in a list, with its comma."""
 _FEWEST_BYTES_OF_PART: Final = len('{"type":"a"},')
@@ -62,7 +63,7 @@ def decode_limited(body: bytes, limits: BodyLimits = DEFAULT_LIMITS) -> Any:
     """
     if len(body) > limits.values * _FEWEST_BYTES:
         _check_values(body, limits.values)
-    value = decode_json(body) if len(body) < LARGE_BYTES else _decode_piece(body.strip(b" \t\r\n"), _DEPTH)
+    value = decode_json(body) if len(body) < LARGE_BYTES else _decode_large(body)
     if len(body) > min(limits.messages, limits.parts) * _FEWEST_BYTES_OF_PART and type(value) is _DICT:
         _check_messages(value.get("messages"), limits)
     return value
@@ -99,44 +100,58 @@ def _count_marks(text: bytes) -> int:
 # Pieces
 
 
-def _decode_piece(piece: bytes | memoryview, depth: int) -> Any:
-    if len(piece) <= _SLICE or not depth:
-        return decode_json(bytes(piece))
-    decode_apart = _PIECES.get(bytes(piece[:1]))
+def _decode_large(body: bytes) -> Any:
+    return _decode_fields(body, {"messages": _decode_messages})
+
+
+def _decode_messages(messages: memoryview) -> Any:
+    return _decode_items(messages, _decode_message)
+
+
+def _decode_message(message: memoryview) -> Any:
+    return _decode_fields(message, dict.fromkeys(_PART_LISTS, _decode_parts))
+
+
+def _decode_parts(parts: memoryview) -> Any:
+    return _decode_items(parts, _decode_whole)
+
+
+def _decode_whole(piece: bytes | memoryview) -> Any:
+    return decode_json(bytes(piece))
+
+
+def _decode_fields(piece: bytes | memoryview, apart: Mapping[str, Decode]) -> Any:
     try:
-        return decode_json(bytes(piece)) if decode_apart is None else decode_apart(piece, depth - 1)
+        fields = _OBJECT.decode(piece)
     except (msgspec.MsgspecError, UnicodeError):
-        # What only the slower decoder reads, such as halves of UTF-16 pairs, it reads as a whole.
-        return decode_json(bytes(piece))
+        # No object, or what only the slower decoder reads, such as halves of UTF-16 pairs.
+        return _decode_whole(piece)
+    return {key: apart.get(key, _decode_whole)(memoryview(raw)) for key, raw in fields.items()}
 
 
-def _decode_object(piece: bytes | memoryview, depth: int) -> dict[str, Any]:
-    return {key: _decode_piece(memoryview(raw), depth) for key, raw in _OBJECT.decode(piece).items()}
-
-
-def _decode_list(piece: bytes | memoryview, depth: int) -> list[Any]:
+def _decode_items(piece: memoryview, decode: Decode) -> Any:
+    """Decode the items of a list: large ones with ``decode``, of others as many at once as make a slice."""
+    try:
+        raws = _LIST.decode(piece)
+    except (msgspec.MsgspecError, UnicodeError):
+        return _decode_whole(piece)
     items: list[Any] = []
-    waiting: list[msgspec.Raw] = []
+    waiting: list[memoryview] = []
     size = 0
-    for raw in _LIST.decode(piece):
+    for raw in map(memoryview, raws):
+        if size + len(raw) > _SLICE:
+            items += _decode_together(waiting)
+            waiting, size = [], 0
         if len(raw) > _SLICE:
-            items += _decode_together(waiting)
-            items.append(_decode_piece(memoryview(raw), depth))
-            waiting, size = [], 0
-            continue
-        waiting.append(raw)
-        size += len(raw)
-        if size > _SLICE:
-            items += _decode_together(waiting)
-            waiting, size = [], 0
+            items.append(decode(raw))
+        else:
+            waiting.append(raw)
+            size += len(raw)
     return items + _decode_together(waiting)
 
 
-def _decode_together(items: list[msgspec.Raw]) -> list[Any]:
-    return decode_json(b"[%b]" % b",".join(map(memoryview, items))) if items else []
-
-
-_PIECES: Final[dict[bytes, Callable[[bytes | memoryview, int], Any]]] = {b"{": _decode_object, b"[": _decode_list}
+def _decode_together(items: Sequence[memoryview]) -> list[Any]:
+    return decode_json(b"[%b]" % b",".join(items)) if items else []
 
 
 # Messages and parts

@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from usechat.apart import mark_large, work_apart
+from usechat.apart import work_apart
 from usechat.chats.base import Chat, ChatStore, EndStatus, SavedChat, TurnPlan
 from usechat.chats.history import HistoryMode, TurnRequest, plan_turn
 from usechat.errors import ChatError, RunError
@@ -37,8 +37,6 @@ __all__ = ["OWNER", "Conversations", "PlannedTurn"]
 OWNER: Final = "default"
 """Whose every chat is: API keys say who may come in, not who is who."""
 
-LONG_HISTORY: Final = 500
-"""Messages of a stored chat, or parts of all of them, from which on it is long."""
 STOPPING_SECONDS: Final = 1.0
 """How long a turn waits for the one before it, which may have been stopped and be ending."""
 
@@ -100,8 +98,6 @@ class Conversations:
         if saved is not None and saved.chat.active_run_id is not None:
             await self._await_end(chat_id, saved.chat.active_run_id)
             saved = await self.store.maybe_load_chat(OWNER, chat_id)
-        if saved is not None:
-            mark_large_history(saved)
         plan, messages = await work_apart(partial(plan_request, saved, request, self.history))
         turn_id = generate_id("turn")
         return PlannedTurn(chat_id=chat_id, request=request, plan=plan, turn_id=turn_id, messages=messages)
@@ -223,12 +219,6 @@ def plan_request(
     # This server declares no tools for clients to carry out: no output of one is taken from them.
     plan = plan_turn(saved, asked, mode=history, is_client_tool=lambda _name: False)
     return plan, posted_history(request, plan) if history == "client" else stored_history(plan)
-
-
-def mark_large_history(saved: SavedChat) -> None:
-    """Have a chat that has become long be worked on apart, though the request is small."""
-    if len(saved.messages) > LONG_HISTORY or sum([len(one.message["parts"]) for one in saved.messages]) > LONG_HISTORY:
-        mark_large()
 
 
 def posted_history(request: ui.ChatRequest, plan: TurnPlan) -> list[ui.UIMessage]:
