@@ -7,9 +7,9 @@ get to the reader is `usechat.sender`'s job. Knows no chunk and no provider.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any, Protocol, TypeAlias
+from typing import Annotated, Any, Protocol, TypeAlias, TypeVar
 
 from fastapi import Depends, HTTPException, Request
 from starlette.background import BackgroundTask
@@ -18,10 +18,12 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from usechat.apart import mark_large, work_apart
 from usechat.errors import RequestError, StreamProtocolError
 from usechat.generate.answer import Answer
 from usechat.ids import generate_id
 from usechat.messages import ui
+from usechat.messages.limits import DEFAULT_LIMITS, LARGE_BYTES, BodyLimits
 from usechat.negotiation import negotiate
 from usechat.parts import Part
 from usechat.protocol.dialects import AUTO, Dialect
@@ -32,16 +34,21 @@ from usechat.sender import Sender, is_left
 
 __all__ = [
     "STOPPED",
+    "BodyLimits",
     "ChatRequest",
     "CompletionRequest",
     "StreamingAnswer",
     "chat_request",
     "completion_request",
     "error_response",
+    "parse_apart",
     "read_body",
 ]
 
 logger = logging.getLogger(__name__)
+
+BodyT = TypeVar("BodyT")
+Parse: TypeAlias = Callable[[bytes, BodyLimits], BodyT]
 
 MAX_BODY_BYTES = 20 * 2**20
 """The largest request body by default: a chat carries its attachments with each turn."""
@@ -78,24 +85,51 @@ def too_large(max_bytes: int) -> RequestError:
     return RequestError(f"The body is larger than {max_bytes} bytes.", status=413)
 
 
-def chat_request(max_body_bytes: int = MAX_BODY_BYTES) -> Callable[[Request], Any]:
-    """A dependency that reads a ``useChat`` body of any AI SDK major, of at most so many bytes."""
+async def parse_apart(parse: Parse[BodyT], body: bytes, limits: BodyLimits) -> BodyT:
+    """Return what ``parse`` makes of a body; of a large one it is made in a thread, so that nobody waits for it.
 
-    async def read(request: Request) -> ui.ChatRequest:
+    What is done for a large request later, to plan it or to ask the model, is done in a thread, too.
+
+    Raises:
+        RequestError: The body is refused.
+    """
+    if len(body) >= LARGE_BYTES:
+        mark_large()
+    return await work_apart(partial(parse, body, limits))
+
+
+def chat_request(
+    max_body_bytes: int = MAX_BODY_BYTES, *, limits: BodyLimits = DEFAULT_LIMITS
+) -> Callable[[Request], Any]:
+    """Make a dependency that reads a ``useChat`` body of any AI SDK major.
+
+    Args:
+        max_body_bytes: The largest body that is read; a larger one gets 413.
+        limits: How many messages, parts of one message, and values it may hold; one with more gets 413.
+    """
+    return body_reader(ui.parse_chat_request, max_body_bytes, limits)
+
+
+def completion_request(
+    max_body_bytes: int = MAX_BODY_BYTES, *, limits: BodyLimits = DEFAULT_LIMITS
+) -> Callable[[Request], Any]:
+    """Make a dependency that reads a ``useCompletion`` body of any AI SDK major.
+
+    Args:
+        max_body_bytes: The largest body that is read; a larger one gets 413.
+        limits: How many values it may hold; one with more gets 413.
+    """
+    return body_reader(ui.parse_completion_request, max_body_bytes, limits)
+
+
+def body_reader(
+    parse: Parse[BodyT], max_body_bytes: int, limits: BodyLimits
+) -> Callable[[Request], Coroutine[Any, Any, BodyT]]:
+    """Make a dependency that reads a body of any kind."""
+
+    async def read(request: Request) -> BodyT:
         try:
-            return ui.parse_chat_request(await read_body(request, max_body_bytes))
-        except RequestError as error:
-            raise HTTPException(error.status, str(error)) from error
-
-    return read
-
-
-def completion_request(max_body_bytes: int = MAX_BODY_BYTES) -> Callable[[Request], Any]:
-    """A dependency that reads a ``useCompletion`` body of any AI SDK major, of at most so many bytes."""
-
-    async def read(request: Request) -> ui.CompletionRequest:
-        try:
-            return ui.parse_completion_request(await read_body(request, max_body_bytes))
+            return await parse_apart(parse, await read_body(request, max_body_bytes), limits)
         except RequestError as error:
             raise HTTPException(error.status, str(error)) from error
 
@@ -162,6 +196,7 @@ class StreamingAnswer(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer; stops making it when the reader leaves."""
         try:
+            await self.answer.prepare_apart()
             encoder = self.prepare(Headers(scope=scope))
         except RequestError as error:
             await error_response(error)(scope, receive, send)
@@ -226,6 +261,7 @@ class StreamingAnswer(Response):
         Raises:
             RequestError: The request cannot be answered.
         """
+        await self.answer.prepare_apart()
         return self._start(self.prepare(headers))
 
     async def stop(self) -> None:

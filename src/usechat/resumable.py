@@ -28,6 +28,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from usechat.apart import work_apart
 from usechat.errors import RequestError, RunError
 from usechat.fastapi import HEARTBEAT_SECONDS, STOPPED, Frames, StreamingAnswer, error_response
 from usechat.generate.answer import Answer
@@ -117,9 +118,10 @@ class ResumableAnswer(StreamingAnswer):
             RequestError: The request cannot be answered.
             RunError: Another answer to the chat is in the making, or the log cannot be reached.
         """
+        await self.answer.prepare_apart()
         encoder = self.prepare(headers)
         if self.continued is not None:
-            self.preamble = retell(self.continued, self.dialect, self.wire_format)
+            self.preamble = await work_apart(partial(retell, self.continued, self.dialect, self.wire_format))
         stored = decode_headers(tuple(self.all_headers(encoder)))
         beginning = asyncio.create_task(self._begin_run(partial(self._make, encoder), stored))
         try:

@@ -17,16 +17,20 @@ import inspect
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from contextvars import Context, copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import msgspec
 from starlette.datastructures import Headers
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from usechat.apart import mark_large, work_apart
 from usechat.errors import ChatError, ConfigurationError, RequestError, RunError
 from usechat.fastapi import StreamingAnswer
 from usechat.generate.answer import Answer
 from usechat.guard import Contained
+from usechat.messages.limits import DEFAULT_LIMITS, LARGE_BYTES, BodyLimits, decode_limited
 from usechat.messages.ui import ChatRequest, parse_chat_request
 from usechat.negotiation import SDK_HEADER, negotiate
 from usechat.protocol.dialects import parse_dialect
@@ -104,6 +108,7 @@ class ChatSocket:
         find_running: What a client that resumes is to read. Without it there is nothing to come back to.
         authorize: Whether a request may be answered. A browser can send no headers with the handshake, so the
             transport puts them into its frames.
+        limits: How many messages, parts of one message, and values a request may hold.
         options: Others of `StreamingAnswer`, where the handler makes no response itself: ``message_id`` and the fields
             of `EncoderOptions`.
 
@@ -119,6 +124,7 @@ class ChatSocket:
         sdk: str | int = OLDEST_RELEASE,
         find_running: FindRunning | None = None,
         authorize: Authorize = lambda headers: None,
+        limits: BodyLimits = DEFAULT_LIMITS,
         **options: Any,
     ) -> None:
         dialect = parse_dialect(str(sdk))
@@ -129,6 +135,7 @@ class ChatSocket:
         self.sdk = sdk
         self.find_running = find_running
         self.authorize = authorize
+        self.limits = limits
         self.options = options
         self.handshake = handshake_key(websocket)
         self.is_known = False
@@ -151,7 +158,11 @@ class ChatSocket:
             UNKNOWN.add(self)
         try:
             while True:
-                await self._take(read_frame(await self._receive(known_by)))
+                message = await self._receive(known_by)
+                # For the requests of large frames, and for them only, work is done apart.
+                context = large_context(message)
+                reading = asyncio.create_task(self._read(message), context=context) if context else self._read(message)
+                await self._take(await reading, context)
         except InvalidFrameError:
             await self._close(INVALID_DATA)
         except RefusedConnectionError as error:
@@ -164,6 +175,9 @@ class ChatSocket:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _read(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        return await work_apart(partial(read_frame, message, self.limits))
 
     async def _receive(self, known_by: float) -> Mapping[str, Any]:
         """Return the next message; until the client is known, only one that makes it so."""
@@ -219,18 +233,18 @@ class ChatSocket:
         except (RuntimeError, WebSocketDisconnect):
             logger.debug("the client had gone already")
 
-    async def _take(self, frame: Mapping[str, Any]) -> None:
+    async def _take(self, frame: Mapping[str, Any], context: Context | None) -> None:
         match frame:
             case {"type": "abort", "requestId": str(request_id)}:
                 await self._stop(request_id)
             case {"type": "send" | "resume", "requestId": str(request_id)}:
-                await self._begin(request_id, frame)
+                await self._begin(request_id, frame, context)
             case {"requestId": str(request_id)}:
                 await self._refuse(request_id, "The frame has no known type.")
             case _:
                 raise InvalidFrameError
 
-    async def _begin(self, request_id: str, frame: Mapping[str, Any]) -> None:
+    async def _begin(self, request_id: str, frame: Mapping[str, Any], context: Context | None) -> None:
         if request_id in self.requests:
             # Nothing is sent: under this id the client would take a refusal for the end of the first request.
             logger.debug("a request id came twice")
@@ -238,7 +252,7 @@ class ChatSocket:
         if len(self.requests) >= MAX_REQUESTS:
             await self._refuse(request_id, "There are too many answers on this connection.")
             return
-        task = asyncio.create_task(self._serve_request(request_id, frame))
+        task = asyncio.create_task(self._serve_request(request_id, frame), context=context)
         self.requests[request_id] = task
         task.add_done_callback(lambda _: self.requests.pop(request_id, None))
 
@@ -298,7 +312,7 @@ class ChatSocket:
         return reading
 
     async def _make(self, frame: Mapping[str, Any]) -> StreamingAnswer:
-        chat = read_request(frame)
+        chat = await work_apart(partial(read_request, frame, self.limits))
         made = self.handler(chat)
         answer = await made if inspect.isawaitable(made) else made
         return answer if isinstance(answer, StreamingAnswer) else StreamingAnswer(answer, chat, **self.options)
@@ -364,18 +378,28 @@ class ChunkFrames:
         return frames
 
 
-def read_frame(message: Mapping[str, Any]) -> Mapping[str, Any]:
+def large_context(message: Mapping[str, Any]) -> Context | None:
+    """Make a context for what is done for a large frame; None for a small one."""
+    if len(message.get("text") or "") < LARGE_BYTES:
+        return None
+    context = copy_context()
+    context.run(mark_large)
+    return context
+
+
+def read_frame(message: Mapping[str, Any], limits: BodyLimits) -> Mapping[str, Any]:
     """The frame of a message as the server hands it over.
 
     Raises:
-        InvalidFrameError: It is none.
+        InvalidFrameError: It is none, or holds more than it may.
         WebSocketDisconnect: The client has gone.
     """
     if message["type"] == "websocket.disconnect":
         raise WebSocketDisconnect(message.get("code", 1006))
+    text: str = message.get("text") or ""
     try:
-        frame = decode_json(message.get("text") or "")
-    except ValueError:
+        frame = decode_json(text) if len(text) < LARGE_BYTES else decode_limited(text.encode(), limits)
+    except (ValueError, RequestError):
         frame = None
     if not isinstance(frame, dict):
         raise InvalidFrameError
@@ -393,7 +417,7 @@ def read_headers(frame: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def read_request(frame: Mapping[str, Any]) -> ChatRequest:
+def read_request(frame: Mapping[str, Any], limits: BodyLimits) -> ChatRequest:
     """A ``send`` frame as the body that the HTTP transport would have posted.
 
     Raises:
@@ -402,4 +426,4 @@ def read_request(frame: Mapping[str, Any]) -> ChatRequest:
     body = frame.get("body")
     extra: dict[str, Any] = cast("dict[str, Any]", body) if isinstance(body, dict) else {}
     known = {key: frame[key] for key in ("id", "messages", "trigger", "messageId") if frame.get(key) is not None}
-    return parse_chat_request(encode_json({**extra, **known}))
+    return parse_chat_request(encode_json({**extra, **known}), limits)

@@ -41,23 +41,25 @@ ROWS = {
     "unsafe_keys": Row(third_party=frozenset(), is_pure=True),
     # It asks which task runs, and waits for nothing.
     "guard": Row(ours=frozenset({"errors"}), third_party=frozenset()),
+    # Where it is worked is what it is about, not what is worked on.
+    "apart": Row(third_party=frozenset()),
     "protocol": Row(ours=LEAVES, third_party=frozenset({"msgspec"}), is_pure=True),
     "messages": Row(ours=LEAVES, third_party=frozenset({"msgspec", "pydantic", "pydantic_core"}), is_pure=True),
     "models": Row(
-        ours=LEAVES | {"messages"},
+        ours=LEAVES | {"apart", "messages"},
         # The demo answers from an endpoint of the package's own, as any model does from its provider's.
         lazily=frozenset({"testing.demo_endpoint"}),
     ),
     "generate": Row(
         # Of the protocol it knows the reducer, for the message it saves, and the dialect it fits the loop to.
-        ours=LEAVES | {"guard", "messages", "models", "protocol"},
+        ours=LEAVES | {"apart", "guard", "messages", "models", "protocol"},
         # An answer turns into a response when it is asked to.
         lazily=frozenset({"fastapi", "resumable", "runs.service"}),
         never=frozenset({"protocol.encoders", "protocol.decoders"}),
     ),
     "negotiation": Row(ours=LEAVES | {"messages", "protocol"}, is_pure=True),
     "runs": Row(ours=frozenset({"errors", "guard", "ids"}), third_party=frozenset({"msgspec", "redis"})),
-    "chats": Row(ours=frozenset({"errors", "ids"})),
+    "chats": Row(ours=frozenset({"apart", "errors", "ids"})),
     # Every answer is a run: the edge knows the pipe of one that a single reader reads.
     "fastapi": Row(ours=ANY, never=EDGES | {"chats", "runs.base", "runs.memory", "runs.redis", "runs.service"}),
     "sender": Row(ours=frozenset(), third_party=frozenset({"starlette"})),

@@ -56,7 +56,7 @@ def test_system_prompt_comes_before_system_messages() -> None:
     ("body", "text", "status"),
     [
         (b"", "The body is not JSON.", 400),
-        (b"[" * 10_000, "The body is not JSON.", 400),
+        (b"[" * 10_000, "The body is nested too deep.", 400),
         (b"{}", "messages: is missing", 400),
         (b'{"messages": 7}', "messages: must be a list", 422),
         (b'{"messages": []}', "messages: must not be empty", 400),

@@ -17,13 +17,19 @@ import msgspec
 from sqlalchemy import Dialect, Text
 from sqlalchemy.types import TypeDecorator
 
-__all__ = ["JsonText", "PlainText", "decode_json", "decode_text", "encode_json", "encode_text"]
+__all__ = ["JsonAsText", "JsonText", "PlainText", "decode_json", "decode_text", "encode_json", "encode_text"]
 
 _ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final = msgspec.json.Decoder()
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _ESCAPED: Final = re.compile("[\\\\\x00\ud800-\udfff]")
 _ESCAPE: Final = re.compile(r"\\u([0-9a-f]{4})")
+
+
+class JsonAsText(str):
+    """A value as the text that `encode_json` made of it before."""
+
+    __slots__ = ()
 
 
 def encode_json(value: Any) -> str:
@@ -34,6 +40,8 @@ def encode_json(value: Any) -> str:
     Raises:
         TypeError: The value holds something that has no form in JSON.
     """
+    if type(value) is JsonAsText:
+        return str(value)
     try:
         return _ENCODER.encode(value).decode()
     except (UnicodeEncodeError, TypeError):

@@ -163,7 +163,8 @@ class _Posted:
         for message, at in reversed([*self.pairs()]):
             if message["role"] != "user" or (at is not None and at < keep):
                 break
-            new.insert(0, message)
+            new.append(message)
+        new.reverse()
         return new
 
     def after(self, changed: Mapping[int, UIMessage], keep: int) -> list[UIMessage]:
@@ -171,19 +172,23 @@ class _Posted:
 
     def answers(self, keep: int) -> Iterator[tuple[int, UIMessage]]:
         """What the client adds to the assistant's messages that stay."""
-        for copy, at in self.pairs():
-            if at is None or at >= keep or copy["role"] != "assistant":
+        for at, copy in self.copies(keep):
+            if copy["role"] != "assistant":
                 continue
             kept = self.stored[at].message
             merged = merge_client_answers(kept, copy, is_client_tool=self.is_client_tool)
             if merged is not kept:
                 yield at, merged
 
+    def copies(self, keep: int) -> Sequence[tuple[int, UIMessage]]:
+        """The client's copies of the messages that stay; the last one of each, however often it was posted."""
+        return [*{at: copy for copy, at in self.pairs() if at is not None and at < keep}.items()]
+
     def updates(self, keep: int) -> Iterator[tuple[int, UIMessage]]:
         """The client's own messages as it has them now, and what it adds to answers of ours."""
         yield from self.answers(keep)
-        for copy, at in self.pairs():
-            if at is not None and at < keep and self.stored[at].run_id is None:
+        for at, copy in self.copies(keep):
+            if self.stored[at].run_id is None:
                 own = {**copy, "id": self.stored[at].id}
                 if own != self.stored[at].message:
                     yield at, own

@@ -17,6 +17,8 @@ from usechat.chats.merge import is_tool_part
 __all__ = ["Match", "find_position", "match_messages", "message_id"]
 
 Posted: TypeAlias = Mapping[str, Any]
+Contents: TypeAlias = list[tuple[Any, Any]]
+"""What a message says: kinds of parts and what is in them."""
 
 
 class Match(msgspec.Struct, frozen=True):
@@ -49,12 +51,17 @@ def match_messages(stored: Sequence[SavedMessage], posted: Sequence[Posted]) -> 
 def _match_by_id(stored: Sequence[SavedMessage], posted: Sequence[Posted]) -> list[int | None]:
     known = {saved.id: saved.position for saved in stored}
     positions = [known.get(message["id"]) for message in posted]
+    # Each stored answer is compared once: a client has one copy of it.
+    compared = set(positions)
     for index, message in enumerate(posted):
         before = positions[index - 1] if index else None
         if positions[index] is None and before is not None and message["role"] == "assistant":
             # A client that was not told the answer's id (a text stream tells none) gave it one of its own.
             answer = stored[before + 1] if before + 1 < len(stored) else None
-            if answer is not None and answer.position not in positions and _is_same(answer.message, message):
+            if answer is None or answer.position in compared:
+                continue
+            compared.add(answer.position)
+            if _is_same_answer(answer.message, message):
                 positions[index] = answer.position
     return positions
 
@@ -62,10 +69,11 @@ def _match_by_id(stored: Sequence[SavedMessage], posted: Sequence[Posted]) -> li
 def _match_by_order(stored: Sequence[SavedMessage], posted: Sequence[Posted]) -> Match:
     positions: list[int | None] = [None] * len(posted)
     place = 0
+    read: dict[int, Contents] = {}
     for index, message in enumerate(posted):
         found = _next_user(stored, place) if message["role"] == "user" else place
         saved = stored[found] if found < len(stored) else None
-        if saved is not None and _is_in_place(saved, message):
+        if saved is not None and _is_in_place(saved, message, read):
             positions[index] = found
             place = found + 1
         elif message["role"] == "user":
@@ -75,21 +83,28 @@ def _match_by_order(stored: Sequence[SavedMessage], posted: Sequence[Posted]) ->
 
 def _next_user(stored: Sequence[SavedMessage], place: int) -> int:
     """The client may lack answers, never what its user said."""
-    return next((saved.position for saved in stored[place:] if saved.role == "user"), len(stored))
+    return next((at for at in range(place, len(stored)) if stored[at].role == "user"), len(stored))
 
 
-def _is_in_place(saved: SavedMessage, message: Posted) -> bool:
+def _is_in_place(saved: SavedMessage, message: Posted, read: dict[int, Contents]) -> bool:
+    if saved.role != message["role"]:
+        return False
     # There is one answer at a place, of which the client may have any version or any beginning.
-    return saved.role == message["role"] and (saved.role == "assistant" or _is_same(saved.message, message))
-
-
-def _is_same(stored: Posted, posted: Posted) -> bool:
-    if message_id(posted) is not None and message_id(posted) == message_id(stored):
+    if saved.role == "assistant" or _has_same_id(saved.message, message):
         return True
+    # A place may be compared with many messages, so that what is there is read once.
+    if saved.position not in read:
+        read[saved.position] = _contents(saved.message)
+    return read[saved.position] == _contents(message)
+
+
+def _has_same_id(stored: Posted, posted: Posted) -> bool:
+    return message_id(posted) is not None and message_id(posted) == message_id(stored)
+
+
+def _is_same_answer(stored: Posted, posted: Posted) -> bool:
     if stored["role"] != posted["role"]:
         return False
-    if posted["role"] != "assistant":
-        return _contents(stored) == _contents(posted)
     texts, calls = (_text(stored), _text(posted)), (_calls(stored), _calls(posted))
     shared = min(len(ids) for ids in calls)
     is_beginning = texts[0].startswith(texts[1]) or texts[1].startswith(texts[0])
@@ -100,7 +115,7 @@ def _parts(message: Posted) -> list[Posted]:
     return [cast("Posted", part) for part in message.get("parts") or () if isinstance(part, Mapping)]
 
 
-def _contents(message: Posted) -> list[tuple[Any, Any]]:
+def _contents(message: Posted) -> Contents:
     said = (("text", "text"), ("file", "url"))
     return [(kind, part.get(key)) for part in _parts(message) for kind, key in said if part.get("type") == kind]
 

@@ -8,25 +8,27 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from functools import partial
+from typing import Any, Final, TypeVar, cast
 from uuid import uuid4
 
 from msgspec import UNSET, UnsetType
 from sqlalchemy import ColumnElement, Connection, Select, delete, exists, insert, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
-from usechat.chats.base import Chat, ChatPage, EndStatus, SavedChat, Turn, TurnPlan, UIMessage
-from usechat.chats.columns import encode_text
+from usechat.apart import is_large, mark_large, work_apart
+from usechat.chats.base import Chat, ChatPage, EndStatus, SavedChat, SavedMessage, Turn, TurnPlan, UIMessage
+from usechat.chats.columns import encode_json, encode_text
 from usechat.chats.database import Work, told_when_unavailable
 from usechat.chats.engine import open_database
 from usechat.chats.merge import merge_patch
 from usechat.chats.pages import decode_cursor, encode_cursor
-from usechat.chats.prepared import run
+from usechat.chats.prepared import Rows, run
 from usechat.chats.rows import chat_from_row, message_from_row, title_values, turn_from_row
 from usechat.chats.statements import CHAT, FIND_TURN, MESSAGES, TURN
 from usechat.chats.tables import chats, messages, turns
 from usechat.chats.text import fold
-from usechat.chats.turns import Beginning, Ending, begin, find_chat, finish, lock_chat
+from usechat.chats.turns import Beginning, Ending, begin, find_chat, finish, lock_chat, written_contents
 from usechat.errors import ChatError, RequestError
 
 __all__ = ["SqlChatStore"]
@@ -34,6 +36,10 @@ __all__ = ["SqlChatStore"]
 _MAX_ID_BYTES: Final = 1000
 """An index of PostgreSQL holds no more than 2704 bytes a row."""
 _MAX_PAGE: Final = 100
+_MAX_METADATA: Final = 2**20
+"""Characters of a chat's metadata, as JSON."""
+_MUCH: Final = 128 * 1024
+"""Characters of a chat's messages that take milliseconds to read."""
 _MAX_SEARCH_WORDS: Final = 8
 _MAX_SEARCH_LENGTH: Final = 500
 
@@ -81,16 +87,25 @@ class SqlChatStore:
     async def maybe_load_chat(self, owner: str, chat_id: str) -> SavedChat | None:
         """As `ChatStore.maybe_load_chat`."""
 
-        def work(connection: Connection) -> SavedChat | None:
+        def work(connection: Connection) -> tuple[Chat, Sequence[SavedMessage] | Rows] | None:
             # The chat comes first: were its messages changed in between, its revision is the older one, and a turn
             # that is planned on it does not begin.
             chat = find_chat(connection, owner, chat_id)
             if chat is None:
                 return None
             rows = run(connection, MESSAGES, {"by_chat_id": chat_id})
-            return SavedChat(chat=chat, messages=[message_from_row(row) for row in rows])
+            # Much is not read here, where others wait for the database or, with PostgreSQL, for the event loop.
+            is_much = sum([len(row[0]) for row in rows]) >= _MUCH
+            return chat, rows if is_much else [message_from_row(row) for row in rows]
 
-        return await self._read(work)
+        found = await self._read(work)
+        if found is None:
+            return None
+        chat, messages = found
+        if messages and not isinstance(messages[0], SavedMessage):
+            mark_large()
+            messages = await work_apart(partial(_read_messages, cast("Rows", messages)))
+        return SavedChat(chat=chat, messages=cast("Sequence[SavedMessage]", messages))
 
     async def list_chats(self, owner: str, *, search: str = "", cursor: str | None = None, limit: int = 20) -> ChatPage:
         """As `ChatStore.list_chats`."""
@@ -120,7 +135,7 @@ class SqlChatStore:
             chat = _lock_existing(connection, owner, chat_id)
             values = {} if title is UNSET else dict(title_values(title))
             if metadata is not UNSET:
-                values["metadata"] = merge_patch(chat.metadata, metadata)
+                values["metadata"] = _checked_metadata(merge_patch(chat.metadata, metadata))
             if not values:
                 return chat
             changed = update(chats).where(chats.c.id == chat_id).values(values).returning(*CHAT)
@@ -149,7 +164,10 @@ class SqlChatStore:
     ) -> Chat:
         """As `ChatStore.begin_turn`."""
         _check_id(chat_id)
-        turn = Beginning(owner=owner, chat_id=chat_id, run_id=run_id, plan=plan, title=title)
+        contents: Mapping[int, Mapping[str, Any]] = {}
+        if is_large():
+            contents = await work_apart(partial(written_contents, plan))
+        turn = Beginning(owner=owner, chat_id=chat_id, run_id=run_id, plan=plan, title=title, contents=contents)
         tries = itertools.count()
 
         def work(connection: Connection) -> Chat:
@@ -209,6 +227,17 @@ class SqlChatStore:
             return await self._write(work)
         except IntegrityError:
             return await self._write(work)
+
+
+def _checked_metadata(metadata: Any) -> Any:
+    # Each change adds to it, and every list of chats has it.
+    if len(encode_json(metadata)) > _MAX_METADATA:
+        raise RequestError("would become too large", path="metadata", status=413)
+    return metadata
+
+
+def _read_messages(rows: Rows) -> list[SavedMessage]:
+    return [message_from_row(row) for row in rows]
 
 
 def _check_id(chat_id: str) -> None:

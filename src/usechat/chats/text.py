@@ -15,6 +15,12 @@ from usechat.chats.base import MessageStatus, UIMessage
 __all__ = ["derive_title", "fold", "imported_status", "message_text"]
 
 _TITLE_LENGTH: Final = 80
+_SPACE_FOR_TITLE: Final = 4096
+"""Characters among which a title is looked for."""
+_MAX_SEARCHED: Final = 1_000_000
+"""Characters of a message that are searched: a thousand pages."""
+_FOLDED_AT_ONCE: Final = 4096
+"""Characters that become 18 times as many, as a ligature of Arabic does, take a hundred times as long as others."""
 _UNSEARCHABLE: Final = re.compile("[\x00\ud800-\udfff]")
 _UNFINISHED: Final = ("streaming", "input-streaming")
 
@@ -25,16 +31,41 @@ def message_text(message: UIMessage) -> str:
 
 
 def fold(text: str) -> str:
-    """``text`` in the form that is searched: upper and lower case, and forms of a character, are the same."""
+    """Return ``text`` in the form that is searched: upper and lower case, and forms of a character, are the same.
+
+    Of a very long text that is the beginning, and no more of it than twice its length: some characters stand for whole
+    sentences.
+    """
     if text.isascii() and "\x00" not in text:
-        return text.lower()
+        return text[:_MAX_SEARCHED].lower()
+    if len(text) <= _FOLDED_AT_ONCE:
+        return _fold_piece(text)
+    # Piece by piece, as nothing else can run while a single call works on all of it.
+    pieces: list[str] = []
+    start, room = 0, min(_MAX_SEARCHED, 2 * len(text))
+    while start < len(text) and room > 0:
+        end = _end_of_piece(text, start)
+        pieces.append(_fold_piece(text[start:end]))
+        start, room = end, room - len(pieces[-1])
+    return "".join(pieces)
+
+
+def _fold_piece(text: str) -> str:
     return unicodedata.normalize("NFKC", _UNSEARCHABLE.sub("\ufffd", text)).casefold()
+
+
+def _end_of_piece(text: str, start: int) -> int:
+    """Return where a piece may end: before a character that joins no other one, if there is one not far away."""
+    usual = start + _FOLDED_AT_ONCE
+    near = text[usual : usual + _FOLDED_AT_ONCE]
+    return usual + next((at for at, character in enumerate(near) if character.isascii()), 0)
 
 
 def derive_title(messages: Sequence[UIMessage]) -> str | None:
     """The beginning of the first thing the user says, cut at a word; ``None`` where there is no text."""
     texts = (message_text(message) for message in messages if message.get("role") == "user")
-    words = " ".join(next((text for text in texts if text.strip()), "").split())
+    beginnings = (text.lstrip()[:_SPACE_FOR_TITLE] for text in texts)
+    words = " ".join(next((beginning for beginning in beginnings if beginning), "").split())
     if len(words) <= _TITLE_LENGTH:
         return words or None
     beginning = words[: _TITLE_LENGTH + 1].rpartition(" ")[0] or words[:_TITLE_LENGTH]

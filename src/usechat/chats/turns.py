@@ -15,14 +15,14 @@ from sqlalchemy import Connection
 
 from usechat.chats import statements
 from usechat.chats.base import Chat, EndStatus, TurnPlan, UIMessage
-from usechat.chats.columns import decode_json, decode_text
+from usechat.chats.columns import JsonAsText, decode_json, decode_text, encode_json
 from usechat.chats.merge import add_usage
 from usechat.chats.prepared import run
 from usechat.chats.rows import chat_from_row, content_values, title_values
 from usechat.chats.text import derive_title, imported_status
 from usechat.errors import ChatError
 
-__all__ = ["Beginning", "Ending", "begin", "find_chat", "finish", "lock_chat"]
+__all__ = ["Beginning", "Ending", "begin", "find_chat", "finish", "lock_chat", "written_contents"]
 
 
 def find_chat(connection: Connection, owner: str, chat_id: str, *, is_locked: bool = False) -> Chat | None:
@@ -56,6 +56,18 @@ class Beginning(msgspec.Struct, frozen=True, kw_only=True):
     plan: TurnPlan
     title: str | None = None
     """Of the chat, if it has none."""
+    contents: Mapping[int, Mapping[str, Any]] = msgspec.field(default_factory=dict[int, Mapping[str, Any]])
+    """What is written of messages, by their place; of those that are not there it is made when it is written."""
+
+
+def written_contents(plan: TurnPlan) -> Mapping[int, Mapping[str, Any]]:
+    """Return what a plan has written, for `Beginning.contents`: made before others have to wait for the database."""
+    added = enumerate(plan.added, plan.keep)
+    return {at: _written(content_values(message)) for at, message in (*plan.changed.items(), *added)}
+
+
+def _written(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**values, "content": JsonAsText(encode_json(values["content"]))}
 
 
 def begin(connection: Connection, turn: Beginning, *, is_new: bool = False) -> Chat:
@@ -81,7 +93,7 @@ def begin(connection: Connection, turn: Beginning, *, is_new: bool = False) -> C
         # One that is there and free after all was let go of while its lock was waited for.
         held = _make_held(connection, turn, titles, now) if chat is None else _hold(connection, turn, titles, now)
         assert held is not None
-    _carry_out(connection, turn.chat_id, turn.plan, now)
+    _carry_out(connection, turn, now)
     opened = {"run_id": turn.run_id, "chat_id": turn.chat_id, "owner": turn.owner, "began_at": now}
     run(connection, statements.ADD_TURN, {**opened, "continues": turn.plan.continues})
     return held
@@ -122,14 +134,16 @@ def _check_state(chat: Chat | None, plan: TurnPlan) -> None:
         raise ChatError("This chat has changed meanwhile. Load it again.", code="conflict")
 
 
-def _carry_out(connection: Connection, chat_id: str, plan: TurnPlan, now: float) -> None:
+def _carry_out(connection: Connection, turn: Beginning, now: float) -> None:
+    chat_id, plan = turn.chat_id, turn.plan
     if plan.removes and plan.revision:
         run(connection, statements.CUT_MESSAGES, {"by_chat_id": chat_id, "by_position": plan.keep})
     for position, message in plan.changed.items():
         place = {"by_chat_id": chat_id, "by_position": position}
-        run(connection, statements.CHANGE_MESSAGE, {**place, **content_values(message)})
+        written = turn.contents.get(position) or content_values(message)
+        run(connection, statements.CHANGE_MESSAGE, {**place, **written})
         run(connection, statements.SET_STATUS_OF_IMPORTED, {**place, "status": imported_status(message)})
-    added = [*_added_rows(chat_id, plan, now)]
+    added = [*_added_rows(turn, now)]
     if added:
         run(connection, statements.ADD_MESSAGES, added)
     if plan.continues is not None:
@@ -137,10 +151,11 @@ def _carry_out(connection: Connection, chat_id: str, plan: TurnPlan, now: float)
         run(connection, statements.SET_STATUS, {**place, "status": "streaming"})
 
 
-def _added_rows(chat_id: str, plan: TurnPlan, now: float) -> Iterator[Mapping[str, Any]]:
-    for position, message in enumerate(plan.added, plan.keep):
-        place = {"chat_id": chat_id, "position": position, "created_at": now}
-        yield {**place, **content_values(message), "status": imported_status(message)}
+def _added_rows(turn: Beginning, now: float) -> Iterator[Mapping[str, Any]]:
+    for position, message in enumerate(turn.plan.added, turn.plan.keep):
+        place = {"chat_id": turn.chat_id, "position": position, "created_at": now}
+        written = turn.contents.get(position) or content_values(message)
+        yield {**place, **written, "status": imported_status(message)}
 
 
 class Ending:

@@ -104,6 +104,13 @@ class Answer(ABC):
             RequestError: The request cannot be answered.
         """
 
+    async def prepare_apart(self) -> None:  # noqa: B027 - as above
+        """Do of `prepare` what takes long for a large request, in a thread.
+
+        Raises:
+            RequestError: The request cannot be answered.
+        """
+
     # -- what one can get ---------------------------------------------------------------------------------------
 
     def __aiter__(self) -> AsyncIterator[p.Part]:

@@ -12,13 +12,13 @@ import base64
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias, cast
 
 import msgspec
 
-from usechat.errors import InvalidToolApprovalError
+from usechat.errors import InvalidToolApprovalError, RequestError
 from usechat.messages.json_text import replace_lone_surrogates, write_json
 from usechat.messages.model import (
     AssistantMessage,
@@ -47,6 +47,8 @@ __all__ = [
 
 SIGNED_ID = "."
 """Between an approval's id and the signature, in an id that carries one; no id of ours has it."""
+MAX_DECISIONS = 1000
+"""Decisions that one request may bring: each is checked, and its call looked for in the message."""
 MAX_EXACT_INTEGER = 2**53
 """Beyond it JavaScript has floats only: the browser sends back, and the AI SDK hashes, the nearest one."""
 
@@ -88,18 +90,34 @@ def process_secret() -> str:
 
 def canonical_json(value: Any) -> str:
     """``value`` as the AI SDK hashes it: keys sorted, no spaces, all else as ``JSON.stringify`` writes it."""
+    pieces: list[str] = []
+    write_canonical(value, pieces.append)
+    return "".join(pieces)
+
+
+def write_canonical(value: Any, write: Callable[[str], None]) -> None:
     match value:
         case Mapping():
             fields = cast("Mapping[str, Any]", value)
+            before = "{"
             # JavaScript compares UTF-16 code units.
-            keys = sorted(fields, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
-            return "{" + ",".join(f"{write_json(key)}:{canonical_json(fields[key])}" for key in keys) + "}"
+            for key in sorted(fields, key=lambda key: key.encode("utf-16-be", "surrogatepass")):
+                write(f"{before}{write_json(key)}:")
+                write_canonical(fields[key], write)
+                before = ","
+            write("}" if fields else "{}")
         case list() | tuple():
-            return "[" + ",".join(canonical_json(item) for item in cast("Sequence[Any]", value)) + "]"
+            items = cast("Sequence[Any]", value)
+            before = "["
+            for item in items:
+                write(before)
+                write_canonical(item, write)
+                before = ","
+            write("]" if items else "[]")
         case int() if abs(value) > MAX_EXACT_INTEGER:
-            return write_json(as_float(value))
+            write(write_json(as_float(value)))
         case _:
-            return write_json(value)
+            write(write_json(value))
 
 
 def as_float(value: int) -> float:
@@ -176,6 +194,7 @@ def collect_approvals(messages: Sequence[ModelMessage]) -> list[Approval]:
 
     Raises:
         InvalidToolApprovalError: A decision on something that was never asked.
+        RequestError: More decisions than anybody makes.
     """
     last = messages[-1] if messages else None
     if not isinstance(last, ToolMessage):
@@ -187,6 +206,8 @@ def collect_approvals(messages: Sequence[ModelMessage]) -> list[Approval]:
     found: dict[str, Approval] = {}
     for response in last.content:
         if isinstance(response, ToolApprovalResponseContent):
+            if len(found) == MAX_DECISIONS:
+                raise RequestError(f"must not decide on more than {MAX_DECISIONS} tool calls at once", path="messages")
             approval = find_approval(response, requests, calls)
             if is_open(approval, results):
                 found.setdefault(approval.call.tool_call_id, approval)

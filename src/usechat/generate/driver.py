@@ -73,6 +73,8 @@ async def do(ask: Ask, streams: list[AsyncIterator[Any]]) -> Any:
             return None
     match ask:
         case Call(function, arguments):
+            # Others have their turn in between: there may be many, each after a signature that was checked.
+            await asyncio.sleep(0)
             return await call(function, *arguments)
         case CallModel(model, model_call):
             stream = model.stream(model_call)

@@ -42,6 +42,7 @@ from typing import Any, Unpack
 import msgspec
 
 from usechat import parts as p
+from usechat.apart import is_large, work_apart
 from usechat.errors import ConfigurationError
 from usechat.generate.answer import Answer, Callbacks, FinishEvent, MessageMetadataCallback
 from usechat.generate.approvals import process_secret
@@ -58,6 +59,7 @@ from usechat.generate.stop import StopCondition, step_count_is
 from usechat.generate.tools import Tools, read_tools
 from usechat.generate.turn import Turn
 from usechat.generate.used_approvals import UsedApprovals, process_used_approvals
+from usechat.messages.model import ModelMessage
 from usechat.models.base import Model, ModelCall, ToolChoice
 
 __all__ = ["StreamTextResult", "stream_text"]
@@ -97,11 +99,24 @@ class StreamTextResult(Answer):
             except BaseException:
                 self.request.steering.end("error")
                 raise
-            self.request.converts_outputs = messages is not self.messages
-            self.request.call = msgspec.structs.replace(self.request.call, messages=messages)
-            # Neither is asked for again.
-            self.messages, self.convert_options = (), {}
-            self.is_prepared = True
+            self._use(messages)
+
+    async def prepare_apart(self) -> None:
+        """As `Answer.prepare_apart`: the messages of a large request are turned into the model's in a thread."""
+        if not self.is_prepared and is_large():
+            try:
+                messages = await work_apart(partial(read_messages, self.messages, **self.convert_options))
+            except BaseException:
+                self.request.steering.end("error")
+                raise
+            self._use(messages)
+
+    def _use(self, messages: Sequence[ModelMessage]) -> None:
+        self.request.converts_outputs = messages is not self.messages
+        self.request.call = msgspec.structs.replace(self.request.call, messages=messages)
+        # Neither is asked for again.
+        self.messages, self.convert_options = (), {}
+        self.is_prepared = True
 
     def make_turn(self) -> Turn:
         """Return the turn of the model."""

@@ -34,6 +34,13 @@ _IMAGE_SIGNATURES: Final = (
     ("image/avif", re.compile(rb"\0{3}.ftypavif", re.DOTALL)),
     ("image/heic", re.compile(rb"\0{3}.ftypheic", re.DOTALL)),
 )
+_MAX_URL: Final = 64 * 1024
+"""Characters of a URL that holds no file itself; no server takes a longer one."""
+_MAX_NAME: Final = 200
+"""Characters at the end of a file's name that its extension is among."""
+_UNQUOTED_AT_ONCE: Final = 64 * 1024
+_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
+_WHITE_SPACE: Final = b" \t\n\r\x0b\x0c"
 _SIGNATURE_BASE64_LENGTH: Final = 24
 """Characters of base64 that hold the longest signature."""
 
@@ -84,12 +91,14 @@ def _declared_media_type(part: Mapping[str, Any]) -> str:
     declared = part.get("mediaType")
     if declared:
         return declared.partition(";")[0].strip().lower()
-    name = part.get("filename") or urlsplit(part.get("url") or "").path[-200:]
-    return mimetypes.guess_type(name)[0] or "application/octet-stream"
+    name = part.get("filename") or urlsplit((part.get("url") or "")[:_MAX_URL]).path
+    return mimetypes.guess_type(name[-_MAX_NAME:])[0] or "application/octet-stream"
 
 
 def _checked_url(url: str, path: str, *, allow_http: bool) -> str:
     allowed = ("https", "http") if allow_http else ("https",)
+    if len(url) > _MAX_URL:
+        raise RequestError("is too long for a URL that is not data:", path=path, status=422)
     try:
         split = urlsplit(url.strip())
         has_host = bool(split.hostname)
@@ -106,13 +115,27 @@ def _checked_url(url: str, path: str, *, allow_http: bool) -> str:
 def _read_data_url(url: str, path: str) -> tuple[str, str]:
     """The media type ("" where it is left out) and the content as base64."""
     header, comma, content = url[5:].partition(",")
-    if not comma:
+    if not comma or len(header) > _MAX_URL:
         raise RequestError("must be a data: URL", path=path, status=422)
     media_type, *parameters = (item.strip().lower() for item in header.split(";"))
-    raw = unquote_to_bytes(content) if "%" in content else content.encode("utf-8", "replace")
+    raw = _unquote(content) if "%" in content else content.encode("utf-8", "replace")
     if "base64" not in parameters:
         return media_type, base64.b64encode(raw).decode("ascii")
     return media_type, _checked_base64(raw, path)
+
+
+def _unquote(text: str) -> bytes:
+    # Piece by piece: nothing else can run while all the escapes of a long text are looked for.
+    pieces: list[bytes] = []
+    start = 0
+    while start < len(text):
+        end = start + _UNQUOTED_AT_ONCE
+        # An escape has three characters, and is not cut in two.
+        cut = text.rfind("%", max(end - 2, start + 1), end)
+        end = end if cut < 0 else cut
+        pieces.append(unquote_to_bytes(text[start:end]))
+        start = end
+    return b"".join(pieces)
 
 
 def _checked_base64(text: bytes, path: str) -> str:
@@ -121,7 +144,7 @@ def _checked_base64(text: bytes, path: str) -> str:
         binascii.a2b_base64(text, strict_mode=True)
         return text.decode("ascii")
     except binascii.Error:
-        standard = b"".join(text.split()).translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
+        standard = text.translate(_STANDARD, _WHITE_SPACE).rstrip(b"=")
     if _NOT_BASE64.search(standard) or len(standard) % 4 == 1:
         raise RequestError("must hold base64", path=path, status=422)
     padded = standard + b"=" * (-len(standard) % 4)

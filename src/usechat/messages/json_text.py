@@ -33,6 +33,7 @@ MAX_DEPTH = 200
 """How deep objects and lists may be nested; deeper ones exhaust the stack of what reads them later."""
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_LOOKED_AT_ONCE = 64 * 1024
 _EXPONENT_ZERO = re.compile(r"e([+-])0(?=\d)")
 _MAX_INTEGER = 2**64
 _MAX_EXACT = 2**53
@@ -231,11 +232,17 @@ def _write_number(value: float) -> str:
     return _EXPONENT_ZERO.sub(r"e\1", repr(value))
 
 
+def _replace_surrogates(text: str) -> str:
+    # Piece by piece: nothing else can run while all of a long text is looked through.
+    pieces = (text[start : start + _LOOKED_AT_ONCE] for start in range(0, len(text), _LOOKED_AT_ONCE))
+    return "".join([_LONE_SURROGATE.sub("\ufffd", piece) for piece in pieces])
+
+
 def replace_lone_surrogates(value: Any) -> Any:
     """A copy in which halves of UTF-16 pairs, which UTF-8 cannot carry, are U+FFFD."""
     match value:
         case str():
-            return value if value.isascii() else _LONE_SURROGATE.sub("\ufffd", value)
+            return value if value.isascii() else _replace_surrogates(value)
         case Mapping():
             return {
                 replace_lone_surrogates(key): replace_lone_surrogates(item)

@@ -19,6 +19,7 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    FailFast,
     Field,
     ModelWrapValidatorHandler,
     PrivateAttr,
@@ -32,8 +33,9 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, SchemaValidator, core_schema
 
 from usechat.errors import RequestError
-from usechat.messages.json_text import JsonDepthError, decode_json, to_json_value
+from usechat.messages.json_text import JsonDepthError, to_json_value
 from usechat.messages.legacy import is_legacy_message, to_ui_message
+from usechat.messages.limits import DEFAULT_LIMITS, BodyLimits, decode_limited
 from usechat.messages.part_checks import check_part
 from usechat.messages.plain import is_plain_chat
 from usechat.unsafe_keys import UnsafeKeyError, find_unsafe_key, refuse_unsafe_keys
@@ -43,6 +45,7 @@ __all__ = [
     "CompletionRequest",
     "UIMessage",
     "UIPart",
+    "decode_body",
     "is_tool_part",
     "parse_chat_request",
     "parse_completion_request",
@@ -75,7 +78,8 @@ class UIMessage(BaseModel):
     role: Literal["system", "user", "assistant", "data"]
     """``data`` is AI SDK 4's own and never reaches a model."""
     metadata: Any = None
-    parts: list[UIPart]
+    parts: Annotated[list[UIPart], FailFast()]
+    """The first that is wrong is told of; a list of all that are would be as long as the body."""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -201,7 +205,7 @@ class ChatRequest(_Body):
 
     id: str | None = None
     """The chat's id."""
-    messages: Annotated[list[UIMessage], WrapValidator(_read_messages)]
+    messages: Annotated[list[UIMessage], FailFast(), WrapValidator(_read_messages)]
     trigger: str | None = None
     """``submit-message`` or ``regenerate-message``; AI SDK 4 sends none."""
     message_id: str | None = Field(default=None, alias="messageId")
@@ -260,34 +264,41 @@ class CompletionRequest(_Body):
         return prompt
 
 
-def parse_chat_request(body: bytes) -> ChatRequest:
+def parse_chat_request(body: bytes, limits: BodyLimits = DEFAULT_LIMITS) -> ChatRequest:
     """Read the body of a ``useChat`` request.
 
     Raises:
-        RequestError: 400 for what is no JSON or has no messages, 422 for a value of the wrong type.
+        RequestError: 400 for what is no JSON or has no messages, 413 for more of them, of parts or of values than
+            there may be, 422 for a value of the wrong type.
     """
-    value = _decode(body)
+    value = decode_body(body, limits)
     if is_plain_chat(value):
         with suppress(ValidationError):
             return ChatRequest.model_validate(value, context=_PLAIN)
     return _validate(ChatRequest, value)
 
 
-def parse_completion_request(body: bytes) -> CompletionRequest:
+def parse_completion_request(body: bytes, limits: BodyLimits = DEFAULT_LIMITS) -> CompletionRequest:
     """Read the body of a ``useCompletion`` request.
 
     Raises:
-        RequestError: 400 for what is no JSON or has no prompt, 422 for a value of the wrong type.
+        RequestError: 400 for what is no JSON or has no prompt, 413 for more values than there may be, 422 for a value
+            of the wrong type.
     """
-    return _validate(CompletionRequest, _decode(body))
+    return _validate(CompletionRequest, decode_body(body, limits))
 
 
 _BodyT = TypeVar("_BodyT", bound=_Body)
 
 
-def _decode(body: bytes) -> Any:
+def decode_body(body: bytes, limits: BodyLimits) -> Any:
+    """Return the value of a body.
+
+    Raises:
+        RequestError: 400 for what is no JSON, 413 for more than there may be in it.
+    """
     try:
-        return refuse_unsafe_keys(body, decode_json(body))
+        return refuse_unsafe_keys(body, decode_limited(body, limits))
     except JsonDepthError:
         raise _too_deep() from None
     except UnsafeKeyError as error:

@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from usechat.apart import work_apart
 from usechat.errors import ConfigurationError, ProviderError, ProviderStreamError
 from usechat.models.anthropic_client import AnyClient, ClientSettings, aclose_client, shared_client
 from usechat.models.anthropic_errors import mapped_errors
@@ -140,7 +141,7 @@ class AnthropicModel:
         While the provider is waited for, it is held as text where that will do: a long chat is many objects, at which
         the garbage collector would look again and again.
         """
-        request = build_request(call, self.model_id)
+        request = await work_apart(partial(build_request, call, self.model_id))
         self._tell(request.warnings)
         client = self._client or await shared_client(self._settings)
         retries = _first_given(call.max_retries, self._max_retries, client.max_retries)

@@ -140,13 +140,19 @@ def _merge_turns(messages: Iterable[Message]) -> list[Message]:
     An empty answer stays for now: what the user said before and after it stays apart, as the AI SDK has it.
     """
     turns: list[Message] = []
+    is_ours = False
     for message in messages:
         if not message["content"] and message["role"] == "user":
             continue
         if turns and message["role"] == turns[-1]["role"] != "system":
-            turns[-1] = {**turns[-1], "content": [*turns[-1]["content"], *message["content"]]}
+            if not is_ours:
+                # Copied once: what is added to it later is added to our own list.
+                turns[-1] = {**turns[-1], "content": [*turns[-1]["content"]]}
+                is_ours = True
+            turns[-1]["content"] += message["content"]
         else:
             turns.append(message)
+            is_ours = False
     return turns
 
 
@@ -174,20 +180,20 @@ def _move_tool_uses_to_end(blocks: Sequence[Block]) -> list[Block]:
 
 def _make_ids_legal(turns: Sequence[Message], *, takes_repeated_ids: bool) -> None:
     """Ids match their patterns and are used once, in one turn or in all; results follow their call's new id."""
-    taken: set[str] = set()
+    taken: dict[str, int] = {}
     renamed: dict[str, str] = {}
     server_renamed: dict[str, str] = {}
     for turn in turns:
         if turn["role"] == "assistant":
             renamed = {}
-            taken = set() if takes_repeated_ids else taken
+            taken = {} if takes_repeated_ids else taken
             turn["content"] = _rename_in_answer(turn["content"], taken, renamed, server_renamed)
         elif turn["role"] == "user":
             turn["content"] = [_rename_result(block, renamed) for block in turn["content"]]
 
 
 def _rename_in_answer(
-    blocks: Sequence[Block], taken: set[str], renamed: dict[str, str], server_renamed: dict[str, str]
+    blocks: Sequence[Block], taken: dict[str, int], renamed: dict[str, str], server_renamed: dict[str, str]
 ) -> list[Block]:
     kept: list[Block] = []
     used: set[str] = set()
@@ -196,8 +202,7 @@ def _rename_in_answer(
             if block["id"] in used:
                 continue  # the same call twice in one answer
             used.add(block["id"])
-            legal = _legal_id(block, taken)
-            taken.add(legal)
+            legal = _take_id(block, taken)
             (renamed if block["type"] == "tool_use" else server_renamed)[block["id"]] = legal
             kept.append({**block, "id": legal, "name": _legal_name(block["name"])})
         else:
@@ -211,13 +216,16 @@ def _rename_result(block: Block, renamed: Mapping[str, str]) -> Block:
     return {**block, "tool_use_id": renamed.get(block["tool_use_id"], "")}
 
 
-def _legal_id(block: Block, taken: set[str]) -> str:
+def _take_id(block: Block, taken: dict[str, int]) -> str:
+    """Return an id that is not taken; ``taken`` says of each that is from which number on to look for another one."""
     legal = _legal(block["id"])
     if block["type"] == "server_tool_use" and not _SERVER_ID.fullmatch(legal):
         legal = "srvtoolu_" + legal.replace("-", "_")
-    numbered, number = legal, 2
+    numbered, number = legal, taken.get(legal, 2)
     while numbered in taken:
         numbered, number = f"{legal}_{number}", number + 1
+    taken[numbered] = 2
+    taken[legal] = number
     return numbered
 
 
@@ -248,8 +256,9 @@ def _pair_tools(turns: Sequence[Message]) -> list[Message]:
 
 def _with_results(calls: Sequence[str], blocks: Sequence[Block]) -> list[Block]:
     results: dict[str, Block] = {}
+    known = frozenset(calls)
     for block in blocks:
-        if block["type"] == "tool_result" and block["tool_use_id"] in calls:
+        if block["type"] == "tool_result" and block["tool_use_id"] in known:
             results.setdefault(block["tool_use_id"], block)
     missing = [
         {"type": "tool_result", "tool_use_id": call, "content": _NOT_CARRIED_OUT, "is_error": True}

@@ -130,7 +130,7 @@ def make_routers(
     kept: list[APIRouter] = []
     if conversations is not None:
         heartbeat = settings.heartbeat or None
-        chats = make_chats_router(conversations, guard, settings.sdk)
+        chats = make_chats_router(conversations, guard, settings)
         kept = [make_runs_router(conversations, guard, heartbeat), chats]
     socket = make_socket_router(answers, guard, conversations)
     others = [*direct, *(route for router in kept for route in router.routes)]

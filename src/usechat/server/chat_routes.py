@@ -1,27 +1,41 @@
 """The routes of saved chats: their answers read again and stopped, their list, their messages."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here, not postponed: FastAPI could not find the dependencies that the functions below make.
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request
 from msgspec import UNSET
-from pydantic import AfterValidator, BaseModel
+from pydantic import AfterValidator, BaseModel, ValidationError
 from starlette.responses import Response
 
+from usechat.apart import work_apart
 from usechat.chats.base import Chat, SavedChat
 from usechat.chats.export import export_chat, iso_time
+from usechat.errors import RequestError
+from usechat.fastapi import body_reader
+from usechat.messages import ui
+from usechat.messages.json_text import JsonDepthError, to_json_value
+from usechat.messages.limits import BodyLimits
 from usechat.messages.to_legacy import to_legacy_message
 from usechat.messages.ui import refuse_unsafe_value
 from usechat.negotiation import SDK_HEADER, negotiate
 from usechat.protocol.dialects import Dialect
+from usechat.protocol.json import encode_json
 from usechat.resumable import replay
 from usechat.server.conversations import OWNER, Conversations
 from usechat.server.keys import KeyGuard
+from usechat.server.openapi import body_schema
+from usechat.server.settings import Settings
 
 __all__ = ["make_chats_router", "make_runs_router"]
 
 MAX_PAGE: Final = 100
+
+
+MAX_PATCH_BYTES: Final = 256 * 1024
+"""The largest change by hand: each list of chats has their titles and metadata."""
 
 
 class ChatPatch(BaseModel):
@@ -29,6 +43,25 @@ class ChatPatch(BaseModel):
 
     title: str | None = None
     metadata: Annotated[dict[str, Any], AfterValidator(refuse_unsafe_value)] | None = None
+
+
+def parse_patch(body: bytes, limits: BodyLimits) -> ChatPatch:
+    """Read a change.
+
+    Raises:
+        RequestError: It is none, or holds more than it may.
+    """
+    try:
+        return ChatPatch.model_validate(to_json_value(ui.decode_body(body, limits)))
+    except JsonDepthError:
+        raise RequestError("The body is nested too deep.") from None
+    except ValidationError as error:
+        raise ui.request_error_from_validation(error) from None
+
+
+async def as_json(show: Callable[[], Any]) -> Response:
+    """Respond with what ``show`` gives; of a long chat it is made in a thread."""
+    return Response(await work_apart(lambda: encode_json(show())), media_type="application/json")
 
 
 def make_runs_router(conversations: Conversations, guard: KeyGuard, heartbeat: float | None) -> APIRouter:
@@ -54,36 +87,39 @@ def make_runs_router(conversations: Conversations, guard: KeyGuard, heartbeat: f
     return router
 
 
-def make_chats_router(conversations: Conversations, guard: KeyGuard, sdk: str) -> APIRouter:
+def make_chats_router(conversations: Conversations, guard: KeyGuard, settings: Settings) -> APIRouter:
     """The routes of saved chats.
 
     Args:
         conversations: Where they are.
         guard: Lets in who has a key.
-        sdk: The clients' AI SDK version, where a request does not say it.
+        settings: Say how large a change may be, and the clients' AI SDK version, where a request does not say it.
     """
     router = APIRouter(prefix="/api", dependencies=[Depends(guard)])
     store = conversations.store
+    read_patch = body_reader(parse_patch, min(settings.max_body_bytes, MAX_PATCH_BYTES), settings.body_limits)
 
-    @router.get("/chats")
-    async def list_chats(search: str = "", cursor: str | None = None, limit: int = 20) -> dict[str, Any]:
+    @router.get("/chats", response_model=dict[str, Any])
+    async def list_chats(search: str = "", cursor: str | None = None, limit: int = 20) -> Response:
         """The chats, latest first; ``nextCursor`` asks for the next page."""
         page = await store.list_chats(OWNER, search=search, cursor=cursor, limit=max(1, min(limit, MAX_PAGE)))
-        return {"chats": [show_chat(chat) for chat in page.chats], "nextCursor": page.next_cursor}
+        return await as_json(
+            lambda: {"chats": [show_chat(chat) for chat in page.chats], "nextCursor": page.next_cursor}
+        )
 
-    @router.get("/chats/{chat_id}")
-    async def get_chat(chat_id: str, request: Request) -> dict[str, Any]:
+    @router.get("/chats/{chat_id}", response_model=dict[str, Any])
+    async def get_chat(chat_id: str, request: Request) -> Response:
         """A chat and its messages, as ``useChat`` takes them; ``?sdk=4`` has them in the form of AI SDK 4."""
-        dialect = negotiate(None, {**request.headers, **named_version(request)}, sdk)
-        return show_saved(await store.load_chat(OWNER, chat_id), dialect)
+        dialect = negotiate(None, {**request.headers, **named_version(request)}, settings.sdk)
+        return await as_json(partial(show_saved, await store.load_chat(OWNER, chat_id), dialect))
 
-    @router.get("/chats/{chat_id}/export")
-    async def export(chat_id: str) -> dict[str, Any]:
+    @router.get("/chats/{chat_id}/export", response_model=dict[str, Any])
+    async def export(chat_id: str) -> Response:
         """A chat to take away: beside its messages, how each came about."""
-        return export_chat(await store.load_chat(OWNER, chat_id))
+        return await as_json(partial(export_chat, await store.load_chat(OWNER, chat_id)))
 
-    @router.patch("/chats/{chat_id}")
-    async def update_chat(chat_id: str, patch: ChatPatch) -> dict[str, Any]:
+    @router.patch("/chats/{chat_id}", response_model=dict[str, Any], openapi_extra=body_schema(ChatPatch))
+    async def update_chat(chat_id: str, patch: Annotated[ChatPatch, Depends(read_patch)]) -> Response:
         """Give the chat another title, or merge into its metadata."""
         given = patch.model_fields_set
         chat = await store.update_chat(
@@ -92,7 +128,7 @@ def make_chats_router(conversations: Conversations, guard: KeyGuard, sdk: str) -
             title=patch.title if "title" in given else UNSET,
             metadata=patch.metadata or {} if "metadata" in given else UNSET,
         )
-        return show_chat(chat)
+        return await as_json(partial(show_chat, chat))
 
     @router.delete("/chats/{chat_id}", status_code=204, response_class=Response)
     async def delete_chat(chat_id: str) -> None:

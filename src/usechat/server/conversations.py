@@ -16,7 +16,8 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from usechat.chats.base import Chat, ChatStore, EndStatus, TurnPlan
+from usechat.apart import work_apart
+from usechat.chats.base import Chat, ChatStore, EndStatus, SavedChat, TurnPlan
 from usechat.chats.history import HistoryMode, TurnRequest, plan_turn
 from usechat.errors import ChatError, RunError
 from usechat.fastapi import STOPPED
@@ -97,14 +98,7 @@ class Conversations:
         if saved is not None and saved.chat.active_run_id is not None:
             await self._await_end(chat_id, saved.chat.active_run_id)
             saved = await self.store.maybe_load_chat(OWNER, chat_id)
-        asked = TurnRequest(
-            messages=[message.to_json() for message in request.messages],
-            trigger=request.trigger,
-            message_id=request.message_id,
-        )
-        # This server declares no tools for clients to carry out: no output of one is taken from them.
-        plan = plan_turn(saved, asked, mode=self.history, is_client_tool=lambda _name: False)
-        messages = posted_history(request, plan) if self.history == "client" else stored_history(plan)
+        plan, messages = await work_apart(partial(plan_request, saved, request, self.history))
         turn_id = generate_id("turn")
         return PlannedTurn(chat_id=chat_id, request=request, plan=plan, turn_id=turn_id, messages=messages)
 
@@ -214,6 +208,20 @@ class Conversations:
         chat = await self.store.delete_chat(OWNER, chat_id)
         await self.stop(chat_id)
         return chat
+
+
+def plan_request(
+    saved: SavedChat | None, request: ui.ChatRequest, history: HistoryMode
+) -> tuple[TurnPlan, list[ui.UIMessage]]:
+    """Return what a request does to its chat, and what the model is given."""
+    asked = TurnRequest(
+        messages=[message.to_json() for message in request.messages],
+        trigger=request.trigger,
+        message_id=request.message_id,
+    )
+    # This server declares no tools for clients to carry out: no output of one is taken from them.
+    plan = plan_turn(saved, asked, mode=history, is_client_tool=lambda _name: False)
+    return plan, posted_history(request, plan) if history == "client" else stored_history(plan)
 
 
 def posted_history(request: ui.ChatRequest, plan: TurnPlan) -> list[ui.UIMessage]:

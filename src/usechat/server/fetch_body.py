@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 
-from fastapi import HTTPException, Request
+from fastapi import Request
 from pydantic import Field, ValidationError, field_validator
 
 from usechat.errors import RequestError
-from usechat.fastapi import read_body
+from usechat.fastapi import body_reader
 from usechat.messages import ui
-from usechat.messages.json_text import parse_json
+from usechat.messages.json_text import to_json_value
+from usechat.messages.limits import DEFAULT_LIMITS, BodyLimits
 
 __all__ = ["FetchChatBody", "fetch_chat_request"]
 
@@ -53,21 +54,14 @@ def empty_text(message: Mapping[str, Any]) -> dict[str, Any]:
     return {"content": ""} if message.get("content") is None and message.get("parts") is None else {}
 
 
-def fetch_chat_request(max_body_bytes: int) -> Callable[[Request], Any]:
-    """A dependency that reads such a body, of at most so many bytes."""
-
-    async def read(request: Request) -> FetchChatBody:
-        try:
-            return parse(await read_body(request, max_body_bytes))
-        except RequestError as error:
-            raise HTTPException(error.status, str(error)) from error
-
-    return read
+def fetch_chat_request(max_body_bytes: int, limits: BodyLimits) -> Callable[[Request], Any]:
+    """A dependency that reads such a body, of at most so many bytes, and no more in it than the limits allow."""
+    return body_reader(parse, max_body_bytes, limits)
 
 
-def parse(body: bytes) -> FetchChatBody:
+def parse(body: bytes, limits: BodyLimits = DEFAULT_LIMITS) -> FetchChatBody:
     try:
-        return FetchChatBody.model_validate(parse_json(body))
+        return FetchChatBody.model_validate(to_json_value(ui.decode_body(body, limits)))
     except ValidationError as error:
         raise ui.request_error_from_validation(error) from None
     except ValueError:

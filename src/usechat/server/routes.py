@@ -37,9 +37,9 @@ def make_chat_routes(answers: Answers, guard: KeyGuard, conversations: Conversat
         guard: Lets in who has a key.
         conversations: Where chats are kept, if they are.
     """
-    max_bytes = answers.settings.max_body_bytes
-    read_chat, read_completion = chat_request(max_bytes), completion_request(max_bytes)
-    read_fetch_chat = fetch_chat_request(max_bytes)
+    max_bytes, limits = answers.settings.max_body_bytes, answers.settings.body_limits
+    read_chat, read_completion = chat_request(max_bytes, limits=limits), completion_request(max_bytes, limits=limits)
+    read_fetch_chat = fetch_chat_request(max_bytes, limits)
 
     async def chat(request: Request, body: Annotated[ui.ChatRequest, Depends(read_chat)]) -> Response:
         """Answer `useChat` of AI SDK 3 to 7."""
@@ -105,7 +105,14 @@ def make_socket_router(answers: Answers, guard: KeyGuard, conversations: Convers
 
     @router.websocket("/chat/ws")
     async def chat(websocket: WebSocket) -> None:
-        await ChatSocket(websocket, answer, find_running=find, authorize=guard.authorize).serve()
+        socket = ChatSocket(
+            websocket,
+            answer,
+            find_running=find,
+            authorize=guard.authorize,
+            limits=answers.settings.body_limits,
+        )
+        await socket.serve()
 
     return router
 

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from usechat.errors import ConfigurationError
+from usechat.messages.limits import DEFAULT_LIMITS, BodyLimits
 from usechat.protocol.dialects import parse_dialect
 
 __all__ = ["PREFIX", "Settings", "is_loopback_host", "settings_error"]
@@ -119,6 +120,18 @@ class Settings(BaseSettings):
         ge=1,
         le=3600,
     )
+    max_messages: int = setting(
+        DEFAULT_LIMITS.messages, "The most messages that a request may hold", "a whole number from 1", ge=1
+    )
+    max_parts: int = setting(
+        DEFAULT_LIMITS.parts, "The most parts that one message of a request may have", "a whole number from 1", ge=1
+    )
+    max_values: int = setting(
+        DEFAULT_LIMITS.values,
+        "The most JSON values that a request's body may hold, objects and lists included",
+        "a whole number from 1",
+        ge=1,
+    )
     approval_secret: SecretStr | None = setting(
         None,
         "Signs requests for approval; without it, one is made at each start",
@@ -177,6 +190,11 @@ class Settings(BaseSettings):
                 "USECHAT_HOST (--host) must be a loopback address as long as USECHAT_API_KEYS is not set: "
                 "set keys, or let everybody in with --insecure."
             )
+
+    @property
+    def body_limits(self) -> BodyLimits:
+        """What a request's body may hold at most."""
+        return BodyLimits(messages=self.max_messages, parts=self.max_parts, values=self.max_values)
 
     @property
     def keys(self) -> tuple[str, ...]:
