@@ -20,7 +20,7 @@ from benchmarks.programs import BenchmarkError
 from benchmarks.servers import Server
 from tests.support.hostile_bodies import BYTES_PER_VALUE, CHATS, LAST_IS_THEIRS, LISTS, is_one_message, make_chat
 
-__all__ = ["Burden", "Watcher", "largest_bodies", "measure_burden", "post"]
+__all__ = ["GROWING", "Burden", "Watcher", "largest_bodies", "measure_burden", "post"]
 
 _TIMEOUT_SECONDS: Final = 300
 _PAUSE_SECONDS: Final = 0.002
@@ -124,3 +124,12 @@ def largest_bodies() -> Mapping[str, Callable[[], bytes]]:
 
 def make_listed(make: Callable[[int], list[Mapping[str, Any]]], count: int, *, asks: bool = True) -> bytes:
     return make_chat(make(count), asks=asks)
+
+
+GROWING: Final[Mapping[str, tuple[tuple[int, ...], Callable[[int], bytes]]]] = {
+    "messages": ((4_000, 8_000, 16_000), partial(make_listed, LISTS["messages in turn"])),
+    "parts": ((2_000, 4_000, 8_000), partial(make_listed, LISTS["text parts"])),
+    "tool calls": ((2_000, 4_000, 8_000), partial(make_listed, LISTS["calls in one answer"])),
+    "bytes of text": ((4_000_000, 8_000_000, 16_000_000), CHATS["text of letters"]),
+}
+"""What there is more and more of: twice as much must cost no more than twice as much."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from benchmarks.bench import Bench, text_case
 from benchmarks.bodies import body_file, long_body_file
+from benchmarks.burden import GROWING, largest_bodies, measure_burden
 from benchmarks.cold_start import measure_cold_start
 from benchmarks.machine import is_split, resident_bytes
 from benchmarks.measure import Case, Figure, Sample, take_sample
@@ -242,6 +243,22 @@ def _saving(bench: Bench) -> None:
     bench.results.add("saving", figures, problems)
 
 
+def _burden(bench: Bench) -> None:
+    """Our server alone: how long others wait for the largest bodies, and how a body's cost grows with its size."""
+    figures: dict[str, Figure] = {}
+    with bench.fresh(OURS) as server:
+        for name, make in largest_bodies().items():
+            bench.announce(name)
+            burden = measure_burden(server, "/api/chat", make())
+            figures[f"wait, {name}"] = Figure("ms", [burden.longest_wait * 1000])
+        for name, (sizes, make) in GROWING.items():
+            for size in sizes:
+                bench.announce(f"{name}, {size:,}")
+                cpu = min(measure_burden(server, "/api/chat", make(size)).cpu for _ in range(bench.effort.rounds))
+                figures[f"cost, {name}, {size:,}"] = Figure("ms", [cpu * 1000])
+    bench.results.add("burden", figures)
+
+
 def _cold_start(bench: Bench) -> None:
     figures, problems = measure_cold_start(bench.effort.rounds, bench.announce)
     bench.results.add("cold start", figures, problems)
@@ -260,5 +277,6 @@ PHASES = (
     Phase(name="workers", title="Workers: one and two", run=_workers),
     Phase(name="durability", title="Durability: memory and Redis run logs", run=_durability),
     Phase(name="saving", title="Saving: a turn of a chat of 50 messages", run=_saving),
+    Phase(name="burden", title="Burden: the largest bodies, and who waits for them", run=_burden),
     Phase(name="cold start", title="Cold start: what imports take", run=_cold_start),
 )
