@@ -19,13 +19,14 @@ from usechat.cli import app
 from usechat.errors import ConfigurationError
 from usechat.server.log import RequestIdFilter
 from usechat.server.middleware import request_id
-from usechat.server.process import listen, listen_error, log_config, url_of, uvicorn_config
+from usechat.server.process import bind, listen, listen_error, log_config, url_of, uvicorn_config
 from usechat.server.settings import Settings
 from usechat.server.shutdown import stopping
 
 
 def test_socket_listens_without_waiting_for_acknowledgements() -> None:
-    with listen("127.0.0.1", 0) as listener:
+    with bind("127.0.0.1", 0) as listener:
+        listen(listener, "127.0.0.1", 0)
         port = listener.getsockname()[1]
         assert url_of(listener) == f"http://127.0.0.1:{port}"
         # asyncio turns Nagle's algorithm off on connections of a socket that names its protocol, and on no others.
@@ -36,7 +37,7 @@ def test_socket_listens_without_waiting_for_acknowledgements() -> None:
 
 def test_address_of_ipv6_is_written_with_brackets() -> None:
     try:
-        listener = listen("::1", 0)
+        listener = bind("::1", 0)
     except ConfigurationError:
         pytest.skip("this machine has no IPv6")
     with listener:
@@ -44,14 +45,24 @@ def test_address_of_ipv6_is_written_with_brackets() -> None:
 
 
 def test_port_in_use_is_told() -> None:
-    with listen("127.0.0.1", 0) as taken, pytest.raises(ConfigurationError, match=r"^Port \d+ on 127.0.0.1 is in use"):
-        listen("127.0.0.1", taken.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        with pytest.raises(ConfigurationError, match=r"^Port \d+ on 127.0.0.1 is in use"):
+            bind("127.0.0.1", taken.getsockname()[1])
+
+
+def test_port_that_another_server_took_meanwhile_is_told() -> None:
+    with bind("127.0.0.1", 0) as faster:
+        port = faster.getsockname()[1]
+        with bind("127.0.0.1", port) as listener:
+            listen(faster, "127.0.0.1", port)
+            with pytest.raises(ConfigurationError, match=f"^Port {port} on 127.0.0.1 is in use"):
+                listen(listener, "127.0.0.1", port)
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1"])
 def test_host_that_is_not_this_machine_is_told(host: str) -> None:
     with pytest.raises(ConfigurationError, match=r"^USECHAT_HOST \(--host\) must be an address of this machine"):
-        listen(host, 0)
+        bind(host, 0)
 
 
 def test_port_that_only_root_may_use_is_told() -> None:
@@ -164,7 +175,7 @@ def test_command_refuses_wrong_settings_in_one_line(command: CliRunner, argument
 
 
 def test_command_gives_its_arguments_to_the_server(command: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    with listen("127.0.0.1", 0) as taken:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = command.invoke(app, ["serve", "--port", port, "--model", "demo", "--insecure"])
     assert done.stderr.startswith(f"usechat: Port {port} on 127.0.0.1 is in use")

@@ -5,13 +5,14 @@ The one place that knows SQLite from PostgreSQL, besides the lock that `usechat.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from usechat.chats.database import Database
+from usechat.chats.retry import PAUSES
 from usechat.errors import ConfigurationError
 
 __all__ = ["is_sqlite", "open_database", "parse_url"]
@@ -60,12 +61,13 @@ def is_sqlite(url: URL) -> bool:
     return url.get_backend_name() == "sqlite"
 
 
-def open_database(url: str, *, may_create: bool = False) -> Database:
+def open_database(url: str, *, may_create: bool = False, pauses: Sequence[float] = PAUSES) -> Database:
     """The database of a URL; nothing is connected yet.
 
     Args:
         url: As for `parse_url`.
         may_create: Whether a file of SQLite that is not there is made, with its folder.
+        pauses: Seconds before each further try when PostgreSQL is away.
 
     Raises:
         ConfigurationError: As for `parse_url`.
@@ -78,4 +80,4 @@ def open_database(url: str, *, may_create: bool = False) -> Database:
         return SqliteDatabase(parsed, may_create=may_create)
     from usechat.chats.postgres import PostgresDatabase
 
-    return PostgresDatabase(parsed)
+    return PostgresDatabase(parsed, pauses)

@@ -27,7 +27,7 @@ from usechat.server.chat_routes import make_chats_router, make_runs_router
 from usechat.server.choice import choose_model
 from usechat.server.environment import load_environment
 from usechat.server.keys import KeyGuard
-from usechat.server.middleware import REQUEST_ID_HEADER, LastResort, LoopbackOnly, RequestIds
+from usechat.server.middleware import REQUEST_ID_HEADER, FailedStarts, LastResort, LoopbackOnly, RequestIds
 from usechat.server.page import PageFiles, default_page_folder
 from usechat.server.persistence import database_url, open_conversations, open_used_approvals, running
 from usechat.server.routes import make_api_router, make_chat_routes, make_open_router, make_socket_router
@@ -166,6 +166,7 @@ def add_middleware(app: FastAPI, settings: Settings, *, is_public: bool) -> None
             expose_headers=EXPOSED_HEADERS,
         )
     app.add_middleware(RequestIds)
+    app.add_middleware(FailedStarts)
 
 
 def warn_of_unshared_secret(settings: Settings, *, is_public: bool) -> None:
