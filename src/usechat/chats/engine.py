@@ -12,10 +12,11 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from usechat.chats.database import Database
+from usechat.chats.presence import Presence
 from usechat.chats.retry import PAUSES
 from usechat.errors import ConfigurationError
 
-__all__ = ["is_sqlite", "open_database", "parse_url"]
+__all__ = ["is_sqlite", "open_database", "open_presence", "parse_url"]
 
 _DRIVERS: Final[Mapping[str, str]] = {
     "sqlite": "sqlite+pysqlite",
@@ -81,3 +82,21 @@ def open_database(url: str, *, may_create: bool = False, pauses: Sequence[float]
     from usechat.chats.postgres import PostgresDatabase
 
     return PostgresDatabase(parsed, pauses)
+
+
+def open_presence(url: str, database: Database) -> Presence:
+    """This process among those that use a database; it has not joined yet.
+
+    Args:
+        url: As for `parse_url`.
+        database: That database.
+    """
+    parsed = parse_url(url)
+    if is_sqlite(parsed):
+        from usechat.chats.file_presence import FilePresence
+        from usechat.chats.sqlite import file_of
+
+        return FilePresence(file_of(parsed))
+    from usechat.chats.row_presence import RowPresence
+
+    return RowPresence(database)

@@ -56,6 +56,7 @@ class Beginning(msgspec.Struct, frozen=True, kw_only=True):
     plan: TurnPlan
     title: str | None = None
     """Of the chat, if it has none."""
+    process_id: str | None = None
 
 
 def begin(connection: Connection, turn: Beginning, *, is_new: bool = False) -> Chat:
@@ -83,7 +84,7 @@ def begin(connection: Connection, turn: Beginning, *, is_new: bool = False) -> C
         assert held is not None
     _carry_out(connection, turn.chat_id, turn.plan, now)
     opened = {"run_id": turn.run_id, "chat_id": turn.chat_id, "owner": turn.owner, "began_at": now}
-    run(connection, statements.ADD_TURN, {**opened, "continues": turn.plan.continues})
+    run(connection, statements.ADD_TURN, {**opened, "continues": turn.plan.continues, "process_id": turn.process_id})
     return held
 
 

@@ -58,9 +58,9 @@ def open_conversations(
     if settings.redis_url is None and not is_alone:
         logger.warning(
             "USECHAT_REDIS_URL is not set, so each of the %s processes has running answers of its own: "
-            "an answer can be resumed and stopped only by the process that makes it, and a chat whose process dies "
-            "stays busy for an hour.",
+            "an answer can be resumed and stopped only by the process that makes it%s.",
             "platform's" if is_public else settings.workers,
+            ", and a chat whose process dies stays busy for an hour" if is_public else "",
         )
     # Imported where chats are kept: SQLAlchemy is the heaviest thing that the server has.
     from usechat.chats.sql import SqlChatStore
@@ -73,9 +73,8 @@ def open_conversations(
         shutdown_timeout=settings.shutdown_seconds,
         keep_alive=find_wait_until() if is_public else None,
     )
-    knows_all_runs = settings.redis_url is not None or is_alone
     store = SqlChatStore(url)
-    return Conversations(store, runs, settings.history, on_finish=on_finish, knows_all_runs=knows_all_runs)
+    return Conversations(store, runs, settings.history, on_finish=on_finish, is_lasting=not is_public)
 
 
 def find_wait_until() -> Callable[[Awaitable[object]], None] | None:
