@@ -1,7 +1,7 @@
 """Which processes use a database on a server: each counts up a number in a row of its own, and others watch it.
 
-No clock is compared with another one: who watches takes a process for dead whose number has stood still for a lease of
-its own time, in which it has looked often enough to know that it was awake itself. A process that is taken for dead
+No clock is compared with another one: who watches takes a process for dead whose number has stood still for a lease (the
+longer one of both) of its own time, in which it has looked often enough to know that it was awake itself. A process that is taken for dead
 loses its row, in one statement with the look at the number, and learns so with its next count.
 """
 
@@ -72,17 +72,19 @@ class RowPresence:
         """As `Presence.is_dead`."""
         if process_id == self._id:
             return False
-        beats = await self._database.read(lambda connection: _find(connection, process_id))
-        if beats is None:
+        found = await self._database.read(lambda connection: _find(connection, process_id))
+        if found is None:
             self._watched.pop(process_id, None)
             return True
+        beats, lease = found
+        lease = max(lease, self._lease)
         now = asyncio.get_running_loop().time()
         watch = self._watched.get(process_id)
-        if watch is None or watch.beats != beats or now - watch.last > self._lease * _LONGEST_GAP:
+        if watch is None or watch.beats != beats or now - watch.last > lease * _LONGEST_GAP:
             self._watched[process_id] = _Watch(beats, now, now)
             return False
         watch.last = now
-        if now - watch.since < self._lease:
+        if now - watch.since < lease:
             return False
         return await self._database.write(lambda connection: _bury(connection, process_id, beats))
 
@@ -100,7 +102,7 @@ class RowPresence:
 
     async def _enter(self) -> None:
         process_id = secrets.token_hex(8)
-        await self._database.write(lambda connection: _add(connection, process_id))
+        await self._database.write(lambda connection: _add(connection, process_id, self._lease))
         self._id = process_id
 
     async def _beat_for_ever(self) -> None:
@@ -121,14 +123,17 @@ class RowPresence:
             self._on_lost()
 
 
-def _find(connection: Connection, process_id: str) -> int | None:
-    return connection.scalar(select(processes.c.beats).where(processes.c.id == process_id))
+def _find(connection: Connection, process_id: str) -> tuple[int, float] | None:
+    row = connection.execute(
+        select(processes.c.beats, processes.c.lease).where(processes.c.id == process_id)
+    ).one_or_none()
+    return None if row is None else (row.beats, row.lease)
 
 
-def _add(connection: Connection, process_id: str) -> None:
+def _add(connection: Connection, process_id: str, lease: float) -> None:
     # The work may be run again after it was done.
     if _find(connection, process_id) is None:
-        connection.execute(insert(processes).values(id=process_id, beats=0))
+        connection.execute(insert(processes).values(id=process_id, beats=0, lease=lease))
 
 
 def _count(connection: Connection, process_id: str) -> bool:

@@ -73,6 +73,7 @@ processes = Table(
     "usechat_processes",
     metadata,
     Column("id", Text, primary_key=True),
-    # Grows while the process lives.
+    # Grows while the process lives, several times in a lease: seconds, as that process is set up.
     Column("beats", BigInteger, nullable=False),
+    Column("lease", Double, nullable=False),
 )

@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-from usechat.errors import ConfigurationError
+from usechat.errors import UsechatError
 from usechat.ids import generate_id
 from usechat.sender import BODIES, SendBody
 from usechat.server.settings import is_loopback_host
@@ -178,7 +178,7 @@ class FailedStarts:
 
         try:
             await self.app(scope, receive, send_later)
-        except ConfigurationError as error:
+        except UsechatError as error:
             if not failed:
                 raise
             await send({"type": "lifespan.startup.failed", "message": str(error)})

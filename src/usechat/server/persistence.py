@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from usechat.errors import ConfigurationError
 from usechat.runs.base import Limits
 from usechat.runs.memory import MemoryLog
 from usechat.runs.service import RunService

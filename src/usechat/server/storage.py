@@ -68,10 +68,11 @@ def check_redis_url(url: str) -> None:
     Raises:
         ConfigurationError: It is not.
     """
-    from redis.connection import parse_url
+    from redis import connection
 
+    made: Any = connection
     try:
-        parse_url(url)
+        made.parse_url(url)
     except ValueError as error:
         raise ConfigurationError(
             f"{REDIS}: it must begin with redis://, rediss:// or unix://, and its port must be a number."

@@ -16,4 +16,5 @@ def upgrade() -> None:
         "usechat_processes",
         sa.Column("id", sa.Text, primary_key=True),
         sa.Column("beats", sa.BigInteger, nullable=False),
+        sa.Column("lease", sa.Double, nullable=False),
     )
