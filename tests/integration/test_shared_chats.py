@@ -77,7 +77,7 @@ class Answer:
     chat: str
     text: str = ""
     has_begun: threading.Event = field(default_factory=threading.Event)
-    reading: Future[None] = field(default_factory=lambda: Future[None]())
+    reading: Future[None] = field(default_factory=Future[None])
 
     def read(self, client: httpx.Client) -> None:
         """Ask, and read to the end or until the server is gone."""

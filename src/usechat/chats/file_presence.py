@@ -42,7 +42,7 @@ class FilePresence:
         """As `Presence.process_id`."""
         return self._id
 
-    async def join(self, lease: float, on_lost: Callable[[], None]) -> None:  # noqa: ARG002 - a lock is never lost
+    async def join(self, lease: float, on_lost: Callable[[], None]) -> None:
         """As `Presence.join`."""
         try:
             await asyncio.to_thread(self._join)

@@ -1,8 +1,8 @@
 """Which processes use a database on a server: each counts up a number in a row of its own, and others watch it.
 
-No clock is compared with another one: who watches takes a process for dead whose number has stood still for a lease (the
-longer one of both) of its own time, in which it has looked often enough to know that it was awake itself. A process that is taken for dead
-loses its row, in one statement with the look at the number, and learns so with its next count.
+No clock is compared with another one: a process is dead when its number has stood still for a lease (the longer one of
+both) in the time of who watches, who has looked often enough meanwhile to know that it was awake itself. A process that
+is taken for dead loses its row, in one statement with the look at the number, and learns so with its next count.
 """
 
 from __future__ import annotations

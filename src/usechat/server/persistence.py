@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from usechat.server.conversations import Conversations
     from usechat.server.turn_ends import OnFinish
 
-__all__ = ["DEFAULT_DATABASE_URL", "OFF", "check_storage", "database_url", "open_conversations", "open_used_approvals", "running"]
+__all__ = [
+    "DEFAULT_DATABASE_URL",
+    "OFF",
+    "check_storage",
+    "database_url",
+    "open_conversations",
+    "open_used_approvals",
+    "running",
+]
 
 DEFAULT_DATABASE_URL: Final = "sqlite:///usechat.db"
 OFF: Final = "off"

@@ -1,7 +1,7 @@
 """See that a server's database and Redis can be used, before it says that it listens.
 
 Every failure becomes one `ConfigurationError`: which setting, where it points (never with its password), what is wrong
-and what to do. A database or a Redis that is not there yet, because all are started at once, is waited for some seconds.
+and what to do. What is not there yet, because all are started at once, is waited for some seconds.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Several processes on one socket, started anew when they die, but not for ever.
 
-Upstream: ``uvicorn.supervisors.Multiprocess`` (uvicorn 0.54), which starts a worker that dies anew each half second, and
-ends with 0 when none can start.
+Upstream: ``uvicorn.supervisors.Multiprocess`` (uvicorn 0.54), which starts a worker that dies anew each half second,
+and ends with 0 when none can start.
 """
 
 from __future__ import annotations
