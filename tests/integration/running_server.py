@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +52,8 @@ def serving(folder: Path, *arguments: str, **variables: str) -> Generator[Runnin
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
+            # Its workers are ended with it.
+            start_new_session=True,
         )
     assert process.stdout is not None
     try:
@@ -61,13 +64,14 @@ def serving(folder: Path, *arguments: str, **variables: str) -> Generator[Runnin
             await_start(client, log)
             yield RunningServer(client, process, first_line, log)
     finally:
-        process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()
 
 
 def await_start(client: httpx.Client, log: Path) -> None:
-    """It listens from its first line on, and answers as soon as it can."""
+    """See that it answers, as its first line says."""
     try:
         assert client.get("/healthz", timeout=START_SECONDS).status_code == 200
     except httpx.TransportError:

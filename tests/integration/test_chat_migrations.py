@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 
 from tests.support.databases import DATABASES, make_url
 from usechat.chats import tables
+from usechat.chats.base import TurnPlan
 from usechat.chats.database import Work
 from usechat.chats.engine import open_database
 from usechat.chats.migrate import is_migrated, migrate
@@ -102,6 +103,25 @@ async def test_sqlite_writes_ahead_and_guards_references(tmp_path: Path) -> None
     names = ("journal_mode", "foreign_keys", "synchronous")
     asked = await transact(url, lambda connection: [connection.scalar(text(f"PRAGMA {name}")) for name in names])
     assert asked == ["wal", 1, 1]
+
+
+async def test_tables_of_the_first_version_are_altered_and_keep_what_they_hold(url: str) -> None:
+    await migrate(url)
+    store = SqlChatStore(url)
+    chat = await store.begin_turn("ada", "c", "r", TurnPlan(keep=0))
+    for statement in (
+        "ALTER TABLE usechat_turns DROP COLUMN process_id",
+        "DROP TABLE usechat_processes",
+        "UPDATE usechat_version SET version_num = '0001'",
+    ):
+        await run(url, statement)
+    assert not await is_migrated(url)
+    await migrate(url)
+    assert await transact(url, differences) == []
+    assert await store.get_chat("ada", "c") == chat
+    [turn] = await store.open_turns()
+    assert (turn.run_id, turn.process_id) == ("r", None)
+    await store.aclose()
 
 
 async def test_tables_of_a_newer_version_are_left_alone(url: str) -> None:

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Generator
+from typing import Self
 
 import httpx
 import pytest

@@ -101,12 +101,14 @@ class Deployment:
     told: list[TurnEnd] = field(default_factory=list[TurnEnd])
     """Of all of them."""
 
-    def process(self) -> Process:
+    async def process(self) -> Process:
         """One more, which does not look for orphans by itself."""
         store = FragileStore(self.url)
         self.stack.push_async_callback(store.aclose)
         runs = RunService(self.logs.make())
         self.stack.push_async_callback(runs.saves.aclose, 0)
+        if not runs.log.is_shared:
+            await store.join(LEASE, lambda: None)
         return Process(Conversations(store, runs, "client", on_finish=self.told.append), store, self.told)
 
 
@@ -126,6 +128,7 @@ async def hold_chat(process: Process) -> None:
     """Begin a turn and die before its run began."""
     plan = TurnPlan(keep=0, added=[{"id": "u1", "role": "user", "parts": [{"type": "text", "text": "Hi"}]}])
     await process.store.begin_turn(OWNER, "c", "turn-1", plan)
+    await process.store.aclose()
 
 
 async def begin_to_answer(process: Process) -> asyncio.Task[httpx.Response]:
@@ -137,7 +140,7 @@ async def begin_to_answer(process: Process) -> asyncio.Task[httpx.Response]:
 
 
 async def test_the_end_of_a_turn_is_told_once(deployment: Deployment):
-    process, other = deployment.process(), deployment.process()
+    process, other = await deployment.process(), await deployment.process()
     await process.ask(saying("Hello", " you"))
     [end] = deployment.told
     assert (end.chat_id, end.status, end.finish_reason) == ("c", "whole", "stop")
@@ -149,7 +152,7 @@ async def test_the_end_of_a_turn_is_told_once(deployment: Deployment):
 
 
 async def test_who_is_told_may_fail(deployment: Deployment, caplog: pytest.LogCaptureFixture):
-    process = deployment.process()
+    process = await deployment.process()
 
     async def fail(end: TurnEnd) -> None:
         raise ValueError("broken")
@@ -161,16 +164,16 @@ async def test_who_is_told_may_fail(deployment: Deployment, caplog: pytest.LogCa
 
 
 async def test_a_turn_whose_run_never_began_is_ended_without_anybody_asking(deployment: Deployment):
-    await hold_chat(deployment.process())
-    ended = deployment.process()
+    await hold_chat(await deployment.process())
+    ended = await deployment.process()
     async with ended.conversations:
         await eventually(lambda: bool(deployment.told))
     assert [(end.turn_id, end.status, end.message) for end in deployment.told] == [("turn-1", "lost", None)]
 
 
 async def test_two_processes_end_an_orphan_once(deployment: Deployment):
-    await hold_chat(deployment.process())
-    processes = [deployment.process(), deployment.process()]
+    await hold_chat(await deployment.process())
+    processes = [await deployment.process(), await deployment.process()]
 
     async def look() -> bool:
         await asyncio.gather(*(process.conversations.ends.end_orphans() for process in processes))
@@ -181,8 +184,8 @@ async def test_two_processes_end_an_orphan_once(deployment: Deployment):
 
 
 async def test_a_new_question_ends_the_orphan_in_its_way(deployment: Deployment):
-    await hold_chat(deployment.process())
-    process = deployment.process()
+    await hold_chat(await deployment.process())
+    process = await deployment.process()
     response = await process.ask(saying("Hello"))
     assert response.status_code == 200
     assert await process.saved() == [("Hi", "whole"), ("Hello", "whole")]
@@ -190,7 +193,7 @@ async def test_a_new_question_ends_the_orphan_in_its_way(deployment: Deployment)
 
 
 async def test_a_turn_that_is_being_answered_is_no_orphan(deployment: Deployment):
-    process, other = deployment.process(), deployment.process()
+    process, other = await deployment.process(), await deployment.process()
     answering = await begin_to_answer(process)
     began = asyncio.get_running_loop().time()
 
@@ -206,7 +209,7 @@ async def test_a_turn_that_is_being_answered_is_no_orphan(deployment: Deployment
 
 
 async def test_an_answer_that_can_be_loaded_is_not_read_once_more(deployment: Deployment):
-    process, other = deployment.process(), deployment.process()
+    process, other = await deployment.process(), await deployment.process()
     is_saved, may_end = asyncio.Event(), asyncio.Event()
 
     async def take_long(end: TurnEnd) -> None:
@@ -231,7 +234,7 @@ async def test_an_answer_that_can_be_loaded_is_not_read_once_more(deployment: De
 
 @pytest.mark.parametrize("loses_answers", [False, True], ids=["undone", "done"])
 async def test_an_end_that_cannot_be_saved_is_saved_later_and_told_once(deployment: Deployment, loses_answers: bool):
-    process = deployment.process()
+    process = await deployment.process()
     process.store.is_away = True
     process.store.loses_answers = loses_answers
     await process.ask(saying("Hello"))
@@ -244,7 +247,7 @@ async def test_an_end_that_cannot_be_saved_is_saved_later_and_told_once(deployme
 
 @pytest.mark.parametrize("deployment", ["several"], indirect=True)
 async def test_an_end_that_a_dead_process_could_not_save_is_saved_from_the_log(deployment: Deployment):
-    process, other = deployment.process(), deployment.process()
+    process, other = await deployment.process(), await deployment.process()
     process.store.is_away = True
     response = await process.ask(saying("Hello", " you"))
     assert response.content.endswith(b"data: [DONE]\n\n")
@@ -262,7 +265,7 @@ async def test_an_end_that_a_dead_process_could_not_save_is_saved_from_the_log(d
 
 
 async def test_a_process_that_shuts_down_takes_no_turn(deployment: Deployment):
-    process = deployment.process()
+    process = await deployment.process()
     process.conversations.runs.close()
     response = await process.ask(saying("Hello"))
     assert (response.status_code, response.headers["retry-after"]) == (503, "1")
@@ -271,7 +274,7 @@ async def test_a_process_that_shuts_down_takes_no_turn(deployment: Deployment):
 
 @pytest.mark.parametrize("deployment", ["several"], indirect=True)
 async def test_a_question_that_waits_for_the_answer_before_is_refused_when_its_process_goes(deployment: Deployment):
-    process, other = deployment.process(), deployment.process()
+    process, other = await deployment.process(), await deployment.process()
     answering = await begin_to_answer(process)
     asking = asyncio.create_task(other.ask(saying("Hello")))
     await eventually(lambda: other.store.finds > 0)
@@ -285,7 +288,7 @@ async def test_a_question_that_waits_for_the_answer_before_is_refused_when_its_p
 
 @pytest.mark.parametrize("deployment", ["several"], indirect=True)
 async def test_readers_of_others_runs_get_a_legal_end_when_their_process_goes(deployment: Deployment):
-    process, other = deployment.process(), deployment.process()
+    process, other = await deployment.process(), await deployment.process()
     answering = await begin_to_answer(process)
     info = await other.conversations.runs.resume("c")
     assert info is not None

@@ -66,9 +66,8 @@ async def test_other_failure_is_told_at_once(error: Exception) -> None:
     assert work.runs == 1
 
 
-async def test_failure_that_stays_is_told_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "_PAUSES", (0.0, 0.0))
+async def test_failure_that_stays_is_told_in_the_end() -> None:
     work = Work(*[ConnectionRefusedError()] * 3)
     with pytest.raises(ConnectionRefusedError):
-        await retry.retry_when_cut(work)
+        await retry.retry_when_cut(work, (0.0, 0.0))
     assert work.runs == 3

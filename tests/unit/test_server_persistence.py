@@ -10,19 +10,19 @@ from usechat.server.persistence import open_conversations
 from usechat.server.settings import Settings
 
 
-def test_function_without_redis_is_warned_and_takes_no_run_for_lost(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+def test_function_without_redis_is_warned_and_gives_no_sign_of_life(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     conversations = open_conversations(Settings(), f"sqlite:///{tmp_path}/chats.db", is_public=True)
 
     assert conversations is not None
-    assert not conversations.ends.knows_all_runs
+    assert not conversations.is_lasting
     assert "USECHAT_REDIS_URL is not set" in caplog.text
 
 
-def test_one_process_knows_all_runs_and_waits_for_none(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+def test_one_process_is_seen_by_others_and_waits_for_no_platform(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     conversations = open_conversations(Settings(), f"sqlite:///{tmp_path}/chats.db")
 
     assert conversations is not None
-    assert conversations.ends.knows_all_runs
+    assert conversations.is_lasting
     assert conversations.runs.keep_alive is None
     assert caplog.text == ""
 

@@ -12,20 +12,22 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 from typer.testing import CliRunner
 
 import usechat
 from usechat.cli import app
 from usechat.errors import ConfigurationError
 from usechat.server.log import RequestIdFilter
-from usechat.server.middleware import request_id
-from usechat.server.process import listen, listen_error, log_config, url_of, uvicorn_config
+from usechat.server.middleware import FailedStarts, request_id
+from usechat.server.process import bind, listen, listen_error, log_config, url_of, uvicorn_config
 from usechat.server.settings import Settings
 from usechat.server.shutdown import stopping
 
 
 def test_socket_listens_without_waiting_for_acknowledgements() -> None:
-    with listen("127.0.0.1", 0) as listener:
+    with bind("127.0.0.1", 0) as listener:
+        listen(listener, "127.0.0.1", 0)
         port = listener.getsockname()[1]
         assert url_of(listener) == f"http://127.0.0.1:{port}"
         # asyncio turns Nagle's algorithm off on connections of a socket that names its protocol, and on no others.
@@ -36,7 +38,7 @@ def test_socket_listens_without_waiting_for_acknowledgements() -> None:
 
 def test_address_of_ipv6_is_written_with_brackets() -> None:
     try:
-        listener = listen("::1", 0)
+        listener = bind("::1", 0)
     except ConfigurationError:
         pytest.skip("this machine has no IPv6")
     with listener:
@@ -44,14 +46,24 @@ def test_address_of_ipv6_is_written_with_brackets() -> None:
 
 
 def test_port_in_use_is_told() -> None:
-    with listen("127.0.0.1", 0) as taken, pytest.raises(ConfigurationError, match=r"^Port \d+ on 127.0.0.1 is in use"):
-        listen("127.0.0.1", taken.getsockname()[1])
+    in_use = pytest.raises(ConfigurationError, match=r"^Port \d+ on 127.0.0.1 is in use")
+    with socket.create_server(("127.0.0.1", 0)) as taken, in_use:
+        bind("127.0.0.1", taken.getsockname()[1])
+
+
+def test_port_that_another_server_took_meanwhile_is_told() -> None:
+    with bind("127.0.0.1", 0) as faster:
+        port = faster.getsockname()[1]
+        with bind("127.0.0.1", port) as listener:
+            listen(faster, "127.0.0.1", port)
+            with pytest.raises(ConfigurationError, match=f"^Port {port} on 127.0.0.1 is in use"):
+                listen(listener, "127.0.0.1", port)
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1"])
 def test_host_that_is_not_this_machine_is_told(host: str) -> None:
     with pytest.raises(ConfigurationError, match=r"^USECHAT_HOST \(--host\) must be an address of this machine"):
-        listen(host, 0)
+        bind(host, 0)
 
 
 def test_port_that_only_root_may_use_is_told() -> None:
@@ -164,7 +176,52 @@ def test_command_refuses_wrong_settings_in_one_line(command: CliRunner, argument
 
 
 def test_command_gives_its_arguments_to_the_server(command: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    with listen("127.0.0.1", 0) as taken:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = command.invoke(app, ["serve", "--port", port, "--model", "demo", "--insecure"])
     assert done.stderr.startswith(f"usechat: Port {port} on 127.0.0.1 is in use")
+
+
+class FailingLifespan:
+    """An application that cannot start, as Starlette tells it."""
+
+    def __init__(self, error: Exception, *, tells: bool = True) -> None:
+        self.error = error
+        self.tells = tells
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.tells:
+            await send({"type": "lifespan.startup.failed", "message": "Traceback (most recent call last): ..."})
+        raise self.error
+
+
+async def start(application: FailingLifespan) -> list[Message]:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        raise AssertionError
+
+    try:
+        await FailedStarts(application)({"type": "lifespan"}, receive, send)
+    except (ConfigurationError, ValueError) as error:
+        sent.append({"type": "raised", "error": error})
+    return sent
+
+
+@pytest.mark.anyio
+async def test_start_that_a_setting_prevents_is_told_in_one_line() -> None:
+    error = ConfigurationError("no such database")
+    told: Message = {"type": "lifespan.startup.failed", "message": "no such database"}
+    assert await start(FailingLifespan(error)) == [told]
+    # One that fails later, at its end, is not told so.
+    assert await start(FailingLifespan(error, tells=False)) == [{"type": "raised", "error": error}]
+
+
+@pytest.mark.anyio
+async def test_start_that_fails_of_a_fault_of_our_own_is_told_with_its_traceback() -> None:
+    error = ValueError("broken")
+    told: Message = {"type": "lifespan.startup.failed", "message": "Traceback (most recent call last): ..."}
+    assert await start(FailingLifespan(error)) == [told, {"type": "raised", "error": error}]

@@ -14,7 +14,7 @@ Nothing here knows how chats are stored, what a run's frames are, or HTTP.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -127,6 +127,9 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """The id of the assistant's message that the answer goes on with."""
     status: EndStatus | None = None
     """How it ended; ``None`` while it is open."""
+    process_id: str | None = None
+    """The process in whose memory its run is; ``None`` where the run is in a log that all share, or the process has
+    not joined (`ChatStore.join`)."""
 
     @property
     def is_open(self) -> bool:
@@ -239,6 +242,24 @@ class ChatStore(Protocol):
         """Turns that have not ended, oldest first, of every owner: those that began before a time, if one is given."""
         ...
 
+    @property
+    def process_id(self) -> str | None:
+        """The name of this process among those that share the store; None where it has not joined."""
+        ...
+
+    async def join(self, lease: float, on_lost: Callable[[], None]) -> None:
+        """Have the turns that begin here name this process, and the others see that it lives.
+
+        Args:
+            lease: Seconds without a sign of life after which a process counts as dead, where there is no better way.
+            on_lost: Called when that happened to this one, which was paused: its turns were ended by others.
+        """
+        ...
+
+    async def is_dead(self, process_id: str) -> bool:
+        """Return whether a process is known to have ended, so that nobody will end its turns."""
+        ...
+
     async def aclose(self) -> None:
-        """Let go of all connections."""
+        """Let go of all connections; leave, where this process has joined."""
         ...

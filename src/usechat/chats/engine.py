@@ -5,16 +5,18 @@ The one place that knows SQLite from PostgreSQL, besides the lock that `usechat.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from usechat.chats.database import Database
+from usechat.chats.presence import Presence
+from usechat.chats.retry import PAUSES
 from usechat.errors import ConfigurationError
 
-__all__ = ["is_sqlite", "open_database", "parse_url"]
+__all__ = ["is_sqlite", "open_database", "open_presence", "parse_url"]
 
 _DRIVERS: Final[Mapping[str, str]] = {
     "sqlite": "sqlite+pysqlite",
@@ -60,12 +62,13 @@ def is_sqlite(url: URL) -> bool:
     return url.get_backend_name() == "sqlite"
 
 
-def open_database(url: str, *, may_create: bool = False) -> Database:
+def open_database(url: str, *, may_create: bool = False, pauses: Sequence[float] = PAUSES) -> Database:
     """The database of a URL; nothing is connected yet.
 
     Args:
         url: As for `parse_url`.
         may_create: Whether a file of SQLite that is not there is made, with its folder.
+        pauses: Seconds before each further try when PostgreSQL is away.
 
     Raises:
         ConfigurationError: As for `parse_url`.
@@ -78,4 +81,22 @@ def open_database(url: str, *, may_create: bool = False) -> Database:
         return SqliteDatabase(parsed, may_create=may_create)
     from usechat.chats.postgres import PostgresDatabase
 
-    return PostgresDatabase(parsed)
+    return PostgresDatabase(parsed, pauses)
+
+
+def open_presence(url: str, database: Database) -> Presence:
+    """This process among those that use a database; it has not joined yet.
+
+    Args:
+        url: As for `parse_url`.
+        database: That database.
+    """
+    parsed = parse_url(url)
+    if is_sqlite(parsed):
+        from usechat.chats.file_presence import FilePresence
+        from usechat.chats.sqlite import file_of
+
+        return FilePresence(file_of(parsed))
+    from usechat.chats.row_presence import RowPresence
+
+    return RowPresence(database)

@@ -5,6 +5,7 @@ Any number of processes may do so at once: one does the work, the others wait an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,7 @@ from usechat.chats.engine import open_database
 from usechat.chats.tables import VERSION_TABLE
 from usechat.errors import ConfigurationError
 
-__all__ = ["is_migrated", "migrate"]
+__all__ = ["check_tables", "is_migrated", "migrate"]
 
 _ADVISORY_LOCK: Final = 8_437_201_147
 """PostgreSQL's, held while one process alters tables."""
@@ -34,6 +35,24 @@ async def migrate(url: str) -> None:
     database = open_database(url, may_create=True)
     try:
         await database.write(_migrate)
+    finally:
+        await database.aclose()
+
+
+async def check_tables(url: str, pauses: Sequence[float]) -> None:
+    """See that the tables are what this version needs.
+
+    Args:
+        url: Of PostgreSQL.
+        pauses: Seconds before each further try to connect.
+
+    Raises:
+        ConfigurationError: They are not there, or of another version; the text says what to do.
+        OSError: The database cannot be reached.
+    """
+    database = open_database(url, pauses=pauses)
+    try:
+        await database.read(_check_current)
     finally:
         await database.aclose()
 
@@ -61,11 +80,21 @@ def _config() -> Config:
 
 def _upgrade(connection: Connection) -> None:
     config = _config()
+    _check_known(connection, config)
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _check_known(connection: Connection, config: Config) -> None:
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if not _current(connection) <= known:
         raise ConfigurationError("The database was made by a newer version of usechat: install that one.")
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+
+
+def _check_current(connection: Connection) -> None:
+    _check_known(connection, _config())
+    if not _is_current(connection):
+        raise ConfigurationError("the tables are not there, or are an older version's: run usechat migrate.")
 
 
 def _is_current(connection: Connection) -> bool:

@@ -7,7 +7,7 @@ on another.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
@@ -18,7 +18,7 @@ from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from usechat.chats.database import Work
-from usechat.chats.retry import retry_when_cut
+from usechat.chats.retry import PAUSES, retry_when_cut
 
 __all__ = ["PostgresDatabase"]
 
@@ -32,9 +32,11 @@ class PostgresDatabase:
 
     Args:
         url: As `usechat.chats.engine.parse_url` gives it.
+        pauses: Seconds before each further try when it is away.
     """
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, pauses: Sequence[float] = PAUSES) -> None:
+        self._pauses = pauses
         arguments: dict[str, Any] = {
             # asyncpg reads libpq's settings (sslmode, application_name, …) from a URL only.
             "dsn": f"postgresql:///?{urlencode(url.query, doseq=True)}",
@@ -56,7 +58,7 @@ class PostgresDatabase:
                 async with self._reader.connect() as connection:
                     return await connection.run_sync(work)
 
-        return await retry_when_cut(attempt)
+        return await retry_when_cut(attempt, self._pauses)
 
     async def write(self, work: Work[ResultT]) -> ResultT:
         """As `Database.write`."""
@@ -66,7 +68,7 @@ class PostgresDatabase:
                 async with self._writer.begin() as connection:
                     return await connection.run_sync(work)
 
-        return await retry_when_cut(attempt)
+        return await retry_when_cut(attempt, self._pauses)
 
     async def aclose(self) -> None:
         """As `Database.aclose`."""
@@ -82,5 +84,11 @@ def told_while_connecting() -> Generator[None]:
     """
     try:
         yield
+    except (
+        asyncpg.InvalidAuthorizationSpecificationError,
+        asyncpg.InvalidCatalogNameError,
+        asyncpg.ClientConfigurationError,
+    ) as error:
+        raise PermissionError(str(error)) from error
     except (asyncpg.InterfaceError, asyncpg.PostgresError) as error:
         raise ConnectionResetError(str(error)) from error

@@ -10,14 +10,14 @@ Source: PostgreSQL 15, appendix A (error codes).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
-__all__ = ["retry_when_cut"]
+__all__ = ["PAUSES", "retry_when_cut"]
 
-_PAUSES: Final = (0.0, 0.05, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0)
+PAUSES: Final = (0.0, 0.05, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0)
 """Seconds before each further try: a database that restarts is back within them."""
 
 _PASSING_STATES: Final = (
@@ -34,14 +34,14 @@ _PASSING_STATES: Final = (
 ResultT = TypeVar("ResultT")
 
 
-async def retry_when_cut(work: Callable[[], Awaitable[ResultT]]) -> ResultT:
+async def retry_when_cut(work: Callable[[], Awaitable[ResultT]], pauses: Sequence[float] = PAUSES) -> ResultT:
     """What ``work`` gives, tried anew while connections drop and the database is not ready.
 
     Raises:
         DBAPIError: It failed for another reason, or the last try failed as well.
         OSError: The database could not be reached at the last try.
     """
-    for pause in _PAUSES:
+    for pause in pauses:
         try:
             return await work()
         except (DBAPIError, OSError) as error:
@@ -53,7 +53,7 @@ async def retry_when_cut(work: Callable[[], Awaitable[ResultT]]) -> ResultT:
 
 def _is_passing(error: DBAPIError | OSError) -> bool:
     if isinstance(error, OSError):
-        # What took too long once would do so again.
-        return not isinstance(error, TimeoutError)
+        # What took too long once would do so again, and who was turned away is turned away again.
+        return not isinstance(error, TimeoutError | PermissionError)
     state = getattr(error.orig, "sqlstate", None) or ""
     return error.connection_invalidated or state.startswith(_PASSING_STATES)

@@ -47,7 +47,7 @@ def message_from_row(row: AnyRow) -> SavedMessage:
 
 def turn_from_row(row: AnyRow) -> Turn:
     """A row of `usechat.chats.statements.TURN`."""
-    run_id, chat_id, owner, began_at, continues, status = row
+    run_id, chat_id, owner, began_at, continues, status, process_id = row
     return Turn(
         run_id=decode_text(run_id),
         chat_id=decode_text(chat_id),
@@ -55,6 +55,7 @@ def turn_from_row(row: AnyRow) -> Turn:
         began_at=began_at,
         continues=continues and decode_text(continues),
         status=status,
+        process_id=process_id,
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar, cast
 from uuid import uuid4
@@ -20,7 +20,7 @@ from usechat.apart import is_large, mark_large, work_apart
 from usechat.chats.base import Chat, ChatPage, EndStatus, SavedChat, SavedMessage, Turn, TurnPlan, UIMessage
 from usechat.chats.columns import encode_json, encode_text
 from usechat.chats.database import Work, told_when_unavailable
-from usechat.chats.engine import open_database
+from usechat.chats.engine import open_database, open_presence
 from usechat.chats.merge import merge_patch
 from usechat.chats.pages import decode_cursor, encode_cursor
 from usechat.chats.prepared import Rows, run
@@ -58,6 +58,7 @@ class SqlChatStore:
 
     def __init__(self, url: str) -> None:
         self._database = open_database(url)
+        self._presence = open_presence(url, self._database)
 
     async def create_chat(
         self, owner: str, chat_id: str, *, title: str | None = None, metadata: Mapping[str, Any] | None = None
@@ -167,7 +168,15 @@ class SqlChatStore:
         contents: Mapping[int, Mapping[str, Any]] = {}
         if is_large():
             contents = await work_apart(partial(written_contents, plan))
-        turn = Beginning(owner=owner, chat_id=chat_id, run_id=run_id, plan=plan, title=title, contents=contents)
+        turn = Beginning(
+            owner=owner,
+            chat_id=chat_id,
+            run_id=run_id,
+            plan=plan,
+            title=title,
+            contents=contents,
+            process_id=self.process_id,
+        )
         tries = itertools.count()
 
         def work(connection: Connection) -> Chat:
@@ -209,8 +218,24 @@ class SqlChatStore:
 
         return await self._read(work)
 
+    @property
+    def process_id(self) -> str | None:
+        """As `ChatStore.process_id`."""
+        return self._presence.process_id
+
+    async def join(self, lease: float, on_lost: Callable[[], None]) -> None:
+        """As `ChatStore.join`."""
+        with told_when_unavailable:
+            await self._presence.join(lease, on_lost)
+
+    async def is_dead(self, process_id: str) -> bool:
+        """As `ChatStore.is_dead`."""
+        with told_when_unavailable:
+            return await self._presence.is_dead(process_id)
+
     async def aclose(self) -> None:
         """As `ChatStore.aclose`."""
+        await self._presence.leave()
         await self._database.aclose()
 
     async def _read(self, work: Work[ResultT]) -> ResultT:

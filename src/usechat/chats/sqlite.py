@@ -29,7 +29,7 @@ from usechat.chats.database import Work
 from usechat.chats.prepared import use_driver
 from usechat.chats.threads import WorkerThreads
 
-__all__ = ["SqliteDatabase"]
+__all__ = ["SqliteDatabase", "file_of"]
 
 _BUSY_SECONDS: Final = 30
 """How long a transaction waits for another process to end its own, unless the URL says otherwise (``?timeout=``)."""
@@ -53,7 +53,7 @@ class SqliteDatabase:
     """
 
     def __init__(self, url: URL, *, may_create: bool = False) -> None:
-        path = _path(url)
+        path = file_of(url)
         patience = float(str(url.query.get("timeout", _BUSY_SECONDS)))
         engine = _create_engine(url, patience)
         self._writer = WorkerThreads(
@@ -193,7 +193,8 @@ class _WritingSession(_Session):
         driver.execute("PRAGMA busy_timeout = 0")
 
 
-def _path(url: URL) -> Path:
+def file_of(url: URL) -> Path:
+    """The file that a URL names."""
     location = str(url.database)
     is_uri = location.startswith("file:")
     return Path(unquote(location.removeprefix("file:").partition("?")[0]) if is_uri else location)

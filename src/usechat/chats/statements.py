@@ -57,7 +57,7 @@ CHAT: Final = _stored(
     chats, "id", "owner", "title", "created_at", "updated_at", "metadata", "active_run_id", "revision"
 )
 """The columns that `usechat.chats.rows.chat_from_row` reads."""
-TURN: Final = _stored(turns, "run_id", "chat_id", "owner", "began_at", "continues", "status")
+TURN: Final = _stored(turns, "run_id", "chat_id", "owner", "began_at", "continues", "status", "process_id")
 """The columns that `usechat.chats.rows.turn_from_row` reads."""
 _MESSAGE: Final = _stored(
     messages, "content", "position", "role", "created_at", "status", "usage", "finish_reason", "run_id"

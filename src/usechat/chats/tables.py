@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, Column, Double, ForeignKey, Index, Integer, M
 
 from usechat.chats.columns import JsonText, PlainText
 
-__all__ = ["VERSION_TABLE", "chats", "messages", "metadata", "turns"]
+__all__ = ["VERSION_TABLE", "chats", "messages", "metadata", "processes", "turns"]
 
 metadata = MetaData()
 
@@ -62,6 +62,18 @@ turns = Table(
     Column("status", Text),
     # Tells the call that ended the turn that it was the one, when the answer to its commit got lost.
     Column("ended_by", Text),
+    # Of the process in whose memory the run is, where no log that outlives it has the run.
+    Column("process_id", Text),
     Index("ix_usechat_turns_chat_id", "chat_id"),
     Index("ix_usechat_turns_status_began_at", "status", "began_at"),
+)
+
+# Those that live, on a server; a file of SQLite has locks beside it instead (`usechat.chats.presence`).
+processes = Table(
+    "usechat_processes",
+    metadata,
+    Column("id", Text, primary_key=True),
+    # Grows while the process lives, several times in a lease: seconds, as that process is set up.
+    Column("beats", BigInteger, nullable=False),
+    Column("lease", Double, nullable=False),
 )

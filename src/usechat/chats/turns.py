@@ -58,6 +58,7 @@ class Beginning(msgspec.Struct, frozen=True, kw_only=True):
     """Of the chat, if it has none."""
     contents: Mapping[int, Mapping[str, Any]] = msgspec.field(default_factory=dict[int, Mapping[str, Any]])
     """What is written of messages, by their place; of those that are not there it is made when it is written."""
+    process_id: str | None = None
 
 
 def written_contents(plan: TurnPlan) -> Mapping[int, Mapping[str, Any]]:
@@ -95,7 +96,7 @@ def begin(connection: Connection, turn: Beginning, *, is_new: bool = False) -> C
         assert held is not None
     _carry_out(connection, turn, now)
     opened = {"run_id": turn.run_id, "chat_id": turn.chat_id, "owner": turn.owner, "began_at": now}
-    run(connection, statements.ADD_TURN, {**opened, "continues": turn.plan.continues})
+    run(connection, statements.ADD_TURN, {**opened, "continues": turn.plan.continues, "process_id": turn.process_id})
     return held
 
 

@@ -28,7 +28,7 @@ from usechat.server.choice import choose_model
 from usechat.server.edge import BodyGate, KeyGate
 from usechat.server.environment import load_environment
 from usechat.server.keys import KeyGuard
-from usechat.server.middleware import REQUEST_ID_HEADER, LastResort, LoopbackOnly, RequestIds
+from usechat.server.middleware import REQUEST_ID_HEADER, FailedStarts, LastResort, LoopbackOnly, RequestIds
 from usechat.server.page import PageFiles, default_page_folder
 from usechat.server.persistence import database_url, open_conversations, open_used_approvals, running
 from usechat.server.routes import make_api_router, make_chat_routes, make_open_router, make_socket_router
@@ -176,6 +176,7 @@ def add_middleware(app: FastAPI, settings: Settings, guard: KeyGuard, *, is_publ
     # Around whatever may refuse a request without having read its body.
     app.add_middleware(BodyGate, max_bytes=settings.max_body_bytes, seconds=settings.body_seconds)
     app.add_middleware(RequestIds)
+    app.add_middleware(FailedStarts)
 
 
 def warn_of_unshared_secret(settings: Settings, *, is_public: bool) -> None:

@@ -81,7 +81,7 @@ def make_runs_router(conversations: Conversations, guard: KeyGuard, heartbeat: f
 
     @router.post("/chat/{chat_id}/stop")
     async def stop(chat_id: str) -> dict[str, bool]:
-        """Stop the chat's answer, wherever it is made. Asking twice does no harm."""
+        """Stop the chat's answer, wherever it is made; 409 where that cannot be reached. Asking twice does no harm."""
         return {"stopped": await conversations.stop(chat_id)}
 
     return router
@@ -132,7 +132,7 @@ def make_chats_router(conversations: Conversations, guard: KeyGuard, settings: S
 
     @router.delete("/chats/{chat_id}", status_code=204, response_class=Response)
     async def delete_chat(chat_id: str) -> None:
-        """Remove a chat, its messages and its running answer."""
+        """Remove a chat and its messages, and stop its answer; one that cannot be reached goes on, and is not saved."""
         await conversations.delete(chat_id)
 
     return router

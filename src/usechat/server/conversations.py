@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from usechat.apart import work_apart
-from usechat.chats.base import Chat, ChatStore, EndStatus, SavedChat, TurnPlan
+from usechat.chats.base import Chat, ChatStore, EndStatus, SavedChat, Turn, TurnPlan
 from usechat.chats.history import HistoryMode, TurnRequest, plan_turn
 from usechat.errors import ChatError, RunError
 from usechat.fastapi import STOPPED
@@ -65,8 +65,7 @@ class Conversations:
         runs: What makes answers and lets them be read; it tells of those that were lost.
         history: Who holds the history of a chat.
         on_finish: Told of each answer's end once, in one process of all.
-        knows_all_runs: Whether a run that the log does not know is none: false where several processes have logs of
-            their own.
+        is_lasting: Whether this process lives on between requests, so that others can see that it does.
     """
 
     def __init__(
@@ -76,12 +75,13 @@ class Conversations:
         history: HistoryMode,
         *,
         on_finish: OnFinish | None = None,
-        knows_all_runs: bool = True,
+        is_lasting: bool = True,
     ) -> None:
         self.store = store
         self.runs = runs
         self.history: HistoryMode = history
-        self.ends = TurnEnds(store, runs.log, on_finish, knows_all_runs=knows_all_runs)
+        self.ends = TurnEnds(store, runs.log, on_finish)
+        self.is_lasting = is_lasting
         self._orphans: asyncio.Task[None] | None = None
         runs.lost.on_lost = self.ends.end_lost
         runs.on_release = self.ends.end_for_readers
@@ -178,7 +178,14 @@ class Conversations:
         return turn is None or await self.ends.end_orphan(turn)
 
     async def __aenter__(self) -> Self:
-        """Begin to look for what others have left unended."""
+        """Be seen by others, and begin to look for what they have left unended.
+
+        Raises:
+            ChatError: ``unavailable``.
+        """
+        # Where the log of runs is shared, it tells who lives.
+        if self.is_lasting and not self.runs.log.is_shared:
+            await self.store.join(self.runs.log.limits.lease, self._lose_runs)
         await self.runs.__aenter__()
         self._orphans = asyncio.create_task(self.ends.end_orphans_for_ever())
         return self
@@ -196,17 +203,45 @@ class Conversations:
             await self.store.aclose()
 
     async def stop(self, chat_id: str) -> bool:
-        """Stop the chat's answer, wherever it is made; whether there was one."""
-        return await self.runs.stop(chat_id, STOPPED)
+        """Stop the chat's answer, wherever it is made; whether there was one.
+
+        Raises:
+            ChatError: ``conflict``: there is one in the memory of another process, which goes on.
+            RunError: ``unavailable``; never for a run of this process.
+        """
+        if await self.runs.stop(chat_id, STOPPED):
+            return True
+        turn = await self._open_turn(chat_id)
+        if turn is not None and self.ends.is_foreign(turn) and not await self.ends.end_orphan(turn):
+            raise ChatError(
+                "Another process makes this answer and cannot be told to stop: that takes USECHAT_REDIS_URL.",
+                code="conflict",
+                run_id=turn.run_id,
+            )
+        return False
+
+    async def _open_turn(self, chat_id: str) -> Turn | None:
+        try:
+            chat = await self.store.get_chat(OWNER, chat_id)
+        except ChatError as error:
+            if error.code != "missing":
+                raise
+            return None
+        return None if chat.active_run_id is None else await self.store.find_turn(chat.active_run_id)
+
+    def _lose_runs(self) -> None:
+        """Stop what others have ended: nobody may take it for saved."""
+        for handle in list(self.runs.handles.values()):
+            handle.stop("lost")
 
     async def delete(self, chat_id: str) -> Chat:
-        """Remove a chat, and stop its answer.
+        """Remove a chat, and stop its answer; one that another process makes in its memory goes on, and is not saved.
 
         Raises:
             ChatError: There is no such chat.
         """
         chat = await self.store.delete_chat(OWNER, chat_id)
-        await self.stop(chat_id)
+        await self.runs.stop(chat_id, STOPPED)
         return chat
 
 

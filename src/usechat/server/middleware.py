@@ -19,11 +19,12 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
+from usechat.errors import UsechatError
 from usechat.ids import generate_id
 from usechat.sender import BODIES, SendBody
 from usechat.server.settings import is_loopback_host
 
-__all__ = ["REQUEST_ID_HEADER", "LastResort", "LoopbackOnly", "RequestIds", "request_id"]
+__all__ = ["REQUEST_ID_HEADER", "FailedStarts", "LastResort", "LoopbackOnly", "RequestIds", "request_id"]
 
 REQUEST_ID_HEADER: Final = "x-request-id"
 GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -154,3 +155,34 @@ def is_elsewhere(address: str) -> bool:
     except ValueError:
         return False
     return not is_loopback_host(address)
+
+
+class FailedStarts:
+    """Tells a start that the settings or the database prevent in one line, where Starlette sends a traceback."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on everything but the message of a failed start, which waits for its exception."""
+        if scope["type"] != "lifespan":
+            await self.app(scope, receive, send)
+            return
+        failed: list[Message] = []
+
+        async def send_later(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed":
+                failed.append(message)
+            else:
+                await send(message)
+
+        try:
+            await self.app(scope, receive, send_later)
+        except UsechatError as error:
+            if not failed:
+                raise
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+        except BaseException:
+            for message in failed:
+                await send(message)
+            raise

@@ -8,11 +8,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from usechat.errors import ConfigurationError
 from usechat.runs.base import Limits
 from usechat.runs.memory import MemoryLog
 from usechat.runs.service import RunService
 from usechat.server.settings import Settings
+from usechat.server.storage import check_redis, check_redis_url, prepare_database
 
 if TYPE_CHECKING:
     from usechat.runs.base import RunLog
@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from usechat.server.conversations import Conversations
     from usechat.server.turn_ends import OnFinish
 
-__all__ = ["DEFAULT_DATABASE_URL", "OFF", "database_url", "open_conversations", "open_used_approvals", "running"]
+__all__ = [
+    "DEFAULT_DATABASE_URL",
+    "OFF",
+    "check_storage",
+    "database_url",
+    "open_conversations",
+    "open_used_approvals",
+    "running",
+]
 
 DEFAULT_DATABASE_URL: Final = "sqlite:///usechat.db"
 OFF: Final = "off"
@@ -57,9 +65,9 @@ def open_conversations(
     if settings.redis_url is None and not is_alone:
         logger.warning(
             "USECHAT_REDIS_URL is not set, so each of the %s processes has running answers of its own: "
-            "an answer can be resumed and stopped only by the process that makes it, and a chat whose process dies "
-            "stays busy for an hour.",
+            "an answer can be resumed and stopped only by the process that makes it%s.",
             "platform's" if is_public else settings.workers,
+            ", and a chat whose process dies stays busy for an hour" if is_public else "",
         )
     # Imported where chats are kept: SQLAlchemy is the heaviest thing that the server has.
     from usechat.chats.sql import SqlChatStore
@@ -72,9 +80,8 @@ def open_conversations(
         shutdown_timeout=settings.shutdown_seconds,
         keep_alive=find_wait_until() if is_public else None,
     )
-    knows_all_runs = settings.redis_url is not None or is_alone
     store = SqlChatStore(url)
-    return Conversations(store, runs, settings.history, on_finish=on_finish, knows_all_runs=knows_all_runs)
+    return Conversations(store, runs, settings.history, on_finish=on_finish, is_lasting=not is_public)
 
 
 def find_wait_until() -> Callable[[Awaitable[object]], None] | None:
@@ -97,16 +104,37 @@ def make_log(settings: Settings) -> RunLog:
         return MemoryLog(limits)
     from usechat.runs.redis import RedisLog
 
-    return RedisLog(settings.redis_url.get_secret_value(), limits)
+    url = settings.redis_url.get_secret_value()
+    check_redis_url(url)
+    return RedisLog(url, limits)
 
 
 def open_used_approvals(settings: Settings) -> RedisUsedApprovals | None:
-    """What remembers used approvals for all processes; None where each does so for itself."""
+    """What remembers used approvals for all processes; None where each does so for itself.
+
+    Raises:
+        ConfigurationError: Redis' URL is wrong.
+    """
     if settings.redis_url is None:
         return None
     from usechat.runs.redis_approvals import RedisUsedApprovals
 
-    return RedisUsedApprovals(settings.redis_url.get_secret_value())
+    url = settings.redis_url.get_secret_value()
+    check_redis_url(url)
+    return RedisUsedApprovals(url)
+
+
+async def check_storage(settings: Settings) -> None:
+    """See that the database and Redis can be used, before a server starts.
+
+    Raises:
+        ConfigurationError: One of them cannot; the text says which, why and what to do.
+    """
+    url = database_url(settings, is_public=False)
+    if url is not None:
+        await prepare_database(url)
+    if settings.redis_url is not None:
+        await check_redis(settings.redis_url.get_secret_value())
 
 
 @asynccontextmanager
@@ -114,17 +142,11 @@ async def running(conversations: Conversations | None, url: str | None) -> Async
     """The time in which chats are kept: tables made before, answers ended after.
 
     Raises:
-        ConfigurationError: PostgreSQL's tables are not there, or not of this version.
+        ConfigurationError: The database cannot be used, or its tables are not of this version.
     """
     if conversations is None or url is None:
         yield
         return
-    from usechat.chats.engine import is_sqlite, parse_url
-    from usechat.chats.migrate import is_migrated, migrate
-
-    if is_sqlite(parse_url(url)):
-        await migrate(url)
-    elif not await is_migrated(url):
-        raise ConfigurationError("the database is not ready: run usechat migrate")
+    await prepare_database(url)
     async with conversations:
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import secrets
@@ -9,18 +10,21 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import uvicorn
-from uvicorn.supervisors import ChangeReload, Multiprocess
+from uvicorn.supervisors import ChangeReload
 
 import usechat
 from usechat.errors import ConfigurationError
 from usechat.server.choice import choose_model
 from usechat.server.environment import load_environment
+from usechat.server.persistence import check_storage
 from usechat.server.settings import Settings
 from usechat.server.shutdown import CLOSING_SECONDS
+from usechat.server.workers import Workers
 
 __all__ = ["serve"]
 
@@ -37,32 +41,56 @@ def serve(*, reload: bool, announce: Callable[[str], None]) -> None:
 
     Args:
         reload: Start anew whenever this package's sources change.
-        announce: Gets the line that says where the server listens and which model answers.
+        announce: Gets the line that says where the server listens and which model answers, once it answers requests.
+            With ``reload`` it is called in another process, so it must be picklable, and called after each new start.
 
     Raises:
-        ConfigurationError: A setting is wrong, or the address cannot be listened on.
+        ConfigurationError: A setting is wrong, the address cannot be listened on, or the database or Redis cannot be
+            used.
     """
     settings = load_environment().settings
     settings.check_exposure()
     choice = choose_model(settings)
-    listener = listen(settings.host, settings.port)
-    if (settings.workers > 1 or reload) and settings.approval_secret is None:
-        # All workers, and those that come after them, check what one of them has signed.
-        os.environ["USECHAT_APPROVAL_SECRET"] = secrets.token_urlsafe(32)
-    announce(f"usechat {usechat.__version__} listens on {url_of(listener)} - {choice.reason}")
-    run(uvicorn_config(settings, reload=reload), listener)
+    with bind(settings.host, settings.port) as listener:
+        # uvicorn raises the signal that stopped it once more at its end; the default would be to die of it.
+        signal.signal(signal.SIGTERM, leave)
+        # Before there are workers, each of which would find out for itself, and before anybody is let in.
+        asyncio.run(check_storage(settings))
+        if (settings.workers > 1 or reload) and settings.approval_secret is None:
+            # All workers, and those that come after them, check what one of them has signed.
+            os.environ["USECHAT_APPROVAL_SECRET"] = secrets.token_urlsafe(32)
+        listen(listener, settings.host, settings.port)
+        line = f"usechat {usechat.__version__} listens on {url_of(listener)} - {choice.reason}"
+        run(uvicorn_config(settings, reload=reload), listener, partial(announce, line))
 
 
-def run(config: uvicorn.Config, listener: socket.socket) -> None:
-    # uvicorn raises the signal that stopped it once more at its end; the default would be to die of it.
-    signal.signal(signal.SIGTERM, leave)
+class TellingServer(uvicorn.Server):
+    """A server that tells when it answers requests.
+
+    Args:
+        config: As for uvicorn.
+        on_ready: Called once, when the application has started and connections are accepted.
+    """
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the application, and accept connections."""
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()
+
+
+def run(config: uvicorn.Config, listener: socket.socket, on_ready: Callable[[], None]) -> None:
     try:
         if config.should_reload:
-            ChangeReload(config, target=uvicorn.Server(config).run, sockets=[listener]).run()
+            ChangeReload(config, target=TellingServer(config, on_ready).run, sockets=[listener]).run()
         elif config.workers > 1:
-            Multiprocess(config, sockets=[listener]).run()
+            Workers(config, listener, on_ready).run()
         else:
-            uvicorn.Server(config).run(sockets=[listener])
+            TellingServer(config, on_ready).run(sockets=[listener])
     except KeyboardInterrupt:
         pass
 
@@ -111,8 +139,8 @@ def log_config(settings: Settings) -> dict[str, Any]:
     }
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket.
+def bind(host: str, port: int) -> socket.socket:
+    """A socket with an address, which does not listen yet.
 
     Raises:
         ConfigurationError: It is not to be had; the text says what to do.
@@ -132,12 +160,23 @@ def listen(host: str, port: int) -> socket.socket:
         if os.name == "posix":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise listen_error(error, host, port) from error
     listener.set_inheritable(True)
     return listener
+
+
+def listen(listener: socket.socket, host: str, port: int) -> None:
+    """Have a socket of `bind` take connections.
+
+    Raises:
+        ConfigurationError: Another process was faster to listen there.
+    """
+    try:
+        listener.listen(BACKLOG)
+    except OSError as error:
+        raise listen_error(error, host, port) from error
 
 
 def listen_error(error: OSError, host: str, port: int) -> ConfigurationError:

@@ -34,7 +34,8 @@ TELL_SECONDS: Final = 30.0
 TELLING: Final[set[asyncio.Task[None]]] = set()
 """The event loop itself keeps no task alive."""
 ALONE_SECONDS: Final = 3600.0
-"""How old a turn has to be to count as orphaned where it may be another process' that has a log of its own."""
+"""How old a turn has to be to count as orphaned where it may be that of a process of which nothing can be known: one of
+an older version, or a serverless platform's."""
 
 
 class TurnEnd(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,18 +62,12 @@ class TurnEnds:
         store: Where they are kept.
         log: Where their runs are.
         on_finish: Told of each end.
-        knows_all_runs: Whether a run that the log does not know is none: false where several processes have logs of
-            their own.
     """
 
-    def __init__(
-        self, store: ChatStore, log: RunLog, on_finish: OnFinish | None = None, *, knows_all_runs: bool = True
-    ) -> None:
+    def __init__(self, store: ChatStore, log: RunLog, on_finish: OnFinish | None = None) -> None:
         self.store = store
         self.log = log
         self.on_finish = on_finish
-        self.knows_all_runs = knows_all_runs
-        self._began_at = time.time()
         self._unsure: dict[str, str] = {}
         """The attempts to end turns that failed."""
         self._suspected: dict[str, float] = {}
@@ -161,13 +156,21 @@ class TurnEnds:
         turns = await self.store.open_turns()
         opened = {turn.run_id for turn in turns}
         self._suspected = {turn_id: since for turn_id, since in self._suspected.items() if turn_id in opened}
+        # Once for each process, however many turns it has.
+        named = {turn.process_id for turn in turns if turn.process_id is not None and self.is_foreign(turn)}
+        dead = {process_id: await self.store.is_dead(process_id) for process_id in named}
         for turn in turns:
-            await self.end_orphan(turn)
+            await self.end_orphan(turn, dead)
 
-    async def end_orphan(self, turn: Turn) -> bool:
+    async def end_orphan(self, turn: Turn, dead: Mapping[str, bool] | None = None) -> bool:
         """End a turn that has nobody to end it; whether it is over.
 
+        Args:
+            turn: The turn.
+            dead: Which processes have died, where that is known already.
+
         Raises:
+            ChatError: ``unavailable``.
             RunError: ``unavailable``.
         """
         if not turn.is_open:
@@ -177,18 +180,25 @@ class TurnEnds:
         if run is not None and run.state == "running":
             self._suspected.pop(turn.run_id, None)
             return False
-        if not self._is_orphan(turn):
+        if not await self._is_orphan(turn, dead or {}):
             return False
         ending = Ending("lost", None) if run is None else await self._read_ending(turn, run)
         await self.end(turn.chat_id, turn.run_id, status=ending.status, message=ending.message)
         return True
 
-    def _is_orphan(self, turn: Turn) -> bool:
+    def is_foreign(self, turn: Turn) -> bool:
+        """Return whether the turn's run is in the memory of another process."""
+        if turn.process_id is None:
+            return not self.log.is_shared
+        return turn.process_id != self.store.process_id
+
+    async def _is_orphan(self, turn: Turn, dead: Mapping[str, bool]) -> bool:
         """Whether a turn without a run will not get one any more, nor anybody save what its run has made."""
-        if not self.knows_all_runs:
-            return time.time() - turn.began_at > ALONE_SECONDS
-        if not self.log.is_shared and turn.began_at < self._began_at:
-            return True
+        if self.is_foreign(turn):
+            if turn.process_id is None:
+                return time.time() - turn.began_at > ALONE_SECONDS
+            known = dead.get(turn.process_id)
+            return await self.store.is_dead(turn.process_id) if known is None else known
         # A turn begins a moment before its run and ends a moment after it; a log that has lost a run gets it back from
         # its producer; and who could not save one tries again. Each takes less than a lease.
         now = asyncio.get_running_loop().time()

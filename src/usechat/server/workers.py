@@ -1,0 +1,106 @@
+"""Several processes on one socket, started anew when they die, but not for ever.
+
+Upstream: ``uvicorn.supervisors.Multiprocess`` (uvicorn 0.54), which starts a worker that dies anew each half second,
+and ends with 0 when none can start.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Callable
+from typing import Final
+
+import uvicorn
+from uvicorn.supervisors.multiprocess import Multiprocess, Process
+
+from usechat.errors import ConfigurationError
+
+__all__ = ["Workers"]
+
+TRIES_AT_START: Final = 3
+"""How many workers in a row may die before the first one was ready."""
+TRIES_LATER: Final = 10
+"""How many in a row may die before they are ready once the server has answered: two minutes' worth, in which a database
+is back, while the other workers go on."""
+FIRST_PAUSE_SECONDS: Final = 0.5
+LAST_PAUSE_SECONDS: Final = 30.0
+READY_SECONDS: Final = 1.0
+"""How long a worker may take to say whether it is ready; one that is starting is asked again."""
+
+logger = logging.getLogger(__name__)
+
+
+class Workers(Multiprocess):
+    """The workers of a server.
+
+    Args:
+        config: As for uvicorn; says how many.
+        listener: What they accept from.
+        on_ready: Called once, when the first worker answers requests.
+    """
+
+    def __init__(self, config: uvicorn.Config, listener: socket.socket, on_ready: Callable[[], None]) -> None:
+        super().__init__(config, sockets=[listener])
+        self._on_ready = on_ready
+        self._has_answered = False
+        self._ready: set[int | None] = set()
+        self._deaths = 0
+        self._resume_at = 0.0
+
+    def run(self) -> None:
+        """Serve until told to stop.
+
+        Raises:
+            ConfigurationError: The workers die before they are ready, time and again.
+        """
+        super().run()
+        if self._deaths >= self._tries:
+            raise ConfigurationError("the workers do not start: the lines above say why.")
+
+    def keep_subprocess_alive(self) -> None:
+        """Look at each worker, and replace those that are gone."""
+        for index, process in enumerate(self.processes):
+            if self.should_exit.is_set():
+                return
+            if process.pid in self._ready:
+                if not process.is_alive(timeout=self.config.timeout_worker_healthcheck):
+                    process.kill()
+                    process.join()
+                    logger.warning("worker %s died; another one takes its place", process.pid)
+                    self._ready.discard(process.pid)
+                    self._replace(index)
+            elif process.exitcode is None:
+                self._look_at_start(process)
+            else:
+                self._count_death(index)
+
+    @property
+    def _tries(self) -> int:
+        return TRIES_LATER if self._has_answered else TRIES_AT_START
+
+    def _look_at_start(self, process: Process) -> None:
+        if not process.is_ready(timeout=READY_SECONDS):
+            return
+        self._ready.add(process.pid)
+        self._deaths = 0
+        if not self._has_answered:
+            self._has_answered = True
+            self._on_ready()
+
+    def _count_death(self, index: int) -> None:
+        if self._resume_at == 0.0:
+            self._deaths += 1
+            if self._deaths >= self._tries:
+                self.should_exit.set()
+                return
+            pause = min(FIRST_PAUSE_SECONDS * 2**self._deaths, LAST_PAUSE_SECONDS)
+            self._resume_at = time.monotonic() + pause
+        elif time.monotonic() >= self._resume_at:
+            self._resume_at = 0.0
+            self._replace(index)
+
+    def _replace(self, index: int) -> None:
+        self.processes[index] = Process(self.config, self.sockets)
+        self.processes[index].start()

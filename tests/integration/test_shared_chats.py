@@ -1,0 +1,383 @@
+"""Several servers on one database, without Redis: each leaves alone what the others are answering, and ends what the
+dead have left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.integration.running_server import RunningServer, run, serving
+from tests.support.databases import DATABASES, make_url
+from usechat.testing.streams import frame_event, read_events
+
+pytestmark = [
+    pytest.mark.timeout(180),
+    pytest.mark.skipif(os.name != "posix", reason="processes are stopped as POSIX has it"),
+]
+
+EVENTS = read_events("text")
+HELD_AT = [index for index, event in enumerate(EVENTS) if "text_delta" in event][1]
+WAIT = 60.0
+LEASE = 1.0
+"""Of servers of which one has to notice that another is dead, or must not take it for dead."""
+
+
+class HeldModel:
+    """A Messages API that begins each answer and goes on with it when it is told to."""
+
+    def __init__(self) -> None:
+        self.may_end = threading.Event()
+        model = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["content-length"]))
+                self.send_response(200)
+                self.send_header("content-type", "text/event-stream")
+                self.end_headers()
+                self.wfile.write(b"".join(map(frame_event, EVENTS[:HELD_AT])))
+                self.wfile.flush()
+                if model.may_end.wait(WAIT):
+                    self.wfile.write(b"".join(map(frame_event, EVENTS[HELD_AT:])))
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as the base class has it
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.handle_error = lambda request, client_address: None  # readers that were killed
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End all answers."""
+        self.may_end.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@dataclass
+class Answer:
+    """An answer that somebody reads."""
+
+    chat: str
+    text: str = ""
+    has_begun: threading.Event = field(default_factory=threading.Event)
+    reading: Future[None] = field(default_factory=Future[None])
+
+    def read(self, client: httpx.Client) -> None:
+        """Ask, and read to the end or until the server is gone."""
+        try:
+            with client.stream("POST", "/api/chat", json=question(self.chat), timeout=WAIT) as response:
+                for piece in response.iter_text():
+                    self.text += piece
+                    if "High water" in self.text:
+                        self.has_begun.set()
+        except httpx.TransportError:
+            pass
+        finally:
+            self.has_begun.set()
+
+    def seen(self) -> str:
+        """All that came."""
+        self.reading.result(WAIT)
+        return self.text
+
+    def is_whole(self) -> bool:
+        """Whether its reader has the end of a good answer."""
+        return '"type":"finish"' in self.seen() and self.text.endswith("data: [DONE]\n\n")
+
+
+@dataclass
+class Servers:
+    """Servers that share a database."""
+
+    folder: Path
+    url: str
+    model: HeldModel
+    stack: ExitStack
+    readers: ThreadPoolExecutor
+
+    def start(self, *arguments: str, lease: float = 600, **variables: str) -> RunningServer:
+        """One more."""
+        return self.stack.enter_context(
+            serving(
+                self.folder,
+                *arguments,
+                USECHAT_DATABASE_URL=self.url,
+                USECHAT_LEASE_SECONDS=str(lease),
+                USECHAT_DISCONNECT="finish",
+                USECHAT_SHUTDOWN_SECONDS="60",
+                ANTHROPIC_API_KEY="unused",
+                ANTHROPIC_BASE_URL=self.model.url,
+                **variables,
+            )
+        )
+
+    def ask(self, server: RunningServer, *chats: str) -> list[Answer]:
+        """Answers that have begun."""
+        answers = [Answer(chat) for chat in chats]
+        for answer in answers:
+            # A connection each, as pages have, so that each of several workers gets some.
+            client = self.stack.enter_context(httpx.Client(base_url=server.client.base_url))
+            answer.reading = self.readers.submit(answer.read, client)
+        for answer in answers:
+            assert answer.has_begun.wait(WAIT)
+            assert "High water" in answer.text
+        return answers
+
+
+@pytest.fixture(params=DATABASES)
+def servers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Servers]:
+    url = make_url(request.param, request, tmp_path)
+    if request.param != "sqlite":
+        assert run(tmp_path, ["migrate"], USECHAT_DATABASE_URL=url).returncode == 0
+    model = HeldModel()
+    with ExitStack() as stack:
+        readers = stack.enter_context(ThreadPoolExecutor(16))
+        stack.callback(model.close)
+        yield Servers(tmp_path, url, model, stack, readers)
+
+
+only_sqlite = pytest.mark.parametrize("servers", ["sqlite"], indirect=True)
+only_postgresql = pytest.mark.parametrize("servers", ["postgresql"], indirect=True)
+
+
+def question(chat: str) -> dict[str, Any]:
+    message = {"id": "1", "role": "user", "parts": [{"type": "text", "text": "?"}]}
+    return {"id": chat, "trigger": "submit-message", "messages": [message]}
+
+
+def statuses(server: RunningServer, chat: str) -> list[str]:
+    """How the messages of a chat came about."""
+    exported = server.client.get(f"/api/chats/{chat}/export").json()
+    return [details["status"] for details in exported["details"]]
+
+
+def is_answering(server: RunningServer, chat: str) -> bool:
+    return server.client.get(f"/api/chats/{chat}").json()["isAnswering"]
+
+
+def until(look: Callable[[], bool], within: float = WAIT) -> None:
+    end = time.monotonic() + within
+    while not look():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def let_it_look(server: RunningServer) -> None:
+    """Give a server time to look for dead processes several times; it does so at its start, and twice in a lease."""
+    server.client.get("/healthz")
+    time.sleep(4 * LEASE)
+
+
+def check_whole(server: RunningServer, answers: list[Answer]) -> None:
+    assert [answer.is_whole() for answer in answers] == [True] * len(answers)
+    assert [statuses(server, answer.chat) for answer in answers] == [["whole", "whole"]] * len(answers)
+
+
+def test_second_server_leaves_answers_of_the_first_alone(servers: Servers) -> None:
+    first = servers.start()
+    answers = servers.ask(first, "a", "b", "c")
+    second = servers.start(lease=LEASE)
+    let_it_look(second)
+    assert all(is_answering(second, answer.chat) for answer in answers)
+    servers.model.may_end.set()
+    check_whole(second, answers)
+    assert "lost" not in first.log.read_text()
+
+
+def test_second_server_neither_answers_nor_stops_nor_resumes_what_the_first_is_answering(servers: Servers) -> None:
+    first, second = servers.start(), servers.start(lease=LEASE)
+    answers = servers.ask(first, "a")
+    refused = second.client.post("/api/chat", json=question("a"))
+    assert (refused.status_code, refused.json()) == (409, {"detail": "This chat is being answered already."})
+    stopped = second.client.post("/api/chat/a/stop")
+    assert stopped.status_code == 409
+    assert stopped.json()["detail"].startswith("Another process makes this answer and cannot be told to stop")
+    assert second.client.get("/api/chat/a/stream").status_code == 204
+    assert second.client.post("/api/chat/nothing/stop").json() == {"stopped": False}
+    renamed = second.client.patch("/api/chats/a", json={"title": "Tides"})
+    assert renamed.json()["title"] == "Tides"
+    servers.model.may_end.set()
+    check_whole(second, answers)
+    assert second.client.post("/api/chat/a/stop").json() == {"stopped": False}
+
+
+def test_chat_that_is_deleted_elsewhere_does_not_come_back(servers: Servers) -> None:
+    first, second = servers.start(), servers.start(lease=LEASE)
+    answers = servers.ask(first, "a")
+    assert second.client.delete("/api/chats/a").status_code == 204
+    servers.model.may_end.set()
+    assert answers[0].is_whole()
+    assert second.client.get("/api/chats").json()["chats"] == []
+
+
+def test_old_server_ends_its_answers_beside_the_new_one(servers: Servers) -> None:
+    old = servers.start()
+    answers = servers.ask(old, "a", "b")
+    new = servers.start(lease=LEASE)
+    old.process.terminate()
+    let_it_look(new)
+    servers.model.may_end.set()
+    check_whole(new, answers)
+    assert old.process.wait(WAIT) == 0
+    [again] = servers.ask(new, "c")
+    assert again.is_whole()
+
+
+def test_new_server_that_is_stopped_leaves_answers_of_the_old_one_alone(servers: Servers) -> None:
+    old = servers.start()
+    answers = servers.ask(old, "a", "b")
+    new = servers.start(lease=LEASE)
+    let_it_look(new)
+    assert new.stop() == 0
+    servers.model.may_end.set()
+    check_whole(old, answers)
+
+
+@only_sqlite
+def test_server_that_is_paused_for_many_leases_keeps_its_answers(servers: Servers) -> None:
+    first = servers.start(lease=LEASE)
+    answers = servers.ask(first, "a", "b")
+    second = servers.start(lease=LEASE)
+    first.process.send_signal(signal.SIGSTOP)
+    let_it_look(second)
+    assert is_answering(second, "a")
+    first.process.send_signal(signal.SIGCONT)
+    servers.model.may_end.set()
+    check_whole(second, answers)
+
+
+@only_postgresql
+def test_server_that_is_paused_for_less_than_a_lease_keeps_its_answers(servers: Servers) -> None:
+    first = servers.start(lease=60)
+    answers = servers.ask(first, "a", "b")
+    second = servers.start(lease=60)
+    first.process.send_signal(signal.SIGSTOP)
+    let_it_look(second)
+    first.process.send_signal(signal.SIGCONT)
+    servers.model.may_end.set()
+    check_whole(second, answers)
+
+
+@only_postgresql
+def test_server_that_was_taken_for_dead_tells_its_readers(servers: Servers) -> None:
+    first = servers.start(lease=LEASE)
+    [answer] = servers.ask(first, "a")
+    second = servers.start(lease=LEASE)
+    first.process.send_signal(signal.SIGSTOP)
+    until(lambda: not is_answering(second, "a"))
+    first.process.send_signal(signal.SIGCONT)
+    assert not answer.is_whole()
+    assert '"type":"abort"' in answer.text
+    assert answer.text.endswith("data: [DONE]\n\n")
+    assert "was paused, or cut off, and taken for dead" in first.log.read_text()
+    # It is among the living again.
+    servers.model.may_end.set()
+    check_whole(second, servers.ask(first, "b"))
+
+
+def test_second_server_ends_what_a_killed_one_was_answering(servers: Servers) -> None:
+    first, second = servers.start(lease=LEASE), servers.start(lease=LEASE)
+    [lost] = servers.ask(first, "a")
+    [other] = servers.ask(second, "b")
+    first.process.kill()
+    until(lambda: not is_answering(second, "a"))
+    assert not lost.is_whole()
+    assert is_answering(second, "b")
+    servers.model.may_end.set()
+    check_whole(second, [other])
+    assert servers.ask(second, "a")[0].is_whole()
+
+
+@only_sqlite
+def test_question_to_a_chat_of_a_killed_server_is_answered_at_once(servers: Servers) -> None:
+    # However long a lease is: a lock tells at once.
+    first, second = servers.start(lease=600), servers.start(lease=600)
+    servers.ask(first, "a")
+    first.process.kill()
+    first.process.wait()
+    servers.model.may_end.set()
+    check_whole(second, servers.ask(second, "a"))
+
+
+@only_sqlite
+def test_next_start_ends_what_a_killed_server_was_answering(servers: Servers) -> None:
+    first = servers.start(lease=600)
+    servers.ask(first, "a")
+    first.process.kill()
+    first.process.wait()
+    second = servers.start(lease=600)
+    until(lambda: not is_answering(second, "a"))
+    second.stop()
+    left = [path.name for path in (servers.folder / "kept").iterdir()]
+    assert left == ["chats.db"]
+
+
+@only_postgresql
+def test_next_start_ends_what_a_killed_server_was_answering_after_a_lease(servers: Servers) -> None:
+    first = servers.start(lease=LEASE)
+    servers.ask(first, "a")
+    first.process.kill()
+    second = servers.start(lease=LEASE)
+    until(lambda: not is_answering(second, "a"))
+
+
+def test_workers_end_only_what_a_killed_worker_was_answering(servers: Servers) -> None:
+    server = servers.start("--workers", "2", lease=LEASE)
+    answers = servers.ask(server, *"abcdefgh")
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+    workers = [int(pid) for pid in children if b"--multiprocessing-fork" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    assert len(workers) == 2
+    os.kill(workers[0], signal.SIGKILL)
+    time.sleep(4 * LEASE)
+    servers.model.may_end.set()
+    for answer in answers:
+        # One whose worker was killed has nothing to show but its question.
+        expected = ["whole", "whole"] if answer.is_whole() else ["whole"]
+        until(lambda answer=answer: not is_answering(server, answer.chat))
+        assert statuses(server, answer.chat) == expected
+    assert server.stop() == 0
+
+
+@only_sqlite
+def test_answer_of_an_older_version_is_left_alone(servers: Servers) -> None:
+    first = servers.start()
+    answers = servers.ask(first, "a")
+    # Its turns do not name their process.
+    connection = sqlite3.connect(servers.folder / "kept" / "chats.db")
+    with connection:
+        connection.execute("UPDATE usechat_turns SET process_id = NULL")
+    connection.close()
+    second = servers.start(lease=LEASE)
+    let_it_look(second)
+    servers.model.may_end.set()
+    check_whole(second, answers)
+
+
+@only_sqlite
+def test_servers_that_know_the_file_by_two_names_see_each_other(servers: Servers) -> None:
+    first = servers.start()
+    answers = servers.ask(first, "a")
+    alias = servers.folder / "alias"
+    alias.symlink_to(servers.folder / "kept")
+    servers.url = f"sqlite:///{alias}/chats.db"
+    second = servers.start(lease=LEASE)
+    let_it_look(second)
+    servers.model.may_end.set()
+    check_whole(second, answers)
