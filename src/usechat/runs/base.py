@@ -133,9 +133,9 @@ class RunWriter(Protocol):
 
         Args:
             state: How.
-            save: Awaited when all that was appended is kept and the run was this producer's at that moment, before
-                any reader sees the end: what a reader looks for after the end is there. What it could not save is
-                kept for longer.
+            save: Awaited before any reader sees the end: what a reader looks for after the end is there. It is awaited
+                also while the log is away and when the run was taken from this producer, and has to find out itself
+                whether somebody else has saved the run. What it could not save is kept for longer.
         """
         ...
 

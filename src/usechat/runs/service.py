@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Mapping
 from contextlib import aclosing, contextmanager
 from types import TracebackType
@@ -38,6 +39,10 @@ IsSaved: TypeAlias = Callable[[RunInfo], Awaitable[bool]]
 
 ABORT_SECONDS = 5.0
 """How long a run may take for its legal end when the process shuts down."""
+LOG_SECONDS = 1.0
+"""How long the log may then take to take note of ends that are saved."""
+LOOK_SECONDS = 0.05
+"""How often a process that shuts down looks whether its runs are made."""
 
 
 class RunHandle:
@@ -50,6 +55,7 @@ class RunHandle:
 
     __slots__ = (
         "_abort",
+        "is_made",
         "is_over",
         "is_saved",
         "is_stopped",
@@ -70,6 +76,8 @@ class RunHandle:
         """Whether it could be saved, once that was tried."""
         self.task: asyncio.Task[EndState] | None = None
         self.timer: asyncio.TimerHandle | None = None
+        self.is_made = False
+        """Whether it has its end and was saved, or could not be: all that is left is that the log takes note of it."""
         self.is_over = False
         """Whether nothing more comes of it."""
         self._abort = abort
@@ -212,7 +220,8 @@ class RunService:
             meta: What ``on_lost`` needs, should this process die.
             preamble: Frames for those who read the run from its beginning later: the first entry of the log, which
                 the first reader passes over.
-            on_end: Awaited when the run has ended here: exactly one of it and ``on_lost`` is called.
+            on_end: Awaited when the run has ended here. One that was taken from this process, which was paused or cut
+                off from the log for too long, is given to ``on_lost`` elsewhere, too: who saves decides which counts.
 
         Raises:
             RunError: ``exists``: the chat has a run already; ``unavailable``: the log cannot be reached, or this
@@ -251,8 +260,9 @@ class RunService:
             with Contained():
                 is_ours = await handle.writer.finish(state, lambda: self._save(handle, state, on_end))
         except asyncio.CancelledError:
-            async with asyncio.timeout(ABORT_SECONDS):
-                await handle.writer.finish("failed", lambda: self._save(handle, "failed", on_end))
+            if not handle.is_made:
+                async with asyncio.timeout(ABORT_SECONDS):
+                    await handle.writer.finish("failed", lambda: self._save(handle, "failed", on_end))
             raise
         except Exception:
             logger.exception("a run could not be ended")
@@ -267,6 +277,7 @@ class RunService:
         if on_end is not None and handle.is_saved is None:
             info = msgspec.structs.replace(handle.info, state=state)
             handle.is_saved = await self.saves.save(info, on_end)
+        handle.is_made = True
         return handle.is_saved is not False
 
     def check_open(self) -> None:
@@ -471,9 +482,12 @@ class RunService:
         self.close()
         if self._reaper is not None:
             self._reaper.cancel()
-        await self._wait_for_runs(self.shutdown_timeout)
+        await self._wait_for_answers(self.shutdown_timeout)
         self.stop_all()
-        await self._wait_for_runs(ABORT_SECONDS)
+        await self._wait_for_answers(ABORT_SECONDS)
+        # A log that is away may take for ever to know of their ends. They are saved.
+        if tasks := self._run_tasks():
+            await asyncio.wait(tasks, timeout=LOG_SECONDS)
         await self.saves.aclose(ABORT_SECONDS)
         left: list[asyncio.Task[Any]] = [
             *self._tasks,
@@ -484,12 +498,15 @@ class RunService:
         await asyncio.gather(*left, return_exceptions=True)
         await self.log.aclose()
 
-    async def _wait_for_runs(self, seconds: float) -> None:
-        if tasks := self._run_tasks():
-            await asyncio.wait(tasks, timeout=seconds)
+    async def _wait_for_answers(self, seconds: float) -> None:
+        """Wait until the runs are made, for so long at most."""
+        until = time.monotonic() + seconds
+        while (tasks := self._run_tasks(is_made=False)) and (left := until - time.monotonic()) > 0:
+            await asyncio.wait(tasks, timeout=min(left, LOOK_SECONDS))
 
-    def _run_tasks(self) -> list[asyncio.Task[EndState]]:
-        return [handle.task for handle in self.handles.values() if handle.task is not None]
+    def _run_tasks(self, *, is_made: bool | None = None) -> list[asyncio.Task[EndState]]:
+        handles = [handle for handle in self.handles.values() if is_made is None or handle.is_made == is_made]
+        return [handle.task for handle in handles if handle.task is not None]
 
 
 async def run(handle: RunHandle, make: Make) -> EndState:

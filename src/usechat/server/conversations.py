@@ -8,6 +8,7 @@ process that made the run or, when that has died, by whoever notices (`usechat.s
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -32,6 +33,8 @@ from usechat.server.lost_runs import LostRun
 from usechat.server.turn_ends import OnFinish, TurnEnds
 
 __all__ = ["OWNER", "Conversations", "PlannedTurn"]
+
+logger = logging.getLogger(__name__)
 
 OWNER: Final = "default"
 """Whose every chat is: API keys say who may come in, not who is who."""
@@ -160,7 +163,15 @@ class Conversations:
             raise
 
     async def _save(self, chat_id: str, turn_id: str, answer: Answer, info: RunInfo) -> None:
-        await self.ends.end(chat_id, turn_id, **ending(info, answer.final))
+        end = ending(info, answer.final)
+        if not await self.ends.end(chat_id, turn_id, **end):
+            logger.warning(
+                "turn %s of chat %s had ended already (its chat was deleted, or another process took it for lost): "
+                "what this process has made of it is not saved (%s)",
+                turn_id,
+                chat_id,
+                end["status"],
+            )
 
     async def _await_end(self, chat_id: str, turn_id: str) -> None:
         """Wait for the turn before, if it is ending or its process has died: no client need know how long.
