@@ -59,7 +59,7 @@ class Write(msgspec.Struct, frozen=True, array_like=True):
 class Written(msgspec.Struct, frozen=True, array_like=True):
     """What became of it."""
 
-    code: Literal["written", "ended", "fenced", "missing", "behind"]
+    code: Literal["written", "ended", "fenced", "missing", "behind", "hole"]
     entries: int
     stop: str | None = None
 
@@ -287,6 +287,8 @@ class Producers:
                 run.needs_lease = False
             if self._take(run, written):
                 gone.append(run)
+        if holes := sum(written.code == "hole" for written in answers):
+            logger.warning("Redis has dropped what %d running runs had written; it is written anew", holes)
         if gone:
             logger.warning("Redis has lost %d running runs; they are written anew", len(gone))
             for run in gone:

@@ -36,6 +36,7 @@ Make: TypeAlias = Callable[["RunHandle"], Awaitable[None]]
 """Makes a run: appends its frames to the handle, and returns after the last ones."""
 
 IsSaved: TypeAlias = Callable[[RunInfo], Awaitable[bool]]
+FindRun: TypeAlias = Callable[[str], Awaitable[RunInfo | None]]
 
 ABORT_SECONDS = 5.0
 """How long a run may take for its legal end when the process shuts down."""
@@ -175,6 +176,9 @@ class RunService:
         """Ends a stream for readers whose process goes while the run goes on elsewhere."""
         self.is_saved: IsSaved | None = None
         """Tells of a run that the log has no end of yet whether its message can be loaded already."""
+        self.find_unlisted: FindRun | None = None
+        """Finds a chat's running run that a shared log does not know by its chat any more."""
+        self.lost.find = self.find
         self._coming_back: set[asyncio.Task[Any]] = set()
         self.keep_alive = keep_alive
         self.handles: dict[str, RunHandle] = {}
@@ -208,6 +212,7 @@ class RunService:
         meta: Mapping[str, Any] | None = None,
         preamble: bytes = b"",
         on_end: OnEnd | None = None,
+        run_id: str | None = None,
     ) -> RunHandle:
         """Make a run of some frames. It begins at once, read or not.
 
@@ -222,12 +227,14 @@ class RunService:
                 the first reader passes over.
             on_end: Awaited when the run has ended here. One that was taken from this process, which was paused or cut
                 off from the log for too long, is given to ``on_lost`` elsewhere, too: who saves decides which counts.
+            run_id: The run's id, where the caller wants to know it beforehand.
 
         Raises:
             RunError: ``exists``: the chat has a run already; ``unavailable``: the log cannot be reached, or this
                 process shuts down. ``make`` was not called then.
         """
-        writer = await self._open(chat_id, owner=owner, headers=headers or {}, meta=meta or {})
+        fields: dict[str, Any] = {} if run_id is None else {"run_id": run_id}
+        writer = await self._open(chat_id, owner=owner, headers=headers or {}, meta=meta or {}, **fields)
         handle = RunHandle(writer, abort)
         self.handles[handle.info.id] = handle
         if preamble:
@@ -335,16 +342,31 @@ class RunService:
         """
         await self.log.note_resume(chat_id)
         if cursor is None:
-            info = await self.log.find(chat_id)
+            info = await self.find(chat_id)
             if info is None or info.state != "running" or (self.is_saved is not None and await self.is_saved(info)):
                 return None
             return info
         if cursor.is_end:
             return None
         if cursor.run_id is None:
-            return await self.log.find(chat_id)
-        info = await self.log.get(cursor.run_id)
+            return await self.find(chat_id)
+        info = await self.log.get(cursor.run_id) or await self._find_unlisted(chat_id)
+        if info is not None and info.id != cursor.run_id:
+            return None
         return info if info is not None and info.chat_id == chat_id else None
+
+    async def find(self, chat_id: str) -> RunInfo | None:
+        """The newest run of a chat, while it is kept.
+
+        Raises:
+            RunError: ``unavailable``.
+        """
+        return await self.log.find(chat_id) or await self._find_unlisted(chat_id)
+
+    async def _find_unlisted(self, chat_id: str) -> RunInfo | None:
+        if self.find_unlisted is None or not self.log.is_shared:
+            return None
+        return await self.find_unlisted(chat_id)
 
     async def stop(self, chat_id: str, reason: str | None = None) -> bool:
         """Have the chat's run end now, wherever it is made; whether there was one.
@@ -357,7 +379,7 @@ class RunService:
             handle.stop(reason)
         if own:
             return True
-        info = await self.log.find(chat_id)
+        info = await self.find(chat_id)
         return info is not None and info.state == "running" and await self.log.stop(info.id, reason)
 
     async def stop_run(self, run_id: str, reason: str | None = None) -> bool:

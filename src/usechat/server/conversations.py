@@ -30,7 +30,7 @@ from usechat.protocol.usage import usage_for_major
 from usechat.runs.base import RunInfo
 from usechat.runs.service import Make, RunHandle, RunService
 from usechat.server.lost_runs import LostRun
-from usechat.server.turn_ends import OnFinish, TurnEnds
+from usechat.server.turn_ends import OnFinish, TurnEnds, run_of
 
 __all__ = ["OWNER", "Conversations", "PlannedTurn"]
 
@@ -88,6 +88,8 @@ class Conversations:
         runs.lost.on_lost = self.ends.end_lost
         runs.on_release = self.ends.end_for_readers
         runs.is_saved = self.ends.is_saved
+        runs.find_unlisted = self.ends.find_run
+        runs.log.on_gone = self.ends.end_gone
 
     async def plan(self, request: ui.ChatRequest, chat_id: str) -> PlannedTurn:
         """What a request does to its chat.
@@ -151,6 +153,7 @@ class Conversations:
                 meta=msgspec.to_builtins(lost),
                 preamble=preamble,
                 on_end=partial(self._save, chat_id, turn_id, answer),
+                run_id=run_of(turn_id),
             )
         except RunError as error:
             await self.ends.end(chat_id, turn_id, status="failed")
