@@ -351,11 +351,12 @@ async def test_answers_outlive_a_redis_that_pauses_for_longer_than_a_lease(
 KINDS = ("log", "run", "chat", "leases", "log run", "chat leases", "run chat leases", "log run chat leases")
 
 
-def drop(server: RedisServer, prefix: str, kinds: str, run_id: str) -> None:
-    """Have Redis lose keys, as when it is short of memory."""
+async def drop(server: RedisServer, prefix: str, kinds: str, run_id: str) -> None:
+    """Have Redis lose keys, once it has them, as when it is short of memory."""
     names = {"log": f"log:{run_id}", "run": f"run:{run_id}", "chat": "chat:c", "leases": "leases"}
-    for kind in kinds.split():
-        assert server.ask("DEL", f"{prefix}{names[kind]}").startswith(b":1"), kind
+    keys = [f"{prefix}{names[kind]}" for kind in kinds.split()]
+    await eventually(lambda: server.ask("EXISTS", *keys).startswith(b":%d" % len(keys)))
+    server.ask("DEL", *keys)
 
 
 @pytest.mark.parametrize("kinds", KINDS)
@@ -376,7 +377,7 @@ async def test_readers_and_the_chat_have_the_whole_answer_whatever_redis_drops(
 
         reading = asyncio.create_task(read())
         await eventually(lambda: b"Hello" in b"".join(begun))
-        drop(server, deployment.logs.prefix, kinds, info.id)
+        await drop(server, deployment.logs.prefix, kinds, info.id)
         found = await late.conversations.runs.resume("c")
         assert found is not None
         assert found.id == info.id
@@ -398,7 +399,7 @@ async def test_whatever_redis_drops_an_answer_can_be_stopped(
     process, other = deployment.process(), deployment.process()
     answering = await begin_to_answer(process)
     [run_id] = process.conversations.runs.handles
-    drop(server, deployment.logs.prefix, kinds, run_id)
+    await drop(server, deployment.logs.prefix, kinds, run_id)
     assert await other.conversations.stop("c")
     await asyncio.wait_for(answering.task, 20)
     assert [end.status for end in deployment.told] == ["aborted"]
@@ -422,7 +423,7 @@ async def test_whatever_redis_drops_before_a_process_dies_a_beginning_is_saved_a
     reading = asyncio.create_task(read())
     await eventually(lambda: b"Hello" in b"".join(begun))
     die(process)
-    drop(server, deployment.logs.prefix, kinds, info.id)
+    await drop(server, deployment.logs.prefix, kinds, info.id)
     async with other.conversations:
         await eventually(lambda: bool(deployment.told), within=20)
         await asyncio.wait_for(reading, 20)

@@ -243,7 +243,7 @@ def reap_while_paused(logs: LogMaker) -> RunInfo:
     async def reap_elsewhere() -> Sequence[RunInfo]:
         stranger = RedisLog(url, logs.limits, prefix=logs.prefix)
         try:
-            while not (taken := await stranger.reap()):
+            while not (taken := await stranger.reap()):  # noqa: ASYNC110 - nothing tells of it
                 await asyncio.sleep(0.05)
             return taken
         finally:
