@@ -243,11 +243,12 @@ def reap_while_paused(logs: LogMaker) -> RunInfo:
     async def reap_elsewhere() -> Sequence[RunInfo]:
         stranger = RedisLog(url, logs.limits, prefix=logs.prefix)
         try:
-            return await stranger.reap()
+            while not (taken := await stranger.reap()):  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.05)
+            return taken
         finally:
             await stranger.aclose()
 
-    time.sleep(LEASE * 1.2)
     with ThreadPoolExecutor() as pool:
         (info,) = pool.submit(asyncio.run, reap_elsewhere()).result()
     return info

@@ -21,6 +21,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.integration.running_server import RunningServer, serving
 from tests.integration.test_server_socket import KEY, address, frame, receive, receive_to_end, resuming
+from usechat.server.chat_routes import MAX_PATCH_BYTES
 from usechat.websocket import FIRST_FRAME_BYTES
 
 MEGABYTE = 2**20
@@ -159,7 +160,8 @@ def test_body_that_is_too_large_is_refused_while_it_comes(
     if "nothing" in path:
         assert answered.status == 404
     else:
-        assert (answered.status, answered.detail) == (413, f"The body is larger than {MAX_BODY} bytes.")
+        most = min(MAX_BODY, MAX_PATCH_BYTES) if method == "PATCH" else MAX_BODY
+        assert (answered.status, answered.detail) == (413, f"The body is larger than {most} bytes.")
 
 
 def begin(server: RunningServer, headers: str) -> tuple[socket.socket, http.client.HTTPResponse]:

@@ -59,7 +59,7 @@ async def test_long_backlog_is_written_in_pieces_and_ends_with_the_last(monkeypa
 
 
 async def test_copy_has_the_entries_that_the_producer_made():
-    copy = Copy("run", Limits())
+    copy = Copy(RunInfo(id="run", chat_id="chat", created_at=0.0), Limits())
     copy.feed(b"3-0", batch(b"a", b"", b"bb"))
     copy.feed(b"4-0", batch(b"c"))
     assert [copy.since(first, first + 1) for first in range(len(copy.ends))] == [b"a", b"", b"bb", b"c"]
@@ -67,7 +67,7 @@ async def test_copy_has_the_entries_that_the_producer_made():
 
 
 async def test_batch_that_was_written_again_is_not_doubled():
-    copy = Copy("run", Limits())
+    copy = Copy(RunInfo(id="run", chat_id="chat", created_at=0.0), Limits())
     copy.feed(b"2-0", batch(b"a", b"b"))
     copy.feed(b"4-0", batch(b"b", b"c", b"d"))
     copy.feed(b"4-0", batch(b"c", b"d"))
@@ -75,7 +75,7 @@ async def test_batch_that_was_written_again_is_not_doubled():
 
 
 async def test_copy_ends_as_its_run_did():
-    copy = Copy("run", Limits())
+    copy = Copy(RunInfo(id="run", chat_id="chat", created_at=0.0), Limits())
     copy.feed(b"1-0", batch(b"a"))
     copy.feed(b"1-1", {b"e": b"lost", b"d": b"|end"})
     assert copy.info.state == "lost"

@@ -133,9 +133,9 @@ class RunWriter(Protocol):
 
         Args:
             state: How.
-            save: Awaited when all that was appended is kept and the run was this producer's at that moment, before
-                any reader sees the end: what a reader looks for after the end is there. What it could not save is
-                kept for longer.
+            save: Awaited before any reader sees the end: what a reader looks for after the end is there. It is awaited
+                also while the log is away and when the run was taken from this producer, and has to find out itself
+                whether somebody else has saved the run. What it could not save is kept for longer.
         """
         ...
 
@@ -157,8 +157,23 @@ class RunLog(Protocol):
         """Whether it has the runs of other processes too, and outlives them."""
         ...
 
-    async def open(self, chat_id: str, *, owner: str, headers: Mapping[str, str], meta: Mapping[str, Any]) -> RunWriter:
+    on_gone: OnRelease | None
+    """Returns the end of a run that other processes' readers cannot read any further, though it is not over for them:
+    the log has lost its frames, and nobody is left who has them. Without it their reading fails as ``missing``."""
+
+    async def open(
+        self,
+        chat_id: str,
+        *,
+        owner: str,
+        headers: Mapping[str, str],
+        meta: Mapping[str, Any],
+        run_id: str | None = None,
+    ) -> RunWriter:
         """Begin a run. What is given is kept as it is: many runs can have the same ``headers``.
+
+        Without a ``run_id`` of the caller's making, by which he finds it when the log does not know it by its chat any
+        more, it gets one.
 
         Raises:
             RunError: ``exists``: the chat has one that is still running.

@@ -18,6 +18,9 @@ __all__ = ["LostRuns", "OnLost"]
 
 logger = logging.getLogger(__name__)
 
+SETTLING_SECONDS = 3.0
+"""How long whoever waits for a silent producer's chat waits beyond its silence: for a log that was away itself."""
+
 OnLost: TypeAlias = Callable[[RunInfo, bytes], Awaitable[bytes]]
 """Called once for a run whose producer died, with all its frames; returns last frames, the legal end of the stream."""
 
@@ -33,6 +36,8 @@ class LostRuns:
     def __init__(self, log: RunLog, on_lost: OnLost | None) -> None:
         self.log = log
         self.on_lost = on_lost
+        self.find: Callable[[str], Awaitable[RunInfo | None]] = log.find
+        """Finds a chat's newest run."""
         self.is_closing = False
         """Whether what is not begun is left to other processes."""
 
@@ -69,8 +74,8 @@ class LostRuns:
             silent = await self._seconds_silent(chat_id)
             if silent is None:
                 return True
-            if silent <= watched or watched > 2 * patience:
-                # It was heard since this began to listen.
+            if silent <= watched or watched > 2 * patience + SETTLING_SECONDS:
+                # It was heard since this began to listen; or the log cannot tell.
                 return False
             if silent >= patience:
                 await self._reap_of(chat_id)
@@ -87,7 +92,7 @@ class LostRuns:
             await self._end_all(await self.log.reap(info.id))
 
     async def _unended(self, chat_id: str) -> RunInfo | None:
-        info = await self.log.find(chat_id)
+        info = await self.find(chat_id)
         return info if info is not None and info.state in ("running", "lost") else None
 
     async def _end_all(self, lost: Sequence[RunInfo]) -> int:

@@ -199,6 +199,7 @@ class MemoryLog:
     """All runs of this process. Nothing of it survives the process, so no producer can outlive its lease."""
 
     is_shared = False
+    on_gone: OnRelease | None = None
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
@@ -212,7 +213,13 @@ class MemoryLog:
         self._timer: asyncio.TimerHandle | None = None
 
     async def open(
-        self, chat_id: str, *, owner: str = "", headers: Mapping[str, str], meta: Mapping[str, Any]
+        self,
+        chat_id: str,
+        *,
+        owner: str = "",
+        headers: Mapping[str, str],
+        meta: Mapping[str, Any],
+        run_id: str | None = None,
     ) -> RunWriter:
         """Begin a run.
 
@@ -223,7 +230,7 @@ class MemoryLog:
         if current is not None and current.is_running:
             raise exists()
         info = RunInfo(
-            id=generate_id("run"),
+            id=run_id or generate_id("run"),
             chat_id=chat_id,
             owner=owner,
             token=next(self._tokens),

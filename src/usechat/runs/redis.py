@@ -19,14 +19,13 @@ from usechat.runs.base import Entry, Limits, OnRelease, RunInfo, RunState, RunWr
 from usechat.runs.memory import Place, exists, unavailable
 from usechat.runs.redis_client import ScriptClient
 from usechat.runs.redis_keys import Keys
+from usechat.runs.redis_leases import Leases
+from usechat.runs.redis_policy import warn_of_eviction
 from usechat.runs.redis_producer import Producers, StopNotice, milliseconds, open_arguments
-from usechat.runs.redis_scripts import ADOPT, OPEN, REAP, SILENT, STOP, UNREAD
+from usechat.runs.redis_scripts import ADOPT, OPEN, STOP, UNREAD
 from usechat.runs.redis_tail import Copy, Tail
 
 __all__ = ["RedisLog"]
-
-MAX_REAPED = 32
-"""How many lost runs one process takes on at once; what is left is for the others, or the next time."""
 
 
 class RedisLog:
@@ -46,11 +45,20 @@ class RedisLog:
         # A producer renews its lease in good time: an absence that is much shorter costs no living one its run.
         self._client = ScriptClient(url, patience=min(self.limits.silence, self.limits.lease) / 6)
         self._producers = Producers(self._client, self._keys, self.limits)
-        self._tail = Tail(self._client, self._keys, self.limits)
+        self.on_gone: OnRelease | None = None
+        self._tail = Tail(self._client, self._keys, self.limits, lambda: self.on_gone)
+        self._leases = Leases(self._client, self._keys, self.limits, grace=self._producers.renewal_seconds)
+        self._has_policy = False
         self._is_closed = False
 
     async def open(
-        self, chat_id: str, *, owner: str = "", headers: Mapping[str, str], meta: Mapping[str, Any]
+        self,
+        chat_id: str,
+        *,
+        owner: str = "",
+        headers: Mapping[str, str],
+        meta: Mapping[str, Any],
+        run_id: str | None = None,
     ) -> RunWriter:
         """Begin a run.
 
@@ -60,7 +68,7 @@ class RedisLog:
         if self._is_closed:
             raise unavailable()
         info = RunInfo(
-            id=generate_id("run"),
+            id=run_id or generate_id("run"),
             chat_id=chat_id,
             owner=owner,
             created_at=time.time(),
@@ -76,12 +84,18 @@ class RedisLog:
     async def find(self, chat_id: str) -> RunInfo | None:
         """The newest run of a chat, while it is kept."""
         run_id = await self._client.command("GET", self._keys.chat(chat_id))
-        if run_id is None:
-            return None
-        return await self._info(run_id.decode())
+        info = None if run_id is None else await self._info(run_id.decode())
+        if info is not None:
+            return info
+        # Redis has dropped what this process has just told it, or is about to.
+        own = (run.info for run in self._producers.runs.values() if run.info.chat_id == chat_id and run.is_running)
+        return next(own, None)
 
     async def get(self, run_id: str) -> RunInfo | None:
         """A run, while its frames are kept."""
+        own = self._producers.runs.get(run_id)
+        if own is not None and own.is_running:
+            return own.info
         info = await self._info(run_id)
         if info is None or info.state == "running":
             return info
@@ -116,9 +130,14 @@ class RedisLog:
         own = self._producers.runs.get(run_id)
         if own is not None:
             return bytes(own.frames)
-        copy = Copy(run_id, self.limits)
+        copy = Copy(RunInfo(id=run_id, chat_id="", created_at=0.0), self.limits)
         for stream_id, fields in await self._client.command("XRANGE", self._keys.log(run_id), "-", "+"):
-            copy.feed(stream_id, fields)
+            if not copy.feed(stream_id, fields):
+                break
+        followed = self._tail.copies.get(run_id)
+        if followed is not None and len(followed.ends) > len(copy.ends):
+            # Redis has dropped what readers here have.
+            return bytes(followed.frames)
         return bytes(copy.frames) + copy.ending
 
     async def stop(self, run_id: str, reason: str | None = None) -> bool:
@@ -141,28 +160,29 @@ class RedisLog:
     async def seconds_unread(self, run_id: str) -> float:
         """For how long no other process has read the run."""
         unread = await self._client.call(UNREAD, [self._keys.run(run_id)])
-        return math.inf if unread is None else max(int(unread) / 1000 - self.limits.lease / 3, 0.0)
+        if unread is None:
+            return math.inf
+        # Nobody could say that he reads while Redis was away.
+        seconds = min(int(unread) / 1000, self._client.seconds_back)
+        return max(seconds - self.limits.lease / 3, 0.0)
 
     async def seconds_silent(self, run_id: str) -> float | None:
         """For how long the run's producer, wherever it is, has given no sign of life."""
         if run_id in self._producers.runs:
             return 0.0
-        lease = milliseconds(self.limits.lease)
-        silent = await self._client.call(SILENT, [self._keys.leases], lease, run_id)
-        return None if silent is None else max(int(silent) / 1000, 0.0)
+        return await self._leases.seconds_silent(run_id)
 
     async def reap(self, run_id: str | None = None) -> Sequence[RunInfo]:
         """Take the runs whose producer has died and mark them ``lost``; one that is named, when it has been silent."""
+        if not self._has_policy:
+            self._has_policy = True
+            await warn_of_eviction(self._client)
         if await self._client.was_away(within=min(self._producers.renewal_seconds, self.limits.lease)):
             # Nobody could renew a lease meanwhile, and the living get the time to do so first. No more than that: a
             # Redis that goes away again and again must not keep the lost from their end.
             return ()
-        limits = self.limits
-        seconds = (limits.lease, limits.retain, min(limits.silence, limits.lease))
-        arguments = [self._keys.prefix, *map(milliseconds, seconds), run_id or "", MAX_REAPED]
         # This process lives, even if it was too busy to say so.
-        arguments += self._producers.runs
-        taken = await self._client.call(REAP, [self._keys.leases], *arguments)
+        taken = await self._leases.take(run_id, own=self._producers.runs)
         return [read_info(known) for known in taken]
 
     async def adopt(self, info: RunInfo, data: bytes = b"") -> bool:

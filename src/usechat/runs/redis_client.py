@@ -34,6 +34,8 @@ ANSWER_SECONDS = 5.0
 CONNECT_SECONDS = 2.0
 SILENCE_SECONDS = 5.0
 """After so long a silence a subscription makes sure that its connection still is one."""
+SLOW_SECONDS = 1.0
+"""An answer that takes longer counts as an absence."""
 RETRIES = 3
 SHORTEST_PAUSE = 0.02
 LONGEST_PAUSE = 1.0
@@ -140,8 +142,8 @@ class ScriptClient:
 
         return await self._answer(ask)
 
-    async def call_each(self, script: Script, keys: Sequence[str]) -> list[Any]:
-        """What a script answers for each of some keys, in one round trip.
+    async def call_each(self, script: Script, keys: Sequence[Sequence[str]]) -> list[Any]:
+        """What a script answers for each of some lists of keys, in one round trip.
 
         Raises:
             RunError: ``unavailable``.
@@ -149,8 +151,8 @@ class ScriptClient:
 
         async def ask() -> list[Any]:
             pipeline = self.commands.pipeline(transaction=False)
-            for key in keys:
-                pipeline.eval(script.text, 1, key)
+            for some in keys:
+                pipeline.eval(script.text, len(some), *some)
             return await pipeline.execute()
 
         return await self._answer(ask)
@@ -179,11 +181,20 @@ class ScriptClient:
             self.failed_at = time.monotonic()
             self._away_since = self._away_since or now
             raise
+        answered_at = time.monotonic()
         if self._away_since is not None:
             if now - self._away_since > self._patience:
-                self._back_at = now
+                self._back_at = answered_at
             self._away_since = None
+        elif answered_at - now > max(self._patience, SLOW_SECONDS):
+            # It was paused, or cut off, and goes on with what it was sent.
+            self._back_at = answered_at
         return answer
+
+    @property
+    def seconds_back(self) -> float:
+        """For how long Redis has been there without an absence that `was_away` counts."""
+        return time.monotonic() - self._back_at
 
     async def was_away(self, within: float) -> bool:
         """Whether Redis was away for longer than is patiently borne, and is back for less than ``within`` seconds.
@@ -193,7 +204,7 @@ class ScriptClient:
         """
         if self._away_since is not None:
             await self.command("PING")
-        return time.monotonic() - self._back_at < within
+        return self.seconds_back < within
 
     async def read_streams(self, after: Mapping[str, str], *, count: int, block: int) -> list[Any]:
         """What was added to some streams after the ids given for them, waiting up to ``block`` ms for some.

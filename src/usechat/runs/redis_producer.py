@@ -59,7 +59,7 @@ class Write(msgspec.Struct, frozen=True, array_like=True):
 class Written(msgspec.Struct, frozen=True, array_like=True):
     """What became of it."""
 
-    code: Literal["written", "ended", "fenced", "missing", "behind"]
+    code: Literal["written", "ended", "fenced", "missing", "behind", "hole"]
     entries: int
     stop: str | None = None
 
@@ -92,14 +92,20 @@ class RedisRun(MemoryRun):
         self._producers.notice(self)
 
     async def finish(self, state: EndState, save: Save | None = None) -> bool:
-        """End the run in Redis, however long that is away; readers here do not wait that long."""
+        """End the run in Redis, however long that is away; readers here do not wait that long.
+
+        Redis may be away for ever, or have given the run to somebody else for a pause of its own. What was made is
+        saved all the same, and first: who saves knows whether somebody else has.
+        """
+        if self.is_running:
+            self.is_complete = state != "failed"
+            self.needs_lease = True
+            # What is left of the frames goes to Redis meanwhile.
+            self._producers.notice(self)
+        is_saved = save is None or await save()
         if not self.is_running:
             return False
-        self.is_complete = state != "failed"
-        self.needs_lease = True
-        await self._settled(state)
-        if self.is_ours is None and save is not None:
-            self.is_unsaved = not await save()
+        self.is_unsaved = not is_saved
         self.end_state = state
         await self._settled(state)
         return self.is_ours is True
@@ -219,6 +225,8 @@ class Producers:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if ended := [run for run in self.runs.values() if run.end_state is not None]:
+            logger.warning("%d answers ended here, and Redis, which is away, does not know of it", len(ended))
         for run in list(self.runs.values()):
             run.fence()
         self.runs.clear()
@@ -279,6 +287,8 @@ class Producers:
                 run.needs_lease = False
             if self._take(run, written):
                 gone.append(run)
+        if holes := sum(written.code == "hole" for written in answers):
+            logger.warning("Redis has dropped what %d running runs had written; it is written anew", holes)
         if gone:
             logger.warning("Redis has lost %d running runs; they are written anew", len(gone))
             for run in gone:

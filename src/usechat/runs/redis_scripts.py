@@ -2,16 +2,23 @@
 
 The keys, all below one prefix and all with a time to live:
 
-- ``run:ID`` a hash: ``info`` (JSON), ``state``, ``token``, ``entries``, ``stop`` (the reason, once asked), ``seen``
-  (ms since the epoch: when another process last read it);
+- ``run:ID`` a hash: ``info`` (JSON), ``state``, ``token``, ``entries``, ``batches`` (how many the stream holds),
+  ``stop`` (the reason, once asked), ``seen`` (ms since the epoch: when another process last read it);
 - ``log:ID`` a stream. An entry's id is ``N-0``, where N counts the frames' entries up to its end, so that a cursor is
   a place in the stream; ``d`` holds the frames, ``s`` the sizes of the entries they came in. The last one has the id
   ``N-1`` and holds the end state ``e`` and last frames ``d``;
 - ``chat:CHAT`` the id of the chat's newest run; ``resumed:CHAT`` whether its client comes back;
 - ``leases`` a sorted set: until when (ms) each running run's producer counts as alive.
 
-Redis' own clock is the only one that decides over leases. The scripts name keys that they find in others, so they
-need a Redis that is no cluster.
+Redis' own clock is the only one that decides over leases. A script may be carried out long after it was sent: it waits
+in the socket of a Redis that is paused, when whoever sent it has given up. So the one that takes runs from their
+producers says by when, in Redis' time, and which signs of life it has seen: one that came since makes it void.
+
+A Redis that is short of memory may drop any key. A stream that holds less than its hash says has been dropped: its
+producer writes it anew, and nobody goes on with the rest. All keys of a run get their time together; the ones that are
+missing then are made anew.
+
+The scripts name keys that they find in others, so they need a Redis that is no cluster.
 """
 
 from __future__ import annotations
@@ -19,7 +26,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
-__all__ = ["ADOPT", "OPEN", "REAP", "SILENT", "STOP", "TOUCH", "UNREAD", "WRITE", "Script"]
+__all__ = ["ADOPT", "LATE", "OPEN", "REAP", "STOP", "TOUCH", "UNREAD", "WRITE", "Script"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,8 @@ if token == 0 then
 end
 token = string.format('%.0f', token)
 redis.call('DEL', KEYS[2])
-redis.call('HSET', KEYS[1], 'info', ARGV[3], 'state', 'running', 'token', token, 'entries', 0)
+redis.call('HSET', KEYS[1], 'info', ARGV[3], 'state', 'running', 'token', token, 'entries', 0,
+  'batches', 0)
 redis.call('PEXPIRE', KEYS[1], ARGV[6])
 if not newest then redis.call('SET', KEYS[3], id, 'PX', ARGV[6]) end
 redis.call('ZADD', KEYS[4], now + ARGV[5], id)
@@ -76,26 +84,39 @@ local prefix, lease, retain, keep = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local function expire(run, log, chat, id, time)
   redis.call('PEXPIRE', run, time)
   redis.call('PEXPIRE', log, time)
-  if redis.call('GET', chat) == id then redis.call('PEXPIRE', chat, time) end
+  local newest = redis.call('GET', chat)
+  if newest == id then
+    redis.call('PEXPIRE', chat, time)
+  elseif not newest or redis.call('HGET', prefix .. 'run:' .. newest, 'state') ~= 'running' then
+    redis.call('SET', chat, id, 'PX', time)
+  end
 end
 
 local function write(frames, id, chat_id, token, first, last, sizes, state, renews, is_unsaved)
   local key, log, chat = prefix .. 'run:' .. id, prefix .. 'log:' .. id, prefix .. 'chat:' .. chat_id
-  local run = redis.call('HMGET', key, 'state', 'token', 'entries', 'stop')
+  local run = redis.call('HMGET', key, 'state', 'token', 'entries', 'stop', 'batches')
   if not run[1] then return {'missing', 0} end
   local entries = tonumber(run[3])
   if run[2] ~= token then return {'fenced', entries} end
   if run[1] ~= 'running' then return {run[1] == state and 'ended' or 'fenced', entries} end
+  local batches = tonumber(run[5])
+  if batches and redis.call('XLEN', log) ~= batches then
+    redis.call('DEL', log)
+    redis.call('HSET', key, 'entries', 0, 'batches', 0)
+    return {'hole', 0}
+  end
   if first > entries then return {'behind', entries} end
   if last > entries then
     redis.call('XADD', log, last .. '-0', 'd', frames, 's', sizes)
     redis.call('HSET', key, 'entries', last)
+    if batches then redis.call('HINCRBY', key, 'batches', 1) end
     if entries == 0 then redis.call('PEXPIRE', log, retain) end
     entries = last
   end
   if state ~= '' then
     redis.call('XADD', log, entries .. '-1', 'e', state, 'd', '')
     redis.call('HSET', key, 'state', state)
+    if batches then redis.call('HINCRBY', key, 'batches', 1) end
     expire(key, log, chat, id, is_unsaved and retain or keep)
     redis.call('ZREM', KEYS[1], id)
     return {'ended', entries}
@@ -124,75 +145,78 @@ return 1
 """)
 """Whether the run was running."""
 
+LATE = Script(
+    _NOW
+    + """
+-- KEYS leases  ARGV margin count one
+local late = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now + ARGV[1], 'WITHSCORES', 'LIMIT', 0, ARGV[2])
+return {string.format('%.0f', now), redis.call('ZSCORE', KEYS[1], ARGV[3]) or '', late}
+"""
+)
+"""The time (ms), the end of the named run's lease, and the leases that end within a margin: ids and ends."""
+
 REAP = Script(
     _NOW
     + """
--- KEYS leases  ARGV prefix lease retain silence one count own...
--- The score of a lease is its end. Without a name, those that have ended are due; with one, that run if it is silent.
-local own = {}
-for index = 7, #ARGV do own[ARGV[index]] = true end
-local due = {}
-if ARGV[5] == '' then
-  due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[6])
-else
-  local score = redis.call('ZSCORE', KEYS[1], ARGV[5])
-  if score and now - (score - ARGV[2]) >= tonumber(ARGV[4]) then due = {ARGV[5]} end
-end
+-- KEYS leases  ARGV prefix lease retain silence one latest count, then id and end of each lease that was seen
+-- Without a name, runs whose leases have ended are taken; with one, that run if it has been silent.
+if now > tonumber(ARGV[6]) then return {} end
 local taken = {}
-for _, id in ipairs(due) do
+for index = 8, #ARGV, 2 do
+  local id, seen = ARGV[index], ARGV[index + 1]
+  local held = redis.call('ZSCORE', KEYS[1], id) or ''
+  local is_due = held == seen and #taken < tonumber(ARGV[7])
+  if is_due and held ~= '' then
+    is_due = held - (ARGV[5] == '' and 0 or ARGV[2] - ARGV[4]) <= now
+  end
   local key = ARGV[1] .. 'run:' .. id
-  local state = redis.call('HGET', key, 'state')
-  if own[id] then
-    -- Its producer is the caller.
-  elseif state == 'running' or state == 'lost' then
+  local state = is_due and redis.call('HGET', key, 'state')
+  if state == 'running' or state == 'lost' then
     local token = string.format('%.0f', time[1] * 1000000 + time[2])
     redis.call('HSET', key, 'state', 'lost', 'token', token)
     redis.call('PEXPIRE', key, ARGV[3])
     redis.call('PEXPIRE', ARGV[1] .. 'log:' .. id, ARGV[3])
     redis.call('ZADD', KEYS[1], now + ARGV[2], id)
+    redis.call('PEXPIRE', KEYS[1], ARGV[3])
     table.insert(taken, {redis.call('HGET', key, 'info'), 'lost', token})
-  else
+  elseif is_due then
     redis.call('ZREM', KEYS[1], id)
   end
 end
 return taken
 """
 )
-"""Info, state and token of each run that was taken."""
+"""Info, state and token of each run that was taken; none when it is too late."""
 
 ADOPT = Script("""
 -- KEYS run log chat leases  ARGV id token frames keep
 -- The hash stays for as long as a paused producer might come back: without it Redis would look as if it had lost data.
-local run = redis.call('HMGET', KEYS[1], 'state', 'token', 'entries')
+-- Frames that were dropped cannot be ended: who reads them finds out (TOUCH), and makes an end of his own.
+local run = redis.call('HMGET', KEYS[1], 'state', 'token', 'entries', 'batches')
 if run[1] ~= 'lost' or run[2] ~= ARGV[2] then return 0 end
 if redis.call('ZREM', KEYS[4], ARGV[1]) == 0 then return 0 end
-redis.call('XADD', KEYS[2], run[3] .. '-1', 'e', 'lost', 'd', ARGV[3])
+if not run[4] or redis.call('XLEN', KEYS[2]) == tonumber(run[4]) then
+  redis.call('XADD', KEYS[2], run[3] .. '-1', 'e', 'lost', 'd', ARGV[3])
+  if run[4] then redis.call('HINCRBY', KEYS[1], 'batches', 1) end
+end
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
 if redis.call('GET', KEYS[3]) == ARGV[1] then redis.call('PEXPIRE', KEYS[3], ARGV[4]) end
 return 1
 """)
 """Whether the run was the caller's to end."""
 
-SILENT = Script(
-    _NOW
-    + """
--- KEYS leases  ARGV lease id
-local score = redis.call('ZSCORE', KEYS[1], ARGV[2])
-return score and now - (score - ARGV[1])
-"""
-)
-"""Milliseconds since the run's lease was renewed; nil when it has none."""
-
 TOUCH = Script(
     _NOW
     + """
--- KEYS run
-local state = redis.call('HGET', KEYS[1], 'state')
-if state then redis.call('HSET', KEYS[1], 'seen', string.format('%.0f', now)) end
-return state
+-- KEYS run log
+local run = redis.call('HMGET', KEYS[1], 'state', 'info', 'batches')
+if not run[1] then return false end
+redis.call('HSET', KEYS[1], 'seen', string.format('%.0f', now))
+local is_whole = not run[3] or redis.call('XLEN', KEYS[2]) == tonumber(run[3])
+return {run[1], run[2], is_whole and 1 or 0}
 """
 )
-"""The run's state; nil when there is no such run."""
+"""The run's state and info, and whether its frames are all there; nil when there is no such run."""
 
 UNREAD = Script(
     _NOW

@@ -11,12 +11,15 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 
+import msgspec
+
 from usechat.errors import RunError
+from usechat.guard import Contained
 from usechat.ids import generate_id
-from usechat.runs.base import END_STATES, Limits, RunInfo
+from usechat.runs.base import END_STATES, Limits, OnRelease, RunInfo
 from usechat.runs.memory import MemoryRun, missing, unavailable
 from usechat.runs.redis_client import Backoff, ScriptClient
 from usechat.runs.redis_keys import Keys
@@ -33,22 +36,27 @@ MAX_BATCHES = 64
 class Copy(MemoryRun):
     """A run of another process, as far as it has come."""
 
-    def __init__(self, run_id: str, limits: Limits) -> None:
-        super().__init__(RunInfo(id=run_id, chat_id="", created_at=0.0), limits)
+    def __init__(self, info: RunInfo, limits: Limits) -> None:
+        super().__init__(info, limits)
         self.readers = 0
         self.missing_since: float | None = None
 
-    def feed(self, stream_id: bytes, fields: Mapping[bytes, bytes]) -> None:
-        """Take what one entry of the stream holds."""
+    def feed(self, stream_id: bytes, fields: Mapping[bytes, bytes]) -> bool:
+        """Take what one entry of the stream holds; not if something is missing before it, and say so."""
         last, is_end = (int(number) for number in stream_id.split(b"-"))
         if is_end:
+            if last != len(self.ends):
+                return False
             state = fields[b"e"].decode()
             self.end(next(known for known in END_STATES if known == state), fields[b"d"])
-            return
+            return True
         batch = read_batch(fields)
+        if last - len(batch) > len(self.ends):
+            return False
         # A batch that was written again after a broken connection may begin before our end.
         fresh = batch[max(len(batch) - (last - len(self.ends)), 0) :]
         self.extend(fresh)
+        return True
 
     def extend(self, batch: Sequence[bytes]) -> None:
         """Add entries. Limits bind the producer alone."""
@@ -68,12 +76,15 @@ def read_batch(fields: Mapping[bytes, bytes]) -> list[bytes]:
 class Tail:
     """All runs that this process follows."""
 
-    def __init__(self, client: ScriptClient, keys: Keys, limits: Limits) -> None:
+    def __init__(
+        self, client: ScriptClient, keys: Keys, limits: Limits, find_on_gone: Callable[[], OnRelease | None]
+    ) -> None:
         self.client = client
         self.keys = keys
         self.limits = limits
         self.copies: dict[str, Copy] = {}
         self.is_closed = False
+        self._find_on_gone = find_on_gone
         self._wake_key = keys.wake(generate_id())
         self._woken = "0-0"
         self._wanted = asyncio.Event()
@@ -88,12 +99,13 @@ class Tail:
             RunError: ``missing``; ``unavailable``: this process goes.
         """
         is_new = run_id not in self.copies
-        if is_new and not await self._is_there(run_id):
+        info = await self._find(run_id) if is_new else self.copies[run_id].info
+        if info is None:
             raise missing()
         if self.is_closed:
             raise unavailable()
         # Another reader may have begun meanwhile.
-        copy = self.copies.setdefault(run_id, Copy(run_id, self.limits))
+        copy = self.copies.setdefault(run_id, Copy(info, self.limits))
         copy.readers += 1
         try:
             if is_new:
@@ -104,15 +116,17 @@ class Tail:
             if copy.readers == 0:
                 del self.copies[run_id]
 
-    async def _is_there(self, run_id: str) -> bool:
+    async def _find(self, run_id: str) -> RunInfo | None:
         backoff, began = Backoff(), time.monotonic()
         while not self.is_closed:
             with suppress(RunError):
-                is_there = await self.client.call(TOUCH, [self.keys.run(run_id)]) is not None
+                known = await self.client.call(TOUCH, [self.keys.run(run_id), self.keys.log(run_id)])
+                if known is not None:
+                    return msgspec.json.decode(known[1], type=RunInfo)
                 # A Redis that comes back empty gets the run back from its producer.
                 has_been_away = self.client.failed_at >= began
-                if is_there or not has_been_away or time.monotonic() - self.client.failed_at >= self.limits.lease:
-                    return is_there
+                if not has_been_away or time.monotonic() - self.client.failed_at >= self.limits.lease:
+                    return None
             await backoff.wait()
         raise unavailable()
 
@@ -144,9 +158,13 @@ class Tail:
         while True:
             await self._wanted.wait()
             try:
-                await self._fetch()
-                await self._touch()
-                backoff.reset()
+                is_whole = await self._fetch()
+                await self._touch(at_once=not is_whole)
+                if is_whole:
+                    backoff.reset()
+                else:
+                    # Its producer writes it anew, with its next sign of life.
+                    await backoff.wait()
             except Exception as error:
                 if not isinstance(error, RunError):
                     logger.exception("following runs failed")
@@ -154,36 +172,58 @@ class Tail:
             if not self.copies:
                 self._wanted.clear()
 
-    async def _fetch(self) -> None:
+    async def _fetch(self) -> bool:
+        """Take what has come; whether nothing is missing before it."""
         copies = {self.keys.log(run_id): copy for run_id, copy in self.copies.items() if copy.is_running}
         after = {key: f"{len(copy.ends)}-0" for key, copy in copies.items()}
         answer = await self.client.read_streams(
             {self._wake_key: self._woken, **after}, count=MAX_BATCHES, block=self._interval_ms()
         )
+        is_whole = True
         for key, entries in answer:
             copy = copies.get(key.decode())
             if copy is None:
                 self._woken = entries[-1][0].decode()
                 continue
-            for stream_id, fields in entries:
-                copy.feed(stream_id, fields)
+            is_whole = all(copy.feed(stream_id, fields) for stream_id, fields in entries) and is_whole
+        return is_whole
 
-    async def _touch(self) -> None:
+    async def _touch(self, *, at_once: bool) -> None:
         """Tell the producers that their runs are read, and notice runs that Redis does not know any more."""
         now = asyncio.get_running_loop().time()
-        if now - self._touched_at < self.limits.lease / 3:
+        if now - self._touched_at < self.limits.lease / 3 and not at_once:
             return
         self._touched_at = now
         copies = [copy for copy in self.copies.values() if copy.is_running]
-        states = await self.client.call_each(TOUCH, [self.keys.run(copy.info.id) for copy in copies])
-        for copy, state in zip(copies, states, strict=True):
-            if state is not None:
+        keys = [[self.keys.run(copy.info.id), self.keys.log(copy.info.id)] for copy in copies]
+        for copy, known in zip(copies, await self.client.call_each(TOUCH, keys), strict=True):
+            if known is not None:
                 copy.missing_since = None
+                state, _, is_whole = known
+                if state != b"running" and not is_whole:
+                    # Nobody is left to write it anew.
+                    await self._end_gone(copy)
             elif copy.missing_since is None:
                 copy.missing_since = now
             elif now - copy.missing_since > self.limits.lease:
                 # Its producer had the time to bring it back.
-                copy.fail(missing())
+                await self._end_gone(copy)
+
+    async def _end_gone(self, copy: Copy) -> None:
+        """End a run for its readers that cannot be read to its end any more."""
+        logger.warning("Redis has dropped a run that is being read; its readers get an end")
+        on_gone = self._find_on_gone()
+        if on_gone is None:
+            copy.fail(missing())
+            return
+        try:
+            with Contained():
+                ending = await on_gone(copy.info, bytes(copy.frames))
+        except Exception:
+            logger.exception("a run that is gone could not be ended for its readers")
+            copy.fail(missing())
+        else:
+            copy.end("lost", ending)
 
     def _interval_ms(self) -> int:
         return max(round(self.limits.lease / 3 * 1000), 1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Mapping
 from contextlib import aclosing, contextmanager
 from types import TracebackType
@@ -35,9 +36,14 @@ Make: TypeAlias = Callable[["RunHandle"], Awaitable[None]]
 """Makes a run: appends its frames to the handle, and returns after the last ones."""
 
 IsSaved: TypeAlias = Callable[[RunInfo], Awaitable[bool]]
+FindRun: TypeAlias = Callable[[str], Awaitable[RunInfo | None]]
 
 ABORT_SECONDS = 5.0
 """How long a run may take for its legal end when the process shuts down."""
+LOG_SECONDS = 1.0
+"""How long the log may then take to take note of ends that are saved."""
+LOOK_SECONDS = 0.05
+"""How often a process that shuts down looks whether its runs are made."""
 
 
 class RunHandle:
@@ -50,6 +56,7 @@ class RunHandle:
 
     __slots__ = (
         "_abort",
+        "is_made",
         "is_over",
         "is_saved",
         "is_stopped",
@@ -70,6 +77,8 @@ class RunHandle:
         """Whether it could be saved, once that was tried."""
         self.task: asyncio.Task[EndState] | None = None
         self.timer: asyncio.TimerHandle | None = None
+        self.is_made = False
+        """Whether it has its end and was saved, or could not be: all that is left is that the log takes note of it."""
         self.is_over = False
         """Whether nothing more comes of it."""
         self._abort = abort
@@ -167,6 +176,9 @@ class RunService:
         """Ends a stream for readers whose process goes while the run goes on elsewhere."""
         self.is_saved: IsSaved | None = None
         """Tells of a run that the log has no end of yet whether its message can be loaded already."""
+        self.find_unlisted: FindRun | None = None
+        """Finds a chat's running run that a shared log does not know by its chat any more."""
+        self.lost.find = self.find
         self._coming_back: set[asyncio.Task[Any]] = set()
         self.keep_alive = keep_alive
         self.handles: dict[str, RunHandle] = {}
@@ -200,6 +212,7 @@ class RunService:
         meta: Mapping[str, Any] | None = None,
         preamble: bytes = b"",
         on_end: OnEnd | None = None,
+        run_id: str | None = None,
     ) -> RunHandle:
         """Make a run of some frames. It begins at once, read or not.
 
@@ -212,13 +225,16 @@ class RunService:
             meta: What ``on_lost`` needs, should this process die.
             preamble: Frames for those who read the run from its beginning later: the first entry of the log, which
                 the first reader passes over.
-            on_end: Awaited when the run has ended here: exactly one of it and ``on_lost`` is called.
+            on_end: Awaited when the run has ended here. One that was taken from this process, which was paused or cut
+                off from the log for too long, is given to ``on_lost`` elsewhere, too: who saves decides which counts.
+            run_id: The run's id, where the caller wants to know it beforehand.
 
         Raises:
             RunError: ``exists``: the chat has a run already; ``unavailable``: the log cannot be reached, or this
                 process shuts down. ``make`` was not called then.
         """
-        writer = await self._open(chat_id, owner=owner, headers=headers or {}, meta=meta or {})
+        fields: dict[str, Any] = {} if run_id is None else {"run_id": run_id}
+        writer = await self._open(chat_id, owner=owner, headers=headers or {}, meta=meta or {}, **fields)
         handle = RunHandle(writer, abort)
         self.handles[handle.info.id] = handle
         if preamble:
@@ -251,8 +267,9 @@ class RunService:
             with Contained():
                 is_ours = await handle.writer.finish(state, lambda: self._save(handle, state, on_end))
         except asyncio.CancelledError:
-            async with asyncio.timeout(ABORT_SECONDS):
-                await handle.writer.finish("failed", lambda: self._save(handle, "failed", on_end))
+            if not handle.is_made:
+                async with asyncio.timeout(ABORT_SECONDS):
+                    await handle.writer.finish("failed", lambda: self._save(handle, "failed", on_end))
             raise
         except Exception:
             logger.exception("a run could not be ended")
@@ -267,6 +284,7 @@ class RunService:
         if on_end is not None and handle.is_saved is None:
             info = msgspec.structs.replace(handle.info, state=state)
             handle.is_saved = await self.saves.save(info, on_end)
+        handle.is_made = True
         return handle.is_saved is not False
 
     def check_open(self) -> None:
@@ -324,16 +342,31 @@ class RunService:
         """
         await self.log.note_resume(chat_id)
         if cursor is None:
-            info = await self.log.find(chat_id)
+            info = await self.find(chat_id)
             if info is None or info.state != "running" or (self.is_saved is not None and await self.is_saved(info)):
                 return None
             return info
         if cursor.is_end:
             return None
         if cursor.run_id is None:
-            return await self.log.find(chat_id)
-        info = await self.log.get(cursor.run_id)
+            return await self.find(chat_id)
+        info = await self.log.get(cursor.run_id) or await self._find_unlisted(chat_id)
+        if info is not None and info.id != cursor.run_id:
+            return None
         return info if info is not None and info.chat_id == chat_id else None
+
+    async def find(self, chat_id: str) -> RunInfo | None:
+        """The newest run of a chat, while it is kept.
+
+        Raises:
+            RunError: ``unavailable``.
+        """
+        return await self.log.find(chat_id) or await self._find_unlisted(chat_id)
+
+    async def _find_unlisted(self, chat_id: str) -> RunInfo | None:
+        if self.find_unlisted is None or not self.log.is_shared:
+            return None
+        return await self.find_unlisted(chat_id)
 
     async def stop(self, chat_id: str, reason: str | None = None) -> bool:
         """Have the chat's run end now, wherever it is made; whether there was one.
@@ -346,7 +379,7 @@ class RunService:
             handle.stop(reason)
         if own:
             return True
-        info = await self.log.find(chat_id)
+        info = await self.find(chat_id)
         return info is not None and info.state == "running" and await self.log.stop(info.id, reason)
 
     async def stop_run(self, run_id: str, reason: str | None = None) -> bool:
@@ -471,9 +504,12 @@ class RunService:
         self.close()
         if self._reaper is not None:
             self._reaper.cancel()
-        await self._wait_for_runs(self.shutdown_timeout)
+        await self._wait_for_answers(self.shutdown_timeout)
         self.stop_all()
-        await self._wait_for_runs(ABORT_SECONDS)
+        await self._wait_for_answers(ABORT_SECONDS)
+        # A log that is away may take for ever to know of their ends. They are saved.
+        if tasks := self._run_tasks():
+            await asyncio.wait(tasks, timeout=LOG_SECONDS)
         await self.saves.aclose(ABORT_SECONDS)
         left: list[asyncio.Task[Any]] = [
             *self._tasks,
@@ -484,12 +520,15 @@ class RunService:
         await asyncio.gather(*left, return_exceptions=True)
         await self.log.aclose()
 
-    async def _wait_for_runs(self, seconds: float) -> None:
-        if tasks := self._run_tasks():
-            await asyncio.wait(tasks, timeout=seconds)
+    async def _wait_for_answers(self, seconds: float) -> None:
+        """Wait until the runs are made, for so long at most."""
+        until = time.monotonic() + seconds
+        while (tasks := self._run_tasks(is_made=False)) and (left := until - time.monotonic()) > 0:
+            await asyncio.wait(tasks, timeout=min(left, LOOK_SECONDS))
 
-    def _run_tasks(self) -> list[asyncio.Task[EndState]]:
-        return [handle.task for handle in self.handles.values() if handle.task is not None]
+    def _run_tasks(self, *, is_made: bool | None = None) -> list[asyncio.Task[EndState]]:
+        handles = [handle for handle in self.handles.values() if is_made is None or handle.is_made == is_made]
+        return [handle.task for handle in handles if handle.task is not None]
 
 
 async def run(handle: RunHandle, make: Make) -> EndState:

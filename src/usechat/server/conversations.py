@@ -8,6 +8,7 @@ process that made the run or, when that has died, by whoever notices (`usechat.s
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -30,9 +31,11 @@ from usechat.protocol.usage import usage_for_major
 from usechat.runs.base import RunInfo
 from usechat.runs.service import Make, RunHandle, RunService
 from usechat.server.lost_runs import LostRun
-from usechat.server.turn_ends import OnFinish, TurnEnds
+from usechat.server.turn_ends import OnFinish, TurnEnds, run_of
 
 __all__ = ["OWNER", "Conversations", "PlannedTurn"]
+
+logger = logging.getLogger(__name__)
 
 OWNER: Final = "default"
 """Whose every chat is: API keys say who may come in, not who is who."""
@@ -86,6 +89,8 @@ class Conversations:
         runs.lost.on_lost = self.ends.end_lost
         runs.on_release = self.ends.end_for_readers
         runs.is_saved = self.ends.is_saved
+        runs.find_unlisted = self.ends.find_run
+        runs.log.on_gone = self.ends.end_gone
 
     async def plan(self, request: ui.ChatRequest, chat_id: str) -> PlannedTurn:
         """What a request does to its chat.
@@ -142,6 +147,7 @@ class Conversations:
                 meta=msgspec.to_builtins(lost),
                 preamble=preamble,
                 on_end=partial(self._save, chat_id, turn_id, answer),
+                run_id=run_of(turn_id),
             )
         except RunError as error:
             await self.ends.end(chat_id, turn_id, status="failed")
@@ -154,7 +160,15 @@ class Conversations:
             raise
 
     async def _save(self, chat_id: str, turn_id: str, answer: Answer, info: RunInfo) -> None:
-        await self.ends.end(chat_id, turn_id, **ending(info, answer.final))
+        end = ending(info, answer.final)
+        if not await self.ends.end(chat_id, turn_id, **end):
+            logger.warning(
+                "turn %s of chat %s had ended already (its chat was deleted, or another process took it for lost): "
+                "what this process has made of it is not saved (%s)",
+                turn_id,
+                chat_id,
+                end["status"],
+            )
 
     async def _await_end(self, chat_id: str, turn_id: str) -> None:
         """Wait for the turn before, if it is ending or its process has died: no client need know how long.

@@ -21,10 +21,11 @@ from usechat.chats.base import ChatStore, EndStatus, Turn, UIMessage
 from usechat.errors import ChatError, RunError
 from usechat.guard import Contained
 from usechat.ids import generate_id
+from usechat.protocol.options import MASKED_ERROR
 from usechat.runs.base import RunInfo, RunLog, RunState
 from usechat.server.lost_runs import Ending, LostRun, end_frames, end_lost_run
 
-__all__ = ["OnFinish", "TurnEnd", "TurnEnds"]
+__all__ = ["OnFinish", "TurnEnd", "TurnEnds", "run_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,16 @@ TELLING: Final[set[asyncio.Task[None]]] = set()
 ALONE_SECONDS: Final = 3600.0
 """How old a turn has to be to count as orphaned where it may be that of a process of which nothing can be known: one of
 an older version, or a serverless platform's."""
+
+
+FIND_SECONDS: Final = 2.0
+"""How long a run is looked for whose turn is open: a log that has lost it gets it back with its producer's next sign of
+life, each second."""
+
+
+def run_of(turn_id: str) -> str:
+    """The id of the run that answers in a turn."""
+    return f"run-{turn_id.removeprefix('turn-')}"
 
 
 class TurnEnd(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,6 +120,33 @@ class TurnEnds:
         continued = await self.continued(await self.store.find_turn(lost.turn_id))
         return end_frames(lost, frames, continued, p.Abort("shutdown"))
 
+    async def end_gone(self, info: RunInfo, frames: bytes) -> bytes:
+        """The frames that end a run for readers that cannot read the rest: the log has lost it."""
+        lost = msgspec.convert(info.meta, LostRun)
+        continued = await self.continued(await self.store.find_turn(lost.turn_id))
+        return end_frames(lost, frames, continued, p.Error(MASKED_ERROR))
+
+    async def find_run(self, chat_id: str) -> RunInfo | None:
+        """The run of a chat's open turn, which the log does not know by its chat.
+
+        Raises:
+            RunError: ``unavailable``.
+        """
+        until = time.monotonic() + min(self.log.limits.lease, FIND_SECONDS)
+        while True:
+            try:
+                turns = await self.store.open_turns()
+            except ChatError:
+                logger.warning("the chats cannot be reached")
+                return None
+            turn = next((turn for turn in turns if turn.chat_id == chat_id), None)
+            if turn is None:
+                return None
+            info = await self.log.get(run_of(turn.run_id))
+            if info is not None or time.monotonic() > until:
+                return info
+            await asyncio.sleep(FIND_SECONDS / 20)
+
     async def is_saved(self, info: RunInfo) -> bool:
         """Whether the turn of a run has ended, though the run's log may not say so yet."""
         try:
@@ -175,16 +213,35 @@ class TurnEnds:
         """
         if not turn.is_open:
             return True
-        info = await self.log.find(turn.chat_id)
-        run = info if info is not None and info.meta.get("turn_id") == turn.run_id else None
-        if run is not None and run.state == "running":
+        try:
+            run = await self._find_run_of(turn)
+            is_running = run is not None and run.state == "running"
+            # One that runs without a lease is nobody's to take: Redis has lost that, and it comes back with the next
+            # sign of life.
+            is_alive = run is not None and is_running and await self.log.seconds_silent(run.id) is not None
+        except RunError:
+            # A producer could not bring its run back meanwhile.
+            self._suspected.pop(turn.run_id, None)
+            raise
+        if is_alive:
             self._suspected.pop(turn.run_id, None)
             return False
         if not await self._is_orphan(turn, dead or {}):
             return False
+        taken = await self.log.reap(run.id) if run is not None and is_running else ()
+        if is_running and not taken:
+            return False
         ending = Ending("lost", None) if run is None else await self._read_ending(turn, run)
         await self.end(turn.chat_id, turn.run_id, status=ending.status, message=ending.message)
+        for info in taken:
+            await self.log.adopt(info, ending.frames)
         return True
+
+    async def _find_run_of(self, turn: Turn) -> RunInfo | None:
+        info = await self.log.find(turn.chat_id)
+        if info is not None and info.meta.get("turn_id") == turn.run_id:
+            return info
+        return await self.log.get(run_of(turn.run_id))
 
     def is_foreign(self, turn: Turn) -> bool:
         """Return whether the turn's run is in the memory of another process."""
