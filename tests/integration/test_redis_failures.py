@@ -422,7 +422,7 @@ async def test_whatever_redis_drops_before_a_process_dies_a_beginning_is_saved_a
 
     reading = asyncio.create_task(read())
     await eventually(lambda: b"Hello" in b"".join(begun))
-    die(process)
+    await die(process)
     await drop(server, deployment.logs.prefix, kinds, info.id)
     async with other.conversations:
         await eventually(lambda: bool(deployment.told), within=20)
@@ -437,13 +437,15 @@ async def test_whatever_redis_drops_before_a_process_dies_a_beginning_is_saved_a
     answering.task.cancel()
 
 
-def die(process: Process) -> None:
+async def die(process: Process) -> None:
     """Let nothing of a process reach Redis or the database any more."""
     log = process.conversations.runs.log
     assert isinstance(log, RedisLog)
     producers = log._producers  # pyright: ignore[reportPrivateUsage]
-    for task in producers._tasks:  # pyright: ignore[reportPrivateUsage]
+    tasks = producers._tasks  # pyright: ignore[reportPrivateUsage]
+    for task in tasks:
         task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
     process.store.is_away = True
 
 

@@ -53,7 +53,8 @@ def read_policy(answer: Any) -> str | None:
         return words[1] if len(words) == 2 else None
     if isinstance(answer, bytes):
         pairs = (line.split(":", 1) for line in text_of(answer).splitlines() if ":" in line)
-        return dict[str, str](pairs).get("maxmemory_policy")
+        policies = [value for name, value in pairs if name == "maxmemory_policy"]
+        return policies[0] if policies else None
     return None
 
 
