@@ -13,13 +13,56 @@ from hypothesis import strategies as st
 __all__ = ["bodies", "json_text", "nested", "values"]
 
 HALF = "\ud83d"
-TEXTS = ("", " ", "a", "Hello there", HALF, f"{HALF} hello", "\ude00\ud83d", "😀", "\x00", "a\x00b", "\\ud83d", "%41", "é")
+TEXTS = (
+    "",
+    " ",
+    "a",
+    "Hello there",
+    HALF,
+    f"{HALF} hello",
+    "\ude00\ud83d",
+    "😀",
+    "\x00",
+    "a\x00b",
+    "\\ud83d",
+    "%41",
+    "é",
+)
 IDS = (
     *("c", "a/b", "a/", "/", "//", ".", "..", "a/../b", "a/./b", "%2F", "%41", "a b", " ", "a+b", "a?b", "a#b", "a\\b"),
     *("a.b", "...", "export", "a/export", "stream", "a/stream", "a/stop", "ws", "é", "😀", HALF, "\x00", "a\n", "\t"),
-    *("\x7f", "\x85", "\u2028", "\ufffd", "\ufeff", "a" * 999, "a" * 1001, "é" * 600, "\\" * 200, "'\"<>&;:@=", "%zz", ""),
+    *(
+        "\x7f",
+        "\x85",
+        "\u2028",
+        "\ufffd",
+        "\ufeff",
+        "a" * 999,
+        "a" * 1001,
+        "é" * 600,
+        "\\" * 200,
+        "'\"<>&;:@=",
+        "%zz",
+        "",
+    ),
 )
-NUMBERS = (0, -0.0, 1, -1, 0.1, 1e-7, 1e21, 2**53 + 1, 2**63, 2**64 - 1, 2**64, -(2**63), -(2**63) - 1, -(2**64) + 1, 10**30)
+NUMBERS = (
+    0,
+    -0.0,
+    1,
+    -1,
+    0.1,
+    1e-7,
+    1e21,
+    2**53 + 1,
+    2**63,
+    2**64 - 1,
+    2**64,
+    -(2**63),
+    -(2**63) - 1,
+    -(2**64) + 1,
+    10**30,
+)
 TOO_LARGE = "the number 1e400"
 """Stands for a number that is in no Python value, and is put into the text."""
 ROLES = ("user", "assistant", "system", "data")
@@ -49,9 +92,7 @@ def values() -> st.SearchStrategy[Any]:
     leaves = st.one_of(
         st.none(), st.booleans(), st.sampled_from(NUMBERS), st.just(TOO_LARGE), texts(), st.just(math.nan)
     )
-    deep = st.builds(
-        nested, st.sampled_from([3, 100, 180, 190, 196, 199, 205, 400, 900, 1500]), in_lists=st.booleans()
-    )
+    deep = st.builds(nested, st.sampled_from([3, 100, 180, 190, 196, 199, 205, 400, 900, 1500]), in_lists=st.booleans())
     several = st.recursive(
         leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts(), inner, max_size=3), max_leaves=5
     )
@@ -67,7 +108,14 @@ def some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
 def parts() -> st.SearchStrategy[dict[str, Any]]:
     text, value, call = texts(), values(), st.sampled_from(["t1", "t2", HALF, "toolu_\x00"])
     states = st.sampled_from(
-        ["input-streaming", "input-available", "output-available", "output-error", "output-denied", "approval-requested"]
+        [
+            "input-streaming",
+            "input-available",
+            "output-available",
+            "output-error",
+            "output-denied",
+            "approval-requested",
+        ]
     )
     tool = {"toolCallId": call, "state": states, "input": value, "output": value, "errorText": text}
     file = {"mediaType": st.sampled_from(["image/png", "text/plain", HALF])}
@@ -75,7 +123,9 @@ def parts() -> st.SearchStrategy[dict[str, Any]]:
     invocation = some(toolCallId=call, toolName=st.just("f"), state=st.just("result"), args=value, result=value)
     plain = st.one_of(
         st.fixed_dictionaries({"type": st.just("text"), "text": text}),
-        st.fixed_dictionaries({"type": st.just("text"), "text": text}, optional={"state": text, "providerMetadata": value}),
+        st.fixed_dictionaries(
+            {"type": st.just("text"), "text": text}, optional={"state": text, "providerMetadata": value}
+        ),
         st.fixed_dictionaries({"type": st.just("reasoning"), "text": text}, optional={"providerMetadata": value}),
         st.fixed_dictionaries({"type": st.just("file"), "url": urls, **file}, optional={"filename": text}),
         st.fixed_dictionaries({"type": st.sampled_from(["data-x", "data-", f"data-{HALF}"]), "data": value}),
@@ -141,7 +191,7 @@ def holders_in(value: Any) -> list[Any]:
 
 
 def mutate(draw: Callable[[st.SearchStrategy[Any]], Any], holder: Any) -> None:
-    places = list(holder) if isinstance(holder, dict) else list(range(len(holder)))
+    places: list[Any] = [*holder] if isinstance(holder, dict) else [*range(len(holder))]
     place = draw(st.sampled_from(places))
     match draw(st.sampled_from(["replace", "replace", "remove", "add"])):
         case "replace":

@@ -19,7 +19,16 @@ from sqlalchemy.types import TypeDecorator
 
 from usechat.messages.json_text import MAX_DEPTH, is_nested_at_most
 
-__all__ = ["JsonAsText", "JsonText", "PlainText", "decode_json", "decode_shown", "decode_text", "encode_json", "encode_text"]
+__all__ = [
+    "JsonAsText",
+    "JsonText",
+    "PlainText",
+    "decode_json",
+    "decode_shown",
+    "decode_text",
+    "encode_json",
+    "encode_text",
+]
 
 _ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final = msgspec.json.Decoder()

@@ -9,6 +9,7 @@ Source: ECMA-262, ``JSON.stringify`` (QuoteJSONString) and ``Number::toString``.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -24,6 +25,7 @@ __all__ = [
     "MAX_VALUE_DEPTH",
     "JsonDepthError",
     "decode_json",
+    "find_deep",
     "is_json_value",
     "is_nested_at_most",
     "parse_json",
@@ -40,6 +42,8 @@ MAX_VALUE_DEPTH = MAX_DEPTH - 8
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 """Half of a UTF-16 pair: a page that cuts a text in the middle of an emoji sends one."""
 _LOOKED_AT_ONCE = 64 * 1024
+_WORD = re.compile("[A-Za-z_]{1,40}")
+_STEPS_TOLD = 4
 _EXPONENT_ZERO = re.compile(r"e([+-])0(?=\d)")
 _END_OF_INTEGERS = 2**64
 _MIN_INTEGER = -(2**63)
@@ -139,6 +143,24 @@ def is_nested_at_most(value: Any, max_depth: int) -> bool:
         if not level:
             return True
     return not level
+
+
+def find_deep(value: Any, max_depth: int = MAX_DEPTH) -> str:
+    """Return where a JSON value is nested deeper: the path's beginning, without names that are not plain words."""
+    left: list[tuple[Any, int, tuple[int | str, ...]]] = [(value, 0, ())]
+    while left:
+        holder, depth, path = left.pop()
+        if depth == max_depth:
+            return _write_path(path)
+        if type(holder) in _HOLDERS:
+            items = holder.items() if type(holder) is _DICT else enumerate(holder)
+            left += [(item, depth + 1, (*path[:_STEPS_TOLD], step)) for step, item in items if type(item) in _HOLDERS]
+    return ""
+
+
+def _write_path(steps: Sequence[int | str]) -> str:
+    told = itertools.takewhile(lambda step: isinstance(step, int) or _WORD.fullmatch(step), steps[:_STEPS_TOLD])
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in told).removeprefix(".")
 
 
 def _to_json_value(value: Any, depth_left: int) -> Any:

@@ -33,7 +33,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, SchemaValidator, core_schema
 
 from usechat.errors import RequestError
-from usechat.messages.json_text import LONE_SURROGATE, JsonDepthError, to_json_value
+from usechat.messages.json_text import LONE_SURROGATE, JsonDepthError, find_deep, to_json_value
 from usechat.messages.legacy import is_legacy_message, to_ui_message
 from usechat.messages.limits import DEFAULT_LIMITS, BodyLimits, decode_limited
 from usechat.messages.part_checks import check_part
@@ -171,7 +171,7 @@ class _Body(BaseModel):
         try:
             value = to_json_value(value)
         except JsonDepthError:
-            raise PydanticCustomError("too_deep", "is nested too deep") from None
+            raise PydanticCustomError("too_deep", "is nested too deep", {"key": find_deep(value)}) from None
         return refuse_unsafe_value(value)
 
     @property
@@ -323,15 +323,15 @@ def decode_body(body: bytes, limits: BodyLimits) -> Any:
         raise RequestError("The body is not JSON.", status=400) from None
 
 
-def _too_deep() -> RequestError:
-    return RequestError("The body is nested too deep.", status=400)
+def _too_deep(path: str = "") -> RequestError:
+    return RequestError("is nested too deep" if path else "The body is nested too deep.", path=path, status=400)
 
 
 def _validate(model: type[_BodyT], value: Any) -> _BodyT:
     try:
         return model.model_validate(to_json_value(value), context=_ALREADY_CLEAN)
     except JsonDepthError:
-        raise _too_deep() from None
+        raise _too_deep(find_deep(value)) from None
     except ValidationError as error:
         raise request_error_from_validation(error) from None
 

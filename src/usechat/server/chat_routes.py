@@ -16,7 +16,7 @@ from usechat.chats.export import export_chat, iso_time
 from usechat.errors import RequestError
 from usechat.fastapi import body_reader
 from usechat.messages import ui
-from usechat.messages.json_text import JsonDepthError, to_json_value
+from usechat.messages.json_text import JsonDepthError, find_deep, to_json_value
 from usechat.messages.limits import BodyLimits
 from usechat.messages.to_legacy import to_legacy_message
 from usechat.messages.ui import refuse_unsafe_value
@@ -52,10 +52,11 @@ def parse_patch(body: bytes, limits: BodyLimits) -> ChatPatch:
     Raises:
         RequestError: It is none, or holds more than it may.
     """
+    value = ui.decode_body(body, limits)
     try:
-        return ChatPatch.model_validate(to_json_value(ui.decode_body(body, limits)))
+        return ChatPatch.model_validate(to_json_value(value))
     except JsonDepthError:
-        raise RequestError("The body is nested too deep.") from None
+        raise RequestError("is nested too deep", path=find_deep(value)) from None
     except ValidationError as error:
         raise ui.request_error_from_validation(error) from None
 
