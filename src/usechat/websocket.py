@@ -30,6 +30,7 @@ from usechat.errors import ChatError, ConfigurationError, RequestError, RunError
 from usechat.fastapi import StreamingAnswer
 from usechat.generate.answer import Answer
 from usechat.guard import Contained
+from usechat.messages.json_text import LONE_SURROGATE
 from usechat.messages.limits import DEFAULT_LIMITS, LARGE_BYTES, BodyLimits, decode_limited
 from usechat.messages.ui import ChatRequest, parse_chat_request
 from usechat.negotiation import SDK_HEADER, negotiate
@@ -306,6 +307,8 @@ class ChatSocket:
         chat_id = frame.get("id")
         if not isinstance(chat_id, str):
             raise RequestError("must be a string", path="id")
+        if LONE_SURROGATE.search(chat_id) is not None:
+            raise RequestError("must not hold half of a character", path="id")
         reading = None if self.find_running is None else await self.find_running(chat_id)
         if reading is not None and STREAM_HEADER not in reading.info.headers:
             raise RequestError("This chat is being answered in a protocol that the WebSocket transport does not have.")

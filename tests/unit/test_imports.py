@@ -59,7 +59,7 @@ ROWS = {
     ),
     "negotiation": Row(ours=LEAVES | {"messages", "protocol"}, is_pure=True),
     "runs": Row(ours=frozenset({"errors", "guard", "ids"}), third_party=frozenset({"msgspec", "redis"})),
-    "chats": Row(ours=frozenset({"apart", "errors", "ids"})),
+    "chats": Row(ours=frozenset({"apart", "errors", "ids", "messages"})),
     # Every answer is a run: the edge knows the pipe of one that a single reader reads.
     "fastapi": Row(ours=ANY, never=EDGES | {"chats", "runs.base", "runs.memory", "runs.redis", "runs.service"}),
     "sender": Row(ours=frozenset(), third_party=frozenset({"starlette"})),

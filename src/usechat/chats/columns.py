@@ -17,12 +17,24 @@ import msgspec
 from sqlalchemy import Dialect, Text
 from sqlalchemy.types import TypeDecorator
 
-__all__ = ["JsonAsText", "JsonText", "PlainText", "decode_json", "decode_text", "encode_json", "encode_text"]
+from usechat.messages.json_text import MAX_DEPTH, is_nested_at_most
+
+__all__ = [
+    "JsonAsText",
+    "JsonText",
+    "PlainText",
+    "decode_json",
+    "decode_shown",
+    "decode_text",
+    "encode_json",
+    "encode_text",
+]
 
 _ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final = msgspec.json.Decoder()
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _ESCAPED: Final = re.compile("[\\\\\x00\ud800-\udfff]")
+_STRUCTURE: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 _ESCAPE: Final = re.compile(r"\\u([0-9a-f]{4})")
 
 
@@ -44,8 +56,8 @@ def encode_json(value: Any) -> str:
         return str(value)
     try:
         return _ENCODER.encode(value).decode()
-    except (UnicodeEncodeError, TypeError):
-        # A lone surrogate, or a key that is no text.
+    except (UnicodeEncodeError, TypeError, OverflowError):
+        # A lone surrogate, a key that is no text, or an integer beyond 64 bits.
         text = _dump(_without_nan(value))
     return _LONE_SURROGATE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
@@ -74,6 +86,38 @@ def decode_json(text: str) -> Any:
     except msgspec.DecodeError:
         # A lone surrogate, or a number beyond all floats.
         return json.loads(text)
+
+
+def decode_shown(text: str) -> Any:
+    """As `decode_json`, for what is shown to clients: what is nested deeper than they may send is left out, as null.
+
+    There is none in what is written now; one chat that nobody can read would make a list of all of them unreadable.
+    """
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return decode_json(text)
+    try:
+        value = decode_json(text)
+    except (ValueError, RecursionError):
+        return decode_json(_cut_deep(text))
+    return value if is_nested_at_most(value, MAX_DEPTH) else decode_json(_cut_deep(text))
+
+
+def _cut_deep(text: str) -> str:
+    kept: list[str] = []
+    depth = begins = 0
+    for found in _STRUCTURE.finditer(text):
+        match found.group():
+            case "[" | "{":
+                depth += 1
+                if depth == MAX_DEPTH + 1:
+                    kept += [text[begins : found.start()], "null"]
+            case "]" | "}":
+                if depth == MAX_DEPTH + 1:
+                    begins = found.end()
+                depth -= 1
+            case _:
+                pass
+    return "".join([*kept, text[begins:]])
 
 
 def encode_text(text: str) -> str:

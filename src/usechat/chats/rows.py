@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from usechat.chats.base import Chat, SavedMessage, Turn, UIMessage
-from usechat.chats.columns import decode_json, decode_text
+from usechat.chats.columns import decode_shown, decode_text
 from usechat.chats.text import fold, message_text
 
 __all__ = ["chat_from_row", "content_values", "message_from_row", "title_values", "turn_from_row"]
@@ -24,7 +24,7 @@ def chat_from_row(row: AnyRow) -> Chat:
         title=title and decode_text(title),
         created_at=created_at,
         updated_at=updated_at,
-        metadata=decode_json(metadata),
+        metadata=decode_shown(metadata),
         active_run_id=active_run_id and decode_text(active_run_id),
         revision=revision,
     )
@@ -34,12 +34,12 @@ def message_from_row(row: AnyRow) -> SavedMessage:
     """A row of `usechat.chats.statements.MESSAGES`."""
     content, position, role, created_at, status, usage, finish_reason, run_id = row
     return SavedMessage(
-        message=decode_json(content),
+        message=decode_shown(content),
         position=position,
         role=decode_text(role),
         created_at=created_at,
         status=status,
-        usage=usage and decode_json(usage),
+        usage=usage and decode_shown(usage),
         finish_reason=finish_reason and decode_text(finish_reason),
         run_id=run_id and decode_text(run_id),
     )

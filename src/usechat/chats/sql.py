@@ -13,12 +13,12 @@ from typing import Any, Final, TypeVar, cast
 from uuid import uuid4
 
 from msgspec import UNSET, UnsetType
-from sqlalchemy import ColumnElement, Connection, Select, delete, exists, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, exists, insert, literal, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from usechat.apart import is_large, mark_large, work_apart
 from usechat.chats.base import Chat, ChatPage, EndStatus, SavedChat, SavedMessage, Turn, TurnPlan, UIMessage
-from usechat.chats.columns import encode_json, encode_text
+from usechat.chats.columns import PlainText, encode_json, encode_text
 from usechat.chats.database import Work, told_when_unavailable
 from usechat.chats.engine import open_database, open_presence
 from usechat.chats.merge import merge_patch
@@ -113,7 +113,10 @@ class SqlChatStore:
         size = min(max(limit, 1), _MAX_PAGE)
         query = _chats_of(owner, search).limit(size + 1)
         if cursor is not None:
-            query = query.where(tuple_(chats.c.updated_at, chats.c.id) < tuple_(*decode_cursor(cursor)))
+            updated_at, chat_id = decode_cursor(cursor)
+            # As it is stored: a tuple does not hand on the types of its columns.
+            place = tuple_(updated_at, literal(chat_id, PlainText()))
+            query = query.where(tuple_(chats.c.updated_at, chats.c.id) < place)
 
         def work(connection: Connection) -> ChatPage:
             found = [chat_from_row(row) for row in connection.execute(query)]

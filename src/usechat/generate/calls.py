@@ -17,7 +17,7 @@ from usechat.generate.asks import Call, Script
 from usechat.generate.execute import Execution, error_text
 from usechat.generate.tools import Tool
 from usechat.guard import Contained, describe_error, original_error
-from usechat.messages.json_text import to_json_value
+from usechat.messages.json_text import MAX_VALUE_DEPTH, to_json_value
 from usechat.messages.model import ToolResultContent, ToolResultOutput
 from usechat.protocol.json import decode_json
 from usechat.unsafe_keys import refuse_unsafe_keys
@@ -112,8 +112,9 @@ def parse_text(text: str) -> tuple[Any, bool]:
     # Many models write nothing for a tool without arguments.
     text = text.strip() or "{}"
     try:
-        # The client parses what it is sent of it as the SDK does, and refuses the same keys.
-        return to_json_value(refuse_unsafe_keys(text, decode_json(text))), True
+        # The client parses what it is sent of it as the SDK does, and refuses the same keys; what is nested too deep
+        # it could not send back.
+        return to_json_value(refuse_unsafe_keys(text, decode_json(text)), MAX_VALUE_DEPTH), True
     except ValueError:
         return text, False
 

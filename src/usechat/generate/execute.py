@@ -24,7 +24,7 @@ from usechat.generate.part_queue import PartQueue
 from usechat.generate.tools import Tool, ToolContext, ToolWriter
 from usechat.generate.valid_parts import maybe_valid_part
 from usechat.guard import Contained, describe_error, is_being_cancelled, original_error
-from usechat.messages.json_text import to_json_value
+from usechat.messages.json_text import MAX_VALUE_DEPTH, to_json_value
 from usechat.messages.model import ToolResultContent, ToolResultOutput
 from usechat.unsafe_keys import find_unsafe_key
 
@@ -187,7 +187,7 @@ class ToolRunner:
 
     def _to_json(self, execution: Execution, output: Any) -> Any:
         try:
-            shown = to_json_value(to_jsonable_python(output))
+            shown = to_json_value(to_jsonable_python(output), MAX_VALUE_DEPTH)
         except (PydanticSerializationError, ValueError, RecursionError) as error:
             raise self._error(execution, "The tool's result cannot be written as JSON.") from error
         if (path := find_unsafe_key(shown)) is not None:

@@ -23,7 +23,7 @@ from usechat.generate.part_queue import PartQueue
 from usechat.generate.turn import Turn
 from usechat.generate.valid_parts import is_nothing, maybe_valid_part
 from usechat.guard import Contained, describe_error, original_error
-from usechat.messages.json_text import to_json_value
+from usechat.messages.json_text import MAX_VALUE_DEPTH, to_json_value
 from usechat.protocol.options import MASKED_ERROR
 from usechat.unsafe_keys import UnsafeKeyError, find_unsafe_key
 
@@ -82,10 +82,10 @@ class UIMessageStreamWriter:
             transient: Whether it reaches ``onData`` only and is not kept in the message.
 
         Raises:
-            ValueError: JSON cannot hold the data, or it has a key that no client reads: ``__proto__``, or
-                ``prototype`` within ``constructor``.
+            ValueError: JSON cannot hold the data, it is nested too deep, or it has a key that no client reads:
+                ``__proto__``, or ``prototype`` within ``constructor``.
         """
-        shown = to_json_value(to_jsonable_python(data))
+        shown = to_json_value(to_jsonable_python(data), MAX_VALUE_DEPTH)
         if (path := find_unsafe_key(shown)) is not None:
             raise UnsafeKeyError(path)
         self.write(p.Data(name=name, data=shown, id=id, transient=transient or None))

@@ -17,7 +17,8 @@ import msgspec
 from usechat import parts as p
 from usechat.errors import InvalidPartError
 from usechat.guard import describe_error
-from usechat.protocol.json import encode_json
+from usechat.messages.json_text import MAX_VALUE_DEPTH, is_nested_at_most
+from usechat.protocol.json import decode_json, encode_json
 
 __all__ = ["ValidBatches", "is_nothing", "maybe_valid_part", "why_no_json"]
 
@@ -136,10 +137,13 @@ def why_no_json(value: Any) -> Complaint:
     if value is None or value.__class__ is str:
         return None
     try:
-        encode_json(value)
+        text = encode_json(value)
     except Exception as error:  # noqa: BLE001 - a value of an application's own may raise anything
         return f"holds what JSON cannot: {describe_error(error)}"
-    return None
+    # Most hold too little to be nested deep.
+    if text.count(b"[") + text.count(b"{") <= MAX_VALUE_DEPTH:
+        return None
+    return None if is_nested_at_most(decode_json(text), MAX_VALUE_DEPTH) else "is nested too deep"
 
 
 def find_wrong_field(value: msgspec.Struct) -> tuple[str, str] | None:

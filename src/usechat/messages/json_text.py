@@ -9,6 +9,7 @@ Source: ECMA-262, ``JSON.stringify`` (QuoteJSONString) and ``Number::toString``.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -19,10 +20,14 @@ from typing import Any, NoReturn, cast
 import msgspec
 
 __all__ = [
+    "LONE_SURROGATE",
     "MAX_DEPTH",
+    "MAX_VALUE_DEPTH",
     "JsonDepthError",
     "decode_json",
+    "find_deep",
     "is_json_value",
+    "is_nested_at_most",
     "parse_json",
     "replace_lone_surrogates",
     "to_json_value",
@@ -31,11 +36,18 @@ __all__ = [
 
 MAX_DEPTH = 200
 """How deep objects and lists may be nested; deeper ones exhaust the stack of what reads them later."""
+MAX_VALUE_DEPTH = MAX_DEPTH - 8
+"""How deep what a model or an application puts into a message may be: a client posts it again, within a body."""
 
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half of a UTF-16 pair: a page that cuts a text in the middle of an emoji sends one."""
 _LOOKED_AT_ONCE = 64 * 1024
+_WORD = re.compile("[A-Za-z_]{1,40}")
+_STEPS_TOLD = 4
 _EXPONENT_ZERO = re.compile(r"e([+-])0(?=\d)")
-_MAX_INTEGER = 2**64
+_END_OF_INTEGERS = 2**64
+_MIN_INTEGER = -(2**63)
+"""Beyond 64 bits, with a sign or without, is what msgspec does not write."""
 _MAX_EXACT = 2**53
 """Below it each integer is a float of its own, and its digits are those of both."""
 _AS_THEY_ARE = frozenset({bool, str, type(None)})
@@ -85,7 +97,7 @@ def _refuse_constant(_name: str) -> NoReturn:
     raise ValueError("not a JSON number")
 
 
-def to_json_value(value: Any) -> Any:
+def to_json_value(value: Any, max_depth: int = MAX_DEPTH) -> Any:
     """What every JSON writer accepts: numbers JavaScript cannot hold become what it makes of them.
 
     ``1e999`` is infinite, which ``JSON.stringify`` writes as ``null``; integers beyond 64 bits become floats. A value
@@ -94,7 +106,7 @@ def to_json_value(value: Any) -> Any:
     Raises:
         JsonDepthError: Nested too deep.
     """
-    return value if is_json_value(value) else _to_json_value(value, 0)
+    return value if is_json_value(value, max_depth) else _to_json_value(value, max_depth)
 
 
 def is_json_value(value: Any, max_depth: int = MAX_DEPTH) -> bool:
@@ -107,7 +119,7 @@ def is_json_value(value: Any, max_depth: int = MAX_DEPTH) -> bool:
             for holder in level
             for item in (holder.values() if type(holder) is _DICT else holder)
             if type(item) not in _AS_THEY_ARE
-            and not (type(item) is int and -_MAX_INTEGER < item < _MAX_INTEGER)
+            and not (type(item) is int and _MIN_INTEGER <= item < _END_OF_INTEGERS)
             # Infinity less itself is no number.
             and not (type(item) is float and item - item == 0)
         ]
@@ -118,18 +130,51 @@ def is_json_value(value: Any, max_depth: int = MAX_DEPTH) -> bool:
     return False
 
 
-def _to_json_value(value: Any, depth: int) -> Any:
-    if depth > MAX_DEPTH:
+def is_nested_at_most(value: Any, max_depth: int) -> bool:
+    """Return whether a JSON value is nested no deeper."""
+    level: list[Any] = [value] if type(value) in _HOLDERS else []
+    for _ in range(max_depth):
+        level = [
+            item
+            for holder in level
+            for item in (holder.values() if type(holder) is _DICT else holder)
+            if type(item) in _HOLDERS
+        ]
+        if not level:
+            return True
+    return not level
+
+
+def find_deep(value: Any, max_depth: int = MAX_DEPTH) -> str:
+    """Return where a JSON value is nested deeper: the path's beginning, without names that are not plain words."""
+    left: list[tuple[Any, int, tuple[int | str, ...]]] = [(value, 0, ())]
+    while left:
+        holder, depth, path = left.pop()
+        if depth == max_depth:
+            return _write_path(path)
+        if type(holder) in _HOLDERS:
+            items = holder.items() if type(holder) is _DICT else enumerate(holder)
+            left += [(item, depth + 1, (*path[:_STEPS_TOLD], step)) for step, item in items if type(item) in _HOLDERS]
+    return ""
+
+
+def _write_path(steps: Sequence[int | str]) -> str:
+    told = itertools.takewhile(lambda step: isinstance(step, int) or _WORD.fullmatch(step), steps[:_STEPS_TOLD])
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in told).removeprefix(".")
+
+
+def _to_json_value(value: Any, depth_left: int) -> Any:
+    if depth_left < 0:
         raise JsonDepthError("nested too deep")
     match value:
         case dict():
-            return {key: _to_json_value(item, depth + 1) for key, item in cast("dict[Any, Any]", value).items()}
+            return {key: _to_json_value(item, depth_left - 1) for key, item in cast("dict[Any, Any]", value).items()}
         case list() | tuple():
-            return [_to_json_value(item, depth + 1) for item in cast("Sequence[Any]", value)]
+            return [_to_json_value(item, depth_left - 1) for item in cast("Sequence[Any]", value)]
         case bool():
             return value
         case int():
-            return value if -_MAX_INTEGER < value < _MAX_INTEGER else _to_float(value)
+            return value if _MIN_INTEGER <= value < _END_OF_INTEGERS else _to_float(value)
         case float():
             return value if math.isfinite(value) else None
         case _:
@@ -218,7 +263,7 @@ def _write_json(value: Any) -> str:
 
 def _quote(text: str) -> str:
     quoted = json.dumps(text, ensure_ascii=False)
-    return _LONE_SURROGATE.sub(lambda found: f"\\u{ord(found.group()):04x}", quoted)
+    return LONE_SURROGATE.sub(lambda found: f"\\u{ord(found.group()):04x}", quoted)
 
 
 def _write_number(value: float) -> str:
@@ -235,7 +280,7 @@ def _write_number(value: float) -> str:
 def _replace_surrogates(text: str) -> str:
     # Piece by piece: nothing else can run while all of a long text is looked through.
     pieces = (text[start : start + _LOOKED_AT_ONCE] for start in range(0, len(text), _LOOKED_AT_ONCE))
-    return "".join([_LONE_SURROGATE.sub("\ufffd", piece) for piece in pieces])
+    return "".join([LONE_SURROGATE.sub("\ufffd", piece) for piece in pieces])
 
 
 def replace_lone_surrogates(value: Any) -> Any:

@@ -34,6 +34,8 @@ _OBJECTS: Final = (
     "providerReference",
     "approval",
 )
+_MAX_PARTS_WITHIN_PARTS: Final = 50
+"""Clients have none within others; each takes several calls, of which there may not be too many."""
 _OBJECT_KEYS: Final = frozenset(_OBJECTS)
 
 
@@ -43,6 +45,11 @@ def check_part(part: dict[str, Any]) -> dict[str, Any]:
     Raises:
         PydanticCustomError: A ``ui_part`` error with the key of what is wrong.
     """
+    _check_part(part, 0)
+    return part
+
+
+def _check_part(part: Mapping[str, Any], depth: int) -> None:
     kind = part.get("type")
     if not isinstance(kind, str):
         raise _wrong("must be text", "type")
@@ -56,26 +63,27 @@ def check_part(part: dict[str, Any]) -> dict[str, Any]:
     for key in () if _OBJECT_KEYS.isdisjoint(part) else _OBJECTS:
         if not isinstance(part.get(key), dict | None):
             raise _wrong("must be an object", key)
-    _check_nested(part, kind)
-    return part
+    _check_nested(part, kind, depth)
 
 
-def _check_nested(part: Mapping[str, Any], kind: str) -> None:
+def _check_nested(part: Mapping[str, Any], kind: str, depth: int) -> None:
     if kind == "file" and part.get("url") is None and part.get("providerReference") is None:
         raise _wrong("is missing", "url")
     if part.get("approval") is not None and not isinstance(part["approval"].get("id"), str):
         raise _wrong("must be text", "approval.id")
     if kind == "steering-message":
-        _check_steering_parts(part.get("parts"))
+        _check_steering_parts(part.get("parts"), depth)
 
 
-def _check_steering_parts(parts: Any) -> None:
+def _check_steering_parts(parts: Any, depth: int) -> None:
+    if depth > _MAX_PARTS_WITHIN_PARTS:
+        raise _wrong("is nested too deep", "parts")
     if not isinstance(parts, list):
         raise _wrong("must be a list", "parts")
     for index, inner in enumerate(cast("list[Any]", parts)):
         if not isinstance(inner, dict):
             raise _wrong("must be an object", f"parts[{index}]")
-        check_part(cast("dict[str, Any]", inner))
+        _check_part(cast("Mapping[str, Any]", inner), depth + 1)
 
 
 def _wrong(text: str, key: str) -> PydanticCustomError:

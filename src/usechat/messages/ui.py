@@ -33,7 +33,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, SchemaValidator, core_schema
 
 from usechat.errors import RequestError
-from usechat.messages.json_text import JsonDepthError, to_json_value
+from usechat.messages.json_text import LONE_SURROGATE, JsonDepthError, find_deep, to_json_value
 from usechat.messages.legacy import is_legacy_message, to_ui_message
 from usechat.messages.limits import DEFAULT_LIMITS, BodyLimits, decode_limited
 from usechat.messages.part_checks import check_part
@@ -171,7 +171,7 @@ class _Body(BaseModel):
         try:
             value = to_json_value(value)
         except JsonDepthError:
-            raise PydanticCustomError("too_deep", "is nested too deep") from None
+            raise PydanticCustomError("too_deep", "is nested too deep", {"key": find_deep(value)}) from None
         return refuse_unsafe_value(value)
 
     @property
@@ -200,6 +200,12 @@ def _read_messages(value: Any, handler: ValidatorFunctionWrapHandler, info: Vali
     return _PLAIN_MESSAGES.validate_python(value) if info.context == _PLAIN else handler(value)
 
 
+def _check_id(name: str | None, key: str | None = None) -> None:
+    # No URL, no key of Redis and no header can hold one.
+    if name is not None and not name.isascii() and LONE_SURROGATE.search(name) is not None:
+        raise PydanticCustomError("lone_surrogate", "{key}", {"key": key})
+
+
 class ChatRequest(_Body):
     """The body of a ``useChat`` request, of any major."""
 
@@ -226,7 +232,17 @@ class ChatRequest(_Body):
     def _not_empty(cls, messages: list[UIMessage]) -> list[UIMessage]:
         if not messages:
             raise PydanticCustomError("empty", "must not be empty")
+        # Nearly always one look at all of them; only one that is found is looked for.
+        if not "".join([message.id or "" for message in messages]).isascii():
+            for index, message in enumerate(messages):
+                _check_id(message.id, f"[{index}].id")
         return messages
+
+    @field_validator("id", "trigger", "message_id")
+    @classmethod
+    def _of_characters(cls, name: str | None) -> str | None:
+        _check_id(name)
+        return name
 
     @property
     def begins_with_id(self) -> bool:
@@ -307,15 +323,15 @@ def decode_body(body: bytes, limits: BodyLimits) -> Any:
         raise RequestError("The body is not JSON.", status=400) from None
 
 
-def _too_deep() -> RequestError:
-    return RequestError("The body is nested too deep.", status=400)
+def _too_deep(path: str = "") -> RequestError:
+    return RequestError("is nested too deep" if path else "The body is nested too deep.", path=path, status=400)
 
 
 def _validate(model: type[_BodyT], value: Any) -> _BodyT:
     try:
         return model.model_validate(to_json_value(value), context=_ALREADY_CLEAN)
     except JsonDepthError:
-        raise _too_deep() from None
+        raise _too_deep(find_deep(value)) from None
     except ValidationError as error:
         raise request_error_from_validation(error) from None
 
@@ -338,8 +354,10 @@ _ERROR_TEXTS: Final[Mapping[str, str]] = {
     "empty": "must not be empty",
     "too_deep": "is nested too deep",
     "unsafe_key": "must not be a key",
+    "lone_surrogate": "must not hold half of a character",
+    "string_unicode": "has a key with half of a character",
 }
-_MALFORMED: Final = frozenset({"json_invalid", "empty", "too_deep", "unsafe_key"})
+_MALFORMED: Final = frozenset({"json_invalid", "empty", "too_deep", "unsafe_key", "lone_surrogate", "string_unicode"})
 _ESSENTIAL_PATHS: Final = frozenset({"", "messages", "prompt"})
 
 
@@ -362,7 +380,7 @@ def _path(location: tuple[int | str, ...], key: str | None) -> str:
     # FastAPI says first that the value came in the body.
     steps = location[1:] if location[:1] == ("body",) else location
     path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
-    return (f"{path}.{key}" if key else path).removeprefix(".")
+    return (f"{path}.{key}" if key else path).replace(".[", "[").removeprefix(".")
 
 
 def _sentence(text: str, path: str) -> str:

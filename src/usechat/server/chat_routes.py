@@ -16,7 +16,7 @@ from usechat.chats.export import export_chat, iso_time
 from usechat.errors import RequestError
 from usechat.fastapi import body_reader
 from usechat.messages import ui
-from usechat.messages.json_text import JsonDepthError, to_json_value
+from usechat.messages.json_text import JsonDepthError, find_deep, to_json_value
 from usechat.messages.limits import BodyLimits
 from usechat.messages.to_legacy import to_legacy_message
 from usechat.messages.ui import refuse_unsafe_value
@@ -24,7 +24,8 @@ from usechat.negotiation import SDK_HEADER, negotiate
 from usechat.protocol.dialects import Dialect
 from usechat.protocol.json import encode_json
 from usechat.resumable import replay
-from usechat.server.conversations import OWNER, Conversations
+from usechat.server.chat_ids import ChatId
+from usechat.server.conversations import OWNER, Conversations, can_have_run
 from usechat.server.keys import KeyGuard
 from usechat.server.openapi import body_schema
 from usechat.server.settings import Settings
@@ -51,10 +52,11 @@ def parse_patch(body: bytes, limits: BodyLimits) -> ChatPatch:
     Raises:
         RequestError: It is none, or holds more than it may.
     """
+    value = ui.decode_body(body, limits)
     try:
-        return ChatPatch.model_validate(to_json_value(ui.decode_body(body, limits)))
+        return ChatPatch.model_validate(to_json_value(value))
     except JsonDepthError:
-        raise RequestError("The body is nested too deep.") from None
+        raise RequestError("is nested too deep", path=find_deep(value)) from None
     except ValidationError as error:
         raise ui.request_error_from_validation(error) from None
 
@@ -69,9 +71,11 @@ def make_runs_router(conversations: Conversations, guard: KeyGuard, heartbeat: f
     router = APIRouter(prefix="/api", dependencies=[Depends(guard)])
     runs = conversations.runs
 
-    @router.get("/chat/{chat_id}/stream")
-    async def resume(chat_id: str, request: Request) -> Response:
+    @router.get("/chat/{chat_id:chat}/stream")
+    async def resume(chat_id: ChatId, request: Request) -> Response:
         """Read the chat's running answer again, from its beginning or from ``?cursor=``; 204 when there is none."""
+        if not can_have_run(chat_id):
+            return Response(status_code=204)
         return await replay(runs, chat_id, request, heartbeat=heartbeat)
 
     @router.get("/chat")
@@ -79,8 +83,8 @@ def make_runs_router(conversations: Conversations, guard: KeyGuard, heartbeat: f
         """As above, for AI SDK 4, whose client cannot read a 204."""
         return await replay(runs, chat_id, request, is_v4=True, heartbeat=heartbeat)
 
-    @router.post("/chat/{chat_id}/stop")
-    async def stop(chat_id: str) -> dict[str, bool]:
+    @router.post("/chat/{chat_id:chat}/stop")
+    async def stop(chat_id: ChatId) -> dict[str, bool]:
         """Stop the chat's answer, wherever it is made; 409 where that cannot be reached. Asking twice does no harm."""
         return {"stopped": await conversations.stop(chat_id)}
 
@@ -107,19 +111,20 @@ def make_chats_router(conversations: Conversations, guard: KeyGuard, settings: S
             lambda: {"chats": [show_chat(chat) for chat in page.chats], "nextCursor": page.next_cursor}
         )
 
-    @router.get("/chats/{chat_id}", response_model=dict[str, Any])
-    async def get_chat(chat_id: str, request: Request) -> Response:
+    # Before the chat itself, whose id may have slashes.
+    @router.get("/chats/{chat_id:chat}/export", response_model=dict[str, Any])
+    async def export(chat_id: ChatId) -> Response:
+        """A chat to take away: beside its messages, how each came about."""
+        return await as_json(partial(export_chat, await store.load_chat(OWNER, chat_id)))
+
+    @router.get("/chats/{chat_id:chat}", response_model=dict[str, Any])
+    async def get_chat(chat_id: ChatId, request: Request) -> Response:
         """A chat and its messages, as ``useChat`` takes them; ``?sdk=4`` has them in the form of AI SDK 4."""
         dialect = negotiate(None, {**request.headers, **named_version(request)}, settings.sdk)
         return await as_json(partial(show_saved, await store.load_chat(OWNER, chat_id), dialect))
 
-    @router.get("/chats/{chat_id}/export", response_model=dict[str, Any])
-    async def export(chat_id: str) -> Response:
-        """A chat to take away: beside its messages, how each came about."""
-        return await as_json(partial(export_chat, await store.load_chat(OWNER, chat_id)))
-
-    @router.patch("/chats/{chat_id}", response_model=dict[str, Any], openapi_extra=body_schema(ChatPatch))
-    async def update_chat(chat_id: str, patch: Annotated[ChatPatch, Depends(read_patch)]) -> Response:
+    @router.patch("/chats/{chat_id:chat}", response_model=dict[str, Any], openapi_extra=body_schema(ChatPatch))
+    async def update_chat(chat_id: ChatId, patch: Annotated[ChatPatch, Depends(read_patch)]) -> Response:
         """Give the chat another title, or merge into its metadata."""
         given = patch.model_fields_set
         chat = await store.update_chat(
@@ -130,8 +135,8 @@ def make_chats_router(conversations: Conversations, guard: KeyGuard, settings: S
         )
         return await as_json(partial(show_chat, chat))
 
-    @router.delete("/chats/{chat_id}", status_code=204, response_class=Response)
-    async def delete_chat(chat_id: str) -> None:
+    @router.delete("/chats/{chat_id:chat}", status_code=204, response_class=Response)
+    async def delete_chat(chat_id: ChatId) -> None:
         """Remove a chat and its messages, and stop its answer; one that cannot be reached goes on, and is not saved."""
         await conversations.delete(chat_id)
 

@@ -25,15 +25,17 @@ from usechat.fastapi import STOPPED
 from usechat.generate.answer import Answer, FinishEvent
 from usechat.ids import generate_id
 from usechat.messages import ui
+from usechat.messages.json_text import LONE_SURROGATE
 from usechat.protocol.dialects import Dialect
 from usechat.protocol.encoders import WireFormat
 from usechat.protocol.usage import usage_for_major
 from usechat.runs.base import RunInfo
 from usechat.runs.service import Make, RunHandle, RunService
+from usechat.server.chat_ids import check_chat_id
 from usechat.server.lost_runs import LostRun
 from usechat.server.turn_ends import OnFinish, TurnEnds, run_of
 
-__all__ = ["OWNER", "Conversations", "PlannedTurn"]
+__all__ = ["OWNER", "Conversations", "PlannedTurn", "can_have_run"]
 
 logger = logging.getLogger(__name__)
 
@@ -97,8 +99,9 @@ class Conversations:
 
         Raises:
             ChatError: The chat is another owner's, or has moved on.
-            RequestError: There is nothing to answer.
+            RequestError: There is nothing to answer, or no chat can have this id.
         """
+        check_chat_id(chat_id)
         saved = await self.store.maybe_load_chat(OWNER, chat_id)
         if saved is not None and saved.chat.active_run_id is not None:
             await self._await_end(chat_id, saved.chat.active_run_id)
@@ -223,6 +226,8 @@ class Conversations:
             ChatError: ``conflict``: there is one in the memory of another process, which goes on.
             RunError: ``unavailable``; never for a run of this process.
         """
+        if not can_have_run(chat_id):
+            return False
         if await self.runs.stop(chat_id, STOPPED):
             return True
         turn = await self._open_turn(chat_id)
@@ -257,6 +262,11 @@ class Conversations:
         chat = await self.store.delete_chat(OWNER, chat_id)
         await self.runs.stop(chat_id, STOPPED)
         return chat
+
+
+def can_have_run(chat_id: str) -> bool:
+    """Return whether a run log can be asked for a chat's run: names in Redis are UTF-8."""
+    return LONE_SURROGATE.search(chat_id) is None
 
 
 def plan_request(

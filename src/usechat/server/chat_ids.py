@@ -1,0 +1,74 @@
+"""The ids of saved chats: which there may be, and how they are read from a URL.
+
+Clients make them, and every route but the list has one in its path. So one that a URL cannot carry is refused before
+anything is stored: its chat could be neither read nor deleted. Chats that have such an id nevertheless, from before,
+are found by whoever sends the bytes of it.
+
+Source: https://url.spec.whatwg.org/#url-parsing, which takes control characters and dot segments out of paths.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final, TypeAlias
+from urllib.parse import unquote_to_bytes
+
+from fastapi import Depends, Request
+from starlette.convertors import Convertor, register_url_convertor
+
+from usechat.errors import RequestError
+
+__all__ = ["ChatId", "check_chat_id"]
+
+UNSENDABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+EXPORT: Final = "/export"
+
+
+def check_chat_id(chat_id: str) -> None:
+    """Check the id of a chat that is to be kept.
+
+    Raises:
+        RequestError: 400: no URL can carry it, or another route's path would mean the same.
+    """
+    if UNSENDABLE.search(chat_id) is not None:
+        raise RequestError("must not hold control characters or half of a character", path="id", status=400)
+    if not {".", ".."}.isdisjoint(chat_id.split("/")):
+        raise RequestError("must not have . or .. between slashes", path="id", status=400)
+    if chat_id.endswith(EXPORT):
+        raise RequestError(f"must not end in {EXPORT}", path="id", status=400)
+
+
+class ChatIdConvertor(Convertor[str]):
+    """Any id in a path, with slashes and line ends."""
+
+    regex = r"[\s\S]+"
+
+    def convert(self, value: str) -> str:
+        """Return it as it is."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """Return it as it is."""
+        return value
+
+
+register_url_convertor("chat", ChatIdConvertor())
+
+
+def read_chat_id(chat_id: str, request: Request) -> str:
+    """Return the id in a request's path, halves of UTF-16 pairs included: servers decode them to U+FFFD."""
+    path, raw = str(request.scope["path"]), request.scope.get("raw_path")
+    if "\ufffd" not in chat_id or raw is None:
+        return chat_id
+    try:
+        sent = unquote_to_bytes(raw).decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return chat_id
+    # What is before and after it are names of ours, of as many characters in both.
+    before = path.index(chat_id)
+    after = len(path) - before - len(chat_id)
+    return sent[before : len(sent) - after]
+
+
+ChatId: TypeAlias = Annotated[str, Depends(read_chat_id)]
+"""The id in a route's path, which is to be written ``{chat_id:chat}``."""
