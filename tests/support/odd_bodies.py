@@ -215,18 +215,19 @@ def write_into(value: Any, write: Callable[[str], Any]) -> None:
     # Without a call for each level: some values are nested deeper than calls may be.
     left: list[Any] = [value]
     while left:
-        match left.pop():
+        holder: Any = left.pop()
+        match holder:
             case Mark() as mark:
                 write(mark)
-            case dict() as found:
-                items = list(cast("dict[str, Any]", found).items())
+            case dict():
+                items = list(cast("dict[str, Any]", holder).items())
                 left.append(Mark("}"))
                 for index, (key, item) in reversed([*enumerate(items)]):
                     left += [item, Mark(f"{',' if index else ''}{json.dumps(key)}:")]
                 left.append(Mark("{"))
-            case list() as found:
+            case list():
                 left.append(Mark("]"))
-                for index, item in reversed([*enumerate(cast("list[Any]", found))]):
+                for index, item in reversed([*enumerate(cast("list[Any]", holder))]):
                     left += [item, Mark("," if index else "")]
                 left.append(Mark("["))
             case other if other == TOO_LARGE:

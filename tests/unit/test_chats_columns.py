@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usechat.chats.columns import decode_json, decode_text, encode_json, encode_text
+from usechat.chats.columns import decode_json, decode_shown, decode_text, encode_json, encode_text
+from usechat.messages.json_text import MAX_DEPTH, to_json_value
 
 ANY_TEXT = st.text(st.characters())
 """With NUL and halves of UTF-16 pairs."""
@@ -49,3 +50,28 @@ def test_text_of_another_program_is_read_as_python_reads_it(text: str) -> None:
 def test_value_without_a_form_in_json_is_refused() -> None:
     with pytest.raises(TypeError):
         encode_json({"a": object()})
+
+
+def nested(depth: int, end: str = "1") -> str:
+    """A JSON text that is nested so deep, in objects and lists by turns."""
+    opened = "".join('{"a\\"[":' if level % 2 else "[" for level in range(depth))
+    return opened + end + "".join("}" if level % 2 else "]" for level in reversed(range(depth)))
+
+
+@pytest.mark.parametrize("end", ["1", '"[{"', '"\\\\"', "[]"])
+def test_what_is_shown_of_deep_json_is_all_that_may_be_nested_so(end: str) -> None:
+    legal = nested(MAX_DEPTH - 1, end)
+
+    assert decode_shown(legal) == json.loads(legal)
+    for depth in (MAX_DEPTH, MAX_DEPTH + 1, 900, 5_000):
+        text = f'{{"before":1,"deep":{nested(depth, end)},"after":[{{"b":2}}]}}'
+        shown = decode_shown(text)
+        assert (shown["before"], shown["after"]) == (1, [{"b": 2}])
+        assert to_json_value(shown) == shown
+        assert json.dumps(shown["deep"]).count("null") == 1
+
+
+def test_wide_json_is_shown_as_it_is() -> None:
+    value = [[{"a": [n]}] for n in range(3 * MAX_DEPTH)]
+
+    assert decode_shown(json.dumps(value)) == value

@@ -88,11 +88,11 @@ async def test_no_route_reads_a_body_before_it_has_seen_the_key(app: FastAPI, he
             assert route.path in OPEN
             continue
         for method in METHODS:
-            path = route.path.replace("{chat_id}", "1").replace("{path:path}", "anything")
+            path = route.path.replace("{chat_id:chat}", "1").replace("{path:path}", "anything")
             scope = make_scope(method, path, {"transfer-encoding": "chunked", **headers}, http_version="2")
             start, *_ = await ask(app, scope, never)
             assert start["status"] == 401, (method, path)
-    assert {"/api/chats/{chat_id}", "/api/chat", "/api/info", "/api/added/later", *(OPEN - {""})} <= paths
+    assert {"/api/chats/{chat_id:chat}", "/api/chat", "/api/info", "/api/added/later", *(OPEN - {""})} <= paths
 
 
 @pytest.mark.parametrize(

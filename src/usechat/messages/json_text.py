@@ -42,8 +42,9 @@ MAX_VALUE_DEPTH = MAX_DEPTH - 8
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 """Half of a UTF-16 pair: a page that cuts a text in the middle of an emoji sends one."""
 _LOOKED_AT_ONCE = 64 * 1024
-_WORD = re.compile("[A-Za-z_]{1,40}")
-_STEPS_TOLD = 4
+_NAMES_TOLD = frozenset({"content", "data", "input", "messages", "metadata", "output", "parts", "toolInvocations"})
+"""Names of ours: others are the client's, which errors do not repeat."""
+_STEPS_TOLD = 5
 _EXPONENT_ZERO = re.compile(r"e([+-])0(?=\d)")
 _END_OF_INTEGERS = 2**64
 _MIN_INTEGER = -(2**63)
@@ -146,7 +147,7 @@ def is_nested_at_most(value: Any, max_depth: int) -> bool:
 
 
 def find_deep(value: Any, max_depth: int = MAX_DEPTH) -> str:
-    """Return where a JSON value is nested deeper: the path's beginning, without names that are not plain words."""
+    """Return where a JSON value is nested deeper: the path's beginning, as far as its names are known."""
     left: list[tuple[Any, int, tuple[int | str, ...]]] = [(value, 0, ())]
     while left:
         holder, depth, path = left.pop()
@@ -159,7 +160,7 @@ def find_deep(value: Any, max_depth: int = MAX_DEPTH) -> str:
 
 
 def _write_path(steps: Sequence[int | str]) -> str:
-    told = itertools.takewhile(lambda step: isinstance(step, int) or _WORD.fullmatch(step), steps[:_STEPS_TOLD])
+    told = itertools.takewhile(lambda step: isinstance(step, int) or step in _NAMES_TOLD, steps[:_STEPS_TOLD])
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in told).removeprefix(".")
 
 
