@@ -56,8 +56,8 @@ def encode_json(value: Any) -> str:
         return str(value)
     try:
         return _ENCODER.encode(value).decode()
-    except (UnicodeEncodeError, TypeError, OverflowError):
-        # A lone surrogate, a key that is no text, or an integer beyond 64 bits.
+    except (UnicodeEncodeError, TypeError):
+        # A lone surrogate, or a key that is no text.
         text = _dump(_without_nan(value))
     return _LONE_SURROGATE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 

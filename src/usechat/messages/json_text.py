@@ -46,9 +46,7 @@ _NAMES_TOLD = frozenset({"content", "data", "input", "messages", "metadata", "ou
 """Names of ours: others are the client's, which errors do not repeat."""
 _STEPS_TOLD = 5
 _EXPONENT_ZERO = re.compile(r"e([+-])0(?=\d)")
-_END_OF_INTEGERS = 2**64
-_MIN_INTEGER = -(2**63)
-"""Beyond 64 bits, with a sign or without, is what msgspec does not write."""
+_MAX_INTEGER = 2**64
 _MAX_EXACT = 2**53
 """Below it each integer is a float of its own, and its digits are those of both."""
 _AS_THEY_ARE = frozenset({bool, str, type(None)})
@@ -120,7 +118,7 @@ def is_json_value(value: Any, max_depth: int = MAX_DEPTH) -> bool:
             for holder in level
             for item in (holder.values() if type(holder) is _DICT else holder)
             if type(item) not in _AS_THEY_ARE
-            and not (type(item) is int and _MIN_INTEGER <= item < _END_OF_INTEGERS)
+            and not (type(item) is int and -_MAX_INTEGER < item < _MAX_INTEGER)
             # Infinity less itself is no number.
             and not (type(item) is float and item - item == 0)
         ]
@@ -175,7 +173,7 @@ def _to_json_value(value: Any, depth_left: int) -> Any:
         case bool():
             return value
         case int():
-            return value if _MIN_INTEGER <= value < _END_OF_INTEGERS else _to_float(value)
+            return value if -_MAX_INTEGER < value < _MAX_INTEGER else _to_float(value)
         case float():
             return value if math.isfinite(value) else None
         case _:

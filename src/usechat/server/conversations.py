@@ -246,7 +246,8 @@ class Conversations:
             ChatError: There is no such chat.
         """
         chat = await self.store.delete_chat(OWNER, chat_id)
-        await self.runs.stop(chat_id, STOPPED)
+        if can_have_run(chat_id):
+            await self.runs.stop(chat_id, STOPPED)
         return chat
 
 
