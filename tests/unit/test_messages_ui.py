@@ -481,7 +481,8 @@ def test_steering_messages_within_each_other_are_refused():
     [({"id": "\ud83d"}, "id"), ({"messageId": "a\ude00"}, "messageId"), ({"trigger": "\ud83d"}, "trigger")],
 )
 def test_half_of_a_character_in_an_id_is_refused_with_its_place(field: Any, path: str):
-    body: Json = {"messages": [{"id": "1", "role": "user", "parts": []}], **cast("dict[str, Any]", field)}
+    message: Json = {"id": "1", "role": "user", "parts": []}
+    body: Json = {"messages": [message], **cast("dict[str, Json]", field)}
 
     with pytest.raises(RequestError) as refused:
         parse_chat_request(json.dumps(body).encode())
