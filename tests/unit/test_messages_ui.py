@@ -18,6 +18,7 @@ from usechat.messages.evidence import ClientEvidence, detect
 from usechat.messages.json_text import (
     MAX_DEPTH,
     JsonDepthError,
+    find_deep,
     parse_json,
     replace_lone_surrogates,
     to_json_value,
@@ -448,6 +449,56 @@ def test_value_may_be_nested_so_deep_and_no_deeper():
     assert to_json_value(nested(MAX_DEPTH)) == nested(MAX_DEPTH)
     with pytest.raises(JsonDepthError):
         to_json_value(nested(MAX_DEPTH + 1))
+
+
+@pytest.mark.parametrize(
+    ("value", "path"),
+    [
+        ({"messages": [{"parts": [{}, {"data": nested(MAX_DEPTH)}]}]}, "messages[0].parts[1].data"),
+        ({"messages": [{"metadata": {"secret": nested(MAX_DEPTH)}}]}, "messages[0].metadata"),
+        ({"secret": nested(MAX_DEPTH)}, ""),
+        (nested(900), "[0][0][0][0][0]"),
+        ({"metadata": nested(MAX_DEPTH - 1)}, ""),
+    ],
+)
+def test_place_of_what_is_nested_too_deep_is_told_by_known_names(value: Json, path: str):
+    assert find_deep(value) == path
+
+
+def test_steering_messages_within_each_other_are_refused():
+    part: Json = {"type": "text", "text": "Hi"}
+    for _ in range(MAX_DEPTH // 3):
+        part = {"type": "steering-message", "parts": [part]}
+
+    with pytest.raises(RequestError) as refused:
+        parse_chat_request(json.dumps({"messages": [{"role": "user", "parts": [part]}]}).encode())
+
+    assert (refused.value.status, str(refused.value)) == (422, "messages[0].parts[0].parts: is nested too deep")
+
+
+@pytest.mark.parametrize(
+    ("field", "path"),
+    [({"id": "\ud83d"}, "id"), ({"messageId": "a\ude00"}, "messageId"), ({"trigger": "\ud83d"}, "trigger")],
+)
+def test_half_of_a_character_in_an_id_is_refused_with_its_place(field: Any, path: str):
+    message: Json = {"id": "1", "role": "user", "parts": []}
+    body: Json = {"messages": [message], **cast("dict[str, Json]", field)}
+
+    with pytest.raises(RequestError) as refused:
+        parse_chat_request(json.dumps(body).encode())
+
+    assert (refused.value.status, refused.value.path) == (400, path)
+
+
+@pytest.mark.parametrize("extra", [{}, {"metadata": 1}, {"content": "Hi"}])
+def test_half_of_a_character_in_a_messages_id_is_refused_with_its_place(extra: Any):
+    plain: Json = {"id": "é", "role": "user", "parts": []}
+    body: Json = {"messages": [plain, {**plain, "id": "\ud83d", **extra}]}
+
+    with pytest.raises(RequestError) as refused:
+        parse_chat_request(json.dumps(body).encode())
+
+    assert (refused.value.status, str(refused.value)) == (400, "messages[1].id: must not hold half of a character")
 
 
 def test_lone_surrogates_can_be_replaced_everywhere():
