@@ -262,13 +262,17 @@ def test_key_of_the_handshake_lets_large_frames_in(server: RunningServer, way: s
         assert receive_to_end(socket)[-1] == {"type": "end", "requestId": "a"}
 
 
+TOO_MUCH = (1009, 1006)
+"""What a client sees that goes on sending: the code, or a connection that is reset before it has read it."""
+
+
 def test_fragments_are_bounded_in_bytes_and_number(server: RunningServer) -> None:
     with flat_memory(server):
         with connect(address(server)) as stranger:
             with pytest.raises(ConnectionClosed):
                 stranger.send("x" * 65536 for _ in range(100))
-            assert close_code(stranger) == 1009
+            assert close_code(stranger) in TOO_MUCH
         with connect(address(server), additional_headers=KEY) as empty:
             with pytest.raises(ConnectionClosed):
                 empty.send("" for _ in range(100_000))
-            assert close_code(empty) == 1009
+            assert close_code(empty) in TOO_MUCH
