@@ -134,3 +134,9 @@ def test_clients_that_know_no_parts_find_the_calls_beside_the_text():
     assert message["content"] == "Look."
     assert message["toolInvocations"] == [{"state": "result", **INVOCATION, "result": 5}]
     assert "toolInvocations" not in to_legacy_message({"id": "m", "role": "user", "parts": []})
+
+
+@pytest.mark.parametrize("metadata", [None, 1, "x", [1], {"anthropic": 5}, {"anthropic": "signature"}])
+def test_reasoning_with_provider_metadata_that_is_no_object_is_plain_reasoning(metadata: Any):
+    part = {"type": "reasoning", "text": "Hm", "providerMetadata": metadata}
+    assert converted(part) == [{"type": "reasoning", "reasoning": "Hm", "details": [{"type": "text", "text": "Hm"}]}]

@@ -45,6 +45,11 @@ def _list(value: Any) -> Sequence[Any]:
     return cast("Sequence[Any]", value) if isinstance(value, list | tuple) else ()
 
 
+def _object(value: Any) -> JsonObject:
+    # A client may have posted anything there.
+    return cast("JsonObject", value) if isinstance(value, Mapping) else {}
+
+
 def _convert_parts(parts: Sequence[JsonObject]) -> Iterator[JsonObject]:
     step = -1 if any(part.get("type") == "step-start" for part in parts) else 0
     for part in parts:
@@ -64,8 +69,8 @@ def _convert_text(part: JsonObject) -> Iterator[JsonObject]:
 
 
 def _convert_reasoning(part: JsonObject) -> Iterator[JsonObject]:
-    metadata = cast("dict[str, Any]", part.get("providerMetadata") or {})
-    known = cast("dict[str, Any]", metadata.get("anthropic") or {})
+    metadata = _object(part.get("providerMetadata"))
+    known = _object(metadata.get("anthropic"))
     text: Any = part.get("text", "")
     detail: dict[str, Any] = {"type": "text", "text": text}
     if "redactedData" in known:
