@@ -82,12 +82,12 @@ def make_api_router(answers: Answers, guard: KeyGuard, others: Iterable[BaseRout
     # The last one, so that nobody without a key learns which routes there are.
     @router.api_route("/{path:path}", methods=ANY_METHOD, include_in_schema=False)
     async def nothing_here(request: Request) -> None:
-        allowed = [
+        allowed = {
             method
             for route in known
             if isinstance(route, Route) and route.matches(request.scope)[0] is Match.PARTIAL
             for method in route.methods or ()
-        ]
+        }
         if allowed:
             raise HTTPException(405, headers={"allow": ", ".join(sorted(allowed))})
         raise HTTPException(404)
