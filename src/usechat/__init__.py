@@ -6,7 +6,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from usechat.fastapi import ChatRequest, CompletionRequest, StreamingAnswer
     from usechat.generate.answer import Answer, FinishEvent
     from usechat.generate.approvals import Approve, AskUser, Deny
     from usechat.generate.generate_text import generate_text
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
     from usechat.generate.stream_text import StreamTextResult, stream_text
     from usechat.generate.tools import Tool, ToolContext, tool
     from usechat.generate.ui_stream import UIMessageStreamWriter, ui_message_stream
+    from usechat.http.request import ChatRequest, CompletionRequest
+    from usechat.http.response import StreamingAnswer
     from usechat.ids import generate_id
     from usechat.messages.convert import convert_to_model_messages
     from usechat.messages.ui import UIMessage
@@ -62,8 +63,8 @@ HOMES = {
     "Answer": "usechat.generate.answer",
     "Approve": "usechat.generate.approvals",
     "AskUser": "usechat.generate.approvals",
-    "ChatRequest": "usechat.fastapi",
-    "CompletionRequest": "usechat.fastapi",
+    "ChatRequest": "usechat.http.request",
+    "CompletionRequest": "usechat.http.request",
     "Deny": "usechat.generate.approvals",
     "FinishEvent": "usechat.generate.answer",
     "Steering": "usechat.generate.steering",
@@ -71,7 +72,7 @@ HOMES = {
     "StepResult": "usechat.generate.recorder",
     "StepSettings": "usechat.generate.loop_request",
     "StreamTextResult": "usechat.generate.stream_text",
-    "StreamingAnswer": "usechat.fastapi",
+    "StreamingAnswer": "usechat.http.response",
     "Tool": "usechat.generate.tools",
     "ToolContext": "usechat.generate.tools",
     "UIMessage": "usechat.messages.ui",

@@ -234,6 +234,13 @@ class RunError(UsechatError):
         self.code = code
 
 
+class AnswerFailedError(UsechatError):
+    """An answer failed, and its wire format cannot say so: the client gets an error status, or a broken connection.
+
+    Its text is for the client.
+    """
+
+
 class ChatError(UsechatError):
     """A saved chat cannot be read or written.
 

@@ -28,14 +28,14 @@ from usechat import (
     stream_text,
     tool,
 )
+from usechat.http.resume import replay
+from usechat.http.websocket import ChatSocket
 from usechat.messages import ui
 from usechat.models import anthropic
 from usechat.parts import Finish, Part, Start
-from usechat.resumable import replay
 from usechat.runs.memory import MemoryLog
 from usechat.runs.service import RunService
 from usechat.tools import advisor, code_execution, tool_search, web_fetch, web_search
-from usechat.websocket import ChatSocket
 
 VERSIONS = ("4.3.19", "5.0.277", "6.0.324", "7.0.173")
 """The releases that are compared with: only to a client named whole do we answer as its own SDK's server."""

@@ -36,14 +36,12 @@ from usechat.chats.migrate import migrate
 from usechat.chats.sql import SqlChatStore
 from usechat.errors import ChatError
 from usechat.generate.answer import Answer
-from usechat.resumable import ResumableAnswer
+from usechat.http.websocket import ChatSocket
 from usechat.runs.memory import MemoryLog
 from usechat.runs.service import RunService
 from usechat.server.conversations import OWNER, Conversations
-from usechat.server.run_response import SavedAnswer
 from usechat.server.turn_ends import TurnEnd
 from usechat.testing.models import ScriptedModel, Step, calling_tool, saying
-from usechat.websocket import ChatSocket
 
 
 class PanicError(BaseException):
@@ -580,7 +578,7 @@ async def failing_store(method: str, error: str, chat: ChatRequest) -> Response:
     heard_here = heard[f"stores/{method}/{error}"]
     answer = ui_message_stream(say("Hel", "lo"), **heard_here.options())
     turn = await kept.plan(chat, chat.id or "")
-    return SavedAnswer(answer, turn, kept, sdk="7.0.173")
+    return kept.respond(turn, answer, sdk="7.0.173")
 
 
 @app.post("/{road}/{case}/{error}")
@@ -589,10 +587,10 @@ async def chat(road: str, case: str, error: str, chat: ChatRequest) -> Response:
     options: dict[str, Any] = {"sdk": "7.0.173", "wire_format": "ui-message-stream"}
     match road:
         case "runs":
-            return ResumableAnswer(answer, chat, runs=runs, **options)
+            return answer.response(chat, runs=runs, **options)
         case "saved":
             turn = await conversations[0].plan(chat, chat.id or "")
-            return SavedAnswer(answer, turn, conversations[0], **options)
+            return conversations[0].respond(turn, answer, **options)
         case "library":
             return answer.response(chat, **options)
         case _:
@@ -638,7 +636,7 @@ async def tasks() -> list[str]:
     """What of this package runs."""
     names = [getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()]
     ours = ("Answer.", "Callbacks.", "WriterTurn.", "UIMessageStreamWriter.", "ToolRunner.", "Sender.")
-    return [name for name in names if name.startswith((*ours, "RunService._produce", "ResumableAnswer."))]
+    return [name for name in names if name.startswith((*ours, "RunService._produce", "NewRun."))]
 
 
 @app.post("/held")
@@ -657,5 +655,5 @@ async def held(request: Request, chat: ChatRequest) -> Response:
     road = request.query_params.get("road")
     answer = ui_message_stream(say("Hello") if options else stay_silent(), **options)
     if road == "saved":
-        return SavedAnswer(answer, await conversations[0].plan(chat, chat.id or ""), conversations[0])
+        return conversations[0].respond(await conversations[0].plan(chat, chat.id or ""), answer)
     return answer.response(chat, runs=runs if road == "runs" else None)

@@ -26,7 +26,6 @@ from usechat.messages.ui import parse_chat_request
 from usechat.runs.base import Limits
 from usechat.runs.service import RunService
 from usechat.server.conversations import OWNER, Conversations
-from usechat.server.run_response import SavedAnswer
 from usechat.server.turn_ends import TurnEnd
 from usechat.testing.models import Hold, ScriptedModel, Step, saying
 
@@ -80,7 +79,7 @@ class Process:
         request = parse_chat_request(json.dumps({"id": "c", "messages": [question]}).encode())
         turn = await self.conversations.plan(request, "c")
         answer = stream_text(ScriptedModel(step), messages=turn.messages)
-        transport = httpx.ASGITransport(SavedAnswer(answer, turn, self.conversations))
+        transport = httpx.ASGITransport(self.conversations.respond(turn, answer))
         async with httpx.AsyncClient(transport=transport) as client:
             return await client.post("http://server/")
 

@@ -24,13 +24,13 @@ from usechat import FinishEvent, StreamingAnswer, UIMessageStreamWriter, stream_
 from usechat import parts as p
 from usechat.errors import ConfigurationError, RequestError
 from usechat.generate.answer import Answer
+from usechat.http.resume import find_running
+from usechat.http.websocket import MAX_REQUESTS, ChatSocket, Handler
 from usechat.messages.ui import ChatRequest
 from usechat.models import anthropic
-from usechat.resumable import find_running
 from usechat.runs.memory import MemoryLog
 from usechat.runs.service import RunService
 from usechat.testing.replay import ReplayServer, Reply
-from usechat.websocket import MAX_REQUESTS, ChatSocket, Handler
 
 pytestmark = pytest.mark.anyio
 

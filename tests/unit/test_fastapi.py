@@ -23,24 +23,24 @@ from usechat import (
     CompletionRequest,
     FinishEvent,
     StreamingAnswer,
-    sender,
     step_count_is,
     stream_text,
     tool,
     ui_message_stream,
 )
-from usechat import fastapi as edge
 from usechat import parts as p
-from usechat.errors import ConfigurationError, ProviderStreamError, StreamProtocolError
-from usechat.fastapi import chat_request, completion_request, known_ids, read_body
+from usechat.errors import AnswerFailedError, ConfigurationError, ProviderStreamError, RequestError, StreamProtocolError
 from usechat.generate.answer import Answer, Callbacks, Outcome
 from usechat.generate.asks import Call, Script
 from usechat.generate.turn import Turn
 from usechat.generate.ui_stream import UIMessageStreamWriter
+from usechat.http import sender
+from usechat.http.new_run import known_ids
+from usechat.http.request import chat_request, completion_request, read_body
+from usechat.http.sender import slices
 from usechat.messages import ui
 from usechat.runs.memory import MemoryLog
 from usechat.runs.service import RunService
-from usechat.sender import slices
 from usechat.testing.models import Hold, ScriptedModel, Step, calling_tool, saying
 
 pytestmark = pytest.mark.anyio
@@ -380,7 +380,7 @@ async def test_body_that_breaks_off_is_refused():
     async def receive() -> Message:
         return {"type": "http.disconnect"}
 
-    with pytest.raises(edge.RequestError, match="incomplete"):
+    with pytest.raises(RequestError, match="incomplete"):
         await read_body(Request({"type": "http", "headers": []}, receive))
 
 
@@ -823,13 +823,57 @@ async def test_step_that_broke_is_shown_anew_and_saved_once():
 
 
 @pytest.mark.parametrize(
-    "options", [{"sdk": 6}, {"sdk": 4}, {"sdk": 7}, {"sdk": "7.0.173", "wire_format": "text-stream"}, {}]
+    "options", [{"sdk": 6}, {"sdk": 4}, {"sdk": 7}, {"sdk": "7.0.173", "wire_format": "events"}, {}]
 )
 async def test_reader_that_cannot_forget_is_shown_no_step_twice(options: Any):
     answer = stream_text(ScriptedModel(BROKEN_TRY, saying("right")), prompt="Hi", stream_retries=1)
     body = await Connection(answer, **options).run()
     assert b"wrong" in body
     assert b"right" not in body
+
+
+TEXT: dict[str, Any] = {"wire_format": "text-stream"}
+
+
+async def test_text_stream_that_fails_before_its_first_byte_is_an_error_status():
+    connection = Connection(stream_text(ScriptedModel([OVERLOADED]), prompt="Hi"), **TEXT)
+    assert json.loads(await connection.run()) == {"detail": "An error occurred."}
+    assert connection.messages[0]["status"] == 500
+
+
+async def test_text_stream_that_fails_later_breaks_off():
+    connection = Connection(stream_text(ScriptedModel(BROKEN_TRY), prompt="Hi"), **TEXT)
+    with pytest.raises(AnswerFailedError):
+        await connection.run()
+    assert connection.body == b"wrong"
+    assert connection.messages[0]["status"] == 200
+    assert connection.messages[-1]["more_body"] is True
+
+
+async def test_kept_text_stream_that_fails_breaks_off():
+    runs = RunService(MemoryLog())
+    connection = Connection(stream_text(ScriptedModel(BROKEN_TRY), prompt="Hi"), runs=runs, chat_id="c", **TEXT)
+    with pytest.raises(AnswerFailedError):
+        await connection.run()
+    assert connection.body == b"wrong"
+    await runs.shutdown()
+
+
+async def test_text_stream_without_text_is_an_empty_success():
+    connection = Connection(stream_text(ScriptedModel(saying()), prompt="Hi"), **TEXT)
+    assert await connection.run() == b""
+    assert connection.messages[0]["status"] == 200
+
+
+@pytest.mark.parametrize("wire_format", ["text-stream", "ui-message-stream"])
+async def test_answer_whose_end_fails_ends_its_response(wire_format: str, monkeypatch: pytest.MonkeyPatch):
+    """A bug of this package must not leave a reader waiting."""
+    answer = stream_text(ScriptedModel(saying("Hi")), prompt="Hi")
+    monkeypatch.setattr(answer, "_last_parts", None)
+    connection = Connection(answer, wire_format=wire_format)
+    with pytest.raises(TypeError):
+        await connection.run()
+    assert b"Hi" in connection.body
 
 
 async def test_answer_that_nobody_is_shown_forgets_a_try_that_failed():

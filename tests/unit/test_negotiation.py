@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from usechat.errors import ConfigurationError, RequestError
+from usechat.http.negotiation import SDK_HEADER, negotiate
 from usechat.messages.ui import ChatRequest
-from usechat.negotiation import SDK_HEADER, negotiate
 from usechat.protocol.dialects import AUTO, Dialect
 
 

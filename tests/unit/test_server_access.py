@@ -11,10 +11,9 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from usechat.errors import ConfigurationError
-from usechat.sender import is_left
 from usechat.server.app import create_app
 from usechat.server.keys import KeyGuard
-from usechat.server.middleware import LastResort, LoopbackOnly, RequestIds, request_id
+from usechat.server.middleware import LastResort, LoopbackOnly
 from usechat.server.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -284,29 +283,3 @@ async def test_error_after_the_answer_began_is_left_to_the_server() -> None:
 
     with pytest.raises(RuntimeError, match="too late"):
         await call(LastResort(broken))
-
-
-async def test_body_is_sent_when_all_within_has_returned():
-    order: list[Any] = []
-
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        assert is_left(scope, body)
-        scope["heavy"] = "things"
-        order.append("returned")
-
-    async def body(receive: Receive, send: Send) -> None:
-        order.append(request_id.get())
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def receive() -> Message:
-        raise AssertionError
-
-    async def send(message: Message) -> None:
-        order.append(message["type"])
-
-    scope: Scope = {"type": "http", "headers": [(b"x-request-id", b"the-id")]}
-    await RequestIds(application)(scope, receive, send)
-
-    assert order == ["http.response.start", "returned", "the-id", "http.response.body"]
-    assert "heavy" not in scope

@@ -11,7 +11,7 @@ import pytest
 from starlette.websockets import WebSocket
 
 from usechat import FinishEvent, UIMessageStreamWriter, ui_message_stream
-from usechat.websocket import FIRST_FRAME_BYTES, WIDEN, ChatSocket
+from usechat.http.websocket import FIRST_FRAME_BYTES, WIDEN, ChatSocket
 
 pytestmark = pytest.mark.anyio
 
@@ -133,7 +133,7 @@ def let_in(headers: Mapping[str, str]) -> None:
 
 
 async def test_connection_without_a_key_lasts_no_longer_than_it_may(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("usechat.websocket.KEY_SECONDS", 0.01)
+    monkeypatch.setattr("usechat.http.websocket.KEY_SECONDS", 0.01)
     stranger = Stranger(json.dumps(SEND))
     await stranger.serve(refuse)
     assert stranger.sent[-1] == "close"
@@ -142,7 +142,7 @@ async def test_connection_without_a_key_lasts_no_longer_than_it_may(monkeypatch:
 
 
 async def test_connections_without_a_key_are_limited_in_number(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("usechat.websocket.MAX_UNKNOWN", 0)
+    monkeypatch.setattr("usechat.http.websocket.MAX_UNKNOWN", 0)
     stranger = Stranger()
     await stranger.serve(refuse)
     assert stranger.sent == ["close"]

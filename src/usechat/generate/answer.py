@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Coroutine, Mapping, Sequence
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,7 @@ from usechat.protocol.reducer import Reducer
 from usechat.protocol.shaping import NEWEST_CLIENT, ChunkShaper, Shaped, chunk_dialect
 
 if TYPE_CHECKING:
-    from usechat.fastapi import StreamingAnswer
+    from usechat.http.response import StreamingAnswer
     from usechat.messages.ui import ChatRequest, CompletionRequest
     from usechat.runs.service import RunService
 
@@ -167,21 +167,17 @@ class Answer(ABC):
     def response(
         self, chat: ChatRequest | CompletionRequest | None = None, *, runs: RunService | None = None, **options: Any
     ) -> StreamingAnswer:
-        """The answer as an HTTP response in the protocol of whoever asked; see `usechat.fastapi.StreamingAnswer`.
+        """Return the answer as an HTTP response in the protocol of whoever asked; see `usechat.http.new_run.respond`.
 
         Args:
             chat: The request.
-            runs: Makes the answer one that can be read again; see `usechat.resumable.ResumableAnswer`.
+            runs: Keeps the answer, so that it goes on without its reader and can be read again.
             options: Of the response.
         """
-        # The one place where this package names the HTTP edge, and only when it is asked for.
-        if runs is not None:
-            from usechat.resumable import ResumableAnswer
+        # Loaded when it is asked for: an answer alone needs no web framework.
+        from usechat.http.new_run import respond
 
-            return ResumableAnswer(self, chat, runs=runs, **options)
-        from usechat.fastapi import StreamingAnswer
-
-        return StreamingAnswer(self, chat, **options)
+        return respond(self, chat, runs=runs, **options)
 
     def abort(self, reason: str | None = None) -> None:
         """Stop: the provider's connection is closed, the client gets ``abort``. Does nothing after the end."""
@@ -256,7 +252,17 @@ class Answer(ABC):
             raise ConfigurationError("an answer can be read once; use on_part to see its parts beside a response")
 
     def start(self, output: Output) -> asyncio.Task[None]:
-        """Begin to make the answer, in a task of its own: the driver.
+        """Begin to make the answer, in a task of its own; see `drive`."""
+        task = asyncio.create_task(self.drive(output))
+        DRIVERS.add(task)
+        task.add_done_callback(DRIVERS.discard)
+        self.task = task
+        return task
+
+    def drive(self, output: Output) -> Coroutine[Any, Any, None]:
+        """Begin the answer. Return the coroutine that makes it, from its beginning to its end, in one task: the driver.
+
+        However it ends, the end is told and ``output`` gets a legal one before the coroutine returns.
 
         Args:
             output: Takes what the answer brings.
@@ -266,23 +272,7 @@ class Answer(ABC):
             RequestError: The request cannot be answered.
         """
         self._begin()
-        task = asyncio.create_task(self._drive(output))
-        DRIVERS.add(task)
-        task.add_done_callback(DRIVERS.discard)
-        self.task = task
-        return task
-
-    async def drive(self, output: Output) -> None:
-        """Make the answer in the current task, from its beginning to its end; as `start`.
-
-        However it ends, the end is told and ``output`` gets a legal one before this returns.
-
-        Raises:
-            CancelledError: The task was cancelled, otherwise than by `abort`.
-        """
-        self._begin()
-        self.task = current_task()
-        await self._drive(output)
+        return self._drive(output)
 
     def _begin(self) -> None:
         self._check_new()
@@ -293,7 +283,7 @@ class Answer(ABC):
             self.reducer = Reducer(generate_id("msg", 16), shaper=self.shaper)
 
     async def _drive(self, output: Output) -> None:
-        task = current_task()
+        self.task = task = current_task()
         cancellations = task.cancelling()
         self.is_driving = True
         try:

@@ -31,7 +31,7 @@ from usechat.models.base import Model, ModelCall, ResponseFormat
 from usechat.protocol.json import encode_json
 
 if TYPE_CHECKING:
-    from usechat.fastapi import StreamingAnswer
+    from usechat.http.response import StreamingAnswer
     from usechat.messages.ui import ChatRequest, CompletionRequest
 
 __all__ = ["ObjectFinishEvent", "RepairText", "StreamObjectResult", "generate_object", "stream_object"]

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["DONE", "KEEP_ALIVE", "STREAM_OPEN", "SSEDecoder", "encode_event"]
+__all__ = ["DONE", "KEEP_ALIVE", "STREAM_OPEN", "SSEDecoder", "chunks_of", "encode_event"]
 
 DONE = b"data: [DONE]\n\n"
 """The terminator of a UI message stream."""
+DONE_EVENT = DONE.removesuffix(b"\n\n")
 KEEP_ALIVE = b": keep-alive\n\n"
 STREAM_OPEN = b": stream-open\n\n"
 """The two comments the AI SDK itself sends when its ``keepAliveMs`` is set."""
@@ -23,6 +24,15 @@ BOM = b"\xef\xbb\xbf"
 def encode_event(data: bytes) -> bytes:
     """One event with ``data``, which must be free of line ends (JSON is)."""
     return b"data: " + data + b"\n\n"
+
+
+def chunks_of(frames: bytes) -> list[bytes]:
+    """Return the chunks in whole frames of a UI message stream that `encode_event` has made.
+
+    No parser of streams: one write holds whole events of one data line each, and JSON has no line end in it.
+    """
+    events = frames.removesuffix(b"\n\n").split(b"\n\n")
+    return [event[6:] for event in events if event.startswith(b"data: ") and event != DONE_EVENT]
 
 
 class SSEDecoder:

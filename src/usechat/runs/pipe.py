@@ -1,24 +1,29 @@
-"""The log of a run that one reader reads as it is made: it forgets what that has read, and nobody comes back to it."""
+"""A run that one reader reads as it is made. Its log forgets what that has read, and nobody comes back to it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from typing import Any
 
-__all__ = ["Pipe"]
+from usechat.runs.base import Entry
+
+__all__ = ["Pipe", "PipeReader"]
 
 
 class Pipe:
     """Frames on their way to their only reader."""
 
-    __slots__ = ("_error", "_is_over", "_pieces", "_reader", "_writer", "is_full")
+    __slots__ = ("_error", "_is_over", "_pieces", "_reader", "_writer", "count", "is_full")
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
+        self.count = 0
+        """How many entries were read."""
         self.is_full = False
         """Whether the reader was not waiting for what came last: it is slow, and the answer is to wait for it."""
         self._is_over = False
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
 
@@ -37,21 +42,22 @@ class Pipe:
                 # One that was cancelled refers to the calls that led here, and these to this object.
                 self._writer = None
 
-    def end(self, error: Exception | None = None) -> None:
-        """Take note that nothing more comes.
+    def end(self, error: BaseException | None = None) -> None:
+        """Take note that nothing more comes. Only the first end counts.
 
         Args:
             error: What the reader is to raise.
         """
-        self._error = error
-        self._is_over = True
-        wake(self._reader)
+        if not self._is_over:
+            self._error = error
+            self._is_over = True
+            wake(self._reader)
 
-    async def read(self) -> AsyncGenerator[bytes]:
+    async def read(self) -> AsyncGenerator[Entry]:
         """Yield what has come, in one piece each time, to the end.
 
         Raises:
-            Exception: What `end` was given.
+            BaseException: What `end` was given.
         """
         while self._pieces or not self._is_over:
             if self._pieces:
@@ -59,7 +65,8 @@ class Pipe:
                 self._pieces.clear()
                 self.is_full = False
                 wake(self._writer)
-                yield data
+                self.count += 1
+                yield Entry(self.count, data)
             else:
                 self._reader = asyncio.get_running_loop().create_future()
                 try:
@@ -68,6 +75,51 @@ class Pipe:
                     self._reader = None
         if self._error is not None:
             raise self._error
+
+
+class PipeReader:
+    """Make a run and be its only reader: the run ends when this reader leaves.
+
+    Args:
+        make: Makes the run: appends its frames to the pipe, to their legal end. It begins at once, read or not.
+        abort: Has ``make`` come to that end, with a reason.
+        close: As ``abort``, without one; awaited.
+    """
+
+    __slots__ = ("_abort", "_close", "_pipe", "_task")
+
+    run_id = ""
+
+    def __init__(
+        self,
+        make: Callable[[Pipe], Coroutine[Any, Any, None]],
+        abort: Callable[[str | None], None],
+        close: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._pipe = Pipe()
+        self._abort = abort
+        self._close = close
+        self._task = asyncio.create_task(make(self._pipe))
+        self._task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        # Whatever has failed, the reader must not wait for ever.
+        self._pipe.end(None if task.cancelled() else task.exception())
+
+    def read(self) -> AsyncGenerator[Entry]:
+        """Yield the run's entries; see `usechat.runs.reader.RunReader`."""
+        return self._pipe.read()
+
+    async def stop(self, reason: str) -> None:
+        """Have the run end now."""
+        self._abort(reason)
+
+    async def leave(self) -> None:
+        """End the run, if it has not ended, and wait until that was told."""
+        await self._close()
+        # A callback that is called in the task itself cannot wait for its end.
+        if self._task is not asyncio.current_task():
+            await asyncio.wait({self._task})
 
 
 def wake(waiter: asyncio.Future[None] | None) -> bool:

@@ -1,7 +1,6 @@
 """The runs that a process makes: each in a task of its own, whoever reads it.
 
-Knows when a run ends early (somebody stops it, all its readers have left, the process shuts down) and that it always
-ends legally: the frames' generator is asked to stop and what it yields then is the end. Knows the frames as bytes.
+Begins and ends runs, finds them for their readers and shuts them down with the process. Knows the frames as bytes.
 """
 
 from __future__ import annotations
@@ -9,31 +8,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Mapping
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing, nullcontext
 from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import msgspec
 
-from usechat.errors import RunError
+from usechat.errors import AnswerFailedError, RunError
 from usechat.guard import Contained
 from usechat.runs.base import EndState, Entry, OnRelease, RunInfo, RunLog, RunWriter
 from usechat.runs.cursor import Cursor
+from usechat.runs.handle import Make, RunHandle, make_run
 from usechat.runs.lost import LostRuns, OnLost
+from usechat.runs.readers import DisconnectPolicy, Readers
 from usechat.runs.saving import OnEnd, Saves
 
 __all__ = ["DisconnectPolicy", "Make", "OnEnd", "OnLost", "RunHandle", "RunService"]
 
 logger = logging.getLogger(__name__)
-
-DisconnectPolicy: TypeAlias = Literal["auto", "cancel", "finish", "grace"]
-"""What becomes of a run when the last reader in its own process has left. ``cancel``: it is stopped at once;
-``finish``: it goes on; ``grace``: it is stopped when nobody, in any process, has come back for some time; ``auto``:
-``grace`` if anybody ever asked for the chat's stream, as clients do that come back, and ``cancel`` otherwise."""
-
-Make: TypeAlias = Callable[["RunHandle"], Awaitable[None]]
-"""Makes a run: appends its frames to the handle, and returns after the last ones."""
 
 IsSaved: TypeAlias = Callable[[RunInfo], Awaitable[bool]]
 FindRun: TypeAlias = Callable[[str], Awaitable[RunInfo | None]]
@@ -44,103 +37,6 @@ LOG_SECONDS = 1.0
 """How long the log may then take to take note of ends that are saved."""
 LOOK_SECONDS = 0.05
 """How often a process that shuts down looks whether its runs are made."""
-
-
-class RunHandle:
-    """A run that this process makes.
-
-    Args:
-        writer: The hold on its log.
-        abort: Asks the frames' generator for a legal end.
-    """
-
-    __slots__ = (
-        "_abort",
-        "is_made",
-        "is_over",
-        "is_saved",
-        "is_stopped",
-        "readers",
-        "stop_reason",
-        "task",
-        "timer",
-        "writer",
-    )
-
-    def __init__(self, writer: RunWriter, abort: Callable[[str | None], None]) -> None:
-        self.writer = writer
-        self.readers = 0
-        """Of this process."""
-        self.is_stopped = False
-        self.stop_reason: str | None = None
-        self.is_saved: bool | None = None
-        """Whether it could be saved, once that was tried."""
-        self.task: asyncio.Task[EndState] | None = None
-        self.timer: asyncio.TimerHandle | None = None
-        self.is_made = False
-        """Whether it has its end and was saved, or could not be: all that is left is that the log takes note of it."""
-        self.is_over = False
-        """Whether nothing more comes of it."""
-        self._abort = abort
-        writer.on_stop = self._heed
-
-    @property
-    def info(self) -> RunInfo:
-        """The run as it is now."""
-        return self.writer.info
-
-    def stop(self, reason: str | None = None) -> None:
-        """Have the run end now; does nothing the second time."""
-        if self.is_stopped:
-            return
-        self.is_stopped = True
-        self.stop_reason = reason
-        try:
-            self._abort(reason)
-        except Exception:
-            logger.exception("stopping a run failed")
-
-    def _heed(self) -> None:
-        # Later: who asks may be in the middle of writing.
-        asyncio.get_running_loop().call_soon(self._stop_as_asked)
-
-    def _stop_as_asked(self) -> None:
-        if not self.is_over:
-            self.stop(self.writer.stop_reason)
-
-    is_full = False
-    """A log takes whatever comes, whoever reads it."""
-
-    def append(self, data: bytes) -> None:
-        """Write frames to the log; what it does not take stops the run."""
-        try:
-            self.writer.append(data)
-        except RunError as error:
-            # What does not fit is left out; smaller frames after it, the legal end among them, may fit again.
-            self.stop("full" if error.code == "full" else "lost")
-
-    async def room(self) -> None:
-        """There always is."""
-
-    def end(self, error: Exception | None = None) -> None:
-        """Take note that the frames are all there.
-
-        Raises:
-            Exception: ``error``, which makes the run a failed one.
-        """
-        if error is not None:
-            raise error
-
-    async def wait(self) -> EndState:
-        """How the run ended, once it has; ``lost`` when it was taken from this process."""
-        assert self.task is not None
-        return await asyncio.shield(self.task)
-
-    def clear_timer(self) -> None:
-        """Somebody reads the run, or it is over."""
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
 
 
 class RunService:
@@ -167,8 +63,6 @@ class RunService:
         keep_alive: Callable[[asyncio.Task[EndState]], Any] | None = None,
     ) -> None:
         self.log = log
-        self.disconnect: DisconnectPolicy = disconnect
-        self.grace = grace
         self.shutdown_timeout = shutdown_timeout
         self.lost = LostRuns(log, on_lost)
         self.saves = Saves()
@@ -179,13 +73,12 @@ class RunService:
         self.find_unlisted: FindRun | None = None
         """Finds a chat's running run that a shared log does not know by its chat any more."""
         self.lost.find = self.find
-        self._coming_back: set[asyncio.Task[Any]] = set()
         self.keep_alive = keep_alive
         self.handles: dict[str, RunHandle] = {}
         """The runs that this process makes now, by their ids."""
         self.is_closing = False
         """Whether new runs are refused."""
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.readers = Readers(log, self.handles, disconnect, grace)
         self._reaper: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -240,9 +133,7 @@ class RunService:
         if preamble:
             writer.append(preamble)
         handle.task = asyncio.create_task(self._produce(handle, make, on_end))
-        if self.disconnect != "finish":
-            # A reader that left before it began to read has nobody to tell of it.
-            self._wait_for_readers(handle, self.grace)
+        self.readers.expect(handle)
         if self.keep_alive is not None:
             try:
                 with Contained():
@@ -263,7 +154,7 @@ class RunService:
 
     async def _produce(self, handle: RunHandle, make: Make, on_end: OnEnd | None) -> EndState:
         try:
-            state = await run(handle, make)
+            state = await make_run(handle, make)
             with Contained():
                 is_ours = await handle.writer.finish(state, lambda: self._save(handle, state, on_end))
         except asyncio.CancelledError:
@@ -298,37 +189,38 @@ class RunService:
 
     # -- readers --------------------------------------------------------------------------------------------------
 
-    async def read(self, run_id: str, after: int = 0) -> AsyncGenerator[Entry]:
+    async def read(
+        self, run_id: str, after: int = 0, *, comes_back: bool = False, raises_failure: bool = False
+    ) -> AsyncGenerator[Entry]:
         """A run's frames, as they come, to its end; counts as a reader until it is closed.
 
         Args:
             run_id: The run, of this process or any other.
             after: The cursor to go on from: that of the last entry the reader has.
+            comes_back: Whether the reader, when cut, goes on in another process. `close` cuts it then.
+            raises_failure: Whether to raise at the end of a run that has failed, whose frames do not say so.
 
         Raises:
             RunError: ``missing``: it is not kept any more; ``unavailable``: the log, or this process, is going away.
+            AnswerFailedError: It has failed.
         """
-        handle = self.reader_comes(run_id)
+        handle = self.readers.come(run_id)
         try:
-            async with aclosing(self.log.read(run_id, after)) as entries:
-                async for entry in entries:
-                    yield entry
+            with self.readers.coming_back(run_id) if comes_back else nullcontext():
+                async with aclosing(self.log.read(run_id, after)) as entries:
+                    async for entry in entries:
+                        yield entry
+                if raises_failure:
+                    await self._check(run_id, handle)
         finally:
-            self.reader_leaves(handle)
+            self.readers.leave(handle)
 
-    def reader_comes(self, run_id: str) -> RunHandle | None:
-        """Count a reader who takes the run from the log by himself; the handle that `reader_leaves` wants."""
-        handle = self.handles.get(run_id)
-        if handle is not None:
-            handle.readers += 1
-            handle.clear_timer()
-        return handle
-
-    def reader_leaves(self, handle: RunHandle | None) -> None:
-        """He reads no more."""
-        if handle is not None:
-            handle.readers -= 1
-            self._reader_left(handle)
+    async def _check(self, run_id: str, handle: RunHandle | None) -> None:
+        if handle is not None and handle.failure is not None:
+            raise handle.failure
+        info = await self.log.get(run_id)
+        if info is not None and info.state in {"failed", "lost"}:
+            raise AnswerFailedError("An error occurred.")
 
     async def resume(self, chat_id: str, cursor: Cursor | None = None) -> RunInfo | None:
         """The run that a client which asks for its chat's stream is to read; None when there is nothing to read.
@@ -394,53 +286,6 @@ class RunService:
         handle.stop(reason)
         return True
 
-    def _reader_left(self, handle: RunHandle) -> None:
-        if handle.readers or handle.info.state != "running":
-            return
-        match self.disconnect:
-            case "cancel":
-                handle.stop("disconnected")
-            case "grace":
-                self._wait_for_readers(handle, self.grace)
-            case "auto":
-                self._spawn(self._choose(handle))
-            case "finish":
-                pass
-
-    async def _choose(self, handle: RunHandle) -> None:
-        try:
-            comes_back = await self.log.was_resumed(handle.info.chat_id)
-        except RunError:
-            comes_back = True
-        if handle.readers == 0:
-            if comes_back:
-                self._wait_for_readers(handle, self.grace)
-            else:
-                handle.stop("disconnected")
-
-    def _wait_for_readers(self, handle: RunHandle, seconds: float) -> None:
-        handle.clear_timer()
-        loop = asyncio.get_running_loop()
-        handle.timer = loop.call_later(seconds, lambda: self._spawn(self._give_up(handle)))
-
-    async def _give_up(self, handle: RunHandle) -> None:
-        """Stop the run, unless somebody has come, here or to another process."""
-        try:
-            unread = await self.log.seconds_unread(handle.info.id)
-        except RunError:
-            unread = 0.0
-        if handle.readers or handle.info.state != "running":
-            return
-        if unread < self.grace:
-            self._wait_for_readers(handle, self.grace - unread)
-        else:
-            handle.stop("disconnected")
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     # -- lost runs ------------------------------------------------------------------------------------------------
 
     async def reap(self) -> int:
@@ -464,26 +309,12 @@ class RunService:
     def close(self) -> None:
         """Take no new runs, and cut those who read others' runs here and can come back elsewhere."""
         self.is_closing = self.lost.is_closing = True
-        for task in list(self._coming_back):
-            task.cancel()
-
-    @contextmanager
-    def coming_back(self, run_id: str) -> Generator[None]:
-        """While the current task reads a run for somebody who, when cut, goes on where that was."""
-        task = asyncio.current_task()
-        if task is None or run_id in self.handles:
-            yield
-            return
-        self._coming_back.add(task)
-        try:
-            yield
-        finally:
-            self._coming_back.discard(task)
+        self.readers.cut_those_who_come_back()
 
     def release_readers(self) -> None:
         """Have who reads other processes' runs here read elsewhere; who cannot gets a legal end."""
         if self.on_release is not None:
-            self._spawn(self._release_readers(self.on_release))
+            self.readers.spawn(self._release_readers(self.on_release))
 
     async def _release_readers(self, end: OnRelease) -> None:
         try:
@@ -512,7 +343,7 @@ class RunService:
             await asyncio.wait(tasks, timeout=LOG_SECONDS)
         await self.saves.aclose(ABORT_SECONDS)
         left: list[asyncio.Task[Any]] = [
-            *self._tasks,
+            *self.readers.tasks,
             *(handle.task for handle in self.handles.values() if handle.task is not None),
         ]
         for task in left:
@@ -529,14 +360,3 @@ class RunService:
     def _run_tasks(self, *, is_made: bool | None = None) -> list[asyncio.Task[EndState]]:
         handles = [handle for handle in self.handles.values() if is_made is None or handle.is_made == is_made]
         return [handle.task for handle in handles if handle.task is not None]
-
-
-async def run(handle: RunHandle, make: Make) -> EndState:
-    """Have a run made; return how that ended."""
-    try:
-        with Contained():
-            await make(handle)
-    except Exception:
-        logger.exception("a run failed")
-        return "failed"
-    return "aborted" if handle.is_stopped else "finished"

@@ -18,7 +18,6 @@ from usechat.protocol.encoders import WireFormat
 from usechat.server.choice import ModelChoice
 from usechat.server.conversations import Conversations, PlannedTurn
 from usechat.server.fetch_body import FetchChatBody
-from usechat.server.run_response import SavedAnswer
 from usechat.server.settings import Settings
 
 __all__ = ["DEFAULT_SYSTEM_PROMPT", "Answers"]
@@ -52,13 +51,12 @@ class Answers:
 
     def to_saved_chat(
         self, turn: PlannedTurn, conversations: Conversations, wire_format: WireFormat | None
-    ) -> SavedAnswer:
+    ) -> StreamingAnswer:
         """The answer to a ``useChat`` request whose chat is kept, as a response."""
         name = self.chosen(turn.request.extra)
         tools = demo_tools() if name == "demo" else ()
         result = self.stream(name, messages=turn.messages, tools=tools)
-        options = {"sdk": self.settings.sdk, "heartbeat": self.settings.heartbeat or None}
-        return SavedAnswer(result, turn, conversations, wire_format=wire_format, **options)
+        return conversations.respond(turn, result, wire_format=wire_format, **self.options)
 
     def chat(self, chat: ui.ChatRequest) -> StreamTextResult:
         """The answer to a ``useChat`` request."""
@@ -119,9 +117,12 @@ class Answers:
         wire_format: WireFormat | None,
     ) -> StreamingAnswer:
         """The answer on its way to the client."""
-        return result.response(
-            request, wire_format=wire_format, sdk=self.settings.sdk, heartbeat=self.settings.heartbeat or None
-        )
+        return result.response(request, wire_format=wire_format, **self.options)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Return what the settings say of every response."""
+        return {"sdk": self.settings.sdk, "heartbeat": self.settings.heartbeat or None}
 
     def abort_all(self, reason: str) -> None:
         """Stop every answer that is being made; each still gets a legal end."""

@@ -18,10 +18,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute
 
 import usechat
-from usechat.errors import ChatError, RequestError, RunError
-from usechat.fastapi import error_response
+from usechat.http.refusals import REFUSALS, refusal_response
 from usechat.messages.ui import request_error_from_validation
-from usechat.resumable import run_error_response
 from usechat.server.answers import Answers
 from usechat.server.chat_routes import make_chats_router, make_runs_router
 from usechat.server.choice import choose_model
@@ -32,7 +30,6 @@ from usechat.server.middleware import REQUEST_ID_HEADER, FailedStarts, LastResor
 from usechat.server.page import PageFiles, default_page_folder
 from usechat.server.persistence import database_url, open_conversations, open_used_approvals, running
 from usechat.server.routes import make_api_router, make_chat_routes, make_open_router, make_socket_router
-from usechat.server.run_response import chat_error_response
 from usechat.server.settings import Settings, is_loopback_host
 from usechat.server.shutdown import stopping
 from usechat.server.turn_ends import OnFinish
@@ -115,10 +112,9 @@ def make_bare_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.add_exception_handler(RequestError, refuse)
+    for kind in REFUSALS:
+        app.add_exception_handler(kind, refuse)
     app.add_exception_handler(RequestValidationError, refuse_invalid)
-    app.add_exception_handler(ChatError, refuse_chat)
-    app.add_exception_handler(RunError, refuse_run)
     return app
 
 
@@ -188,20 +184,10 @@ def warn_of_unshared_secret(settings: Settings, *, is_public: bool) -> None:
 
 
 async def refuse(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestError)
-    return error_response(error)
-
-
-async def refuse_chat(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, ChatError)
-    return chat_error_response(error)
-
-
-async def refuse_run(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RunError)
-    return run_error_response(error)
+    assert isinstance(error, REFUSALS)
+    return refusal_response(error)
 
 
 async def refuse_invalid(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    return error_response(request_error_from_validation(error))
+    return refusal_response(request_error_from_validation(error))

@@ -1,8 +1,8 @@
 """Conversations that are kept: each answer to a chat is a turn that is saved and a run that outlives its reader.
 
 A turn is planned on the chat as it is stored, held in the store for the run's time, and ended exactly once: by the
-process that made the run or, when that has died, by whoever notices (`usechat.server.turn_ends`). Knows no HTTP;
-`usechat.server.run_response` brings it to a reader.
+process that made the run or, when that has died, by whoever notices (`usechat.server.turn_ends`). What sends it to a
+reader is the response that reads any run (`usechat.http.response`).
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from usechat.apart import work_apart
 from usechat.chats.base import Chat, ChatStore, EndStatus, SavedChat, Turn, TurnPlan
 from usechat.chats.history import HistoryMode, TurnRequest, plan_turn
 from usechat.errors import ChatError, RunError
-from usechat.fastapi import STOPPED
 from usechat.generate.answer import Answer, FinishEvent
+from usechat.http.new_run import RunPlan
+from usechat.http.response import StreamingAnswer
 from usechat.ids import generate_id
 from usechat.messages import ui
 from usechat.messages.json_text import LONE_SURROGATE
-from usechat.protocol.dialects import Dialect
-from usechat.protocol.encoders import WireFormat
 from usechat.protocol.usage import usage_for_major
 from usechat.runs.base import RunInfo
-from usechat.runs.service import Make, RunHandle, RunService
+from usechat.runs.reader import STOPPED
+from usechat.runs.service import RunService
 from usechat.server.chat_ids import check_chat_id
 from usechat.server.lost_runs import LostRun
 from usechat.server.turn_ends import OnFinish, TurnEnds, run_of
@@ -110,19 +110,24 @@ class Conversations:
         turn_id = generate_id("turn")
         return PlannedTurn(chat_id=chat_id, request=request, plan=plan, turn_id=turn_id, messages=messages)
 
-    async def begin(
-        self,
-        turn: PlannedTurn,
-        answer: Answer,
-        make: Make,
-        *,
-        dialect: Dialect,
-        wire_format: WireFormat | None,
-        headers: Mapping[str, str],
-        message_id: str | None,
-        preamble: bytes,
-    ) -> RunHandle:
-        """Hold the chat and make the answer, read or not.
+    def respond(self, turn: PlannedTurn, answer: Answer, **options: Any) -> StreamingAnswer:
+        """Return the response that makes an answer as a turn of its chat.
+
+        Args:
+            turn: What is answered.
+            answer: Not begun.
+            options: Those of `usechat.http.new_run.respond`.
+        """
+        begin = partial(self._begin, turn, answer)
+        return answer.response(turn.request, runs=self.runs, begin=begin, continued=turn.continued, **options)
+
+    async def _begin(self, turn: PlannedTurn, answer: Answer, plan: RunPlan) -> str:
+        """Hold the chat and begin the run that answers, read or not. Return its id.
+
+        Args:
+            turn: What is answered.
+            answer: What is saved when the run has ended.
+            plan: The run.
 
         Raises:
             ChatError: ``conflict``: another answer to the chat is in the making.
@@ -134,21 +139,21 @@ class Conversations:
         await self.store.begin_turn(OWNER, chat_id, turn_id, turn.plan)
         lost = LostRun(
             turn_id=turn_id,
-            wire_format=wire_format,
-            version=dialect.version,
-            is_exact=dialect.exact,
-            message_id=message_id,
-            preamble_bytes=len(preamble),
+            wire_format=plan.wire_format,
+            version=plan.dialect.version,
+            is_exact=plan.dialect.exact,
+            message_id=plan.message_id,
+            preamble_bytes=len(plan.preamble),
         )
         try:
-            return await self.runs.start(
+            handle = await self.runs.start(
                 chat_id,
-                make,
-                abort=answer.abort,
+                plan.make,
+                abort=plan.abort,
                 owner=OWNER,
-                headers=headers,
+                headers=plan.headers,
                 meta=msgspec.to_builtins(lost),
-                preamble=preamble,
+                preamble=plan.preamble,
                 on_end=partial(self._save, chat_id, turn_id, answer),
                 run_id=run_of(turn_id),
             )
@@ -161,6 +166,7 @@ class Conversations:
             # Whatever it is, there is no run: the chat would be held until somebody takes it for an orphan.
             await self.ends.end(chat_id, turn_id, status="failed")
             raise
+        return handle.info.id
 
     async def _save(self, chat_id: str, turn_id: str, answer: Answer, info: RunInfo) -> None:
         end = ending(info, answer.final)

@@ -34,7 +34,7 @@ the client would see that instead of the answer."""
 class KeyGate:
     """Refuse requests below ``/api`` that carry no valid key.
 
-    A WebSocket passes: its key may be in its frames, where `usechat.websocket.ChatSocket` looks for it.
+    A WebSocket passes: its key may be in its frames, where `usechat.http.websocket.ChatSocket` looks for it.
     """
 
     def __init__(self, app: ASGIApp, guard: KeyGuard) -> None:

@@ -13,7 +13,7 @@ from fastapi import Request
 from pydantic import Field, ValidationError, field_validator
 
 from usechat.errors import RequestError
-from usechat.fastapi import body_reader
+from usechat.http.request import body_reader
 from usechat.messages import ui
 from usechat.messages.json_text import to_json_value
 from usechat.messages.limits import DEFAULT_LIMITS, BodyLimits

@@ -10,7 +10,7 @@ import msgspec
 from usechat import parts as p
 from usechat.chats.base import EndStatus
 from usechat.errors import DecodeError
-from usechat.fastapi import known_ids
+from usechat.http.new_run import known_ids
 from usechat.protocol.decoders import DataStreamDecoder, EventsDecoder, TextStreamDecoder, UIMessageStreamDecoder
 from usechat.protocol.dialects import LINE_MAJORS, UI_MESSAGE_STREAM_SINCE, Dialect, Version
 from usechat.protocol.encoders import EncoderOptions, WireFormat, make_encoder

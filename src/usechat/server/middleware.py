@@ -21,7 +21,6 @@ from starlette.websockets import WebSocketClose
 
 from usechat.errors import UsechatError
 from usechat.ids import generate_id
-from usechat.sender import BODIES, SendBody
 from usechat.server.settings import is_loopback_host
 
 __all__ = ["REQUEST_ID_HEADER", "FailedStarts", "LastResort", "LoopbackOnly", "RequestIds", "request_id"]
@@ -64,14 +63,9 @@ class RequestIds:
                 headers.setdefault("x-content-type-options", "nosniff")
             await send(message)
 
-        # Of all that stands between here and the answers, nothing looks at their bodies.
-        bodies: list[SendBody] = []
         token = request_id.set(own)
         try:
-            # A scope of its own, to which frameworks tie more than the rest of an answer needs.
-            await self.app({**scope, BODIES: bodies}, receive, send_with_id)
-            if bodies:
-                await bodies.pop()(receive, send)
+            await self.app(scope, receive, send_with_id)
         finally:
             request_id.reset(token)
 

@@ -11,16 +11,17 @@ from starlette.routing import BaseRoute, Match, Route
 
 import usechat
 from usechat.errors import RequestError
-from usechat.fastapi import StreamingAnswer, chat_request, completion_request
+from usechat.http.request import chat_request, completion_request
+from usechat.http.response import StreamingAnswer
+from usechat.http.resume import find_running
+from usechat.http.websocket import ChatSocket
 from usechat.messages import ui
 from usechat.protocol.encoders import WireFormat
-from usechat.resumable import find_running
 from usechat.server.answers import Answers
 from usechat.server.conversations import Conversations
 from usechat.server.direct_route import DirectRoute
 from usechat.server.fetch_body import FetchChatBody, fetch_chat_request
 from usechat.server.keys import KeyGuard
-from usechat.websocket import ChatSocket
 
 __all__ = ["make_api_router", "make_chat_routes", "make_open_router", "make_socket_router"]
 

@@ -13,7 +13,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 
-from usechat.websocket import FIRST_FRAME_BYTES, WIDEN
+from usechat.http.websocket import FIRST_FRAME_BYTES, WIDEN
 
 __all__ = ["BoundedSocketProtocol"]
 

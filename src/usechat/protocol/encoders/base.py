@@ -34,6 +34,9 @@ class Encoder(ABC):
     heartbeat: bytes | None = None
     """Bytes that every client ignores, to send in a silence; None where the format has none."""
 
+    tells_errors: bool = True
+    """Whether the format can say that the answer failed."""
+
     __slots__ = ("shaper",)
 
     def __init__(self, shaper: ChunkShaper) -> None:

@@ -16,6 +16,8 @@ class TextStreamEncoder(Encoder):
 
     headers: Mapping[str, str] = {"content-type": "text/plain; charset=utf-8", **PROXY_HEADERS}
 
+    tells_errors = False
+
     __slots__ = ("half_character",)
 
     def __init__(self, shaper: ChunkShaper) -> None:

@@ -15,41 +15,50 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
-from contextvars import Context, copy_context
+from contextvars import Context
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import msgspec
 from starlette.datastructures import Headers
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from usechat.apart import mark_large, work_apart
-from usechat.errors import ChatError, ConfigurationError, RequestError, RunError
-from usechat.fastapi import StreamingAnswer
-from usechat.generate.answer import Answer
+from usechat.apart import work_apart
+from usechat.errors import ConfigurationError, RequestError, RunError
 from usechat.guard import Contained
-from usechat.messages.json_text import LONE_SURROGATE
-from usechat.messages.limits import DEFAULT_LIMITS, LARGE_BYTES, BodyLimits, decode_limited
-from usechat.messages.ui import ChatRequest, parse_chat_request
-from usechat.negotiation import SDK_HEADER, negotiate
+from usechat.http.negotiation import SDK_HEADER, negotiate
+from usechat.http.new_run import AnswerToSend, respond
+from usechat.http.refusals import REFUSALS
+from usechat.http.response import StreamingAnswer
+from usechat.http.socket_frames import (
+    ChunkFrames,
+    InvalidFrameError,
+    decode_head,
+    large_context,
+    read_chat_id,
+    read_frame,
+    read_headers,
+    read_request,
+)
+from usechat.messages.limits import DEFAULT_LIMITS, BodyLimits
+from usechat.messages.ui import ChatRequest
 from usechat.protocol.dialects import parse_dialect
-from usechat.protocol.json import decode_json, encode_json
+from usechat.protocol.json import encode_json
 from usechat.protocol.options import MASKED_ERROR
-from usechat.protocol.sse import SSEDecoder
-
-if TYPE_CHECKING:
-    from usechat.resumable import ReplayResponse
+from usechat.runs.reader import RunReader
 
 __all__ = ["Authorize", "ChatSocket", "FindRunning", "Handler"]
 
 logger = logging.getLogger(__name__)
 
-Handler: TypeAlias = Callable[[ChatRequest], "Answer | StreamingAnswer | Awaitable[Answer | StreamingAnswer]"]
+Handler: TypeAlias = Callable[
+    [ChatRequest], "AnswerToSend | StreamingAnswer | Awaitable[AnswerToSend | StreamingAnswer]"
+]
 """Makes the answer to a request, as a route's function does; also as a response, which may be a resumable one."""
-FindRunning: TypeAlias = Callable[[str], "Awaitable[ReplayResponse | None]"]
-"""Gets a chat's id. The answer that is being made there, or None; for runs that is `usechat.resumable.find_running`."""
+FindRunning: TypeAlias = Callable[[str], Awaitable[StreamingAnswer | None]]
+"""Gets a chat's id. Returns the answer that is being made there, or None: `usechat.http.resume.find_running`."""
 Authorize: TypeAlias = Callable[[Mapping[str, str]], "str | Awaitable[str | None] | None"]
 """Gets the headers of a request, names in lower case. Refuses it with a text, or by raising `RequestError`."""
 
@@ -74,25 +83,12 @@ PROTOCOL = "usechat"
 KEY_PROTOCOL = "bearer."
 """Begins the subprotocol that carries a key: the only part of a handshake that a browser's page can fill."""
 
-DONE_DATA = b"[DONE]"
-"""Ends a UI message stream, and is no chunk."""
 STREAM_HEADER = "x-vercel-ai-ui-message-stream"
 """Has every answer whose bytes hold the chunks that this transport sends."""
 
 
-class InvalidFrameError(Exception):
-    """The client sent what is no frame, so there is no request to refuse."""
-
-
 class RefusedConnectionError(Exception):
     """The connection must end; its argument is the close code."""
-
-
-class FrameHead(msgspec.Struct, rename="camel"):
-    """As much of a frame as says who sends it; the rest is skipped, not built."""
-
-    request_id: str
-    headers: dict[str, Any] | None = None
 
 
 class ChatSocket:
@@ -110,8 +106,8 @@ class ChatSocket:
         authorize: Whether a request may be answered. A browser can send no headers with the handshake, so the
             transport puts them into its frames.
         limits: How many messages, parts of one message, and values a request may hold.
-        options: Others of `StreamingAnswer`, where the handler makes no response itself: ``message_id`` and the fields
-            of `EncoderOptions`.
+        options: Others of `usechat.http.new_run.respond`, where the handler makes no response itself: ``message_id``
+            and the fields of `EncoderOptions`.
 
     Raises:
         ConfigurationError: ``sdk`` is a version without this transport.
@@ -141,7 +137,7 @@ class ChatSocket:
         self.handshake = handshake_key(websocket)
         self.is_known = False
         self.requests: dict[str, asyncio.Task[None]] = {}
-        self.readings: dict[str, StreamingAnswer | ReplayResponse] = {}
+        self.readings: dict[str, StreamingAnswer] = {}
         """What is being read for requests, by their ids."""
 
     async def serve(self) -> None:
@@ -276,7 +272,7 @@ class ChatSocket:
                 await self._answer(request_id, frame)
         except WebSocketDisconnect:
             logger.debug("the client left before its answer was over")
-        except (RequestError, ChatError, RunError) as error:
+        except REFUSALS as error:
             await self._refuse(request_id, str(error))
         except Exception:
             logger.exception("a request could not be answered")
@@ -295,37 +291,33 @@ class ChatSocket:
             return
         self.readings[request_id] = reading
         try:
-            data = await reading.open(headers)
+            head = await reading.source.prepare(headers)
+            if STREAM_HEADER not in head.headers:
+                raise RequestError("This answer is in a protocol that the WebSocket transport does not have.")
+            run = await reading.open(reading.all_headers(head))
             try:
-                await self._send_chunks(request_id, data)
+                await self._send_chunks(request_id, run)
             finally:
-                await reading.leave()
+                await run.leave()
         finally:
             del self.readings[request_id]
 
-    async def _find(self, frame: Mapping[str, Any]) -> ReplayResponse | None:
-        chat_id = frame.get("id")
-        if not isinstance(chat_id, str):
-            raise RequestError("must be a string", path="id")
-        if LONE_SURROGATE.search(chat_id) is not None:
-            raise RequestError("must not hold half of a character", path="id")
-        reading = None if self.find_running is None else await self.find_running(chat_id)
-        if reading is not None and STREAM_HEADER not in reading.info.headers:
-            raise RequestError("This chat is being answered in a protocol that the WebSocket transport does not have.")
-        return reading
+    async def _find(self, frame: Mapping[str, Any]) -> StreamingAnswer | None:
+        chat_id = read_chat_id(frame)
+        return None if self.find_running is None else await self.find_running(chat_id)
 
     async def _make(self, frame: Mapping[str, Any]) -> StreamingAnswer:
         chat = await work_apart(partial(read_request, frame, self.limits))
         made = self.handler(chat)
         answer = await made if inspect.isawaitable(made) else made
-        return answer if isinstance(answer, StreamingAnswer) else StreamingAnswer(answer, chat, **self.options)
+        return answer if isinstance(answer, StreamingAnswer) else respond(answer, chat, **self.options)
 
-    async def _send_chunks(self, request_id: str, data: AsyncGenerator[bytes]) -> None:
+    async def _send_chunks(self, request_id: str, run: RunReader) -> None:
         chunks = ChunkFrames(request_id)
-        async with aclosing(data):
+        async with aclosing(run.read()) as entries:
             await self._send({"type": "start", "requestId": request_id})
-            async for piece in data:
-                for frame in chunks.feed(piece):
+            async for entry in entries:
+                for frame in chunks.encode(entry.data):
                     await self._send_text(frame)
         await self._send({"type": "end", "requestId": request_id})
 
@@ -351,8 +343,6 @@ class ChatSocket:
 UNKNOWN: set[ChatSocket] = set()
 """Connections of this process that have not shown a key."""
 
-decode_head = msgspec.json.Decoder(FrameHead).decode
-
 
 def handshake_key(websocket: WebSocket) -> dict[str, str]:
     """Return the header that carries the key, if the handshake has one."""
@@ -361,72 +351,3 @@ def handshake_key(websocket: WebSocket) -> dict[str, str]:
     offered: list[str] = websocket.scope.get("subprotocols", [])
     keys = [name.removeprefix(KEY_PROTOCOL) for name in offered if name.startswith(KEY_PROTOCOL)]
     return {"authorization": f"Bearer {keys[0]}"} if keys else {}
-
-
-class ChunkFrames:
-    """A UI message stream as the frames of one request, whose chunks are numbered."""
-
-    def __init__(self, request_id: str) -> None:
-        self.opening = b'{"type":"chunk","requestId":%s,"sequence":' % encode_json(request_id)
-        self.events = SSEDecoder()
-        self.count = 0
-
-    def feed(self, data: bytes) -> list[str]:
-        """The frames of the chunks that these bytes complete."""
-        frames: list[str] = []
-        for chunk in self.events.feed(data):
-            if chunk != DONE_DATA:
-                frames.append((self.opening + b'%d,"chunk":%s}' % (self.count, chunk)).decode())
-                self.count += 1
-        return frames
-
-
-def large_context(message: Mapping[str, Any]) -> Context | None:
-    """Make a context for what is done for a large frame; None for a small one."""
-    if len(message.get("text") or "") < LARGE_BYTES:
-        return None
-    context = copy_context()
-    context.run(mark_large)
-    return context
-
-
-def read_frame(message: Mapping[str, Any], limits: BodyLimits) -> Mapping[str, Any]:
-    """The frame of a message as the server hands it over.
-
-    Raises:
-        InvalidFrameError: It is none, or holds more than it may.
-        WebSocketDisconnect: The client has gone.
-    """
-    if message["type"] == "websocket.disconnect":
-        raise WebSocketDisconnect(message.get("code", 1006))
-    text: str = message.get("text") or ""
-    try:
-        frame = decode_json(text) if len(text) < LARGE_BYTES else decode_limited(text.encode(), limits)
-    except (ValueError, RequestError):
-        frame = None
-    if not isinstance(frame, dict):
-        raise InvalidFrameError
-    return cast("dict[str, Any]", frame)
-
-
-def read_headers(frame: Mapping[str, Any]) -> dict[str, str]:
-    """The headers of a frame, as the HTTP transport would have sent them; what no HTTP header can hold is left out."""
-    headers = frame.get("headers")
-    given = cast("dict[str, Any]", headers) if isinstance(headers, dict) else {}
-    return {
-        name.lower(): value
-        for name, value in given.items()
-        if isinstance(value, str) and max(name + value, default="") <= "\xff"
-    }
-
-
-def read_request(frame: Mapping[str, Any], limits: BodyLimits) -> ChatRequest:
-    """A ``send`` frame as the body that the HTTP transport would have posted.
-
-    Raises:
-        RequestError: It is no such body.
-    """
-    body = frame.get("body")
-    extra: dict[str, Any] = cast("dict[str, Any]", body) if isinstance(body, dict) else {}
-    known = {key: frame[key] for key in ("id", "messages", "trigger", "messageId") if frame.get(key) is not None}
-    return parse_chat_request(encode_json({**extra, **known}), limits)

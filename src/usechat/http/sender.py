@@ -1,42 +1,29 @@
-"""Hands an answer's bytes to the ASGI server, notices that the reader leaves, and breaks silences.
+"""Send a run's entries by an ASGI server, notice that the reader leaves, and break silences.
 
-Knows how bytes get to a reader; what they are and what makes them is the caller's affair.
+Knows no wire format.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from typing import Any, Final, TypeAlias
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Send
 
-__all__ = ["BODIES", "MAX_SEND_BYTES", "SendBody", "Sender", "is_left"]
+from usechat.runs.base import Entry
+
+__all__ = ["MAX_SEND_BYTES", "Render", "Sender"]
 
 logger = logging.getLogger(__name__)
 
 MAX_SEND_BYTES: Final = 64 * 2**10
 """The most that is handed to the server in one piece, so that one stream's burst does not hold up the others."""
 
-SendBody: TypeAlias = Callable[[Receive, Send], Awaitable[None]]
-"""Sends the body of an answer whose head is sent."""
-
-BODIES: Final = "usechat.bodies"
-"""In a request's scope: a list of `SendBody` that takes the answer's.
-
-Set by an outer middleware that calls it once the application within has returned, and knows that nothing in between
-looks at bodies: a delta then need not pass that, and none of it is held for as long as the answer is open.
-"""
-
-
-def is_left(scope: Scope, body: SendBody) -> bool:
-    """Leave the sending of a body to who is further out; whether somebody is there for it."""
-    bodies: list[SendBody] | None = scope.get(BODIES)
-    if bodies is not None:
-        bodies.append(body)
-    return bodies is not None
+Render: TypeAlias = Callable[[Entry], bytes]
+"""Makes what is sent of an entry."""
 
 
 class Sender:
@@ -48,11 +35,14 @@ class Sender:
     Args:
         receive: The server's; tells of the reader's leaving.
         send: The server's.
+        start: The message that begins the response.
+        heartbeat: Breaks a silence; None where nothing can.
         heartbeat_seconds: The longest silence; None for any.
     """
 
     __slots__ = (
         "aside",
+        "heartbeat",
         "heartbeat_seconds",
         "is_called_back",
         "is_sending",
@@ -62,12 +52,18 @@ class Sender:
         "pump",
         "receive",
         "send",
+        "start",
         "timer",
     )
 
-    def __init__(self, receive: Receive, send: Send, heartbeat_seconds: float | None) -> None:
+    def __init__(
+        self, receive: Receive, send: Send, start: Message, heartbeat: bytes | None, heartbeat_seconds: float | None
+    ) -> None:
         self.receive = receive
         self.send = send
+        self.start: Message | None = start
+        """What is to be sent before all else; None once it is."""
+        self.heartbeat = heartbeat
         self.heartbeat_seconds = heartbeat_seconds
         self.loop = asyncio.get_running_loop()
         self.last_sent = self.loop.time()
@@ -75,16 +71,32 @@ class Sender:
         self.timer: asyncio.TimerHandle | None = None
         self.pump: asyncio.Task[None] | None = None
         self.aside: asyncio.Task[None] | None = None
-        """Sends a heartbeat, which must not get into the middle of a frame."""
+        """Sends a heartbeat."""
         self.listener: asyncio.Task[Any] | None = None
         self.is_called_back = False
         """Whether the task that listened was cancelled because all is sent."""
 
-    async def send_all(self, data: AsyncGenerator[bytes], heartbeat: bytes | None) -> None:
-        """Send it all, or as much as the reader stays for, and close it."""
-        self.pump = pump = asyncio.create_task(self._pump(data))
-        if heartbeat is not None and self.heartbeat_seconds is not None:
-            self._listen_for_silence(heartbeat, self.heartbeat_seconds)
+    @property
+    def has_begun(self) -> bool:
+        """Return whether the client has been told a status."""
+        return self.start is None
+
+    async def begin(self) -> None:
+        """Send the beginning, if it was not sent before."""
+        start, self.start = self.start, None
+        if start is not None:
+            await self.send(start)
+
+    async def send_all(self, entries: AsyncGenerator[Entry], render: Render | None = None) -> None:
+        """Send all entries, or as many as the reader stays for, and close the generator.
+
+        Args:
+            entries: Those of a run. What it raises is raised here, and the response gets no end.
+            render: Makes what is sent of an entry; None for its frames alone.
+        """
+        self.pump = pump = asyncio.create_task(self._pump(entries, render))
+        if self.heartbeat is not None and self.heartbeat_seconds is not None:
+            self._listen_for_silence(self.heartbeat, self.heartbeat_seconds)
         try:
             await self._listen(pump)
         finally:
@@ -97,26 +109,24 @@ class Sender:
         if not (reader_left and pump.cancelled()):
             pump.result()
 
-    async def _pump(self, data: AsyncGenerator[bytes]) -> None:
-        async with aclosing(data):
-            async for piece in data:
-                await self._clear()
-                self.is_sending = True
-                await self._send_piece(piece)
-                self.is_sending = False
-                self.last_sent = self.loop.time()
-        await self._clear()
-        self.is_sending = True
-        await self.send({"type": "http.response.body", "body": b"", "more_body": False})
+    async def _pump(self, entries: AsyncGenerator[Entry], render: Render | None) -> None:
+        async with aclosing(entries):
+            async for entry in entries:
+                piece = entry.data if render is None else render(entry)
+                await self._send(piece, more_body=True)
+        await self._send(b"", more_body=False)
 
-    async def _clear(self) -> None:
-        """Wait until nothing is being sent aside."""
+    async def _send(self, piece: bytes, *, more_body: bool) -> None:
         while self.aside is not None:
+            # Nothing may get into the middle of a frame.
             await asyncio.wait({self.aside})
-
-    async def _send_piece(self, piece: bytes) -> None:
+        self.is_sending = True
+        if self.start is not None:
+            await self.begin()
         for part in (piece,) if len(piece) <= MAX_SEND_BYTES else slices(piece):
-            await self.send({"type": "http.response.body", "body": part, "more_body": True})
+            await self.send({"type": "http.response.body", "body": part, "more_body": more_body})
+        self.is_sending = False
+        self.last_sent = self.loop.time()
 
     # -- the reader -----------------------------------------------------------------------------------------------
 

@@ -1,0 +1,130 @@
+"""Write an answer to a run's log as the frames of one wire format."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Protocol
+
+from usechat.errors import AnswerFailedError, StreamProtocolError
+from usechat.parts import Error, Part
+from usechat.protocol.encoders import Encoder
+from usechat.protocol.shaping import ChunkShaper, Shaped
+
+__all__ = ["FrameLog", "FrameWriter", "TellError"]
+
+logger = logging.getLogger(__name__)
+
+
+class FrameLog(Protocol):
+    """Where an answer's frames go: a run's log, or a pipe to its only reader."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the reader is so far behind that the answer has to wait."""
+        ...
+
+    def append(self, data: bytes) -> None:
+        """Add whole frames."""
+        ...
+
+    async def room(self) -> None:
+        """Wait while it is full."""
+        ...
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Take note that nothing more comes.
+
+        Args:
+            error: What makes the run a failed one, though its frames do not say so.
+        """
+        ...
+
+
+class TellError(Protocol):
+    """Makes the part that tells the client of an error."""
+
+    def __call__(self, error: BaseException, /) -> Error:
+        """Return the part."""
+        ...
+
+
+class FrameWriter:
+    """Write an answer's frames, with a legal end whatever happens; a `usechat.generate.outputs.Output`.
+
+    Args:
+        encoder: Of the answer's shaper.
+        log: Where the frames go.
+        tell_error: What the client is told of an error that kept the answer from being sent.
+    """
+
+    __slots__ = ("encoder", "failure", "is_broken", "log", "tell_error")
+
+    def __init__(self, encoder: Encoder, log: FrameLog, tell_error: TellError) -> None:
+        self.encoder = encoder
+        self.log = log
+        self.tell_error = tell_error
+        self.failure: AnswerFailedError | None = None
+        """What the client would have been told, in a format that tells of no errors."""
+        self.is_broken = False
+        """Whether the encoder has failed in the middle of its work, and may not know what was sent."""
+
+    def begin(self) -> None:
+        """Write the opening, even when it is empty: a middleware may hold the headers back until the first bytes."""
+        if self.encoder.tells_errors:
+            self.log.append(self.encoder.opening)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the reader is so far behind that the answer has to wait."""
+        return self.log.is_full
+
+    async def room(self) -> None:
+        """Wait while it is full."""
+        await self.log.room()
+
+    def write(self, parts: list[Part], shaped: Sequence[Shaped]) -> None:
+        """Write the frames of some parts."""
+        if not self.encoder.tells_errors:
+            self._note_failure(parts)
+        try:
+            data = self.encoder.encode(shaped)
+        except Exception:
+            self.is_broken = True
+            raise
+        if data:
+            self.log.append(data)
+
+    def end(self, parts: list[Part], shaped: Sequence[Shaped], failure: BaseException | None) -> None:
+        """Write the last frames."""
+        if isinstance(failure, StreamProtocolError):
+            # In strict mode, which is for tests.
+            self.log.end(failure)
+            return
+        if failure is not None:
+            logger.error("the answer could not be sent", exc_info=failure)
+        try:
+            data = self._last_frames(parts, shaped)
+            if not self.encoder.tells_errors:
+                self._note_failure(parts)
+            if data:
+                self.log.append(data)
+        finally:
+            self.log.end(self.failure)
+
+    def _note_failure(self, parts: list[Part]) -> None:
+        for part in parts:
+            if isinstance(part, Error) and self.failure is None:
+                self.failure = AnswerFailedError(part.error_text)
+
+    def _last_frames(self, parts: list[Part], shaped: Sequence[Shaped]) -> bytes:
+        if not self.is_broken:
+            try:
+                return self.encoder.encode(shaped) + self.encoder.terminator()
+            except Exception as error:
+                logger.exception("the answer's end could not be sent")
+                parts.append(self.tell_error(error))
+        # Of what was being encoded nothing was sent: the end is a stream of its own, which refers to nothing.
+        shaper = self.encoder.shaper
+        encoder = self.encoder.again(ChunkShaper(shaper.dialect, shaper.options))
+        return encoder.feed_all(parts) + encoder.finish()

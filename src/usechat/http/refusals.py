@@ -1,0 +1,30 @@
+"""Turn what keeps a request from being answered into a short JSON response."""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+from starlette.responses import JSONResponse
+
+from usechat.errors import ChatError, RequestError, RunError
+
+__all__ = ["REFUSALS", "Refusal", "refusal_response"]
+
+Refusal: TypeAlias = RequestError | RunError | ChatError
+REFUSALS: Final = (RequestError, RunError, ChatError)
+
+CHAT_STATUS: Final = {"missing": 404, "conflict": 409, "forbidden": 403, "unavailable": 503}
+RUN_STATUS: Final = {"missing": 404, "exists": 409}
+
+
+def refusal_response(error: Refusal) -> JSONResponse:
+    """Return the response that refuses a request, in the form that FastAPI gives its own."""
+    match error:
+        case RequestError():
+            status = error.status
+        case RunError():
+            status = RUN_STATUS.get(error.code, 503)
+        case ChatError():
+            status = CHAT_STATUS[error.code]
+    headers = {"retry-after": "1"} if status == 503 else None
+    return JSONResponse({"detail": str(error)}, status_code=status, headers=headers)

@@ -1,0 +1,128 @@
+"""Read a run again: ``useChat`` with ``resume``, a second tab, a client that lost its connection.
+
+runs = RunService(MemoryLog())                     # or RedisLog("redis://…"), for several processes
+
+@app.post("/api/chat")
+async def chat(chat: ChatRequest):
+return stream_text(model, messages=chat.messages).response(chat, runs=runs)
+
+@app.get("/api/chat/{id}/stream")
+async def resume(id: str, request: Request):
+return await replay(runs, id, request)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from fastapi import HTTPException
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import Response
+
+from usechat.http.response import HEARTBEAT_SECONDS, RunHead, StreamingAnswer
+from usechat.protocol.sse import KEEP_ALIVE
+from usechat.runs.base import RunInfo
+from usechat.runs.cursor import Cursor
+from usechat.runs.reader import LogReader
+from usechat.runs.service import RunService
+
+__all__ = ["KnownRun", "find_running", "replay"]
+
+DATA_STREAM_HEADER: Final = "x-vercel-ai-data-stream"
+NOTHING_FOR_V4: Final = {"content-type": "text/plain; charset=utf-8", DATA_STREAM_HEADER: "v1"}
+
+
+class KnownRun:
+    """A run that was begun before; a `usechat.http.response.RunSource`.
+
+    Args:
+        runs: Where it is read.
+        info: The run.
+        cursor: Where to go on from; None to read from the beginning. With one, an id follows each piece, for a reader
+            that will come back with it.
+    """
+
+    def __init__(self, runs: RunService, info: RunInfo, cursor: Cursor | None = None) -> None:
+        self.runs = runs
+        self.info = info
+        self.after = 0 if cursor is None else cursor.after
+        is_event_stream = info.headers.get("content-type", "").startswith("text/event-stream")
+        is_data_stream = DATA_STREAM_HEADER in info.headers
+        self.head = RunHead(
+            headers=info.headers,
+            heartbeat=KEEP_ALIVE if is_event_stream else b"\n" if is_data_stream else None,
+            tells_errors=is_event_stream or is_data_stream,
+            gives_cursors=cursor is not None and is_event_stream,
+        )
+
+    async def prepare(self, request: Headers) -> RunHead:
+        """Return what is known of the run."""
+        return self.head
+
+    async def begin(self, headers: Mapping[str, str]) -> LogReader:
+        """Return the reader of the run."""
+        return LogReader(
+            self.runs,
+            self.info.id,
+            self.after,
+            comes_back=self.head.gives_cursors,
+            tells_errors=self.head.tells_errors,
+        )
+
+    def abort(self, reason: str) -> None:
+        """Do nothing: nothing is being begun."""
+
+
+async def find_running(runs: RunService, chat_id: str) -> StreamingAnswer | None:
+    """Return the chat's running answer, from its beginning; None when nothing runs.
+
+    Raises:
+        RunError: The log cannot be reached.
+    """
+    info = await runs.resume(chat_id)
+    return None if info is None else StreamingAnswer(KnownRun(runs, info))
+
+
+async def replay(
+    runs: RunService,
+    chat_id: str,
+    request: Request,
+    *,
+    is_v4: bool = False,
+    heartbeat: float | None = HEARTBEAT_SECONDS,
+) -> Response:
+    """Return the response to a client that asks for its chat's stream; one without content when nothing runs.
+
+    Args:
+        runs: What made the run.
+        chat_id: The chat.
+        request: ``?cursor=`` or ``Last-Event-ID`` say where the reader was.
+        is_v4: Whether it is AI SDK 4 that asks, whose client cannot read a 204.
+        heartbeat: Seconds of silence that are broken.
+
+    Raises:
+        HTTPException: 400: the cursor is none.
+        RunError: The log cannot be reached.
+    """
+    cursor = read_cursor(request)
+    info = await runs.resume(chat_id, cursor)
+    if info is not None:
+        return StreamingAnswer(KnownRun(runs, info, cursor), heartbeat=heartbeat)
+    return Response(headers=NOTHING_FOR_V4) if is_v4 else Response(status_code=204)
+
+
+def read_cursor(request: Request) -> Cursor | None:
+    """Return where a reader was, as it says; None for one that reads from the beginning.
+
+    Raises:
+        HTTPException: 400: the cursor is none.
+    """
+    given = request.query_params.get("cursor") or request.headers.get("last-event-id")
+    if given is None:
+        return None
+    try:
+        return Cursor.parse(given)
+    except ValueError:
+        raise HTTPException(400, "cursor: must be the id of an event, or 0") from None

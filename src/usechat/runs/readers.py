@@ -1,0 +1,125 @@
+"""The readers of a process' runs, and what becomes of a run that nobody reads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Generator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal, TypeAlias
+
+from usechat.errors import RunError
+from usechat.runs.base import RunLog
+from usechat.runs.handle import RunHandle
+
+__all__ = ["DisconnectPolicy", "Readers"]
+
+DisconnectPolicy: TypeAlias = Literal["auto", "cancel", "finish", "grace"]
+"""What becomes of a run when the last reader in its own process has left. ``cancel``: it is stopped at once;
+``finish``: it goes on; ``grace``: it is stopped when nobody, in any process, has come back for some time; ``auto``:
+``grace`` if anybody ever asked for the chat's stream, as clients do that come back, and ``cancel`` otherwise."""
+
+
+class Readers:
+    """Count the readers of runs, and stop the runs that nobody reads, as the policy has it.
+
+    Args:
+        log: Where the runs are kept.
+        handles: The runs that this process makes now, by their ids.
+        disconnect: The policy.
+        grace: Seconds that a run goes on without readers, where the policy has it so.
+    """
+
+    def __init__(
+        self, log: RunLog, handles: Mapping[str, RunHandle], disconnect: DisconnectPolicy, grace: float
+    ) -> None:
+        self.log = log
+        self.handles = handles
+        self.disconnect: DisconnectPolicy = disconnect
+        self.grace = grace
+        self.tasks: set[asyncio.Task[None]] = set()
+        """What is being decided now."""
+        self._coming_back: set[asyncio.Task[Any]] = set()
+
+    def expect(self, handle: RunHandle) -> None:
+        """Wait for the first reader of a run that begins."""
+        # A reader that left before it began to read has nobody to tell of it.
+        if self.disconnect != "finish":
+            self._wait(handle, self.grace)
+
+    def come(self, run_id: str) -> RunHandle | None:
+        """Count a reader. Return the handle that `leave` wants."""
+        handle = self.handles.get(run_id)
+        if handle is not None:
+            handle.readers += 1
+            handle.clear_timer()
+        return handle
+
+    def leave(self, handle: RunHandle | None) -> None:
+        """Count a reader no more, and do with a run that has none left what the policy says."""
+        if handle is None:
+            return
+        handle.readers -= 1
+        if handle.readers or handle.info.state != "running":
+            return
+        match self.disconnect:
+            case "cancel":
+                handle.stop("disconnected")
+            case "grace":
+                self._wait(handle, self.grace)
+            case "auto":
+                self.spawn(self._choose(handle))
+            case "finish":
+                pass
+
+    async def _choose(self, handle: RunHandle) -> None:
+        try:
+            comes_back = await self.log.was_resumed(handle.info.chat_id)
+        except RunError:
+            comes_back = True
+        if handle.readers == 0:
+            if comes_back:
+                self._wait(handle, self.grace)
+            else:
+                handle.stop("disconnected")
+
+    def _wait(self, handle: RunHandle, seconds: float) -> None:
+        handle.clear_timer()
+        loop = asyncio.get_running_loop()
+        handle.timer = loop.call_later(seconds, lambda: self.spawn(self._give_up(handle)))
+
+    async def _give_up(self, handle: RunHandle) -> None:
+        """Stop the run, unless somebody has come, here or to another process."""
+        try:
+            unread = await self.log.seconds_unread(handle.info.id)
+        except RunError:
+            unread = 0.0
+        if handle.readers or handle.info.state != "running":
+            return
+        if unread < self.grace:
+            self._wait(handle, self.grace - unread)
+        else:
+            handle.stop("disconnected")
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do some work in a task that is among `tasks` until it is done."""
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    @contextmanager
+    def coming_back(self, run_id: str) -> Generator[None]:
+        """While the current task reads a run for somebody who, when cut, goes on where that was."""
+        task = asyncio.current_task()
+        if task is None or run_id in self.handles:
+            yield
+            return
+        self._coming_back.add(task)
+        try:
+            yield
+        finally:
+            self._coming_back.discard(task)
+
+    def cut_those_who_come_back(self) -> None:
+        """End the reading of other processes' runs for those who can go on elsewhere."""
+        for task in list(self._coming_back):
+            task.cancel()
