@@ -193,7 +193,7 @@ def make_router(sdk: str) -> APIRouter:
     @router.post("/api/text")
     async def text(chat: ChatRequest) -> StreamingAnswer:
         result = stream_text(anthropic(chat.extra["model"]), messages=chat.messages, max_retries=0)
-        return result.response(chat, sdk=sdk, wire_format="text-stream", headers=SDK_HEADERS["text"])
+        return result.response(chat, sdk=sdk, wire_format="text-stream", **text_options(sdk))
 
     @router.post("/api/completion")
     async def completion(completion: CompletionRequest) -> StreamingAnswer:
@@ -203,7 +203,7 @@ def make_router(sdk: str) -> APIRouter:
     @router.post("/api/completion-text")
     async def completion_text(completion: CompletionRequest) -> StreamingAnswer:
         result = stream_text(anthropic(completion.extra["model"]), prompt=completion.prompt, max_retries=0)
-        return result.response(completion, sdk=sdk, wire_format="text-stream", headers=SDK_HEADERS["text"])
+        return result.response(completion, sdk=sdk, wire_format="text-stream", **text_options(sdk))
 
     add_object_routes(router, sdk)
 
@@ -217,13 +217,18 @@ def make_router(sdk: str) -> APIRouter:
     return router
 
 
+def text_options(sdk: str) -> dict[str, Any]:
+    """Return what has text streams sent as the SDK of that version does: one that fails ends as if it were whole."""
+    return {"headers": SDK_HEADERS["text"], "breaks_on_error": sdk == "auto"}
+
+
 def add_object_routes(router: APIRouter, sdk: str) -> None:
     """What ``useObject`` asks: an object, an array of them, one of some words."""
 
     def answer(completion: ui.CompletionRequest, **options: Any) -> StreamingAnswer:
         model = anthropic(completion.extra["model"])
         result = stream_object(model, prompt=completion.prompt, max_retries=0, **options)
-        return result.response(completion, sdk=sdk, headers=SDK_HEADERS["text"])
+        return result.response(completion, sdk=sdk, **text_options(sdk))
 
     @router.post("/api/object")
     async def an_object(completion: CompletionRequest) -> StreamingAnswer:

@@ -388,6 +388,8 @@ _OTHER = [
     Scenario(name="completion", replies=[Reply("text")], route="completion"),
     Scenario(name="completion-error", replies=[Reply("error-midway")], route="completion"),
     Scenario(name="completion-text", replies=[Reply("text-escapes")], route="completion-text"),
+    Scenario(name="completion-text-error", replies=[Reply("error-midway")], route="completion-text"),
+    Scenario(name="completion-text-http-error", replies=[Reply(status=529)], route="completion-text"),
     Scenario(name="object", replies=[_RECIPE], route="object", majors=SINCE_5),
     Scenario(name="object-by-tool", replies=[_RECIPE_BY_TOOL], route="object"),
     Scenario(name="object-array-by-tool", replies=[_RECIPES_BY_TOOL], route="object-array"),
@@ -395,6 +397,7 @@ _OTHER = [
     Scenario(name="object-array-empty", replies=[said(text('{"elements":[]}'))], route="object-array", majors=SINCE_5),
     Scenario(name="object-enum-by-tool", replies=[_MOOD_BY_TOOL], route="object-enum", majors=SINCE_5),
     Scenario(name="object-cut-short", replies=[Reply("error-midway")], route="object"),
+    Scenario(name="object-http-error", replies=[Reply(status=529)], route="object"),
     Scenario(name="object-that-is-none", replies=[Reply("text")], route="object", majors=SINCE_5),
 ]
 

@@ -56,22 +56,27 @@ class FrameWriter:
         encoder: Of the answer's shaper.
         log: Where the frames go.
         tell_error: What the client is told of an error that kept the answer from being sent.
+        breaks_on_error: Whether an answer that fails makes the run a failed one. Its frames do not say so then.
     """
 
-    __slots__ = ("encoder", "failure", "is_broken", "log", "tell_error")
+    __slots__ = ("breaks_on_error", "encoder", "failure", "is_broken", "log", "tell_error")
 
-    def __init__(self, encoder: Encoder, log: FrameLog, tell_error: TellError) -> None:
+    def __init__(
+        self, encoder: Encoder, log: FrameLog, tell_error: TellError, *, breaks_on_error: bool = False
+    ) -> None:
         self.encoder = encoder
         self.log = log
         self.tell_error = tell_error
+        self.breaks_on_error = breaks_on_error
         self.failure: AnswerFailedError | None = None
-        """What the client would have been told, in a format that tells of no errors."""
+        """What the client would have been told in a format that tells of errors."""
         self.is_broken = False
         """Whether the encoder has failed in the middle of its work, and may not know what was sent."""
 
     def begin(self) -> None:
-        """Write the opening, even when it is empty: a middleware may hold the headers back until the first bytes."""
-        if self.encoder.tells_errors:
+        """Write the opening, which may be empty."""
+        # A middleware may hold the headers back until the first bytes. Where an error is told by the status, they wait.
+        if not self.breaks_on_error:
             self.log.append(self.encoder.opening)
 
     @property
@@ -85,7 +90,7 @@ class FrameWriter:
 
     def write(self, parts: list[Part], shaped: Sequence[Shaped]) -> None:
         """Write the frames of some parts."""
-        if not self.encoder.tells_errors:
+        if self.breaks_on_error:
             self._note_failure(parts)
         try:
             data = self.encoder.encode(shaped)
@@ -105,7 +110,7 @@ class FrameWriter:
             logger.error("the answer could not be sent", exc_info=failure)
         try:
             data = self._last_frames(parts, shaped)
-            if not self.encoder.tells_errors:
+            if self.breaks_on_error:
                 self._note_failure(parts)
             if data:
                 self.log.append(data)

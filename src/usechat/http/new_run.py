@@ -138,6 +138,7 @@ class NewRun:
         wire_format: As for `respond`; so are the others.
         sdk: The client's version.
         message_id: The new message's id.
+        breaks_on_error: Whether a failure is told by the status or a broken connection, where frames cannot.
         options: For the encoder.
     """
 
@@ -152,6 +153,7 @@ class NewRun:
         wire_format: WireFormat | None,
         sdk: str | int | None,
         message_id: str | Callable[[], str] | bool | None,
+        breaks_on_error: bool,
         options: Mapping[str, Any],
     ) -> None:
         self.answer = answer
@@ -162,6 +164,7 @@ class NewRun:
         self.wire_format: WireFormat | None = wire_format
         self.sdk = sdk
         self.message_id = message_id
+        self.breaks_on_error = breaks_on_error
         known: dict[str, Any] = known_ids(continued)
         self.options = EncoderOptions(**options, **known) if options or known else USUAL_OPTIONS
         self.fitted: tuple[Dialect, Encoder] | None = None
@@ -182,7 +185,8 @@ class NewRun:
         self.answer.prepare()
         encoder = encode_for(self.wire_format, dialect, self.answer.shaper)
         self.fitted = dialect, encoder
-        return RunHead(headers=encoder.headers, heartbeat=encoder.heartbeat, tells_errors=encoder.tells_errors)
+        self.breaks_on_error = self.breaks_on_error and not encoder.tells_errors
+        return RunHead(headers=encoder.headers, heartbeat=encoder.heartbeat, breaks_on_error=self.breaks_on_error)
 
     async def begin(self, headers: Mapping[str, str]) -> RunReader:
         """Have the run made, and return its first reader."""
@@ -190,7 +194,7 @@ class NewRun:
         (dialect, encoder), begin, continued = self.fitted, self.begin_in_log, self.continued
         # They may hold the whole conversation, and this is held for as long as the response is open.
         self.fitted = self.begin_in_log = self.continued = None
-        make = partial(write_answer, self.answer, encoder)
+        make = partial(write_answer, self.answer, encoder, self.breaks_on_error)
         if self.runs is None or begin is None:
             return PipeReader(make, self.answer.abort, self.answer.aclose)
         preamble = b""
@@ -212,7 +216,7 @@ class NewRun:
             # The reader has gone. A run that is begun by half would leave its chat busy.
             await asyncio.wait({beginning})
             raise
-        return LogReader(self.runs, run_id, 1 if preamble else 0, tells_errors=encoder.tells_errors)
+        return LogReader(self.runs, run_id, 1 if preamble else 0, breaks_on_error=self.breaks_on_error)
 
     def abort(self, reason: str) -> None:
         """Have the answer end at once."""
@@ -242,6 +246,7 @@ def respond(
     message_id: str | Callable[[], str] | bool | None = None,
     headers: Mapping[str, str | None] | None = None,
     heartbeat: float | None = HEARTBEAT_SECONDS,
+    breaks_on_error: bool = True,
     **options: Any,
 ) -> StreamingAnswer:
     """Return the response that makes an answer and sends it in the protocol of whoever asked.
@@ -262,6 +267,9 @@ def respond(
             with ``runs``: a reader that comes back may hold the message. Otherwise the client keeps the id it made.
         headers: Beside the format's own; None as a value takes one of those away.
         heartbeat: Seconds of silence after which a frame is sent that clients ignore; None for no such frame.
+        breaks_on_error: Whether an answer that fails in a text stream, which has no words for that, gets an error
+            status or, after its first byte, a connection that breaks. Otherwise it looks like one that is over, as with
+            the AI SDK.
         options: The fields of `EncoderOptions`: ``send_reasoning``, ``send_sources``, ``send_usage`` and so on.
     """
     request = chat if isinstance(chat, ui.ChatRequest) else None
@@ -277,14 +285,17 @@ def respond(
         wire_format=wire_format,
         sdk=sdk,
         message_id=message_id,
+        breaks_on_error=breaks_on_error,
         options=options,
     )
     return StreamingAnswer(source, headers=headers, heartbeat=heartbeat)
 
 
-def write_answer(answer: AnswerToSend, encoder: Encoder, log: FrameLog) -> Coroutine[Any, Any, None]:
+def write_answer(
+    answer: AnswerToSend, encoder: Encoder, breaks_on_error: bool, log: FrameLog
+) -> Coroutine[Any, Any, None]:
     """Begin an answer. Return the coroutine that makes it and writes its frames to a log."""
-    return answer.drive(FrameWriter(encoder, log, answer.error_part))
+    return answer.drive(FrameWriter(encoder, log, answer.error_part, breaks_on_error=breaks_on_error))
 
 
 async def begin_contained(begin: BeginRun, plan: RunPlan) -> str:

@@ -37,8 +37,8 @@ class RunHead(msgspec.Struct, frozen=True):
     """Of the response; names in lower case."""
     heartbeat: bytes | None = None
     """A frame that clients ignore, to send in a silence; None where the format has none."""
-    tells_errors: bool = True
-    """Whether the frames say so when the run fails."""
+    breaks_on_error: bool = False
+    """Whether the client is told by the status, or by a connection that breaks, when the run fails."""
     gives_cursors: bool = False
     """Whether each piece is followed by an id that the client can come back with."""
 
@@ -120,7 +120,7 @@ class StreamingAnswer(Response):
         sender = Sender(receive, send, start, head.heartbeat, self.heartbeat_seconds)
         del start, headers
         try:
-            if head.tells_errors:
+            if not head.breaks_on_error:
                 await sender.begin()
             await sender.send_all(run.read(), partial(add_place, run.run_id) if head.gives_cursors else None)
         except AnswerFailedError as error:

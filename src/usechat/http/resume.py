@@ -53,7 +53,7 @@ class KnownRun:
         self.head = RunHead(
             headers=info.headers,
             heartbeat=KEEP_ALIVE if is_event_stream else b"\n" if is_data_stream else None,
-            tells_errors=is_event_stream or is_data_stream,
+            breaks_on_error=not (is_event_stream or is_data_stream),
             gives_cursors=cursor is not None and is_event_stream,
         )
 
@@ -68,7 +68,7 @@ class KnownRun:
             self.info.id,
             self.after,
             comes_back=self.head.gives_cursors,
-            tells_errors=self.head.tells_errors,
+            breaks_on_error=self.head.breaks_on_error,
         )
 
     def abort(self, reason: str) -> None:

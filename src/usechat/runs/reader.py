@@ -30,7 +30,7 @@ class RunReader(Protocol):
 
         Raises:
             RunError: The log went away.
-            AnswerFailedError: The run failed, and its frames do not say so.
+            AnswerFailedError: The run failed, and its client is to see the connection break.
         """
         ...
 
@@ -55,23 +55,23 @@ class LogReader:
         run_id: The run.
         after: How many of its entries the reader has.
         comes_back: Whether the client goes on from its cursor, in another process too, when this response is cut.
-        tells_errors: Whether the run's frames say so when it fails. Where they do not, `read` raises.
+        breaks_on_error: Whether `read` raises at the end of a run that has failed.
     """
 
-    __slots__ = ("after", "comes_back", "run_id", "runs", "tells_errors")
+    __slots__ = ("after", "breaks_on_error", "comes_back", "run_id", "runs")
 
     def __init__(
-        self, runs: RunService, run_id: str, after: int = 0, *, comes_back: bool = False, tells_errors: bool = True
+        self, runs: RunService, run_id: str, after: int = 0, *, comes_back: bool = False, breaks_on_error: bool = False
     ) -> None:
         self.runs = runs
         self.run_id = run_id
         self.after = after
         self.comes_back = comes_back
-        self.tells_errors = tells_errors
+        self.breaks_on_error = breaks_on_error
 
     def read(self) -> AsyncGenerator[Entry]:
         """Yield the run's entries; see `RunReader`."""
-        return self.runs.read(self.run_id, self.after, comes_back=self.comes_back, raises_failure=not self.tells_errors)
+        return self.runs.read(self.run_id, self.after, comes_back=self.comes_back, raises_failure=self.breaks_on_error)
 
     async def stop(self, reason: str) -> None:
         """Have the run end now, wherever it is made."""
