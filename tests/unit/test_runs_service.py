@@ -552,7 +552,7 @@ async def test_shutdown_stops_what_does_not_end(log: SharedLog):
 
 
 async def test_shutdown_does_not_wait_for_ever(log: SharedLog, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("usechat.runs.service.ABORT_SECONDS", 0.01)
+    monkeypatch.setattr("usechat.runs.ending.ABORT_SECONDS", 0.01)
     service, source, ends = service_on(log), Source(obeys=False), Ends()
     handle = await begin(service, source, on_end=ends)
     await asyncio.sleep(0)

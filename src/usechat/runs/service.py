@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing, nullcontext
 from types import TracebackType
@@ -17,6 +16,7 @@ import msgspec
 
 from usechat.errors import AnswerFailedError, RunError
 from usechat.guard import Contained
+from usechat.runs import ending
 from usechat.runs.base import EndState, Entry, OnRelease, RunInfo, RunLog, RunWriter
 from usechat.runs.cursor import Cursor
 from usechat.runs.handle import Make, RunHandle, make_run
@@ -30,13 +30,6 @@ logger = logging.getLogger(__name__)
 
 IsSaved: TypeAlias = Callable[[RunInfo], Awaitable[bool]]
 FindRun: TypeAlias = Callable[[str], Awaitable[RunInfo | None]]
-
-ABORT_SECONDS = 5.0
-"""How long a run may take for its legal end when the process shuts down."""
-LOG_SECONDS = 1.0
-"""How long the log may then take to take note of ends that are saved."""
-LOOK_SECONDS = 0.05
-"""How often a process that shuts down looks whether its runs are made."""
 
 
 class RunService:
@@ -159,7 +152,7 @@ class RunService:
                 is_ours = await handle.writer.finish(state, lambda: self._save(handle, state, on_end))
         except asyncio.CancelledError:
             if not handle.is_made:
-                async with asyncio.timeout(ABORT_SECONDS):
+                async with asyncio.timeout(ending.ABORT_SECONDS):
                     await handle.writer.finish("failed", lambda: self._save(handle, "failed", on_end))
             raise
         except Exception:
@@ -322,11 +315,6 @@ class RunService:
         except RunError:
             logger.warning("the run log cannot be reached")
 
-    def stop_all(self) -> None:
-        """Stop the runs of this process; each still gets a legal end."""
-        for handle in list(self.handles.values()):
-            handle.stop("shutdown")
-
     async def shutdown(self) -> None:
         """Take no new runs, let the running ones end or stop them, and close the log.
 
@@ -335,28 +323,9 @@ class RunService:
         self.close()
         if self._reaper is not None:
             self._reaper.cancel()
-        await self._wait_for_answers(self.shutdown_timeout)
-        self.stop_all()
-        await self._wait_for_answers(ABORT_SECONDS)
-        # A log that is away may take for ever to know of their ends. They are saved.
-        if tasks := self._run_tasks():
-            await asyncio.wait(tasks, timeout=LOG_SECONDS)
-        await self.saves.aclose(ABORT_SECONDS)
-        left: list[asyncio.Task[Any]] = [
-            *self.readers.tasks,
-            *(handle.task for handle in self.handles.values() if handle.task is not None),
-        ]
-        for task in left:
+        await ending.end_runs(self.handles, self.saves, self.shutdown_timeout)
+        deciding = list(self.readers.tasks)
+        for task in deciding:
             task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.gather(*deciding, return_exceptions=True)
         await self.log.aclose()
-
-    async def _wait_for_answers(self, seconds: float) -> None:
-        """Wait until the runs are made, for so long at most."""
-        until = time.monotonic() + seconds
-        while (tasks := self._run_tasks(is_made=False)) and (left := until - time.monotonic()) > 0:
-            await asyncio.wait(tasks, timeout=min(left, LOOK_SECONDS))
-
-    def _run_tasks(self, *, is_made: bool | None = None) -> list[asyncio.Task[EndState]]:
-        handles = [handle for handle in self.handles.values() if is_made is None or handle.is_made == is_made]
-        return [handle.task for handle in handles if handle.task is not None]

@@ -1,0 +1,54 @@
+"""End the runs of a process that shuts down: each gets a legal end, and what it made is saved."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+from usechat.runs.base import EndState
+from usechat.runs.handle import RunHandle
+from usechat.runs.saving import Saves
+
+__all__ = ["ABORT_SECONDS", "end_runs"]
+
+ABORT_SECONDS = 5.0
+"""How long a run may take for its legal end when the process shuts down."""
+LOG_SECONDS = 1.0
+"""How long the log may then take to take note of ends that are saved."""
+LOOK_SECONDS = 0.05
+"""How often a process that shuts down looks whether its runs are made."""
+
+
+async def end_runs(handles: Mapping[str, RunHandle], saves: Saves, seconds: float) -> None:
+    """Let runs end, then stop them, then cancel what is left.
+
+    Args:
+        handles: The runs; those that end leave it.
+        saves: What is to be saved yet.
+        seconds: How long they may go on.
+    """
+    await wait_until_made(handles, seconds)
+    for handle in list(handles.values()):
+        handle.stop("shutdown")
+    await wait_until_made(handles, ABORT_SECONDS)
+    # A log that is away may take for ever to know of their ends. They are saved.
+    if tasks := tasks_of(handles):
+        await asyncio.wait(tasks, timeout=LOG_SECONDS)
+    await saves.aclose(ABORT_SECONDS)
+    left = tasks_of(handles)
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+
+
+async def wait_until_made(handles: Mapping[str, RunHandle], seconds: float) -> None:
+    """Wait until the runs are made, for so long at most."""
+    until = time.monotonic() + seconds
+    while (tasks := tasks_of(handles, is_made=False)) and (left := until - time.monotonic()) > 0:
+        await asyncio.wait(tasks, timeout=min(left, LOOK_SECONDS))
+
+
+def tasks_of(handles: Mapping[str, RunHandle], *, is_made: bool | None = None) -> list[asyncio.Task[EndState]]:
+    chosen = [handle for handle in handles.values() if is_made is None or handle.is_made == is_made]
+    return [handle.task for handle in chosen if handle.task is not None]
