@@ -1,8 +1,8 @@
-"""Work on large requests, done apart from the event loop, so that nobody else waits for it.
+"""Runs the work of large requests in threads, so that other requests do not wait for it.
 
-Small requests, which nearly all are, are worked on where they are: a hop to a thread would cost them more than it
-spares. What is large is said once, by whoever reads the request (`mark_large`); what is done for it later, in whichever
-task, finds that in its context. Knows no message and no HTTP.
+Nearly all requests are small and are worked on in place: a hop to a thread would cost more than it saves. Whoever reads
+a request marks a large one once (`mark_large`); later work for it, in any task, finds the mark in its context. Knows no
+message and no HTTP.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ __all__ = ["is_large", "mark_large", "work_apart"]
 ResultT = TypeVar("ResultT")
 
 _THREADS: Final = 2
-"""More would not be faster, as Python runs one at a time, and the event loop would have to wait for each of them."""
+"""More would not be faster: Python runs one thread at a time, and the event loop would wait for each."""
 
 _SWITCH_SECONDS: Final = 0.0005
-"""After how long a thread gives way to the event loop. Python's 5 ms come on top of each read and write of a socket."""
+"""Seconds after which a thread gives way to the event loop. Python's 5 ms would delay each use of a socket."""
 
 _is_large: ContextVar[bool] = ContextVar("usechat_is_large", default=False)
 _pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="usechat-large")
 
 
 def mark_large() -> None:
-    """Note that what is done in this context, from now on, is done for a large request."""
+    """Mark this context: its work is done for a large request from now on."""
     _is_large.set(True)
 
 
 def is_large() -> bool:
-    """Whether the request that is being answered is large."""
+    """Return whether the request that is being answered is large."""
     return _is_large.get()
 
 
 async def work_apart(work: Callable[[], ResultT]) -> ResultT:
-    """Return what the work gives; for a large request it is done in a thread, with the context of the caller.
+    """Run the work and return its result; for a large request in a thread, with the caller's context.
 
     The work must not touch the event loop. A caller that is cancelled does not wait for its end.
     """
@@ -52,7 +52,7 @@ async def work_apart(work: Callable[[], ResultT]) -> ResultT:
 
 
 class _GivingWay:
-    """While any thread is within, threads give way to others sooner, and the garbage collector waits.
+    """While a thread is in this block, threads give way sooner and the garbage collector pauses.
 
     A large request is many objects, none of them garbage. The collector would look through all of them again and again
     while they become more, and nothing else can run meanwhile.

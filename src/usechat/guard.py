@@ -1,9 +1,9 @@
-"""What an application's code raises harms nothing but the answer it was called for.
+"""Contains what an application's code raises, so that only its own answer fails.
 
 asyncio lets `SystemExit`, which ``sys.exit`` and argparse raise, end the whole event loop when it leaves a task, and so
 every stream on it. Other exceptions that are no `Exception` (the panic of a Rust extension, a `BaseExceptionGroup`)
-pass every ``except Exception``, and what waits for their task waits on. So none of them leaves the code that calls the
-application. Knows no answer and no protocol.
+pass every ``except Exception``, and whoever waits for their task waits for ever. So none of them leaves the code that
+calls the application. Knows no answer and no protocol.
 """
 
 from __future__ import annotations
@@ -25,35 +25,35 @@ __all__ = [
 
 
 class Contained:
-    """Within it, call the application: what that raises and is no `Exception` becomes an `ApplicationError`.
+    """Turn what the application raises in this block and is no `Exception` into an `ApplicationError`.
 
-    `KeyboardInterrupt` passes, and so does the cancellation of the task itself. A `CancelledError` that nobody asked
-    for is an error like others.
+    `KeyboardInterrupt` passes, and so does the cancellation of the task itself. A `CancelledError` that nobody
+    requested is an error like others.
     """
 
     __slots__ = ("task",)
 
     def __enter__(self) -> None:
-        """Remember whose task it is."""
+        """Remember the current task."""
         self.task = _current_task()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Raise what is to be raised in the error's place."""
+        """Raise the error that takes the original's place."""
         if error is not None and (raised := contained(error, self.task)) is not error:
             raise raised from error
 
 
 def contained(error: BaseException, task: asyncio.Task[Any] | None) -> Exception:
-    """Return the exception to go on with where the application raised ``error``: what `Contained` would raise.
+    """Return the exception that `Contained` raises in place of ``error``.
 
     Args:
         error: What was raised.
-        task: The one in which the application was called.
+        task: The task in which the application was called.
 
     Raises:
-        BaseException: ``error`` itself, where it has to go on: the task is cancelled or closed, or all is to end.
+        BaseException: ``error`` itself, when the task is cancelled or closed, or the process is to end.
     """
     if isinstance(error, Exception):
         return error
@@ -70,7 +70,7 @@ def contained(error: BaseException, task: asyncio.Task[Any] | None) -> Exception
 
 
 def is_being_cancelled() -> bool:
-    """Return whether somebody cancels this task; otherwise a `CancelledError` in it comes from what it called."""
+    """Return whether this task is being cancelled. If not, a `CancelledError` comes from the code it called."""
     task = _current_task()
     return task is not None and task.cancelling() > 0
 
@@ -83,12 +83,12 @@ def _current_task() -> asyncio.Task[Any] | None:
 
 
 def original_error(error: BaseException) -> BaseException:
-    """Return what the application raised, where an `ApplicationError` stands for it."""
+    """Return the original of an `ApplicationError`, or the error itself."""
     return error.error if isinstance(error, ApplicationError) else error
 
 
 def exception_for(error: BaseException) -> Exception:
-    """Return an error to be raised in somebody else's task: itself, or the `ApplicationError` that stands for it."""
+    """Return an error that is safe to raise in another task: itself, or an `ApplicationError`."""
     return error if isinstance(error, Exception) else ApplicationError(error)
 
 

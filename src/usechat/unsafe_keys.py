@@ -1,7 +1,7 @@
-"""Keys that no client reads: ``__proto__``, and ``prototype`` within ``constructor``.
+"""Finds keys that clients refuse: ``__proto__``, and ``prototype`` within ``constructor``.
 
 The AI SDK parses what it reads with ``secureJsonParse``, which refuses the whole text where an object at any depth has
-such a key. A text that only speaks of one is fine. This module knows the rule and nothing else.
+such a key. A text that only mentions one is fine. This module knows the rule and nothing else.
 
 Source: ``provider-utils/src/secure-json-parse.ts``, the same in AI SDK 5 to 7.
 """
@@ -20,13 +20,13 @@ _HINTS = (_PROTO, _CONSTRUCTOR, "\\u00")
 _HINTS_IN_BYTES = tuple(hint.encode() for hint in _HINTS)
 _DICT: Any = dict
 _LIST: Any = list
-"""A comparison with these narrows no type, so that what is known to be an object needs no call of `cast`."""
+"""``type(x) is _LIST`` narrows no type, so the code below needs no `cast`."""
 _HOLDERS = frozenset({dict, list})
 _ELLIPSIS = "..."
 _MAX_NAME = 40
 _MAX_STEPS = 20
 _Path: TypeAlias = "tuple[_Path, str | int] | None"
-"""The last step and those before it: joined only for the one path that is told."""
+"""The last step and those before it. Only the path in an error is joined to text."""
 
 
 class UnsafeKeyError(ValueError):
@@ -42,18 +42,18 @@ class UnsafeKeyError(ValueError):
 
 
 def may_hold_unsafe_key(text: bytes | str) -> bool:
-    """Return whether a JSON text is worth a look at its value: a few searches, whatever its size."""
+    """Return whether a JSON text may hold an unsafe key: a few searches of the text."""
     if isinstance(text, str):
         return any(hint in text for hint in _HINTS)
     return any(hint in text for hint in _HINTS_IN_BYTES)
 
 
 def refuse_unsafe_keys(text: bytes | str, value: Any) -> Any:
-    """Return the value of a JSON text.
+    """Return the value, or raise when it has a key that clients refuse.
 
     Args:
         text: The text.
-        value: What was read of it.
+        value: The value of the text.
 
     Raises:
         UnsafeKeyError: It has a key that no client reads.

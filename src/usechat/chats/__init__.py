@@ -1,1 +1,1 @@
-"""Chats: conversations that are kept. Messages are UI messages in JSON, stored as the client has them."""
+"""Saved chats. Messages are UI messages in JSON, stored as the client has them."""

@@ -1,15 +1,15 @@
-"""A saved chat, the turns that write it, and what a store of chats can do.
+"""Saved chats, the turns that write to them, and the protocol of a chat store.
 
 A chat belongs to one owner and holds UI messages exactly as the client has them: plain JSON, unknown keys and parts
 included. A turn is one answer being written to a chat; it has the id of the run that makes it.
 
-Rule 1: a chat has at most one open turn. Who begins a second one gets a conflict that names the first.
-Rule 2: a turn is planned on a state of the chat, and begins only if the chat is still in that state (`Chat.revision`).
-Rule 3: a turn ends once. Of all who try, in whatever process, one is told that it was the one.
-Rule 4: a message is ``whole`` only if the run that wrote it came to its end. While a run goes on with an older
-message, that message is ``streaming``.
+Rule 1: a chat has at most one open turn. Beginning a second one is a conflict, whose error names the first.
+Rule 2: a turn is planned on a state of the chat and begins only if the chat is still in that state (`Chat.revision`).
+Rule 3: a turn ends once. When several callers end it, in any process, exactly one is told that it ended the turn.
+Rule 4: a message is ``whole`` only if the run that wrote it came to its end. While a run continues an older message,
+that message is ``streaming``.
 
-Nothing here knows how chats are stored, what a run's frames are, or HTTP.
+Knows no storage, no frames and no HTTP.
 """
 
 from __future__ import annotations
@@ -37,14 +37,17 @@ UIMessage: TypeAlias = dict[str, Any]
 """``{id, role, parts, metadata?}`` and whatever else the client put into it, as JSON values."""
 
 EndStatus: TypeAlias = Literal["whole", "partial", "aborted", "failed", "lost"]
-"""How a turn ended: as it should, cut short (by a limit or a disconnect), stopped by the user, by an error, or with
-its producer."""
+"""How a turn ended.
+
+``whole``: to its end. ``partial``: cut by a limit or a disconnect. ``aborted``: stopped by the user. ``failed``: by an
+error. ``lost``: its process died.
+"""
 
 MessageStatus: TypeAlias = EndStatus | Literal["streaming"]
 
 
 class Chat(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a chat beside its messages."""
+    """A chat without its messages."""
 
     id: str
     owner: str
@@ -52,17 +55,17 @@ class Chat(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float
     """Seconds since the epoch, as all times here."""
     updated_at: float
-    """When a turn last began or ended; a new title is no such change."""
+    """When a turn last began or ended. A new title does not count."""
     metadata: Mapping[str, Any] = msgspec.field(default_factory=dict[str, Any])
-    """The application's own."""
+    """The application's own data."""
     active_run_id: str | None = None
     """The run that is writing to the chat."""
     revision: int = 0
-    """Grows with each change of the messages."""
+    """Grows with every change of the messages."""
 
 
 class SavedMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """A message and how it came about."""
+    """A stored message and how it was made."""
 
     message: UIMessage
     position: int
@@ -71,10 +74,10 @@ class SavedMessage(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float
     status: MessageStatus = "whole"
     usage: Any = None
-    """Of all runs that wrote the message, in the shape that the application gave it."""
+    """The usage of all runs that wrote the message, in the shape that the application gave it."""
     finish_reason: str | None = None
     run_id: str | None = None
-    """The run that wrote it last; ``None`` for what came from the client."""
+    """The run that wrote it last; ``None`` for a message of the client."""
 
     @property
     def id(self) -> str:
@@ -90,30 +93,30 @@ class SavedChat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChatPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Some of an owner's chats, latest first."""
+    """A page of an owner's chats, latest first."""
 
     chats: Sequence[Chat]
     next_cursor: str | None = None
-    """What to ask the next page with; ``None`` on the last."""
+    """The cursor of the next page; ``None`` on the last page."""
 
 
 class TurnPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request does to a chat: made by `usechat.chats.history.plan_turn`, for `ChatStore.begin_turn` to do."""
+    """The changes of a request to a chat, planned by `usechat.chats.history.plan_turn` for `ChatStore.begin_turn`."""
 
     revision: int = 0
-    """The revision of the chat that it was made on; 0 where there was no chat yet."""
+    """The revision of the chat that the plan was made for; 0 when there was no chat yet."""
     keep: int
-    """How many of the stored messages stay; the others are removed."""
+    """The number of stored messages that stay. Later ones are removed."""
     removes: bool = True
-    """Whether there are others; where it is not said, they are looked for."""
+    """False when the planner knows that no stored message is removed."""
     changed: Mapping[int, UIMessage] = msgspec.field(default_factory=dict[int, UIMessage])
     """New contents of messages that stay, by position."""
     added: Sequence[UIMessage] = ()
     """Messages that come after those that stay."""
     continues: str | None = None
-    """The id of the assistant's message that the answer goes on with."""
+    """The id of the assistant's message that the answer continues."""
     history: Sequence[UIMessage] = ()
-    """What the model sees; not for the store."""
+    """The messages that the model gets. The store ignores them."""
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,33 +127,33 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     owner: str
     began_at: float
     continues: str | None = None
-    """The id of the assistant's message that the answer goes on with."""
+    """The id of the assistant's message that the answer continues."""
     status: EndStatus | None = None
-    """How it ended; ``None`` while it is open."""
+    """How the turn ended; ``None`` while it is open."""
     process_id: str | None = None
-    """The process in whose memory its run is; ``None`` where the run is in a log that all share, or the process has
-    not joined (`ChatStore.join`)."""
+    """The process that holds the run in its memory; ``None`` when the run is in a shared log, or the process has not
+    joined (`ChatStore.join`)."""
 
     @property
     def is_open(self) -> bool:
-        """Whether it has not ended yet."""
+        """Whether the turn is still open."""
         return self.status is None
 
 
 class ChatStore(Protocol):
-    """Where chats are kept. Safe to use from any number of tasks and processes at once.
+    """A store of chats. Any number of tasks and processes may use it at once.
 
-    Every method that takes an owner raises `ChatError` ``missing`` where there is no such chat and ``forbidden`` where
-    it is another owner's; and all raise it as ``unavailable`` where chats can be neither read nor saved now.
+    Every method that takes an owner raises `ChatError` with code ``missing`` when there is no such chat, and with
+    ``forbidden`` when the chat is another owner's. Every method raises it with ``unavailable`` when the storage cannot
+    be used.
 
-    A task that is cancelled while it waits for one of these leaves the chat as it was before or as it is after, never
-    in between.
+    A task that is cancelled while it waits leaves the chat as it was before the call or as it is after it.
     """
 
     async def create_chat(
         self, owner: str, chat_id: str, *, title: str | None = None, metadata: Mapping[str, Any] | None = None
     ) -> Chat:
-        """An empty chat; the one that is there, unchanged, where the owner has it already.
+        """Create an empty chat and return it. Return the existing chat, unchanged, if the owner has it already.
 
         Raises:
             RequestError: The id is empty or too long.
@@ -158,29 +161,28 @@ class ChatStore(Protocol):
         ...
 
     async def get_chat(self, owner: str, chat_id: str) -> Chat:
-        """The chat without its messages."""
+        """Return the chat without its messages."""
         ...
 
     async def load_chat(self, owner: str, chat_id: str) -> SavedChat:
-        """The chat with its messages."""
+        """Return the chat with its messages."""
         ...
 
     async def maybe_load_chat(self, owner: str, chat_id: str) -> SavedChat | None:
-        """As `load_chat`; None where there is no such chat."""
+        """See `load_chat`; None where there is no such chat."""
         ...
 
     async def list_chats(self, owner: str, *, search: str = "", cursor: str | None = None, limit: int = 20) -> ChatPage:
-        """The owner's chats, the one with the latest turn first.
+        """Return the owner's chats, the one with the latest turn first.
 
         Args:
-            owner: Whose.
-            search: Only chats that have each of these words in their title or the text of a message; upper and lower
-                case are the same.
+            owner: The owner of the chats.
+            search: Words, of which a chat must have each in its title or in the text of a message; case is ignored.
             cursor: `ChatPage.next_cursor` of the page before.
-            limit: How many at most, from 1 to 100.
+            limit: The number of chats at most, from 1 to 100.
 
         Raises:
-            RequestError: The cursor is none of ours.
+            RequestError: The cursor is not one of ours.
         """
         ...
 
@@ -192,11 +194,11 @@ class ChatStore(Protocol):
         title: str | UnsetType | None = UNSET,
         metadata: Mapping[str, Any] | UnsetType = UNSET,
     ) -> Chat:
-        """Give the chat another title, and merge ``metadata`` into its own as a JSON Merge Patch (RFC 7396)."""
+        """Change the title, and merge ``metadata`` into the chat's as a JSON Merge Patch (RFC 7396)."""
         ...
 
     async def delete_chat(self, owner: str, chat_id: str) -> Chat:
-        """Remove the chat and its messages; what it was. A turn that is open stays so, for `finish_turn`."""
+        """Remove the chat and its messages, and return the chat. An open turn stays open until `finish_turn`."""
         ...
 
     async def begin_turn(
@@ -204,8 +206,8 @@ class ChatStore(Protocol):
     ) -> Chat:
         """Carry out a plan and hold the chat for a run, all at once or not at all.
 
-        A chat that is not there yet is made, when the plan expects none; its title is ``title`` or the beginning of
-        the first text. Called again for the same run, it changes nothing.
+        Create the chat when the plan expects none; its title is ``title`` or the beginning of the first text. A second
+        call for the same run changes nothing.
 
         Raises:
             ChatError: ``conflict``: another turn is open (the error names its run), or the chat is not as planned on.
@@ -223,43 +225,43 @@ class ChatStore(Protocol):
         finish_reason: str | None = None,
         attempt: str | None = None,
     ) -> bool:
-        """End a turn, save its message and let go of the chat; whether it was this call that did.
+        """End a turn, save its message and release the chat. Return whether this call ended the turn.
 
-        A call that failed may have ended it nevertheless. Who calls again gives the same ``attempt``, an id of its own
-        making, as the first time, and is told so.
+        A call that failed may still have ended the turn. Pass the same ``attempt``, an id of the caller's making, when
+        calling again: then the second call returns the right answer.
 
-        The message is put in the place of the one that has its id, or comes last. Without one, the message that the
-        turn went on with, if any, keeps its content and takes the status. Where the chat was deleted meanwhile, the
-        turn ends and nothing is saved.
+        The message replaces the stored one that has its id, or is appended. Without a message, the one that the turn
+        continued keeps its content and takes the status. When the chat was deleted meanwhile, the turn ends and nothing
+        is saved.
         """
         ...
 
     async def find_turn(self, run_id: str) -> Turn | None:
-        """The turn of a run."""
+        """Return the turn of a run."""
         ...
 
     async def open_turns(self, *, before: float | None = None) -> Sequence[Turn]:
-        """Turns that have not ended, oldest first, of every owner: those that began before a time, if one is given."""
+        """Return the open turns of all owners, oldest first; with ``before``, those that began before that time."""
         ...
 
     @property
     def process_id(self) -> str | None:
-        """The name of this process among those that share the store; None where it has not joined."""
+        """The id of this process among those that share the store; ``None`` before it has joined."""
         ...
 
     async def join(self, lease: float, on_lost: Callable[[], None]) -> None:
-        """Have the turns that begin here name this process, and the others see that it lives.
+        """Name this process in the turns that begin here, and show the other processes that it is alive.
 
         Args:
-            lease: Seconds without a sign of life after which a process counts as dead, where there is no better way.
-            on_lost: Called when that happened to this one, which was paused: its turns were ended by others.
+            lease: Seconds of silence after which a process counts as dead, where a database has no better sign.
+            on_lost: Called when other processes took this one for dead and ended its turns, as after a long pause.
         """
         ...
 
     async def is_dead(self, process_id: str) -> bool:
-        """Return whether a process is known to have ended, so that nobody will end its turns."""
+        """Return whether a process is known to have ended, so that another one must end its turns."""
         ...
 
     async def aclose(self) -> None:
-        """Let go of all connections; leave, where this process has joined."""
+        """Close all connections. Leave, if this process has joined."""
         ...

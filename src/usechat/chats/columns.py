@@ -39,15 +39,15 @@ _ESCAPE: Final = re.compile(r"\\u([0-9a-f]{4})")
 
 
 class JsonAsText(str):
-    """A value as the text that `encode_json` made of it before."""
+    """The text that `encode_json` made of a value."""
 
     __slots__ = ()
 
 
 def encode_json(value: Any) -> str:
-    r"""The shortest JSON text, valid in every database: NUL and lone surrogates are ``\u`` escapes.
+    r"""Return the shortest JSON text, valid in every database: NUL and lone surrogates are ``\u`` escapes.
 
-    What JSON cannot hold becomes what it does in a frame: NaN is ``null``, a date is its text.
+    A value that JSON cannot hold becomes what it becomes in a frame: NaN is ``null``, a date is text.
 
     Raises:
         TypeError: The value holds something that has no form in JSON.
@@ -80,7 +80,7 @@ def _without_nan(value: Any) -> Any:
 
 
 def decode_json(text: str) -> Any:
-    """The value of a text that `encode_json` or another program made."""
+    """Return the value of a text that `encode_json` or another program made."""
     try:
         return _DECODER.decode(text)
     except msgspec.DecodeError:
@@ -89,9 +89,9 @@ def decode_json(text: str) -> Any:
 
 
 def decode_shown(text: str) -> Any:
-    """As `decode_json`, for what is shown to clients: what is nested deeper than they may send is left out, as null.
+    """Return the value of a stored text, with null in place of what is nested too deep for a client.
 
-    There is none in what is written now; one chat that nobody can read would make a list of all of them unreadable.
+    Values that are written now are never too deep. One old chat that is must not make the list of chats unreadable.
     """
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return decode_json(text)
@@ -121,46 +121,46 @@ def _cut_deep(text: str) -> str:
 
 
 def encode_text(text: str) -> str:
-    r"""``text`` without NUL and lone surrogates; they and the backslash become ``\uXXXX``."""
+    r"""Return ``text`` with NUL, lone surrogates and the backslash written as ``\uXXXX``."""
     if text.isascii() and "\\" not in text and "\x00" not in text:
         return text
     return _ESCAPED.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
 
 def decode_text(text: str) -> str:
-    """What `encode_text` was given."""
+    """Return the text that `encode_text` was given."""
     return _ESCAPE.sub(lambda found: chr(int(found.group(1), 16)), text) if "\\" in text else text
 
 
 class JsonText(TypeDecorator[Any]):
-    """Any JSON value; a database null is JSON's ``null``."""
+    """A column of JSON values. A database null is JSON's ``null``."""
 
     impl = Text
     cache_ok = True
     encode = staticmethod(encode_json)
-    """What makes the text of a value that is not null."""
+    """Encodes a value that is not null."""
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        """As text."""
+        """Encode a value for the database."""
         return None if value is None else encode_json(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
-        """As value."""
+        """Decode a value from the database."""
         return None if value is None else decode_json(value)
 
 
 class PlainText(TypeDecorator[str]):
-    """Any Python text."""
+    """A column of Python text."""
 
     impl = Text
     cache_ok = True
     encode = staticmethod(encode_text)
-    """What makes the stored text of one that is not null."""
+    """Encodes a text that is not null."""
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Escaped."""
+        """Escape a text for the database."""
         return None if value is None else encode_text(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
-        """As it was."""
+        """Return a text from the database as it was written."""
         return None if value is None else decode_text(value)

@@ -1,7 +1,7 @@
-"""What the store of chats needs of a database: whole transactions, whose work is written once for all of them.
+"""What the chat store needs of a database: transactions whose work is written once for all databases.
 
-The work of a transaction is a plain function of a SQLAlchemy connection. Where it runs is the database's affair: a
-thread of SQLite's, or a greenlet over PostgreSQL's asyncio driver.
+The work of a transaction is a plain function of a SQLAlchemy connection. The database
+chooses where it runs: a thread for SQLite, a greenlet over PostgreSQL's asyncio driver.
 """
 
 from __future__ import annotations
@@ -36,47 +36,47 @@ hold on to the connection."""
 
 
 class Database(Protocol):
-    """Runs transactions. Safe to use from any number of tasks at once.
+    """A database that runs transactions. Any number of tasks may use it at once.
 
-    A task that is cancelled while it waits leaves the transaction either undone or done, never half; it is undone where
-    it had not come to its commit.
+    A task that is cancelled while it waits leaves the transaction either done or undone. It is undone when it had not
+    reached its commit.
     """
 
     async def read(self, work: Work[ResultT]) -> ResultT:
-        """What work gives that changes nothing.
+        """Run work that changes nothing and return its result.
 
         Raises:
             DBAPIError: A statement failed.
-            OSError: The database is not to be reached.
+            OSError: The database cannot be reached.
         """
         ...
 
     async def write(self, work: Work[ResultT]) -> ResultT:
-        """What work gives that changes something: all of it is kept, or nothing when it raises.
+        """Run work that changes something and return its result. All changes are kept, or none when it raises.
 
         Raises:
             DBAPIError: A statement failed.
-            OSError: The database is not to be reached.
+            OSError: The database cannot be reached.
         """
         ...
 
     async def aclose(self) -> None:
-        """Let go of all connections, once the work that was given is done."""
+        """Close all connections once the work that was given is done."""
         ...
 
 
 class TellsUnavailable:
-    """Makes one error of all ways in which a database is not there, locked, full or damaged: a context manager.
+    """Map every failure of a database that is away, locked, full or damaged to one error. A context manager.
 
     Raises:
-        ChatError: ``unavailable``. What it was is logged, without the values that were to be written.
+        ChatError: ``unavailable``. The cause is logged, without the values that were to be written.
     """
 
     def __enter__(self) -> None:
-        """Nothing."""
+        """Enter the block."""
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        """Let pass what is nobody's but ours."""
+        """Raise `ChatError` for a failure of the database; let other errors pass."""
         if not isinstance(error, SQLAlchemyError | OSError):
             return
         is_statement = isinstance(error, StatementError) and not isinstance(error, DBAPIError)

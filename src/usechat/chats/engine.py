@@ -1,6 +1,6 @@
-"""From a database's URL to the database that chats are kept in.
+"""Opens the database that a URL names.
 
-The one place that knows SQLite from PostgreSQL, besides the lock that `usechat.chats.migrate` takes.
+Only this module tells SQLite from PostgreSQL, besides the lock that `usechat.chats.migrate` takes.
 """
 
 from __future__ import annotations
@@ -33,13 +33,14 @@ _NOT_FOR_ASYNCPG: Final = frozenset(
 
 
 def parse_url(url: str) -> URL:
-    """A database's URL with the driver that is used for it.
+    """Return a database's URL with the name of our driver for it.
 
     ``sqlite:///file.db``, ``postgresql://…`` and ``postgres://…``. What hosted databases put into their URLs for other
     drivers is left out; the rest means what it does to libpq.
 
     Raises:
-        ConfigurationError: The URL names no database that is supported here. It is not repeated: it holds a password.
+        ConfigurationError: The URL names no database that is supported here. The text does not repeat it: it holds a
+            password.
     """
     try:
         parsed = make_url(url)
@@ -58,16 +59,16 @@ def parse_url(url: str) -> URL:
 
 
 def is_sqlite(url: URL) -> bool:
-    """Whether the database is a file of SQLite."""
+    """Return whether the database is a file of SQLite."""
     return url.get_backend_name() == "sqlite"
 
 
 def open_database(url: str, *, may_create: bool = False, pauses: Sequence[float] = PAUSES) -> Database:
-    """The database of a URL; nothing is connected yet.
+    """Return the database of a URL; nothing is connected yet.
 
     Args:
         url: As for `parse_url`.
-        may_create: Whether a file of SQLite that is not there is made, with its folder.
+        may_create: Create a missing SQLite file and its folder.
         pauses: Seconds before each further try when PostgreSQL is away.
 
     Raises:
@@ -85,7 +86,7 @@ def open_database(url: str, *, may_create: bool = False, pauses: Sequence[float]
 
 
 def open_presence(url: str, database: Database) -> Presence:
-    """This process among those that use a database; it has not joined yet.
+    """Return this process's presence among those that use a database. It has not joined yet.
 
     Args:
         url: As for `parse_url`.

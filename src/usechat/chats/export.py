@@ -1,4 +1,4 @@
-"""A chat as JSON to take away: its UI messages as they are, and beside them how each came about."""
+"""A chat as JSON to download: its UI messages, and how each was made."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["export_chat"]
 
 
 def export_chat(saved: SavedChat) -> dict[str, Any]:
-    """The chat as one JSON object.
+    """Return the chat as one JSON object.
 
     ``messages`` are what ``useChat`` takes as its initial messages and the AI SDK's ``validateUIMessages`` accepts;
     ``details`` say of each, in the same order, when and by which run it was made, with what usage, and how that ended.

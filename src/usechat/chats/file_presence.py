@@ -1,7 +1,7 @@
-"""Which processes use a file of SQLite: each holds a lock on a small file of its own beside it.
+"""Finds out which processes use an SQLite file: each holds a lock on a small file of its own beside it.
 
-The system lets go of a lock when its process ends, however it ends, and not while it is paused; no clock, process id or
-sign of life is needed. The lock is taken by SQLite itself, so it works wherever the database does.
+The system releases a lock when its process ends, however it ends, and not while it is paused. So no clock, process id
+or sign of life is needed. The lock is taken by SQLite itself, so it works wherever the database does.
 
 Source: https://www.sqlite.org/lockingv3.html.
 """
@@ -43,20 +43,20 @@ class FilePresence:
         return self._id
 
     async def join(self, lease: float, on_lost: Callable[[], None]) -> None:
-        """As `Presence.join`."""
+        """See `Presence.join`."""
         try:
             await asyncio.to_thread(self._join)
         except (sqlite3.Error, OSError) as error:
             raise ConfigurationError(f"no file can be made beside {self._file}: {error}") from error
 
     async def is_dead(self, process_id: str) -> bool:
-        """As `Presence.is_dead`."""
+        """See `Presence.is_dead`."""
         if process_id == self._id or _ID.fullmatch(process_id) is None:
             return False
         return await asyncio.to_thread(_is_dead, self._path(process_id))
 
     async def leave(self) -> None:
-        """As `Presence.leave`."""
+        """See `Presence.leave`."""
         lock, process_id = self._lock, self._id
         self._lock = self._id = None
         if lock is not None and process_id is not None:
@@ -99,7 +99,7 @@ def _try_to_lock(connection: sqlite3.Connection) -> bool:
 
 
 def _is_dead(path: Path) -> bool:
-    """Return whether nobody holds the lock on a file, which is removed then."""
+    """Return whether nobody holds the lock on a file. Remove the file then."""
     try:
         connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=0)
         with closing(connection):

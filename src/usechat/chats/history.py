@@ -1,4 +1,4 @@
-"""Who holds the history of a chat, and what a request does to it.
+"""Plans what a request changes in a chat, by who holds its history.
 
 - ``client``, the AI SDK's way: the model sees what the client sends. The store follows: what is new is added, the
   client's own messages are brought up to date. An answer of ours stays as its run left it, but for what the client may
@@ -8,8 +8,8 @@
 
 In both a message is edited and an answer made anew by taking back the chat to before it. Nothing else removes what is
 stored: a tab that knows less than the store adds to it. Only AI SDK 4, which posts no ids, cannot say that it edits:
-where its messages go another way than the stored ones, that is an edit. Pure; ids for messages that come without are
-made by a function that is given.
+where its messages go another way than the stored ones, that is an edit. Pure: the
+caller gives the function that makes ids for messages without one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ HistoryMode: TypeAlias = Literal["client", "server"]
 
 
 class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client asks for, of any major."""
+    """What a client of any major asks for."""
 
     messages: Sequence[Mapping[str, Any]]
     """UI messages as posted, in the form of AI SDK 5 and later; at least one. Those of AI SDK 4 have no ids."""
@@ -49,14 +49,14 @@ def plan_turn(
     is_client_tool: ClientTools | None = None,
     new_id: Callable[[], str] = generate_id,
 ) -> TurnPlan:
-    """What a request does to a chat, and what the model sees.
+    """Plan the changes that a request makes to a chat, and what the model gets.
 
     Args:
         saved: The chat as it is stored; ``None`` where there is none yet.
         request: What the client asks for.
         mode: Who holds the history.
         is_client_tool: As for `usechat.chats.merge.merge_client_answers`.
-        new_id: Makes ids for messages that come without.
+        new_id: Makes ids for messages without one.
 
     Raises:
         ChatError: ``conflict``: the client goes on with an answer that is not the last one stored.
@@ -72,7 +72,7 @@ def plan_turn(
 
 
 class _Posted:
-    """A request beside the stored messages that it is about."""
+    """A request matched with the stored messages."""
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ class _Posted:
         return zip(self.messages, self.match.positions, strict=True)
 
     def point(self, *, is_only_message_new: bool = False) -> int:
-        """How many stored messages come before what the request adds or asks to be answered anew."""
+        """Return how many stored messages stay before what the request adds or regenerates."""
         if self.target is not None and (self.is_regeneration or self.last_at is None):
             # An answer is made anew in its place, and so is a message that is edited under another id.
             is_answered_anew = self.is_regeneration and self.stored[self.target].role != "assistant"
@@ -158,7 +158,7 @@ class _Posted:
         return diverges_at if diverges_at is not None and is_whole_history else len(self.stored)
 
     def new_user_messages(self, keep: int) -> list[UIMessage]:
-        """The user's messages at the end of the request that are not among those that stay."""
+        """Return the user's messages at the end of the request that are not among those that stay."""
         new: list[UIMessage] = []
         for message, at in reversed([*self.pairs()]):
             if message["role"] != "user" or (at is not None and at < keep):
@@ -171,7 +171,7 @@ class _Posted:
         return [changed.get(saved.position, saved.message) for saved in self.stored[:keep]]
 
     def answers(self, keep: int) -> Iterator[tuple[int, UIMessage]]:
-        """What the client adds to the assistant's messages that stay."""
+        """Return what the client adds to the assistant's messages that stay."""
         for at, copy in self.copies(keep):
             if copy["role"] != "assistant":
                 continue
@@ -181,11 +181,11 @@ class _Posted:
                 yield at, merged
 
     def copies(self, keep: int) -> Sequence[tuple[int, UIMessage]]:
-        """The client's copies of the messages that stay; the last one of each, however often it was posted."""
+        """Return the client's copies of the messages that stay; the last one of each, however often it was posted."""
         return [*{at: copy for copy, at in self.pairs() if at is not None and at < keep}.items()]
 
     def updates(self, keep: int) -> Iterator[tuple[int, UIMessage]]:
-        """The client's own messages as it has them now, and what it adds to answers of ours."""
+        """Yield the client's own messages as it has them now, and what it adds to answers of ours."""
         yield from self.answers(keep)
         for at, copy in self.copies(keep):
             if self.stored[at].run_id is None:

@@ -1,4 +1,4 @@
-"""Which stored message is which of those that a client posted.
+"""Matches posted messages with stored ones.
 
 AI SDK 5 and later give every message an id. AI SDK 4 posts none, so its messages are told by what they hold and by
 their order; an answer that the client never got, or got only half, is passed over. Pure.
@@ -18,26 +18,26 @@ __all__ = ["Match", "find_position", "match_messages", "message_id"]
 
 Posted: TypeAlias = Mapping[str, Any]
 Contents: TypeAlias = list[tuple[Any, Any]]
-"""What a message says: kinds of parts and what is in them."""
+"""The contents of a message: kinds of parts and what they hold."""
 
 
 class Match(msgspec.Struct, frozen=True):
-    """Where the posted messages are among the stored ones."""
+    """The places of posted messages among the stored ones."""
 
     positions: Sequence[int | None]
-    """Of each posted message; ``None`` for one that is new."""
+    """One position a posted message; ``None`` for a new one."""
     diverges_at: int | None = None
     """Told by their order, where the client went another way than what is stored; what it posted is its own there."""
 
 
 def message_id(message: Posted) -> str | None:
-    """The message's id, if it has one that can be told from others."""
+    """Return the message's id if it has a usable one."""
     found = message.get("id")
     return found if isinstance(found, str) and found else None
 
 
 def find_position(stored: Sequence[SavedMessage], wanted: str | None) -> int | None:
-    """Where the stored message with an id is."""
+    """Return the position of the stored message with an id."""
     return next((saved.position for saved in stored if wanted is not None and saved.id == wanted), None)
 
 
@@ -82,7 +82,7 @@ def _match_by_order(stored: Sequence[SavedMessage], posted: Sequence[Posted]) ->
 
 
 def _next_user(stored: Sequence[SavedMessage], place: int) -> int:
-    """The client may lack answers, never what its user said."""
+    """Return the place of the next message of the user: a client may lack answers, never its own messages."""
     return next((at for at in range(place, len(stored)) if stored[at].role == "user"), len(stored))
 
 

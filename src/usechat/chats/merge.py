@@ -1,4 +1,4 @@
-"""What a client adds to an assistant's message that is stored: outputs of its own tools, and answers to approvals.
+"""Merges a client's tool outputs and approval answers into a stored assistant message.
 
 A client posts its copy of the message, in which it could have changed anything. Only this is taken from it: for a tool
 call that is stored as open, the output or error of a tool that the client carries out, or the user's decision where
@@ -27,7 +27,7 @@ _NOT_OF_AN_OUTPUT: Final = ("state", "output", "errorText", "preliminary")
 def merge_client_answers(
     stored: UIMessage, copy: Mapping[str, Any], *, is_client_tool: ClientTools | None = None
 ) -> UIMessage:
-    """The stored message with what the client's copy says about calls that are really open.
+    """Return the stored message with what the client's copy says about calls that are really open.
 
     Args:
         stored: The message as it is kept; it is not changed.
@@ -51,7 +51,7 @@ def _may_be_open(part: Any) -> bool:
 
 
 def is_tool_part(part: Any) -> bool:
-    """Whether a UI part is a tool call that can be told by its id."""
+    """Return whether a UI part is a tool call that can be told by its id."""
     if not isinstance(part, dict):
         return False
     fields = cast("UIPart", part)
@@ -113,7 +113,7 @@ def _take_decision(part: UIPart, answer: UIPart) -> UIPart:
 
 
 def add_usage(before: Any, more: Any) -> Any:
-    """The usage of two runs that wrote one message: counts are added up at whatever depth they stand.
+    """Return the usage of two runs that wrote one message: counts are added up at whatever depth they stand.
 
     Where the two differ in shape, the later one is taken.
     """
@@ -132,7 +132,7 @@ def add_usage(before: Any, more: Any) -> Any:
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
-    """``target`` after a JSON Merge Patch: objects are merged, ``null`` removes a key (RFC 7396, section 2)."""
+    """Return ``target`` after a JSON Merge Patch: objects are merged, ``null`` removes a key (RFC 7396, section 2)."""
     if not isinstance(patch, Mapping):
         return patch
     merged = dict(cast("Mapping[str, Any]", target)) if isinstance(target, Mapping) else {}

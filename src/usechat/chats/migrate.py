@@ -1,6 +1,6 @@
-"""Brings a database's tables to what this version of the package needs.
+"""Brings a database's tables to the state that this version of the package needs.
 
-Any number of processes may do so at once: one does the work, the others wait and find it done.
+Any number of processes may try at once: one does the work, the others wait for it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from usechat.errors import ConfigurationError
 __all__ = ["check_tables", "is_migrated", "migrate"]
 
 _ADVISORY_LOCK: Final = 8_437_201_147
-"""PostgreSQL's, held while one process alters tables."""
+"""PostgreSQL's advisory lock that is held while one process alters tables."""
 
 
 async def migrate(url: str) -> None:
-    """Make or alter the tables, if that is due.
+    """Create or alter the tables if they are not of this version.
 
     Raises:
         ConfigurationError: As for `usechat.chats.engine.parse_url`, or the tables are a newer version's.
@@ -40,14 +40,14 @@ async def migrate(url: str) -> None:
 
 
 async def check_tables(url: str, pauses: Sequence[float]) -> None:
-    """See that the tables are what this version needs.
+    """Raise unless the tables are those that this version needs.
 
     Args:
         url: Of PostgreSQL.
         pauses: Seconds before each further try to connect.
 
     Raises:
-        ConfigurationError: They are not there, or of another version; the text says what to do.
+        ConfigurationError: They are missing or of another version; the text says what to do.
         OSError: The database cannot be reached.
     """
     database = open_database(url, pauses=pauses)
@@ -58,7 +58,7 @@ async def check_tables(url: str, pauses: Sequence[float]) -> None:
 
 
 async def is_migrated(url: str) -> bool:
-    """Whether the tables are what this version needs."""
+    """Return whether the tables are what this version needs."""
     database = open_database(url, may_create=True)
     try:
         return await database.read(_is_current)

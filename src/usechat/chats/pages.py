@@ -1,4 +1,4 @@
-"""Where a page of chats begins, as an opaque text for URLs."""
+"""Cursors of pages of chats: opaque texts for URLs."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ __all__ = ["decode_cursor", "encode_cursor"]
 
 
 def encode_cursor(last: Chat) -> str:
-    """The cursor behind ``last``, in the order of `ChatStore.list_chats`."""
+    """Return the cursor behind ``last``, in the order of `ChatStore.list_chats`."""
     return base64.urlsafe_b64encode(json.dumps([last.updated_at, last.id]).encode()).rstrip(b"=").decode()
 
 
 def decode_cursor(cursor: str) -> tuple[float, str]:
-    """The time and id of the chat that the page comes after.
+    """Return the time and id of the chat that the page comes after.
 
     Raises:
-        RequestError: The cursor is none of ours.
+        RequestError: The cursor is not one of ours.
     """
     try:
         place: Any = json.loads(base64.urlsafe_b64decode(cursor.encode() + b"=="))

@@ -1,8 +1,8 @@
 """Chats in PostgreSQL, through asyncpg.
 
 It may stand behind a pooler that gives each transaction another connection, so no prepared statement outlives its
-transaction. A connection is not asked whether it is still good before it is used: what fails on a cut one is tried anew
-on another.
+transaction. A connection is not tested before it is used: work that fails on a cut connection is tried
+again on another.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class PostgresDatabase:
     """A `Database` on a server.
 
     Args:
-        url: As `usechat.chats.engine.parse_url` gives it.
+        url: The result of `usechat.chats.engine.parse_url`.
         pauses: Seconds before each further try when it is away.
     """
 
@@ -51,7 +51,7 @@ class PostgresDatabase:
         self._reader = self._writer.execution_options(isolation_level="AUTOCOMMIT")
 
     async def read(self, work: Work[ResultT]) -> ResultT:
-        """As `Database.read`; each statement sees what is there when it runs."""
+        """See `Database.read`; each statement sees what is there when it runs."""
 
         async def attempt() -> ResultT:
             with told_while_connecting():
@@ -61,7 +61,7 @@ class PostgresDatabase:
         return await retry_when_cut(attempt, self._pauses)
 
     async def write(self, work: Work[ResultT]) -> ResultT:
-        """As `Database.write`."""
+        """See `Database.write`."""
 
         async def attempt() -> ResultT:
             with told_while_connecting():
@@ -71,13 +71,13 @@ class PostgresDatabase:
         return await retry_when_cut(attempt, self._pauses)
 
     async def aclose(self) -> None:
-        """As `Database.aclose`."""
+        """See `Database.aclose`."""
         await self._writer.dispose()
 
 
 @contextmanager
 def told_while_connecting() -> Generator[None]:
-    """Makes an `OSError` of what asyncpg raises while a connection is made.
+    """Map what asyncpg raises while it connects to `OSError`.
 
     SQLAlchemy wraps what statements raise, and what the connecting itself does, but not what goes wrong when a
     connection that stands is set up and is cut just then.

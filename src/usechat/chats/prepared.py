@@ -34,7 +34,7 @@ _LOG: Final = logging.getLogger("sqlalchemy.engine")
 
 
 def run(connection: Connection, statement: Executable, values: Values | Sequence[Values]) -> Rows:
-    """The rows that a statement gives, none where it gives none.
+    """Return the rows that a statement gives, none where it gives none.
 
     Args:
         connection: In a transaction.
@@ -98,7 +98,7 @@ class DriverStatements:
         return bool(self._dispatch.before_cursor_execute) or _LOG.isEnabledFor(logging.INFO)
 
     def run(self, statement: Executable, values: Values | Sequence[Values]) -> Rows:
-        """As `run`."""
+        """See `run`."""
         if isinstance(values, Mapping):
             written = self._find(statement, values)
             return self._call(self._driver.execute, written.text, written.encode(values))

@@ -1,4 +1,6 @@
-"""How processes that share a database know which of them live: only what a dead one was answering may be ended.
+"""How processes that share a database know which of them are alive.
+
+Only the turns of a dead process may be ended by another one.
 
 A process that keeps its running answers in its own memory joins, and each turn that it begins names it. SQLite's
 processes share a machine, and a lock of the system tells (`usechat.chats.file_presence`); PostgreSQL's may not, and
@@ -14,15 +16,15 @@ __all__ = ["Presence"]
 
 
 class Presence(Protocol):
-    """This process among those that share a database."""
+    """The presence of this process among those that share a database."""
 
     @property
     def process_id(self) -> str | None:
-        """Its name among them; None before it has joined and after it has left."""
+        """This process's id; None before it has joined and after it has left."""
         ...
 
     async def join(self, lease: float, on_lost: Callable[[], None]) -> None:
-        """Begin to be seen.
+        """Show the other processes that this one is alive.
 
         Args:
             lease: Seconds of silence after which a process counts as dead, where it has to give signs of life.
@@ -44,5 +46,5 @@ class Presence(Protocol):
         ...
 
     async def leave(self) -> None:
-        """Be seen no more: what this process has left open is for the others to end."""
+        """Leave. Other processes may end the turns that this one has left open."""
         ...

@@ -1,4 +1,4 @@
-"""Another try for database work that failed for no reason of its own.
+"""Retries database work that failed because the connection or the server did.
 
 A server that restarts, or a network that cuts a connection, takes the transaction with it; so does a server that ends
 one of two that wait for each other. What is given here must be safe to run again, also when the first run was committed
@@ -35,7 +35,7 @@ ResultT = TypeVar("ResultT")
 
 
 async def retry_when_cut(work: Callable[[], Awaitable[ResultT]], pauses: Sequence[float] = PAUSES) -> ResultT:
-    """What ``work`` gives, tried anew while connections drop and the database is not ready.
+    """Run ``work`` and return its result. Try again while connections drop or the database is not ready.
 
     Raises:
         DBAPIError: It failed for another reason, or the last try failed as well.

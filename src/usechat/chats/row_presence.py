@@ -1,4 +1,4 @@
-"""Which processes use a database on a server: each counts up a number in a row of its own, and others watch it.
+"""Finds out which processes use a database server: each counts up a number in its own row, and the others watch it.
 
 No clock is compared with another one: a process is dead when its number has stood still for a lease (the longer one of
 both) in the time of who watches, who has looked often enough meanwhile to know that it was awake itself. A process that
@@ -25,7 +25,7 @@ __all__ = ["RowPresence"]
 logger = logging.getLogger(__name__)
 
 _LEASE: Final = 15.0
-"""For who watches without having joined."""
+"""The lease, in seconds, of a process that watches without having joined."""
 _BEATS: Final = 5
 """How often a process counts in a lease."""
 _LONGEST_GAP: Final = 0.75
@@ -62,14 +62,14 @@ class RowPresence:
         return self._id
 
     async def join(self, lease: float, on_lost: Callable[[], None]) -> None:
-        """As `Presence.join`."""
+        """See `Presence.join`."""
         self._lease = lease
         self._on_lost = on_lost
         await self._enter()
         self._beating = asyncio.create_task(self._beat_for_ever())
 
     async def is_dead(self, process_id: str) -> bool:
-        """As `Presence.is_dead`."""
+        """See `Presence.is_dead`."""
         if process_id == self._id:
             return False
         found = await self._database.read(lambda connection: _find(connection, process_id))
@@ -89,7 +89,7 @@ class RowPresence:
         return await self._database.write(lambda connection: _bury(connection, process_id, beats))
 
     async def leave(self) -> None:
-        """As `Presence.leave`."""
+        """See `Presence.leave`."""
         process_id, self._id = self._id, None
         if self._beating is not None:
             self._beating.cancel()

@@ -1,4 +1,4 @@
-"""Between the rows of the tables and the values of `usechat.chats.base`."""
+"""Converts between rows of the tables and the values of `usechat.chats.base`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AnyRow: TypeAlias = Sequence[Any]
 
 
 def chat_from_row(row: AnyRow) -> Chat:
-    """A row of `usechat.chats.statements.CHAT`."""
+    """Return the chat in a row of `usechat.chats.statements.CHAT`."""
     chat_id, owner, title, created_at, updated_at, metadata, active_run_id, revision = row
     return Chat(
         id=decode_text(chat_id),
@@ -31,7 +31,7 @@ def chat_from_row(row: AnyRow) -> Chat:
 
 
 def message_from_row(row: AnyRow) -> SavedMessage:
-    """A row of `usechat.chats.statements.MESSAGES`."""
+    """Return the message in a row of `usechat.chats.statements.MESSAGES`."""
     content, position, role, created_at, status, usage, finish_reason, run_id = row
     return SavedMessage(
         message=decode_shown(content),
@@ -46,7 +46,7 @@ def message_from_row(row: AnyRow) -> SavedMessage:
 
 
 def turn_from_row(row: AnyRow) -> Turn:
-    """A row of `usechat.chats.statements.TURN`."""
+    """Return the turn in a row of `usechat.chats.statements.TURN`."""
     run_id, chat_id, owner, began_at, continues, status, process_id = row
     return Turn(
         run_id=decode_text(run_id),
@@ -60,7 +60,7 @@ def turn_from_row(row: AnyRow) -> Turn:
 
 
 def content_values(message: UIMessage) -> Mapping[str, Any]:
-    """A message's content, and what is kept of it to find it by."""
+    """Return the columns of a message's content and of its searched text."""
     return {
         "id": message["id"],
         "role": message["role"],
@@ -70,5 +70,5 @@ def content_values(message: UIMessage) -> Mapping[str, Any]:
 
 
 def title_values(title: str | None) -> Mapping[str, Any]:
-    """A title, and its form that is searched."""
+    """Return the columns of a title and of its searched form."""
     return {"title": title, "folded_title": fold(title or "")}

@@ -1,6 +1,6 @@
 """Chats in a database: SQLite (a file, the default) or PostgreSQL, through SQLAlchemy.
 
-Each method is one transaction, and is tried anew when its connection drops: all of them may run twice.
+Each method is one transaction. It is tried again when its connection drops, so it must be safe to run twice.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class SqlChatStore:
     async def create_chat(
         self, owner: str, chat_id: str, *, title: str | None = None, metadata: Mapping[str, Any] | None = None
     ) -> Chat:
-        """As `ChatStore.create_chat`."""
+        """See `ChatStore.create_chat`."""
         _check_id(chat_id)
 
         def work(connection: Connection) -> Chat:
@@ -78,15 +78,15 @@ class SqlChatStore:
         return await self._create(work)
 
     async def get_chat(self, owner: str, chat_id: str) -> Chat:
-        """As `ChatStore.get_chat`."""
+        """See `ChatStore.get_chat`."""
         return await self._read(lambda connection: _existing(find_chat(connection, owner, chat_id)))
 
     async def load_chat(self, owner: str, chat_id: str) -> SavedChat:
-        """As `ChatStore.load_chat`."""
+        """See `ChatStore.load_chat`."""
         return _existing(await self.maybe_load_chat(owner, chat_id))
 
     async def maybe_load_chat(self, owner: str, chat_id: str) -> SavedChat | None:
-        """As `ChatStore.maybe_load_chat`."""
+        """See `ChatStore.maybe_load_chat`."""
 
         def work(connection: Connection) -> tuple[Chat, Sequence[SavedMessage] | Rows] | None:
             # The chat comes first: were its messages changed in between, its revision is the older one, and a turn
@@ -109,7 +109,7 @@ class SqlChatStore:
         return SavedChat(chat=chat, messages=cast("Sequence[SavedMessage]", messages))
 
     async def list_chats(self, owner: str, *, search: str = "", cursor: str | None = None, limit: int = 20) -> ChatPage:
-        """As `ChatStore.list_chats`."""
+        """See `ChatStore.list_chats`."""
         size = min(max(limit, 1), _MAX_PAGE)
         query = _chats_of(owner, search).limit(size + 1)
         if cursor is not None:
@@ -133,7 +133,7 @@ class SqlChatStore:
         title: str | UnsetType | None = UNSET,
         metadata: Mapping[str, Any] | UnsetType = UNSET,
     ) -> Chat:
-        """As `ChatStore.update_chat`."""
+        """See `ChatStore.update_chat`."""
 
         def work(connection: Connection) -> Chat:
             chat = _lock_existing(connection, owner, chat_id)
@@ -148,7 +148,7 @@ class SqlChatStore:
         return await self._write(work)
 
     async def delete_chat(self, owner: str, chat_id: str) -> Chat:
-        """As `ChatStore.delete_chat`."""
+        """See `ChatStore.delete_chat`."""
         deleted: list[Chat] = []
 
         def work(connection: Connection) -> Chat:
@@ -166,7 +166,7 @@ class SqlChatStore:
     async def begin_turn(
         self, owner: str, chat_id: str, run_id: str, plan: TurnPlan, *, title: str | None = None
     ) -> Chat:
-        """As `ChatStore.begin_turn`."""
+        """See `ChatStore.begin_turn`."""
         _check_id(chat_id)
         contents: Mapping[int, Mapping[str, Any]] = {}
         if is_large():
@@ -198,12 +198,12 @@ class SqlChatStore:
         finish_reason: str | None = None,
         attempt: str | None = None,
     ) -> bool:
-        """As `ChatStore.finish_turn`."""
+        """See `ChatStore.finish_turn`."""
         ending = Ending(attempt or uuid4().hex, status, message, usage, finish_reason)
         return await self._write(lambda connection: finish(connection, run_id, ending))
 
     async def find_turn(self, run_id: str) -> Turn | None:
-        """As `ChatStore.find_turn`."""
+        """See `ChatStore.find_turn`."""
 
         def work(connection: Connection) -> Turn | None:
             return next(map(turn_from_row, run(connection, FIND_TURN, {"by_run_id": run_id})), None)
@@ -211,7 +211,7 @@ class SqlChatStore:
         return await self._read(work)
 
     async def open_turns(self, *, before: float | None = None) -> Sequence[Turn]:
-        """As `ChatStore.open_turns`."""
+        """See `ChatStore.open_turns`."""
         query = select(*TURN).where(turns.c.status.is_(None)).order_by(turns.c.began_at)
         if before is not None:
             query = query.where(turns.c.began_at < before)
@@ -227,17 +227,17 @@ class SqlChatStore:
         return self._presence.process_id
 
     async def join(self, lease: float, on_lost: Callable[[], None]) -> None:
-        """As `ChatStore.join`."""
+        """See `ChatStore.join`."""
         with told_when_unavailable:
             await self._presence.join(lease, on_lost)
 
     async def is_dead(self, process_id: str) -> bool:
-        """As `ChatStore.is_dead`."""
+        """See `ChatStore.is_dead`."""
         with told_when_unavailable:
             return await self._presence.is_dead(process_id)
 
     async def aclose(self) -> None:
-        """As `ChatStore.aclose`."""
+        """See `ChatStore.aclose`."""
         await self._presence.leave()
         await self._database.aclose()
 
@@ -250,7 +250,7 @@ class SqlChatStore:
             return await self._database.write(work)
 
     async def _create(self, work: Work[ResultT]) -> ResultT:
-        """As `_write`, for work that makes a chat if there is none: when another was faster, there is one by then."""
+        """Run work that creates a chat if there is none. Try again when another caller was faster."""
         try:
             return await self._write(work)
         except IntegrityError:

@@ -1,4 +1,4 @@
-"""Chats in a file, in SQLite.
+"""The SQLite database, a file.
 
 A transaction runs in one go in a thread of the database's own: the event loop never waits for the disk, and a
 transaction costs one change of threads however many statements it has. One thread writes, in the order that work comes
@@ -62,21 +62,21 @@ class SqliteDatabase:
         self._readers = WorkerThreads(partial(_Session, engine, path, may_create), limit=_MAX_READERS)
 
     async def read(self, work: Work[ResultT]) -> ResultT:
-        """As `Database.read`; each statement sees what is there when it runs."""
+        """See `Database.read`; each statement sees what is there when it runs."""
         return await self._readers.run(work)
 
     async def write(self, work: Work[ResultT]) -> ResultT:
-        """As `Database.write`."""
+        """See `Database.write`."""
         return await self._writer.run(work)
 
     async def aclose(self) -> None:
-        """As `Database.aclose`."""
+        """See `Database.aclose`."""
         await self._writer.aclose()
         await self._readers.aclose()
 
 
 class _Session:
-    """A reading thread's connection, made anew after a failure or when the file is another one.
+    """A reading thread's connection. It is opened again after a failure, or when the file was replaced.
 
     Args:
         engine: Makes connections.
@@ -93,7 +93,7 @@ class _Session:
         self._file: tuple[int, int] | None = None
 
     def run(self, work: Work[ResultT], check_wanted: Callable[[], None]) -> ResultT:
-        """What the work gives; what it has written is undone when nobody wants it any more.
+        """Run the work and return its result. Undo it when nobody waits for it any more.
 
         Raises:
             Abandoned: It was undone.
@@ -132,7 +132,7 @@ class _Session:
         return self._connected
 
     def _set_up(self, driver: sqlite3.Connection) -> None:
-        """Fit a new connection to its use."""
+        """Set up a new connection."""
 
     def _identify(self) -> tuple[int, int]:
         # SQLite would go on writing to a file that was removed or replaced, and nobody would ever see it.
@@ -140,14 +140,14 @@ class _Session:
         return found.st_dev, found.st_ino
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         if self._connected is not None:
             self._connected[0].close()
             self._connected = None
 
 
 class _WritingSession(_Session):
-    """One whose transactions write.
+    """The writing thread's connection.
 
     Args:
         engine: Makes connections.
@@ -194,7 +194,7 @@ class _WritingSession(_Session):
 
 
 def file_of(url: URL) -> Path:
-    """The file that a URL names."""
+    """Return the file that a URL names."""
     location = str(url.database)
     is_uri = location.startswith("file:")
     return Path(unquote(location.removeprefix("file:").partition("?")[0]) if is_uri else location)
@@ -217,7 +217,7 @@ def _set_up(connection: sqlite3.Connection, _record: Any) -> None:
 
 
 def _turn_wal_on(connection: sqlite3.Connection) -> None:
-    """Put the file into WAL mode, where it stays. SQLite itself does not wait for others that use the file."""
+    """Put the file into WAL mode, which lasts. Wait for other processes: SQLite itself does not."""
     end = time.monotonic() + _BUSY_SECONDS
     while True:
         try:

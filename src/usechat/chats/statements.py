@@ -1,4 +1,4 @@
-"""The statements of a turn, made once: putting one together takes longer than running it.
+"""The statements of a turn, built once: building one takes longer than running it.
 
 Parameters that are not in a table are named with ``by_``. What is read is undecoded, as it is stored: there may be much
 of it, and SQLAlchemy takes its time for each value. `usechat.chats.rows` makes sense of it.

@@ -15,7 +15,7 @@ __all__ = ["VERSION_TABLE", "chats", "messages", "metadata", "processes", "turns
 metadata = MetaData()
 
 VERSION_TABLE = "usechat_version"
-"""Where alembic keeps which change was the last."""
+"""The table in which alembic records the last migration."""
 
 chats = Table(
     "usechat_chats",

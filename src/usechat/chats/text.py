@@ -1,4 +1,4 @@
-"""What is read out of UI messages to keep beside them: the words to search for, a title, and whether they are whole.
+"""Reads out of UI messages what is stored beside them: the searched words, a title, and whether they are whole.
 
 Pure.
 """
@@ -26,7 +26,7 @@ _UNFINISHED: Final = ("streaming", "input-streaming")
 
 
 def message_text(message: UIMessage) -> str:
-    """The texts of a message, a line each."""
+    """Return the texts of a message, one a line."""
     return "\n".join([str(part["text"]) for part in _parts(message) if part.get("type") == "text" and part.get("text")])
 
 
@@ -62,7 +62,7 @@ def _end_of_piece(text: str, start: int) -> int:
 
 
 def derive_title(messages: Sequence[UIMessage]) -> str | None:
-    """The beginning of the first thing the user says, cut at a word; ``None`` where there is no text."""
+    """Return the beginning of the first thing the user says, cut at a word; ``None`` where there is no text."""
     texts = (message_text(message) for message in messages if message.get("role") == "user")
     beginnings = (text.lstrip()[:_SPACE_FOR_TITLE] for text in texts)
     words = " ".join(next((beginning for beginning in beginnings if beginning), "").split())
@@ -73,7 +73,7 @@ def derive_title(messages: Sequence[UIMessage]) -> str | None:
 
 
 def imported_status(message: UIMessage) -> MessageStatus:
-    """Whether a message that the client brought is whole: one with a part that was still growing is not."""
+    """Return whether a message that the client brought is whole: one with a part that was still growing is not."""
     for part in _parts(message):
         if part.get("state") in _UNFINISHED:
             return "partial"

@@ -1,6 +1,6 @@
-"""Threads that work for an event loop, each with a session of its own.
+"""Threads that do blocking work for an event loop, each with its own session.
 
-One hop there and one back, whatever is done meanwhile. Knows no database.
+A piece of work costs one hop to the thread and one back. Knows no database.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ ResultT = TypeVar("ResultT")
 
 
 class Abandoned(Exception):  # noqa: N818 - no error: nobody waits for the result any more
-    """The work was not wanted any more, and was undone."""
+    """Raised in a thread when nobody waits for the work any more; the work is undone."""
 
 
 class Session(Protocol):
-    """What a thread works with; made, used and closed in it."""
+    """What a thread works with. It is made, used and closed in that thread."""
 
     def run(self, work: Callable[[Any], ResultT], check_wanted: Callable[[], None]) -> ResultT:
-        """What the work gives; it is undone when ``check_wanted`` raises `Abandoned` at its end."""
+        """Run the work and return its result. Undo it when ``check_wanted`` raises `Abandoned` at its end."""
         ...
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Close the session."""
         ...
 
 
@@ -47,7 +47,7 @@ class _Job(Generic[ResultT]):
             raise Abandoned
 
     def settle(self, result: Any, error: BaseException | None) -> None:
-        """Called in the thread."""
+        """Set the result. Called in the thread."""
         # The loop may have been closed meanwhile, and its tasks with it.
         with suppress(RuntimeError):
             self.loop.call_soon_threadsafe(self._settle, result, error)
@@ -62,7 +62,7 @@ class _Job(Generic[ResultT]):
 
 
 class _Together:
-    """Jobs that are done at once, or not at all."""
+    """Jobs that are done as one, or not at all."""
 
     def __init__(self, jobs: Sequence[_Job[Any]]) -> None:
         self.jobs = jobs
@@ -76,7 +76,7 @@ class _Together:
 
 
 class WorkerThreads:
-    """Does work in threads, in the order it comes in; a thread is started when all that run are busy.
+    """Do work in threads, in the order in which it comes. Start a thread when all others are busy.
 
     Args:
         make_session: Makes a thread's session.
@@ -95,7 +95,7 @@ class WorkerThreads:
         self._unfinished = 0
 
     async def run(self, work: Callable[[Any], ResultT]) -> ResultT:
-        """What the work gives; it gets what its thread's session has.
+        """Run the work with a thread's session and return its result.
 
         A task that is cancelled while it waits does not wait any longer; its work is not begun, or undone where it is
         not at its end.
@@ -135,7 +135,7 @@ class WorkerThreads:
         session.close()
 
     def _with_others(self, job: _Job[Any]) -> tuple[list[_Job[Any]], bool]:
-        """A job and what waits behind it, and whether the thread is to end then."""
+        """Return a job and what waits behind it, and whether the thread is to end then."""
         jobs = [job]
         with suppress(Empty):
             while len(jobs) < self._most_together:

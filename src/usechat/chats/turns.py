@@ -1,4 +1,4 @@
-"""Turns in SQL: the work of `SqlChatStore.begin_turn` and `finish_turn` within one transaction.
+"""Turns in SQL: what `SqlChatStore.begin_turn` and `finish_turn` do within one transaction.
 
 Whoever writes a chat's messages holds the lock on its row: PostgreSQL's row locks, SQLite's only writer. The usual case
 takes the fewest statements: what holds a chat that is as planned on is the same statement that finds out that it is.
@@ -26,7 +26,7 @@ __all__ = ["Beginning", "Ending", "begin", "find_chat", "finish", "lock_chat", "
 
 
 def find_chat(connection: Connection, owner: str, chat_id: str, *, is_locked: bool = False) -> Chat | None:
-    """The chat; with ``is_locked``, nobody else changes it until the transaction ends.
+    """Return the chat. With ``is_locked``, lock it until the transaction ends.
 
     Raises:
         ChatError: ``forbidden``: it is another owner's.
@@ -39,7 +39,7 @@ def find_chat(connection: Connection, owner: str, chat_id: str, *, is_locked: bo
 
 
 def lock_chat(connection: Connection, owner: str, chat_id: str) -> Chat | None:
-    """The chat, which nobody else changes until the transaction ends.
+    """Lock the chat until the transaction ends and return it.
 
     Raises:
         ChatError: ``forbidden``: it is another owner's.
@@ -48,7 +48,7 @@ def lock_chat(connection: Connection, owner: str, chat_id: str) -> Chat | None:
 
 
 class Beginning(msgspec.Struct, frozen=True, kw_only=True):
-    """A turn that is to begin."""
+    """A turn to begin."""
 
     owner: str
     chat_id: str
@@ -62,7 +62,7 @@ class Beginning(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def written_contents(plan: TurnPlan) -> Mapping[int, Mapping[str, Any]]:
-    """Return what a plan has written, for `Beginning.contents`: made before others have to wait for the database."""
+    """Return `Beginning.contents` for a plan. Call it before the transaction, in which others wait."""
     added = enumerate(plan.added, plan.keep)
     return {at: _written(content_values(message)) for at, message in (*plan.changed.items(), *added)}
 
@@ -77,7 +77,7 @@ def begin(connection: Connection, turn: Beginning, *, is_new: bool = False) -> C
     Args:
         connection: In a transaction.
         turn: What is to begin.
-        is_new: Take it that there is no such chat yet, without a look.
+        is_new: Assume that there is no such chat yet.
 
     Raises:
         ChatError: ``conflict``: the chat is not as planned on.
@@ -101,7 +101,7 @@ def begin(connection: Connection, turn: Beginning, *, is_new: bool = False) -> C
 
 
 def _hold(connection: Connection, turn: Beginning, titles: Mapping[str, Any], now: float) -> Chat | None:
-    """The chat, held for the run; None where it is not there, or not as the plan has it."""
+    """Hold the chat for the run and return it; None when it is missing or not as planned on."""
     values = {
         "by_id": turn.chat_id,
         "by_owner": turn.owner,
@@ -160,7 +160,7 @@ def _added_rows(turn: Beginning, now: float) -> Iterator[Mapping[str, Any]]:
 
 
 class Ending:
-    """How a turn ended and what it leaves.
+    """The end of a turn and what it leaves.
 
     Args:
         call_id: Of this very attempt to end it, however often its transaction is tried.
@@ -180,7 +180,7 @@ class Ending:
         self.finish_reason = finish_reason
 
     def values(self, run_id: str) -> dict[str, Any]:
-        """What the message's row gets."""
+        """Return the columns of the message's row."""
         return {
             "status": self.status,
             "finish_reason": self.finish_reason,
@@ -191,7 +191,7 @@ class Ending:
 
 
 def finish(connection: Connection, run_id: str, ending: Ending) -> bool:
-    """End a run's turn; whether it was this ending that did."""
+    """End a run's turn. Return whether this call ended it."""
     now = time.time()
     ended = {"status": ending.status, "ended_at": now, "ended_by": ending.call_id}
     closed = run(connection, statements.CLOSE_TURN, {"by_run_id": run_id, **ended})

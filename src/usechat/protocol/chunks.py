@@ -39,7 +39,7 @@ def snake(key: str) -> str:
 
 
 def read_row(type_: str, part: type, keys: str) -> Chunk:
-    """``id delta providerMetadata?`` as fields; ``toolCallId=id`` where the part calls it otherwise."""
+    """Return ``id delta providerMetadata?`` as fields; ``toolCallId=id`` where the part calls it otherwise."""
 
     def fields() -> Iterator[Field]:
         for word in keys.split():
@@ -119,7 +119,7 @@ FINISH_REASONS: Mapping[str, p.UnifiedFinishReason] = {word: word for word in ge
 
 
 def encode_chunk(part: p.Part, dialect: Dialect) -> dict[str, Any] | None:
-    """The chunk for ``part`` with the fields that ``dialect`` accepts; None when it has no such chunk.
+    """Return the chunk for ``part`` with the fields that ``dialect`` accepts; None when it has no such chunk.
 
     Without the keys that no client reads, ``__proto__`` and the like: one of them breaks the whole answer.
     """
@@ -149,7 +149,7 @@ def encode_data(part: p.Data) -> dict[str, Any]:
 
 
 def decode_chunk(chunk: Any) -> p.Part:
-    """The part a chunk stands for; keys that are not in the table are ignored.
+    """Return the part a chunk stands for; keys that are not in the table are ignored.
 
     Raises:
         DecodeError: It is no chunk of the UI message stream.

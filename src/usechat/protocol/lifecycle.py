@@ -1,21 +1,21 @@
-"""Lifecycle: what may follow what in an answer, and what mends it.
+"""Lifecycle: which part may follow which in an answer, and how an illegal part is mended.
 
-Rule 1: one message, then steps within it, then an end. `TRANSITIONS` is the whole of it; what has no row there is
-illegal and `REPAIRS` says what to put before it, or that it is dropped.
+Rule 1: a message starts, has steps, and ends. `TRANSITIONS` lists every legal move. For any other move `REPAIRS` says
+which parts to send first, or that the part is dropped.
 
 Rule 2: blocks and tool calls have identities. A delta or an end needs its open block, an output needs its call
 (``process-ui-message-stream.ts``: the client throws ``UIMessageStreamError`` otherwise).
 
-In strict mode (tests) an illegal part raises; otherwise it is mended, because the reader must get a legal stream
-even from our own defects. Knows no wire format.
+In strict mode (tests) an illegal part raises. Otherwise it is mended, because the client must get a legal stream even
+when our own code is wrong. Knows no wire format.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from usechat import parts as p
 from usechat.errors import StreamProtocolError
@@ -28,19 +28,19 @@ Parts: TypeAlias = tuple[p.Part, ...]
 
 
 class State(Enum):
-    """Where an answer stands."""
+    """The state of an answer."""
 
     NEW = "nothing was sent"
     OPEN = "the message is open, between steps"
     STEP = "a step is open"
     DONE = "the end was sent"
 
-    # There is one object for each, and it is looked up for every part; an enum's own hash is that of its name.
+    # Looked up for every part: the identity is faster than an enum's own hash, which is that of its name.
     __hash__ = object.__hash__
 
 
 class Kind(Enum):
-    """What a part is to the message as a whole."""
+    """The role of a part in the message."""
 
     START = "start"
     STEP_START = "step start"
@@ -108,8 +108,22 @@ REPAIRS: dict[tuple[State, Kind], Parts | None] = {
 }
 
 
+BLOCKS: dict[type, str] = {
+    p.TextStart: "text",
+    p.TextDelta: "text",
+    p.TextEnd: "text",
+    p.ReasoningStart: "reasoning",
+    p.ReasoningDelta: "reasoning",
+    p.ReasoningEnd: "reasoning",
+}
+STARTS = {"text": p.TextStart, "reasoning": p.ReasoningStart}
+ENDS = {"text": p.TextEnd, "reasoning": p.ReasoningEnd}
+
+
 class Lifecycle:
-    """Watches one answer. `admit` says what to send in place of a part: itself, mended, or nothing.
+    """Keep one answer legal.
+
+    `admit` returns what to send for a part: the part itself, the part with others before it, or nothing.
 
     Args:
         strict: Raise `StreamProtocolError` for an illegal part instead of mending.
@@ -155,7 +169,7 @@ class Lifecycle:
         """Approval ids and the calls they are for, where that is known."""
 
     def admit(self, part: p.Part) -> Parts:
-        """What to send for ``part``, in order.
+        """Return the parts to send for ``part``, in order.
 
         Raises:
             StreamProtocolError: In strict mode, when ``part`` is illegal here.
@@ -164,7 +178,7 @@ class Lifecycle:
         transition = (self.state, kind)
         if transition not in TRANSITIONS:
             return self.repair(part, transition)
-        check = CHECKS.get(type(part))
+        check = self.CHECKS.get(type(part))
         first = check(self, part) if check else ()
         if first is None:
             return ()
@@ -173,7 +187,7 @@ class Lifecycle:
         return (*first, part)
 
     def repair(self, part: p.Part, transition: tuple[State, Kind]) -> Parts:
-        """What to send for a part that has no place here."""
+        """Return the parts to send for a part that is illegal in this state."""
         self.complain(part, f"when {transition[0].value}")
         first = REPAIRS[transition]
         if first is None:
@@ -188,7 +202,7 @@ class Lifecycle:
         logger.error("mended an illegal part: %s", text)
 
     def finish(self) -> Parts:
-        """What is still due at the end of the stream: open blocks closed, the step and the message ended."""
+        """Return the parts that end the stream: ends of open blocks, of the step and of the message."""
         if self.state is State.DONE or (self.has_failed and not self.closes_blocks):
             # The AI SDK's own server sends nothing after an error that it has nothing to add to.
             return ()
@@ -199,158 +213,129 @@ class Lifecycle:
         return ended
 
     def close_blocks(self) -> Parts:
-        """The ends of all open blocks, which are then closed."""
+        """Close all open blocks and return their ends."""
         ends = tuple(ENDS[kind](block) for kind, block in self.open_blocks)
         self.forget_blocks()
         return ends
 
     def forget_blocks(self) -> None:
-        """Take all blocks and tool inputs for closed, as the client does by itself."""
+        """Treat all blocks and tool inputs as closed, as the client does by itself."""
         self.open_blocks.clear()
         self.open_inputs.clear()
 
     def add_call(self, tool_call_id: str) -> None:
-        """Take note of a tool call that the client knows from now on."""
+        """Record a tool call that the client now knows."""
         if tool_call_id not in self.tool_calls:
             self.tool_calls[tool_call_id] = self.calls_of_step[tool_call_id] = None
 
-
-Check: TypeAlias = Callable[[Lifecycle, Any], Parts | None]
-"""The parts to send first, or None to drop the part."""
-
-ENDS = {"text": p.TextEnd, "reasoning": p.ReasoningEnd}
-STARTS = {"text": p.TextStart, "reasoning": p.ReasoningStart}
-
-
-def open_block(kind: str) -> Check:
-    def check(self: Lifecycle, part: p.TextStart | p.ReasoningStart) -> Parts | None:
-        key = (kind, part.id)
+    def _open_block(self, part: p.TextStart | p.ReasoningStart) -> Parts | None:
+        key = (BLOCKS[type(part)], part.id)
         first: Parts = ()
         if key in self.open_blocks:
             self.complain(part, "for a block that is open")
-            first = (ENDS[kind](part.id),)
+            first = (ENDS[key[0]](part.id),)
         self.open_blocks[key] = part
         return first
 
-    return check
-
-
-def in_block(kind: str) -> Check:
-    def check(self: Lifecycle, part: p.TextDelta | p.ReasoningDelta) -> Parts | None:
-        if (kind, part.id) in self.open_blocks:
+    def _in_block(self, part: p.TextDelta | p.ReasoningDelta) -> Parts | None:
+        key = (BLOCKS[type(part)], part.id)
+        if key in self.open_blocks:
             return ()
         self.complain(part, "without its block's start")
-        start = STARTS[kind](part.id)
-        self.open_blocks[kind, part.id] = start
+        start = STARTS[key[0]](part.id)
+        self.open_blocks[key] = start
         return (start,)
 
-    return check
-
-
-def end_block(kind: str) -> Check:
-    def check(self: Lifecycle, part: p.TextEnd | p.ReasoningEnd) -> Parts | None:
-        if self.open_blocks.pop((kind, part.id), None) is not None:
+    def _end_block(self, part: p.TextEnd | p.ReasoningEnd) -> Parts | None:
+        if self.open_blocks.pop((BLOCKS[type(part)], part.id), None) is not None:
             return ()
         self.complain(part, "without its block's start")
         return None
 
-    return check
-
-
-def begin_input(self: Lifecycle, part: p.ToolInputStart) -> Parts | None:
-    self.add_call(part.tool_call_id)
-    self.open_inputs[part.tool_call_id] = None
-    return ()
-
-
-def in_input(self: Lifecycle, part: p.ToolInputDelta) -> Parts | None:
-    if part.tool_call_id in self.open_inputs:
+    def _begin_input(self, part: p.ToolInputStart) -> Parts | None:
+        self.add_call(part.tool_call_id)
+        self.open_inputs[part.tool_call_id] = None
         return ()
-    self.complain(part, "without its call's start")
-    return None
 
+    def _in_input(self, part: p.ToolInputDelta) -> Parts | None:
+        if part.tool_call_id in self.open_inputs:
+            return ()
+        self.complain(part, "without its call's start")
+        return None
 
-def end_input(self: Lifecycle, part: p.ToolInputAvailable | p.ToolInputError) -> Parts | None:
-    self.add_call(part.tool_call_id)
-    self.open_inputs.pop(part.tool_call_id, None)
-    return ()
-
-
-def of_call(
-    self: Lifecycle, part: p.ToolOutputAvailable | p.ToolOutputError | p.ToolOutputDenied | p.ToolApprovalRequest
-) -> Parts | None:
-    if part.tool_call_id in self.tool_calls:
-        # More of the input would take the client back to the state before this.
+    def _end_input(self, part: p.ToolInputAvailable | p.ToolInputError) -> Parts | None:
+        self.add_call(part.tool_call_id)
         self.open_inputs.pop(part.tool_call_id, None)
         return ()
-    self.complain(part, "for an unknown tool call")
-    return None
 
+    def _of_call(
+        self, part: p.ToolOutputAvailable | p.ToolOutputError | p.ToolOutputDenied | p.ToolApprovalRequest
+    ) -> Parts | None:
+        if part.tool_call_id in self.tool_calls:
+            # More of the input would take the client back to the state before this.
+            self.open_inputs.pop(part.tool_call_id, None)
+            return ()
+        self.complain(part, "for an unknown tool call")
+        return None
 
-def ask_approval(self: Lifecycle, part: p.ToolApprovalRequest) -> Parts | None:
-    admitted = of_call(self, part)
-    if admitted is not None:
-        # A call holds one approval: a second request takes the first one's place.
-        self.approvals = {key: call for key, call in self.approvals.items() if call != part.tool_call_id}
-        self.approvals[part.approval_id] = part.tool_call_id
-    return admitted
+    def _ask_approval(self, part: p.ToolApprovalRequest) -> Parts | None:
+        admitted = self._of_call(part)
+        if admitted is not None:
+            # A call holds one approval: a second request takes the first one's place.
+            self.approvals = {key: call for key, call in self.approvals.items() if call != part.tool_call_id}
+            self.approvals[part.approval_id] = part.tool_call_id
+        return admitted
 
+    def _of_approval(self, part: p.ToolApprovalResponse) -> Parts | None:
+        if part.approval_id in self.approvals:
+            return ()
+        self.complain(part, "for an unknown approval")
+        return None
 
-def of_approval(self: Lifecycle, part: p.ToolApprovalResponse) -> Parts | None:
-    if part.approval_id in self.approvals:
+    def _begin_step(self, part: p.StartStep) -> Parts | None:
+        self.calls_of_step.clear()
         return ()
-    self.complain(part, "for an unknown approval")
-    return None
 
+    def _before_end(self, part: p.FinishStep | p.Finish | p.Abort) -> Parts | None:
+        # Clients before 7.0.79 forget open blocks at the end of a step, and ignore everything after an error.
+        if self.closes_blocks:
+            return self.close_blocks()
+        self.forget_blocks()
+        return ()
 
-def begin_step(self: Lifecycle, part: p.StartStep) -> Parts | None:
-    self.calls_of_step.clear()
-    return ()
+    def _before_reset(self, part: p.ResetStep) -> Parts | None:
+        if not self.resets_steps:
+            return self.close_blocks()
+        self.forget_blocks()
+        self.tool_calls = {call: None for call in self.tool_calls if call not in self.calls_of_step}
+        self.approvals = {key: call for key, call in self.approvals.items() if call not in self.calls_of_step}
+        self.calls_of_step.clear()
+        return ()
 
+    def _before_error(self, part: p.Error) -> Parts | None:
+        return self.close_blocks() if self.closes_blocks else ()
 
-def before_end(self: Lifecycle, part: p.FinishStep | p.Finish | p.Abort) -> Parts | None:
-    # Clients before 7.0.79 forget open blocks at the end of a step, and ignore everything after an error.
-    if self.closes_blocks:
-        return self.close_blocks()
-    self.forget_blocks()
-    return ()
-
-
-def before_reset(self: Lifecycle, part: p.ResetStep) -> Parts | None:
-    if not self.resets_steps:
-        return self.close_blocks()
-    self.forget_blocks()
-    self.tool_calls = {call: None for call in self.tool_calls if call not in self.calls_of_step}
-    self.approvals = {key: call for key, call in self.approvals.items() if call not in self.calls_of_step}
-    self.calls_of_step.clear()
-    return ()
-
-
-def before_error(self: Lifecycle, part: p.Error) -> Parts | None:
-    return self.close_blocks() if self.closes_blocks else ()
-
-
-CHECKS: dict[type, Check] = {
-    p.TextStart: open_block("text"),
-    p.TextDelta: in_block("text"),
-    p.TextEnd: end_block("text"),
-    p.ReasoningStart: open_block("reasoning"),
-    p.ReasoningDelta: in_block("reasoning"),
-    p.ReasoningEnd: end_block("reasoning"),
-    p.ToolInputStart: begin_input,
-    p.ToolInputDelta: in_input,
-    p.ToolInputAvailable: end_input,
-    p.ToolInputError: end_input,
-    p.ToolOutputAvailable: of_call,
-    p.ToolOutputError: of_call,
-    p.ToolOutputDenied: of_call,
-    p.ToolApprovalRequest: ask_approval,
-    p.ToolApprovalResponse: of_approval,
-    p.StartStep: begin_step,
-    p.FinishStep: before_end,
-    p.Finish: before_end,
-    p.Abort: before_end,
-    p.Error: before_error,
-    p.ResetStep: before_reset,
-}
-"""What a part needs beside its place."""
+    CHECKS: ClassVar[dict[type, Any]] = {
+        p.TextStart: _open_block,
+        p.TextDelta: _in_block,
+        p.TextEnd: _end_block,
+        p.ReasoningStart: _open_block,
+        p.ReasoningDelta: _in_block,
+        p.ReasoningEnd: _end_block,
+        p.ToolInputStart: _begin_input,
+        p.ToolInputDelta: _in_input,
+        p.ToolInputAvailable: _end_input,
+        p.ToolInputError: _end_input,
+        p.ToolOutputAvailable: _of_call,
+        p.ToolOutputError: _of_call,
+        p.ToolOutputDenied: _of_call,
+        p.ToolApprovalRequest: _ask_approval,
+        p.ToolApprovalResponse: _of_approval,
+        p.StartStep: _begin_step,
+        p.FinishStep: _before_end,
+        p.Finish: _before_end,
+        p.Abort: _before_end,
+        p.Error: _before_error,
+        p.ResetStep: _before_reset,
+    }
+    """Further checks by type of part. Each returns the parts to send first, or None to drop the part."""

@@ -57,7 +57,7 @@ HEX_DIGITS = DIGITS + "abcdefABCDEF"
 
 
 def value_starts(after: Inside) -> dict[str, Rule]:
-    """The characters a value can begin with; ``after`` is what its end leads to."""
+    """Return the characters a value can begin with; ``after`` is what its end leads to."""
     return {
         '"': Rule((after, Inside.STRING), ends=True),
         "{": Rule((after, Inside.OBJECT), ends=True),
@@ -124,7 +124,7 @@ PLAIN_TEXT = re.compile(r'[^"\\]+')
 
 
 def parse_partial_json(text: str) -> Any:
-    """The value of ``text``, mended where it is no JSON yet; `msgspec.UNSET` where there is none.
+    """Return the value of ``text``, mended where it is no JSON yet; `msgspec.UNSET` where there is none.
 
     A value that the client's parser refuses, for its keys ``__proto__`` or ``constructor``, is none either.
     """
@@ -138,7 +138,7 @@ def parse_partial_json(text: str) -> Any:
 
 
 def mend_json(text: str) -> str:
-    """``text`` cut back to where a value ended or could end, with everything that is open there closed."""
+    """Return ``text`` cut back to where a value ended or could end, with everything that is open there closed."""
     stack = [Inside.ROOT]
     end = 0
     literal_start = 0
@@ -166,7 +166,7 @@ def mend_json(text: str) -> str:
 
 
 def find_rule(stack: list[Inside], character: str) -> Rule | None:
-    """The rule for the innermost state; a number or literal that ``character`` ends is taken off the stack first."""
+    """Return the rule for the innermost state. First pop a number or literal that ``character`` ends."""
     inside = stack[-1]
     rule = RULES[inside].get(character)
     if rule is not None or inside not in BARE:

@@ -107,7 +107,7 @@ class Reducer:
         self.apply_all(self.shaper.finish())
 
     def message(self) -> dict[str, Any]:
-        """The UI message as of now: ``{id, role, parts, metadata?}``.
+        """Return the UI message as of now: ``{id, role, parts, metadata?}``.
 
         A copy down to its parts; values within parts are shared and not to be changed.
         """

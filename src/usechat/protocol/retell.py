@@ -26,7 +26,7 @@ RESUMES_EMPTY: Final[Mapping[int, Version]] = {5: (5, 0, 233), 6: (6, 0, 250), 7
 
 
 def retell(message: UIPart, dialect: Dialect, wire_format: WireFormat | None) -> bytes:
-    """The frames that tell of a message, to stand before those that go on with it; empty where none are needed.
+    """Return the frames that tell of a message, to stand before those that go on with it; empty where none are needed.
 
     Args:
         message: The assistant's message, as the client posted it.
@@ -42,7 +42,7 @@ def retell(message: UIPart, dialect: Dialect, wire_format: WireFormat | None) ->
 
 
 def retold_parts(message: UIPart, dialect: Dialect) -> Iterator[p.Part]:
-    """The parts that make the message of a client, all its blocks closed."""
+    """Yield the parts that make the message of a client, all its blocks closed."""
     tells_decisions = dialect.accepts("tool-approval-response")
     yield p.Start(message_id=message.get("id"), message_metadata=message.get("metadata"))
     is_in_step = False
@@ -61,14 +61,14 @@ def retold_parts(message: UIPart, dialect: Dialect) -> Iterator[p.Part]:
 
 
 def without_decision(part: UIPart) -> UIPart:
-    """The part for AI SDK 6, which cannot be told of a decision and would show an approval as an open one."""
+    """Return the part for AI SDK 6, which cannot be told of a decision and would show an approval as an open one."""
     approval: Any = part.get("approval")
     is_decided = isinstance(approval, Mapping) and "approved" in approval
     return {name: value for name, value in part.items() if name != "approval"} if is_decided else part
 
 
 def tell(part: UIPart, block_id: str) -> list[p.Part]:
-    """The parts that make one part of the message; none of one that lacks what every client gives it."""
+    """Return the parts that make one part of the message; none of one that lacks what every client gives it."""
     kind = str(part.get("type"))
     by_kind = tell_tool if kind.startswith("tool-") else tell_data if kind.startswith("data-") else TELL.get(kind)
     try:

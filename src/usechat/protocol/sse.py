@@ -22,7 +22,7 @@ BOM = b"\xef\xbb\xbf"
 
 
 def encode_event(data: bytes) -> bytes:
-    """One event with ``data``, which must be free of line ends (JSON is)."""
+    """Return one event with ``data``, which must be free of line ends (JSON is)."""
     return b"data: " + data + b"\n\n"
 
 
@@ -36,7 +36,7 @@ def chunks_of(frames: bytes) -> list[bytes]:
 
 
 class SSEDecoder:
-    """Splits a byte stream into the data of its events, however it is cut.
+    """Split a byte stream, cut anywhere, into the data of its events.
 
     Comments, ids and retry times are skipped. An event without data is none. What is held back between two calls is
     at most one unfinished event.
@@ -48,7 +48,7 @@ class SSEDecoder:
         self.at_start = True
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """The data of each event that ``chunk`` completes; several data lines are joined with LF."""
+        """Return the data of each event that ``chunk`` completes; several data lines are joined with LF."""
         self.pending += chunk
         if self.at_start:
             if len(self.pending) < len(BOM) and BOM.startswith(self.pending):
@@ -62,13 +62,13 @@ class SSEDecoder:
         return self.take_lines(lines)
 
     def finish(self) -> list[bytes]:
-        """What is left at the end of the stream: the last event may lack its blank line."""
+        """Return the data of a last event that lacks its blank line."""
         lines = LINE_END.split(self.pending)
         self.pending = b""
         return self.take_lines([*lines, b""])
 
     def take_lines(self, lines: list[bytes]) -> list[bytes]:
-        """The data of each event that whole lines complete."""
+        """Return the data of each event that whole lines complete."""
         events: list[bytes] = []
         for line in lines:
             if line.startswith(b"data:"):

@@ -30,13 +30,13 @@ def is_dynamic(part: UIPart) -> bool:
 
 
 def find_call(state: MessageState, tool_call_id: str) -> UIPart | None:
-    """A tool call's part: the first of this step, or else the newest."""
+    """Return a tool call's part: the first of this step, or else the newest."""
     parts = (*state.current_step(), *reversed(state.parts))
     return next((part for part in parts if part.get("toolCallId") == tool_call_id and is_tool(part)), None)
 
 
 def find_in_step(state: MessageState, chunk: Chunk, *, dynamic: bool) -> UIPart | None:
-    """The call's part in this step, among dynamic or other tools only."""
+    """Return the call's part in this step, among dynamic or other tools only."""
     same = (part for part in state.current_step() if part.get("toolCallId") == chunk["toolCallId"])
     return next((part for part in same if is_tool(part) and is_dynamic(part) is dynamic), None)
 

@@ -12,7 +12,7 @@ __all__ = ["show_usage", "usage_for_major"]
 
 
 def usage_for_major(usage: Usage, major: int) -> dict[str, Any]:
-    """``usage`` in the shape of AI SDK ``major``, keys without a value left out."""
+    """Return ``usage`` in the shape of AI SDK ``major``, keys without a value left out."""
     return present(SHAPES[major](usage))
 
 
@@ -62,7 +62,7 @@ def present(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def show_usage(metadata: Any, dialect: Dialect) -> Any:
-    """``metadata`` with each `Usage` in it replaced by the dialect's shape of it."""
+    """Return ``metadata`` with each `Usage` in it replaced by the dialect's shape of it."""
     if isinstance(metadata, Usage):
         return usage_for_major(metadata, dialect.shape)
     if isinstance(metadata, Mapping):

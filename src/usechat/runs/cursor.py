@@ -1,6 +1,6 @@
-"""Cursors: where a reader stands in a run, in a form that it can keep and come back with.
+"""Cursors: a reader's place in a run, as text that it can keep and send.
 
-A cursor names its run. A chat's next answer is another run, and what a reader had of the last one is no place in it.
+A cursor names its run: the chat's next answer is another run, in which this place means nothing.
 """
 
 from __future__ import annotations
@@ -20,19 +20,18 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     """A place in a run; as text ``RUN:ENTRIES``, or ``RUN:end`` after its end, as an event's ``id:`` has it."""
 
     run_id: str | None = None
-    """None: the chat's newest one, whichever that is. Such a cursor is a bare number, which a reader thinks of that
-    has nothing yet (``0``)."""
+    """The run; None for the chat's newest one. Such a cursor is a bare number: ``0`` for a reader with nothing."""
     after: int = 0
-    """How many of the run's entries the reader has."""
+    """The number of the run's entries that the reader has."""
     is_end: bool = False
-    """Whether it has all there are, and their end."""
+    """Whether the reader has the whole run and its end."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The cursor that a reader gives.
+        """Parse a reader's cursor.
 
         Raises:
-            ValueError: It is none.
+            ValueError: The text is not a cursor.
         """
         run_id, _, place = text.rpartition(":")
         if len(text) > MAX_LENGTH or not (run_id or place == text):

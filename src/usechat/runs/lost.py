@@ -1,6 +1,6 @@
-"""Lost runs: those whose producers have died are found, taken and ended, by whoever notices first.
+"""Lost runs: finds, takes and ends runs whose producers have died.
 
-Knows nothing of what a run is about: what is saved of it, and its last frames, come from a function that is given.
+Knows no contents of a run: the caller's function saves it and returns its last frames.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ __all__ = ["LostRuns", "OnLost"]
 logger = logging.getLogger(__name__)
 
 SETTLING_SECONDS = 3.0
-"""How long whoever waits for a silent producer's chat waits beyond its silence: for a log that was away itself."""
+"""Seconds to wait beyond a producer's silence, for a log that was away itself."""
 
 OnLost: TypeAlias = Callable[[RunInfo, bytes], Awaitable[bytes]]
 """Called once for a run whose producer died, with all its frames; returns last frames, the legal end of the stream."""
 
 
 class LostRuns:
-    """This process' share in the runs that others have lost.
+    """Ends runs that other processes have lost.
 
     Args:
-        log: Where they are.
-        on_lost: Saves what there is of one.
+        log: The log of the runs.
+        on_lost: Saves a lost run and returns its last frames.
     """
 
     def __init__(self, log: RunLog, on_lost: OnLost | None) -> None:
@@ -39,10 +39,10 @@ class LostRuns:
         self.find: Callable[[str], Awaitable[RunInfo | None]] = log.find
         """Finds a chat's newest run."""
         self.is_closing = False
-        """Whether what is not begun is left to other processes."""
+        """When true, no further run is taken."""
 
     async def reap(self) -> int:
-        """End the runs whose producers have died, wherever; how many this call ended.
+        """End the runs whose producers have died, in any process. Return how many this call ended.
 
         Raises:
             RunError: ``unavailable``.
@@ -50,7 +50,7 @@ class LostRuns:
         return await self._end_all(await self.log.reap())
 
     async def reap_for_ever(self) -> None:
-        """Look for them from time to time."""
+        """Look for lost runs from time to time."""
         while True:
             try:
                 await self.reap()
@@ -59,9 +59,9 @@ class LostRuns:
             await asyncio.sleep(self.log.limits.lease / 3)
 
     async def take_over(self, chat_id: str) -> bool:
-        """See that no dead producer holds a chat; False when a living one does.
+        """Free a chat from a dead producer. Return False when a living one holds it.
 
-        It waits until the producer gives a sign of life, or has not given one for too long.
+        Wait until the producer renews its lease, or has been silent for too long.
 
         Raises:
             RunError: ``unavailable``.
@@ -99,7 +99,7 @@ class LostRuns:
         return sum(await asyncio.gather(*(self._end(info) for info in lost)))
 
     async def _end(self, info: RunInfo) -> bool:
-        """End one; when that fails it comes back with a later `reap`, here or elsewhere."""
+        """End one lost run. When that fails, a later `reap` takes it again, here or elsewhere."""
         try:
             async with asyncio.timeout(self.log.limits.lease):
                 frames = await self.log.frames(info.id)

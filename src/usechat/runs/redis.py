@@ -1,6 +1,6 @@
-"""The run log on Redis: runs that outlive their process, and that any process reads and stops.
+"""The run log on Redis: runs outlive their process, and any process can read and stop them.
 
-What this process makes is read from its own memory; what others make, from one shared copy of each run. Redis decides
+Runs of this process are read from its memory, runs of other processes from one shared copy each. Redis decides
 who owns a run. It needs Redis 6 or newer, a single one or one behind a failover, no cluster.
 """
 
@@ -29,12 +29,12 @@ __all__ = ["RedisLog"]
 
 
 class RedisLog:
-    """Runs in a Redis.
+    """A run log in Redis.
 
     Args:
         url: ``redis://…``, ``rediss://…`` or ``unix://…``.
-        limits: How much is kept, and for how long; the same in all processes.
-        prefix: Of all keys, so that several applications can share a Redis.
+        limits: How much of a run is kept, and for how long. The same in all processes.
+        prefix: Begins all keys, so that several applications can share a Redis.
     """
 
     is_shared = True
@@ -42,7 +42,7 @@ class RedisLog:
     def __init__(self, url: str, limits: Limits | None = None, *, prefix: str = "usechat:") -> None:
         self.limits = limits or Limits()
         self._keys = Keys(prefix)
-        # A producer renews its lease in good time: an absence that is much shorter costs no living one its run.
+        # Producers renew early: an absence of Redis that is much shorter than a lease costs no living one its run.
         self._client = ScriptClient(url, patience=min(self.limits.silence, self.limits.lease) / 6)
         self._producers = Producers(self._client, self._keys, self.limits)
         self.on_gone: OnRelease | None = None
@@ -82,7 +82,7 @@ class RedisLog:
         return self._producers.begin(msgspec.structs.replace(info, token=int(token)))
 
     async def find(self, chat_id: str) -> RunInfo | None:
-        """The newest run of a chat, while it is kept."""
+        """Return the newest run of a chat, while it is kept."""
         run_id = await self._client.command("GET", self._keys.chat(chat_id))
         info = None if run_id is None else await self._info(run_id.decode())
         if info is not None:
@@ -92,7 +92,7 @@ class RedisLog:
         return next(own, None)
 
     async def get(self, run_id: str) -> RunInfo | None:
-        """A run, while its frames are kept."""
+        """Return a run, while its frames are kept."""
         own = self._producers.runs.get(run_id)
         if own is not None and own.is_running:
             return own.info
@@ -107,7 +107,7 @@ class RedisLog:
         return None if known[0] is None else read_info(known)
 
     async def read(self, run_id: str, after: int = 0) -> AsyncGenerator[Entry]:
-        """The run's frames, as they come, to its end.
+        """Yield the run's frames, as they come, to its end.
 
         Raises:
             RunError: ``missing``: there is no such run, or it is not kept any more; ``unavailable``.
@@ -126,7 +126,7 @@ class RedisLog:
                 yield entry
 
     async def frames(self, run_id: str) -> bytes:
-        """All frames that the run has now."""
+        """Return all frames that the run has now."""
         own = self._producers.runs.get(run_id)
         if own is not None:
             return bytes(own.frames)
@@ -141,7 +141,7 @@ class RedisLog:
         return bytes(copy.frames) + copy.ending
 
     async def stop(self, run_id: str, reason: str | None = None) -> bool:
-        """Ask the run's producer, wherever it is, to stop; whether the run was still running."""
+        """Ask the run's producer, in any process, to stop. Return whether the run was still running."""
         own = self._producers.runs.get(run_id)
         if own is not None:
             return own.ask_to_stop(reason)
@@ -150,61 +150,61 @@ class RedisLog:
         return bool(await self._client.call(STOP, keys, message, reason or ""))
 
     async def note_resume(self, chat_id: str) -> None:
-        """Remember that this chat's client can come back."""
+        """Remember that this chat's client resumes."""
         await self._client.command("SET", self._keys.resumed(chat_id), "1", "PX", milliseconds(self.limits.remember))
 
     async def was_resumed(self, chat_id: str) -> bool:
-        """Whether a reader ever asked for this chat's stream, as far as is remembered."""
+        """Return whether a reader is known to have asked for this chat's stream."""
         return bool(await self._client.command("EXISTS", self._keys.resumed(chat_id)))
 
     async def seconds_unread(self, run_id: str) -> float:
-        """For how long no other process has read the run."""
+        """Return the seconds since another process last read the run: a lower bound."""
         unread = await self._client.call(UNREAD, [self._keys.run(run_id)])
         if unread is None:
             return math.inf
-        # Nobody could say that he reads while Redis was away.
+        # No reader could be recorded while Redis was away.
         seconds = min(int(unread) / 1000, self._client.seconds_back)
         return max(seconds - self.limits.lease / 3, 0.0)
 
     async def seconds_silent(self, run_id: str) -> float | None:
-        """For how long the run's producer, wherever it is, has given no sign of life."""
+        """Return the seconds since the run's producer last renewed its lease; None when it has no lease."""
         if run_id in self._producers.runs:
             return 0.0
         return await self._leases.seconds_silent(run_id)
 
     async def reap(self, run_id: str | None = None) -> Sequence[RunInfo]:
-        """Take the runs whose producer has died and mark them ``lost``; one that is named, when it has been silent."""
+        """Take the runs whose producers have died, or the named run, and mark them ``lost``."""
         if not self._has_policy:
             self._has_policy = True
             await warn_of_eviction(self._client)
         if await self._client.was_away(within=min(self._producers.renewal_seconds, self.limits.lease)):
-            # Nobody could renew a lease meanwhile, and the living get the time to do so first. No more than that: a
+            # No lease could be renewed meanwhile, so living producers get the time to do so. No more than that: a
             # Redis that goes away again and again must not keep the lost from their end.
             return ()
-        # This process lives, even if it was too busy to say so.
+        # This process is alive, even if it was too busy to renew.
         taken = await self._leases.take(run_id, own=self._producers.runs)
         return [read_info(known) for known in taken]
 
     async def adopt(self, info: RunInfo, data: bytes = b"") -> bool:
-        """End a run that `reap` gave, with last frames for its readers; False when it went to somebody else since."""
+        """End a run of `reap`, with last frames for its readers. Return False when another process has it by now."""
         arguments = [info.id, info.token, data, milliseconds(self.limits.keep)]
         return bool(await self._client.call(ADOPT, self._keys.of_run(info), *arguments))
 
     async def release_readers(self, end: OnRelease) -> None:
-        """Give the readers here of other processes' runs a legal end, though the runs go on."""
+        """Give readers here of other processes' runs a legal end. The runs go on."""
         for run_id, copy in list(self._tail.copies.items()):
             info = await self._info(run_id)
             if info is None:
                 continue
             ending, ended = b"", -1
-            # What came while the end was made is before it.
+            # Frames that came while the end was made stand before it.
             while copy.is_running and ended != len(copy.ends):
                 ended = len(copy.ends)
                 ending = await end(info, bytes(copy.frames))
             copy.end("lost", ending)
 
     async def aclose(self) -> None:
-        """Let go of connections and tasks; runs that have not ended are left to be reaped."""
+        """Close connections and end tasks. Other processes reap the runs that have not ended."""
         self._is_closed = True
         await self._producers.aclose()
         await self._tail.aclose()

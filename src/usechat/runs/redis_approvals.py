@@ -8,7 +8,7 @@ from usechat.runs.redis_client import ScriptClient
 __all__ = ["RedisUsedApprovals"]
 
 KEEP_SECONDS = 90 * 24 * 3600
-"""After so long an approval could be used once more: longer than a page is left open to answer one."""
+"""Seconds after which an approval could be used again: longer than a page stays open to answer one."""
 PATIENCE_SECONDS = 1.0
 
 
@@ -25,7 +25,7 @@ class RedisUsedApprovals:
         self._prefix = prefix
 
     async def claim(self, approval_id: str) -> bool:
-        """As `UsedApprovals.claim`.
+        """See `UsedApprovals.claim`.
 
         Raises:
             RunError: ``unavailable``.
@@ -33,7 +33,7 @@ class RedisUsedApprovals:
         key, mark = f"{self._prefix}approval:{approval_id}", generate_id("use")
         if await self._client.command("SET", key, mark, "NX", "EX", KEEP_SECONDS) is not None:
             return True
-        # The command is sent again where its answer was lost, and then finds its own mark.
+        # The command is sent again when its answer was lost. Then it finds its own mark.
         return await self._client.command("GET", key) == mark.encode()
 
     async def aclose(self) -> None:

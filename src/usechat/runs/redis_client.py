@@ -1,6 +1,6 @@
-"""Connections to Redis, few and shared, and the scripts sent over them; Redis' failures become `RunError`.
+"""A few shared connections to Redis and the scripts sent over them. Failures of Redis become `RunError`.
 
-Commands share a small pool. What blocks (the subscription, the shared tail) has connections of its own, one each.
+Commands share a small pool. Calls that block (the subscription, the shared tail) have a connection each.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ logger = logging.getLogger(__name__)
 POOL_SIZE = 8
 """Connections for commands. All writes of a process go over one of them at a time."""
 ANSWER_SECONDS = 5.0
-"""How long Redis may take for an answer; it takes less than a millisecond."""
+"""Seconds that Redis may take for an answer, which usually takes less than a millisecond."""
 CONNECT_SECONDS = 2.0
 SILENCE_SECONDS = 5.0
-"""After so long a silence a subscription makes sure that its connection still is one."""
+"""Seconds of silence after which a subscription checks its connection."""
 SLOW_SECONDS = 1.0
-"""An answer that takes longer counts as an absence."""
+"""Seconds after which an answer counts as an absence of Redis."""
 RETRIES = 3
 SHORTEST_PAUSE = 0.02
 LONGEST_PAUSE = 1.0
-"""Seconds after which, at the latest, what needs Redis tries it again."""
+"""The longest pause, in seconds, between two tries."""
 
 redis: Any = redis_asyncio
 # Its methods are typed for two clients at once, or not at all: as Any they can be awaited.
 
 
 class Backoff:
-    """Pauses between tries: at first short, then doubling up to a second."""
+    """Pauses between tries, from short ones doubling to a second."""
 
     def __init__(self) -> None:
         self.pause = SHORTEST_PAUSE
@@ -57,24 +57,24 @@ class Backoff:
         self.pause = min(self.pause * 2, LONGEST_PAUSE)
 
     def reset(self) -> None:
-        """It worked."""
+        """Begin with a short pause again, after a success."""
         self.pause = SHORTEST_PAUSE
 
 
 @contextmanager
 def reported() -> Generator[None]:
-    """Turns a failure of Redis into `RunError`."""
+    """Map failures of Redis to `RunError`."""
     try:
         yield
     except (RedisError, OSError) as error:
         if isinstance(error, ResponseError):
-            # Redis is there and says no: for lack of memory, as a replica, or for want of a password.
+            # Redis answers with a refusal: it has no memory, is a replica, or wants a password.
             logger.warning("Redis refused: %s", error)
         raise unavailable() from error
 
 
 async def answered(ask: Callable[[], Awaitable[Any]]) -> Any:
-    """The answer to what may be asked again: a connection may have broken while nobody used it."""
+    """Ask and return the answer. Ask once more when the connection broke, as an idle one may have."""
     backoff = Backoff()
     tries = 0
     async with asyncio.timeout(ANSWER_SECONDS):
@@ -98,11 +98,11 @@ async def published(subscription: Any) -> AsyncGenerator[bytes]:
 
 
 class ScriptClient:
-    """A Redis, as far as the log uses it.
+    """A client of Redis with the calls that the log needs.
 
     Args:
         url: ``redis://…``, ``rediss://…`` or ``unix://…``.
-        patience: Seconds of absence that `was_away` does not count.
+        patience: Seconds of absence that `was_away` ignores.
     """
 
     def __init__(self, url: str, patience: float) -> None:
@@ -122,12 +122,12 @@ class ScriptClient:
         self.blocking = redis.Redis.from_url(url, health_check_interval=SILENCE_SECONDS, **shared)
         self._patience = patience
         self.failed_at = -math.inf
-        """When Redis was asked in vain last, whether or not it answered when asked again."""
+        """When a call last failed, even if the next try worked."""
         self._away_since: float | None = None
         self._back_at = -math.inf
 
     async def call(self, script: Script, keys: Sequence[str], *arguments: Any) -> Any:
-        """What a script answers. All of them may come twice.
+        """Run a script and return its answer. It may run twice.
 
         Raises:
             RunError: ``unavailable``.
@@ -143,7 +143,7 @@ class ScriptClient:
         return await self._answer(ask)
 
     async def call_each(self, script: Script, keys: Sequence[Sequence[str]]) -> list[Any]:
-        """What a script answers for each of some lists of keys, in one round trip.
+        """Run a script for each list of keys in one round trip and return the answers.
 
         Raises:
             RunError: ``unavailable``.
@@ -158,7 +158,7 @@ class ScriptClient:
         return await self._answer(ask)
 
     async def command(self, name: str, *arguments: Any) -> Any:
-        """What a single command answers; one that may come twice.
+        """Run one command and return its answer. It may run twice.
 
         Raises:
             RunError: ``unavailable``.
@@ -187,17 +187,17 @@ class ScriptClient:
                 self._back_at = answered_at
             self._away_since = None
         elif answered_at - now > max(self._patience, SLOW_SECONDS):
-            # It was paused, or cut off, and goes on with what it was sent.
+            # It was paused or cut off, and goes on with the commands it was sent.
             self._back_at = answered_at
         return answer
 
     @property
     def seconds_back(self) -> float:
-        """For how long Redis has been there without an absence that `was_away` counts."""
+        """Seconds since the last absence of Redis that `was_away` counts."""
         return time.monotonic() - self._back_at
 
     async def was_away(self, within: float) -> bool:
-        """Whether Redis was away for longer than is patiently borne, and is back for less than ``within`` seconds.
+        """Return whether Redis came back less than ``within`` seconds ago, from an absence longer than ``patience``.
 
         Raises:
             RunError: ``unavailable``: it is away now.
@@ -207,7 +207,7 @@ class ScriptClient:
         return self.seconds_back < within
 
     async def read_streams(self, after: Mapping[str, str], *, count: int, block: int) -> list[Any]:
-        """What was added to some streams after the ids given for them, waiting up to ``block`` ms for some.
+        """Return the entries of streams after the given ids. Wait up to ``block`` ms for some.
 
         Raises:
             RunError: ``unavailable``.
@@ -218,7 +218,7 @@ class ScriptClient:
 
     @asynccontextmanager
     async def subscribed(self, channel: str) -> AsyncGenerator[AsyncGenerator[bytes]]:
-        """What is published on a channel, from now on.
+        """Subscribe to a channel and give its messages from now on.
 
         Raises:
             RunError: ``unavailable``, also when the connection breaks later.

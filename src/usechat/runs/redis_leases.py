@@ -1,7 +1,7 @@
-"""Which producers have died, as one process judges it by their leases in Redis.
+"""Decides which producers have died, by their leases in Redis.
 
-A lease that has ended does not say yet that its producer is dead. Redis itself may have been paused, and then every
-lease looks over when it goes on, until the living have renewed theirs. So a run is taken only when this process has
+A lease that has ended does not prove that its producer is dead. When Redis itself was paused, every lease looks ended
+until the living have renewed theirs. So a run is taken only when this process has
 seen the same end of its lease before, long enough ago for its producer to have renewed it since.
 """
 
@@ -20,13 +20,13 @@ from usechat.runs.redis_scripts import LATE, REAP
 __all__ = ["Leases"]
 
 MAX_REAPED = 32
-"""How many lost runs one process takes on at once; what is left is for the others, or the next time."""
+"""The most lost runs that one process takes at once. It leaves the others to later calls and other processes."""
 MAX_WATCHED = 256
-"""How many late leases it looks at, the oldest first."""
+"""The most late leases that it looks at, the oldest first."""
 PROMPT_SECONDS = 0.1
-"""An answer of Redis that takes longer tells of a time in which producers may not have been heard."""
+"""Seconds after which a slow answer counts as time in which producers could not renew."""
 BOUND_SECONDS = 1.0
-"""How long after Redis was asked for the time it may take runs away."""
+"""Seconds after Redis told its time during which runs may be taken."""
 
 
 class Leases:
@@ -35,7 +35,7 @@ class Leases:
     Args:
         client: The Redis.
         keys: The names of its keys.
-        limits: Of the log.
+        limits: The limits of the log.
         grace: Seconds within which a living producer that can reach Redis has renewed its lease.
     """
 
@@ -46,10 +46,10 @@ class Leases:
         self._silence = min(limits.silence, limits.lease)
         self._grace = grace
         self._late: dict[tuple[str, str], float] = {}
-        """Since when which end of which run's lease is known to be late; ``""`` for a run that has none."""
+        """When each late end of a lease was first seen, by run and end; the end is ``""`` for a run without a lease."""
 
     async def seconds_silent(self, run_id: str) -> float | None:
-        """For how long a run's producer has given no sign of life; None when it has no lease.
+        """Return the seconds since a run's producer last renewed its lease; None when it has no lease.
 
         Raises:
             RunError: ``unavailable``.
@@ -58,7 +58,7 @@ class Leases:
         return None if end == "" else max((now - int(end)) / 1000 + self._limits.lease, 0.0)
 
     async def take(self, run_id: str | None, *, own: Container[str]) -> list[Any]:
-        """Take the runs whose producers are dead, or the named one if it has been silent; what `REAP` answers.
+        """Take the runs whose producers are dead, or the named run, and return what `REAP` answers.
 
         Args:
             run_id: The named one.
@@ -83,7 +83,7 @@ class Leases:
         return await self._client.call(REAP, [self._keys.leases], *arguments)
 
     async def _look(self, run_id: str) -> tuple[int, str]:
-        """Take note of what is late; the time in Redis (ms) and the end of one run's lease."""
+        """Record the late leases. Return Redis' time (ms) and the end of one run's lease."""
         margin = round((self._limits.lease - 2 * self._silence / 5) * 1000)
         asked_at = time.monotonic()
         try:
@@ -105,12 +105,12 @@ class Leases:
         return int(now), end.decode()
 
     def _recent(self, seen: set[tuple[str, str]]) -> Sequence[tuple[str, str]]:
-        """Without runs that nobody has asked for any more."""
+        """Return the leases in ``seen`` that were asked for lately."""
         oldest = time.monotonic() - 10 * self._limits.lease - self._grace
         return [pair for pair in seen if pair[1] != "" or self._late.get(pair, oldest) >= oldest]
 
     def _postpone(self, seconds: float) -> None:
-        """Count no time in which Redis did not answer: no producer was heard either."""
+        """Leave out time in which Redis did not answer: no producer could renew in it."""
         self._late = {pair: since + seconds for pair, since in self._late.items()}
 
     def _is_ripe(self, _run_id: str, end: str) -> bool:

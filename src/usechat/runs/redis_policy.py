@@ -1,4 +1,4 @@
-"""What a Redis does that is short of memory: it should refuse, not drop the answers that it holds."""
+"""Checks what Redis does when memory is short: it should refuse writes, not drop answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WANTED = "noeviction"
 
 
 async def warn_of_eviction(client: ScriptClient) -> None:
-    """Warn when Redis is set up to drop keys; nothing when it does not say."""
+    """Log a warning when Redis is set up to drop keys. Do nothing when it does not say."""
     policy = await find_policy(client)
     if policy is not None and policy != WANTED:
         logger.warning(
@@ -29,7 +29,7 @@ async def warn_of_eviction(client: ScriptClient) -> None:
 
 
 async def find_policy(client: ScriptClient) -> str | None:
-    """Ask for the setting, which a hosted Redis may not tell, and then for what it says of its memory."""
+    """Return the eviction policy; None when Redis does not tell it. A hosted Redis may hide the setting."""
     for words, name in (("CONFIG GET", "maxmemory-policy"), ("INFO", "memory")):
         try:
             answer = await client.command(*words.split(), name)

@@ -1,8 +1,8 @@
-"""The runs that this process makes, on their way to Redis.
+"""Writes the runs of this process to Redis.
 
-What producers append is in memory at once, and its readers here need no Redis. One task takes it along to Redis for
-all runs, whatever has gathered while the last round trip was under way; the same task renews the leases. Another
-listens for requests to stop. While Redis is away the frames stay (they are bounded by the run's limits) and are
+What producers append is in memory at once, and readers here need no Redis. One task writes to Redis for all runs: each
+round trip takes what has gathered during the last one. The same task renews the leases. Another task listens for
+requests to stop. While Redis is away the frames stay (they are bounded by the run's limits) and are
 written when it is back; if it comes back empty, the run is written anew from its beginning.
 """
 
@@ -28,22 +28,22 @@ __all__ = ["Producers", "RedisRun"]
 logger = logging.getLogger(__name__)
 
 MAX_BATCH_BYTES = 256 * 2**10
-"""The most of one run that one round trip takes along, so that a long backlog does not hold up the others."""
+"""The most bytes of one run in a round trip, so that a long backlog does not delay other runs."""
 MAX_RUNS = 64
-"""The most runs that one round trip takes along: Redis does nothing else meanwhile."""
+"""The most runs in a round trip: Redis does nothing else meanwhile."""
 END_PATIENCE = 5.0
 """Seconds that this process' readers wait, at a run's end, for Redis to know of it. Beyond, Redis is away."""
 
 
 class StopNotice(msgspec.Struct, frozen=True):
-    """What one process tells all: that a run is to be stopped."""
+    """A message to all processes: stop this run."""
 
     run_id: str
     reason: str | None
 
 
 class Write(msgspec.Struct, frozen=True, array_like=True):
-    """What Redis is told of a run; the end state with the last frames only."""
+    """A write to a run's log. The end state comes with the last frames only."""
 
     run_id: str
     chat_id: str
@@ -57,7 +57,7 @@ class Write(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Written(msgspec.Struct, frozen=True, array_like=True):
-    """What became of it."""
+    """The result of a `Write`."""
 
     code: Literal["written", "ended", "fenced", "missing", "behind", "hole"]
     entries: int
@@ -65,7 +65,7 @@ class Written(msgspec.Struct, frozen=True, array_like=True):
 
 
 class RedisRun(MemoryRun):
-    """A run that this process makes: its frames here, and how much of it Redis has."""
+    """A run of this process: its frames, and how much of them Redis has."""
 
     def __init__(self, info: RunInfo, limits: Limits, producers: Producers) -> None:
         super().__init__(info, limits)
@@ -73,9 +73,9 @@ class RedisRun(MemoryRun):
         self.end_state: EndState | None = None
         """Set once the producer is done."""
         self.is_ours: bool | None = None
-        """Known once Redis has the end: whether it is the one that this producer gave it."""
+        """Whether the end in Redis is this producer's; None until Redis has an end."""
         self.is_complete = False
-        """Whether its readers here have its end, whatever becomes of it in Redis."""
+        """Whether readers here have its end, whatever Redis has."""
         self.needs_lease = False
         self.is_unsaved = False
         """Whether it has ended and is the only copy of what it made."""
@@ -83,7 +83,7 @@ class RedisRun(MemoryRun):
         self._settling: set[asyncio.Future[None]] = set()
 
     def append(self, data: bytes) -> None:
-        """Add frames, for this process' readers at once and for Redis soon.
+        """Append frames: at once for readers here, soon in Redis.
 
         Raises:
             RunError: ``fenced`` once the run was taken away or has ended; ``full``.
@@ -92,10 +92,10 @@ class RedisRun(MemoryRun):
         self._producers.notice(self)
 
     async def finish(self, state: EndState, save: Save | None = None) -> bool:
-        """End the run in Redis, however long that is away; readers here do not wait that long.
+        """End the run in Redis, however long Redis is away. Readers here do not wait that long.
 
-        Redis may be away for ever, or have given the run to somebody else for a pause of its own. What was made is
-        saved all the same, and first: who saves knows whether somebody else has.
+        The answer is saved first: Redis may be away for ever, or may have given the run to another process. ``save``
+        finds out whether another one has saved it.
         """
         if self.is_running:
             self.is_complete = state != "failed"
@@ -111,7 +111,7 @@ class RedisRun(MemoryRun):
         return self.is_ours is True
 
     async def _settled(self, state: EndState) -> None:
-        """Wait until Redis has all that it should have."""
+        """Wait until Redis has everything."""
         self._producers.notice(self)
         release = asyncio.get_running_loop().call_later(END_PATIENCE, self.end, state)
         try:
@@ -126,7 +126,7 @@ class RedisRun(MemoryRun):
             release.cancel()
 
     def settle(self, *, is_ours: bool | None = None) -> None:
-        """Take note of news from Redis, and tell `finish`."""
+        """Record news from Redis and wake `finish`."""
         if is_ours is not None:
             self.is_ours = is_ours
             self.end(self.end_state if is_ours and self.end_state else "lost")
@@ -136,19 +136,17 @@ class RedisRun(MemoryRun):
                 future.set_result(None)
 
     def fence(self) -> None:
-        """The run is somebody else's by now."""
+        """Record that another process has the run now."""
         self.ask_to_stop("lost")
         self.settle(is_ours=False)
 
-    # -- what is to be written ------------------------------------------------------------------------------------
-
     def is_behind(self) -> bool:
-        """Whether Redis lacks something that it should have."""
+        """Return whether Redis lacks something that it should have."""
         lacks = self.written < len(self.ends) or self.needs_lease or self.end_state is not None
         return self.is_ours is None and lacks
 
     def next_write(self) -> tuple[Write, bytes]:
-        """The next thing Redis should know, and the frames that go with it."""
+        """Return the next write and its frames."""
         last, first = self.written, self.written
         start = self.end_of(first)
         while last < len(self.ends) and (last == first or self.ends[last] - start <= MAX_BATCH_BYTES):
@@ -178,7 +176,7 @@ def open_arguments(keys: Keys, info: RunInfo, limits: Limits) -> list[Any]:
 
 
 class Producers:
-    """All runs that this process makes."""
+    """The runs of this process."""
 
     def __init__(self, client: ScriptClient, keys: Keys, limits: Limits) -> None:
         self.client = client
@@ -190,10 +188,10 @@ class Producers:
         self._tasks: list[asyncio.Task[None]] = []
         self._interval = min(limits.silence, limits.lease) / 5
         self.renewal_seconds = LONGEST_PAUSE + 2 * self._interval
-        """How soon after Redis is back each process has renewed its leases."""
+        """Seconds after Redis is back within which each process has renewed its leases."""
 
     def begin(self, info: RunInfo) -> RedisRun:
-        """Take on a run that Redis has just been told of."""
+        """Add a run that Redis has just recorded."""
         run = RedisRun(info, self.limits, self)
         self.runs[info.id] = run
         if not self._tasks:
@@ -201,12 +199,12 @@ class Producers:
         return run
 
     def notice(self, run: RedisRun) -> None:
-        """There is something to write of this run."""
+        """Wake the writer: this run has something to write."""
         self._behind[run] = None
         self._work.set()
 
     async def restore(self, run: RedisRun) -> None:
-        """Bring a run back into a Redis that has lost it.
+        """Write a run again into a Redis that has lost it.
 
         Raises:
             RunError: ``unavailable``.
@@ -215,13 +213,13 @@ class Producers:
         await self.client.call(OPEN, self.keys.of_run(run.info), *arguments)
 
     def renew_all(self) -> None:
-        """Have all leases renewed, and learn what was asked of the runs meanwhile."""
+        """Renew all leases and learn which runs are to stop."""
         for run in self.runs.values():
             run.needs_lease = True
             self.notice(run)
 
     async def aclose(self) -> None:
-        """End the tasks; the runs that are left are lost."""
+        """End the tasks. Runs that have not ended are lost."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -230,8 +228,6 @@ class Producers:
         for run in list(self.runs.values()):
             run.fence()
         self.runs.clear()
-
-    # -- writing --------------------------------------------------------------------------------------------------
 
     async def _write_all(self) -> None:
         backoff = Backoff()
@@ -256,10 +252,10 @@ class Producers:
                 self._work.set()
 
     async def _write_some(self) -> None:
-        """One round trip, for the runs that have waited longest.
+        """Make one round trip for the runs that have waited longest.
 
         Raises:
-            RunError: ``unavailable``; some of it may have been written.
+            RunError: ``unavailable``. Some of it may have been written.
         """
         runs = list(itertools.islice(self._behind, MAX_RUNS))
         for run in runs:
@@ -295,7 +291,7 @@ class Producers:
                 await self.restore(run)
 
     def _take(self, run: RedisRun, written: Written) -> bool:
-        """Take note of what became of a write; whether Redis does not know the run."""
+        """Record the result of a write. Return whether Redis does not know the run."""
         run.written = written.entries
         match written.code:
             case "written" if written.stop is not None:
@@ -312,14 +308,12 @@ class Producers:
             run.settle()
         return written.code == "missing"
 
-    # -- requests to stop -----------------------------------------------------------------------------------------
-
     async def _listen(self) -> None:
         backoff = Backoff()
         while True:
             try:
                 async with self.client.subscribed(self.keys.stops) as messages:
-                    # A request may have come while nobody listened.
+                    # A request may have come while the subscription was down.
                     self.renew_all()
                     backoff.reset()
                     async for message in messages:

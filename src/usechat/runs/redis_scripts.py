@@ -1,4 +1,4 @@
-"""What the log on Redis does in one step: Lua scripts, each a decision and the writes that follow from it.
+"""The Lua scripts of the log on Redis: each makes a decision and its writes in one step.
 
 The keys, all below one prefix and all with a time to live:
 
@@ -31,7 +31,7 @@ __all__ = ["ADOPT", "LATE", "OPEN", "REAP", "STOP", "TOUCH", "UNREAD", "WRITE", 
 
 @dataclass(frozen=True)
 class Script:
-    """A Lua script, and the name Redis knows it by once it is loaded."""
+    """A Lua script and the digest that Redis knows it by."""
 
     text: str
     sha: str = field(init=False)
@@ -69,7 +69,7 @@ redis.call('PEXPIRE', KEYS[4], ARGV[6])
 return token
 """
 )
-"""The run's token; nil when the chat has a running one."""
+"""Returns the run's token; nil when the chat has a running run."""
 
 WRITE = Script(
     _NOW
@@ -134,7 +134,7 @@ for index, one in ipairs(cmsgpack.unpack(ARGV[5])) do answers[index] = write(ARG
 return cmsgpack.pack(answers)
 """
 )
-"""What became of each, how many entries Redis has, and the reason to stop if somebody asked."""
+"""Returns for each write its result, the number of entries in Redis, and the reason to stop if there is one."""
 
 STOP = Script("""
 -- KEYS run channel  ARGV message reason
@@ -143,7 +143,7 @@ redis.call('HSETNX', KEYS[1], 'stop', ARGV[2])
 redis.call('PUBLISH', KEYS[2], ARGV[1])
 return 1
 """)
-"""Whether the run was running."""
+"""Returns whether the run was running."""
 
 LATE = Script(
     _NOW
@@ -153,7 +153,7 @@ local late = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now + ARGV[1], 'WITHSC
 return {string.format('%.0f', now), redis.call('ZSCORE', KEYS[1], ARGV[3]) or '', late}
 """
 )
-"""The time (ms), the end of the named run's lease, and the leases that end within a margin: ids and ends."""
+"""Returns the time (ms), the end of the named run's lease, and the leases that end within a margin: ids and ends."""
 
 REAP = Script(
     _NOW
@@ -186,7 +186,7 @@ end
 return taken
 """
 )
-"""Info, state and token of each run that was taken; none when it is too late."""
+"""Returns info, state and token of each run that was taken; nothing when it is too late."""
 
 ADOPT = Script("""
 -- KEYS run log chat leases  ARGV id token frames keep
@@ -203,7 +203,7 @@ redis.call('PEXPIRE', KEYS[2], ARGV[4])
 if redis.call('GET', KEYS[3]) == ARGV[1] then redis.call('PEXPIRE', KEYS[3], ARGV[4]) end
 return 1
 """)
-"""Whether the run was the caller's to end."""
+"""Returns whether the run was the caller's to end."""
 
 TOUCH = Script(
     _NOW
@@ -216,7 +216,7 @@ local is_whole = not run[3] or redis.call('XLEN', KEYS[2]) == tonumber(run[3])
 return {run[1], run[2], is_whole and 1 or 0}
 """
 )
-"""The run's state and info, and whether its frames are all there; nil when there is no such run."""
+"""Returns the run's state and info, and whether all its frames are there; nil when there is no such run."""
 
 UNREAD = Script(
     _NOW
@@ -226,4 +226,4 @@ local seen = redis.call('HGET', KEYS[1], 'seen')
 return seen and now - seen
 """
 )
-"""Milliseconds since another process read the run; nil when none has."""
+"""Returns the milliseconds since another process read the run; nil when none has."""

@@ -1,4 +1,4 @@
-"""The runs of other processes that readers of this one follow.
+"""Follows runs of other processes for readers of this one.
 
 However many readers a run has here, it comes from Redis once: one task waits for new entries of all followed runs,
 over one connection, and feeds a copy of each that the readers read as they would a run of their own process. A copy
@@ -34,7 +34,7 @@ MAX_BATCHES = 64
 
 
 class Copy(MemoryRun):
-    """A run of another process, as far as it has come."""
+    """A copy of another process's run."""
 
     def __init__(self, info: RunInfo, limits: Limits) -> None:
         super().__init__(info, limits)
@@ -42,7 +42,7 @@ class Copy(MemoryRun):
         self.missing_since: float | None = None
 
     def feed(self, stream_id: bytes, fields: Mapping[bytes, bytes]) -> bool:
-        """Take what one entry of the stream holds; not if something is missing before it, and say so."""
+        """Add one entry of the stream. Return False, and add nothing, when something before it is missing."""
         last, is_end = (int(number) for number in stream_id.split(b"-"))
         if is_end:
             if last != len(self.ends):
@@ -67,14 +67,14 @@ class Copy(MemoryRun):
 
 
 def read_batch(fields: Mapping[bytes, bytes]) -> list[bytes]:
-    """The entries in a batch, as the producer made them."""
+    """Return the entries in a batch, as the producer made them."""
     frames = fields[b"d"]
     ends = list(itertools.accumulate(int(size) for size in fields[b"s"].split(b",")))
     return [frames[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
 class Tail:
-    """All runs that this process follows."""
+    """The runs that this process follows."""
 
     def __init__(
         self, client: ScriptClient, keys: Keys, limits: Limits, find_on_gone: Callable[[], OnRelease | None]
@@ -93,10 +93,10 @@ class Tail:
 
     @asynccontextmanager
     async def follow(self, run_id: str) -> AsyncGenerator[MemoryRun]:
-        """A copy of the run that grows with it. While Redis is away it waits, as it does for a run that it has begun.
+        """Give a copy of the run that grows with it. Wait while Redis is away.
 
         Raises:
-            RunError: ``missing``; ``unavailable``: this process goes.
+            RunError: ``missing``; ``unavailable``: this process shuts down.
         """
         is_new = run_id not in self.copies
         info = await self._find(run_id) if is_new else self.copies[run_id].info
@@ -131,7 +131,7 @@ class Tail:
         raise unavailable()
 
     async def _wake(self) -> None:
-        """Have the task look at what it follows anew; it may be waiting for other runs."""
+        """Wake the task, which may be waiting for other runs."""
         if self._task is None:
             self._task = asyncio.create_task(self._run())
         if not self._wanted.is_set():
@@ -150,8 +150,6 @@ class Tail:
             await asyncio.gather(self._task, return_exceptions=True)
         for copy in self.copies.values():
             copy.fail(unavailable())
-
-    # -- the task -------------------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
         backoff = Backoff()
@@ -173,7 +171,7 @@ class Tail:
                 self._wanted.clear()
 
     async def _fetch(self) -> bool:
-        """Take what has come; whether nothing is missing before it."""
+        """Add what has come. Return False when something before it is missing."""
         copies = {self.keys.log(run_id): copy for run_id, copy in self.copies.items() if copy.is_running}
         after = {key: f"{len(copy.ends)}-0" for key, copy in copies.items()}
         answer = await self.client.read_streams(
@@ -189,7 +187,7 @@ class Tail:
         return is_whole
 
     async def _touch(self, *, at_once: bool) -> None:
-        """Tell the producers that their runs are read, and notice runs that Redis does not know any more."""
+        """Record in Redis that the runs are read. Notice runs that Redis has lost."""
         now = asyncio.get_running_loop().time()
         if now - self._touched_at < self.limits.lease / 3 and not at_once:
             return
@@ -210,7 +208,7 @@ class Tail:
                 await self._end_gone(copy)
 
     async def _end_gone(self, copy: Copy) -> None:
-        """End a run for its readers that cannot be read to its end any more."""
+        """End a run for its readers when the rest of it is gone."""
         logger.warning("Redis has dropped a run that is being read; its readers get an end")
         on_gone = self._find_on_gone()
         if on_gone is None:

@@ -1,8 +1,8 @@
-"""The ids of saved chats: which there may be, and how they are read from a URL.
+"""Ids of saved chats: which are allowed, and how they are read from a URL.
 
-Clients make them, and every route but the list has one in its path. So one that a URL cannot carry is refused before
-anything is stored: its chat could be neither read nor deleted. Chats that have such an id nevertheless, from before,
-are found by whoever sends the bytes of it.
+Clients make the ids, and nearly every route has one in its path. An id that a URL cannot carry is refused before
+anything is stored: its chat could be neither read nor deleted. A chat that has such an id from before is found by the
+bytes of the id.
 
 Source: https://url.spec.whatwg.org/#url-parsing, which takes control characters and dot segments out of paths.
 """
@@ -25,10 +25,10 @@ EXPORT: Final = "/export"
 
 
 def check_chat_id(chat_id: str) -> None:
-    """Check the id of a chat that is to be kept.
+    """Check the id of a chat before it is saved.
 
     Raises:
-        RequestError: 400: no URL can carry it, or another route's path would mean the same.
+        RequestError: 400: no URL can carry the id, or another route has the same path.
     """
     if UNSENDABLE.search(chat_id) is not None:
         raise RequestError("must not hold control characters or half of a character", path="id", status=400)
@@ -39,7 +39,7 @@ def check_chat_id(chat_id: str) -> None:
 
 
 class ChatIdConvertor(Convertor[str]):
-    """Any id in a path, with slashes and line ends."""
+    """Converts an id in a path, which may hold slashes and line ends."""
 
     regex = r"[\s\S]+"
 
@@ -56,7 +56,7 @@ register_url_convertor("chat", ChatIdConvertor())
 
 
 def read_chat_id(chat_id: str, request: Request) -> str:
-    """Return the id in a request's path, halves of UTF-16 pairs included: servers decode them to U+FFFD."""
+    """Return the id in a request's path, with lone surrogates, which servers decode to U+FFFD."""
     path, raw = str(request.scope["path"]), request.scope.get("raw_path")
     if "\ufffd" not in chat_id or raw is None:
         return chat_id
@@ -71,4 +71,4 @@ def read_chat_id(chat_id: str, request: Request) -> str:
 
 
 ChatId: TypeAlias = Annotated[str, Depends(read_chat_id)]
-"""The id in a route's path, which is to be written ``{chat_id:chat}``."""
+"""The id in a route's path, written ``{chat_id:chat}``."""

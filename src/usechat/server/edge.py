@@ -1,8 +1,8 @@
-"""What is decided from a request's head, and how much of its body is read: for every route alike.
+"""Guards every route: checks the key in the head, then bounds the body.
 
-`KeyGate` lets nobody without a key below ``/api``, before a byte of the body is asked for. `BodyGate` counts the bytes
-of a body while they come. Both are plain ASGI and stand before the routes, so that a new route cannot forget them: a
-framework that fills a route's parameters may read the body before it runs the route's dependencies.
+`KeyGate` refuses requests without a key before a byte of their body is read. `BodyGate` counts the bytes of a body as
+they come. Both are plain ASGI and stand before all routes, so no new route can forget them, and FastAPI cannot read a
+body before it runs the dependency that checks the key.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ __all__ = ["BodyGate", "KeyGate", "is_api_path"]
 
 API: Final = "/api"
 MIN_BYTES_PER_SECOND: Final = 4096
-"""Of a body, beyond the seconds that each may take: slower than any connection over which somebody chats."""
+"""The slowest body after the first seconds: slower than any connection that people chat over."""
 SMALL_BYTES: Final = 64 * 1024
-"""So much of an unread body may be left to the server, which keeps the connection."""
+"""The most bytes of an unread body that are left to the server, which keeps the connection."""
 LINGER_SECONDS: Final = 5.0
 LINGER_BYTES: Final = 64 * 2**20
-"""For so long the rest of a refused body is thrown away. A connection that is closed while data arrives is reset, and
-the client would see that instead of the answer."""
+"""The most bytes of a refused body that are read and dropped. A connection that is closed while data arrives is reset,
+and the client would see that instead of the answer."""
 
 
 class KeyGate:
@@ -54,7 +54,7 @@ class KeyGate:
 
 
 def is_api_path(scope: Scope) -> bool:
-    """Whether a request is for a route that needs a key."""
+    """Return whether a request is for a route that needs a key."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
     # With a root path, routers look at what follows it; where it is missing, at the whole.
@@ -93,7 +93,7 @@ def may_have_body(scope: Scope) -> bool:
 
 
 class Body:
-    """The body of one request, on its way to whoever answers it."""
+    """The body of one request as it is read."""
 
     def __init__(self, gate: BodyGate, scope: Scope, receive: Receive, send: Send) -> None:
         self.gate = gate
@@ -110,7 +110,11 @@ class Body:
         self.started_at: float | None = None
 
     async def receive(self) -> Message:
-        """Return the next message; raise `HTTPException` when the body is refused."""
+        """Return the next message of the body.
+
+        Raises:
+            HTTPException: The body is refused.
+        """
         if self.is_over:
             return await self.next_message()
         now = asyncio.get_running_loop().time()
@@ -140,7 +144,7 @@ class Body:
         return HTTPException(413, f"The body is larger than {self.gate.max_bytes} bytes.")
 
     async def send(self, message: Message) -> None:
-        """Pass on the response; close the connection after it where much of the body has not been read."""
+        """Send the response. Close the connection after it when much of the body is unread."""
         if message["type"] == "http.response.start":
             is_small = self.declared is not None and self.declared <= SMALL_BYTES and not self.is_late
             self.is_left_unread = self.can_close and not self.is_over and not is_small

@@ -1,6 +1,6 @@
-"""The application for a process that does nothing else: a worker of ``usechat serve``, or a serverless function.
+"""Loads the application in a process of its own: a worker of ``usechat serve`` or a serverless function.
 
-Such a process is ours to set up, which `usechat.server.app.create_app` leaves to whoever calls it.
+Here the process is ours, so its garbage collector is set up. `usechat.server.app.create_app` leaves that to its caller.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 __all__ = ["load_app"]
 
 COLLECT_AFTER: Final = (10_000, 10, 10)
-"""How many objects more than before there are when the garbage collector looks at the new ones, and after how many
-such looks at older ones. An answer leaves nothing for it to find; a few hundred open ones are as many objects."""
+"""Thresholds for `gc.set_threshold`. An answer leaves no cycles to find, and a few hundred open answers are some 10,000
+objects."""
 
 
 def load_app() -> FastAPI:
-    """What `usechat.server.app.create_app` gives, sooner, and with a garbage collector that is seldom in the way.
+    """Return the application of `usechat.server.app.create_app`, loaded with the garbage collector out of the way.
 
-    Importing makes some hundred thousand objects, all of them to stay. The garbage collector, which looks through them
-    again and again meanwhile, would take a quarter of the time; nor need it look at them later.
+    Imports make some hundred thousand objects that all stay. Collections during the imports would take a quarter of the
+    time, and later ones need not look at these objects.
 
     Raises:
         ConfigurationError: As for `usechat.server.app.create_app`.

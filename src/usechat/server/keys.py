@@ -1,4 +1,4 @@
-"""API keys: who may use ``/api``."""
+"""API keys for the routes below ``/api``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Credentials = Annotated[
 
 
 class KeyGuard:
-    """A dependency that lets only those in who know a key.
+    """Refuse requests that carry no valid key.
 
     Args:
         settings: The keys; without any, everybody gets in.
@@ -38,7 +38,7 @@ class KeyGuard:
     """
 
     def __init__(self, settings: Settings, *, is_public: bool) -> None:
-        # Digests are all of one length, so that not even a key's length shows in the time a comparison takes.
+        # Digests have one length, so the time of a comparison does not even tell a key's length.
         self._digests = [digest(key) for key in settings.keys]
         self._is_closed = is_public and not settings.keys and not settings.insecure
 
@@ -51,7 +51,7 @@ class KeyGuard:
         self._raise(self.refusal(None if credentials is None else credentials.credentials))
 
     def check(self, headers: Mapping[str, str]) -> None:
-        """Check one request by its headers, where it is no dependency that does.
+        """Check one request by its headers.
 
         Raises:
             HTTPException: As above.
@@ -64,12 +64,12 @@ class KeyGuard:
             raise HTTPException(status, refusal, headers={"www-authenticate": "Bearer"} if status == 401 else None)
 
     def authorize(self, headers: Mapping[str, str]) -> str | None:
-        """Why a request with these headers is refused; None when it is not."""
+        """Return the reason to refuse a request with these headers; None to accept it."""
         scheme, key = get_authorization_scheme_param(headers.get("authorization"))
         return self.refusal(key if key and scheme.lower() == "bearer" else None)
 
     def refusal(self, key: str | None) -> str | None:
-        """Why whoever sends this key, or none, is refused; None when they are not."""
+        """Return the reason to refuse this key, or a missing one; None to accept it."""
         if self._is_closed:
             return NOT_SET_UP
         if not self._digests or (key is not None and self.knows(key)):
@@ -77,7 +77,7 @@ class KeyGuard:
         return NO_KEY if key is None else WRONG_KEY
 
     def knows(self, key: str) -> bool:
-        """Whether the key is one of the server's; takes the same time for every key."""
+        """Return whether the key is one of the server's; takes the same time for every key."""
         given, is_known = digest(key), False
         for one in self._digests:
             is_known |= hmac.compare_digest(given, one)

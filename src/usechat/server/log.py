@@ -1,4 +1,4 @@
-"""Log lines that say which request they belong to."""
+"""Adds the request's id to log lines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["RequestIdFilter"]
 
 
 class RequestIdFilter(logging.Filter):
-    """Gives each record the id of the request that is being answered, or ``-``."""
+    """Add the id of the current request, or ``-``, to each record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record pass."""

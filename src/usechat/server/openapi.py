@@ -1,4 +1,4 @@
-"""What OpenAPI says of the chat routes: their bodies are read from the raw request, so FastAPI cannot see them."""
+"""OpenAPI descriptions of the chat routes, whose bodies FastAPI cannot see: they are read from the raw request."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Responses: TypeAlias = dict[int | str, dict[str, Any]]
 
 
 class Refusal(BaseModel):
-    """Why there is no answer."""
+    """The body of a refusal."""
 
     detail: str
 
@@ -36,7 +36,7 @@ STREAMED: Final[Responses] = {
 
 
 def body_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """The ``openapi_extra`` of a route whose JSON body is of this model."""
+    """Return the ``openapi_extra`` of a route whose JSON body is of this model."""
     schema = model.model_json_schema()
     definitions = schema.pop("$defs", {})
     content = {"application/json": {"schema": inlined(schema, definitions)}}
@@ -44,7 +44,7 @@ def body_schema(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def inlined(value: Any, definitions: dict[str, Any]) -> Any:
-    """The schema with each reference replaced by what it refers to: none of ours refers to itself."""
+    """Return the schema with each reference replaced by its target. None of ours is recursive."""
     if isinstance(value, list):
         return [inlined(item, definitions) for item in cast("list[Any]", value)]
     if not isinstance(value, dict):

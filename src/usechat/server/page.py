@@ -1,4 +1,4 @@
-"""The built page: static files with the headers that let browsers keep what never changes and run nothing else.
+"""Serves the built page, with caching headers and a content security policy.
 
 The files are those of Next's static export (16.4): ``v4/index.html`` or ``v4.html`` for ``/v4``, ``404.html``, and
 below ``_next/static`` names with a digest in them.
@@ -57,12 +57,12 @@ npm --prefix web run build:static</pre>
 
 
 def default_page_folder() -> Path:
-    """Where ``make run`` builds the page in a checkout, whether it has done so or not."""
+    """Return where ``make run`` builds the page in a checkout, whether it has done so or not."""
     return Path(__file__).resolve().parents[3] / "web" / "out"
 
 
 class PageFiles(StaticFiles):
-    """The folder of the built page. It may be built, or built anew, while the server runs."""
+    """The folder of the built page, which may be built again while the server runs."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(directory=folder, check_dir=False)
@@ -71,7 +71,7 @@ class PageFiles(StaticFiles):
         self.config_checked = True
 
     def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
-        """The file for a path: itself, ``PATH.html`` or ``PATH/index.html``."""
+        """Return the file for a path: itself, ``PATH.html`` or ``PATH/index.html``."""
         for candidate in (path, f"{path}.html", f"{path}/index.html"):
             full_path, found = super().lookup_path(candidate)
             if found is not None and stat.S_ISREG(found.st_mode):
@@ -79,7 +79,7 @@ class PageFiles(StaticFiles):
         return "", None
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """The file, or the page that says that there is none."""
+        """Return the file, or the 404 page."""
         try:
             return await super().get_response(path, scope)
         except HTTPException as error:
@@ -100,7 +100,7 @@ class PageFiles(StaticFiles):
         scope: Scope,
         status_code: int = 200,
     ) -> Response:
-        """The file with its headers, or 304 where the browser has it."""
+        """Return the file with its headers, or 304 when the browser has it."""
         response = super().file_response(full_path, stat_result, scope, status_code)
         path = Path(full_path)
         is_lasting = path.is_relative_to(self.folder.resolve() / "_next" / "static")
@@ -113,7 +113,7 @@ class PageFiles(StaticFiles):
 
 @lru_cache(maxsize=64)
 def policy_for(path: Path, _mtime_ns: int) -> str:
-    """The content security policy of an HTML file, which names the very scripts that stand in it."""
+    """Return the content security policy of an HTML file, with the digests of its own scripts."""
     digests = [hashlib.sha256(script).digest() for script in INLINE_SCRIPT.findall(path.read_bytes())]
     sources = ["'self'", *(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)]
     return "; ".join([*POLICY, f"script-src {' '.join(dict.fromkeys(sources))}"])

@@ -1,4 +1,4 @@
-"""`usechat serve`: the application in uvicorn, in one process or several, on a socket that is ours."""
+"""`usechat serve`: the application in uvicorn, in one process or several, on our own socket."""
 
 from __future__ import annotations
 
@@ -32,8 +32,7 @@ APP: Final = "usechat.server.entry:load_app"
 SOCKET_PROTOCOL: Final = "usechat.server.socket_protocol:BoundedSocketProtocol"
 BACKLOG: Final = 2048
 KEEP_ALIVE_SECONDS: Final = 75
-"""Longer than proxies keep an idle connection (nginx 60 s): who closes first must not be the server, or requests get
-lost on the way."""
+"""Seconds. Proxies must close idle connections first (nginx: 60 s), or requests on their way are lost."""
 
 
 def serve(*, reload: bool, announce: Callable[[str], None]) -> None:
@@ -41,7 +40,7 @@ def serve(*, reload: bool, announce: Callable[[str], None]) -> None:
 
     Args:
         reload: Start anew whenever this package's sources change.
-        announce: Gets the line that says where the server listens and which model answers, once it answers requests.
+        announce: Gets the line with the address and the model, once the server answers requests.
             With ``reload`` it is called in another process, so it must be picklable, and called after each new start.
 
     Raises:
@@ -54,10 +53,10 @@ def serve(*, reload: bool, announce: Callable[[str], None]) -> None:
     with bind(settings.host, settings.port) as listener:
         # uvicorn raises the signal that stopped it once more at its end; the default would be to die of it.
         signal.signal(signal.SIGTERM, leave)
-        # Before there are workers, each of which would find out for itself, and before anybody is let in.
+        # Once, before workers start and before anybody can connect.
         asyncio.run(check_storage(settings))
         if (settings.workers > 1 or reload) and settings.approval_secret is None:
-            # All workers, and those that come after them, check what one of them has signed.
+            # All workers, later ones too, must accept what one of them has signed.
             os.environ["USECHAT_APPROVAL_SECRET"] = secrets.token_urlsafe(32)
         listen(listener, settings.host, settings.port)
         line = f"usechat {usechat.__version__} listens on {url_of(listener)} - {choice.reason}"
@@ -65,7 +64,7 @@ def serve(*, reload: bool, announce: Callable[[str], None]) -> None:
 
 
 class TellingServer(uvicorn.Server):
-    """A server that tells when it answers requests.
+    """A uvicorn server that calls back when it answers requests.
 
     Args:
         config: As for uvicorn.
@@ -77,7 +76,7 @@ class TellingServer(uvicorn.Server):
         self._on_ready = on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start the application, and accept connections."""
+        """Start the application and accept connections."""
         await super().startup(sockets)
         if self.started:
             self._on_ready()
@@ -113,7 +112,7 @@ def uvicorn_config(settings: Settings, *, reload: bool) -> uvicorn.Config:
         server_header=False,
         ws=SOCKET_PROTOCOL,
         ws_max_size=settings.max_body_bytes,
-        # A few kilobytes on the wire could become any size that is allowed, before the key is known.
+        # Before the key is known, a few compressed kilobytes could grow to the largest size.
         ws_per_message_deflate=False,
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
@@ -122,7 +121,7 @@ def uvicorn_config(settings: Settings, *, reload: bool) -> uvicorn.Config:
 
 
 def log_config(settings: Settings) -> dict[str, Any]:
-    """Our own lines as the settings say; uvicorn's and other packages' from warnings on, unless all is wanted."""
+    """Return the logging configuration: our lines as the settings say, other packages' from warnings on."""
     level = settings.log_level.upper()
     others = "WARNING" if level == "INFO" else level
     form = "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"
@@ -140,10 +139,10 @@ def log_config(settings: Settings) -> dict[str, Any]:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket with an address, which does not listen yet.
+    """Bind a socket to an address and return it. It does not listen yet.
 
     Raises:
-        ConfigurationError: It is not to be had; the text says what to do.
+        ConfigurationError: The address cannot be used; the text says what to do.
     """
     try:
         addresses = socket.getaddrinfo(
@@ -168,10 +167,10 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def listen(listener: socket.socket, host: str, port: int) -> None:
-    """Have a socket of `bind` take connections.
+    """Let a socket of `bind` accept connections.
 
     Raises:
-        ConfigurationError: Another process was faster to listen there.
+        ConfigurationError: Another process listens there by now.
     """
     try:
         listener.listen(BACKLOG)

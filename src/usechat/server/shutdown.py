@@ -1,4 +1,4 @@
-"""What becomes of answers when the server is told to stop: none begins, those there are go on for a while, then end."""
+"""Shutdown: no new answer begins, running ones get some seconds, then they end."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Final
 __all__ = ["CLOSING_SECONDS", "stopping"]
 
 CLOSING_SECONDS: Final = 2
-"""What answers get to send their ends, before the server cuts them."""
+"""Time for answers to send their ends, before the server cuts them."""
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
 def stopping(refuse_new: Callable[[], None], end_running: Callable[[], None], seconds: float) -> Generator[None]:
-    """Have one function called at the signal that stops the server, and the other so many seconds after it.
+    """Call one function at the signal that stops the server, and another some seconds later.
 
     An application hears of its end only after the last answer (ASGI lifespan, 3.0), which is too late to end one. So
     this listens in beside the server, which keeps its own handling of the signal. Only the main thread can; in another

@@ -1,7 +1,7 @@
-"""See that a server's database and Redis can be used, before it says that it listens.
+"""Checks that the database and Redis can be used, before the server says that it listens.
 
 Every failure becomes one `ConfigurationError`: which setting, where it points (never with its password), what is wrong
-and what to do. What is not there yet, because all are started at once, is waited for some seconds.
+and what to do. A service that is still starting is waited for, for some seconds.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from usechat.errors import ConfigurationError
 __all__ = ["check_redis", "check_redis_url", "prepare_database"]
 
 PAUSES: Final = (0.1, 0.4, 1.0, 1.5, 2.0)
-"""Seconds before each further try to connect. Who starts this waits for the outcome, so they are few."""
+"""Seconds before each further try to connect. Few, because somebody waits for the server to start."""
 ANSWER_SECONDS: Final = 10.0
-"""How long one try may take: an address that nobody has swallows what is sent to it."""
+"""Seconds that one try may take: an unused address never answers."""
 DATABASE: Final = "USECHAT_DATABASE_URL"
 REDIS: Final = "USECHAT_REDIS_URL"
 
@@ -29,7 +29,7 @@ ResultT = TypeVar("ResultT")
 
 
 async def prepare_database(url: str) -> None:
-    """Make SQLite's tables, or see that PostgreSQL's are there.
+    """Create SQLite's tables, or check that PostgreSQL's are there.
 
     Args:
         url: As for `usechat.chats.engine.parse_url`.
@@ -63,10 +63,10 @@ async def prepare_database(url: str) -> None:
 
 
 def check_redis_url(url: str) -> None:
-    """See that a URL is one of Redis; nothing is connected.
+    """Check that a URL names a Redis, without connecting.
 
     Raises:
-        ConfigurationError: It is not.
+        ConfigurationError: It does not.
     """
     from redis import connection
 
@@ -80,7 +80,7 @@ def check_redis_url(url: str) -> None:
 
 
 async def check_redis(url: str) -> None:
-    """See that Redis answers and lets this server in.
+    """Check that Redis answers and accepts this server.
 
     Raises:
         ConfigurationError: It does not.
@@ -118,7 +118,7 @@ async def tried(work: Callable[[], Awaitable[ResultT]], is_passing: Callable[[Ex
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await work()
         except Exception as error:
-            # What took too long once would do so again.
+            # A try that timed out would time out again.
             if isinstance(error, TimeoutError) or not is_passing(error):
                 raise
         await asyncio.sleep(pause)
@@ -127,7 +127,7 @@ async def tried(work: Callable[[], Awaitable[ResultT]], is_passing: Callable[[Ex
 
 
 def describe(error: Exception, password: str | None) -> str:
-    """An error in a few words, on one line and without the password."""
+    """Return an error as one short line without the password."""
     own: object = getattr(error, "orig", None) or error
     cause = error.__cause__ or error.__context__
     if isinstance(cause, OSError) and not isinstance(own, OSError):

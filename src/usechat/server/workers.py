@@ -1,4 +1,4 @@
-"""Several processes on one socket, started anew when they die, but not for ever.
+"""Several worker processes on one socket, restarted when they die, but not for ever.
 
 Upstream: ``uvicorn.supervisors.Multiprocess`` (uvicorn 0.54), which starts a worker that dies anew each half second,
 and ends with 0 when none can start.
@@ -20,14 +20,13 @@ from usechat.errors import ConfigurationError
 __all__ = ["Workers"]
 
 TRIES_AT_START: Final = 3
-"""How many workers in a row may die before the first one was ready."""
+"""How many workers in a row may die before the first one is ready."""
 TRIES_LATER: Final = 10
-"""How many in a row may die before they are ready once the server has answered: two minutes' worth, in which a database
-is back, while the other workers go on."""
+"""The same, once the server has answered: two minutes' worth, enough for a database to come back."""
 FIRST_PAUSE_SECONDS: Final = 0.5
 LAST_PAUSE_SECONDS: Final = 30.0
 READY_SECONDS: Final = 1.0
-"""How long a worker may take to say whether it is ready; one that is starting is asked again."""
+"""Seconds that a worker may take to say whether it is ready. A starting one is asked again."""
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +36,7 @@ class Workers(Multiprocess):
 
     Args:
         config: As for uvicorn; says how many.
-        listener: What they accept from.
+        listener: The socket that they accept from.
         on_ready: Called once, when the first worker answers requests.
     """
 

@@ -5,7 +5,7 @@ The format has no block ids and no ends: text and reasoning go on until somethin
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from usechat import parts as p
 from usechat.errors import DecodeError
@@ -15,7 +15,7 @@ __all__ = ["DataStreamDecoder"]
 
 
 class DataStreamDecoder:
-    """Lines, however they are cut, to parts."""
+    """Decode lines, cut anywhere, to parts."""
 
     def __init__(self) -> None:
         self.pending = b""
@@ -25,7 +25,7 @@ class DataStreamDecoder:
         self.is_started = False
 
     def feed(self, data: bytes) -> list[p.Part]:
-        """The parts that ``data`` completes.
+        """Return the parts that ``data`` completes.
 
         Raises:
             DecodeError: A line has an unknown code, no colon, or a value that is not what its code demands.
@@ -34,16 +34,16 @@ class DataStreamDecoder:
         return [part for line in lines for part in self.read(line)]
 
     def finish(self) -> list[p.Part]:
-        """What is left at the end: a last line without its LF, and open blocks closed."""
+        """Return the parts of a last line without LF, and the ends of open blocks."""
         line, self.pending = self.pending, b""
         return [*self.read(line), *self.close()]
 
     def read(self, line: bytes) -> list[p.Part]:
-        """The parts of one line."""
+        """Return the parts of one line."""
         if not line.strip():
             return []
         code, colon, text = line.partition(b":")
-        handler = HANDLERS.get(code.decode("ascii", "replace"))
+        handler = self.HANDLERS.get(code.decode("ascii", "replace"))
         if not colon or handler is None:
             raise DecodeError("a line has no known code")
         try:
@@ -57,12 +57,12 @@ class DataStreamDecoder:
         return str(self.blocks)
 
     def close(self) -> list[p.Part]:
-        """The end of the open block, if there is one."""
+        """Close the open block and return its end, if there is one."""
         ended, self.open = self.open, None
         return [] if ended is None else [ended(self.block)]
 
     def begin(self, start: type, end: type, metadata: p.ProviderMetadata | None = None) -> list[p.Part]:
-        """The start of a block, unless one of its kind is open."""
+        """Start a block unless one of its kind is open. Return the parts for that."""
         if self.open is end and metadata is None:
             return []
         closed = self.close()
@@ -70,8 +70,97 @@ class DataStreamDecoder:
         self.open = end
         return [*closed, start(self.block, metadata)]
 
+    def _read_start_step(self, value: Any) -> list[p.Part]:
+        start: list[p.Part] = [] if self.is_started else [p.Start(message_id=value["messageId"])]
+        self.is_started = True
+        return [*self.close(), *start, p.StartStep(message_id=value["messageId"])]
 
-Self = DataStreamDecoder
+    def _read_text(self, value: Any) -> list[p.Part]:
+        return [*self.begin(p.TextStart, p.TextEnd), p.TextDelta(self.block, demand(value, str))]
+
+    def _read_reasoning(self, value: Any) -> list[p.Part]:
+        return [*self.begin(p.ReasoningStart, p.ReasoningEnd), p.ReasoningDelta(self.block, demand(value, str))]
+
+    def _read_signature(self, value: Any) -> list[p.Part]:
+        begun = self.begin(p.ReasoningStart, p.ReasoningEnd)
+        signed = p.ReasoningDelta(self.block, "", anthropic("signature", value["signature"]))
+        # A signature ends its block: the next reasoning text is another one.
+        return [*begun, signed, *self.close()]
+
+    def _read_redacted(self, value: Any) -> list[p.Part]:
+        begun = self.begin(p.ReasoningStart, p.ReasoningEnd, anthropic("redactedData", value["data"]))
+        return [*begun, *self.close()]
+
+    def _read_source(self, value: Any) -> list[p.Part]:
+        source = p.SourceUrl(
+            source_id=value["id"],
+            url=value["url"],
+            title=value.get("title"),
+            provider_metadata=value.get("providerMetadata"),
+        )
+        return [*self.close(), source]
+
+    def _read_file(self, value: Any) -> list[p.Part]:
+        url = f"data:{value['mimeType']};base64,{value['data']}"
+        return [*self.close(), p.File(media_type=value["mimeType"], url=url)]
+
+    def _read_data(self, value: Any) -> list[p.Part]:
+        return [read_data_item(item) for item in demand(value, list)]
+
+    def _read_annotations(self, value: Any) -> list[p.Part]:
+        return [p.MessageMetadata(item) for item in demand(value, list)]
+
+    def _read_error(self, value: Any) -> list[p.Part]:
+        return [p.Error(demand(value, str))]
+
+    def _read_input_start(self, value: Any) -> list[p.Part]:
+        self.calls[value["toolCallId"]] = value["toolName"]
+        return [*self.close(), p.ToolInputStart(tool_call_id=value["toolCallId"], tool_name=value["toolName"])]
+
+    def _read_input_delta(self, value: Any) -> list[p.Part]:
+        if value["toolCallId"] not in self.calls:
+            raise KeyError(value["toolCallId"])
+        return [p.ToolInputDelta(tool_call_id=value["toolCallId"], delta=value["argsTextDelta"])]
+
+    def _read_input(self, value: Any) -> list[p.Part]:
+        if isinstance(value["args"], str):
+            raise TypeError
+        self.calls[value["toolCallId"]] = value["toolName"]
+        call = p.ToolInputAvailable(tool_call_id=value["toolCallId"], tool_name=value["toolName"], input=value["args"])
+        return [*self.close(), call]
+
+    def _read_output(self, value: Any) -> list[p.Part]:
+        name = self.calls[value["toolCallId"]]
+        return [p.ToolOutputAvailable(tool_call_id=value["toolCallId"], tool_name=name, output=value["result"])]
+
+    def _read_finish_step(self, value: Any) -> list[p.Part]:
+        closed = [] if value.get("isContinued") else self.close()
+        step = p.FinishStep(
+            finish_reason=read_reason(value), usage=read_usage(value), is_continued=bool(value.get("isContinued"))
+        )
+        return [*closed, step]
+
+    def _read_finish(self, value: Any) -> list[p.Part]:
+        return [*self.close(), p.Finish(finish_reason=read_reason(value), total_usage=read_usage(value))]
+
+    HANDLERS: ClassVar[dict[str, Any]] = {
+        "f": _read_start_step,
+        "0": _read_text,
+        "g": _read_reasoning,
+        "j": _read_signature,
+        "i": _read_redacted,
+        "h": _read_source,
+        "k": _read_file,
+        "2": _read_data,
+        "8": _read_annotations,
+        "3": _read_error,
+        "b": _read_input_start,
+        "c": _read_input_delta,
+        "9": _read_input,
+        "a": _read_output,
+        "e": _read_finish_step,
+        "d": _read_finish,
+    }
 
 
 def anthropic(key: str, value: Any) -> p.ProviderMetadata:
@@ -85,89 +174,12 @@ def demand(value: Any, type_: type) -> Any:
     return value
 
 
-def read_start_step(self: Self, value: Any) -> list[p.Part]:
-    start: list[p.Part] = [] if self.is_started else [p.Start(message_id=value["messageId"])]
-    self.is_started = True
-    return [*self.close(), *start, p.StartStep(message_id=value["messageId"])]
-
-
-def read_text(self: Self, value: Any) -> list[p.Part]:
-    return [*self.begin(p.TextStart, p.TextEnd), p.TextDelta(self.block, demand(value, str))]
-
-
-def read_reasoning(self: Self, value: Any) -> list[p.Part]:
-    return [*self.begin(p.ReasoningStart, p.ReasoningEnd), p.ReasoningDelta(self.block, demand(value, str))]
-
-
-def read_signature(self: Self, value: Any) -> list[p.Part]:
-    begun = self.begin(p.ReasoningStart, p.ReasoningEnd)
-    signed = p.ReasoningDelta(self.block, "", anthropic("signature", value["signature"]))
-    # A signature ends its block: the next reasoning text is another one.
-    return [*begun, signed, *self.close()]
-
-
-def read_redacted(self: Self, value: Any) -> list[p.Part]:
-    begun = self.begin(p.ReasoningStart, p.ReasoningEnd, anthropic("redactedData", value["data"]))
-    return [*begun, *self.close()]
-
-
-def read_source(self: Self, value: Any) -> list[p.Part]:
-    source = p.SourceUrl(
-        source_id=value["id"],
-        url=value["url"],
-        title=value.get("title"),
-        provider_metadata=value.get("providerMetadata"),
-    )
-    return [*self.close(), source]
-
-
-def read_file(self: Self, value: Any) -> list[p.Part]:
-    url = f"data:{value['mimeType']};base64,{value['data']}"
-    return [*self.close(), p.File(media_type=value["mimeType"], url=url)]
-
-
-def read_data(self: Self, value: Any) -> list[p.Part]:
-    return [read_data_item(item) for item in demand(value, list)]
-
-
 def read_data_item(item: Any) -> p.Part:
     match item:
         case {"type": str(type_), "data": data} if type_.startswith("data-"):
             return p.Data(name=type_.removeprefix("data-"), data=data, id=item.get("id"))
         case _:
             return p.Data(name="data", data=item)
-
-
-def read_annotations(self: Self, value: Any) -> list[p.Part]:
-    return [p.MessageMetadata(item) for item in demand(value, list)]
-
-
-def read_error(self: Self, value: Any) -> list[p.Part]:
-    return [p.Error(demand(value, str))]
-
-
-def read_input_start(self: Self, value: Any) -> list[p.Part]:
-    self.calls[value["toolCallId"]] = value["toolName"]
-    return [*self.close(), p.ToolInputStart(tool_call_id=value["toolCallId"], tool_name=value["toolName"])]
-
-
-def read_input_delta(self: Self, value: Any) -> list[p.Part]:
-    if value["toolCallId"] not in self.calls:
-        raise KeyError(value["toolCallId"])
-    return [p.ToolInputDelta(tool_call_id=value["toolCallId"], delta=value["argsTextDelta"])]
-
-
-def read_input(self: Self, value: Any) -> list[p.Part]:
-    if isinstance(value["args"], str):
-        raise TypeError
-    self.calls[value["toolCallId"]] = value["toolName"]
-    call = p.ToolInputAvailable(tool_call_id=value["toolCallId"], tool_name=value["toolName"], input=value["args"])
-    return [*self.close(), call]
-
-
-def read_output(self: Self, value: Any) -> list[p.Part]:
-    name = self.calls[value["toolCallId"]]
-    return [p.ToolOutputAvailable(tool_call_id=value["toolCallId"], tool_name=name, output=value["result"])]
 
 
 def read_usage(value: Any) -> p.Usage:
@@ -180,35 +192,3 @@ def read_reason(value: Any) -> p.FinishReason:
     known = ("stop", "length", "content-filter", "tool-calls", "error", "other")
     word = value["finishReason"]
     return p.FinishReason(word) if word in known else p.FinishReason("other", word)
-
-
-def read_finish_step(self: Self, value: Any) -> list[p.Part]:
-    closed = [] if value.get("isContinued") else self.close()
-    step = p.FinishStep(
-        finish_reason=read_reason(value), usage=read_usage(value), is_continued=bool(value.get("isContinued"))
-    )
-    return [*closed, step]
-
-
-def read_finish(self: Self, value: Any) -> list[p.Part]:
-    return [*self.close(), p.Finish(finish_reason=read_reason(value), total_usage=read_usage(value))]
-
-
-HANDLERS: dict[str, Any] = {
-    "f": read_start_step,
-    "0": read_text,
-    "g": read_reasoning,
-    "j": read_signature,
-    "i": read_redacted,
-    "h": read_source,
-    "k": read_file,
-    "2": read_data,
-    "8": read_annotations,
-    "3": read_error,
-    "b": read_input_start,
-    "c": read_input_delta,
-    "9": read_input,
-    "a": read_output,
-    "e": read_finish_step,
-    "d": read_finish,
-}

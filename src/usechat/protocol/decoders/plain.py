@@ -1,4 +1,4 @@
-"""Reads the two formats that carry text alone."""
+"""Decoders for the two formats that carry only text."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ BLOCK = "0"
 
 
 class TextStreamDecoder:
-    """UTF-8, cut anywhere, to one text block (``processTextStream`` in ``ai/src/ui``)."""
+    """Decode UTF-8, cut anywhere, to one text block (``processTextStream`` in ``ai/src/ui``)."""
 
     def __init__(self) -> None:
         self.characters = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self.is_open = False
 
     def feed(self, data: bytes) -> list[p.Part]:
-        """The text that ``data`` completes."""
+        """Return the text that ``data`` completes."""
         return self.read(self.characters.decode(data))
 
     def finish(self) -> list[p.Part]:
-        """The end of the block, if there was any text."""
+        """Return the end of the block, if there was any text."""
         return [*self.read(self.characters.decode(b"", final=True)), *([p.TextEnd(BLOCK)] if self.is_open else [])]
 
     def read(self, text: str) -> list[p.Part]:
-        """The parts for more text."""
+        """Return the parts for more text."""
         if not text:
             return []
         start = [] if self.is_open else [p.TextStart(BLOCK)]
@@ -40,14 +40,14 @@ class TextStreamDecoder:
 
 
 class EventsDecoder:
-    """The plain events stream to one text block and its end."""
+    """Decode the plain events stream to one text block and its end."""
 
     def __init__(self) -> None:
         self.events = SSEDecoder()
         self.is_open = False
 
     def feed(self, data: bytes) -> list[p.Part]:
-        """The parts that ``data`` completes.
+        """Return the parts that ``data`` completes.
 
         Raises:
             DecodeError: An event is none of the format's three.
@@ -55,11 +55,11 @@ class EventsDecoder:
         return [part for event in self.events.feed(data) for part in self.read(event)]
 
     def finish(self) -> list[p.Part]:
-        """The part of a last event that lacks its blank line."""
+        """Return the part of a last event that lacks its blank line."""
         return [part for event in self.events.finish() for part in self.read(event)]
 
     def read(self, event: bytes) -> list[p.Part]:
-        """The parts of one event."""
+        """Return the parts of one event."""
         try:
             value: Any = decode_json(event)
         except ValueError as error:

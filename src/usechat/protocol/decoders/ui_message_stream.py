@@ -1,4 +1,4 @@
-"""Reads the UI message stream of AI SDK 5, 6 and 7, as leniently as its clients do."""
+"""Decodes the UI message stream of AI SDK 5, 6 and 7 as leniently as its clients do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["UIMessageStreamDecoder"]
 
 
 class UIMessageStreamDecoder:
-    """Bytes, however they are cut, to parts."""
+    """Decode bytes, cut anywhere, to parts."""
 
     def __init__(self) -> None:
         self.events = SSEDecoder()
@@ -20,7 +20,7 @@ class UIMessageStreamDecoder:
         """Whether ``[DONE]`` was read. Clients neither need it nor stop at it."""
 
     def feed(self, data: bytes) -> list[p.Part]:
-        """The parts that ``data`` completes.
+        """Return the parts that ``data`` completes.
 
         Raises:
             DecodeError: An event is no chunk.
@@ -28,7 +28,7 @@ class UIMessageStreamDecoder:
         return self.read(self.events.feed(data))
 
     def finish(self) -> list[p.Part]:
-        """The part of a last event that lacks its blank line.
+        """Return the part of a last event that lacks its blank line.
 
         Raises:
             DecodeError: It is no chunk.
@@ -36,7 +36,7 @@ class UIMessageStreamDecoder:
         return self.read(self.events.finish())
 
     def read(self, events: list[bytes]) -> list[p.Part]:
-        """The parts of whole events."""
+        """Return the parts of whole events."""
         parts: list[p.Part] = []
         for data in events:
             if data == b"[DONE]":

@@ -77,7 +77,7 @@ class Encoder(ABC):
 
 
 def provider_value(metadata: p.ProviderMetadata | None, key: str) -> Any:
-    """What any provider says under ``key``, for formats that know no providers; None when none does."""
+    """Return what any provider says under ``key``, for formats that know no providers; None when none does."""
     for values in (metadata or {}).values():
         if key in values:
             return values[key]

@@ -8,7 +8,7 @@ line, as from the AI SDK's own server; its client ends there.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from usechat import parts as p
 from usechat.protocol.dialects import NEWEST, Dialect
@@ -26,7 +26,7 @@ STREAM_DATA = "x-experimental-stream-data"
 
 
 def line(code: str, value: Any) -> bytes:
-    """One frame. Always whole: the client parses only when a network chunk ends in LF."""
+    """Return one whole line: the client parses only when a network chunk ends in LF."""
     return code.encode() + b":" + encode_safe_json(value) + b"\n"
 
 
@@ -102,7 +102,7 @@ class DataStreamEncoder(Encoder):
     def encode_one(self, shaped: Shaped) -> bytes:
         """Return the lines of a part; empty when it has none."""
         part = shaped.part if isinstance(shaped, ShapedPart) else shaped
-        handler = HANDLERS.get(type(part))
+        handler = self.HANDLERS.get(type(part))
         return handler(self, part) if handler else b""
 
     def terminator(self) -> bytes:
@@ -110,186 +110,166 @@ class DataStreamEncoder(Encoder):
         return b""
 
     def usage(self, usage: p.Usage, code: str) -> dict[str, Any]:
-        """The key for usage, unless it is not to be sent in a line that can do without."""
+        """Return ``{"usage": …}``, or nothing when usage is switched off and the line may lack it."""
         if self.options.send_usage or not self.dialect.accepts(code, "short"):
             return {"usage": usage_for_major(usage, 4)}
         return {}
 
+    def _encode_start(self, part: p.Start) -> bytes:
+        return b"" if part.message_metadata is None else self._encode_metadata(part)
 
-Self = DataStreamEncoder
+    def _encode_metadata(self, part: p.Start | p.Finish | p.MessageMetadata) -> bytes:
+        return line("8", [show_usage(part.message_metadata, self.dialect)])
 
+    def _encode_start_step(self, part: p.StartStep) -> bytes:
+        return b"" if "f" in self.refused else line("f", {"messageId": part.message_id or self.options.new_id()})
 
-def encode_start(self: Self, part: p.Start) -> bytes:
-    return b"" if part.message_metadata is None else encode_metadata(self, part)
-
-
-def encode_metadata(self: Self, part: p.Start | p.Finish | p.MessageMetadata) -> bytes:
-    return line("8", [show_usage(part.message_metadata, self.dialect)])
-
-
-def encode_start_step(self: Self, part: p.StartStep) -> bytes:
-    return b"" if "f" in self.refused else line("f", {"messageId": part.message_id or self.options.new_id()})
-
-
-def encode_text_start(self: Self, part: p.TextStart) -> bytes:
-    is_summary = provider_value(part.provider_metadata, "type") == "compaction"
-    (self.summaries.add if is_summary else self.summaries.discard)(part.id)
-    return b""
-
-
-def encode_text(self: Self, part: p.TextDelta) -> bytes:
-    return line("0", part.delta) if part.delta and part.id not in self.summaries else b""
-
-
-def encode_reasoning_start(self: Self, part: p.ReasoningStart) -> bytes:
-    redacted = provider_value(part.provider_metadata, "redactedData")
-    return b"" if redacted is None or not self.sends_reasoning or "i" in self.refused else line("i", {"data": redacted})
-
-
-def encode_reasoning(self: Self, part: p.ReasoningDelta) -> bytes:
-    if not self.sends_reasoning:
+    def _encode_text_start(self, part: p.TextStart) -> bytes:
+        is_summary = provider_value(part.provider_metadata, "type") == "compaction"
+        (self.summaries.add if is_summary else self.summaries.discard)(part.id)
         return b""
-    signature = provider_value(part.provider_metadata, "signature")
-    if signature is None:
-        return line("g", part.delta)
-    signed = b"" if "j" in self.refused else line("j", {"signature": signature})
-    return (line("g", part.delta) if part.delta else b"") + signed
 
+    def _encode_text(self, part: p.TextDelta) -> bytes:
+        return line("0", part.delta) if part.delta and part.id not in self.summaries else b""
 
-def encode_source(self: Self, part: p.SourceUrl) -> bytes:
-    is_shown = self.options.send_sources and part.since_major <= V4.major <= part.until_major
-    if not is_shown or "h" in self.refused:
-        return b""
-    value: dict[str, Any] = {"sourceType": "url", "id": part.source_id, "url": part.url}
-    if part.title is not None:
-        value["title"] = part.title
-    if part.provider_metadata is not None:
-        value["providerMetadata"] = part.provider_metadata
-    return line("h", value)
-
-
-def encode_file(self: Self, part: p.File) -> bytes:
-    # The format holds base64 only: a file elsewhere has no frame.
-    head, comma, data = part.url.partition(",")
-    whole = comma and head.startswith("data:") and head.endswith(";base64")
-    return line("k", {"data": data, "mimeType": part.media_type}) if whole and "k" not in self.refused else b""
-
-
-def encode_data(self: Self, part: p.Data) -> bytes:
-    value: dict[str, Any] = {"type": f"data-{part.name}"}
-    if part.id is not None:
-        value["id"] = part.id
-    return line("2", [{**value, "data": part.data}])
-
-
-def encode_input_start(self: Self, part: p.ToolInputStart) -> bytes:
-    # The SDK begins a call with its first delta: one without any input is shown whole, or not at all.
-    if self.streams_calls:
-        self.begun_calls[part.tool_call_id] = part.tool_name
-    return b""
-
-
-def encode_input_delta(self: Self, part: p.ToolInputDelta) -> bytes:
-    # Empty ones are sent, too, as by the SDK.
-    if part.tool_call_id in self.prefixes:
-        return self.prefixes[part.tool_call_id] + encode_json(part.delta) + b"}\n"
-    tool_name = self.begun_calls.pop(part.tool_call_id, None)
-    if tool_name is None:
-        return b""
-    prefix = b'c:{"toolCallId":%s,"argsTextDelta":' % encode_json(part.tool_call_id)
-    self.prefixes[part.tool_call_id] = prefix
-    start = line("b", {"toolCallId": part.tool_call_id, "toolName": tool_name})
-    return start + prefix + encode_json(part.delta) + b"}\n"
-
-
-def encode_input(self: Self, part: p.ToolInputAvailable) -> bytes:
-    self.prefixes.pop(part.tool_call_id, None)
-    if not self.shows_calls:
-        return b""
-    # A string or a number as `args` throws in the client; tools take objects.
-    args: Any = part.input
-    if args is not None and not isinstance(args, Mapping | list | tuple):
-        args = {"value": args}
-    call: dict[str, Any] = {"toolName": part.tool_name, "args": args}
-    self.shown_calls[part.tool_call_id] = {} if self.dialect.accepts("a", "short") else call
-    return line("9", {"toolCallId": part.tool_call_id, **call})
-
-
-def encode_input_error(self: Self, part: p.ToolInputError) -> bytes:
-    if not self.shows_calls:
-        return b""
-    if part.provider_executed:
-        # The provider answers it and the model goes on, so the answer goes on too; the raw text is no object of args.
-        return encode_input(
-            self, p.ToolInputAvailable(tool_call_id=part.tool_call_id, tool_name=part.tool_name, input={})
+    def _encode_reasoning_start(self, part: p.ReasoningStart) -> bytes:
+        redacted = provider_value(part.provider_metadata, "redactedData")
+        return (
+            b""
+            if redacted is None or not self.sends_reasoning or "i" in self.refused
+            else line("i", {"data": redacted})
         )
-    return line("3", MASKED_ERROR if part.client_text is None else part.client_text)
 
+    def _encode_reasoning(self, part: p.ReasoningDelta) -> bytes:
+        if not self.sends_reasoning:
+            return b""
+        signature = provider_value(part.provider_metadata, "signature")
+        if signature is None:
+            return line("g", part.delta)
+        signed = b"" if "j" in self.refused else line("j", {"signature": signature})
+        return (line("g", part.delta) if part.delta else b"") + signed
 
-def encode_output(self: Self, part: p.ToolOutputAvailable) -> bytes:
-    if part.preliminary or part.tool_call_id not in self.shown_calls:
+    def _encode_source(self, part: p.SourceUrl) -> bytes:
+        is_shown = self.options.send_sources and part.since_major <= V4.major <= part.until_major
+        if not is_shown or "h" in self.refused:
+            return b""
+        value: dict[str, Any] = {"sourceType": "url", "id": part.source_id, "url": part.url}
+        if part.title is not None:
+            value["title"] = part.title
+        if part.provider_metadata is not None:
+            value["providerMetadata"] = part.provider_metadata
+        return line("h", value)
+
+    def _encode_file(self, part: p.File) -> bytes:
+        # The format holds base64 only: a file elsewhere has no frame.
+        head, comma, data = part.url.partition(",")
+        whole = comma and head.startswith("data:") and head.endswith(";base64")
+        return line("k", {"data": data, "mimeType": part.media_type}) if whole and "k" not in self.refused else b""
+
+    def _encode_data(self, part: p.Data) -> bytes:
+        value: dict[str, Any] = {"type": f"data-{part.name}"}
+        if part.id is not None:
+            value["id"] = part.id
+        return line("2", [{**value, "data": part.data}])
+
+    def _encode_input_start(self, part: p.ToolInputStart) -> bytes:
+        # The SDK begins a call with its first delta: one without any input is shown whole, or not at all.
+        if self.streams_calls:
+            self.begun_calls[part.tool_call_id] = part.tool_name
         return b""
-    return encode_result(self, part.tool_call_id, part.output)
 
+    def _encode_input_delta(self, part: p.ToolInputDelta) -> bytes:
+        # Empty ones are sent, too, as by the SDK.
+        if part.tool_call_id in self.prefixes:
+            return self.prefixes[part.tool_call_id] + encode_json(part.delta) + b"}\n"
+        tool_name = self.begun_calls.pop(part.tool_call_id, None)
+        if tool_name is None:
+            return b""
+        prefix = b'c:{"toolCallId":%s,"argsTextDelta":' % encode_json(part.tool_call_id)
+        self.prefixes[part.tool_call_id] = prefix
+        start = line("b", {"toolCallId": part.tool_call_id, "toolName": tool_name})
+        return start + prefix + encode_json(part.delta) + b"}\n"
 
-def encode_result(self: Self, call: str, result: Any) -> bytes:
-    return line("a", {"toolCallId": call, **self.shown_calls[call], "result": result})
+    def _encode_input(self, part: p.ToolInputAvailable) -> bytes:
+        self.prefixes.pop(part.tool_call_id, None)
+        if not self.shows_calls:
+            return b""
+        # A string or a number as `args` throws in the client; tools take objects.
+        args: Any = part.input
+        if args is not None and not isinstance(args, Mapping | list | tuple):
+            args = {"value": args}
+        call: dict[str, Any] = {"toolName": part.tool_name, "args": args}
+        self.shown_calls[part.tool_call_id] = {} if self.dialect.accepts("a", "short") else call
+        return line("9", {"toolCallId": part.tool_call_id, **call})
 
+    def _encode_input_error(self, part: p.ToolInputError) -> bytes:
+        if not self.shows_calls:
+            return b""
+        if part.provider_executed:
+            # The provider answers the call and the model goes on, so the answer goes on too. `args` must be an object:
+            # the raw text is left out.
+            return self._encode_input(
+                p.ToolInputAvailable(tool_call_id=part.tool_call_id, tool_name=part.tool_name, input={})
+            )
+        return line("3", MASKED_ERROR if part.client_text is None else part.client_text)
 
-def encode_output_error(self: Self, part: p.ToolOutputError) -> bytes:
-    if part.invalid_input or not self.shows_calls:
-        return b""
-    if part.provider_executed and part.tool_call_id in self.shown_calls:
-        # The model reads it and goes on, so the answer goes on too.
-        return encode_result(self, part.tool_call_id, {"error": MASKED_ERROR})
-    return line("3", MASKED_ERROR if part.client_text is None else part.client_text)
+    def _encode_output(self, part: p.ToolOutputAvailable) -> bytes:
+        if part.preliminary or part.tool_call_id not in self.shown_calls:
+            return b""
+        return self._encode_result(part.tool_call_id, part.output)
 
+    def _encode_result(self, call: str, result: Any) -> bytes:
+        return line("a", {"toolCallId": call, **self.shown_calls[call], "result": result})
 
-def encode_denied(self: Self, part: p.ToolOutputDenied) -> bytes:
-    if part.tool_call_id not in self.shown_calls:
-        return b""
-    return encode_result(self, part.tool_call_id, DENIED)
+    def _encode_output_error(self, part: p.ToolOutputError) -> bytes:
+        if part.invalid_input or not self.shows_calls:
+            return b""
+        if part.provider_executed and part.tool_call_id in self.shown_calls:
+            # The model reads it and goes on, so the answer goes on too.
+            return self._encode_result(part.tool_call_id, {"error": MASKED_ERROR})
+        return line("3", MASKED_ERROR if part.client_text is None else part.client_text)
 
+    def _encode_denied(self, part: p.ToolOutputDenied) -> bytes:
+        if part.tool_call_id not in self.shown_calls:
+            return b""
+        return self._encode_result(part.tool_call_id, DENIED)
 
-def encode_finish_step(self: Self, part: p.FinishStep) -> bytes:
-    if "e" in self.refused:
-        return b""
-    reason = self.dialect.finish_reason(part.finish_reason)
-    return line("e", {"finishReason": reason, **self.usage(part.usage, "e"), "isContinued": part.is_continued})
+    def _encode_finish_step(self, part: p.FinishStep) -> bytes:
+        if "e" in self.refused:
+            return b""
+        reason = self.dialect.finish_reason(part.finish_reason)
+        return line("e", {"finishReason": reason, **self.usage(part.usage, "e"), "isContinued": part.is_continued})
 
+    def _encode_finish(self, part: p.Finish) -> bytes:
+        metadata = b"" if part.message_metadata is None else self._encode_metadata(part)
+        if not self.options.send_finish or "d" in self.refused:
+            return metadata
+        reason = self.dialect.finish_reason(part.finish_reason)
+        return metadata + line("d", {"finishReason": reason, **self.usage(part.total_usage, "d")})
 
-def encode_finish(self: Self, part: p.Finish) -> bytes:
-    metadata = b"" if part.message_metadata is None else encode_metadata(self, part)
-    if not self.options.send_finish or "d" in self.refused:
-        return metadata
-    reason = self.dialect.finish_reason(part.finish_reason)
-    return metadata + line("d", {"finishReason": reason, **self.usage(part.total_usage, "d")})
+    def _encode_error(self, part: p.Error) -> bytes:
+        return line("3", part.error_text)
 
-
-def encode_error(self: Self, part: p.Error) -> bytes:
-    return line("3", part.error_text)
-
-
-HANDLERS: dict[type, Any] = {
-    p.Start: encode_start,
-    p.StartStep: encode_start_step,
-    p.TextStart: encode_text_start,
-    p.TextDelta: encode_text,
-    p.ReasoningStart: encode_reasoning_start,
-    p.ReasoningDelta: encode_reasoning,
-    p.SourceUrl: encode_source,
-    p.File: encode_file,
-    p.Data: encode_data,
-    p.MessageMetadata: encode_metadata,
-    p.ToolInputStart: encode_input_start,
-    p.ToolInputDelta: encode_input_delta,
-    p.ToolInputAvailable: encode_input,
-    p.ToolInputError: encode_input_error,
-    p.ToolOutputAvailable: encode_output,
-    p.ToolOutputError: encode_output_error,
-    p.ToolOutputDenied: encode_denied,
-    p.FinishStep: encode_finish_step,
-    p.Finish: encode_finish,
-    p.Error: encode_error,
-}
-"""Parts without a row have no frame in this format."""
+    HANDLERS: ClassVar[dict[type, Any]] = {
+        p.Start: _encode_start,
+        p.StartStep: _encode_start_step,
+        p.TextStart: _encode_text_start,
+        p.TextDelta: _encode_text,
+        p.ReasoningStart: _encode_reasoning_start,
+        p.ReasoningDelta: _encode_reasoning,
+        p.SourceUrl: _encode_source,
+        p.File: _encode_file,
+        p.Data: _encode_data,
+        p.MessageMetadata: _encode_metadata,
+        p.ToolInputStart: _encode_input_start,
+        p.ToolInputDelta: _encode_input_delta,
+        p.ToolInputAvailable: _encode_input,
+        p.ToolInputError: _encode_input_error,
+        p.ToolOutputAvailable: _encode_output,
+        p.ToolOutputError: _encode_output_error,
+        p.ToolOutputDenied: _encode_denied,
+        p.FinishStep: _encode_finish_step,
+        p.Finish: _encode_finish,
+        p.Error: _encode_error,
+    }
+    """Encoders by type of part. A part without a row has no frame in this format."""

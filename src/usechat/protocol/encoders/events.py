@@ -64,7 +64,7 @@ class EventsEncoder(Encoder):
 
 
 def add_usage(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
-    """Two of the provider's usage objects as one: counts are added up, objects merged, the rest is the later one's."""
+    """Merge two of the provider's usage objects: add counts, merge objects, take the later of the rest."""
     total = dict(a)
     for key, value in b.items():
         before = total.get(key)
