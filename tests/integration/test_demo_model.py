@@ -1,31 +1,30 @@
-"""The demo through the real anthropic package, from its endpoint on loopback."""
+"""The demo as a model: what it answers, at which pace, and how it ends."""
 
 from __future__ import annotations
 
 import asyncio
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 from contextlib import aclosing
 from typing import Any
 
-import anthropic
+import msgspec
 import pytest
-from aiohttp import web
 
 from usechat import step_count_is, stream_text
-from usechat.errors import ProviderStatusError
+from usechat.demo.model import DemoModel, demo
+from usechat.demo.tools import demo_tools
+from usechat.errors import RequestError
 from usechat.messages.model import TextContent, UserMessage
 from usechat.models.base import FunctionTool, Model, ModelCall, ProviderTool
-from usechat.models.demo_model import DemoModel, demo
-from usechat.models.loopback import loopback_client
 from usechat.parts import (
+    Abort,
     Data,
     Error,
     File,
     ModelFinish,
     ModelPart,
+    Part,
     ReasoningDelta,
     ReasoningEnd,
     ReasoningStart,
@@ -39,8 +38,6 @@ from usechat.parts import (
     ToolOutputAvailable,
     ToolOutputError,
 )
-from usechat.server.demo_tools import demo_tools
-from usechat.testing.demo_endpoint import DemoEndpoint, demo_endpoint
 
 pytestmark = pytest.mark.anyio
 
@@ -53,12 +50,6 @@ TOOLS = [
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture
-def endpoint() -> Iterator[DemoEndpoint]:
-    with DemoEndpoint(pace=0) as endpoint:
-        yield endpoint
 
 
 def call(words: str) -> ModelCall:
@@ -125,70 +116,88 @@ async def test_answer_comes_at_its_pace() -> None:
     assert clock() - began > 0.2
 
 
+async def test_usual_pace_is_that_of_a_model() -> None:
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    async with aclosing(DemoModel().stream(call("hi"))) as batches:
+        for _ in range(6):
+            await anext(batches)
+    assert clock() - began >= 0.19
+
+
 async def test_reader_that_leaves_ends_the_answer() -> None:
-    with DemoEndpoint(pace=0.01) as endpoint:
-        async with aclosing(DemoModel(server=endpoint).stream(call("long"))) as stream:
-            await anext(stream)
-            assert endpoint.open_answers == 1
-        async with asyncio.timeout(5):
-            await asyncio.to_thread(endpoint.wait_until_idle)
-        assert endpoint.open_answers == 0
+    stream = DemoModel(pace=0).stream(call("long"))
+    async with aclosing(stream):
+        await anext(stream)
+    assert [batch async for batch in stream] == []
 
 
-async def test_endpoint_wants_its_key(endpoint: DemoEndpoint) -> None:
-    base_url, _ = endpoint.start()
-    async with loopback_client(base_url, "wrong") as client:
-        with pytest.raises(anthropic.AuthenticationError):
-            await client.messages.create(
-                model="m", max_tokens=1, messages=[{"role": "user", "content": "hi"}], stream=True
-            )
+async def test_answer_that_is_stopped_does_not_wait_for_its_next_delta() -> None:
+    result = stream_text(demo(pace=3600), prompt="long")
+    parts: list[Part] = []
+    async with asyncio.timeout(60):
+        async for part in result:
+            parts.append(part)
+            if isinstance(part, TextStart):
+                result.abort("stopped")
+    assert parts[-1] == Abort("stopped")
 
 
-@pytest.mark.parametrize(
-    "body",
-    [b"{", b"\xff", b"[]", b"{}", b'{"messages": "hi"}', b'{"messages": ["hi"]}', b'{"messages": [{"role": "user"}]}'],
-)
-async def test_bad_request_is_refused_as_anthropic_does(endpoint: DemoEndpoint, body: bytes) -> None:
-    base_url, api_key = endpoint.start()
-    async with loopback_client(base_url, api_key) as client:
-        with pytest.raises(anthropic.BadRequestError) as caught:
-            await client.post("/v1/messages", cast_to=object, content=body)
-    assert caught.value.type == "invalid_request_error"
+async def test_answer_lets_others_run_between_its_deltas() -> None:
+    turns = 0
+    is_over = asyncio.Event()
+
+    async def count() -> None:
+        nonlocal turns
+        while not is_over.is_set():
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    batches = [batch async for batch in demo(pace=0).stream(call("long"))]
+    is_over.set()
+    await counting
+    assert turns >= len(batches) - 1 > 500
 
 
-async def test_refusal_is_a_provider_error() -> None:
-    class WrongKey:
-        def start(self) -> tuple[str, str]:
-            return demo_endpoint.start()[0], "wrong"
-
-    with pytest.raises(ProviderStatusError) as caught:
-        await parts_of(DemoModel(server=WrongKey()), "hi")
-    assert caught.value.status == 401
+async def test_what_the_demo_leaves_out_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    model = demo(pace=0)
+    hot = msgspec.structs.replace(call("hi"), temperature=3.0)
+    for _ in range(2):
+        assert [batch async for batch in model.stream(hot)]
+    assert [record.getMessage() for record in caplog.records] == ["usechat-demo: temperature was limited to 1"]
 
 
-def test_endpoint_that_cannot_listen_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def refuse(site: web.TCPSite) -> None:
-        raise OSError("no more sockets")
-
-    monkeypatch.setattr(web.TCPSite, "start", refuse)
-    endpoint = DemoEndpoint()
-    with pytest.raises(OSError, match="no more sockets"):
-        endpoint.start()
-    endpoint.stop()
+async def test_conversation_without_words_is_refused() -> None:
+    with pytest.raises(RequestError, match="nothing in the messages to answer"):
+        await anext(demo().stream(ModelCall(messages=[])))
 
 
-def test_endpoint_serves_every_event_loop() -> None:
-    threads_before = threading.active_count()
-    with DemoEndpoint(pace=0) as endpoint:
-        for _ in range(2):
-            assert asyncio.run(parts_of(DemoModel(server=endpoint), "hi"))
-    assert threading.active_count() == threads_before
+def test_one_model_answers_on_every_event_loop() -> None:
+    model = demo(pace=0)
+    first, second = (asyncio.run(parts_of(model, "hi")) for _ in range(2))
+    assert first == second
 
 
-def test_endpoint_that_was_stopped_starts_again(endpoint: DemoEndpoint) -> None:
-    endpoint.stop()
-    endpoint.stop()
-    assert asyncio.run(parts_of(DemoModel(server=endpoint), "hi"))
+def test_demo_listens_nowhere_and_needs_no_client() -> None:
+    program = """
+import asyncio, sys, threading
+from usechat.messages.model import TextContent, UserMessage
+from usechat.models import demo
+from usechat.models.base import ModelCall
+
+sys.addaudithook(lambda event, _: sys.exit(event) if event in {"socket.bind", "socket.connect"} else None)
+
+async def main():
+    async for _ in demo(pace=0).stream(ModelCall(messages=[UserMessage((TextContent("hi"),))])):
+        pass
+
+asyncio.run(main())
+assert threading.active_count() == 1
+assert not {"aiohttp", "anthropic", "httpx2"} & set(sys.modules), sorted(sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_process_ends_at_once_in_the_middle_of_an_answer() -> None:
@@ -196,7 +205,7 @@ def test_process_ends_at_once_in_the_middle_of_an_answer() -> None:
 import asyncio
 from usechat.messages.model import TextContent, UserMessage
 from usechat.models.base import ModelCall
-from usechat.models.demo_model import demo
+from usechat.demo.model import DemoModel, demo
 
 async def main():
     stream = demo().stream(ModelCall(messages=[UserMessage((TextContent("long"),))]))
@@ -205,7 +214,7 @@ async def main():
 asyncio.run(main())
 """
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=20, check=False
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from usechat.demo.model import DemoModel
 from usechat.models.anthropic_model import AnthropicModel
-from usechat.models.demo_model import DemoModel
 from usechat.models.embedded import local_available
 from usechat.models.local_model import LocalModel
 from usechat.models.resolve import ANTHROPIC_MODEL_ID, default_model, resolve_model

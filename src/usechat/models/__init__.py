@@ -9,9 +9,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from usechat.demo.model import demo
     from usechat.models.anthropic_events import AnthropicStream
     from usechat.models.anthropic_model import AnthropicModel, anthropic
-    from usechat.models.demo_model import demo
     from usechat.models.embedded import local_available
     from usechat.models.local_model import local
     from usechat.models.resolve import default_model, resolve_model
@@ -32,7 +32,7 @@ _HOMES = {
     "AnthropicStream": "usechat.models.anthropic_events",
     "anthropic": "usechat.models.anthropic_model",
     "default_model": "usechat.models.resolve",
-    "demo": "usechat.models.demo_model",
+    "demo": "usechat.demo.model",
     "local": "usechat.models.local_model",
     "local_available": "usechat.models.embedded",
     "resolve_model": "usechat.models.resolve",

@@ -11,7 +11,7 @@ import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio.to_thread
 
@@ -21,7 +21,6 @@ from usechat.models.anthropic_model import anthropic
 from usechat.models.base import Model, ModelCall
 from usechat.models.embedded import embedded_server
 from usechat.models.local_history import fit, message_text, plain_call, unsupported
-from usechat.models.loopback import LoopbackServer, loopback_client
 from usechat.parts import ModelPart
 
 if TYPE_CHECKING:
@@ -34,13 +33,21 @@ MODEL_ID = "smollm2-135m-instruct"
 logger = logging.getLogger(__name__)
 
 
+class LocalServer(Protocol):
+    """A server on this machine that speaks Anthropic's Messages API."""
+
+    def start(self) -> tuple[str, str]:
+        """Start it unless it runs, from any thread; return its base URL and its API key."""
+        ...
+
+
 class LocalModel:
     """The embedded model. Cheap to make; the server behind it is started with the first answer and shared."""
 
     provider = "local"
     model_id = MODEL_ID
 
-    def __init__(self, server: LoopbackServer = embedded_server) -> None:
+    def __init__(self, server: LocalServer = embedded_server) -> None:
         self._server = server
         self._told: set[str] = set()
 
@@ -58,7 +65,7 @@ class LocalModel:
         self._tell_unsupported(call)
         plain = plain_call(call)
         base_url, api_key = await anyio.to_thread.run_sync(self._server.start, abandon_on_cancel=True)
-        async with loopback_client(base_url, api_key) as client:
+        async with _client(base_url, api_key) as client:
             fitted = await fit(plain, partial(_count_tokens, client))
             async with aclosing(anthropic(MODEL_ID, client=client).stream(fitted)) as batches:
                 async for batch in batches:
@@ -74,6 +81,21 @@ class LocalModel:
 def local() -> Model:
     """The embedded model, of ``usechat[local]``. `usechat.models.local_available` says whether it can run here."""
     return LocalModel()
+
+
+def _client(base_url: str, api_key: str) -> AsyncAnthropic:
+    # One for each call: nothing is bound to an event loop, and nothing stays open. Imported at first use, because the
+    # package takes half a second.
+    from anthropic import AsyncAnthropic, DefaultAioHttpClient
+
+    # trust_env: a proxy for the world outside cannot reach this machine's loopback.
+    # connection: close, because llama.cpp drops one in ten streams on a connection that is used again.
+    return AsyncAnthropic(
+        base_url=base_url,
+        api_key=api_key,
+        http_client=DefaultAioHttpClient(trust_env=False, verify=False),
+        default_headers={"connection": "close"},
+    )
 
 
 async def _count_tokens(client: AsyncAnthropic, system: str | None, messages: Sequence[ModelMessage]) -> int:

@@ -25,7 +25,7 @@ def resolve_model(name: str) -> Model:
 
             return local()
         case "demo":
-            from usechat.models.demo_model import demo
+            from usechat.demo.model import demo
 
             return demo()
         case _:

@@ -143,6 +143,6 @@ def named(model: str) -> Callable[[Part], Any]:
 
 def demo_tools() -> Sequence[Tool]:
     # Imported when the demo answers: its tools are nothing to other models.
-    from usechat.server import demo_tools as demo
+    from usechat.demo import tools
 
-    return demo.demo_tools()
+    return tools.demo_tools()

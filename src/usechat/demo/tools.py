@@ -13,10 +13,10 @@ from typing import Annotated
 from pydantic import Field
 
 from usechat import ToolContext, tool
+from usechat.demo.picture import HEIGHT, WIDTH, sunset_png
 from usechat.generate.tools import Tool
 from usechat.models.base import ProviderTool
 from usechat.parts import Data, File
-from usechat.server.demo_picture import HEIGHT, WIDTH, sunset_png
 
 __all__ = ["demo_tools", "draw_picture", "get_weather", "send_email", "show_progress"]
 

@@ -11,10 +11,10 @@ import msgspec
 import pytest
 
 from usechat import ToolContext
+from usechat.demo.picture import HEIGHT, WIDTH, sunset_png
+from usechat.demo.tools import demo_tools, draw_picture, get_weather, send_email, show_progress
 from usechat.models.base import FunctionTool, ProviderTool
 from usechat.parts import Data, File, Part
-from usechat.server.demo_picture import HEIGHT, WIDTH, sunset_png
-from usechat.server.demo_tools import demo_tools, draw_picture, get_weather, send_email, show_progress
 
 pytestmark = pytest.mark.anyio
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usechat.testing.demo_events import answer_events
-from usechat.testing.demo_script import TOPICS
+from usechat.demo.events import answer_events
+from usechat.demo.script import TOPICS
 
 Json = dict[str, Any]
 

@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 import msgspec
 
-from usechat.testing.demo_texts import (
+from usechat.demo.texts import (
     APPROVAL,
     CITED,
     DATA,

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from usechat.testing.demo_script import Block, Cited, Failure, Search, Text, Thinking, ToolUse, answer
+from usechat.demo.script import Block, Cited, Failure, Search, Text, Thinking, ToolUse, answer
 
 __all__ = ["answer_events"]
 

@@ -1,4 +1,4 @@
-"""What the demo says. Words only: what they are part of is `usechat.testing.demo_script`'s."""
+"""What the demo says. Words only: what they are part of is `usechat.demo.script`'s."""
 
 from __future__ import annotations
 
