@@ -7,50 +7,75 @@ MAKEFLAGS += --no-print-directory
 
 PORT ?= 8000
 REV ?= main
-IN_PYTHON := ./scripts/python -m
-SET_UP := $(IN_PYTHON) scripts.set_up
+GROUPS := lint type unit integration conformance clients chaos e2e deploy-test
 
-.PHONY: help run test lint type unit integration conformance clients chaos e2e deploy-test \
-	set-up format conformance-app bench bench-quick bench-compare lock clean picture
+STEP := ./scripts/python -m scripts.steps step
+PREPARE := ./scripts/python -m scripts.steps prepare
+
+# What is installed in .venv is found first. Where Python is told to keep no bytecode, as in many containers, each server
+# would compile all that it imports for three seconds: it lies in a folder of its own.
+TOOLS := VIRTUAL_ENV="$(CURDIR)/.venv" PATH="$(CURDIR)/.venv/bin:$$PATH" \
+	PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX="$(CURDIR)/.cache/bytecode"
+# Checks run without anybody's own keys and settings.
+CHECK := env $(addprefix -u ,$(filter ANTHROPIC_% USECHAT_%,$(.VARIABLES))) $(TOOLS) \
+	PYRIGHT_PYTHON_CACHE_DIR="$(CURDIR)/.cache/pyright" PYRIGHT_PYTHON_IGNORE_WARNINGS=1
+PYTEST = $(CHECK) .venv/bin/python -m pytest -o cache_dir=.cache/pytest/$@ --junitxml=.cache/reports/$@.xml
+# A file's tests share servers, so they stay together. A folder's conftest.py says with which files to begin.
+TWO_AT_A_TIME := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+
+.PHONY: help run test $(GROUPS) set-up format conformance-app bench bench-quick bench-compare lock clean picture
 
 help: ## List these verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 
 run: ## Set up, build the chat page and serve it: no key, no account (PORT=8000)
-	@$(IN_PYTHON) scripts.run --port $(PORT) $(ARGS)
+	@$(PREPARE) .venv/.base .venv/.local $(WEB) $(PAGE)
+	@exec env $(TOOLS) .venv/bin/python -m usechat serve --port $(PORT) $(ARGS)
 
 test: ## Set up and run all of the groups below, then say how each went
-	@$(IN_PYTHON) scripts.test_groups
+	@./scripts/python -m scripts.test_groups "$(MAKE)" $(NEEDS)
 
 lint: ## Style and format: ruff
-	@$(IN_PYTHON) scripts.test_groups lint
+	@$(PREPARE) $(NEEDS_lint)
+	@$(CHECK) ruff check
+	@$(CHECK) ruff format --check
 
 type: ## Types: pyright, strict; the page's TypeScript
-	@$(IN_PYTHON) scripts.test_groups type
+	@$(PREPARE) $(NEEDS_type)
+	@$(CHECK) pyright
+	@$(CHECK) npm --prefix web run typecheck
 
 unit: ## Each module by itself, with branch coverage (ARGS=--hypothesis-profile=thorough draws many more examples)
-	@$(IN_PYTHON) scripts.test_groups unit $(ARGS)
+	@$(PREPARE) $(NEEDS_unit)
+	@$(PYTEST) tests/unit --numprocesses=2 $(or $(ARGS),--cov --cov-report=term:skip-covered --cov-fail-under=89)
 
 integration: ## The server and the models, with real programs behind them
-	@$(IN_PYTHON) scripts.test_groups integration $(ARGS)
+	@$(PREPARE) $(NEEDS_integration)
+	@$(PYTEST) tests/integration $(TWO_AT_A_TIME) $(ARGS)
 
 conformance: ## Frames and messages against the real AI SDK, majors 4 to 7
-	@$(IN_PYTHON) scripts.test_groups conformance $(ARGS)
+	@$(PREPARE) $(NEEDS_conformance)
+	@$(PYTEST) tests/conformance $(ARGS)
 
 clients: ## What the released npm clients make of our streams
-	@$(IN_PYTHON) scripts.test_groups clients $(ARGS)
+	@$(PREPARE) $(NEEDS_clients)
+	@$(PYTEST) tests/clients $(TWO_AT_A_TIME) $(ARGS)
 
+LONG := --conversations=200 --turns=2 --failing-seconds=60
 chaos: ## Everything fails at once; what becomes of each answer is counted, in two minutes (ARGS=--seed=... has a run again)
-	@$(IN_PYTHON) scripts.test_groups chaos --conversations=200 --turns=2 --failing-seconds=60 $(ARGS)
+	@$(PREPARE) $(NEEDS_chaos)
+	@$(PYTEST) tests/chaos $(LONG) $(ARGS)
 
 e2e: ## The pages in a real browser
-	@$(IN_PYTHON) scripts.test_groups e2e $(ARGS)
+	@$(PREPARE) $(NEEDS_e2e)
+	@$(PYTEST) tests/e2e $(ARGS)
 
 deploy-test: ## Build the Vercel deployment, boot its function, stream from it
-	@$(IN_PYTHON) scripts.test_groups deploy-test $(ARGS)
+	@$(PREPARE) $(NEEDS_deploy-test)
+	@./scripts/packages with-index $(PYTEST) tests/deploy $(ARGS)
 
 set-up: ## Install the Python packages and test tools into .venv, and nothing else
-	@$(SET_UP)
+	@$(PREPARE) .venv/.dev
 
 format: set-up ## Let ruff rewrite the sources
 	@.venv/bin/ruff check --fix
@@ -59,13 +84,16 @@ format: set-up ## Let ruff rewrite the sources
 conformance-app: set-up ## Serve the app that the conformance tests talk to (PORT=8000)
 	@.venv/bin/python -m uvicorn tests.conformance.app:app --host 127.0.0.1 --port $(PORT)
 
-bench: set-up ## Measure the cost of a streamed delta, against other ways to write it
+bench: ## Measure the cost of a streamed delta, against other ways to write it
+	@$(PREPARE) .venv/.dev .cache/deploy-python/.made $(BENCH_PROGRAMS)
 	@.venv/bin/python -m benchmarks $(ARGS)
 
-bench-quick: set-up ## The same with fewer repetitions, in about a minute
+bench-quick: ## The same with fewer repetitions, in about a minute
+	@$(PREPARE) .venv/.dev $(BENCH_PROGRAMS)
 	@.venv/bin/python -m benchmarks --quick $(ARGS)
 
-bench-compare: set-up ## Hold this checkout against another revision, sample by sample (REV=main)
+bench-compare: ## Hold this checkout against another revision, sample by sample (REV=main)
+	@$(PREPARE) .venv/.dev $(BENCH_PROGRAMS)
 	@.venv/bin/python -m benchmarks --against $(REV) $(ARGS)
 
 lock: set-up ## Write the locked requirements anew (ARGS=--upgrade takes newer versions)
@@ -77,3 +105,69 @@ picture: set-up ## Take the README's picture anew (needs chromium-headless-shell
 clean: ## Remove all that these verbs have made
 	rm -rf .venv .cache build dist web/out web/.next web/.next-start web/node_modules .hypothesis
 	find tests benchmarks examples -name node_modules -prune -exec rm -rf {} +
+
+# What has to be there before something runs. `$(PREPARE)` makes these targets, and says nothing of those that are made.
+
+# A program by its name, and the Debian packages that bring it where it is neither on the path nor where Debian keeps
+# what only root or other programs start. A fresh Chromium without a font paints boxes.
+PATHS := $(PATH):/usr/sbin:/sbin:$(lastword $(wildcard /usr/lib/postgresql/*/bin))
+program = $(if $(shell PATH="$(PATHS)" command -v $1),,install-$1)
+DEBIAN_chromium-headless-shell := chromium-headless-shell fonts-liberation fonts-noto-color-emoji
+DEBIAN_nginx := nginx-light
+DEBIAN_postgres := postgresql
+DEBIAN_redis-server := redis-server
+STORES := $(call program,postgres) $(call program,redis-server)
+
+npm = $1/node_modules/.package-lock.json
+WEB := $(call npm,web)
+PAGE := web/out/index.html
+# The conformance tests' React hooks of all majors, which other tests drive, too.
+HOOKS := $(call npm,tests/conformance/js)
+
+NEEDS_lint := .venv/.dev
+NEEDS_type := .venv/.dev $(WEB)
+NEEDS_unit := .venv/.dev .venv/.local
+NEEDS_integration := .venv/.dev .venv/.local $(STORES)
+NEEDS_conformance := .venv/.dev $(HOOKS)
+NEEDS_clients := .venv/.dev $(HOOKS) $(call npm,tests/clients) $(STORES)
+NEEDS_chaos := .venv/.dev $(STORES) $(call program,nginx)
+NEEDS_e2e := .venv/.dev .venv/.local $(WEB) $(PAGE) $(HOOKS) $(call npm,tests/e2e) $(call program,nginx) \
+	$(call program,chromium-headless-shell)
+NEEDS_deploy-test := .venv/.dev .cache/deploy-python/.made $(call npm,tests/deploy) $(STORES)
+NEEDS := $(sort $(foreach group,$(GROUPS),$(NEEDS_$(group))))
+
+BENCH_PROGRAMS := .cache/bench/load .cache/bench/upstream
+
+# A virtual environment whose Python is gone is made anew.
+ifeq ($(wildcard .venv/bin/python),)
+.PHONY: .venv/bin/uv
+endif
+.venv/bin/uv: requirements/bootstrap.lock
+	@$(STEP) $@ "Making a virtual environment in .venv" ./scripts/packages venv
+
+.venv/.base: .venv/bin/uv requirements/base.lock pyproject.toml
+	@$(STEP) $@ "Installing Python packages" ./scripts/packages lock base
+
+.venv/.dev: .venv/bin/uv requirements/dev.lock pyproject.toml
+	@$(STEP) $@ "Installing Python packages and test tools" ./scripts/packages lock dev
+
+.venv/.local: .venv/bin/uv requirements/local.lock pyproject.toml
+	@$(STEP) --without "the demo model answers instead" $@ "Installing a small language model (130 MB)" \
+		./scripts/packages lock local --only-binary=:all:
+
+.cache/deploy-python/.made: .venv/bin/uv requirements/bootstrap.lock
+	@$(STEP) $@ "Making a Python 3.12 environment for the deployment" ./scripts/packages deploy-python
+
+%/node_modules/.package-lock.json: %/package.json %/package-lock.json
+	@$(STEP) $@ "Installing npm packages in $*" ./scripts/packages npm $*
+
+$(PAGE): $(WEB) $(shell find web -mindepth 1 \( -name node_modules -o -name '.next*' -o -name out -o -name next-env.d.ts \
+		-o -name '*.tsbuildinfo' \) -prune -o -print)
+	@$(STEP) $@ "Building the chat page" npm --prefix web run build:static
+
+install-%:
+	@$(STEP) $@ "Installing $*" ./scripts/packages debian $(DEBIAN_$*)
+
+.cache/bench/%: benchmarks/native/%.c benchmarks/native/answer.h
+	@mkdir -p .cache/bench
+	@$(STEP) $@ "Compiling $*.c" cc -O2 -Wall -o $@ $<

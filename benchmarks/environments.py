@@ -3,73 +3,69 @@
 from __future__ import annotations
 
 import shutil
-import sys
-from collections.abc import Callable
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from benchmarks.programs import CACHE
-from scripts.preparations import DEPLOY_PYTHON, Preparation
-from scripts.progress import ROOT, Command
-from scripts.stamps import fingerprint
+from scripts.progress import ROOT
 
-__all__ = ["NODE_4", "NODE_7", "PROFILER", "PYTHON_3_12", "PYTHON_PEERS", "VERCEL_PYTHON", "node", "python"]
+__all__ = ["NODE_4", "NODE_7", "PYTHON_PEERS", "VERCEL_PYTHON", "Environment", "node", "python"]
 
 _PEERS = Path(__file__).parent / "peers"
-_PYTHON_3_12 = ROOT / ".cache" / "deploy-python" / "bin" / "python"
+_VENV = ROOT / ".venv" / "bin"
 
 
-def python(environment: Preparation | None) -> Path:
-    """The interpreter that has the environment's packages; the project's own without one."""
-    return (environment.product if environment is not None else ROOT / ".venv") / "bin" / "python"
+@dataclass(frozen=True)
+class Environment:
+    """The packages of some peers."""
+
+    name: str
+    kind: Literal["python", "node"]
+
+    @property
+    def folder(self) -> Path:
+        """Where they are installed."""
+        return CACHE / self.name
+
+    def install(self) -> str | None:
+        """Install what is not there yet; return why that failed."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        log = CACHE / "logs" / f"packages-{self.name}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("wb") as output:
+            for command in self._commands():
+                if subprocess.run(command, cwd=self.folder, stdout=output, stderr=output, check=False).returncode:
+                    return f"its packages cannot be installed ({log.relative_to(ROOT)})"
+        return None
+
+    def _commands(self) -> Sequence[Sequence[str | Path]]:
+        if self.kind == "node":
+            shutil.copyfile(_PEERS / f"{self.name}.json", self.folder / "package.json")
+            return [["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"]]
+        # These need Python 3.12, which the deployment's tests need as well.
+        base = ROOT / ".cache" / "deploy-python" / "bin" / "python"
+        interpreter, pins = self.folder / "bin" / "python", _PEERS / f"{self.name}.txt"
+        install = [_VENV / "uv", "pip", "install", "--python", interpreter, "--requirement", pins]
+        return [
+            [_VENV / "uv", "venv", "--allow-existing", "--python", base, self.folder],
+            [ROOT / "scripts" / "packages", "with-index", *install],
+        ]
 
 
-def node(environment: Preparation) -> Path:
-    """The Node that the environment pins."""
-    return environment.product / "node_modules" / "node" / "bin" / "node"
+def python(environment: Environment | None) -> Path:
+    """Return the interpreter that has the environment's packages; the project's own without one."""
+    return environment.folder / "bin" / "python" if environment is not None else _VENV / "python"
 
 
-def _python_packages(name: str) -> Preparation:
-    pins = _PEERS / f"{name}.txt"
-    folder = CACHE / name
-
-    def make(run: Callable[[Command], None]) -> None:
-        interpreter = _PYTHON_3_12 if _PYTHON_3_12.exists() else sys.executable
-        run(Command(arguments=[interpreter, "-m", "venv", "--clear", folder]))
-        run(Command(arguments=[folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--requirement", pins]))
-
-    return Preparation(
-        name=f"bench-{name}",
-        title=f"Installing the Python packages of benchmarks/peers/{name}.txt",
-        product=folder,
-        made_from=lambda: fingerprint([pins]),
-        make=make,
-        without="its rows are left out",
-    )
+def node(environment: Environment) -> Path:
+    """Return the Node that the environment pins."""
+    return environment.folder / "node_modules" / "node" / "bin" / "node"
 
 
-def _node_packages(name: str) -> Preparation:
-    pins = _PEERS / f"{name}.json"
-    folder = CACHE / name
-
-    def make(run: Callable[[Command], None]) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(pins, folder / "package.json")
-        run(Command(arguments=["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"], folder=folder))
-
-    return Preparation(
-        name=f"bench-{name}",
-        title=f"Installing the npm packages of benchmarks/peers/{name}.json",
-        product=folder,
-        made_from=lambda: fingerprint([pins]),
-        make=make,
-        without="its rows are left out",
-    )
-
-
-PYTHON_3_12 = DEPLOY_PYTHON
-"""The peers in Python need 3.12, which the deployment's tests need as well."""
-PYTHON_PEERS = _python_packages("python_peers")
-VERCEL_PYTHON = _python_packages("vercel_python")
-PROFILER = _python_packages("profiler")
-NODE_7 = _node_packages("node_7")
-NODE_4 = _node_packages("node_4")
+PYTHON_PEERS = Environment("python_peers", "python")
+VERCEL_PYTHON = Environment("vercel_python", "python")
+NODE_7 = Environment("node_7", "node")
+NODE_4 = Environment("node_4", "node")

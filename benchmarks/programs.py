@@ -1,6 +1,6 @@
 """The two C programs: the stand-in for Anthropic's API, and the load generator that reads and checks every answer.
 
-Compiled when they are first needed, and again when their sources change.
+The Makefile compiles them for its verbs.
 """
 
 from __future__ import annotations
@@ -18,14 +18,12 @@ from typing import Any
 
 from benchmarks.machine import free_port, on_load_core
 from scripts.progress import ROOT
-from scripts.stamps import files_below, fingerprint, is_current, mark_current
 
 __all__ = [
     "CACHE",
     "BenchmarkError",
     "LoadPlan",
     "LoadResult",
-    "compile_programs",
     "redis_server",
     "run_load",
     "tokens",
@@ -34,34 +32,12 @@ __all__ = [
 ]
 
 CACHE = ROOT / ".cache" / "bench"
-_SOURCES = Path(__file__).parent / "native"
 _LAST_RESULT_SECONDS = 10
 _START_SECONDS = 30
 
 
 class BenchmarkError(Exception):
     """A measurement that cannot be made; the text says why, to the person at the terminal."""
-
-
-def compile_programs() -> None:
-    """Compile what is not compiled yet.
-
-    Raises:
-        BenchmarkError: There is no C compiler, or it refuses.
-    """
-    CACHE.mkdir(parents=True, exist_ok=True)
-    sources = fingerprint(files_below(_SOURCES))
-    if is_current("bench-programs", sources, CACHE / "load"):
-        return
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        raise BenchmarkError("a C compiler (cc or gcc) is needed for the load generator")
-    for name in ("upstream", "load"):
-        command = [compiler, "-O2", "-Wall", "-o", CACHE / name, _SOURCES / f"{name}.c"]
-        compiled = subprocess.run(command, capture_output=True, text=True, check=False)
-        if compiled.returncode != 0:
-            raise BenchmarkError(f"{name}.c does not compile:\n{compiled.stderr}")
-    mark_current("bench-programs", sources)
 
 
 def tokens() -> str:

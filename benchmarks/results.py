@@ -74,13 +74,3 @@ class Results:
             "problems": self.problems,
         }
         path.write_text(json.dumps(values, indent=1) + "\n")
-
-    @classmethod
-    def read(cls, path: Path) -> Results:
-        """What an earlier run has written."""
-        values = json.loads(path.read_text())
-        figures = {
-            phase: {row: Figure(figure["unit"], figure["values"]) for row, figure in rows.items()}
-            for phase, rows in values["figures"].items()
-        }
-        return cls(values["machine"], values["revision"], figures, values["problems"])

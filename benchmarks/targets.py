@@ -11,13 +11,12 @@ from benchmarks.bodies import Client
 from benchmarks.environments import (
     NODE_4,
     NODE_7,
-    PYTHON_3_12,
     PYTHON_PEERS,
     VERCEL_PYTHON,
+    Environment,
     node,
     python,
 )
-from scripts.preparations import Preparation
 
 __all__ = ["OURS", "QUICK_TARGETS", "ROUTE", "TARGETS", "TOOLS", "Target", "targets_named"]
 
@@ -38,7 +37,7 @@ class Target:
     command: Sequence[str | Path]
     """``{port}`` stands for the port."""
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
-    needs: Sequence[Preparation] = ()
+    environment: Environment | None = None
     """Packages beyond the project's own."""
     client: Client = "ui"
     """Whose bodies it takes."""
@@ -46,12 +45,12 @@ class Target:
     """Whether it asks an upstream, and so knows other answers than plain text."""
 
 
-def _uvicorn(module: str, environment: Preparation | None = None) -> list[str | Path]:
+def _uvicorn(module: str, environment: Environment | None = None) -> list[str | Path]:
     options = ["--host", "127.0.0.1", "--port", "{port}", "--no-access-log", "--log-level", "warning"]
     return [python(environment), "-m", "uvicorn", f"benchmarks.peers.{module}:app", *options]
 
 
-def _node(module: str, environment: Preparation) -> Target:
+def _node(module: str, environment: Environment) -> Target:
     titles = {
         "ai_sdk_7": "AI SDK 7 on Node (`streamText`, UI message stream)",
         "ai_sdk_4": "AI SDK 4 on Node (data stream)",
@@ -62,8 +61,8 @@ def _node(module: str, environment: Preparation) -> Target:
         title=titles[module],
         kind="peer",
         command=[node(environment), _PEERS / f"{module}.mjs"],
-        variables={"PEER_MODULES": str(environment.product), "NODE_ENV": "production"},
-        needs=[environment],
+        variables={"PEER_MODULES": str(environment.folder), "NODE_ENV": "production"},
+        environment=environment,
         client="v4" if module == "ai_sdk_4" else "ui",
     )
 
@@ -103,14 +102,14 @@ _PYDANTIC_AI = Target(
     title="pydantic-ai adapter",
     kind="peer",
     command=_uvicorn("pydantic_ai_chat", PYTHON_PEERS),
-    needs=[PYTHON_3_12, PYTHON_PEERS],
+    environment=PYTHON_PEERS,
 )
 _VERCEL_PYTHON = Target(
     name="vercel-ai-python",
     title="Vercel's Python `ai`",
     kind="peer",
     command=_uvicorn("vercel_ai_chat", VERCEL_PYTHON),
-    needs=[PYTHON_3_12, VERCEL_PYTHON],
+    environment=VERCEL_PYTHON,
 )
 
 TARGETS: Mapping[str, Target] = {

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.stamps import fingerprint, forget, is_current, mark_current
+from tests.support.sources import checkout_files, fingerprint
 
 ROOT = Path(__file__).resolve().parents[2]
 VERCEL = Path(__file__).with_name("node_modules") / ".bin" / "vercel"
@@ -35,13 +35,6 @@ _KEEPS_BYTECODE = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(BUI
 """The builder forbids it, so that each function compiles all that it imports, for three seconds; here one does."""
 
 
-def checkout_files() -> list[Path]:
-    """What would be committed, relative to the checkout."""
-    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
-    return [Path(name) for name in names if name and (ROOT / name).is_file()]
-
-
 def current_build(log: Path) -> Path:
     """The folder of what the builder makes of this checkout; built, unless it was before from the same.
 
@@ -50,17 +43,17 @@ def current_build(log: Path) -> Path:
     """
     files = checkout_files()
     how = [Path(__file__), Path(__file__).with_name("package-lock.json"), PYTHON.parents[1] / "pyvenv.cfg"]
-    what = [ROOT / name for name in files if name.parts[0] not in LEFT_OUT]
+    what = [name for name in files if name.parts[0] not in LEFT_OUT]
     made_from = fingerprint([*sorted(what), *how])
-    if not is_current("deployment", made_from, BUILT / "output"):
-        forget("deployment")
+    stamp = BUILT / "made-from"
+    if not stamp.exists() or stamp.read_text() != made_from:
         with tempfile.TemporaryDirectory() as folder:
             copy(files, Path(folder))
             build(Path(folder), log)
             shutil.rmtree(BUILT, ignore_errors=True)
             BUILT.mkdir()
             shutil.move(Path(folder) / ".vercel" / "output", BUILT)
-        mark_current("deployment", made_from)
+        stamp.write_text(made_from)
     return BUILT / "output"
 
 

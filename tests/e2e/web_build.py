@@ -13,9 +13,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from scripts.stamps import files_below, fingerprint
 from tests.e2e.programs import WEB
 from tests.support.programs import ROOT, free_port
+from tests.support.sources import checkout_files, fingerprint
 
 __all__ = ["build_for_next_start"]
 
@@ -30,7 +30,7 @@ def build_for_next_start(log: Path) -> int:
     Raises:
         AssertionError: The build failed; with its output.
     """
-    sources = fingerprint(path for path in files_below(WEB) if ".next-start" not in path.parts)
+    sources = fingerprint(checkout_files("web"))
     known: dict[str, Any] = json.loads(_STAMP.read_text()) if _STAMP.exists() else {}
     if known.get("sources") == sources and known.get("build") == _build_id() and _is_free(known["port"]):
         return known["port"]

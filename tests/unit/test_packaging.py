@@ -14,7 +14,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from scripts.stamps import files_below
+from tests.support.sources import checkout_files
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "usechat"
@@ -98,7 +98,7 @@ def test_version_is_the_projects(installed: Path) -> None:
 
 LOCKS = [
     *sorted((ROOT / "requirements").glob("*.lock")),
-    *(path for top in ("web", "tests") for path in files_below(ROOT / top) if path.name == "package-lock.json"),
+    *(ROOT / path for path in checkout_files("web", "tests") if path.name == "package-lock.json"),
 ]
 
 
