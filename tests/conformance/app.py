@@ -128,6 +128,11 @@ def make_metadata(model: str) -> Callable[[Part], Any]:
 runs = RunService(MemoryLog(), disconnect="finish")
 
 
+def tool_errors(sdk: str) -> Literal["masked", "shown"]:
+    """Return what the SDK's own server shows by default; ours masks for every major."""
+    return "shown" if sdk.startswith("7") else "masked"
+
+
 def answer_chat(chat: ui.ChatRequest, sdk: str) -> StreamTextResult:
     """The answer that the request's body asks for."""
     body = chat.extra
@@ -170,13 +175,15 @@ def make_router(sdk: str) -> APIRouter:
         body = chat.extra
         result = answer_chat(chat, sdk)
         if body.get("resumable"):
-            return result.response(chat, sdk=sdk, headers=headers, runs=runs, message_id=None)
+            options: dict[str, Any] = {"headers": headers, "tool_errors": tool_errors(sdk)}
+            return result.response(chat, sdk=sdk, runs=runs, message_id=None, **options)
         keep_alive = body.get("keepAliveMs")
         return result.response(
             chat,
             sdk=sdk,
             headers=headers,
             message_id=(lambda: generate_id("msg", 16)) if body.get("persist") else None,
+            tool_errors=tool_errors(sdk),
             tool_call_streaming=body.get("toolCallStreaming", True),
             send_usage=body.get("sendUsage", True),
             **({"heartbeat": keep_alive / 1000} if keep_alive else {}),
@@ -211,7 +218,10 @@ def make_router(sdk: str) -> APIRouter:
     async def chat_socket(websocket: WebSocket) -> None:
         # Only clients of 7 have this transport.
         await ChatSocket(
-            websocket, lambda chat: answer_chat(chat, sdk), sdk=sdk if sdk[0] == "7" else VERSIONS[-1]
+            websocket,
+            lambda chat: answer_chat(chat, sdk),
+            sdk=sdk if sdk[0] == "7" else VERSIONS[-1],
+            tool_errors="shown",
         ).serve()
 
     return router

@@ -170,17 +170,16 @@ class ChunkShaper:
         return part if shown is None else msgspec.structs.replace(part, id=shown)
 
     def tool_error_text(self, part: p.ToolInputError | p.ToolOutputError) -> str:
-        """What this dialect's server tells the browser of a failed tool."""
+        """Return what the browser is told of a failed tool: the application decides, and no client."""
         if part.client_text is not None:
             return part.client_text
         if isinstance(part, p.ToolOutputError) and part.provider_executed and not part.invalid_input:
-            # The provider's own error codes go through from AI SDK 6 on: clients send them back.
-            shown = self.dialect.exact and self.dialect.major >= 6
-        elif part.provider_executed:
-            # Nobody answers this call with its error, whose text newer servers show; so they mask it.
-            shown = False
+            # The provider's own error codes go through: clients send them back, and the model reads them again.
+            # AI SDK 5's server masks them.
+            shown = not self.dialect.exact or self.dialect.major >= 6
         else:
-            shown = self.dialect.shows_tool_errors
+            # AI SDK 7 masks an invalid call of a provider's tool always: the provider answers it with its own error.
+            shown = self.options.tool_errors == "shown" and not part.provider_executed
         return part.error_text if shown else MASKED_ERROR
 
 
@@ -203,7 +202,9 @@ def adapt_input_delta(self: ChunkShaper, part: p.ToolInputDelta) -> tuple[p.Part
 
 
 def adapt_source(self: ChunkShaper, part: Any) -> tuple[p.Part, ...]:
-    shown = self.options.send_sources and part.since_major <= self.dialect.major <= part.until_major
+    # Each major's server has its own places for sources; every client takes them. A guessed one gets AI SDK 7's.
+    major = self.dialect.major if self.dialect.exact else NEWEST_CLIENT.major
+    shown = self.options.send_sources and part.since_major <= major <= part.until_major
     return (part,) if shown else ()
 
 

@@ -57,8 +57,7 @@ class Answers:
         name = self.chosen(turn.request.extra)
         tools = demo_tools() if name == "demo" else ()
         result = self.stream(name, messages=turn.messages, tools=tools)
-        options = {"sdk": self.settings.sdk, "heartbeat": self.settings.heartbeat or None}
-        return SavedAnswer(result, turn, conversations, wire_format=wire_format, **options)
+        return SavedAnswer(result, turn, conversations, wire_format=wire_format, **self.options())
 
     def chat(self, chat: ui.ChatRequest) -> StreamTextResult:
         """The answer to a ``useChat`` request."""
@@ -119,9 +118,12 @@ class Answers:
         wire_format: WireFormat | None,
     ) -> StreamingAnswer:
         """The answer on its way to the client."""
-        return result.response(
-            request, wire_format=wire_format, sdk=self.settings.sdk, heartbeat=self.settings.heartbeat or None
-        )
+        return result.response(request, wire_format=wire_format, **self.options())
+
+    def options(self) -> dict[str, Any]:
+        """Return what the settings say of every response."""
+        settings = self.settings
+        return {"sdk": settings.sdk, "heartbeat": settings.heartbeat or None, "tool_errors": settings.tool_errors}
 
     def abort_all(self, reason: str) -> None:
         """Stop every answer that is being made; each still gets a legal end."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+import msgspec
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from usechat.errors import ChatError
-from usechat.fastapi import USUAL_OPTIONS, known_ids
+from usechat.fastapi import known_ids
 from usechat.generate.answer import Answer
-from usechat.protocol.encoders import EncoderOptions
 from usechat.resumable import ResumableAnswer
 from usechat.runs.service import Make, RunHandle
 from usechat.server.conversations import Conversations, PlannedTurn
@@ -43,8 +43,8 @@ class SavedAnswer(ResumableAnswer):
         self.turn = turn
         self.conversations = conversations
         self.continued = turn.continued
-        known: dict[str, Any] = known_ids(turn.continued)
-        self.encoder_options = EncoderOptions(**known) if known else USUAL_OPTIONS
+        known = known_ids(turn.continued) or known_ids({})
+        self.encoder_options = msgspec.structs.replace(self.encoder_options, **known)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Begin the turn and read the run to its end, or until the reader leaves."""

@@ -223,7 +223,7 @@ def encode_input_error(self: Self, part: p.ToolInputError) -> bytes:
         return encode_input(
             self, p.ToolInputAvailable(tool_call_id=part.tool_call_id, tool_name=part.tool_name, input={})
         )
-    return line("3", MASKED_ERROR if part.client_text is None else part.client_text)
+    return line("3", self.shaper.tool_error_text(part))
 
 
 def encode_output(self: Self, part: p.ToolOutputAvailable) -> bytes:
@@ -242,7 +242,7 @@ def encode_output_error(self: Self, part: p.ToolOutputError) -> bytes:
     if part.provider_executed and part.tool_call_id in self.shown_calls:
         # The model reads it and goes on, so the answer goes on too.
         return encode_result(self, part.tool_call_id, {"error": MASKED_ERROR})
-    return line("3", MASKED_ERROR if part.client_text is None else part.client_text)
+    return line("3", self.shaper.tool_error_text(part))
 
 
 def encode_denied(self: Self, part: p.ToolOutputDenied) -> bytes:
