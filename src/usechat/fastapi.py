@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 from usechat.apart import mark_large, work_apart
 from usechat.errors import RequestError, StreamProtocolError
 from usechat.generate.answer import Answer
+from usechat.generate.failures import log_failure
 from usechat.ids import generate_id
 from usechat.messages import ui
 from usechat.messages.limits import DEFAULT_LIMITS, LARGE_BYTES, BodyLimits
@@ -365,7 +366,7 @@ class Frames:
             self.log.end(failure)
             return
         if failure is not None:
-            logger.error("the answer could not be sent", exc_info=failure)
+            log_failure(logger, "the answer could not be sent", failure)
         try:
             if data := self._last_frames(parts, shaped):
                 self.log.append(data)

@@ -28,6 +28,7 @@ from usechat import (
     stream_text,
     tool,
 )
+from usechat.errors import ProviderError
 from usechat.messages import ui
 from usechat.models import anthropic
 from usechat.parts import Finish, Part, Start
@@ -128,6 +129,11 @@ def make_metadata(model: str) -> Callable[[Part], Any]:
 runs = RunService(MemoryLog(), disconnect="finish")
 
 
+def mask_failure(error: BaseException) -> str | None:
+    """Say of a provider's failure what the SDK says of it by default; ours has words for each kind."""
+    return "An error occurred." if isinstance(error, ProviderError) else None
+
+
 def tool_errors(sdk: str) -> Literal["masked", "shown"]:
     """Return what the SDK's own server shows by default; ours masks for every major."""
     return "shown" if sdk.startswith("7") else "masked"
@@ -152,6 +158,7 @@ def answer_chat(chat: ui.ChatRequest, sdk: str) -> StreamTextResult:
         steering=steering,
         on_step_finish=lambda step: steer(steering, body, step),
         max_retries=0,
+        on_error=mask_failure,
     )
 
 
@@ -199,17 +206,23 @@ def make_router(sdk: str) -> APIRouter:
 
     @router.post("/api/text")
     async def text(chat: ChatRequest) -> StreamingAnswer:
-        result = stream_text(anthropic(chat.extra["model"]), messages=chat.messages, max_retries=0)
+        result = stream_text(
+            anthropic(chat.extra["model"]), messages=chat.messages, max_retries=0, on_error=mask_failure
+        )
         return result.response(chat, sdk=sdk, wire_format="text-stream", headers=SDK_HEADERS["text"])
 
     @router.post("/api/completion")
     async def completion(completion: CompletionRequest) -> StreamingAnswer:
-        result = stream_text(anthropic(completion.extra["model"]), prompt=completion.prompt, max_retries=0)
+        result = stream_text(
+            anthropic(completion.extra["model"]), prompt=completion.prompt, max_retries=0, on_error=mask_failure
+        )
         return result.response(completion, sdk=sdk, headers=headers)
 
     @router.post("/api/completion-text")
     async def completion_text(completion: CompletionRequest) -> StreamingAnswer:
-        result = stream_text(anthropic(completion.extra["model"]), prompt=completion.prompt, max_retries=0)
+        result = stream_text(
+            anthropic(completion.extra["model"]), prompt=completion.prompt, max_retries=0, on_error=mask_failure
+        )
         return result.response(completion, sdk=sdk, wire_format="text-stream", headers=SDK_HEADERS["text"])
 
     add_object_routes(router, sdk)
@@ -232,7 +245,7 @@ def add_object_routes(router: APIRouter, sdk: str) -> None:
 
     def answer(completion: ui.CompletionRequest, **options: Any) -> StreamingAnswer:
         model = anthropic(completion.extra["model"])
-        result = stream_object(model, prompt=completion.prompt, max_retries=0, **options)
+        result = stream_object(model, prompt=completion.prompt, max_retries=0, on_error=mask_failure, **options)
         return result.response(completion, sdk=sdk, headers=SDK_HEADERS["text"])
 
     @router.post("/api/object")

@@ -126,6 +126,7 @@ class Lifecycle:
         "has_failed",
         "open_blocks",
         "open_inputs",
+        "reports",
         "resets_steps",
         "state",
         "strict",
@@ -144,6 +145,8 @@ class Lifecycle:
         self.strict = strict
         self.closes_blocks = closes_blocks
         self.resets_steps = resets_steps
+        self.reports = True
+        """Whether what is mended is logged: not in an answer whose parts pass another one's lifecycle."""
         self.state = State.NEW
         self.has_failed = False
         self.open_blocks: dict[tuple[str, str], p.Part] = {}
@@ -185,7 +188,8 @@ class Lifecycle:
         text = f"{type(part).__name__} {why}"
         if self.strict:
             raise StreamProtocolError(text)
-        logger.error("mended an illegal part: %s", text)
+        if self.reports:
+            logger.error("mended an illegal part: %s", text)
 
     def finish(self) -> Parts:
         """What is still due at the end of the stream: open blocks closed, the step and the message ended."""
