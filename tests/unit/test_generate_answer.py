@@ -211,7 +211,7 @@ async def test_end_tells_the_messages_that_a_later_call_can_take():
 
 async def test_each_step_tells_which_model_answered():
     ended = p.ModelFinish(finish_reason=p.FinishReason("stop"), usage=p.Usage(), response_id="msg_1", model_id="m-1")
-    model = ScriptedModel([[*saying("Hi")[0], ended]], saying("Hi"), model_id="m")
+    model = ScriptedModel([[p.TextStart("0"), p.TextEnd("0"), ended]], saying("Hi"), model_id="m")
     first, second = [(await stream_text(model, prompt="?").steps)[0] for _ in range(2)]
     assert (first.response_id, first.model_id) == ("msg_1", "m-1")
     assert (second.response_id, second.model_id) == (None, "m")

@@ -75,6 +75,8 @@ class SavedMessage(msgspec.Struct, frozen=True, kw_only=True):
     finish_reason: str | None = None
     run_id: str | None = None
     """The run that wrote it last; ``None`` for what came from the client."""
+    tool_errors: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    """What the model was told of failed tools whose parts have another text, by call. For no client."""
 
     @property
     def id(self) -> str:
@@ -113,7 +115,7 @@ class TurnPlan(msgspec.Struct, frozen=True, kw_only=True):
     continues: str | None = None
     """The id of the assistant's message that the answer goes on with."""
     history: Sequence[UIMessage] = ()
-    """What the model sees; not for the store."""
+    """What the model sees, with `usechat.chats.tool_errors`; not for the store."""
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ from usechat.generate.callbacks import Callbacks, FinishEvent, MessageMetadataCa
 from usechat.generate.driver import CLOSE_SECONDS, close, read_turn
 from usechat.generate.failures import shown_text
 from usechat.generate.happening import Happening
+from usechat.generate.masked_errors import warn_of_masked_errors
 from usechat.generate.metadata import DefaultMetadata
 from usechat.generate.outputs import Handover, Nowhere, Output
 from usechat.generate.policy import LoopPolicy, policy_for
@@ -81,6 +82,8 @@ class Answer(ABC):
         self.callbacks = callbacks
         self.transform = transform
         self.message_metadata = message_metadata
+        self.keeps_tool_errors = False
+        """Whether what the model is told of failed tools is saved with the message."""
         self.policy = LoopPolicy()
         self.message_id: str | None = None
         self.binding: Binding | None = None
@@ -392,11 +395,14 @@ class Answer(ABC):
         values["error"] = outcome.error or self.failure
         self.final = final = FinishEvent(
             ui_message=message,
+            tool_errors=self.shaper.masked_errors,
             is_aborted=is_aborted,
             abort_reason=self.abort_reason if is_aborted else None,
             is_continuation=self.is_continuation,
             **values,
         )
+        if self.shaper.masked_errors and not self.keeps_tool_errors:
+            warn_of_masked_errors(self.shaper.masked_errors, message)
         # Most of what made the answer refers back to it. All of it is freed with the last reference now, not when the
         # garbage collector comes, which is the dearer the more it finds.
         self.turn = None

@@ -49,6 +49,8 @@ class FinishEvent(msgspec.Struct, frozen=True, kw_only=True):
     steps: Sequence[StepResult]
     messages: Sequence[ModelMessage] = ()
     """What the answer adds to the model's messages, results of approved tools included; a later call can take it."""
+    tool_errors: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    """What the model was told of failed tools, by call, where the client was shown another text."""
     is_aborted: bool = False
     """Whether the reader left or the answer was stopped."""
     abort_reason: str | None = None

@@ -28,7 +28,7 @@ of each model call (`usechat.generate.call_options.CallOptions`):
 - ``allow_system_messages``: whether system messages among ``messages`` reach the model. A client could send them.
 - ``convert_data_part``: makes model content of a data part in a user message; None leaves it out.
 - ``on_part`` gets each part; ``on_step_finish`` each step; ``on_finish`` how the answer ended, exactly once whatever
-  happens; ``on_error`` each error, and what it returns the browser is shown in place of "An error occurred.";
+  happens; ``on_error`` each error, and what it returns the browser is shown in place of our own words;
   ``on_abort`` the finished steps when the answer was stopped or its reader left. The reader's last frames wait for
   ``on_finish`` and ``on_abort``, for 30 seconds at most.
 """

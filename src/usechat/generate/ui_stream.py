@@ -269,7 +269,7 @@ def ui_message_stream(
         on_part: Gets each part.
         on_finish: Gets how the answer ended, exactly once whatever happens. The reader's last frames wait for it, for
             30 seconds at most.
-        on_error: Gets each error; what it returns the browser is shown in place of "An error occurred.".
+        on_error: Gets each error; what it returns the browser is shown in place of our own words.
         on_abort: Called when the answer was stopped or its reader left.
 
     Raises:

@@ -78,6 +78,7 @@ class ChunkShaper:
         "dynamic_calls",
         "hidden",
         "lifecycle",
+        "masked_errors",
         "options",
         "shown_ids",
         "used_ids",
@@ -97,6 +98,8 @@ class ChunkShaper:
         self.shown_ids: dict[tuple[str, str], str] = {}
         self.dynamic_calls: dict[str, bool] = {}
         """The tool calls of this answer, and whether the client holds them as dynamic tools."""
+        self.masked_errors: dict[str, str] = {}
+        """What the model is told of failed calls, where the client is shown another text."""
         self.hidden: tuple[type, ...] = () if options.send_reasoning else REASONING
         self.hidden += () if options.send_start else (p.Start,)
         self.hidden += () if options.send_finish else (p.Finish,)
@@ -171,6 +174,13 @@ class ChunkShaper:
 
     def tool_error_text(self, part: p.ToolInputError | p.ToolOutputError) -> str:
         """Return what the browser is told of a failed tool: the application decides, and no client."""
+        shown = self.shown_error_text(part)
+        if shown != part.error_text:
+            self.masked_errors[part.tool_call_id] = part.error_text
+        return shown
+
+    def shown_error_text(self, part: p.ToolInputError | p.ToolOutputError) -> str:
+        """Return the same, without taking note of it."""
         if part.client_text is not None:
             return part.client_text
         if isinstance(part, p.ToolOutputError) and part.provider_executed and not part.invalid_input:

@@ -42,6 +42,7 @@ class SavedAnswer(ResumableAnswer):
         super().__init__(answer, turn.request, runs=conversations.runs, chat_id=turn.chat_id, **options)
         self.turn = turn
         self.conversations = conversations
+        answer.keeps_tool_errors = True
         self.continued = turn.continued
         known = known_ids(turn.continued) or known_ids({})
         self.encoder_options = msgspec.structs.replace(self.encoder_options, **known)
