@@ -26,6 +26,7 @@ Errors carry data, not only text: what a caller decides on is an attribute.
 
 from __future__ import annotations
 
+import secrets
 from typing import Literal
 
 __all__ = [
@@ -54,6 +55,11 @@ __all__ = [
 
 class UsechatError(Exception):
     """Base of all exceptions of this package."""
+
+    @property
+    def log_id(self) -> str:
+        """An id of this one failure, which stands in its log line and in what the browser is told of it."""
+        return self.__dict__.setdefault("_log_id", secrets.token_hex(4))
 
 
 class ConfigurationError(UsechatError):
@@ -118,9 +124,11 @@ class ProviderError(UsechatError):
     """The model provider failed.
 
     Args:
-        message: The provider's own words, for logs; the browser gets a masked text.
+        message: The provider's own words, for logs; the browser gets fixed ones for each kind of failure.
         provider: For instance ``anthropic``.
-        code: The provider's error type, for instance ``overloaded_error``.
+        code: The provider's error type, for instance ``overloaded_error``; or one of ours: ``timeout``,
+            ``connection_error``, ``connection_lost``, ``invalid_response``, ``invalid_json``, ``no_events``,
+            ``empty_answer``, ``incomplete_answer``.
         status: The HTTP status, where there was one.
         request_id: The provider's id of the request, where there was one.
         is_retryable: Whether the same request may succeed later.

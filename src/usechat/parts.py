@@ -401,6 +401,10 @@ class FinishStep(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage
     provider_metadata: ProviderMetadata | None = None
     is_continued: bool = False
+    response_id: str | None = None
+    """The provider's id of the model's answer."""
+    model_id: str | None = None
+    """The model that answered, as the provider names it."""
 
 
 class Finish(msgspec.Struct, frozen=True, kw_only=True):

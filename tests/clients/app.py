@@ -8,11 +8,12 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from tests.conformance.app import make_router, runs
+from tests.conformance.app import answer_chat, make_router, runs
 from tests.conformance.scenarios import PNG
 from usechat import (
     ChatRequest,
     StreamingAnswer,
+    StreamTextResult,
     UIMessageStreamWriter,
     step_count_is,
     stream_text,
@@ -55,9 +56,30 @@ async def wrong_value(chat: ChatRequest) -> StreamingAnswer:
 
 @app.post("/api/ending-tools")
 async def ending_tools(chat: ChatRequest) -> StreamingAnswer:
+    return with_ending_tools(chat).response(chat)
+
+
+@app.post("/api/ending-tools-shown")
+async def ending_tools_shown(chat: ChatRequest) -> StreamingAnswer:
+    return with_ending_tools(chat).response(chat, tool_errors="shown")
+
+
+@app.post("/api/plain")
+async def plain(chat: ChatRequest) -> StreamingAnswer:
+    return stream_text(anthropic(chat.extra["model"]), messages=chat.messages, max_retries=0).response(chat)
+
+
+@app.post("/api/merged")
+async def merged(chat: ChatRequest) -> StreamingAnswer:
+    async def execute(writer: UIMessageStreamWriter) -> None:
+        writer.merge(answer_chat(chat, "auto"))
+
+    return ui_message_stream(execute).response(chat)
+
+
+def with_ending_tools(chat: ChatRequest) -> StreamTextResult:
     model = anthropic(chat.extra["model"])
-    tools = [exit_the_process, panic]
-    return stream_text(model, messages=chat.messages, tools=tools, stop_when=step_count_is(5)).response(chat)
+    return stream_text(model, messages=chat.messages, tools=[exit_the_process, panic], stop_when=step_count_is(5))
 
 
 async def say(*items: Any) -> AsyncIterator[Any]:

@@ -10,12 +10,15 @@ from tests.clients.app import PICTURE
 from tests.clients.expected import DataPart, Expected, Source, Step, Text, Thought, ToolUse
 from tests.conformance.replies import answer, call, said, text
 from tests.conformance.scenarios import Scenario
+from usechat.failures import WORDS
 from usechat.testing.replay import Reply
 
 __all__ = ["CASES", "Case", "Version"]
 
 SEND = {"kind": "send", "text": "Hi"}
 MASKED = "An error occurred."
+ID = "(error ID)"
+"""For the id of a failure, which is another each time."""
 THE_REST = Text("The rest follows from that. ")
 WEATHER = {"city": "Oslo", "temperature": 18, "unit": "celsius", "condition": "sunny"}
 HIT = {"url": "https://tides.example/whitby", "title": "Whitby tide times"}
@@ -88,14 +91,13 @@ def _failed(name: str, input: Any, legacy_state: str, error: str = MASKED) -> li
     return [Step(), use, Step(), THE_REST]
 
 
-def _failing_tool(name: str, tool: str, input: Any, *, legacy_state: str, error_in_7: str) -> Case:
-    """A call that fails. Named as 7, the client is told why; AI SDK 4's answer ends there."""
+def _failing_tool(name: str, tool: str, input: Any, *, legacy_state: str, error: str = MASKED) -> Case:
+    """A call that fails. No client is told why, unless the application wants it; AI SDK 4's answer ends there."""
     return Case(
         name=name,
         replies=_uses(call(tool, input, id="toolu_1")),
-        parts=_failed(tool, input, legacy_state),
-        parts_since={(7, 0, 0): _failed(tool, input, legacy_state, error_in_7)},
-        error_in_4=MASKED,
+        parts=_failed(tool, input, legacy_state, error),
+        error_in_4=error,
     )
 
 
@@ -112,6 +114,13 @@ _SEARCH = ToolUse(
     name="web_search",
     input={"query": "whitby tide"},
     output=[{**HIT, "pageAge": "2 days ago"}, {"url": "https://harbour.example/notices"}],
+)
+_EXHAUSTED = ToolUse(
+    id="srvtoolu_ws",
+    name="web_search",
+    input={"query": "tide"},
+    error='{"type":"web_search_tool_result_error","errorCode":"max_uses_exceeded"}',
+    output={"error": MASKED},
 )
 _WRITTEN = [
     Step(),
@@ -140,6 +149,11 @@ def _approval(name: str, outcome: ToolUse, **decision: Any) -> Case:
         parts_since={(6, 0, 0): [Step(), Text("Cleaning. "), outcome, Step(), THE_REST]},
         since=(5, 0, 0),
     )
+
+
+def _merged(case: Case) -> Case:
+    """The same answer, merged into one that the application writes."""
+    return replace(case, name=f"merged-{case.name}", route="merged")
 
 
 _TEXTS = [
@@ -195,36 +209,34 @@ _TOOLS = [
         "get_weather",
         {"city": "ERROR"},
         legacy_state="call",
-        error_in_7="Error: weather service is down",
     ),
     _failing_tool(
         "tool-unknown",
         "no_such_tool",
         {"a": 1},
         legacy_state="partial-call",
-        error_in_7="AI_NoSuchToolError: Model tried to call unavailable tool 'no_such_tool'. "
-        "Available tools: get_weather, get_time, ask_user, delete_file.",
     ),
     _failing_tool(
         "tool-invalid-input",
         "get_weather",
         {"city": 5},
         legacy_state="partial-call",
-        error_in_7="AI_InvalidToolInputError: Invalid input for tool get_weather: city: Input should be a valid string",
     ),
+    replace(_failing_tool("tool-exits", "exit_the_process", {}, legacy_state="call"), route="ending-tools"),
+    replace(_failing_tool("tool-panics", "panic", {}, legacy_state="call"), route="ending-tools"),
     replace(
-        _failing_tool("tool-exits", "exit_the_process", {}, legacy_state="call", error_in_7="Error: SystemExit: 2"),
-        route="ending-tools",
+        _failing_tool("tool-exits-shown", "exit_the_process", {}, legacy_state="call", error="Error: SystemExit: 2"),
+        route="ending-tools-shown",
     ),
     replace(
         _failing_tool(
-            "tool-panics",
+            "tool-panics-shown",
             "panic",
             {},
             legacy_state="call",
-            error_in_7="Error: PanicError: called `Option::unwrap()` on a `None` value",
+            error="Error: PanicError: called `Option::unwrap()` on a `None` value",
         ),
-        route="ending-tools",
+        route="ending-tools-shown",
     ),
     Case(
         name="client-tool",
@@ -243,6 +255,8 @@ _TOOLS = [
     ),
     _approval("granted", replace(_DELETION, output={"deleted": "/a"}), answers=[True]),
     _approval("denied", replace(_DELETION, state="output-denied"), answers=[False], reason="not that one"),
+    _merged(_approval("granted", replace(_DELETION, output={"deleted": "/a"}), answers=[True])),
+    _merged(_approval("denied", replace(_DELETION, state="output-denied"), answers=[False], reason="not that one")),
 ]
 _OF_THE_PROVIDER = [
     Case(
@@ -262,22 +276,12 @@ _OF_THE_PROVIDER = [
         replies=[Reply("web-search-error")],
         parts=[
             Step(),
-            ToolUse(
-                id="srvtoolu_ws", name="web_search", input={"query": "tide"}, error=MASKED, output={"error": MASKED}
-            ),
+            _EXHAUSTED,
             Text("I could not search."),
         ],
         parts_since={
-            (6, 0, 0): [
-                Step(),
-                ToolUse(
-                    id="srvtoolu_ws",
-                    name="web_search",
-                    input={"query": "tide"},
-                    error='{"type":"web_search_tool_result_error","errorCode":"max_uses_exceeded"}',
-                ),
-                Text("I could not search."),
-            ]
+            (5, 0, 0): [Step(), replace(_EXHAUSTED, error=MASKED), Text("I could not search.")],
+            (6, 0, 0): [Step(), _EXHAUSTED, Text("I could not search.")],
         },
     ),
     Case(
@@ -288,8 +292,9 @@ _OF_THE_PROVIDER = [
     Case(
         name="citations",
         replies=[Reply("citations-web")],
-        parts=[Step(), Text("It is so.", _CITED), Text(" Uncited.")],
+        parts=[Step(), Text("It is so.", _CITED), Text(" Uncited."), Source(**HIT)],
         parts_since={
+            (5, 0, 0): [Step(), Text("It is so.", _CITED), Text(" Uncited.")],
             (6, 0, 0): [Step(), Text("It is so.", _CITED), Source(**HIT), Text(" Uncited.")],
             (7, 0, 0): [Step(), Text("It is so.", _CITED), Text(" Uncited."), Source(**HIT)],
         },
@@ -301,6 +306,17 @@ _ENDS = [
     Case(name="overloaded", replies=[Reply(status=529)], parts=[], error=MASKED),
     Case(name="unauthorized", replies=[Reply(status=401)], parts=[], error=MASKED),
     Case(name="cut", replies=[Reply("text", cut_after=4)], parts=[Step(), Text("High water is at ")], error=MASKED),
+    Case(
+        name="wrong-key", route="plain", replies=[Reply(status=401)], parts=[], error=f"{WORDS['authentication']} {ID}"
+    ),
+    Case(name="rate-limit", route="plain", replies=[Reply(status=429)], parts=[], error=f"{WORDS['rate-limit']} {ID}"),
+    Case(
+        name="overloaded-midway",
+        route="plain",
+        replies=[Reply("error-midway")],
+        parts=[Step(), Text("Until ")],
+        error=f"{WORDS['busy']} {ID}",
+    ),
     Case(name="no-such-route", route="nothing", parts=[], error='{"detail":"Not Found"}'),
     Case(
         name="stop",
@@ -321,7 +337,12 @@ _ENDS = [
     Case(name="failing-application", route="failing", parts=[Text("So far")], error=MASKED),
     Case(name="none-at-the-end", route="none-at-the-end", parts=[Step(), Text("Hello")]),
     Case(name="none-at-the-end-of-a-run", route="none-at-the-end-of-a-run", parts=[Step(), Text("Hello")]),
-    Case(name="wrong-value", route="wrong-value", parts=[Step(), Text("Hello")], error=MASKED),
+    Case(
+        name="wrong-value",
+        route="wrong-value",
+        parts=[Step(), Text("Hello")],
+        error=f"{WORDS['invalid-part']} {ID}",
+    ),
 ]
 
 CASES: Sequence[Case] = (*_TEXTS, *_TOOLS, *_OF_THE_PROVIDER, *_ENDS)

@@ -7,6 +7,7 @@ themselves, with what they say.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -27,6 +28,7 @@ VERSIONS = (
 TELLING = ("5.0.60", "5.0.92", "6.0.0")
 """Versions that name themselves in the user agent, where a browser lets a page set it."""
 OF_A_MAJOR = ("4.3.19", "5.0.0", "5.0.277", "6.0.0", "6.0.324", "7.0.0", "7.0.173")
+ERROR_ID = re.compile(r"\(error [0-9a-f]{8}\)")
 IN_A_BROWSER = {"user-agent": "a browser"}
 
 
@@ -107,7 +109,8 @@ def hold(client: NodeProgram, backend: Backend, case: Case, headers: dict[str, s
 
 def assert_outcome(state: Any, case: Case, version: str, *, is_known: bool) -> None:
     error = case.expected_error(numbers(version))
-    assert (state["status"], state["error"]) == ("error" if error else "ready", error)
+    shown = state["error"] and ERROR_ID.sub("(error ID)", state["error"])
+    assert (state["status"], shown) == ("error" if error else "ready", error)
     wanted = shown_by(numbers(version)[0], case.expected_parts(numbers(version), is_known=is_known))
     got = [part for part in parts_of_answer(state) if not is_of_the_model(part)]
     assert is_covered(wanted, got), f"wanted {wanted}, got {got}"

@@ -28,6 +28,7 @@ from usechat import (
     stream_text,
     tool,
 )
+from usechat.errors import ProviderError
 from usechat.http.resume import replay
 from usechat.http.websocket import ChatSocket
 from usechat.messages import ui
@@ -128,6 +129,16 @@ def make_metadata(model: str) -> Callable[[Part], Any]:
 runs = RunService(MemoryLog(), disconnect="finish")
 
 
+def mask_failure(error: BaseException) -> str | None:
+    """Say of a provider's failure what the SDK says of it by default; ours has words for each kind."""
+    return "An error occurred." if isinstance(error, ProviderError) else None
+
+
+def tool_errors(sdk: str) -> Literal["masked", "shown"]:
+    """Return what the SDK's own server shows by default; ours masks for every major."""
+    return "shown" if sdk.startswith("7") else "masked"
+
+
 def answer_chat(chat: ui.ChatRequest, sdk: str) -> StreamTextResult:
     """The answer that the request's body asks for."""
     body = chat.extra
@@ -147,6 +158,7 @@ def answer_chat(chat: ui.ChatRequest, sdk: str) -> StreamTextResult:
         steering=steering,
         on_step_finish=lambda step: steer(steering, body, step),
         max_retries=0,
+        on_error=mask_failure,
     )
 
 
@@ -170,13 +182,15 @@ def make_router(sdk: str) -> APIRouter:
         body = chat.extra
         result = answer_chat(chat, sdk)
         if body.get("resumable"):
-            return result.response(chat, sdk=sdk, headers=headers, runs=runs, message_id=None)
+            options: dict[str, Any] = {"headers": headers, "tool_errors": tool_errors(sdk)}
+            return result.response(chat, sdk=sdk, runs=runs, message_id=None, **options)
         keep_alive = body.get("keepAliveMs")
         return result.response(
             chat,
             sdk=sdk,
             headers=headers,
             message_id=(lambda: generate_id("msg", 16)) if body.get("persist") else None,
+            tool_errors=tool_errors(sdk),
             tool_call_streaming=body.get("toolCallStreaming", True),
             send_usage=body.get("sendUsage", True),
             **({"heartbeat": keep_alive / 1000} if keep_alive else {}),
@@ -192,17 +206,23 @@ def make_router(sdk: str) -> APIRouter:
 
     @router.post("/api/text")
     async def text(chat: ChatRequest) -> StreamingAnswer:
-        result = stream_text(anthropic(chat.extra["model"]), messages=chat.messages, max_retries=0)
+        result = stream_text(
+            anthropic(chat.extra["model"]), messages=chat.messages, max_retries=0, on_error=mask_failure
+        )
         return result.response(chat, sdk=sdk, wire_format="text-stream", **text_options(sdk))
 
     @router.post("/api/completion")
     async def completion(completion: CompletionRequest) -> StreamingAnswer:
-        result = stream_text(anthropic(completion.extra["model"]), prompt=completion.prompt, max_retries=0)
+        result = stream_text(
+            anthropic(completion.extra["model"]), prompt=completion.prompt, max_retries=0, on_error=mask_failure
+        )
         return result.response(completion, sdk=sdk, headers=headers)
 
     @router.post("/api/completion-text")
     async def completion_text(completion: CompletionRequest) -> StreamingAnswer:
-        result = stream_text(anthropic(completion.extra["model"]), prompt=completion.prompt, max_retries=0)
+        result = stream_text(
+            anthropic(completion.extra["model"]), prompt=completion.prompt, max_retries=0, on_error=mask_failure
+        )
         return result.response(completion, sdk=sdk, wire_format="text-stream", **text_options(sdk))
 
     add_object_routes(router, sdk)
@@ -211,7 +231,10 @@ def make_router(sdk: str) -> APIRouter:
     async def chat_socket(websocket: WebSocket) -> None:
         # Only clients of 7 have this transport.
         await ChatSocket(
-            websocket, lambda chat: answer_chat(chat, sdk), sdk=sdk if sdk[0] == "7" else VERSIONS[-1]
+            websocket,
+            lambda chat: answer_chat(chat, sdk),
+            sdk=sdk if sdk[0] == "7" else VERSIONS[-1],
+            tool_errors="shown",
         ).serve()
 
     return router
@@ -227,7 +250,7 @@ def add_object_routes(router: APIRouter, sdk: str) -> None:
 
     def answer(completion: ui.CompletionRequest, **options: Any) -> StreamingAnswer:
         model = anthropic(completion.extra["model"])
-        result = stream_object(model, prompt=completion.prompt, max_retries=0, **options)
+        result = stream_object(model, prompt=completion.prompt, max_retries=0, on_error=mask_failure, **options)
         return result.response(completion, sdk=sdk, **text_options(sdk))
 
     @router.post("/api/object")

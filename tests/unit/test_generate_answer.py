@@ -22,6 +22,7 @@ from usechat.generate.asks import Open, Script, Stream
 from usechat.generate.outputs import Nowhere
 from usechat.generate.smooth import smooth_stream
 from usechat.generate.turn import Turn
+from usechat.messages.model import AssistantMessage, TextContent, ToolMessage, UserMessage
 from usechat.protocol.dialects import AUTO, NEWEST, Dialect
 from usechat.protocol.options import EncoderOptions
 from usechat.testing.models import Hold, ScriptedModel, calling_tool, saying
@@ -190,6 +191,30 @@ async def test_whole_answer_is_told():
     assert (event.is_aborted, event.error, event.text) == (False, None, "Hello")
     assert heard.aborted == []
     assert len(heard.parts) == 7
+
+
+@tool
+async def stand() -> str:
+    """Do little."""
+    return "ok"
+
+
+async def test_end_tells_the_messages_that_a_later_call_can_take():
+    heard = Heard()
+    model = ScriptedModel(calling_tool("stand"), saying("Sunny."), saying("Again."))
+    await stream_text(model, prompt="?", tools=[stand], stop_when=step_count_is(2), on_finish=heard.on_finish).text
+    told = (await heard.once()).messages
+    assert list(map(type, told)) == [AssistantMessage, ToolMessage, AssistantMessage]
+    assert await stream_text(model, messages=[UserMessage((TextContent("?"),)), *told]).text == "Again."
+    assert model.calls[-1].messages[1:] == tuple(told)
+
+
+async def test_each_step_tells_which_model_answered():
+    ended = p.ModelFinish(finish_reason=p.FinishReason("stop"), usage=p.Usage(), response_id="msg_1", model_id="m-1")
+    model = ScriptedModel([[p.TextStart("0"), p.TextEnd("0"), ended]], saying("Hi"), model_id="m")
+    first, second = [(await stream_text(model, prompt="?").steps)[0] for _ in range(2)]
+    assert (first.response_id, first.model_id) == ("msg_1", "m-1")
+    assert (second.response_id, second.model_id) == (None, "m")
 
 
 async def test_failed_answer_is_told_with_its_error():

@@ -12,9 +12,12 @@ import pytest
 from tests.conformance.replies import said, text
 from usechat import ChatRequest, stream_text
 from usechat import parts as p
-from usechat.generate.metadata import default_metadata
+from usechat.generate.metadata import DefaultMetadata
 from usechat.messages.ui import parse_chat_request
 from usechat.models import anthropic
+from usechat.protocol.dialects import NEWEST, Dialect
+from usechat.protocol.options import EncoderOptions
+from usechat.testing.models import ScriptedModel, saying
 from usechat.testing.replay import ReplayServer, Reply
 
 STOP = p.FinishReason("stop", "end_turn")
@@ -29,7 +32,7 @@ def anyio_backend() -> str:
 def told(parts: Iterable[p.Part]) -> list[Any]:
     """What is told of parts that come a second after one another."""
     ticks = iter(range(100))
-    metadata = default_metadata("claude", clock=lambda: float(next(ticks)), wall_clock=lambda: 1_700_000_000.1234)
+    metadata = DefaultMetadata("claude", clock=lambda: float(next(ticks)), wall_clock=lambda: 1_700_000_000.1234)
     next(ticks)  # between asking for the answer and its start
     return [told for part in parts if (told := metadata(part)) is not None]
 
@@ -94,3 +97,46 @@ async def test_without_the_flag_there_is_no_metadata():
         model = anthropic("claude-sonnet-4-6", base_url=server.url, api_key="none")
         message = await read(stream_text(model, prompt="Hi", message_metadata=False), 7)
     assert "metadata" not in message
+
+
+ASKED = {
+    "type": "tool-send", "toolCallId": "call-1", "state": "approval-responded", "input": {},
+    "approval": {"id": "a", "approved": True},
+}  # fmt: skip
+
+
+def continuing(metadata: Any) -> Any:
+    """The options of an answer that goes on with a message that says this of itself."""
+    message = {"id": "m", "role": "assistant", "metadata": metadata, "parts": [{"type": "step-start"}, ASKED]}
+    return {"message": message}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("dialect", "earlier", "usage"),
+    [
+        (NEWEST[7], {"inputTokens": 50, "inputTokenDetails": {"noCacheTokens": 50}, "outputTokens": 8}, (60, 13)),
+        (NEWEST[6], {"inputTokens": 50, "inputTokenDetails": {}, "outputTokens": 8}, (60, 13)),
+        (NEWEST[5], {"inputTokens": 50, "outputTokens": 8, "totalTokens": 58}, (60, 13)),
+        (NEWEST[7], {"promptTokens": 50, "completionTokens": 8}, (60, 13)),
+        (NEWEST[7], {"inputTokens": "50", "inputTokenDetails": 3, "outputTokens": -1}, (10, 5)),
+        (NEWEST[7], "none", (10, 5)),
+    ],
+)
+async def test_a_message_made_in_several_requests_tells_the_cost_of_all(dialect: Any, earlier: Any, usage: Any):
+    result = stream_text(ScriptedModel(saying("Sent.")), prompt="Hi", message_metadata=True)
+    told = {"usage": earlier, "createdAt": 7, "durationMs": 10_000, "timeToFirstTokenMs": 3}
+    result.bind(Dialect(dialect, exact=True), EncoderOptions(), **continuing(told))
+    metadata = (await result.ui_message)["metadata"]
+    assert (metadata["usage"]["inputTokens"], metadata["usage"]["outputTokens"]) == usage
+    assert (metadata["createdAt"], metadata["timeToFirstTokenMs"]) == (7, 3)
+    assert metadata["durationMs"] >= 10_000
+
+
+@pytest.mark.anyio
+async def test_a_continued_message_without_metadata_of_ours_begins_to_count():
+    result = stream_text(ScriptedModel(saying("Sent.")), prompt="Hi", message_metadata=True)
+    result.bind(Dialect(NEWEST[7], exact=True), EncoderOptions(), **continuing(None))
+    metadata = (await result.ui_message)["metadata"]
+    assert metadata["usage"]["totalTokens"] == 15
+    assert {"createdAt", "durationMs", "timeToFirstTokenMs"} <= metadata.keys()

@@ -12,6 +12,7 @@ import pytest
 from usechat import Approve, AskUser, Deny, StepResult, StepSettings, ToolContext, has_tool_call, step_count_is, tool
 from usechat import parts as p
 from usechat.errors import ProviderError, ProviderStatusError, ProviderStreamError, RequestError
+from usechat.failures import shown_text
 from usechat.generate import model_turn
 from usechat.generate.driver import read_turn
 from usechat.generate.happening import Happening
@@ -456,7 +457,7 @@ async def test_provider_that_never_defers_is_not_waited_for(tools: Any):
 )
 async def test_failure_before_the_first_part_is_an_error_and_nothing_else(error: Exception):
     done = await answer([error])
-    assert done.parts[1:] == [p.Error("An error occurred.", error)]
+    assert done.parts[1:] == [p.Error(shown_text(error, None), error)]
     outcome = done.turn.outcome()
     assert (outcome.error, outcome.finish_reason, outcome.steps) == (error, None, ())
     assert done.told == [error]

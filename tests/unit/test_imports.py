@@ -43,6 +43,8 @@ ROWS = {
     "guard": Row(ours=frozenset({"errors"}), third_party=frozenset()),
     # Where it is worked is what it is about, not what is worked on.
     "apart": Row(third_party=frozenset()),
+    # What is said of a failure is the same for a browser, a log and a socket.
+    "failures": Row(ours=frozenset({"errors", "guard", "protocol.options"}), third_party=frozenset()),
     "protocol": Row(ours=LEAVES, third_party=frozenset({"msgspec"}), is_pure=True),
     "messages": Row(ours=LEAVES, third_party=frozenset({"msgspec", "pydantic", "pydantic_core"}), is_pure=True),
     "models": Row(
@@ -52,7 +54,7 @@ ROWS = {
     ),
     "generate": Row(
         # Of the protocol it knows the reducer, for the message it saves, and the dialect it fits the loop to.
-        ours=LEAVES | {"apart", "guard", "messages", "models", "protocol"},
+        ours=LEAVES | {"apart", "failures", "guard", "messages", "models", "protocol"},
         # An answer turns into a response when it is asked to, by one function; the rest are names of types. There is no
         # way back: the edge knows what an answer does, and not the package that makes it.
         lazily=frozenset({"http.new_run.respond", "http.response.StreamingAnswer", "runs.service.RunService"}),
@@ -64,7 +66,7 @@ ROWS = {
     "runs": Row(ours=frozenset({"errors", "guard", "ids"}), third_party=frozenset({"msgspec", "redis"})),
     "chats": Row(ours=frozenset({"apart", "errors", "ids", "messages"})),
     "http": Row(
-        ours=LEAVES | {"apart", "guard", "messages", "protocol", "runs"},
+        ours=LEAVES | {"apart", "failures", "guard", "messages", "protocol", "runs"},
         never=frozenset({"runs.memory", "runs.redis"}),
         third_party=frozenset({"fastapi", "msgspec", "starlette"}),
     ),

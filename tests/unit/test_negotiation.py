@@ -47,7 +47,7 @@ ASKED = {
 )
 def test_header_names_the_version(named: str, dialect: Dialect):
     assert negotiate(chat(), {SDK_HEADER: named}) == dialect
-    assert negotiate(FROM_4, {SDK_HEADER: named}, sdk=5) == dialect
+    assert negotiate(FROM_4, {SDK_HEADER: named}, sdk="auto") == dialect
     assert negotiate(None, {SDK_HEADER: named}) == dialect
 
 
@@ -65,12 +65,17 @@ def test_argument_names_the_version(sdk: Any):
     assert negotiate(FROM_4, {}, sdk) == any_release_since(7, 0, 0)
 
 
+@pytest.mark.parametrize("named", ["7", "4.3.19", "auto", "nothing"])
+def test_argument_goes_before_the_header(named: str):
+    assert negotiate(chat(), {SDK_HEADER: named}, 5) == any_release_since(5, 0, 0)
+
+
 def test_argument_that_names_nothing_is_the_applications_mistake():
     with pytest.raises(ConfigurationError):
         negotiate(chat(), {}, "eight")
 
 
-@pytest.mark.parametrize(("headers", "sdk"), [({}, None), ({}, "auto"), ({SDK_HEADER: "auto"}, 7)])
+@pytest.mark.parametrize(("headers", "sdk"), [({}, None), ({}, "auto"), ({SDK_HEADER: "auto"}, None)])
 def test_auto_tells_it_from_the_request(headers: dict[str, str], sdk: Any):
     assert negotiate(chat(), headers, sdk) == AUTO
     assert negotiate(FROM_4, headers, sdk) == any_release_since(4, 1, 20)

@@ -167,6 +167,8 @@ def test_parts_become_lines(parts: list[p.Part], lines: bytes):
 
 OPTIONS: list[tuple[dict[str, Any], list[p.Part], bytes]] = [
     ({"send_usage": False}, [p.Start(), STEP_END], b'e:{"finishReason":"stop","isContinued":false}\n'),
+    ({"tool_errors": "shown"}, [INPUT, p.ToolOutputError(**CALL, error_text="no")], INPUT_LINE + b'3:"no"\n'),
+    ({"tool_errors": "shown"}, [p.ToolInputError(**CALL, input="{", error_text="no")], b'3:"no"\n'),
     ({"send_usage": False}, [END], b'd:{"finishReason":"stop"}\n'),
     ({"send_finish": False}, [END], b""),
     ({"send_sources": False}, [p.SourceUrl(source_id="s", url="u")], b""),

@@ -145,7 +145,7 @@ CASES: dict[str, Case] = {
     "an invalid input in major 7": (
         ("4", "7"),
         [p.ToolInputError(**CALL, input="{", error_text="no", title="T", provider_metadata=META)],
-        [{**TOOL, "state": "output-error", "input": "{", "errorText": "no", "resultProviderMetadata": META}],
+        [{**TOOL, "state": "output-error", "input": "{", "errorText": MASKED, "resultProviderMetadata": META}],
     ),
     "an invalid input in major 6": (
         ("6",),
@@ -164,7 +164,7 @@ CASES: dict[str, Case] = {
     "a failed tool": (
         ("4", "7"),
         [INPUT, p.ToolOutputError(**CALL, error_text="no", tool_metadata={"a": 1})],
-        [{**TOOL, "state": "output-error", "input": {"a": 1}, "errorText": "no", "toolMetadata": {"a": 1}}],
+        [{**TOOL, "state": "output-error", "input": {"a": 1}, "errorText": MASKED, "toolMetadata": {"a": 1}}],
     ),
     "a denial": (
         ("4", "6", "7"),

@@ -141,13 +141,8 @@ CASES: dict[str, Case] = {
         [{"type": "start", "messageMetadata": {"usage": {"outputTokens": 1, "totalTokens": 1}}}],
     ),
     "metadata that is nothing": (ALL, [p.MessageMetadata(None)], []),
-    "an error of a tool in major 7": (
-        ("7.0.0", "7"),
-        [INPUT, p.ToolOutputError(**CALL, error_text="Error: boom")],
-        [INPUT_CHUNK, {"type": "tool-output-error", "toolCallId": "t1", "errorText": "Error: boom"}],
-    ),
-    "an error of a tool, masked": (
-        ("auto", "5", "6"),
+    "an error of a tool": (
+        ALL,
         [INPUT, p.ToolOutputError(**CALL, error_text="Error: boom")],
         [INPUT_CHUNK, {"type": "tool-output-error", "toolCallId": "t1", "errorText": MASKED}],
     ),
@@ -157,12 +152,12 @@ CASES: dict[str, Case] = {
         [INPUT_CHUNK, {"type": "tool-output-error", "toolCallId": "t1", "errorText": "Sorry."}],
     ),
     "a provider's own error": (
-        ("6", "7"),
+        ("auto", "6", "7"),
         [INPUT, p.ToolOutputError(**CALL, error_text="{}", provider_executed=True)],
         [INPUT_CHUNK, {"type": "tool-output-error", "toolCallId": "t1", "errorText": "{}", "providerExecuted": True}],
     ),
-    "a provider's own error, masked": (
-        ("auto", "5"),
+    "a provider's own error in major 5": (
+        ("5",),
         [INPUT, p.ToolOutputError(**CALL, error_text='{"errorCode":"x"}', provider_executed=True)],
         [INPUT_CHUNK, {"type": "tool-output-error", "toolCallId": "t1", "errorText": MASKED, "providerExecuted": True}],
     ),
@@ -175,7 +170,7 @@ CASES: dict[str, Case] = {
         ],
         [
             {"type": "tool-input-start", **OF_CALL, "dynamic": False},
-            {"type": "tool-input-error", **OF_CALL, "input": {}, "dynamic": True, "errorText": "no"},
+            {"type": "tool-input-error", **OF_CALL, "input": {}, "dynamic": True, "errorText": MASKED},
         ],
     ),
     "an unknown tool in early major 6": (
@@ -375,6 +370,21 @@ HIDDEN: list[tuple[dict[str, Any], list[p.Part]]] = [
 @pytest.mark.parametrize(("options", "parts"), HIDDEN)
 def test_what_is_not_to_be_sent_is_not(options: dict[str, Any], parts: list[p.Part]):
     assert encoder_for("7", **options).feed_all(parts) == b""
+
+
+@pytest.mark.parametrize("version", ALL)
+def test_tool_errors_are_shown_where_the_application_says_so(version: str):
+    failed = encoder_for(version, tool_errors="shown").feed_all([INPUT, p.ToolOutputError(**CALL, error_text="boom")])
+    assert failed == frames(INPUT_CHUNK, {"type": "tool-output-error", "toolCallId": "t1", "errorText": "boom"})
+
+
+@pytest.mark.parametrize(("version", "url"), [("auto", "7"), ("6", "6"), ("7", "7")])
+def test_a_guessed_client_gets_the_sources_where_the_newest_has_them(version: str, url: str):
+    sources: list[p.Part] = [
+        p.SourceUrl(source_id="s", url="6", since_major=6, until_major=6),
+        p.SourceUrl(source_id="s", url="7", since_major=7),
+    ]
+    assert encoder_for(version).feed_all(sources) == frames({"type": "source-url", "sourceId": "s", "url": url})
 
 
 def test_the_terminator_ends_the_stream():

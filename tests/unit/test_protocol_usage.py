@@ -6,7 +6,7 @@ import pytest
 
 from usechat.parts import Usage
 from usechat.protocol.dialects import AUTO, NEWEST, Dialect
-from usechat.protocol.usage import show_usage, usage_for_major
+from usechat.protocol.usage import parse_usage, show_usage, usage_for_major
 
 RAW = {"input_tokens": 10, "output_tokens": 5}
 USAGE = Usage(
@@ -71,3 +71,16 @@ def test_usage_anywhere_in_metadata_is_shown_and_the_rest_is_untouched():
 
 def test_major_4_shows_its_own_shape_in_annotations():
     assert show_usage(USAGE, Dialect(NEWEST[4], exact=True)) == {"promptTokens": 9, "completionTokens": 5}
+
+
+@pytest.mark.parametrize("major", [4, 5, 6, 7])
+@pytest.mark.parametrize("usage", [USAGE, Usage(input_no_cache=3, output=5, input_first=3)])
+def test_usage_that_was_shown_adds_to_more_as_if_it_were_known(major: int, usage: Usage):
+    read = parse_usage(usage_for_major(usage, major))
+    shown, expected = (usage_for_major(each + usage, major) for each in (read, usage))
+    assert shown == {key: value for key, value in expected.items() if key != "raw"}
+
+
+@pytest.mark.parametrize("shown", [None, 3, "many", [], {}, {"inputTokens": True}, {"outputTokens": 2**60}])
+def test_what_is_no_usage_counts_nothing(shown: Any):
+    assert parse_usage(shown) == Usage()

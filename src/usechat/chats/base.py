@@ -78,6 +78,8 @@ class SavedMessage(msgspec.Struct, frozen=True, kw_only=True):
     finish_reason: str | None = None
     run_id: str | None = None
     """The run that wrote it last; ``None`` for a message of the client."""
+    tool_errors: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    """What the model was told of failed tools whose parts have another text, by call. For no client."""
 
     @property
     def id(self) -> str:
@@ -116,7 +118,7 @@ class TurnPlan(msgspec.Struct, frozen=True, kw_only=True):
     continues: str | None = None
     """The id of the assistant's message that the answer continues."""
     history: Sequence[UIMessage] = ()
-    """The messages that the model gets. The store ignores them."""
+    """The messages that the model gets, with `usechat.chats.tool_errors`. The store ignores them."""
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):

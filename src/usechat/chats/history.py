@@ -22,6 +22,7 @@ import msgspec
 from usechat.chats.base import SavedChat, SavedMessage, TurnPlan, UIMessage
 from usechat.chats.matching import Match, find_position, match_messages, message_id
 from usechat.chats.merge import ClientTools, merge_client_answers
+from usechat.chats.tool_errors import split_tool_errors, with_tool_errors
 from usechat.errors import ChatError, RequestError
 from usechat.ids import generate_id
 
@@ -68,6 +69,11 @@ def plan_turn(
     posted = _Posted(stored, request, is_client_tool, new_id)
     plan = posted.plan_for_server() if mode == "server" else posted.plan_for_client()
     revision = 0 if saved is None else saved.chat.revision
+    errors = {one.id: one.tool_errors for one in stored if one.tool_errors}
+    if errors:
+        changed = {at: with_tool_errors(message, stored[at].tool_errors) for at, message in plan.changed.items()}
+        history = [with_tool_errors(message, errors.get(message["id"])) for message in plan.history]
+        plan = msgspec.structs.replace(plan, changed=changed, history=history)
     return msgspec.structs.replace(plan, revision=revision, removes=plan.keep < len(stored))
 
 
@@ -195,5 +201,6 @@ class _Posted:
 
 
 def _with_id(message: Mapping[str, Any], new_id: Callable[[], str]) -> UIMessage:
-    copy = dict(message)
+    # No client says what a model was told.
+    copy, _ = split_tool_errors(message)
     return copy if message_id(copy) is not None else {"id": new_id(), **{k: v for k, v in copy.items() if k != "id"}}

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from usechat.chats.base import Chat, SavedMessage, Turn, UIMessage
 from usechat.chats.columns import decode_shown, decode_text
 from usechat.chats.text import fold, message_text
+from usechat.chats.tool_errors import split_tool_errors
 
 __all__ = ["chat_from_row", "content_values", "message_from_row", "title_values", "turn_from_row"]
 
@@ -33,8 +34,10 @@ def chat_from_row(row: AnyRow) -> Chat:
 def message_from_row(row: AnyRow) -> SavedMessage:
     """Return the message in a row of `usechat.chats.statements.MESSAGES`."""
     content, position, role, created_at, status, usage, finish_reason, run_id = row
+    message, tool_errors = split_tool_errors(decode_shown(content))
     return SavedMessage(
-        message=decode_shown(content),
+        message=message,
+        tool_errors=tool_errors,
         position=position,
         role=decode_text(role),
         created_at=created_at,

@@ -12,15 +12,18 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Coroutine, Mapping, Sequence
 from contextlib import aclosing, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
 
 from usechat import parts as p
 from usechat.errors import ConfigurationError
+from usechat.failures import shown_text
 from usechat.generate.callbacks import Callbacks, FinishEvent, MessageMetadataCallback, Outcome
 from usechat.generate.driver import CLOSE_SECONDS, close, read_turn
 from usechat.generate.happening import Happening
+from usechat.generate.masked_errors import warn_of_masked_errors
+from usechat.generate.metadata import DefaultMetadata
 from usechat.generate.outputs import Handover, Nowhere, Output
 from usechat.generate.policy import LoopPolicy, policy_for
 from usechat.generate.recorder import StepResult
@@ -30,7 +33,7 @@ from usechat.generate.valid_parts import ValidBatches, why_no_json
 from usechat.guard import Contained, contained, exception_for, is_being_cancelled, original_error
 from usechat.ids import generate_id
 from usechat.protocol.dialects import Dialect
-from usechat.protocol.options import MASKED_ERROR, EncoderOptions, WireFormat
+from usechat.protocol.options import EncoderOptions, WireFormat
 from usechat.protocol.reducer import Reducer
 from usechat.protocol.shaping import NEWEST_CLIENT, ChunkShaper, Shaped, chunk_dialect
 
@@ -47,6 +50,16 @@ CALLBACK_SECONDS = 30.0
 """How long the answer's end waits for each callback that is told of it. One that takes longer goes on by itself."""
 DRIVERS: set[asyncio.Task[None]] = set()
 """Those that run, and callbacks that are being told of an end: the event loop itself keeps no task alive."""
+
+
+class Binding(NamedTuple):
+    """What an answer knows of the client that reads it; see `Answer.bind`."""
+
+    dialect: Dialect
+    options: EncoderOptions
+    message: Mapping[str, Any] | None
+    message_id: str | None
+    wire_format: WireFormat | None
 
 
 class Answer(ABC):
@@ -69,8 +82,12 @@ class Answer(ABC):
         self.callbacks = callbacks
         self.transform = transform
         self.message_metadata = message_metadata
+        self.keeps_tool_errors = False
+        """Whether what the model is told of failed tools is saved with the message."""
         self.policy = LoopPolicy()
         self.message_id: str | None = None
+        self.binding: Binding | None = None
+        """What `bind` was told, for answers that are merged into this one."""
         self.is_bound = False
         self.is_continuation = False
         self.aborting = Happening()
@@ -237,6 +254,7 @@ class Answer(ABC):
             ConfigurationError: The answer was begun before.
         """
         self._check_new()
+        self.binding = Binding(dialect, options, message, message_id, wire_format)
         policy = policy_for(dialect, is_continuation=message is not None)
         # Only chunks can tell a client to forget what a step has shown.
         can_reset = wire_format in (None, "ui-message-stream")
@@ -244,8 +262,22 @@ class Answer(ABC):
         self.is_bound = True
         self.is_continuation = message is not None
         self.message_id = message_id
+        if message is not None and isinstance(self.message_metadata, DefaultMetadata):
+            self.message_metadata.continue_message(message.get("metadata"))
         self.shaper = ChunkShaper(chunk_dialect(dialect, wire_format), options)
         self.reducer = Reducer(message_id or generate_id("msg", 16), message=message, shaper=self.shaper)
+
+    def bind_inner(self, inner: Answer) -> None:
+        """Fit an answer that is merged into this one to the same client, unless it was fitted or begun already."""
+        if self.binding is None or inner.is_bound or inner.is_started:
+            return
+        known = self.binding
+        # What is illegal in it is this answer's to mend or to raise, and to log once.
+        options = replace(known.options, strict=False)
+        inner.bind(
+            known.dialect, options, message=known.message, message_id=known.message_id, wire_format=known.wire_format
+        )
+        inner.shaper.lifecycle.reports = False
 
     def _check_new(self) -> None:
         if self.is_started:
@@ -353,11 +385,14 @@ class Answer(ABC):
         values["error"] = outcome.error or self.failure
         self.final = final = FinishEvent(
             ui_message=message,
+            tool_errors=self.shaper.masked_errors,
             is_aborted=is_aborted,
             abort_reason=self.abort_reason if is_aborted else None,
             is_continuation=self.is_continuation,
             **values,
         )
+        if self.shaper.masked_errors and not self.keeps_tool_errors:
+            warn_of_masked_errors(self.shaper.masked_errors, message)
         # Most of what made the answer refers back to it. All of it is freed with the last reference now, not when the
         # garbage collector comes, which is the dearer the more it finds.
         self.turn = None
@@ -381,8 +416,7 @@ class Answer(ABC):
 
     def error_part(self, error: BaseException) -> p.Error:
         """Return what the client is told of an error that kept the answer from being made or sent."""
-        text = self.callbacks.error_text(error)
-        return p.Error(MASKED_ERROR if text is None else text, error)
+        return p.Error(shown_text(error, self.callbacks.error_text(error)), error)
 
     async def _tell(self, name: str, value: Any) -> None:
         """Call a callback and wait for it, for a while: a reader waits for the end of the answer until then."""
@@ -394,6 +428,10 @@ class Answer(ABC):
         _, late = await asyncio.wait({telling}, timeout=CALLBACK_SECONDS)
         if late:
             logger.warning("%s has not returned in %g seconds: the answer ends without it", name, CALLBACK_SECONDS)
+
+    def progress(self) -> Outcome:
+        """Return how far the answer has come, or how it ended."""
+        return self._outcome() if self.final is None else self.final.outcome()
 
     def _outcome(self) -> Outcome:
         """Ask the turn how far it has come, whatever it makes of that: the end is told."""

@@ -14,6 +14,7 @@ from usechat import parts as p
 from usechat.errors import ConfigurationError
 from usechat.generate.recorder import StepResult
 from usechat.guard import Contained, is_being_cancelled, original_error
+from usechat.messages.model import ModelMessage
 
 __all__ = ["Callbacks", "FinishEvent", "MessageMetadataCallback", "Outcome"]
 
@@ -30,6 +31,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     finish_reason: p.FinishReason | None = None
     usage: p.Usage = p.Usage()
     steps: Sequence[StepResult] = ()
+    messages: Sequence[ModelMessage] = ()
     error: BaseException | None = None
 
 
@@ -45,6 +47,10 @@ class FinishEvent(msgspec.Struct, frozen=True, kw_only=True):
     usage: p.Usage
     """Of all steps."""
     steps: Sequence[StepResult]
+    messages: Sequence[ModelMessage] = ()
+    """What the answer adds to the model's messages, results of approved tools included; a later call can take it."""
+    tool_errors: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    """What the model was told of failed tools, by call, where the client was shown another text."""
     is_aborted: bool = False
     """Whether the reader left or the answer was stopped."""
     abort_reason: str | None = None
@@ -52,6 +58,10 @@ class FinishEvent(msgspec.Struct, frozen=True, kw_only=True):
     is_continuation: bool = False
     """Whether the message continues the last one of the request."""
     error: BaseException | None = None
+
+    def outcome(self) -> Outcome:
+        """Return how far the answer had come."""
+        return Outcome(**{name: getattr(self, name) for name in Outcome.__struct_fields__})
 
 
 class Callbacks(msgspec.Struct, frozen=True):

@@ -127,7 +127,11 @@ def show_part(part: Any) -> p.Part:
             )
         case p.ModelFinish():
             return p.FinishStep(
-                finish_reason=part.finish_reason, usage=part.usage, provider_metadata=part.provider_metadata
+                finish_reason=part.finish_reason,
+                usage=part.usage,
+                provider_metadata=part.provider_metadata,
+                response_id=part.response_id,
+                model_id=part.model_id,
             )
         case p.ToolInputStart():
             return msgspec.structs.replace(part, dynamic=part.dynamic or None)

@@ -12,7 +12,8 @@ from typing import Any, cast
 import msgspec
 
 from usechat import parts as p
-from usechat.errors import ProviderError, ProviderStreamError, RequestError, UsechatError
+from usechat.errors import ProviderError, ProviderStreamError
+from usechat.failures import log_failure, shown_text
 from usechat.generate.approvals import collect_approvals
 from usechat.generate.asks import Call, CallModel, RunTools, Script, Stream
 from usechat.generate.callbacks import Outcome
@@ -28,11 +29,10 @@ from usechat.generate.stop import StepCount, is_met
 from usechat.generate.tool_outputs import convert_outputs
 from usechat.generate.tools import Tool, ToolContext, ToolWriter
 from usechat.generate.turn import Turn
-from usechat.guard import describe_error, original_error
+from usechat.guard import original_error
 from usechat.ids import generate_id
 from usechat.messages.model import ModelMessage, ToolContent, ToolMessage, ToolResultContent
 from usechat.models.base import Model, ModelCall
-from usechat.protocol.options import MASKED_ERROR
 
 __all__ = ["ModelTurn"]
 
@@ -69,6 +69,7 @@ class ModelTurn(Turn):
         "recorder",
         "request",
         "retries",
+        "settled",
         "step_call",
         "steps",
         "system",
@@ -87,6 +88,8 @@ class ModelTurn(Turn):
         self.tools: Mapping[str, Tool] = request.tools
         """Those of the step."""
         self.steps: list[StepResult] = []
+        self.settled: Sequence[ModelMessage] = ()
+        """What came of the approvals in the request, before the first step."""
         self.usage = p.Usage()
         self.recorder = StepRecorder()
         self.executions: list[Execution] = []
@@ -119,6 +122,7 @@ class ModelTurn(Turn):
             finish_reason=self.finish,
             usage=self.usage,
             steps=tuple(self.steps),
+            messages=(*self.settled, *(m for step in self.steps for m in (*step.steering_messages, *step.messages))),
             error=self.failure,
         )
 
@@ -142,15 +146,8 @@ class ModelTurn(Turn):
     def failed(self, error: BaseException) -> p.Error:
         """Note what failed, and return it as the client is told of it."""
         self.failure = error
-        if isinstance(error, UsechatError):
-            logger.warning("the answer failed: %s", describe_error(error))
-        else:
-            logger.error("the answer failed", exc_info=error)
-        text = self.request.on_error(error)
-        if text is None:
-            # What is wrong with a request is for whoever made it to know, and repeats nothing of it.
-            text = describe_error(error) if isinstance(error, RequestError) else MASKED_ERROR
-        return p.Error(text, error)
+        log_failure(logger, "the answer failed", error)
+        return p.Error(shown_text(error, self.request.on_error(error)), error)
 
     # -- one step -----------------------------------------------------------------------------------------------
 
@@ -206,7 +203,7 @@ class ModelTurn(Turn):
         """Have the step tried again, and the client forget what the failed try has shown."""
         self.is_retry = True
         self.retries += 1
-        logger.warning("a step is tried again: %s", describe_error(error))
+        log_failure(logger, "a step is tried again", error)
         self.request.on_error(error)
         if self.is_open:
             self.parts.append(p.ResetStep())
@@ -243,10 +240,14 @@ class ModelTurn(Turn):
         reason = ended.finish_reason
         has_answer = self.policy.counts_begun_blocks and self.recorder.has_begun_block
         if is_silent(reason) and not (has_answer or self.policy.accepts_empty_answer):
-            silence = ProviderStreamError("The provider's stream brought nothing.", provider=provider)
+            silence = ProviderStreamError(
+                "The provider's stream brought nothing.", provider=provider, code="empty_answer"
+            )
             self.parts.append(self.failed(silence))
             return
-        cut = ProviderStreamError("The provider's stream ended early.", provider=provider, is_retryable=True)
+        cut = ProviderStreamError(
+            "The provider's stream ended early.", provider=provider, code="incomplete_answer", is_retryable=True
+        )
         if is_truncated(reason) and self.may_retry(cut):
             self.retry(cut)
             return
@@ -258,7 +259,13 @@ class ModelTurn(Turn):
         if self.policy.shows_empty_steps and not self.recorder.has_content:
             self.parts.append(p.MessageMetadata({}))
         yield from self._close_step(
-            p.FinishStep(finish_reason=reason, usage=ended.usage, provider_metadata=ended.provider_metadata)
+            p.FinishStep(
+                finish_reason=reason,
+                usage=ended.usage,
+                provider_metadata=ended.provider_metadata,
+                response_id=ended.response_id,
+                model_id=ended.model_id or self.step_call[0].model_id,
+            )
         )
 
     def _close_step(self, finish: p.FinishStep) -> Script[None]:
@@ -467,6 +474,8 @@ class ModelTurn(Turn):
         results: dict[str | None, ToolContent] = {**self.recorder.results}
         # A refusal stands where the client has it; what was run now comes after all that there was.
         content = [results.pop(answered_call(part), part) for part in last.content]
+        if self.recorder.results:
+            self.settled = (ToolMessage(tuple(self.recorder.results.values())),)
         self.messages[-1] = ToolMessage((*content, *results.values()), last.provider_options)
 
 

@@ -55,6 +55,10 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     finish_reason: p.FinishReason
     usage: p.Usage
     provider_metadata: p.ProviderMetadata | None
+    response_id: str | None = None
+    """The provider's id of the model's answer."""
+    model_id: str | None = None
+    """The model that answered, as the provider names it; where it does not, the one that was asked."""
     messages: Sequence[ModelMessage]
     """What the step adds to the conversation."""
     steering_messages: Sequence[UserMessage] = ()
@@ -172,6 +176,8 @@ class StepRecorder:
             finish_reason=finish.finish_reason,
             usage=finish.usage,
             provider_metadata=finish.provider_metadata,
+            response_id=finish.response_id,
+            model_id=finish.model_id,
             messages=tuple(self.messages()),
             steering_messages=steering_messages,
         )

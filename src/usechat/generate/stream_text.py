@@ -23,12 +23,12 @@ of each model call (`usechat.generate.call_options.CallOptions`):
   them, have no place for them: `StepResult.steering_messages` has them for every client.
 - ``context``: given to tools as ``ToolContext.request``.
 - ``message_metadata``: asked about each part that is no delta; what it returns is merged into the message's metadata.
-  True: model, usage and timing, as `usechat.generate.metadata.default_metadata` tells them.
+  True: model, usage and timing, as `usechat.generate.metadata.DefaultMetadata` tells them.
 - ``transform``: changes the parts on their way, as `smooth_stream` does.
 - ``allow_system_messages``: whether system messages among ``messages`` reach the model. A client could send them.
 - ``convert_data_part``: makes model content of a data part in a user message; None leaves it out.
 - ``on_part`` gets each part; ``on_step_finish`` each step; ``on_finish`` how the answer ended, exactly once whatever
-  happens; ``on_error`` each error, and what it returns the browser is shown in place of "An error occurred.";
+  happens; ``on_error`` each error, and what it returns the browser is shown in place of our own words;
   ``on_abort`` the finished steps when the answer was stopped or its reader left. The reader's last frames wait for
   ``on_finish`` and ``on_abort``, for 30 seconds at most.
 """
@@ -50,7 +50,7 @@ from usechat.generate.call_options import CallOptions
 from usechat.generate.calls import RepairToolCall
 from usechat.generate.inputs import Messages, given_messages, read_messages
 from usechat.generate.loop_request import LoopRequest, PrepareStep
-from usechat.generate.metadata import default_metadata
+from usechat.generate.metadata import DefaultMetadata
 from usechat.generate.model_turn import ModelTurn
 from usechat.generate.recorder import StepResult
 from usechat.generate.smooth import Transform
@@ -185,7 +185,7 @@ def stream_text(
         request,
         given_messages(messages, prompt),
         Callbacks(on_part, on_step_finish, on_finish, on_error, on_abort),
-        message_metadata=default_metadata(model.model_id) if message_metadata is True else message_metadata or None,
+        message_metadata=DefaultMetadata(model.model_id) if message_metadata is True else message_metadata or None,
         transform=transform,
         steering=steering,
         convert_options={"allow_system": allow_system_messages, "convert_data_part": convert_data_part},

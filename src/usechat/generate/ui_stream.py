@@ -15,6 +15,7 @@ from pydantic_core import to_jsonable_python
 
 from usechat import parts as p
 from usechat.errors import ConfigurationError, UsechatError
+from usechat.failures import log_failure, shown_text
 from usechat.generate.answer import Answer
 from usechat.generate.asks import Open, Script, Stream
 from usechat.generate.callbacks import Callbacks, FinishEvent, MessageMetadataCallback, Outcome
@@ -22,9 +23,8 @@ from usechat.generate.merge import OpenSteps, read_parts, rename_blocks
 from usechat.generate.part_queue import PartQueue
 from usechat.generate.turn import Turn
 from usechat.generate.valid_parts import is_nothing, maybe_valid_part
-from usechat.guard import Contained, describe_error, original_error
+from usechat.guard import Contained, original_error
 from usechat.messages.json_text import MAX_VALUE_DEPTH, to_json_value
-from usechat.protocol.options import MASKED_ERROR
 from usechat.unsafe_keys import UnsafeKeyError, find_unsafe_key
 
 __all__ = ["UIMessageStream", "UIMessageStreamWriter", "ui_message_stream"]
@@ -40,7 +40,15 @@ Execute: TypeAlias = Callable[["UIMessageStreamWriter"], Awaitable[None]]
 class UIMessageStreamWriter:
     """What an application writes its answer with."""
 
-    def __init__(self, abort: asyncio.Event, on_error: Callable[[BaseException], str | None]) -> None:
+    def __init__(
+        self,
+        abort: asyncio.Event,
+        on_error: Callable[[BaseException], str | None],
+        bind_inner: Callable[[Answer], None] = lambda answer: None,
+    ) -> None:
+        self.bind_inner = bind_inner
+        self.answers: list[Answer] = []
+        """Those that are merged."""
         self.queue = PartQueue()
         self.merging: list[asyncio.Task[None]] = []
         self.abort = abort
@@ -94,8 +102,12 @@ class UIMessageStreamWriter:
         """Send another stream's parts as they come, beside what is written; await the task to wait for its end.
 
         Args:
-            stream: An async iterator of text, of parts, or of the ``anthropic`` package's stream events; or an answer.
+            stream: An async iterator of text, of parts, or of the ``anthropic`` package's stream events; or an answer,
+                which is made for the client of this one: its approvals, errors and continued message.
         """
+        if isinstance(stream, Answer):
+            self.bind_inner(stream)
+            self.answers.append(stream)
         prefix = f"{len(self.merging)}-" if self.merging else ""
         task = asyncio.create_task(self._drain(stream, prefix))
         self.merging.append(task)
@@ -125,12 +137,8 @@ class UIMessageStreamWriter:
 
     def fail(self, error: BaseException) -> None:
         """Send an error."""
-        if isinstance(error, UsechatError):
-            logger.warning("the answer failed: %s", describe_error(error))
-        else:
-            logger.error("the answer failed", exc_info=error)
-        text = self.on_error(error)
-        self.queue.put(p.Error(MASKED_ERROR if text is None else text, error))
+        log_failure(logger, "the answer failed", error)
+        self.queue.put(p.Error(shown_text(error, self.on_error(error)), error))
 
 
 class WriterTurn(Turn):
@@ -149,6 +157,7 @@ class WriterTurn(Turn):
         self.metadata: Any = None
         self.failure: BaseException | None = None
         self.texts: list[str] = []
+        self.answers: list[Answer] = []
 
     def script(self) -> Script[None]:
         """Show what is written, as soon as it is."""
@@ -197,6 +206,7 @@ class WriterTurn(Turn):
     async def write(self) -> AsyncGenerator[list[p.Part]]:
         """Let the application write; yield what it writes until it and whatever it merges have ended."""
         writer = self.make_writer()
+        self.answers = writer.answers
         task = asyncio.create_task(writer.run(self.execute))
         try:
             while (batch := await writer.queue.take()) is not None:
@@ -211,7 +221,15 @@ class WriterTurn(Turn):
 
     def outcome(self) -> Outcome:
         """How far the answer has come."""
-        return Outcome(text="".join(self.texts), finish_reason=self.finish_reason, usage=self.usage, error=self.failure)
+        merged = [answer.progress() for answer in self.answers]
+        return Outcome(
+            text="".join(self.texts),
+            finish_reason=self.finish_reason,
+            usage=self.usage,
+            steps=tuple(step for each in merged for step in each.steps),
+            messages=tuple(message for each in merged for message in each.messages),
+            error=self.failure,
+        )
 
 
 class UIMessageStream(Answer):
@@ -228,7 +246,7 @@ class UIMessageStream(Answer):
         return WriterTurn(self.execute, self.message_id, self._make_writer)
 
     def _make_writer(self) -> UIMessageStreamWriter:
-        return UIMessageStreamWriter(self.aborting.event, self.callbacks.error_text)
+        return UIMessageStreamWriter(self.aborting.event, self.callbacks.error_text, self.bind_inner)
 
 
 def ui_message_stream(
@@ -246,12 +264,12 @@ def ui_message_stream(
         source: An async function that gets a `UIMessageStreamWriter`; or an async iterator of text, of parts, or of
             the ``anthropic`` package's stream events. None and empty text among its items bring nothing, as in the
             last chunk of other APIs. Anything else that is no such item is an `InvalidPartError`: what came before it
-            is kept, ``on_error`` and ``on_finish`` hear of it, and the browser is shown the masked text.
+            is kept, ``on_error`` and ``on_finish`` hear of it, and the browser is shown fixed words.
         message_metadata: Asked about each part that is no delta; what it returns is merged into the metadata.
         on_part: Gets each part.
         on_finish: Gets how the answer ended, exactly once whatever happens. The reader's last frames wait for it, for
             30 seconds at most.
-        on_error: Gets each error; what it returns the browser is shown in place of "An error occurred.".
+        on_error: Gets each error; what it returns the browser is shown in place of our own words.
         on_abort: Called when the answer was stopped or its reader left.
 
     Raises:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from usechat.errors import AnswerFailedError, StreamProtocolError
+from usechat.failures import log_failure
 from usechat.parts import Error, Part
 from usechat.protocol.encoders import Encoder
 from usechat.protocol.shaping import ChunkShaper, Shaped
@@ -107,7 +108,7 @@ class FrameWriter:
             self.log.end(failure)
             return
         if failure is not None:
-            logger.error("the answer could not be sent", exc_info=failure)
+            log_failure(logger, "the answer could not be sent", failure)
         try:
             data = self._last_frames(parts, shaped)
             if self.breaks_on_error:

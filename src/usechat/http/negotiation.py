@@ -1,6 +1,6 @@
 """Negotiation: which dialect a request is answered in.
 
-The ``x-usechat-sdk`` header says it for one request, an argument or a setting for all; without them the request's own
+An argument or a setting says it for all requests, the ``x-usechat-sdk`` header for one; without them the request's own
 evidence raises the default as far as it proves (PROTOCOL.md section 6).
 """
 
@@ -25,20 +25,20 @@ def negotiate(chat: ChatRequest | None, headers: Mapping[str, str], sdk: str | i
     Args:
         chat: The request's body; None where the body says nothing, as for a completion.
         headers: The request's headers.
-        sdk: The version that the application names, or None or ``auto``.
+        sdk: The version that the application names, which goes before the header; None or ``auto`` to leave it to the
+            request.
 
     Raises:
         RequestError: The request's header names no version there is.
         ConfigurationError: The application does.
     """
+    dialect = None if sdk is None else parse_dialect(str(sdk))
     named = headers.get(SDK_HEADER)
-    if named is not None:
+    if dialect is None and named is not None:
         try:
             dialect = parse_dialect(named)
         except ConfigurationError as error:
             raise RequestError(str(error), path=SDK_HEADER) from None
-    else:
-        dialect = parse_dialect(str(sdk)) if sdk is not None else None
     if dialect is None:
         return AUTO if chat is None else from_evidence(chat, headers)
     if chat is not None and not dialect.is_release and dialect.major in LINE_MAJORS:

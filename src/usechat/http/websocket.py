@@ -101,7 +101,8 @@ class ChatSocket:
     Args:
         websocket: Not yet accepted.
         handler: Makes an answer.
-        sdk: The client's version, where its frames do not say it. The transport exists since 7.0.135.
+        sdk: The clients' version, which goes before what their frames say; None to leave it to these, and to take
+            7.0.135, the first with this transport, where they do not say it.
         find_running: What a client that resumes is to read. Without it there is nothing to come back to.
         authorize: Whether a request may be answered. A browser can send no headers with the handshake, so the
             transport puts them into its frames.
@@ -118,18 +119,18 @@ class ChatSocket:
         websocket: WebSocket,
         handler: Handler,
         *,
-        sdk: str | int = OLDEST_RELEASE,
+        sdk: str | int | None = None,
         find_running: FindRunning | None = None,
         authorize: Authorize = lambda headers: None,
         limits: BodyLimits = DEFAULT_LIMITS,
         **options: Any,
     ) -> None:
-        dialect = parse_dialect(str(sdk))
+        dialect = parse_dialect(OLDEST_RELEASE if sdk is None else str(sdk))
         if dialect is None or dialect.major < OLDEST_MAJOR:
             raise ConfigurationError("the WebSocket transport needs AI SDK 7")
         self.websocket = websocket
         self.handler = handler
-        self.sdk = sdk
+        self.named = {} if sdk is None else {SDK_HEADER: str(sdk)}
         self.find_running = find_running
         self.authorize = authorize
         self.limits = limits
@@ -279,7 +280,7 @@ class ChatSocket:
             await self._refuse(request_id, MASKED_ERROR)
 
     async def _answer(self, request_id: str, frame: Mapping[str, Any]) -> None:
-        headers = Headers({SDK_HEADER: str(self.sdk), **self.handshake, **read_headers(frame)})
+        headers = Headers({SDK_HEADER: OLDEST_RELEASE, **self.handshake, **read_headers(frame), **self.named})
         refusal = await self._refusal(headers)
         if refusal is not None:
             raise RequestError(refusal, status=401)

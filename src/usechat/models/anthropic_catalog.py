@@ -28,6 +28,8 @@ class ModelCapabilities(msgspec.Struct, frozen=True, kw_only=True):
     has_adaptive_thinking: bool = False
     has_budget_thinking: bool = True
     has_between_tools_thinking: bool = False
+    can_drop_thinking: bool = False
+    """Whether thinking that does not match the messages before it can be dropped in place of an error."""
     takes_sampling: bool = True
     """``temperature``, ``top_p`` and ``top_k``."""
     can_disable_thinking: bool = True
@@ -43,7 +45,7 @@ _CURRENT: Final = ModelCapabilities(
 )
 _NEWER: Final = msgspec.structs.replace(_CURRENT, takes_sampling=False)
 _ALWAYS_THINKING: Final = msgspec.structs.replace(_NEWER, can_disable_thinking=False, has_budget_thinking=False)
-_WITHOUT_FORCED_TOOLS: Final = msgspec.structs.replace(_ALWAYS_THINKING, can_force_tools=False)
+_BINDING: Final = msgspec.structs.replace(_ALWAYS_THINKING, can_force_tools=False, can_drop_thinking=True)
 _EFFORT_BOUND: Final = msgspec.structs.replace(_NEWER, can_disable_thinking_above_high_effort=False)
 _STRUCTURED: Final = ModelCapabilities(max_output_tokens=64_000, has_structured_output=True)
 
@@ -53,16 +55,16 @@ _RULES: Final = tuple(
         (
             "claude-sonnet-5-5",
             msgspec.structs.replace(
-                _WITHOUT_FORCED_TOOLS, can_disable_thinking_above_high_effort=False, has_between_tools_thinking=True
+                _BINDING, can_disable_thinking_above_high_effort=False, has_between_tools_thinking=True
             ),
         ),
         (
             "claude-opus-5-5",
-            msgspec.structs.replace(_WITHOUT_FORCED_TOOLS, can_disable_thinking_above_high_effort=False),
+            msgspec.structs.replace(_BINDING, can_disable_thinking_above_high_effort=False),
         ),
         ("claude-haiku-5-5", msgspec.structs.replace(_EFFORT_BOUND, has_budget_thinking=False)),
         ("claude-opus-5", _EFFORT_BOUND),
-        ("claude-fable-5-[12]", _WITHOUT_FORCED_TOOLS),
+        ("claude-fable-5-[12]", _BINDING),
         ("claude-fable-5", _ALWAYS_THINKING),
         ("claude-opus-4-[78]|claude-sonnet-5", _NEWER),
         ("claude-(?:sonnet|opus)-4-6", _CURRENT),

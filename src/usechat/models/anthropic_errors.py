@@ -24,6 +24,17 @@ __all__ = ["mapped_errors", "maybe_map_error"]
 _PROVIDER = "anthropic"
 _RETRYABLE_STATUSES = frozenset({408, 409, 429})
 """As the package's own retries see it; every status from 500 is retryable too."""
+_CODES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    500: "api_error",
+    529: "overloaded_error",
+}
+"""What Anthropic calls these statuses, for a body that does not say it: a proxy's page, for instance."""
 _RETRYABLE_TYPES = frozenset({"api_error", "overloaded_error", "rate_limit_error"})
 
 
@@ -107,7 +118,7 @@ def _status_error(error: Exception) -> ProviderError:
     return kind(
         error.api_message or error.message,
         provider=_PROVIDER,
-        code=error.type,
+        code=error.type or _CODES.get(status),
         status=status,
         request_id=error.request_id,
         is_retryable=status in _RETRYABLE_STATUSES or status >= 500 or error.type in _RETRYABLE_TYPES,

@@ -9,11 +9,19 @@ Source: ``AnthropicLanguageModel.prepareRequest`` in ``@ai-sdk/anthropic/src/ant
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 
+from usechat.messages.model import (
+    AssistantMessage,
+    ModelMessage,
+    ReasoningContent,
+    ToolMessage,
+    ToolResultContent,
+    UserMessage,
+)
 from usechat.models.anthropic_catalog import ModelCapabilities
 from usechat.models.anthropic_keys import anthropic_options, snake_keys
 from usechat.models.anthropic_schema import sanitize_schema, supports_native_output
@@ -45,6 +53,8 @@ def resolve_settings(call: ModelCall, model_id: str, capabilities: ModelCapabili
     options = anthropic_options(call.provider_options)
     warnings: list[str] = []
     thinking, effort = _resolve_thinking(options, capabilities, warnings)
+    if capabilities.can_drop_thinking and _may_mismatch(call.messages):
+        thinking = _with_dropping(thinking)
     mode = options.get("structured_output_mode", "auto")
     body: JsonObject = {
         "model": model_id,
@@ -105,6 +115,34 @@ def _resolve_thinking(
         warnings.append(f"effort '{effort}' does not go with this thinking mode and was lowered to 'high'")
         effort = "high"
     return thinking or None, effort
+
+
+def _may_mismatch(messages: Sequence[ModelMessage]) -> bool:
+    """Return whether the model may have thought after another error than the one that stands in the history.
+
+    A browser that was shown a masked text sends that back.
+    """
+    last_user = max((at for at, message in enumerate(messages) if isinstance(message, UserMessage)), default=0)
+    has_failed = False
+    for message in messages[:last_user]:
+        if isinstance(message, ToolMessage):
+            has_failed = has_failed or any(
+                isinstance(part, ToolResultContent) and part.output.type == "error-text" for part in message.content
+            )
+        elif has_failed and isinstance(message, AssistantMessage) and _has_thought(message):
+            return True
+    return False
+
+
+def _has_thought(message: AssistantMessage) -> bool:
+    return any(isinstance(part, ReasoningContent) for part in message.content)
+
+
+def _with_dropping(thinking: JsonObject | None) -> JsonObject | None:
+    # Block binding does not go with thinking between tools, and says nothing where the model does not think.
+    if thinking is not None and ("block_binding" in thinking or thinking.get("type") in ("between_tools", "disabled")):
+        return thinking
+    return {**(thinking or {}), "block_binding": {"prefix_mismatch_behavior": "drop_block"}}
 
 
 def _supported_thinking(thinking: JsonObject, capabilities: ModelCapabilities, warnings: list[str]) -> JsonObject:

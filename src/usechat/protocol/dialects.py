@@ -188,11 +188,6 @@ class Dialect:
         return self.major >= 6
 
     @property
-    def shows_tool_errors(self) -> bool:
-        """Whether this SDK's server shows the client what a failed tool said, rather than a masked text."""
-        return self.exact and self.major >= 7
-
-    @property
     def unique_block_ids(self) -> bool:
         """Whether a block id that this answer has used already is replaced by a new one."""
         return not self.exact or self.major >= 6

@@ -140,6 +140,7 @@ class Lifecycle:
         "has_failed",
         "open_blocks",
         "open_inputs",
+        "reports",
         "resets_steps",
         "state",
         "strict",
@@ -158,6 +159,8 @@ class Lifecycle:
         self.strict = strict
         self.closes_blocks = closes_blocks
         self.resets_steps = resets_steps
+        self.reports = True
+        """Whether what is mended is logged: not in an answer whose parts pass another one's lifecycle."""
         self.state = State.NEW
         self.has_failed = False
         self.open_blocks: dict[tuple[str, str], p.Part] = {}
@@ -199,7 +202,8 @@ class Lifecycle:
         text = f"{type(part).__name__} {why}"
         if self.strict:
             raise StreamProtocolError(text)
-        logger.error("mended an illegal part: %s", text)
+        if self.reports:
+            logger.error("mended an illegal part: %s", text)
 
     def finish(self) -> Parts:
         """Return the parts that end the stream: ends of open blocks, of the step and of the message."""

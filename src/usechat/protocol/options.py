@@ -9,10 +9,12 @@ import msgspec
 
 from usechat.ids import generate_id
 
-__all__ = ["DENIED", "MASKED_ERROR", "EncoderOptions", "WireFormat"]
+__all__ = ["DENIED", "MASKED_ERROR", "EncoderOptions", "ToolErrors", "WireFormat"]
 
 WireFormat: TypeAlias = Literal["data-stream", "ui-message-stream", "text-stream", "events"]
 """The wire formats: PROTOCOL.md sections 1, 2 and 7, and the plain events."""
+ToolErrors: TypeAlias = Literal["masked", "shown"]
+"""What a browser sees of a failed tool: `MASKED_ERROR`, or what the model is told."""
 
 MASKED_ERROR = "An error occurred."
 """What the AI SDK tells the browser in place of an error's own text."""
@@ -38,6 +40,8 @@ class EncoderOptions(msgspec.Struct, frozen=True, kw_only=True):
     """AI SDK 4: whether the end of a step and of the message carry the usage."""
     strict: bool = False
     """Raise for an illegal part instead of mending it; for tests."""
+    tool_errors: ToolErrors = "masked"
+    """Whether the browser sees what a tool's exception says. A text that ``on_error`` returns goes before either."""
     known_tool_calls: frozenset[str] = frozenset()
     """Tool calls of the assistant message that this answer continues."""
     known_approvals: frozenset[str] = frozenset()

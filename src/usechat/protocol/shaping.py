@@ -78,6 +78,7 @@ class ChunkShaper:
         "dynamic_calls",
         "hidden",
         "lifecycle",
+        "masked_errors",
         "options",
         "shown_ids",
         "used_ids",
@@ -97,6 +98,8 @@ class ChunkShaper:
         self.shown_ids: dict[tuple[str, str], str] = {}
         self.dynamic_calls: dict[str, bool] = {}
         """The tool calls of this answer, and whether the client holds them as dynamic tools."""
+        self.masked_errors: dict[str, str] = {}
+        """What the model is told of failed calls, where the client is shown another text."""
         self.hidden: tuple[type, ...] = () if options.send_reasoning else REASONING
         self.hidden += () if options.send_start else (p.Start,)
         self.hidden += () if options.send_finish else (p.Finish,)
@@ -170,17 +173,23 @@ class ChunkShaper:
         return part if shown is None else msgspec.structs.replace(part, id=shown)
 
     def tool_error_text(self, part: p.ToolInputError | p.ToolOutputError) -> str:
-        """What this dialect's server tells the browser of a failed tool."""
+        """Return what the browser is told of a failed tool: the application decides, and no client."""
+        shown = self.shown_error_text(part)
+        if shown != part.error_text:
+            self.masked_errors[part.tool_call_id] = part.error_text
+        return shown
+
+    def shown_error_text(self, part: p.ToolInputError | p.ToolOutputError) -> str:
+        """Return the same, without taking note of it."""
         if part.client_text is not None:
             return part.client_text
         if isinstance(part, p.ToolOutputError) and part.provider_executed and not part.invalid_input:
-            # The provider's own error codes go through from AI SDK 6 on: clients send them back.
-            shown = self.dialect.exact and self.dialect.major >= 6
-        elif part.provider_executed:
-            # Nobody answers this call with its error, whose text newer servers show; so they mask it.
-            shown = False
+            # The provider's own error codes go through: clients send them back, and the model reads them again.
+            # AI SDK 5's server masks them.
+            shown = not self.dialect.exact or self.dialect.major >= 6
         else:
-            shown = self.dialect.shows_tool_errors
+            # AI SDK 7 masks an invalid call of a provider's tool always: the provider answers it with its own error.
+            shown = self.options.tool_errors == "shown" and not part.provider_executed
         return part.error_text if shown else MASKED_ERROR
 
 
@@ -203,7 +212,9 @@ def adapt_input_delta(self: ChunkShaper, part: p.ToolInputDelta) -> tuple[p.Part
 
 
 def adapt_source(self: ChunkShaper, part: Any) -> tuple[p.Part, ...]:
-    shown = self.options.send_sources and part.since_major <= self.dialect.major <= part.until_major
+    # Each major's server has its own places for sources; every client takes them. A guessed one gets AI SDK 7's.
+    major = self.dialect.major if self.dialect.exact else NEWEST_CLIENT.major
+    shown = self.options.send_sources and part.since_major <= major <= part.until_major
     return (part,) if shown else ()
 
 

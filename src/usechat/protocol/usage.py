@@ -8,7 +8,7 @@ from typing import Any, cast
 from usechat.parts import Usage, add_counts
 from usechat.protocol.dialects import Dialect
 
-__all__ = ["show_usage", "usage_for_major"]
+__all__ = ["parse_count", "parse_usage", "show_usage", "usage_for_major"]
 
 
 def usage_for_major(usage: Usage, major: int) -> dict[str, Any]:
@@ -55,6 +55,46 @@ def shape_7(usage: Usage) -> dict[str, Any]:
 
 
 SHAPES = {4: shape_4, 5: shape_5, 6: shape_6, 7: shape_7}
+
+
+def parse_usage(shown: Any) -> Usage:
+    """Return the usage that message metadata show, in the shape of any major; what is no count is unknown."""
+    if not isinstance(shown, Mapping):
+        return Usage()
+    counts = cast("Mapping[str, Any]", shown)
+    if "inputTokenDetails" in counts:
+        read, made = details(counts, "inputTokenDetails"), details(counts, "outputTokenDetails")
+        no_cache = parse_count(read.get("noCacheTokens"))
+        return Usage(
+            # Without details all of it was new.
+            input_no_cache=no_cache if read else parse_count(counts.get("inputTokens")),
+            input_cache_read=parse_count(read.get("cacheReadTokens")),
+            input_cache_write=parse_count(read.get("cacheWriteTokens")),
+            output=parse_count(counts.get("outputTokens")),
+            output_text=parse_count(made.get("textTokens")),
+            output_reasoning=parse_count(made.get("reasoningTokens")),
+        )
+    announced = parse_count(counts.get("promptTokens"))
+    if announced is not None:
+        return Usage(
+            input_first=announced, input_no_cache=announced, output=parse_count(counts.get("completionTokens"))
+        )
+    return Usage(
+        input_no_cache=parse_count(counts.get("inputTokens")),
+        input_cache_read=parse_count(counts.get("cachedInputTokens")),
+        output=parse_count(counts.get("outputTokens")),
+        output_reasoning=parse_count(counts.get("reasoningTokens")),
+    )
+
+
+def details(counts: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = counts.get(name)
+    return cast("Mapping[str, Any]", found) if isinstance(found, Mapping) else {}
+
+
+def parse_count(value: Any) -> int | None:
+    """Return a count that a message tells; None for anything else, which a client could have written there."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53 else None
 
 
 def present(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -122,7 +122,8 @@ class Answers:
     @property
     def options(self) -> dict[str, Any]:
         """Return what the settings say of every response."""
-        return {"sdk": self.settings.sdk, "heartbeat": self.settings.heartbeat or None}
+        settings = self.settings
+        return {"sdk": settings.sdk, "heartbeat": settings.heartbeat or None, "tool_errors": settings.tool_errors}
 
     def abort_all(self, reason: str) -> None:
         """Stop every answer that is being made; each still gets a legal end."""

@@ -20,6 +20,7 @@ import msgspec
 from usechat.apart import work_apart
 from usechat.chats.base import Chat, ChatStore, EndStatus, SavedChat, Turn, TurnPlan
 from usechat.chats.history import HistoryMode, TurnRequest, plan_turn
+from usechat.chats.tool_errors import show_model, split_tool_errors, with_tool_errors
 from usechat.errors import ChatError, RunError
 from usechat.generate.answer import Answer, FinishEvent
 from usechat.http.new_run import RunPlan
@@ -118,6 +119,8 @@ class Conversations:
             answer: Not begun.
             options: Those of `usechat.http.new_run.respond`.
         """
+        # The model goes on from what it was told of a failed tool, whatever the browser was shown.
+        answer.keeps_tool_errors = True
         begin = partial(self._begin, turn, answer)
         return answer.response(turn.request, runs=self.runs, begin=begin, continued=turn.continued, **options)
 
@@ -292,14 +295,18 @@ def plan_request(
 
 def posted_history(request: ui.ChatRequest, plan: TurnPlan) -> list[ui.UIMessage]:
     """What the client sent, with the ids that its messages have by the plan; it was checked when it came in."""
-    return [
-        message if message.id == planned["id"] else message.model_copy(update={"id": planned["id"]})
-        for message, planned in zip(request.messages, plan.history, strict=True)
-    ]
+    return [posted_message(message, planned) for message, planned in zip(request.messages, plan.history, strict=True)]
+
+
+def posted_message(message: ui.UIMessage, planned: Mapping[str, Any]) -> ui.UIMessage:
+    update = {} if message.id == planned["id"] else {"id": planned["id"]}
+    if split_tool_errors(planned)[1]:
+        update["parts"] = show_model(planned)["parts"]
+    return message.model_copy(update=update) if update else message
 
 
 def stored_history(plan: TurnPlan) -> list[ui.UIMessage]:
-    return [ui.UIMessage.model_validate(message) for message in plan.history]
+    return [ui.UIMessage.model_validate(show_model(message)) for message in plan.history]
 
 
 def ending(info: RunInfo, final: FinishEvent | None) -> dict[str, Any]:
@@ -308,7 +315,7 @@ def ending(info: RunInfo, final: FinishEvent | None) -> dict[str, Any]:
         return {"status": "failed"}
     return {
         "status": end_status(info, final),
-        "message": dict(final.ui_message) if final.ui_message.get("parts") else None,
+        "message": with_tool_errors(final.ui_message, final.tool_errors) if final.ui_message.get("parts") else None,
         "usage": usage_for_major(final.usage, 7),
         "finish_reason": final.finish_reason.unified if final.finish_reason is not None else None,
     }

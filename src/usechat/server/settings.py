@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from usechat.errors import ConfigurationError
 from usechat.messages.limits import DEFAULT_LIMITS, BodyLimits
 from usechat.protocol.dialects import parse_dialect
+from usechat.protocol.options import ToolErrors
 
 __all__ = ["PREFIX", "Settings", "is_loopback_host", "settings_error"]
 
@@ -169,6 +170,9 @@ class Settings(BaseSettings):
     )
     heartbeat: float = setting(
         15, "Seconds of silence after which a sign of life is sent; 0: none", "a number from 0 to 3600", ge=0, le=3600
+    )
+    tool_errors: ToolErrors = setting(
+        "masked", "What the browser sees of a failed tool: a fixed text, or the tool's own", "masked or shown"
     )
     error_detail: bool = setting(False, "Show errors' own words in the browser, not only in the log", "true or false")
     web_dir: Annotated[Path, AfterValidator(check_page)] | None = setting(

@@ -18,6 +18,7 @@ import msgspec
 
 from usechat import parts as p
 from usechat.chats.base import ChatStore, EndStatus, Turn, UIMessage
+from usechat.chats.tool_errors import split_tool_errors, with_tool_errors
 from usechat.errors import ChatError, RunError
 from usechat.guard import Contained
 from usechat.ids import generate_id
@@ -103,7 +104,9 @@ class TurnEnds:
             return False
         logger.info("turn %s of chat %s ended: %s", turn_id, chat_id, ending["status"])
         if self.on_finish is not None:
-            await tell(self.on_finish, TurnEnd(chat_id=chat_id, turn_id=turn_id, **ending))
+            message = ending.get("message")
+            shown = None if message is None else split_tool_errors(message)[0]
+            await tell(self.on_finish, TurnEnd(chat_id=chat_id, turn_id=turn_id, **{**ending, "message": shown}))
         return True
 
     async def end_lost(self, info: RunInfo, frames: bytes) -> bytes:
@@ -170,7 +173,8 @@ class TurnEnds:
             if error.code == "unavailable":
                 raise
             return None
-        return next((one.message for one in saved.messages if one.id == turn.continues), None)
+        found = (one for one in saved.messages if one.id == turn.continues)
+        return next((with_tool_errors(one.message, one.tool_errors) for one in found), None)
 
     # -- orphans --------------------------------------------------------------------------------------------------
 

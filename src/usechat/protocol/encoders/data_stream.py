@@ -211,7 +211,7 @@ class DataStreamEncoder(Encoder):
             return self._encode_input(
                 p.ToolInputAvailable(tool_call_id=part.tool_call_id, tool_name=part.tool_name, input={})
             )
-        return line("3", MASKED_ERROR if part.client_text is None else part.client_text)
+        return line("3", self.shaper.tool_error_text(part))
 
     def _encode_output(self, part: p.ToolOutputAvailable) -> bytes:
         if part.preliminary or part.tool_call_id not in self.shown_calls:
@@ -227,7 +227,7 @@ class DataStreamEncoder(Encoder):
         if part.provider_executed and part.tool_call_id in self.shown_calls:
             # The model reads it and goes on, so the answer goes on too.
             return self._encode_result(part.tool_call_id, {"error": MASKED_ERROR})
-        return line("3", MASKED_ERROR if part.client_text is None else part.client_text)
+        return line("3", self.shaper.tool_error_text(part))
 
     def _encode_denied(self, part: p.ToolOutputDenied) -> bytes:
         if part.tool_call_id not in self.shown_calls:

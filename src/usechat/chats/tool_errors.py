@@ -1,0 +1,45 @@
+"""What the model was told of failed tools, kept beside a saved message whose parts have what the browser was shown.
+
+A model that signs its thinking after a tool's error refuses a history in which that error reads otherwise. So the true
+text is in the message's row and in what the model is given, and in nothing that a client gets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, TypeAlias, cast
+
+__all__ = ["ToolErrors", "show_model", "split_tool_errors", "with_tool_errors"]
+
+ToolErrors: TypeAlias = Mapping[str, str]
+"""Texts by tool call id."""
+
+KEY: Final = "toolErrorTexts"
+
+
+def with_tool_errors(message: Mapping[str, Any], errors: ToolErrors | None) -> dict[str, Any]:
+    """Return the message with the texts in a key of its own, as its row has it; those that it has stay."""
+    bare, earlier = split_tool_errors(message)
+    texts = {**earlier, **(errors or {})}
+    return {**bare, KEY: texts} if texts else bare
+
+
+def split_tool_errors(message: Mapping[str, Any]) -> tuple[dict[str, Any], ToolErrors]:
+    """Return the message as clients may have it, and the texts."""
+    bare = {name: value for name, value in message.items() if name != KEY}
+    texts = message.get(KEY)
+    return bare, cast("ToolErrors", texts) if isinstance(texts, Mapping) else {}
+
+
+def show_model(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the message as the model is to read it."""
+    bare, errors = split_tool_errors(message)
+    if not errors:
+        return bare
+    parts: list[Any] = [
+        {**part, "errorText": errors[part["toolCallId"]]}
+        if part.get("state") == "output-error" and part.get("toolCallId") in errors
+        else part
+        for part in bare.get("parts", ())
+    ]
+    return {**bare, "parts": parts}
