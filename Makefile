@@ -30,10 +30,10 @@ help: ## List these verbs
 
 run: ## Set up, build the chat page and serve it: no key, no account (PORT=8000)
 	@$(PREPARE) .venv/.base .venv/.local $(WEB) $(PAGE)
-	@exec env $(TOOLS) .venv/bin/python -m usechat serve --port $(PORT) $(ARGS)
+	@exec env $(TOOLS) .venv/bin/usechat serve --port $(PORT) $(ARGS)
 
 test: ## Set up and run all of the groups below, then say how each went
-	@./scripts/python -m scripts.test_groups "$(MAKE)" $(NEEDS)
+	@./scripts/python -m scripts.test_groups $(NEEDS)
 
 lint: ## Style and format: ruff
 	@$(PREPARE) $(NEEDS_lint)

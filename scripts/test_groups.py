@@ -48,13 +48,13 @@ class Group:
     """Each skipped test with its reason."""
 
     @classmethod
-    def start(cls, name: str, make: str) -> Group:
+    def start(cls, name: str) -> Group:
         """Start `make NAME`, with its output in a log."""
         _report(name).unlink(missing_ok=True)
         log = _CACHE / "logs" / f"{name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         # The chaos of `make chaos` is longer than what fits into a run of everything.
-        command = [make, "--no-print-directory", name, "LONG="]
+        command = ["make", "--no-print-directory", name, "LONG="]
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
@@ -105,7 +105,7 @@ def _report(name: str) -> Path:
     return _CACHE / "reports" / f"{name}.xml"
 
 
-def _run_all(make: str) -> dict[str, Group]:
+def _run_all() -> dict[str, Group]:
     """Run every group; show those that run on one line, all the time on a terminal and twice a minute in a log."""
     waiting = [*_GROUPS]
     running: list[Group] = []
@@ -113,7 +113,7 @@ def _run_all(make: str) -> dict[str, Group]:
     shown = time.monotonic()
     try:
         while waiting or running:
-            running += _start_some(waiting, running, make)
+            running += _start_some(waiting, running)
             for group in [group for group in running if group.has_ended()]:
                 running.remove(group)
                 group.count()
@@ -133,7 +133,7 @@ def _run_all(make: str) -> dict[str, Group]:
     return ended
 
 
-def _start_some(waiting: list[str], running: list[Group], make: str) -> Iterator[Group]:
+def _start_some(waiting: list[str], running: list[Group]) -> Iterator[Group]:
     """Start the first groups that may run now, as many as there are processors: one computes while the other waits."""
     free = max(2, os.cpu_count() or 1) - len(running)
     names = {group.name for group in running}
@@ -142,7 +142,7 @@ def _start_some(waiting: list[str], running: list[Group], make: str) -> Iterator
             waiting.remove(name)
             names.add(name)
             free -= 1
-            yield Group.start(name, make)
+            yield Group.start(name)
 
 
 def _clear_line() -> None:
@@ -174,12 +174,11 @@ def _summarise(ended: dict[str, Group]) -> int:
 
 def main() -> int:
     """Prepare the Makefile targets of the command line, then run all groups; one that lacks something says so."""
-    make, *targets = sys.argv[1:]
     os.chdir(ROOT)
     for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
         os.environ.pop(name, None)
-    prepare(targets)
-    return _summarise(_run_all(make))
+    prepare(sys.argv[1:])
+    return _summarise(_run_all())
 
 
 if __name__ == "__main__":
