@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from usechat.ids import generate_id
     from usechat.messages.convert import convert_to_model_messages
     from usechat.messages.ui import UIMessage
+    from usechat.models.base import Timeout
 
 __version__ = "0.1.0"
 
@@ -41,6 +42,7 @@ __all__ = [
     "StepSettings",
     "StreamTextResult",
     "StreamingAnswer",
+    "Timeout",
     "Tool",
     "ToolContext",
     "UIMessage",
@@ -73,6 +75,7 @@ HOMES = {
     "StepSettings": "usechat.generate.loop_request",
     "StreamTextResult": "usechat.generate.stream_text",
     "StreamingAnswer": "usechat.http.response",
+    "Timeout": "usechat.models.base",
     "Tool": "usechat.generate.tools",
     "ToolContext": "usechat.generate.tools",
     "UIMessage": "usechat.messages.ui",

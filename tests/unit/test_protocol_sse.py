@@ -4,8 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from usechat.errors import DecodeError
 from usechat.protocol.sse import DONE, KEEP_ALIVE, STREAM_OPEN, SSEDecoder, encode_event
 
+DELTA = b"event: content_block_delta\ndata: %s\n\n"
 STREAMS: list[tuple[bytes, list[bytes]]] = [
     (b"data: a\n\n", [b"a"]),
     (b"data:a\n\ndata: b\n\n", [b"a", b"b"]),
@@ -26,7 +28,24 @@ STREAMS: list[tuple[bytes, list[bytes]]] = [
     (b"", []),
     (b"\xef\xbb", []),
     (STREAM_OPEN + KEEP_ALIVE + DONE, [b"[DONE]"]),
+    (b"event: x\rdata: {}\n\r\n", [b"{}"]),
+    (b"data: {\ndata: }\n\n", [b"{\n}"]),
+    (b"dataset: 1\n\n", []),
+    (b"\n\n\ndata: 1\n\n\n\ndata: 2\n\n", [b"1", b"2"]),
+    (b"\n\n\xef\xbb\xbfdata: a\n\n", []),
+    (b"<html>\n\n</html>", []),
+    (DELTA % b"1" + DELTA % b"2" + DELTA % b"3", [b"1", b"2", b"3"]),
+    (DELTA % b"1" + DELTA % b"{\ndata: }" + DELTA % b"3", [b"1", b"{\n}", b"3"]),
+    (DELTA % b"1" + DELTA % b"2\nid: 4" + DELTA % b"3", [b"1", b"2", b"3"]),
+    (DELTA % b"1" + b"data: 2\n\n" + DELTA % b"3", [b"1", b"2", b"3"]),
+    (DELTA % b"1" + b"\n" + DELTA % b"data: 2", [b"1", b"data: 2"]),
+    (b"event: data: 1\ndata: 2\n\n" * 2, [b"2", b"2"]),
+    (b"data:1\ndata: 2\n\n" * 2, [b"1\n2", b"1\n2"]),
+    (b"data\ndata: 2\n\n" * 2, [b"\n2", b"\n2"]),
+    (b"".join(b"id: %d\ndata: %d\n\n" % (number, number) for number in range(99)), [b"%d" % n for n in range(99)]),
+    (b": " + b"x" * 300 + b"\ndata: 1\n\ndata: 2\n\n", [b"1", b"2"]),
 ]
+EVENTS = ['{"type":"ping"}', '{"delta":"tide – 潮"}']
 
 
 @pytest.mark.parametrize(("stream", "events"), STREAMS)
@@ -46,3 +65,44 @@ def test_an_event_is_given_out_as_soon_as_its_blank_line_is_there():
 @given(data=st.binary().filter(lambda data: b"\n" not in data and b"\r" not in data))
 def test_what_is_encoded_is_decoded_again(data: bytes):
     assert SSEDecoder().feed(encode_event(data)) == [data]
+
+
+@given(st.data(), st.sampled_from(["\n", "\r\n", "\r"]))
+def test_any_split_of_the_bytes_gives_the_same_events(data: st.DataObject, end: str):
+    body = "".join(f"event: delta{end}data: {event}{end}{end}" for event in EVENTS * 2).encode()
+    cuts = data.draw(st.lists(st.integers(0, len(body)), max_size=8).map(sorted))
+    decoder = SSEDecoder()
+    found: list[bytes] = []
+    for start, stop in zip([0, *cuts], [*cuts, len(body)], strict=True):
+        found += decoder.feed(body[start:stop])
+    assert [*found, *decoder.finish()] == [event.encode() for event in EVENTS * 2]
+
+
+def test_event_in_many_pieces_is_joined_once():
+    decoder = SSEDecoder()
+    assert decoder.feed(b"data: ") == []
+    assert [decoder.feed(b"x" * 10) for _ in range(1000)] == [[]] * 1000
+    assert decoder.feed(b"\n") == []
+    assert decoder.feed(b"\n") == [b"x" * 10_000]
+
+
+def test_event_without_end_is_refused_and_those_before_it_are_not_lost():
+    decoder = SSEDecoder(max_event_bytes=100)
+    assert decoder.feed(b"data: 1\n\ndata: " + b"x" * 95) == [b"1"]
+    with pytest.raises(DecodeError, match="longer than 100 bytes"):
+        decoder.feed(b"x")
+
+
+def test_event_that_grows_too_long_is_refused():
+    decoder = SSEDecoder(max_event_bytes=100)
+    for _ in range(11):
+        decoder.feed(b"x" * 10)
+    with pytest.raises(DecodeError):
+        decoder.feed(b"x" * 10)
+
+
+def test_long_events_that_are_whole_are_taken_one_after_the_other():
+    decoder = SSEDecoder(max_event_bytes=100)
+    for _ in range(5):
+        assert decoder.feed(b"data: " + b"x" * 90) == []
+        assert decoder.feed(b"\n\n") == [b"x" * 90]

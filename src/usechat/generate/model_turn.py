@@ -32,7 +32,7 @@ from usechat.generate.turn import Turn
 from usechat.guard import original_error
 from usechat.ids import generate_id
 from usechat.messages.model import ModelMessage, ToolContent, ToolMessage, ToolResultContent
-from usechat.models.base import Model, ModelCall
+from usechat.models.base import Model, ModelCall, Timeout
 
 __all__ = ["ModelTurn"]
 
@@ -114,6 +114,11 @@ class ModelTurn(Turn):
         """What was to be shown when the step's first part came, as long as nothing of it was handed on."""
         self.batch_start = 0
         """Where the step begins in it."""
+
+    @property
+    def timeout(self) -> Timeout | None:
+        """Return what the caller has said."""
+        return self.request.call.timeout
 
     def outcome(self) -> Outcome:
         """How far the answer has come."""

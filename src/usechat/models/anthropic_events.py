@@ -26,7 +26,6 @@ from usechat.models.anthropic_finish import MessageEnd, as_object
 from usechat.models.anthropic_open_blocks import BlockDelta, OpenBlock
 from usechat.models.anthropic_openers import OPENERS, Message, prefilled_tool_call
 from usechat.models.anthropic_results import ServerTools
-from usechat.models.anthropic_sse import SseReader
 from usechat.parts import (
     Custom,
     Error,
@@ -36,6 +35,7 @@ from usechat.parts import (
     ToolCall,
     ToolInputDelta,
 )
+from usechat.protocol.sse import SSEDecoder
 
 __all__ = ["MASKED_ERROR_TEXT", "AnthropicStream"]
 
@@ -119,7 +119,7 @@ class AnthropicStream:
         generate_id: Callable[[], str] = generate_source_id,
     ) -> None:
         citations = Citations(citation_documents, generate_id)
-        self._reader = SseReader()
+        self._reader = SSEDecoder()
         self._message = Message(
             citations,
             ServerTools(tool_names or {}, citations),

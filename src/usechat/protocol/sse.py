@@ -1,14 +1,15 @@
 """Server-sent events: the framing alone, in both directions.
 
 Lines end in CR, LF or CRLF and in nothing else: U+2028, U+0085 and vertical tabs are ordinary text
-(https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream).
+(https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream). This is the only splitter of
+the package: providers' streams and our own are read by it. It knows nothing of JSON or of what the events mean.
 """
 
 from __future__ import annotations
 
-import re
+from usechat.errors import DecodeError
 
-__all__ = ["DONE", "KEEP_ALIVE", "STREAM_OPEN", "SSEDecoder", "chunks_of", "encode_event"]
+__all__ = ["DONE", "KEEP_ALIVE", "MAX_EVENT_BYTES", "STREAM_OPEN", "SSEDecoder", "chunks_of", "encode_event"]
 
 DONE = b"data: [DONE]\n\n"
 """The terminator of a UI message stream."""
@@ -16,9 +17,13 @@ DONE_EVENT = DONE.removesuffix(b"\n\n")
 KEEP_ALIVE = b": keep-alive\n\n"
 STREAM_OPEN = b": stream-open\n\n"
 """The two comments the AI SDK itself sends when its ``keepAliveMs`` is set."""
+MAX_EVENT_BYTES = 32 * 2**20
+"""The largest unfinished event that is held. The largest that providers send is a fetched document in base64."""
 
-LINE_END = re.compile(rb"\r\n|\n|\r")
-BOM = b"\xef\xbb\xbf"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_LINE_FEED = 0x0A
+_MAX_HEADS = 64
+_MAX_HEAD_BYTES = 256
 
 
 def encode_event(data: bytes) -> bytes:
@@ -38,44 +43,100 @@ def chunks_of(frames: bytes) -> list[bytes]:
 class SSEDecoder:
     """Split a byte stream, cut anywhere, into the data of its events.
 
-    Comments, ids and retry times are skipped. An event without data is none. What is held back between two calls is
-    at most one unfinished event.
+    Comments, names, ids and retry times are skipped. An event without data is none. At most one unfinished event is
+    held between two calls.
+
+    Args:
+        max_event_bytes: The largest unfinished event that is held.
     """
 
-    def __init__(self) -> None:
-        self.pending = b""
-        self.data: list[bytes] = []
-        self.at_start = True
+    __slots__ = ("_after_carriage_return", "_at_start", "_heads", "_max_event_bytes", "_pending", "_pending_size")
 
-    def feed(self, chunk: bytes) -> list[bytes]:
-        """Return the data of each event that ``chunk`` completes; several data lines are joined with LF."""
-        self.pending += chunk
-        if self.at_start:
-            if len(self.pending) < len(BOM) and BOM.startswith(self.pending):
+    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+        # Unjoined, so that a long event costs no more for arriving in pieces.
+        self._pending: list[bytes] = []
+        self._pending_size = 0
+        self._after_carriage_return = False
+        self._at_start = True
+        # Stands before an event's only data line. An event that begins with one of these needs no look at its lines.
+        self._heads: set[bytes] = {b""}
+        self._max_event_bytes = max_event_bytes
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return the data of each event that ``data`` completes; several data lines are joined with LF.
+
+        Raises:
+            DecodeError: The unfinished event that came before is too long already.
+        """
+        # Here and not when it grows: the events that came in the same read are whole, and count.
+        if self._pending_size > self._max_event_bytes:
+            raise DecodeError(f"an event is longer than {self._max_event_bytes} bytes")
+        if self._after_carriage_return or b"\r" in data:
+            data = self._with_line_feeds(data)
+        pending = self._pending
+        if pending:
+            if b"\n\n" not in data and not (data[:1] == b"\n" and pending[-1][-1] == _LINE_FEED):
+                if data:
+                    pending.append(data)
+                    self._pending_size += len(data)
                 return []
-            self.pending = self.pending.removeprefix(BOM)
-            self.at_start = False
-        # A CR at the very end may be half of a CRLF: its line waits for the next byte.
-        held = b"\r" if self.pending.endswith(b"\r") else b""
-        lines = LINE_END.split(self.pending.removesuffix(held) if held else self.pending)
-        self.pending = lines.pop() + held
-        return self.take_lines(lines)
+            pending.append(data)
+            data = b"".join(pending)
+            pending.clear()
+        end = data.rfind(b"\n\n")
+        rest = data[end + 2 :] if end >= 0 else data
+        self._pending_size = len(rest)
+        if rest:
+            pending.append(rest)
+        return self._split(data[:end]) if end >= 0 else []
 
     def finish(self) -> list[bytes]:
-        """Return the data of a last event that lacks its blank line."""
-        lines = LINE_END.split(self.pending)
-        self.pending = b""
-        return self.take_lines([*lines, b""])
+        """Return the data of the last event, which may lack its blank line."""
+        rest = b"".join(self._pending)
+        self._pending.clear()
+        self._pending_size = 0
+        return self._split(rest)
 
-    def take_lines(self, lines: list[bytes]) -> list[bytes]:
-        """Return the data of each event that whole lines complete."""
-        events: list[bytes] = []
-        for line in lines:
-            if line.startswith(b"data:"):
-                self.data.append(line[6:] if line[5:6] == b" " else line[5:])
-            elif line == b"data":
-                self.data.append(b"")
-            elif not line and self.data:
-                events.append(b"\n".join(self.data))
-                self.data = []
-        return events
+    def _split(self, events: bytes) -> list[bytes]:
+        if self._at_start:
+            self._at_start = False
+            events = events.removeprefix(_BYTE_ORDER_MARK)
+        heads = self._heads
+        head, separator, rest = events.partition(b"data: ")
+        if separator and head in heads:
+            # A burst is mostly of one kind. That its events are alike is counted, which costs nothing for each.
+            alike = rest.split(b"\n\n" + head + separator)
+            if rest.count(b"\n") == (len(alike) - 1) * (2 + head.count(b"\n")):
+                return alike
+        found: list[bytes] = []
+        for event in events.split(b"\n\n"):
+            head, separator, data = event.partition(b"data: ")
+            if separator and head in heads and b"\n" not in data:
+                found.append(data)
+            else:
+                self._split_lines(event, found)
+        return found
+
+    def _split_lines(self, event: bytes, found: list[bytes]) -> None:
+        lines = event.split(b"\n")
+        data = [line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:") or line == b"data"]
+        if not data:
+            return
+        found.append(b"\n".join(data))
+        head = event[: -len(lines[-1])]
+        if len(data) == 1 and lines[-1].startswith(b"data: ") and b"data: " not in head:
+            self._remember(head)
+
+    def _remember(self, head: bytes) -> None:
+        # A stream that numbers its events has another head for each.
+        if len(self._heads) < _MAX_HEADS and len(head) <= _MAX_HEAD_BYTES:
+            self._heads.add(head)
+
+    def _with_line_feeds(self, data: bytes) -> bytes:
+        # The LF of a CRLF that two reads have torn apart must not count as a second line end.
+        if self._after_carriage_return and data[:1] == b"\n":
+            data = data[1:]
+            self._after_carriage_return = False
+        if data:
+            self._after_carriage_return = data.endswith(b"\r")
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
