@@ -44,7 +44,11 @@ ROWS = {
     # Where it is worked is what it is about, not what is worked on.
     "apart": Row(third_party=frozenset()),
     "protocol": Row(ours=LEAVES, third_party=frozenset({"msgspec"}), is_pure=True),
-    "messages": Row(ours=LEAVES, third_party=frozenset({"msgspec", "pydantic", "pydantic_core"}), is_pure=True),
+    "messages": Row(
+        ours=LEAVES,
+        third_party=frozenset({"charset_normalizer", "msgspec", "pydantic", "pydantic_core"}),
+        is_pure=True,
+    ),
     "models": Row(
         ours=LEAVES | {"apart", "messages"},
         # The demo answers from an endpoint of the package's own, as any model does from its provider's.
