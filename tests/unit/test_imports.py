@@ -46,7 +46,11 @@ ROWS = {
     # What is said of a failure is the same for a browser, a log and a socket.
     "failures": Row(ours=frozenset({"errors", "guard", "protocol.options"}), third_party=frozenset()),
     "protocol": Row(ours=LEAVES, third_party=frozenset({"msgspec"}), is_pure=True),
-    "messages": Row(ours=LEAVES, third_party=frozenset({"msgspec", "pydantic", "pydantic_core"}), is_pure=True),
+    "messages": Row(
+        ours=LEAVES,
+        third_party=frozenset({"charset_normalizer", "msgspec", "pydantic", "pydantic_core"}),
+        is_pure=True,
+    ),
     # It knows no provider, and no part or message of ours.
     "http1": Row(third_party=frozenset({"aiohappyeyeballs", "httptools"})),
     "models": Row(

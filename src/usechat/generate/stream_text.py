@@ -112,6 +112,14 @@ class StreamTextResult(Answer):
             self._use(messages)
 
     def _use(self, messages: Sequence[ModelMessage]) -> None:
+        # Of models that can say so: a request that they cannot take is refused before it is saved.
+        check: Callable[[Sequence[ModelMessage]], None] | None = getattr(self.request.model, "check_messages", None)
+        if check is not None:
+            try:
+                check(messages)
+            except BaseException:
+                self.request.steering.end("error")
+                raise
         self.request.converts_outputs = messages is not self.messages
         self.request.call = msgspec.structs.replace(self.request.call, messages=messages)
         # Neither is asked for again.

@@ -34,6 +34,7 @@ from usechat.messages.model import (
     UserContent,
     UserMessage,
 )
+from usechat.messages.text_files import unreadable_note
 from usechat.messages.ui import UIMessage, is_tool_part, tool_name
 
 __all__ = ["ConvertDataPart", "ConvertToolOutput", "convert_to_model_messages", "tool_result_output"]
@@ -54,6 +55,8 @@ _UNAVAILABLE: Final = "Tool output omitted because the tool is no longer availab
 
 
 class _Options(msgspec.Struct, frozen=True, kw_only=True):
+    newest: int
+    """Which message a file that cannot be read is refused in; in history a note takes its place."""
     allow_system: bool
     allow_http: bool
     ignore_incomplete_tool_calls: bool
@@ -70,6 +73,11 @@ class _Place(msgspec.Struct, frozen=True):
     """Whether the user has spoken since, so that an open approval request is void."""
     within: _Place | None = None
     """What holds the part; None for a message."""
+
+    @property
+    def message_index(self) -> int:
+        """Which message it is in, or is."""
+        return self.index if self.within is None else self.within.message_index
 
     @property
     def path(self) -> str:
@@ -107,9 +115,10 @@ def convert_to_model_messages(
         convert_tool_output: What the model sees of a tool's output, where a tool has a say in it.
 
     Raises:
-        RequestError: A file in a user's message has a URL that is not taken or cannot be read.
+        RequestError: A file in the newest message has a URL that is not taken or cannot be read.
     """
     options = _Options(
+        newest=len(messages) - 1,
         allow_system=allow_system,
         allow_http=allow_http,
         ignore_incomplete_tool_calls=ignore_incomplete_tool_calls,
@@ -217,8 +226,14 @@ def _options_of(part: UIPart) -> Mapping[str, Mapping[str, Any]] | None:
     return provider_options(part.get("providerMetadata"))
 
 
-def _convert_user_file(part: UIPart, place: _Place, index: int) -> FileContent:
-    return read_file_part(part, place.part(index).path, allow_http=place.options.allow_http)
+def _convert_user_file(part: UIPart, place: _Place, index: int) -> UserContent:
+    try:
+        return read_file_part(part, place.part(index).path, allow_http=place.options.allow_http)
+    except RequestError:
+        if place.message_index == place.options.newest:
+            raise
+        # Whoever sent it was told then; the chat goes on.
+        return TextContent(unreadable_note(part.get("filename")))
 
 
 def _convert_assistant_file(part: UIPart, place: _Place, index: int) -> FileContent | None:

@@ -29,6 +29,7 @@ from usechat.messages.model import (
     ToolResultOutput,
     UserMessage,
 )
+from usechat.messages.text_files import decode_text, is_text, unreadable_note
 from usechat.models.anthropic_keys import CacheBreakpoints, anthropic_options
 from usechat.models.anthropic_server_tools import (
     MCP_TOOL_USE,
@@ -48,6 +49,7 @@ _PDF_BETA: Final = "pdfs-2024-09-25"
 _PDF: Final = "application/pdf"
 _IMAGES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _CALLERS: Final = ("code_execution_20250825", "code_execution_20260120")
+_FAILED: Final = "The tool failed."
 _DENIED: Final = "Tool call execution denied."
 
 
@@ -65,6 +67,8 @@ class BlockContext(msgspec.Struct, kw_only=True):
     warnings: list[str] = msgspec.field(default_factory=list[str])
     user_files: list[FileContent] = msgspec.field(default_factory=list[FileContent])
     """The files that the user has sent, in their order."""
+    is_newest: bool = True
+    """Whether the message is the newest: a file that cannot be read is refused there, and noted in history."""
     mcp_tool_use_ids: set[str] = msgspec.field(default_factory=set[str])
 
 
@@ -72,14 +76,15 @@ def user_blocks(message: UserMessage, context: BlockContext) -> list[Block]:
     """The blocks of what the user said; blank text is left out.
 
     Raises:
-        RequestError: A file of a kind that Anthropic does not take.
+        RequestError: The newest message has a file that Anthropic does not take.
     """
     last = _last_said(message) if message.provider_options else None
     blocks: list[Block] = []
     for index, part in enumerate(message.content):
         if not isinstance(part, TextContent):
-            context.user_files.append(part)
-            said = _file_blocks(part, context)
+            said = _file_or_note(part, context, refuses=context.is_newest)
+            if said and said[0]["type"] != "text":
+                context.user_files.append(part)
         elif part.text and not part.text.isspace():
             said = [{"type": "text", "text": part.text}]
         else:
@@ -153,11 +158,21 @@ def _cache_control(own: Any, fallback: Any, place: str, context: BlockContext, c
 # Files
 
 
+def _file_or_note(file: FileContent, context: BlockContext, *, refuses: bool) -> list[Block]:
+    try:
+        return _file_blocks(file, context)
+    except RequestError:
+        if refuses:
+            raise
+        # Whoever sent it was told then; the chat goes on.
+        return [{"type": "text", "text": unreadable_note(file.filename)}]
+
+
 def _file_blocks(file: FileContent, context: BlockContext) -> list[Block]:
     if file.provider_reference is not None:
         return [_reference_block(file, context)]
     top_level = file.media_type.partition("/")[0]
-    if top_level == "text":
+    if is_text(file.media_type, file.filename):
         return _text_document(file, context)
     if file.data == "":
         raise RequestError("A file is empty.", path="messages", status=422)
@@ -198,7 +213,7 @@ def _base64_source(media_type: str, data: str) -> Block:
 def _text_document(file: FileContent, context: BlockContext) -> list[Block]:
     if file.data is None:
         raise RequestError("Only images and PDF can be given by URL.", path="messages", status=415)
-    text = base64.b64decode(file.data).decode("utf-8", "replace").removeprefix("\ufeff")
+    text = decode_text(base64.b64decode(file.data))
     if not text.strip():
         context.warnings.append("an empty text file was left out")
         return []
@@ -229,16 +244,25 @@ def has_citations(file: FileContent) -> bool:
 
 def _result_content(output: ToolResultOutput, context: BlockContext) -> Any:
     match output.type:
-        case "text" | "error-text":
+        case "text":
             return str(output.value)
+        # The API refuses an error without words, in this turn and in each that follows.
+        case "error-text":
+            return words_or(output.value, _FAILED)
         case "execution-denied":
-            return _DENIED if output.value is None else str(output.value)
+            return words_or(output.value, _DENIED)
         case "content":
             parts = cast("Sequence[Any]", output.value or ())
             blocks = (_result_block(part, context) for part in parts if not _is_blank(part))
             return [block for block in blocks if block is not None]
         case _:
             return write_json(output.value)
+
+
+def words_or(value: Any, default: str) -> str:
+    """Return a text, or the default where there is nothing to read in it."""
+    text = "" if value is None else str(value)
+    return text if text.strip() else default
 
 
 def _result_block(part: Any, context: BlockContext) -> Block | None:
@@ -249,7 +273,7 @@ def _result_block(part: Any, context: BlockContext) -> Block | None:
         if options.get("type") == "tool-reference":
             return {"type": "tool_reference", "tool_name": options.get("tool_name")}
     if isinstance(part, FileContent):
-        blocks = _file_blocks(part, context)
+        blocks = _file_or_note(part, context, refuses=False)
         return blocks[0] if blocks else None
     context.warnings.append("a tool answered with a part that the model cannot read")
     return None

@@ -11,15 +11,18 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from usechat.apart import work_apart
 from usechat.errors import ConfigurationError, ProviderError, ProviderStreamError
+from usechat.messages.model import ModelMessage, UserMessage
+from usechat.models.anthropic_blocks import BlockContext, user_blocks
 from usechat.models.anthropic_client import AnyClient, ClientSettings, Upstream, aclose_client, shared_client
 from usechat.models.anthropic_errors import mapped_errors
 from usechat.models.anthropic_events import AnthropicStream
+from usechat.models.anthropic_keys import CacheBreakpoints
 from usechat.models.anthropic_request import AnthropicRequest, build_request
 from usechat.models.anthropic_source import Opened, Source, make_source, read_parts
 from usechat.models.base import ModelCall, Timeout
@@ -132,6 +135,15 @@ class AnthropicModel:
     async def aclose(self) -> None:
         """Close the shared connections that this model uses on the running event loop, not a client of your own."""
         await aclose_client(self._settings)
+
+    def check_messages(self, messages: Sequence[ModelMessage]) -> None:
+        """Check the newest message before anything of it is saved or sent.
+
+        Raises:
+            RequestError: It has a file that Anthropic does not take.
+        """
+        if messages and isinstance(messages[-1], UserMessage):
+            user_blocks(messages[-1], BlockContext(cache=CacheBreakpoints()))
 
     def stream(self, call: ModelCall) -> AsyncGenerator[list[ModelPart]]:
         """Run one call; see `usechat.models.base.Model.stream`.

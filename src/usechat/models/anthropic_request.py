@@ -124,7 +124,9 @@ def _convert_messages(call: ModelCall, context: BlockContext) -> tuple[list[Bloc
     own = [SystemMessage(call.system)] if call.system else []
     system: list[Block] = []
     wire: list[dict[str, Any]] = []
+    newest = call.messages[-1] if call.messages else None
     for message in (*own, *call.messages):
+        context.is_newest = message is newest
         match message:
             case UserMessage():
                 wire.append({"role": "user", "content": user_blocks(message, context)})
@@ -136,7 +138,7 @@ def _convert_messages(call: ModelCall, context: BlockContext) -> tuple[list[Bloc
                 converted = system_message(message, context, is_initial=not wire or not system)
                 system += converted.initial
                 wire += converted.inline
-    last = call.messages[-1] if call.messages else None
+    last = newest
     if isinstance(last, UserMessage) and not wire[-1]["content"]:
         # Without it the model would be asked to go on with its own last answer.
         raise RequestError("The last message says nothing to the model.", path="messages", status=400)

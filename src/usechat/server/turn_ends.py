@@ -104,9 +104,9 @@ class TurnEnds:
             return False
         logger.info("turn %s of chat %s ended: %s", turn_id, chat_id, ending["status"])
         if self.on_finish is not None:
-            message = ending.get("message")
-            shown = None if message is None else split_tool_errors(message)[0]
-            await tell(self.on_finish, TurnEnd(chat_id=chat_id, turn_id=turn_id, **{**ending, "message": shown}))
+            if ending.get("message") is not None:
+                ending["message"] = split_tool_errors(ending["message"])[0]
+            await tell(self.on_finish, TurnEnd(chat_id=chat_id, turn_id=turn_id, **ending))
         return True
 
     async def end_lost(self, info: RunInfo, frames: bytes) -> bytes:
