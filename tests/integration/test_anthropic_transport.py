@@ -17,7 +17,7 @@ import pytest
 
 from tests.integration.anthropic_calls import CALL, texts
 from tests.support.certificates import server_tls, write_certificate
-from tests.support.waiting import AT_ONCE, eventually
+from tests.support.waiting import AT_ONCE, PATIENCE, eventually
 from usechat.errors import ProviderConnectionError
 from usechat.models import anthropic, anthropic_transport
 from usechat.models.anthropic_transport import BODY, StreamingTransport
@@ -231,7 +231,7 @@ async def test_idle_connection_is_closed_in_time(monkeypatch: pytest.MonkeyPatch
 
     async with serving(handle) as url, client() as http:
         await http.get(url)
-        await asyncio.wait_for(closed.wait(), 5)
+        await asyncio.wait_for(closed.wait(), PATIENCE)
 
 
 async def test_only_so_many_connections_are_kept(monkeypatch: pytest.MonkeyPatch):
