@@ -19,7 +19,7 @@ __all__ = ["HARNESS", "MAJORS", "HarnessRun"]
 HARNESS = ROOT.parent / "shared" / "harness"
 MAJORS = ("4", "5", "6", "7")
 
-_END_SECONDS = 10.0
+_END_SECONDS = 20.0
 
 
 class HarnessRun:

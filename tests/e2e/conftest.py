@@ -126,8 +126,9 @@ def begun_tour(browser: Browser, demo: str) -> Iterator[ChatPage]:
 @pytest.fixture(scope="session")
 def behind_next(shared_upstream: Upstream, folder: Path) -> Iterator[str]:
     """`next start`, which sends requests for ``/api`` on to a server that gets its answers from `upstream`."""
-    port = build_for_next_start(folder / "next-build.log")
-    with replayed_server(shared_upstream, folder, port=port), next_start(folder=folder) as server:
+    held = build_for_next_start(folder / "next-build.log")
+    port = held.getsockname()[1]
+    with held, replayed_server(shared_upstream, folder, port=port), next_start(folder=folder) as server:
         yield server.url
 
 

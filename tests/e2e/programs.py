@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support.programs import ROOT, Program, free_port
+from tests.support.programs import ROOT, Program, hold_port
 
 __all__ = ["WEB", "next_start"]
 
@@ -13,12 +13,14 @@ WEB = ROOT / "web"
 
 def next_start(*, folder: Path) -> Program:
     """``next start`` with the build that lies in ``web/``."""
-    port = free_port()
+    held = hold_port()
+    port = held.getsockname()[1]
     server = Program(
         ["node", WEB / "node_modules" / "next" / "dist" / "bin" / "next", "start", "-H", "127.0.0.1", "-p", str(port)],
         ready="Ready in",
         folder=WEB,
         log=folder / "next.log",
+        held=held,
         variables={"NEXT_TELEMETRY_DISABLED": "1"},
     )
     server.url = f"http://127.0.0.1:{port}"

@@ -10,11 +10,12 @@ import json
 import os
 import socket
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tests.e2e.programs import WEB
-from tests.support.programs import ROOT, free_port
+from tests.support.programs import ROOT, hold_port
 from tests.support.sources import checkout_files, fingerprint
 
 __all__ = ["build_for_next_start"]
@@ -24,21 +25,23 @@ _BUILD_ID = WEB / ".next-start" / "BUILD_ID"
 _BUILD_SECONDS = 240
 
 
-def build_for_next_start(log: Path) -> int:
-    """Build the page, unless that has been done; return the port on which Python has to listen.
+def build_for_next_start(log: Path) -> socket.socket:
+    """Build the page, unless that has been done; return a socket that holds the port on which Python has to listen.
 
     Raises:
         AssertionError: The build failed; with its output.
     """
     sources = fingerprint(checkout_files("web"))
     known: dict[str, Any] = json.loads(_STAMP.read_text()) if _STAMP.exists() else {}
-    if known.get("sources") == sources and known.get("build") == _build_id() and _is_free(known["port"]):
-        return known["port"]
-    port = free_port()
+    if known.get("sources") == sources and known.get("build") == _build_id():
+        with suppress(OSError):
+            return hold_port(known["port"])
+    held = hold_port()
+    port = held.getsockname()[1]
     _build(f"http://127.0.0.1:{port}", log)
     _STAMP.parent.mkdir(parents=True, exist_ok=True)
     _STAMP.write_text(json.dumps({"sources": sources, "build": _build_id(), "port": port}))
-    return port
+    return held
 
 
 def _build(backend: str, log: Path) -> None:
@@ -59,13 +62,3 @@ def _build(backend: str, log: Path) -> None:
 def _build_id() -> str | None:
     # Whoever builds for another backend in the meantime leaves another id.
     return _BUILD_ID.read_text() if _BUILD_ID.exists() else None
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as listening:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from tests.integration.anthropic_calls import CALL, OVERLOADED, finish, model_for, read, texts
-from tests.support.waiting import AT_ONCE
+from tests.support.waiting import AT_ONCE, PATIENCE
 from usechat.errors import (
     ConfigurationError,
     ProviderConnectionError,
@@ -226,7 +226,7 @@ async def test_cancelling_the_task_closes_the_connection_at_once():
     async with ReplayServer(Reply("text", hold_after=4)) as server:
         has_text = asyncio.Event()
         task = asyncio.create_task(reading(server, has_text))
-        await asyncio.wait_for(has_text.wait(), 5)
+        await asyncio.wait_for(has_text.wait(), PATIENCE)
         left_at = time.monotonic()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -243,7 +243,7 @@ async def test_cancelling_a_scope_closes_the_connection_at_once():
         left_at = 0.0
         async with anyio.create_task_group() as group:
             group.start_soon(reading, server, has_text)
-            await asyncio.wait_for(has_text.wait(), 5)
+            await asyncio.wait_for(has_text.wait(), PATIENCE)
             left_at = time.monotonic()
             group.cancel_scope.cancel()
         (request,) = server.requests

@@ -17,7 +17,7 @@ from tests.integration.run_logs import LogMaker, collect
 from tests.integration.running_server import RunningServer, serving
 from tests.integration.test_turn_ends import Deployment, Process
 from tests.support.redis_server import RedisServer
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 from usechat.chats.base import SavedChat
 from usechat.chats.migrate import migrate
 from usechat.chats.sql import SqlChatStore
@@ -78,13 +78,13 @@ class Answering:
     async def end(self) -> bytes:
         """Go on; what its own reader got."""
         self.may_go_on.set()
-        response = await asyncio.wait_for(self.task, 30)
+        response = await asyncio.wait_for(self.task, PATIENCE)
         return response.content
 
 
 async def begin_to_answer(process: Process) -> Answering:
     answering = Answering(process)
-    await asyncio.wait_for(answering.said.wait(), 10)
+    await asyncio.wait_for(answering.said.wait(), PATIENCE)
     return answering
 
 
@@ -241,7 +241,7 @@ async def test_an_answer_that_was_ended_elsewhere_is_not_dropped_without_a_word(
         answering.may_go_on.set()
         await eventually(lambda: "had ended already" in caplog.text)
     server.go_on()
-    await asyncio.wait_for(answering.task, 30)
+    await asyncio.wait_for(answering.task, PATIENCE)
     assert [end.status for end in deployment.told] == ["lost"]
     assert handle.is_over
 
@@ -341,7 +341,7 @@ async def test_answers_outlive_a_redis_that_pauses_for_longer_than_a_lease(
         assert deployment.told == []
         seen = await answering.end()
         assert deltas(seen.decode()) == "Hello you there"
-        assert b"".join(entry.data for entry in await asyncio.wait_for(reading, 20)) == seen
+        assert b"".join(entry.data for entry in await asyncio.wait_for(reading, PATIENCE)) == seen
         assert await others[1].saved() == [("Hi", "whole"), ("Hello you there", "whole")]
         assert [end.status for end in deployment.told] == ["whole"]
 
@@ -386,8 +386,8 @@ async def test_readers_and_the_chat_have_the_whole_answer_whatever_redis_drops(
         assert deployment.told == []
         seen = await answering.end()
         assert deltas(seen.decode()) == "Hello you there"
-        assert await asyncio.wait_for(reading, 20) == seen
-        assert b"".join(entry.data for entry in await asyncio.wait_for(reading_late, 20)) == seen
+        assert await asyncio.wait_for(reading, PATIENCE) == seen
+        assert b"".join(entry.data for entry in await asyncio.wait_for(reading_late, PATIENCE)) == seen
         assert await other.saved() == [("Hi", "whole"), ("Hello you there", "whole")]
         assert [end.status for end in deployment.told] == ["whole"]
 
@@ -401,7 +401,7 @@ async def test_whatever_redis_drops_an_answer_can_be_stopped(
     [run_id] = process.conversations.runs.handles
     await drop(server, deployment.logs.prefix, kinds, run_id)
     assert await other.conversations.stop("c")
-    await asyncio.wait_for(answering.task, 20)
+    await asyncio.wait_for(answering.task, PATIENCE)
     assert [end.status for end in deployment.told] == ["aborted"]
     assert await other.saved() == [("Hi", "whole"), ("Hello", "aborted")]
 
@@ -425,8 +425,8 @@ async def test_whatever_redis_drops_before_a_process_dies_a_beginning_is_saved_a
     await die(process)
     await drop(server, deployment.logs.prefix, kinds, info.id)
     async with other.conversations:
-        await eventually(lambda: bool(deployment.told), within=20)
-        await asyncio.wait_for(reading, 20)
+        await eventually(lambda: bool(deployment.told), within=PATIENCE)
+        await asyncio.wait_for(reading, PATIENCE)
     seen = b"".join(begun)
     assert seen.endswith(b"data: [DONE]\n\n")
     assert seen.count(b'"type":"error"') == 1

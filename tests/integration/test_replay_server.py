@@ -10,13 +10,14 @@ from contextlib import closing, contextmanager
 import anthropic
 import pytest
 
+from tests.support.waiting import PATIENCE
 from usechat.testing.replay import ReplayedRequest, ReplayServer, Reply
 from usechat.testing.streams import Framing, read_events, read_stream, stream_names
 
 
 @contextmanager
 def connected(server: ReplayServer) -> Generator[http.client.HTTPConnection]:
-    connection = http.client.HTTPConnection("127.0.0.1", int(server.url.rsplit(":", 1)[1]), timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", int(server.url.rsplit(":", 1)[1]), timeout=PATIENCE)
     with closing(connection):
         yield connection
 
@@ -30,7 +31,7 @@ def asked(server: ReplayServer) -> Generator[http.client.HTTPResponse]:
 
 
 def raw_connection(server: ReplayServer) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", int(server.url.rsplit(":", 1)[1])), timeout=5)
+    return socket.create_connection(("127.0.0.1", int(server.url.rsplit(":", 1)[1])), timeout=PATIENCE)
 
 
 def body_of(server: ReplayServer) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.integration.run_logs import LogMaker, begin, collect
 from tests.support.redis_server import RedisServer
-from tests.support.waiting import AT_ONCE, eventually
+from tests.support.waiting import AT_ONCE, PATIENCE, eventually
 from usechat.errors import RunError
 from usechat.runs.base import END_STATES, EndState, Entry, Limits, RunLog
 
@@ -254,7 +254,7 @@ async def test_slow_reader_holds_up_nobody(near: RunLog, far: RunLog):
         quick = [asyncio.create_task(collect(log, writer.info.id)) for log in (near, far)]
         for _ in range(1000):
             writer.append(b"x" * 1000)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             assert await writer.finish("finished")
             assert [len(texts(entries)) for entries in await asyncio.gather(*quick)] == [1_000_001] * 2
         assert len(texts([entry async for entry in there])) == 1_000_000

@@ -15,7 +15,7 @@ import pytest
 from tests.integration.run_logs import LogMaker, begin, collect
 from tests.support.redis_server import RedisServer
 from tests.support.run_producer import RunProducer
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 from usechat.errors import RunError
 from usechat.runs.base import Entry, Limits, RunInfo, RunLog
 from usechat.runs.redis import RedisLog
@@ -149,7 +149,7 @@ async def test_a_silent_producers_chat_is_taken_over_long_before_its_lease_ends(
 
     assert await service.take_over("chat")
 
-    assert texts(await asyncio.wait_for(reading, 10)) == b"x<lost>"
+    assert texts(await asyncio.wait_for(reading, PATIENCE)) == b"x<lost>"
     handle = await service.start("chat", make_nothing, abort=lambda reason: None)
     assert await handle.wait() == "finished"
 
@@ -266,7 +266,7 @@ async def test_readers_in_a_fenced_process_get_the_end_that_all_get(logs: LogMak
 
     await eventually(is_written)
     info = reap_while_paused(logs)
-    await eventually(lambda: writer.is_stopped, within=5)
+    await eventually(lambda: writer.is_stopped)
     assert writer.stop_reason == "lost"
     with pytest.raises(RunError):
         writer.append(b"late")
@@ -406,7 +406,7 @@ async def test_stop_is_heard_after_a_restart(fragile: LogMaker, own_server: Redi
             return False
 
     await eventually(is_known_again)
-    await eventually(lambda: writer.is_stopped, within=5)
+    await eventually(lambda: writer.is_stopped)
     assert writer.stop_reason == "enough"
     assert await writer.finish("aborted")
 
@@ -420,10 +420,10 @@ async def test_readers_of_the_process_do_not_wait_for_a_redis_that_is_away(
     own_server.kill()
     async with aclosing(log.read(writer.info.id)) as entries:
         writer.append(b"x")
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(PATIENCE):
             assert (await anext(entries)).data == b"x"
         finishing = asyncio.create_task(writer.finish("finished"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             assert [entry async for entry in entries] == []
     assert not finishing.done()
     own_server.start()
@@ -516,7 +516,7 @@ async def test_readers_hear_of_data_that_is_lost_with_its_producer(tmp_path: Pat
         producer.process.kill()
         server.ask("FLUSHALL")
         with pytest.raises(RunError) as raised:
-            await asyncio.wait_for(anext(entries), 10)
+            await asyncio.wait_for(anext(entries), PATIENCE)
     assert raised.value.code == "missing"
     assert await log.find("chat") is None
     await log.aclose()

@@ -19,7 +19,7 @@ import pytest
 
 from tests.integration.running_server import USECHAT, environment, serving
 from tests.support.postgres import PostgresServer
-from tests.support.programs import free_port
+from tests.support.programs import REFUSING_PORT
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and users ar
 
 
 def refusing(scheme: str) -> str:
-    return f"{scheme}://u:{SECRET}@127.0.0.1:{free_port()}/0"
+    return f"{scheme}://u:{SECRET}@127.0.0.1:{REFUSING_PORT}/0"
 
 
 def newer_file(folder: Path) -> str:

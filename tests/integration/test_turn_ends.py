@@ -16,7 +16,7 @@ import pytest
 from tests.integration.run_logs import LogMaker
 from tests.support.databases import make_url
 from tests.support.redis_server import RedisServer
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 from usechat import stream_text
 from usechat.chats.base import Turn, TurnPlan
 from usechat.chats.migrate import migrate
@@ -134,7 +134,7 @@ async def begin_to_answer(process: Process) -> asyncio.Task[httpx.Response]:
     """An answer that has said a word, and goes on until it is stopped."""
     hold, said = Hold(), saying("Hello")
     answering = asyncio.create_task(process.ask([*said[:2], hold, *said[2:]]))
-    await asyncio.wait_for(hold.reached.wait(), 10)
+    await asyncio.wait_for(hold.reached.wait(), PATIENCE)
     return answering
 
 
@@ -223,7 +223,7 @@ async def test_an_answer_that_can_be_loaded_is_not_read_once_more(deployment: De
     assert await find[1]("c") is not None
     other.store.is_away = False
     await process.conversations.stop("c")
-    await asyncio.wait_for(is_saved.wait(), 10)
+    await asyncio.wait_for(is_saved.wait(), PATIENCE)
 
     assert await process.saved() == [("Hi", "whole"), ("Hello", "aborted")]
     assert [await resume("c") for resume in find] == [None, None]
@@ -279,7 +279,7 @@ async def test_a_question_that_waits_for_the_answer_before_is_refused_when_its_p
     await eventually(lambda: other.store.finds > 0)
     other.conversations.runs.close()
     with pytest.raises(RunError) as raised:
-        await asyncio.wait_for(asking, 10)
+        await asyncio.wait_for(asking, PATIENCE)
     assert raised.value.code == "unavailable"
     await process.conversations.stop("c")
     await answering
@@ -300,7 +300,7 @@ async def test_readers_of_others_runs_get_a_legal_end_when_their_process_goes(de
     reading = asyncio.create_task(read())
     await eventually(lambda: b"Hello" in b"".join(seen))
     other.conversations.runs.release_readers()
-    await asyncio.wait_for(reading, 10)
+    await asyncio.wait_for(reading, PATIENCE)
     assert b'"type":"abort"' in b"".join(seen)
     assert b"".join(seen).endswith(b"data: [DONE]\n\n")
     assert deployment.told == []

@@ -19,7 +19,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.conformance.replies import said, text
-from tests.support.waiting import AT_ONCE, eventually
+from tests.support.waiting import AT_ONCE, PATIENCE, eventually
 from usechat import FinishEvent, StreamingAnswer, UIMessageStreamWriter, stream_text, ui_message_stream
 from usechat import parts as p
 from usechat.errors import ConfigurationError, RequestError
@@ -79,7 +79,7 @@ def send(request_id: str = "a", **fields: Any) -> str:
 
 
 async def receive(connection: ClientConnection) -> dict[str, Any]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         return json.loads(await connection.recv())
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 __all__ = ["Backend"]
 
 _ROOT = Path(__file__).parents[2]
-_END_SECONDS = 5.0
+_END_SECONDS = 20.0
 
 
 class Backend:

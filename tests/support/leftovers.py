@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import uvicorn
 
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 from usechat.server.entry import load_app
 
 OURS = ("usechat", "uvicorn", "starlette", "fastapi", "anthropic")
@@ -26,7 +26,7 @@ async def main(questions: list[str]) -> None:
     serving = asyncio.create_task(server.serve())
     await eventually(lambda: server.started)
     port = server.servers[0].sockets[0].getsockname()[1]
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client:
         for number in range(2):
             # What is imported and kept by the first answers is no leftover.
             await asyncio.sleep(2.5 if number == 0 else 0)
@@ -49,8 +49,8 @@ async def ask(client: httpx.AsyncClient, chat_id: str, question: str) -> None:
     text = question.removeprefix("leave:")
     body = {"id": chat_id, "messages": [{"id": "u1", "role": "user", "parts": [{"type": "text", "text": text}]}]}
     async with client.stream("POST", "/api/chat", json=body, headers={"x-usechat-sdk": "7"}) as response:
-        async for _ in response.aiter_bytes():
-            if text != question:
+        async for piece in response.aiter_bytes():
+            if text != question and b'"text-delta"' in piece:
                 break
 
 

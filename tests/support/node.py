@@ -18,7 +18,7 @@ __all__ = ["NodeError", "NodeProgram"]
 
 _START_SECONDS = 60.0
 _ANSWER_SECONDS = 45.0
-_END_SECONDS = 5.0
+_END_SECONDS = 20.0
 
 
 class NodeError(Exception):

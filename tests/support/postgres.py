@@ -14,8 +14,8 @@ from pathlib import Path
 
 __all__ = ["PostgresServer"]
 
-_START_SECONDS = 30.0
-_STOP_SECONDS = 20.0
+_START_SECONDS = 60.0
+_STOP_SECONDS = 60.0
 # Durable writes are PostgreSQL's own to prove, and take most of a test's time.
 _SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200")
 

@@ -16,12 +16,15 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
-__all__ = ["ROOT", "Program", "find_program", "free_port", "hold_port", "nginx", "usechat_serve"]
+__all__ = ["REFUSING_PORT", "ROOT", "Program", "find_program", "hold_port", "nginx", "usechat_serve"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
+REFUSING_PORT = 1
+"""A port on which nobody listens: the system gives it to no program that asks for any port."""
+
 _START_SECONDS = 60.0
-_END_SECONDS = 5.0
+_END_SECONDS = 20.0
 _OTHERS = ("ANTHROPIC_", "USECHAT_", "NODE_ENV")
 
 _NGINX = """\
@@ -61,6 +64,7 @@ class Program:
     Args:
         arguments: Its command line.
         ready: What it prints when it can be used; a group in it is the program's address.
+        held: Keeps the port on which it listens, and is closed with it.
         variables: Its environment, on top of this process's own, which gives nothing away of models and settings.
         folder: Where it runs.
         log: Where its output is kept.
@@ -76,10 +80,12 @@ class Program:
         ready: str,
         folder: Path,
         log: Path,
+        held: socket.socket | None = None,
         variables: Mapping[str, str] | None = None,
     ) -> None:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OTHERS)}
         self._log = log
+        self._held = held
         self._process = subprocess.Popen(
             arguments,
             cwd=folder,
@@ -111,6 +117,8 @@ class Program:
             self._process.kill()
             self._process.wait()
         self._reader.join(_END_SECONDS)
+        if self._held is not None:
+            self._held.close()
 
     def kill(self) -> None:
         """End it at once, as a loss of power does."""
@@ -168,7 +176,8 @@ def nginx(*backends: str, folder: Path, http_version: str = "1.0") -> Program:
         folder: Where it runs.
         http_version: What it speaks to them. With 1.0, its default, an answer whose process died looks whole.
     """
-    port = free_port()
+    held = hold_port()
+    port = held.getsockname()[1]
     configuration = folder / "nginx.conf"
     # One that has failed is asked again at once: it may be back.
     servers = " ".join(f"server {urlsplit(backend).netloc} max_fails=0;" for backend in backends)
@@ -179,26 +188,27 @@ def nginx(*backends: str, folder: Path, http_version: str = "1.0") -> Program:
         ready="start worker process ",
         folder=folder,
         log=folder / "nginx.log",
+        held=held,
     )
     server.url = f"http://127.0.0.1:{port}"
     return server
-
-
-def free_port() -> int:
-    """A port of loopback on which nobody listens."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return listening.getsockname()[1]
 
 
 def hold_port(port: int = 0) -> socket.socket:
     """A socket that keeps a port of loopback for those who listen on it time and again; closed, it keeps it no more.
 
     While nobody listens, the system could give the port to a client's end of some connection.
+
+    Raises:
+        OSError: The port is taken.
     """
     held = socket.socket()
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    held.bind(("127.0.0.1", port))
+    try:
+        held.bind(("127.0.0.1", port))
+    except OSError:
+        held.close()
+        raise
     return held
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.waiting import PATIENCE, eventually
 from tests.unit.test_fastapi import Connection, chunks, spoken, types
 from usechat import FinishEvent, stream_object, stream_text, ui_message_stream
 from usechat import parts as p
@@ -66,7 +67,7 @@ async def test_answer_ends_when_its_encoder_breaks(
     break_once(monkeypatch, class_, name, at=at)
     heard: list[FinishEvent] = []
     _, answer = spoken(saying("Hel", "lo"), heard=heard)
-    body = await asyncio.wait_for(Connection(answer, wire_format=wire_format, sdk=sdk).run(), 5)
+    body = await asyncio.wait_for(Connection(answer, wire_format=wire_format, sdk=sdk).run(), PATIENCE)
     if wire_format == "data-stream":
         assert b'3:"An error occurred."\n' in body
         assert find_data_stream_refusals(body) == []
@@ -86,7 +87,7 @@ async def test_answer_ends_when_its_message_cannot_be_built(class_: Any, name: s
     break_once(monkeypatch, class_, name, at=1)
     heard: list[FinishEvent] = []
     _, answer = spoken(saying("Hello"), heard=heard)
-    body = await asyncio.wait_for(Connection(answer).run(), 5)
+    body = await asyncio.wait_for(Connection(answer).run(), PATIENCE)
     assert body.endswith(b"data: [DONE]\n\n")
     (event,) = heard
     assert isinstance(event.error, RuntimeError)
@@ -127,7 +128,7 @@ class Odd(Answer):
 @pytest.mark.parametrize("where", ["turn", "outcome"])
 async def test_answer_ends_although_its_turn_breaks(where: str):
     heard: list[FinishEvent] = []
-    body = await asyncio.wait_for(Connection(Odd(Callbacks(on_finish=heard.append), where)).run(), 5)
+    body = await asyncio.wait_for(Connection(Odd(Callbacks(on_finish=heard.append), where)).run(), PATIENCE)
     assert body.endswith(b"data: [DONE]\n\n")
     (event,) = heard
     assert isinstance(event.error, SystemExit)
@@ -136,7 +137,7 @@ async def test_answer_ends_although_its_turn_breaks(where: str):
 @pytest.mark.parametrize("where", ["turn", "outcome"])
 async def test_answer_that_is_closed_unread_ends_although_its_turn_breaks(where: str):
     heard: list[FinishEvent] = []
-    await asyncio.wait_for(Odd(Callbacks(on_finish=heard.append), where).aclose(), 5)
+    await asyncio.wait_for(Odd(Callbacks(on_finish=heard.append), where).aclose(), PATIENCE)
     assert len(heard) == 1
 
 
@@ -189,7 +190,7 @@ async def test_stream_that_goes_on_although_it_is_cancelled_is_left_behind(
         await asyncio.sleep(0)
         raise LookupError
 
-    body = await asyncio.wait_for(Connection(ui_message_stream(execute)).run(), 5)
+    body = await asyncio.wait_for(Connection(ui_message_stream(execute)).run(), PATIENCE)
     assert types(body.decode()) == ["start", "error", "finish"]
     assert "goes on although it was cancelled" in caplog.text
     released.set()
@@ -203,7 +204,7 @@ async def wait_for_ever(*_: Any) -> None:
 
 
 async def end_of(names: list[str], task: asyncio.Task[Any]) -> None:
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, PATIENCE)
     left = [task for task in answer_module.DRIVERS if not task.done()]
     assert len(left) == len(names)
     for each in left:
@@ -243,18 +244,19 @@ async def test_stopped_answer_does_not_wait_for_ever_for_on_part(
     answer = stream_text(ScriptedModel(saying("Hi")), prompt="Hi", on_part=on_part, on_finish=ends.append)
     connection = Connection(answer)
     connection.start()
-    await asyncio.wait_for(begun.wait(), 5)
+    await asyncio.wait_for(begun.wait(), PATIENCE)
     answer.abort("stopped")
     assert connection.task is not None
-    await asyncio.wait_for(connection.task, 5)
+    await asyncio.wait_for(connection.task, PATIENCE)
     assert types(connection.body.decode()) == ["start", "abort"]
     assert [end.is_aborted for end in ends] == [True]
     assert "on_part has not returned" in caplog.text
 
 
 async def test_callback_that_returns_in_time_is_not_interrupted(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(answer_module, "CALLBACK_SECONDS", 0.01)
+    monkeypatch.setattr(answer_module, "CALLBACK_SECONDS", PATIENCE)
     seen: list[str] = []
+    before = asyncio.all_tasks()
 
     async def on_part(part: p.Part) -> None:
         if isinstance(part, p.TextDelta):
@@ -265,9 +267,10 @@ async def test_callback_that_returns_in_time_is_not_interrupted(monkeypatch: pyt
     answer = stream_text(
         ScriptedModel([[p.TextStart("0"), p.TextDelta("0", "Hi")], Hold()]), prompt="Hi", on_part=on_part
     )
-    await asyncio.wait_for(Connection(answer).run(), 5)
-    await asyncio.sleep(0.02)
+    await asyncio.wait_for(Connection(answer).run(), PATIENCE)
     assert seen[-1] == "TextDelta"
+    # Nothing is left that could interrupt it later.
+    await eventually(lambda: asyncio.all_tasks() == before)
 
 
 # Runs
@@ -286,7 +289,7 @@ async def test_run_of_frames_that_end_the_process_fails_alone():
     log = MemoryLog()
     service = RunService(log)
     handle = await service.start("c", end_process, abort=lambda reason: None)
-    assert await asyncio.wait_for(handle.wait(), 5) == "failed"
+    assert await asyncio.wait_for(handle.wait(), PATIENCE) == "failed"
     assert b"".join([entry.data async for entry in service.read(handle.info.id)]) == b"x"
     await service.shutdown()
 
@@ -300,7 +303,7 @@ async def test_run_that_its_log_cannot_end_is_over_all_the_same(
     monkeypatch.setattr(MemoryRun, "finish", fail)
     service = RunService(MemoryLog())
     handle = await service.start("c", end_process, abort=lambda reason: None)
-    assert await asyncio.wait_for(handle.wait(), 5) == "failed"
+    assert await asyncio.wait_for(handle.wait(), PATIENCE) == "failed"
     assert "a run could not be ended" in caplog.text
     assert service.handles == {}
     await service.shutdown()
@@ -312,7 +315,7 @@ async def test_platform_that_cannot_be_told_ends_no_run(caplog: pytest.LogCaptur
 
     service = RunService(MemoryLog(), keep_alive=fail)
     handle = await service.start("c", write_x, abort=lambda reason: None)
-    assert await asyncio.wait_for(handle.wait(), 5) == "finished"
+    assert await asyncio.wait_for(handle.wait(), PATIENCE) == "finished"
     assert "keep_alive failed" in caplog.text
     await service.shutdown()
 
@@ -327,6 +330,6 @@ async def test_save_that_ends_the_process_is_tried_again():
 
     service = RunService(MemoryLog())
     handle = await service.start("c", write_x, abort=lambda reason: None, on_end=save)
-    await asyncio.wait_for(handle.wait(), 5)
+    await asyncio.wait_for(handle.wait(), PATIENCE)
     await service.shutdown()
     assert tries == ["finished", "finished"]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 from usechat.chats.database import Database
 from usechat.chats.engine import open_database
 from usechat.chats.migrate import migrate
@@ -100,7 +100,7 @@ async def test_process_that_was_taken_for_dead_learns_so_and_comes_back(database
     await one.join(0.2, lost.set)
     name = one.process_id
     await run(database, "DELETE FROM usechat_processes")
-    await asyncio.wait_for(lost.wait(), 10)
+    await asyncio.wait_for(lost.wait(), PATIENCE)
     assert one.process_id not in (None, name)
     await one.leave()
 

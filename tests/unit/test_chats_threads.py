@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from tests.support.waiting import PATIENCE
 from usechat.chats.threads import WorkerThreads
 
 pytestmark = pytest.mark.anyio
@@ -71,7 +72,7 @@ async def keep_busy(threads: WorkerThreads) -> tuple[Held, asyncio.Task[None]]:
     """Have the thread work until it is let go of."""
     held = Held()
     working = asyncio.create_task(threads.run(held))
-    await asyncio.wait_for(held.has_begun.wait(), 10)
+    await asyncio.wait_for(held.has_begun.wait(), PATIENCE)
     return held, working
 
 

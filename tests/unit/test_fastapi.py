@@ -17,7 +17,7 @@ from starlette.background import BackgroundTask
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.types import Message, Receive, Scope, Send
 
-from tests.support.waiting import AT_ONCE, eventually
+from tests.support.waiting import AT_ONCE, PATIENCE, eventually
 from usechat import (
     ChatRequest,
     CompletionRequest,
@@ -436,7 +436,7 @@ class Connection:
 
     async def until(self, text: bytes) -> None:
         """Wait until this was sent."""
-        async with asyncio.timeout(5), self.arrived:
+        async with asyncio.timeout(PATIENCE), self.arrived:
             await self.arrived.wait_for(lambda: text in self.body)
 
     @property

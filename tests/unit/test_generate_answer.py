@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.waiting import AT_ONCE
+from tests.support.waiting import AT_ONCE, PATIENCE
 from usechat import FinishEvent, ToolContext, step_count_is, stream_text, tool
 from usechat import parts as p
 from usechat.errors import ConfigurationError, ProviderStatusError, RequestError
@@ -29,7 +29,6 @@ from usechat.testing.models import Hold, ScriptedModel, calling_tool, saying
 
 pytestmark = pytest.mark.anyio
 
-SOON = 5.0
 """Seconds after which something that should have happened has not."""
 
 
@@ -67,7 +66,7 @@ class Heard:
 
     async def once(self) -> FinishEvent:
         """The only end that was told; after it nothing is left running."""
-        async with asyncio.timeout(SOON):
+        async with asyncio.timeout(PATIENCE):
             await self.over.wait()
         for _ in range(10):
             await asyncio.sleep(0)

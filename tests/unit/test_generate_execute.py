@@ -16,6 +16,7 @@ import msgspec
 import pytest
 from pydantic import BaseModel
 
+from tests.support.waiting import PATIENCE
 from usechat import ToolContext, tool
 from usechat import parts as p
 from usechat.errors import InvalidToolInputError, ToolExecutionError
@@ -437,7 +438,7 @@ async def test_generator_on_a_thread_that_takes_too_long_is_left_to_end():
         assert await run.error() == "Error: The tool did not end within 0.05 seconds."
     finally:
         release.set()
-    assert await anyio.to_thread.run_sync(is_closed.wait, 5)
+    assert await anyio.to_thread.run_sync(is_closed.wait, PATIENCE)
 
 
 async def test_tool_without_a_limit_has_its_time():
@@ -471,7 +472,7 @@ async def test_tool_that_ignores_its_end_is_left_behind(
     assert [type(part) for part in parts] == [p.ToolOutputError]
     assert "t0 goes on although it was cancelled" in caplog.text
     release.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await is_over.wait()
     assert run.runner.queue.parts == []
 

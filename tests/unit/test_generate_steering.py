@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.waiting import PATIENCE
 from usechat import (
     Steering,
     SteeringOutcome,
@@ -287,7 +288,7 @@ async def test_answer_that_is_stopped_says_so_at_once():
     steering = Steering()
     _, result = ask(steering, [[p.TextStart("0")], hold])
     reading = asyncio.create_task(read(result))
-    await asyncio.wait_for(hold.reached.wait(), 10)
+    await asyncio.wait_for(hold.reached.wait(), PATIENCE)
     sent = steering.steer("s")
     result.abort()
     await reading

@@ -81,7 +81,11 @@ def test_nesting_is_no_limit():
 
 
 def test_the_time_grows_with_the_length_only():
-    text = '{"a": "' + "x" * 4_000_000
-    start = time.process_time()
-    assert len(parse_partial_json(text)["a"]) == 4_000_000
-    assert time.process_time() - start < 1
+    def seconds(length: int) -> float:
+        text = '{"a": "' + "x" * length
+        start = time.process_time()
+        assert len(parse_partial_json(text)["a"]) == length
+        return time.process_time() - start
+
+    # The least of three: what else the machine does adds to the time of each.
+    assert min(seconds(4_000_000) for _ in range(3)) < 100 * max(seconds(100_000), 0.002)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.waiting import AT_ONCE, eventually
+from tests.support.waiting import AT_ONCE, PATIENCE, eventually
 from usechat.errors import RunError
 from usechat.runs.base import EndState, Limits, RunInfo, RunWriter
 from usechat.runs.cursor import Cursor
@@ -18,7 +18,6 @@ from usechat.runs.service import DisconnectPolicy, RunHandle, RunService
 
 pytestmark = pytest.mark.anyio
 
-SECONDS = 5.0
 """More than anything here takes."""
 LONG = 3600.0
 """Longer than any test waits."""
@@ -122,7 +121,7 @@ async def read(service: RunService, handle: RunHandle, after: int = 0) -> bytes:
 
 
 async def over(handle: RunHandle) -> EndState:
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(PATIENCE):
         return await handle.wait()
 
 
@@ -370,7 +369,7 @@ async def test_run_goes_on_while_nobody_knows_whether_it_is_read(log: SharedLog)
     service, source = service_on(log, disconnect="grace", grace=0.01), Source()
     log.is_away = True
     handle = await begin(service, source)
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(PATIENCE):
         await log.asked.get()
         await log.asked.get()
     assert source.reasons == []
@@ -383,7 +382,7 @@ async def test_reader_that_comes_at_the_last_moment_keeps_the_run(log: SharedLog
     log.unread = [float("inf")]
     log.answers.clear()
     handle = await begin(service, source)
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(PATIENCE):
         await log.asked.get()
     async with aclosing(service.read(handle.info.id)) as entries:
         source.put(b"x")
@@ -517,7 +516,7 @@ async def test_lost_runs_are_looked_for_all_the_time(caplog: pytest.LogCaptureFi
 
     log.is_away = True
     with caplog.at_level(logging.WARNING):
-        async with service_on(log, on_lost=on_lost), asyncio.timeout(SECONDS):
+        async with service_on(log, on_lost=on_lost), asyncio.timeout(PATIENCE):
             await eventually(lambda: "cannot be reached" in caplog.text)
             log.is_away = False
             await lose(log)
@@ -528,7 +527,7 @@ async def test_lost_runs_are_looked_for_all_the_time(caplog: pytest.LogCaptureFi
 
 
 async def test_shutdown_waits_for_what_is_ending(log: SharedLog):
-    service, source, ends = service_on(log, shutdown_timeout=SECONDS), Source(), Ends()
+    service, source, ends = service_on(log, shutdown_timeout=PATIENCE), Source(), Ends()
     handle = await begin(service, source, on_end=ends)
     closing = asyncio.create_task(service.shutdown())
     source.put(b"x", None)
@@ -556,7 +555,7 @@ async def test_shutdown_does_not_wait_for_ever(log: SharedLog, monkeypatch: pyte
     service, source, ends = service_on(log), Source(obeys=False), Ends()
     handle = await begin(service, source, on_end=ends)
     await asyncio.sleep(0)
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(PATIENCE):
         await service.shutdown()
     assert source.reasons == ["shutdown"]
     assert source.is_closed

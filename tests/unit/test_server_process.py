@@ -16,6 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 from typer.testing import CliRunner
 
 import usechat
+from tests.support.waiting import PATIENCE
 from usechat.cli import app
 from usechat.errors import ConfigurationError
 from usechat.server.log import RequestIdFilter
@@ -32,7 +33,7 @@ def test_socket_listens_without_waiting_for_acknowledgements() -> None:
         assert url_of(listener) == f"http://127.0.0.1:{port}"
         # asyncio turns Nagle's algorithm off on connections of a socket that names its protocol, and on no others.
         assert listener.proto == socket.IPPROTO_TCP
-        with socket.create_connection(("127.0.0.1", port), timeout=5):
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE):
             pass
 
 
@@ -115,7 +116,7 @@ def test_answers_are_ended_some_time_after_the_stop_signal() -> None:
 
         with stopping(lambda: heard.append("no more"), end, 0.01):
             signal.raise_signal(signal.SIGTERM)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 await ended.wait()
 
     def serve(_number: int, _frame: FrameType | None) -> None:

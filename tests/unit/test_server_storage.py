@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.programs import free_port
+from tests.support.programs import REFUSING_PORT
 from usechat.errors import ConfigurationError
 from usechat.server import storage
 from usechat.server.persistence import check_storage
@@ -48,17 +48,17 @@ async def test_nothing_is_looked_for_where_nothing_is_kept() -> None:
 
 
 async def test_database_is_named_without_its_password(tmp_path: Path) -> None:
-    port = free_port()
-    said = await refusal_of(database_url=f"postgresql://u:{SECRET}@127.0.0.1:{port}/db")
-    assert said.startswith(f"USECHAT_DATABASE_URL: PostgreSQL at 127.0.0.1:{port}, database db cannot be used (Conn")
+    said = await refusal_of(database_url=f"postgresql://u:{SECRET}@127.0.0.1:{REFUSING_PORT}/db")
+    assert said.startswith(
+        f"USECHAT_DATABASE_URL: PostgreSQL at 127.0.0.1:{REFUSING_PORT}, database db cannot be used (Conn"
+    )
     assert "is not supported" in await refusal_of(database_url=f"mysql://u:{SECRET}@h/db")
     assert "unable to open database file" in await refusal_of(database_url=f"sqlite:///{tmp_path}")
 
 
 async def test_redis_is_named_without_its_password() -> None:
-    port = free_port()
-    said = await refusal_of(redis_url=f"redis://u:{SECRET}@127.0.0.1:{port}/0")
-    assert said.startswith(f"USECHAT_REDIS_URL: Redis at 127.0.0.1:{port} cannot be used (Connection refused)")
+    said = await refusal_of(redis_url=f"redis://u:{SECRET}@127.0.0.1:{REFUSING_PORT}/0")
+    assert said.startswith(f"USECHAT_REDIS_URL: Redis at 127.0.0.1:{REFUSING_PORT} cannot be used (Connection refused)")
     assert "must begin with redis://" in await refusal_of(redis_url=f"http://:{SECRET}@h")
     assert "Redis at /nowhere/redis.sock" in await refusal_of(redis_url="unix:///nowhere/redis.sock")
 

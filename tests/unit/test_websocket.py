@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from starlette.websockets import WebSocket
 
+from tests.support.waiting import PATIENCE
 from usechat import FinishEvent, UIMessageStreamWriter, ui_message_stream
 from usechat.http.websocket import FIRST_FRAME_BYTES, WIDEN, ChatSocket
 
@@ -44,7 +45,7 @@ class Connection:
     async def receive(self) -> dict[str, Any]:
         if self.incoming:
             return self.incoming.pop(0)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await self.is_broken.wait()
             await asyncio.sleep(0.01)
         return {"type": "websocket.disconnect", "code": 1006}

@@ -175,7 +175,8 @@ class Connection(asyncio.Protocol):
 
     def _fail(self, error: Exception) -> None:
         if self._error is None:
-            self._error = error
+            # Its traceback holds a frame of this object, and would keep both until the garbage collector comes.
+            self._error = error.with_traceback(None)
         self._tell()
 
     def _tell(self) -> None:

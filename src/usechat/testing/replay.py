@@ -28,6 +28,8 @@ __all__ = ["ReplayServer", "ReplayedRequest", "Reply"]
 
 _REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests"}
 _BEFORE_RESET_SECONDS = 0.02
+_PATIENCE = 60.0
+"""Only a test that fails waits so long; on a busy machine what happens at once takes seconds."""
 _ERROR_TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -96,7 +98,7 @@ class ReplayedRequest:
         """Whether the client went away before the reply was over."""
         return self.aborted_at is not None
 
-    def wait_over(self, *, within: float = 5.0) -> None:
+    def wait_over(self, *, within: float = _PATIENCE) -> None:
         """Block until the reply is over or the client has gone away.
 
         Raises:
@@ -104,7 +106,7 @@ class ReplayedRequest:
         """
         self._over.result(within)
 
-    async def over(self, *, within: float = 5.0) -> None:
+    async def over(self, *, within: float = _PATIENCE) -> None:
         """Wait until the reply is over or the client has gone away.
 
         Raises:
@@ -153,7 +155,7 @@ class ReplayServer:
         """The base URL for clients of the ``anthropic`` package, without ``/v1``."""
         return f"{'http' if self._tls is None else 'https'}://127.0.0.1:{self._port}"
 
-    async def received(self, count: int = 1, *, within: float = 5.0) -> ReplayedRequest:
+    async def received(self, count: int = 1, *, within: float = _PATIENCE) -> ReplayedRequest:
         """Wait until this many requests have come; return the last of them.
 
         Raises:
@@ -170,13 +172,13 @@ class ReplayServer:
     def start(self) -> None:
         """Listen. `close` undoes it."""
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(5)
+        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(_PATIENCE)
 
     def close(self) -> None:
         """Stop listening, reset what is open, end the thread."""
-        asyncio.run_coroutine_threadsafe(self._shut(), self._loop).result(5)
+        asyncio.run_coroutine_threadsafe(self._shut(), self._loop).result(_PATIENCE)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join(_PATIENCE)
         self._loop.close()
 
     def __enter__(self) -> Self:
