@@ -19,6 +19,7 @@ from usechat.errors import ConfigurationError, ProviderError, ProviderStreamErro
 from usechat.models.anthropic_client import AnyClient, ClientSettings, aclose_client, shared_client
 from usechat.models.anthropic_errors import mapped_errors
 from usechat.models.anthropic_events import AnthropicStream
+from usechat.models.anthropic_names import WireNames
 from usechat.models.anthropic_request import AnthropicRequest, build_request
 from usechat.models.anthropic_source import Opened, Source, make_source, read_parts
 from usechat.models.base import ModelCall
@@ -133,7 +134,10 @@ class AnthropicModel:
             ProviderStreamError: Its stream failed before the first part.
             RequestError: The messages cannot be expressed to it.
         """
-        return read_parts(partial(self._begin, call))
+        names = WireNames.needed_for(call)
+        if names is None:
+            return read_parts(partial(self._begin, call))
+        return names.read(read_parts(partial(self._begin, names.write(call))))
 
     async def _begin(self, call: ModelCall) -> Opened:
         """The answer and its first parts; the request, with all that was said so far, is not held any longer.
