@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any, cast
 
 from usechat.errors import ConfigurationError
 
@@ -13,31 +14,36 @@ __all__ = [
     "check_function",
     "check_model",
     "check_number",
+    "check_texts",
+    "named",
     "option_names",
     "refuse_unknown",
 ]
 
 
-def option_names(function: Callable[..., Any]) -> list[str]:
+@cache
+def option_names(function: Callable[..., Any]) -> Sequence[str]:
     """Return the names of a function's keyword options, those of its typed ``**options`` included."""
     parameters = inspect.signature(function).parameters.values()
     return [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
 
 
-def refuse_unknown(what: str, given: Iterable[str], *known: Any) -> None:
+def refuse_unknown(what: str, given: Iterable[str], options: type, *more: str) -> None:
     """Refuse options that there are none of.
 
     Args:
         what: The function's name.
         given: The options' names.
-        known: Typed dicts or lists with the names that there are.
+        options: A typed dict of those that there are.
+        more: Others that there are.
 
     Raises:
         ConfigurationError: The nearest option that there is stands in its text.
     """
-    names = [name for each in known for name in (each if isinstance(each, list) else each.__annotations__)]
+    known = options.__annotations__
     for name in given:
-        if name not in names:
+        if name not in known and name not in more:
+            names = [*known, *more]
             close = difflib.get_close_matches(name, names, n=1)
             raise ConfigurationError(f"{what} has no option {name!r}{f': do you mean {close[0]}?' if close else ''}")
 
@@ -74,9 +80,22 @@ def check_number(name: str, value: Any, *, least: float | None = None, most: flo
         return
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ConfigurationError(f"{name} must be a number, not {named(value)}")
-    if (least is not None and value < least) or (most is not None and value > most):
+    is_fit = value >= (value if least is None else least) and value <= (value if most is None else most)
+    if not is_fit:
         limits = f"from {least:g}" + (f" to {most:g}" if most is not None else "")
         raise ConfigurationError(f"{name} must be a number {limits}, not {value:g}")
+
+
+def check_texts(name: str, value: Any) -> None:
+    """Refuse what is no list of texts; None is left out.
+
+    Raises:
+        ConfigurationError: It is none; a text alone would be taken for a list of its letters.
+    """
+    is_list = isinstance(value, Collection) and not isinstance(value, str | bytes | Mapping)
+    if value is None or (is_list and all(isinstance(item, str) for item in cast("Collection[Any]", value))):
+        return
+    raise ConfigurationError(f"{name} must be a list of texts, not {named(value)}")
 
 
 def named(value: Any) -> str:

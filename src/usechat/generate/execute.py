@@ -7,6 +7,7 @@ a tool does, its call ends in an output or an error, and the model is told of it
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
 import logging
 import threading
@@ -269,11 +270,13 @@ END = object()
 async def iterate_on_thread(values: Generator[Any]) -> AsyncGenerator[Any]:
     """A plain generator's values, each made on a thread."""
     is_over = threading.Event()
+    # One for all steps: what the generator sets in one it finds in the next.
+    context = contextvars.copy_context()
 
     def step() -> Any:
-        value = next(values, END)
+        value = context.run(next, values, END)
         if is_over.is_set():
-            values.close()
+            context.run(values.close)
         return value
 
     try:
@@ -283,4 +286,4 @@ async def iterate_on_thread(values: Generator[Any]) -> AsyncGenerator[Any]:
         is_over.set()
         # One that is running on its thread just then cannot be closed from here, and closes itself.
         with suppress(ValueError):
-            await anyio.to_thread.run_sync(values.close, abandon_on_cancel=True)
+            await anyio.to_thread.run_sync(context.run, values.close, abandon_on_cancel=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
 from usechat.errors import ConfigurationError, RequestError
+from usechat.generate.checks import named
 from usechat.messages.convert import convert_to_model_messages
 from usechat.messages.model import AssistantMessage, ModelMessage, SystemMessage, TextContent, ToolMessage, UserMessage
 from usechat.messages.ui import LegacyUIMessage, UIMessage, request_error_from_validation
@@ -28,8 +29,13 @@ def given_messages(messages: Messages | None, prompt: str | None) -> Messages:
         ConfigurationError: Both were given, or neither.
     """
     if messages is not None and prompt is None:
+        if isinstance(messages, str | bytes | Mapping) or not hasattr(messages, "__len__"):
+            mend = "; one text is prompt=…" if isinstance(messages, str) else ""
+            raise ConfigurationError(f"messages must be a list of messages, not {named(messages)}{mend}")
         return messages
     if prompt is not None and messages is None:
+        if not isinstance(prompt, str):  # pyright: ignore[reportUnnecessaryIsInstance] - not all programs are checked
+            raise ConfigurationError(f"prompt must be a text, not {named(prompt)}; a list of messages is messages=…")
         return [UserMessage((TextContent(prompt),))]
     raise ConfigurationError("give either messages or prompt")
 

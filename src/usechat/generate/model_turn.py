@@ -12,11 +12,12 @@ from typing import Any, cast
 import msgspec
 
 from usechat import parts as p
-from usechat.errors import ProviderError, ProviderStreamError, RequestError, UsechatError
+from usechat.errors import ConfigurationError, ProviderError, ProviderStreamError, RequestError, UsechatError
 from usechat.generate.approvals import collect_approvals
 from usechat.generate.asks import Call, CallModel, RunTools, Script, Stream
 from usechat.generate.callbacks import Outcome
 from usechat.generate.calls import error_result, parse_call, show_broken_call, show_call, show_input_start
+from usechat.generate.checks import named
 from usechat.generate.execute import Execution
 from usechat.generate.gate import ApprovalGate, Verdict
 from usechat.generate.happening import Happening
@@ -333,7 +334,10 @@ class ModelTurn(Turn):
         if self.request.prepare_step is None:
             return StepSettings()
         arguments = (len(self.steps), tuple(self.steps), tuple(self.messages))
-        return (yield Call(self.request.prepare_step, arguments)) or StepSettings()
+        settings: Any = yield Call(self.request.prepare_step, arguments)
+        if not isinstance(settings, StepSettings | None):
+            raise ConfigurationError(f"prepare_step must return StepSettings or None, not {named(settings)}")
+        return settings or StepSettings()
 
     # -- what the model brought ---------------------------------------------------------------------------------
 
