@@ -89,7 +89,7 @@ class PartStartEvent:
     event_kind: str = "part_start"
 
 
-FOREIGN = [
+FOREIGN: list[tuple[Any, str]] = [
     # LangChain's chunks have a type that is their class; LangGraph's updates are dicts by node, its events have names.
     (SimpleNamespace(type="AIMessageChunk", content="Hi"), r"types's SimpleNamespace \(AIMessageChunk\)"),
     ({"agent": {"messages": []}}, "dicts with the keys agent"),

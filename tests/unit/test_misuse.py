@@ -204,7 +204,7 @@ def test_route_that_is_annotated_with_an_answer_is_refused_when_it_is_made():
 
 def test_answer_is_not_read_with_a_plain_loop():
     with pytest.raises(ConfigurationError, match="read an answer with `async for`"):
-        list(stream_text(model(), prompt="Hi"))  # type: ignore[call-overload]
+        list(stream_text(model(), prompt="Hi"))
 
 
 # What functions of the application return
@@ -212,7 +212,10 @@ def test_answer_is_not_read_with_a_plain_loop():
 
 @pytest.mark.parametrize("returned", [{"system": "Be brief."}, "Be brief.", [StepSettings()]])
 async def test_step_settings_of_another_kind_are_told_as_what_they_are(returned: Any):
-    answer = stream_text(model(), prompt="Hi", prepare_step=lambda *_: returned)
+    def prepare(number: int, steps: Any, messages: Any) -> Any:
+        return returned
+
+    answer = stream_text(model(), prompt="Hi", prepare_step=prepare)
     with pytest.raises(ConfigurationError, match="prepare_step must return StepSettings or None, not"):
         await answer.text
 

@@ -11,7 +11,7 @@ import contextvars
 import inspect
 import logging
 import threading
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from typing import Any, TypeAlias, cast
 
@@ -27,6 +27,7 @@ from usechat.generate.valid_parts import maybe_valid_part
 from usechat.guard import Contained, describe_error, is_being_cancelled, original_error
 from usechat.messages.json_text import MAX_VALUE_DEPTH, to_json_value
 from usechat.messages.model import ToolResultContent, ToolResultOutput
+from usechat.messages.model_json import read_tool_output
 from usechat.unsafe_keys import find_unsafe_key
 
 __all__ = ["Execution", "MakeContext", "ToolRunner", "error_text"]
@@ -146,6 +147,8 @@ class ToolRunner:
             return model_output(shown)
         converted: Any = convert(output)
         converted = await converted if inspect.isawaitable(converted) else converted
+        if isinstance(converted, Mapping):
+            return read_tool_output(converted, "to_model_output")
         if not isinstance(converted, ToolResultOutput):
             name = type(converted).__name__
             raise self._error(execution, f"to_model_output must return a ToolResultOutput, not {name}.")

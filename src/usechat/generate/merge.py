@@ -103,7 +103,7 @@ def is_event(item: Any) -> bool:
 
 def describe_item(item: Any) -> str:
     """Return what an item is: its class, with the type or the keys that tell it from others."""
-    class_ = type(item)
+    class_: type[Any] = item.__class__
     package = class_.__module__.partition(".")[0]
     name = class_.__name__ if package in ("builtins", "__main__") else f"{package}'s {class_.__name__}"
     if not isinstance(item, dict):

@@ -32,6 +32,7 @@ from usechat.generate.turn import Turn
 from usechat.guard import describe_error, original_error
 from usechat.ids import generate_id
 from usechat.messages.model import ModelMessage, ToolContent, ToolMessage, ToolResultContent
+from usechat.messages.model_json import read_model_messages
 from usechat.models.base import Model, ModelCall
 from usechat.protocol.options import MASKED_ERROR
 
@@ -311,7 +312,7 @@ class ModelTurn(Turn):
         settings = yield from self._prepare_step()
         first = self.request.call
         if settings.messages is not None:
-            self.messages = list(settings.messages)
+            self.messages = read_model_messages(settings.messages, path="prepare_step: messages")
         self.delivered = self.request.steering.deliver(taken, len(self.steps), self.messages)
         if settings.system is not None:
             self.system = settings.system

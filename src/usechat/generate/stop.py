@@ -51,7 +51,7 @@ def read_conditions(given: StopCondition | Sequence[StopCondition] | None) -> li
     if given is None:
         return [step_count_is(1)]
     several: Any = given
-    conditions: list[Any] = list(several) if isinstance(several, list | tuple) else [several]
+    conditions: list[Any] = [*several] if type(several) in (list, tuple) else [several]
     for condition in conditions:
         if condition is step_count_is or condition is has_tool_call:
             raise ConfigurationError(f"stop_when must be {condition.__name__}(…), with the parentheses")

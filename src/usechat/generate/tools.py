@@ -29,6 +29,7 @@ from usechat.generate.schema import (
     read_input_schema,
 )
 from usechat.messages.model import ModelMessage, ToolResultOutput
+from usechat.messages.model_types import ToolResultOutputDict
 from usechat.models.base import FunctionTool, ProviderTool, ToolDefinition
 from usechat.models.object_schema import NoObjectError, object_schema
 from usechat.parts import Part
@@ -79,6 +80,8 @@ class ToolContext(msgspec.Struct, frozen=True, kw_only=True):
     """Whatever the application passed to `stream_text` as ``context``."""
 
 
+ModelOutput: TypeAlias = ToolResultOutput | ToolResultOutputDict
+"""What the model gets of a result: as an object, or as the AI SDK's dict."""
 Decision: TypeAlias = bool | ApprovalStatus | None
 """True is `AskUser`; False and None: the call just runs."""
 NeedsApproval: TypeAlias = Decision | Callable[[Any, ToolContext], "Decision | Awaitable[Decision]"]
@@ -103,7 +106,7 @@ class Tool(msgspec.Struct, Generic[P, R_co], frozen=True, kw_only=True):
     """Whether clients get it as a ``dynamic-tool`` part, because they have no type for it."""
     metadata: Mapping[str, Any] | None = None
     """What clients are told of the tool with each call, as ``toolMetadata`` (AI SDK 6 and 7)."""
-    to_model_output: Callable[[Any], ToolResultOutput | Awaitable[ToolResultOutput]] | None = None
+    to_model_output: Callable[[Any], ModelOutput | Awaitable[ModelOutput]] | None = None
     """What the model gets of a result, where that is not the result itself."""
     provider_options: Mapping[str, Mapping[str, Any]] | None = None
     provider: ProviderTool | None = None
@@ -143,7 +146,7 @@ class ToolOptions(TypedDict, total=False):
     title: str | None
     dynamic: bool
     metadata: Mapping[str, Any] | None
-    to_model_output: Callable[[Any], ToolResultOutput | Awaitable[ToolResultOutput]] | None
+    to_model_output: Callable[[Any], ModelOutput | Awaitable[ModelOutput]] | None
     provider_options: Mapping[str, Mapping[str, Any]] | None
 
 
