@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 
 from usechat.errors import ConfigurationError
+from usechat.models.anthropic_address import put_in_order
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
@@ -79,13 +80,15 @@ def _new_client(
     settings: ClientSettings, key: tuple[asyncio.AbstractEventLoop, ClientSettings]
 ) -> tuple[AsyncAnthropic, AsyncGenerator[None]]:
     import anthropic
+    import httpx2
 
     from usechat.models.anthropic_package_client import AsyncAnthropic
 
     try:
         client = AsyncAnthropic(api_key=settings.api_key, base_url=settings.base_url, transport=_maybe_own_transport())
-    except (anthropic.AnthropicError, ValueError) as error:
+    except (anthropic.AnthropicError, ValueError, httpx2.InvalidURL) as error:
         raise ConfigurationError(f"the Anthropic client cannot be made: {error}") from error
+    put_in_order(client)
     if client.api_key is None and client.auth_token is None and client.credentials is None:
         if client.base_url.host.endswith("anthropic.com"):
             raise ConfigurationError(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from usechat.apart import work_apart
 from usechat.errors import ConfigurationError, ProviderError, ProviderStreamError
+from usechat.models.anthropic_address import read_base_url, read_key
 from usechat.models.anthropic_client import AnyClient, ClientSettings, aclose_client, shared_client
 from usechat.models.anthropic_errors import mapped_errors
 from usechat.models.anthropic_events import AnthropicStream
@@ -67,19 +68,19 @@ def anthropic(
         model_id: The model's name, sent as it is written.
         client: Your own client, for instance an ``AsyncAnthropicBedrock``; you close it. Otherwise one is shared.
         api_key: Instead of ``ANTHROPIC_API_KEY``.
-        base_url: Instead of ``ANTHROPIC_BASE_URL``; without ``/v1``.
+        base_url: Instead of ``ANTHROPIC_BASE_URL``; with ``/v1`` at its end or without.
         max_retries: How often a request that failed before its first byte is tried again; the package's number is 2.
         headers: Sent with each request.
 
     Raises:
-        ConfigurationError: Both ``client`` and what a client is made from were given.
+        ConfigurationError: Both ``client`` and what a client is made from were given, or one of these is wrong.
     """
     if client is not None and (api_key is not None or base_url is not None):
         raise ConfigurationError("give anthropic() either client= or api_key= and base_url=, not both")
     return AnthropicModel(
         model_id,
         client=client,
-        settings=ClientSettings(api_key, base_url),
+        settings=ClientSettings(read_key(api_key, "api_key"), read_base_url(base_url, "base_url")),
         max_retries=max_retries,
         headers=headers or {},
     )
