@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from usechat.errors import ApplicationError
 
@@ -22,6 +22,9 @@ __all__ = [
     "is_being_cancelled",
     "original_error",
 ]
+
+CAUSES_TOLD = 5
+"""How many of an exception group are told in its text."""
 
 
 class Contained:
@@ -103,6 +106,11 @@ def describe_error(error: BaseException) -> str:
             text = str(error)
     except Exception:  # noqa: BLE001 - an exception that cannot be written is reported all the same
         return name
+    if isinstance(error, BaseExceptionGroup):
+        # Its own text says only how many there are.
+        causes = cast("BaseExceptionGroup[BaseException]", error).exceptions
+        more = [f"and {len(causes) - CAUSES_TOLD} more"] if len(causes) > CAUSES_TOLD else []
+        text = f"{error.message}: " + "; ".join([*map(describe_error, causes[:CAUSES_TOLD]), *more])
     if isinstance(error, Exception):
         return text or name
     return f"{name}: {text}" if text else name

@@ -229,8 +229,9 @@ def test_known_ids_are_those_of_the_continued_message():
 
 
 def test_wrong_option_is_refused_where_it_is_given():
-    with pytest.raises(TypeError):
-        stream_text(ScriptedModel(saying("Hi")), prompt="Hi").response(send_nothing=True)
+    options: Any = {"send_nothing": True}
+    with pytest.raises(ConfigurationError, match="no option 'send_nothing'"):
+        stream_text(ScriptedModel(saying("Hi")), prompt="Hi").response(**options)
 
 
 # What a route may add

@@ -53,7 +53,9 @@ async def test_empty_stream_has_no_parts():
 
 @pytest.mark.parametrize("item", [1, b"bytes", [p.TextStart("0")], object()])
 async def test_stream_of_anything_else_is_refused(item: Any):
-    with pytest.raises(ConfigurationError, match=f"a stream of {type(item).__name__} is none that can be sent"):
+    with pytest.raises(
+        ConfigurationError, match=f"a stream of {type(item).__name__} cannot be sent: ui_message_stream takes"
+    ):
         await read(item)
 
 

@@ -180,9 +180,85 @@ def test_rows_mask_every_secret(environ: Set) -> None:
     rows = {name: value for name, value, _ in load_environment().rows()}
     assert "secret" not in "".join(rows.values())
     assert rows["USECHAT_API_KEYS"] == "********,********"
-    assert rows["ANTHROPIC_BASE_URL"] == "https://********@proxy.example/v1"
+    assert rows["ANTHROPIC_BASE_URL"] == "https://********@proxy.example"
     assert rows["USECHAT_INSECURE"] == "true"
-    assert rows["USECHAT_MODEL"] == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("postgresql://ann@db.example/chats", "postgresql://ann@db.example/chats"),
+        (
+            "postgresql://ann:secret@db.example/chats?sslmode=require",
+            "postgresql://ann:********@db.example/chats?sslmode=require",
+        ),
+        ("postgresql://ann:se@cr/et@db.example/chats", "postgresql://ann:********@db.example/chats"),
+        (
+            "postgresql://db.example/chats?user=ann&password=secret#a",
+            "postgresql://db.example/chats?user=ann&password=********#a",
+        ),
+        ("sqlite:///chats.db", "sqlite:///chats.db"),
+        ("off", "off"),
+    ],
+)
+def test_of_an_address_only_the_password_is_masked(environ: Set, given: str, shown: str) -> None:
+    environ(USECHAT_DATABASE_URL=given, USECHAT_REDIS_URL="redis://:secret@cache.example/0")
+    rows = {name: value for name, value, _ in load_environment().rows()}
+    assert rows["USECHAT_DATABASE_URL"] == shown
+    assert rows["USECHAT_REDIS_URL"] == "redis://:********@cache.example/0"
+
+
+def test_model_and_database_in_force_are_shown(environ: Set) -> None:
+    environ(ANTHROPIC_API_KEY="key")
+    rows = {name: (value, source) for name, value, source in load_environment().rows()}
+    assert rows["USECHAT_MODEL"] == ("claude-sonnet-4-6", "default")
+    assert rows["USECHAT_DATABASE_URL"] == ("sqlite:///usechat.db", "default")
+    environ(VERCEL="1", USECHAT_MODEL="demo")
+    rows = {name: (value, source) for name, value, source in load_environment().rows()}
+    assert rows["USECHAT_MODEL"] == ("demo", "env")
+    assert rows["USECHAT_DATABASE_URL"] == ("off", "default")
+
+
+@pytest.mark.parametrize("blank", ["", "  ", "\t"])
+def test_blank_variable_leaves_what_the_file_says(environ: Set, blank: str) -> None:
+    Path(".env").write_text("USECHAT_MODEL=demo\nANTHROPIC_API_KEY=key\nANTHROPIC_BASE_URL=\nUSECHAT_PORT=1\n")
+    environ(USECHAT_MODEL=blank, ANTHROPIC_API_KEY=blank, ANTHROPIC_BASE_URL=blank, USECHAT_PORT=blank)
+    environment = load_environment()
+    assert (environment.settings.model, environment.settings.port) == ("demo", 1)
+    assert os.environ["ANTHROPIC_API_KEY"] == "key"
+    assert "ANTHROPIC_BASE_URL" not in os.environ
+    assert environment.sources["USECHAT_MODEL"] == ".env"
+
+
+def test_address_and_key_are_put_in_order(environ: Set) -> None:
+    environ(ANTHROPIC_BASE_URL=" https://proxy.example/v1/ ", ANTHROPIC_API_KEY="key\n", ANTHROPIC_AUTH_TOKEN=" token ")
+    load_environment()
+    assert [os.environ[name] for name in ("ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")] == [
+        "https://proxy.example",
+        "key",
+        "token",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ANTHROPIC_BASE_URL", "localhost:8000"),
+        ("ANTHROPIC_BASE_URL", "proxy.example/v1"),
+        ("ANTHROPIC_BASE_URL", "ftp://proxy.example"),
+        ("ANTHROPIC_BASE_URL", "https:///path"),
+        ("ANTHROPIC_BASE_URL", "https://proxy.example:many"),
+        ("ANTHROPIC_BASE_URL", "https://[::1"),
+        ("ANTHROPIC_BASE_URL", "https://proxy example"),
+        ("ANTHROPIC_API_KEY", "hidden\nother"),
+        ("ANTHROPIC_AUTH_TOKEN", "hïdden"),
+    ],
+)
+def test_wrong_address_or_key_is_refused_by_its_name_and_not_repeated(environ: Set, name: str, value: str) -> None:
+    environ(**{name: value})
+    with pytest.raises(ConfigurationError, match=f"^{name} must be") as caught:
+        load_environment()
+    assert value not in str(caught.value)
 
 
 def test_every_secret_is_hidden_in_the_settings_own_text() -> None:

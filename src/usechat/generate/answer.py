@@ -10,16 +10,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 from msgspec.structs import replace
 
 from usechat import parts as p
 from usechat.errors import ConfigurationError
 from usechat.failures import shown_text
-from usechat.generate.callbacks import Callbacks, FinishEvent, MessageMetadataCallback, Outcome
+from usechat.generate.callbacks import NO_RESPONSE, Callbacks, FinishEvent, MessageMetadataCallback, Outcome
 from usechat.generate.driver import CLOSE_SECONDS, close, read_turn
 from usechat.generate.happening import Happening
 from usechat.generate.masked_errors import warn_of_masked_errors
@@ -27,6 +27,7 @@ from usechat.generate.metadata import DefaultMetadata
 from usechat.generate.outputs import Handover, Nowhere, Output
 from usechat.generate.policy import LoopPolicy, policy_for
 from usechat.generate.recorder import StepResult
+from usechat.generate.response_options import ResponseOptions, check_response_options
 from usechat.generate.smooth import Transform
 from usechat.generate.turn import Turn
 from usechat.generate.valid_parts import ValidBatches, why_no_json
@@ -181,16 +182,49 @@ class Answer(ABC):
         """The assistant's message as the client has it, partial when the answer failed."""
         return self._field("ui_message")
 
+    def __iter__(self) -> Iterator[Any]:
+        raise ConfigurationError(f"read an answer with `async for`; and {NO_RESPONSE}")
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, *_: Any) -> Any:
+        # FastAPI asks for it where a route says that it returns an answer.
+        raise ConfigurationError(f"{NO_RESPONSE}, and let its annotation be StreamingAnswer")
+
     def response(
-        self, chat: ChatRequest | CompletionRequest | None = None, *, runs: RunService | None = None, **options: Any
+        self,
+        chat: ChatRequest | CompletionRequest | None = None,
+        *,
+        runs: RunService | None = None,
+        **options: Unpack[ResponseOptions],
     ) -> StreamingAnswer:
-        """Return the answer as an HTTP response in the protocol of whoever asked; see `usechat.http.new_run.respond`.
+        """Return the answer as an HTTP response in the protocol of whoever asked.
 
         Args:
-            chat: The request.
+            chat: The request, from which the client's version is told and the continued message taken.
             runs: Keeps the answer, so that it goes on without its reader and can be read again.
-            options: Of the response.
+            **options: As below; see `ResponseOptions`.
+
+                - ``sdk``: the client's AI SDK version: a release (``6.0.100``), a major or minor (``7``, ``3.4``) for
+                  what every release of it accepts, or ``auto`` to tell it from the request.
+                - ``wire_format``: ``ui-message-stream``, ``data-stream``, ``text-stream`` or ``events``; without it,
+                  the chat format of the client's version.
+                - ``message_id``: the new message's id, a function that makes one, or True for a random one. Without
+                  it the client keeps the id it made itself, except with ``runs``.
+                - ``headers``: beside the format's own; None as a value takes one of those away.
+                - ``heartbeat``: seconds of silence after which a frame is sent that clients ignore, 15 without it;
+                  None for no such frame.
+                - ``chat_id``: the chat under which ``runs`` keeps the answer; the request's own without it.
+                - ``send_reasoning``, ``send_sources``, ``send_start``, ``send_finish``: whether these are sent.
+                - ``send_usage``, ``tool_call_streaming``: for AI SDK 4, whether the ends of steps carry the usage,
+                  and whether a call's input is shown as it arrives.
+                - ``tool_errors``: what a browser sees of a tool's exception: ``masked`` or ``shown``.
+                - ``breaks_on_error``: whether a text stream that fails breaks off, so that its client notices.
+                - ``strict``: raise for an illegal part instead of mending it; for tests.
+
+        Raises:
+            ConfigurationError: An option is unknown or wrong.
         """
+        check_response_options(options)
         # Loaded when it is asked for: an answer alone needs no web framework.
         from usechat.http.new_run import respond
 

@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
 
 from usechat import parts as p
 from usechat.errors import ConfigurationError
+from usechat.generate.checks import check_function
 from usechat.generate.recorder import StepResult
 from usechat.guard import Contained, is_being_cancelled, original_error
 from usechat.messages.model import ModelMessage
 
-__all__ = ["Callbacks", "FinishEvent", "MessageMetadataCallback", "Outcome"]
+__all__ = ["NO_RESPONSE", "Callbacks", "FinishEvent", "MessageMetadataCallback", "Outcome"]
 
 logger = logging.getLogger(__name__)
+
+NO_RESPONSE = "an answer is no response: return answer.response(chat) from the route"
 
 MessageMetadataCallback: TypeAlias = Callable[[p.Part], Any]
 """Asked about each part that is no delta; what it returns is merged into the message's metadata."""
@@ -68,7 +71,7 @@ class Callbacks(msgspec.Struct, frozen=True):
     """What the application wants to hear of. Each may be plain or async; what it raises is logged, not spread.
 
     Raises:
-        ConfigurationError: ``on_error`` is async: its text goes into the answer at once.
+        ConfigurationError: One is no function, or ``on_error`` is async: its text goes into the answer at once.
     """
 
     on_part: Callable[[p.Part], Any] | None = None
@@ -78,8 +81,14 @@ class Callbacks(msgspec.Struct, frozen=True):
     on_abort: Callable[[Sequence[StepResult]], Any] | None = None
 
     def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            check_function(name, getattr(self, name))
         if inspect.iscoroutinefunction(self.on_error):
             raise ConfigurationError("on_error must be a plain function: its text goes into the answer at once")
+
+    def __iter__(self) -> Iterator[Any]:
+        # What FastAPI does with an answer in place of its response: it looks for members to write as JSON.
+        raise ConfigurationError(NO_RESPONSE)
 
     async def call(self, name: str, value: Any) -> None:
         """Call one of them, if it is there."""

@@ -7,10 +7,11 @@ a tool does, its call ends in an output or an error, and the model is told of it
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
 import logging
 import threading
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from typing import Any, TypeAlias, cast
 
@@ -26,6 +27,7 @@ from usechat.generate.valid_parts import maybe_valid_part
 from usechat.guard import Contained, describe_error, is_being_cancelled, original_error
 from usechat.messages.json_text import MAX_VALUE_DEPTH, to_json_value
 from usechat.messages.model import ToolResultContent, ToolResultOutput
+from usechat.messages.model_json import read_tool_output
 from usechat.unsafe_keys import find_unsafe_key
 
 __all__ = ["Execution", "MakeContext", "ToolRunner", "error_text"]
@@ -145,6 +147,8 @@ class ToolRunner:
             return model_output(shown)
         converted: Any = convert(output)
         converted = await converted if inspect.isawaitable(converted) else converted
+        if isinstance(converted, Mapping):
+            return read_tool_output(converted, "to_model_output")
         if not isinstance(converted, ToolResultOutput):
             name = type(converted).__name__
             raise self._error(execution, f"to_model_output must return a ToolResultOutput, not {name}.")
@@ -269,11 +273,13 @@ END = object()
 async def iterate_on_thread(values: Generator[Any]) -> AsyncGenerator[Any]:
     """A plain generator's values, each made on a thread."""
     is_over = threading.Event()
+    # One for all steps: what the generator sets in one it finds in the next.
+    context = contextvars.copy_context()
 
     def step() -> Any:
-        value = next(values, END)
+        value = context.run(next, values, END)
         if is_over.is_set():
-            values.close()
+            context.run(values.close)
         return value
 
     try:
@@ -283,4 +289,4 @@ async def iterate_on_thread(values: Generator[Any]) -> AsyncGenerator[Any]:
         is_over.set()
         # One that is running on its thread just then cannot be closed from here, and closes itself.
         with suppress(ValueError):
-            await anyio.to_thread.run_sync(values.close, abandon_on_cancel=True)
+            await anyio.to_thread.run_sync(context.run, values.close, abandon_on_cancel=True)

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
 from usechat.errors import ConfigurationError, RequestError
+from usechat.generate.checks import named
 from usechat.messages.convert import convert_to_model_messages
 from usechat.messages.model import AssistantMessage, ModelMessage, SystemMessage, TextContent, ToolMessage, UserMessage
+from usechat.messages.model_json import is_model_dict, read_model_messages
+from usechat.messages.model_types import AnthropicMessageDict, ModelMessageDict
 from usechat.messages.ui import LegacyUIMessage, UIMessage, request_error_from_validation
 
 __all__ = ["Messages", "given_messages", "read_messages"]
 
-Messages: TypeAlias = Sequence[Any]
-"""UI messages as ``useChat`` posts them (or the same as plain objects), or model messages."""
+Messages: TypeAlias = (
+    Sequence[UIMessage]
+    | Sequence[ModelMessage]
+    | Sequence[ModelMessageDict | ModelMessage]
+    | Sequence[AnthropicMessageDict]
+    | Sequence[dict[str, Any]]
+)
+"""UI messages as ``useChat`` posts them (or the same as dicts), or model messages: as objects, as the dicts of the AI
+SDK's ``ModelMessage``, or as those of Anthropic's API."""
 
 _OF_UI = frozenset({UIMessage, LegacyUIMessage})
 MODEL_MESSAGES = (SystemMessage, UserMessage, AssistantMessage, ToolMessage)
@@ -28,8 +38,13 @@ def given_messages(messages: Messages | None, prompt: str | None) -> Messages:
         ConfigurationError: Both were given, or neither.
     """
     if messages is not None and prompt is None:
+        if isinstance(messages, str | bytes | Mapping) or not hasattr(messages, "__len__"):
+            mend = "; one text is prompt=…" if isinstance(messages, str) else ""
+            raise ConfigurationError(f"messages must be a list of messages, not {named(messages)}{mend}")
         return messages
     if prompt is not None and messages is None:
+        if not isinstance(prompt, str):  # pyright: ignore[reportUnnecessaryIsInstance] - not all programs are checked
+            raise ConfigurationError(f"prompt must be a text, not {named(prompt)}; a list of messages is messages=…")
         return [UserMessage((TextContent(prompt),))]
     raise ConfigurationError("give either messages or prompt")
 
@@ -48,7 +63,11 @@ def read_messages(messages: Messages, **options: Any) -> Sequence[ModelMessage]:
     of_models = sum(isinstance(message, MODEL_MESSAGES) for message in messages)
     if of_models == len(messages):
         return messages
-    if of_models:
+    # A dict with nothing but a role and a text is both; what stands beside it tells what it is taken for.
+    dicts = sum(is_model_dict(message) for message in messages)
+    if of_models + dicts == len(messages):
+        return read_model_messages(messages, allow_system=bool(options.get("allow_system")))
+    if of_models or any(is_model_dict(message) and not isinstance(message.get("content"), str) for message in messages):
         raise ConfigurationError("messages must be UI messages or model messages, not some of each")
     ui_messages = [read_message(message, f"messages[{number}]") for number, message in enumerate(messages)]
     return convert_to_model_messages(ui_messages, **options)

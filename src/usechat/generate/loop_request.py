@@ -14,6 +14,7 @@ from usechat.generate.stop import StopCondition
 from usechat.generate.tools import Tool
 from usechat.generate.used_approvals import UsedApprovals
 from usechat.messages.model import ModelMessage
+from usechat.messages.model_types import ModelMessageDict
 from usechat.models.base import Model, ModelCall, ToolChoice
 
 __all__ = ["LoopRequest", "PrepareStep", "StepSettings"]
@@ -26,7 +27,7 @@ class StepSettings(msgspec.Struct, frozen=True, kw_only=True):
     """For this step."""
     system: str | None = None
     """From this step on."""
-    messages: Sequence[ModelMessage] | None = None
+    messages: Sequence[ModelMessage | ModelMessageDict] | None = None
     """From this step on: what later steps add comes after these."""
     active_tools: Sequence[str] | None = None
     """For this step."""

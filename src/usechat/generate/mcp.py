@@ -12,6 +12,7 @@ is a result like any other, with ``isError``. Knows no transport. Upstream: ``@a
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from usechat.generate.schema import JsonSchemaInput
 from usechat.generate.tools import NeedsApproval, Tool
 from usechat.messages.model import FileContent, TextContent, ToolResultOutput
+from usechat.models.object_schema import NoObjectError, object_schema
 from usechat.protocol.json import encode_json
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from mcp.types import Tool as ListedTool
 
 __all__ = ["mcp_tools"]
+
+logger = logging.getLogger(__name__)
 
 NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
 MAX_NAME_LENGTH = 128
@@ -56,7 +60,7 @@ async def mcp_tools(
             name=choose_name(prefix + tool.name, taken),
             description=tool.description,
             title=title_of(tool),
-            schema=JsonSchemaInput(closed(tool.input_schema)),
+            schema=input_of(tool),
             execute=make_call(client, tool.name),
             needs_approval=needs_approval,
             timeout=timeout,
@@ -89,6 +93,15 @@ def choose_name(name: str, taken: set[str]) -> str:
 
 def title_of(tool: ListedTool) -> str | None:
     return tool.title or (tool.annotations.title if tool.annotations is not None else None)
+
+
+def input_of(tool: ListedTool) -> JsonSchemaInput:
+    try:
+        return JsonSchemaInput(closed(object_schema(tool.input_schema)))
+    except NoObjectError:
+        # A server may say what it likes; that the tool takes an object is sure, and the server checks it itself.
+        logger.warning("the input of the MCP server's tool %s is described as no object", tool.name)
+        return JsonSchemaInput({"type": "object"})
 
 
 def closed(schema: Mapping[str, Any]) -> Mapping[str, Any]:

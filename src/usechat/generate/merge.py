@@ -1,4 +1,4 @@
-"""Other people's streams as parts: of text, of parts, or of the ``anthropic`` package's events.
+"""Other people's streams as parts: of text, of parts, of AI SDK chunks, or of the ``anthropic`` package's events.
 
 Several of them may run in one answer at once, so that their blocks and steps are kept apart here.
 """
@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import inspect
 import logging
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from usechat import parts as p
-from usechat.errors import ConfigurationError, InvalidPartError
+from usechat.errors import ConfigurationError, DecodeError, InvalidPartError
 from usechat.generate.calls import read_input
 from usechat.generate.valid_parts import is_nothing
 from usechat.guard import Contained
 from usechat.ids import generate_id
 from usechat.models.anthropic_events import AnthropicStream
+from usechat.protocol.chunks import decode_chunk, is_chunk_type
 
 __all__ = ["OpenSteps", "read_parts", "rename_blocks"]
 
@@ -31,10 +33,11 @@ BLOCK_PARTS = (p.TextStart, p.TextDelta, p.TextEnd, p.ReasoningStart, p.Reasonin
 
 
 async def read_parts(stream: Any) -> AsyncGenerator[p.Part]:
-    """The parts of ``stream``, whatever it is made of; the first item tells. It is closed at the end.
+    """Yield the parts of ``stream``, whatever it is made of; the first item tells. It is closed at the end.
 
     Raises:
-        ConfigurationError: It is made of something else.
+        ConfigurationError: It is made of something else; the text names what came and what is taken.
+        InvalidPartError: A later item is of another kind than the first.
     """
     iterator = aiter(stream)
     try:
@@ -51,18 +54,65 @@ async def read_parts(stream: Any) -> AsyncGenerator[p.Part]:
 
 
 def choose(first: Any) -> Any:
-    """The reader of a stream that begins with ``first``."""
+    """Return the reader of a stream that begins with ``first``."""
     if isinstance(first, str):
+        if FRAME.match(first):
+            raise ConfigurationError("a stream of server-sent events cannot be sent: give the chunks in it, as dicts")
         return from_text
     if isinstance(first, PART_CLASSES):
         return from_parts
+    if is_chunk(first):
+        return from_chunks
     if is_event(first):
         return from_events
-    raise ConfigurationError(f"a stream of {type(first).__name__} is none that can be sent")
+    raise ConfigurationError(f"a stream of {describe_item(first)} cannot be sent: {TAKEN}")
+
+
+FRAME = re.compile(r'data: ?\{\s*"type"')
+TAKEN = (
+    "ui_message_stream takes streams of text, of usechat's parts, of the AI SDK's chunks as dicts "
+    "(their type is text-delta, data-… and so on) and of the anthropic package's events"
+)
+EVENT_TYPES = frozenset(
+    {
+        *("message_start", "message_delta", "message_stop", "ping", "error"),
+        *("content_block_start", "content_block_delta", "content_block_stop"),
+        # Of the package's helper, which adds them to the events.
+        *("text", "thinking", "signature", "citation", "input_json", "compaction"),
+    }
+)
+
+
+def is_chunk(item: Any) -> bool:
+    """Return whether it is a chunk of the AI SDK's UI message stream."""
+    if not isinstance(item, dict):
+        return False
+    chunk = cast("dict[str, Any]", item)
+    type_ = chunk.get("type")
+    # Anthropic's own error event has an object where the SDK's chunk has its text.
+    return isinstance(type_, str) and is_chunk_type(type_) and (type_ != "error" or "error" not in chunk)
 
 
 def is_event(item: Any) -> bool:
-    return isinstance(item, dict) or getattr(item, "type", None) is not None
+    """Return whether it is an event of the Messages API, as an object of the package or as a dict."""
+    if type(item).__module__.partition(".")[0] == "anthropic":
+        return True
+    type_: Any = cast("dict[str, Any]", item).get("type") if isinstance(item, dict) else getattr(item, "type", None)
+    return isinstance(type_, str) and type_ in EVENT_TYPES
+
+
+def describe_item(item: Any) -> str:
+    """Return what an item is: its class, with the type or the keys that tell it from others."""
+    class_: type[Any] = item.__class__
+    package = class_.__module__.partition(".")[0]
+    name = class_.__name__ if package in ("builtins", "__main__") else f"{package}'s {class_.__name__}"
+    if not isinstance(item, dict):
+        type_: Any = getattr(item, "type", None)
+        return f"{name} ({type_[:40]})" if isinstance(type_, str) and type_ != class_.__name__ else name
+    given = cast("dict[Any, Any]", item)
+    if isinstance(given.get("type"), str):
+        return f"dicts of the type {given['type'][:40]}"
+    return f"dicts with the keys {', '.join(str(key)[:40] for key in [*given][:3]) or 'of nothing'}"
 
 
 async def chain(first: Any, rest: AsyncIterator[Any]) -> AsyncGenerator[Any]:
@@ -89,6 +139,25 @@ async def from_parts(parts: AsyncIterator[p.Part]) -> AsyncGenerator[p.Part]:
         yield part
 
 
+async def from_chunks(chunks: AsyncIterator[Any]) -> AsyncGenerator[p.Part]:
+    """The chunks of an AI SDK server, or of whoever writes them; each a part of this answer."""
+    async for chunk in chunks:
+        if not is_chunk(chunk):
+            name = describe_item(chunk)
+            raise InvalidPartError(f"{name} in a stream of the AI SDK's chunks", part=name)
+        try:
+            part = decode_chunk(chunk)
+        except DecodeError as error:
+            raise InvalidPartError(str(error), part=str(chunk["type"])) from error
+        if isinstance(part, p.FinishStep) or (isinstance(part, p.Finish) and part.finish_reason == NO_REASON):
+            # The chunk of a step has no reason, and that of the whole may have none.
+            part = msgspec.structs.replace(part, finish_reason=p.FinishReason("stop"))
+        yield part
+
+
+NO_REASON = p.FinishReason("other")
+
+
 async def from_text(texts: AsyncIterator[str]) -> AsyncGenerator[p.Part]:
     """One step with one text block."""
     id_ = generate_id("txt")
@@ -106,7 +175,7 @@ async def from_events(events: AsyncIterator[Any]) -> AsyncGenerator[p.Part]:
     yield p.StartStep(message_id=generate_id("msg"))
     async for event in events:
         if not is_event(event):
-            name = type(event).__name__
+            name = describe_item(event)
             raise InvalidPartError(f"{name} is no event of the anthropic package, in a stream of these", part=name)
         for part in reader.feed_event(event):
             yield show_part(part)

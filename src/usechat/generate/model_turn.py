@@ -12,12 +12,13 @@ from typing import Any, cast
 import msgspec
 
 from usechat import parts as p
-from usechat.errors import ProviderError, ProviderStreamError
+from usechat.errors import ConfigurationError, ProviderError, ProviderStreamError
 from usechat.failures import log_failure, shown_text
 from usechat.generate.approvals import collect_approvals
 from usechat.generate.asks import Call, CallModel, RunTools, Script, Stream
 from usechat.generate.callbacks import Outcome
 from usechat.generate.calls import error_result, parse_call, show_broken_call, show_call, show_input_start
+from usechat.generate.checks import named
 from usechat.generate.execute import Execution
 from usechat.generate.gate import ApprovalGate, Verdict
 from usechat.generate.happening import Happening
@@ -32,6 +33,7 @@ from usechat.generate.turn import Turn
 from usechat.guard import original_error
 from usechat.ids import generate_id
 from usechat.messages.model import ModelMessage, ToolContent, ToolMessage, ToolResultContent
+from usechat.messages.model_json import read_model_messages
 from usechat.models.base import Model, ModelCall, Timeout
 
 __all__ = ["ModelTurn"]
@@ -322,7 +324,7 @@ class ModelTurn(Turn):
         settings = yield from self._prepare_step()
         first = self.request.call
         if settings.messages is not None:
-            self.messages = list(settings.messages)
+            self.messages = read_model_messages(settings.messages, path="prepare_step: messages")
         self.delivered = self.request.steering.deliver(taken, len(self.steps), self.messages)
         if settings.system is not None:
             self.system = settings.system
@@ -345,7 +347,10 @@ class ModelTurn(Turn):
         if self.request.prepare_step is None:
             return StepSettings()
         arguments = (len(self.steps), tuple(self.steps), tuple(self.messages))
-        return (yield Call(self.request.prepare_step, arguments)) or StepSettings()
+        settings: Any = yield Call(self.request.prepare_step, arguments)
+        if not isinstance(settings, StepSettings | None):
+            raise ConfigurationError(f"prepare_step must return StepSettings or None, not {named(settings)}")
+        return settings or StepSettings()
 
     # -- what the model brought ---------------------------------------------------------------------------------
 

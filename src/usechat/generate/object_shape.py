@@ -12,6 +12,7 @@ import msgspec
 
 from usechat.errors import ConfigurationError, NoObjectGeneratedError
 from usechat.generate.schema import InputSchema, JsonSchemaInput, read_input_schema
+from usechat.models.object_schema import NoObjectError, inline_root, object_schema
 from usechat.protocol.json import decode_json
 from usechat.unsafe_keys import refuse_unsafe_keys
 
@@ -31,6 +32,8 @@ class Shape(msgspec.Struct, frozen=True):
     """Of the object, of one element, or of one of an enum's values."""
     asked: Mapping[str, Any] | None
     """The schema that the model gets; None when any JSON will do, which no model can be held to."""
+    is_wrapped: bool = False
+    """Whether the model is asked for an object with the value under ``value``, as the value itself is no object."""
 
     def read(self, text: str, *, finish_reason: str | None = None) -> Any:
         """The checked value of the model's whole text.
@@ -56,6 +59,10 @@ class Shape(msgspec.Struct, frozen=True):
                 return [self.schema.check(element)[1] for element in demand(value, "elements", list)]
             case "enum":
                 return self.schema.check(demand(value, "result", str))[1]
+            case "object" if self.is_wrapped:
+                if not isinstance(value, dict) or "value" not in value:
+                    raise ValueError("value is missing")
+                return self.schema.check(cast("dict[str, Any]", value)["value"])[1]
             case _:
                 return self.schema.check(value)[1]
 
@@ -72,6 +79,10 @@ class Shape(msgspec.Struct, frozen=True):
 
     def show(self, value: Any) -> Any:
         """A value that may still grow, as the caller gets it; `msgspec.UNSET` while there is none."""
+        if self.is_wrapped:
+            return (
+                cast("dict[str, Any]", value).get("value", msgspec.UNSET) if isinstance(value, dict) else msgspec.UNSET
+            )
         if self.output != "enum":
             return value
         begun: Any = cast("dict[str, Any]", value).get("result") if isinstance(value, dict) else None
@@ -125,7 +136,9 @@ def make_shape(output: Output, schema: Any, enum: Sequence[str] | None) -> Shape
             return Shape(output, read, array_of(read.json_schema))
         case _:
             read = read_input_schema(schema)
-            return Shape(output, read, closed(read.json_schema))
+            if describes_object(read.json_schema):
+                return Shape(output, read, closed(inline_root(read.json_schema)))
+            return Shape(output, read, wrapped(read.json_schema), is_wrapped=True)
 
 
 TAKES: Mapping[Output, str] = {
@@ -134,6 +147,21 @@ TAKES: Mapping[Output, str] = {
     "enum": 'the values, and no schema: enum=["a", "b"]',
     "no-schema": "neither schema nor enum",
 }
+
+
+def describes_object(schema: Mapping[str, Any]) -> bool:
+    """Return whether the value is an object, which is all that providers let a model answer with."""
+    try:
+        object_schema(schema)
+    except NoObjectError:
+        return False
+    return True
+
+
+def wrapped(schema: Mapping[str, Any]) -> dict[str, Any]:
+    definitions = {key: schema[key] for key in DEFINITIONS if key in schema}
+    own = {key: value for key, value in schema.items() if key not in ("$schema", *DEFINITIONS)}
+    return {"$schema": DRAFT_7, **definitions, **wrap("value", own)}
 
 
 def array_of(schema: Mapping[str, Any]) -> dict[str, Any]:

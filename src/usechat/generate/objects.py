@@ -8,15 +8,17 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, Unpack, overload
 
 import msgspec
+from typing_extensions import TypeVar
 
 from usechat import parts as p
 from usechat.errors import ConfigurationError, NoObjectGeneratedError
 from usechat.generate.answer import Answer, Callbacks, FinishEvent, Outcome
 from usechat.generate.array_text import ArrayElements
-from usechat.generate.call_options import CallOptions
+from usechat.generate.call_options import CallOptions, check_settings
+from usechat.generate.checks import check_function, check_model, option_names, refuse_unknown
 from usechat.generate.happening import Happening
 from usechat.generate.inputs import Messages, given_messages, read_messages
 from usechat.generate.loop_request import LoopRequest
@@ -24,6 +26,7 @@ from usechat.generate.model_turn import ModelTurn
 from usechat.generate.object_shape import Output, Shape, make_shape
 from usechat.generate.partial_objects import GrowingValue
 from usechat.generate.policy import LoopPolicy
+from usechat.generate.response_options import ResponseOptions
 from usechat.generate.stop import step_count_is
 from usechat.generate.turn import Turn
 from usechat.guard import Contained, exception_for, original_error
@@ -33,18 +36,22 @@ from usechat.protocol.json import encode_json
 if TYPE_CHECKING:
     from usechat.http.response import StreamingAnswer
     from usechat.messages.ui import ChatRequest, CompletionRequest
+    from usechat.runs.service import RunService
 
 __all__ = ["ObjectFinishEvent", "RepairText", "StreamObjectResult", "generate_object", "stream_object"]
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True, default=Any)
 
 RepairText: TypeAlias = Callable[[str, NoObjectGeneratedError], "str | Awaitable[str | None] | None"]
 """Gets a text that is not the JSON asked for and why it is not; gives a mended one, or None."""
 
 
-class ObjectFinishEvent(msgspec.Struct, frozen=True, kw_only=True):
+class ObjectFinishEvent(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
     """How a `stream_object` ended."""
 
-    object: Any
-    """The checked value; None when there is none."""
+    object: T_co
+    """The checked value; None when there is none, which `generate_object` raises for."""
     error: BaseException | None
     """Why there is none: what failed, or a `NoObjectGeneratedError`."""
     text: str
@@ -95,7 +102,7 @@ class ObjectTurn(ModelTurn):
         return msgspec.structs.replace(super().outcome(), text="".join(self.text))
 
 
-class StreamObjectResult(Answer):
+class StreamObjectResult(Answer, Generic[T_co]):
     """An answer that is JSON. Make it with `stream_object`."""
 
     def __init__(
@@ -105,7 +112,7 @@ class StreamObjectResult(Answer):
         messages: Messages,
         *,
         repair_text: RepairText | None = None,
-        on_finish: Callable[[ObjectFinishEvent], Any] | None = None,
+        on_finish: Callable[[ObjectFinishEvent[Any]], Any] | None = None,
         on_error: Callable[[BaseException], str | None] | None = None,
     ) -> None:
         super().__init__(Callbacks(on_finish=self._tell_object if on_finish else None, on_error=on_error))
@@ -117,7 +124,7 @@ class StreamObjectResult(Answer):
         self.is_prepared = False
         self.reading = asyncio.Lock()
         """Held while the value is made, which is done once."""
-        self.read: ObjectFinishEvent | None = None
+        self.read: ObjectFinishEvent[Any] | None = None
 
     def prepare(self) -> None:
         """Turn the messages into the model's.
@@ -136,13 +143,22 @@ class StreamObjectResult(Answer):
         self.request.on_error = self.callbacks.error_text
         return ObjectTurn(self.request, self.policy, self.aborting, self.shape)
 
-    def response(self, chat: ChatRequest | CompletionRequest | None = None, **options: Any) -> StreamingAnswer:
-        """The growing JSON as a text stream, which is what ``useObject`` reads."""
-        named: dict[str, Any] = {"wire_format": "text-stream", **options}
-        return super().response(chat, **named)
+    def response(
+        self,
+        chat: ChatRequest | CompletionRequest | None = None,
+        *,
+        runs: RunService | None = None,
+        **options: Unpack[ResponseOptions],
+    ) -> StreamingAnswer:
+        """Return the growing JSON as a text stream, as ``useObject`` reads it; takes what `Answer.response` does.
+
+        A value that is no object comes as ``{"value": …}``, one of an enum as ``{"result": …}``.
+        """
+        options.setdefault("wire_format", "text-stream")
+        return super().response(chat, runs=runs, **options)
 
     @property
-    def object(self) -> Awaitable[Any]:
+    def object(self) -> Awaitable[T_co]:
         """The checked value; a pydantic schema's is an instance of it.
 
         Raises:
@@ -151,7 +167,7 @@ class StreamObjectResult(Answer):
         """
         return self._object()
 
-    async def _object(self) -> Any:
+    async def _object(self) -> T_co:
         await self.text
         assert self.final is not None
         finished = await self.finished(self.final)
@@ -190,7 +206,7 @@ class StreamObjectResult(Answer):
                 for text in reader.feed(part.delta) if isinstance(part, p.TextDelta) else ():
                     yield self.shape.read_element(text)[1]
 
-    async def finished(self, event: FinishEvent) -> ObjectFinishEvent:
+    async def finished(self, event: FinishEvent) -> ObjectFinishEvent[T_co]:
         """The end, with the value or the reason why there is none."""
         async with self.reading:
             if self.read is None:
@@ -230,6 +246,34 @@ class StreamObjectResult(Answer):
             await told
 
 
+class ObjectOptions(CallOptions, total=False):
+    """What `stream_object` takes beside the model and what is asked for."""
+
+    schema_name: str | None
+    schema_description: str | None
+    messages: Messages | None
+    prompt: str | None
+    repair_text: RepairText | None
+    on_finish: Callable[[ObjectFinishEvent[Any]], Any] | None
+    on_error: Callable[[BaseException], str | None] | None
+
+
+@overload
+def stream_object(
+    model: Model, *, schema: type[T], output: Literal["object"] = "object", **options: Unpack[ObjectOptions]
+) -> StreamObjectResult[T]: ...
+@overload
+def stream_object(
+    model: Model, *, schema: type[T], output: Literal["array"], **options: Unpack[ObjectOptions]
+) -> StreamObjectResult[list[T]]: ...
+@overload
+def stream_object(
+    model: Model, *, output: Literal["enum"], enum: Sequence[str], **options: Unpack[ObjectOptions]
+) -> StreamObjectResult[str]: ...
+@overload
+def stream_object(
+    model: Model, *, schema: Any = None, output: Output = "object", **options: Unpack[ObjectOptions]
+) -> StreamObjectResult[Any]: ...
 def stream_object(
     model: Model,
     *,
@@ -241,10 +285,10 @@ def stream_object(
     messages: Messages | None = None,
     prompt: str | None = None,
     repair_text: RepairText | None = None,
-    on_finish: Callable[[ObjectFinishEvent], Any] | None = None,
+    on_finish: Callable[[ObjectFinishEvent[Any]], Any] | None = None,
     on_error: Callable[[BaseException], str | None] | None = None,
     **settings: Unpack[CallOptions],
-) -> StreamObjectResult:
+) -> StreamObjectResult[Any]:
     """Ask a model for JSON. Nothing runs until the answer is read.
 
         result = stream_object(model, schema=Recipe, prompt="Soup")
@@ -259,16 +303,20 @@ def stream_object(
         enum: The values, for ``enum``.
         schema_name: A name for the model to go by.
         schema_description: What the model is told of it.
-        messages: UI messages or model messages. Either these or ``prompt``.
+        messages: UI messages or model messages, as for `stream_text`. Either these or ``prompt``.
         prompt: One user message.
         repair_text: Mends a text that is not the JSON asked for. What it mends the client does not see.
         on_finish: Gets how it ended, exactly once.
         on_error: Gets each error.
-        settings: Of the model call.
+        **settings: Of the model call, as for `stream_text`; see `CallOptions`. There are no tools.
 
     Raises:
-        ConfigurationError: The arguments contradict each other.
+        ConfigurationError: An option is unknown or makes no sense, or two contradict each other.
     """
+    check_model("stream_object", model)
+    check_settings("stream_object", settings, option_names(stream_object))
+    check_function("repair_text", repair_text)
+    check_function("on_finish", on_finish)
     shape = make_shape(output, schema, enum)
     asked = shape.asked
     described = {"name": schema_name, "description": schema_description}
@@ -288,19 +336,35 @@ def stream_object(
     )
 
 
-async def generate_object(model: Model, **options: Any) -> ObjectFinishEvent:
-    """As `stream_object`, whole.
+@overload
+async def generate_object(
+    model: Model, *, schema: type[T], output: Literal["object"] = "object", **options: Unpack[ObjectOptions]
+) -> ObjectFinishEvent[T]: ...
+@overload
+async def generate_object(
+    model: Model, *, schema: type[T], output: Literal["array"], **options: Unpack[ObjectOptions]
+) -> ObjectFinishEvent[list[T]]: ...
+@overload
+async def generate_object(
+    model: Model, *, output: Literal["enum"], enum: Sequence[str], **options: Unpack[ObjectOptions]
+) -> ObjectFinishEvent[str]: ...
+@overload
+async def generate_object(
+    model: Model, *, schema: Any = None, output: Output = "object", **options: Unpack[ObjectOptions]
+) -> ObjectFinishEvent[Any]: ...
+async def generate_object(model: Model, **options: Any) -> ObjectFinishEvent[Any]:
+    """Ask a model for JSON and wait for all of it; takes what `stream_object` does.
 
-    Args:
-        model: For instance ``anthropic("claude-sonnet-4-6")``.
-        options: Those of `stream_object`.
+        recipe = (await generate_object(model, schema=Recipe, prompt="Soup")).object
 
     Raises:
-        ConfigurationError: The arguments contradict each other.
+        ConfigurationError: An option is unknown or makes no sense, or two contradict each other.
         NoObjectGeneratedError: The model's text is no JSON, or does not fit.
         ProviderError: The model failed.
     """
-    result = stream_object(model, **options)
+    check_model("generate_object", model)
+    refuse_unknown("generate_object", options, ObjectOptions, *option_names(stream_object))
+    result: StreamObjectResult[Any] = stream_object(model, **options)
     await result.object
     assert result.final is not None
     return await result.finished(result.final)

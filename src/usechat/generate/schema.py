@@ -6,17 +6,21 @@ where the application gives a function for it, as with the AI SDK's ``jsonSchema
 
 from __future__ import annotations
 
+import copy
 import inspect
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
 from usechat.errors import ConfigurationError
+from usechat.messages.json_text import MAX_VALUE_DEPTH, to_json_value
+from usechat.protocol.json import decode_json
+from usechat.unsafe_keys import refuse_unsafe_keys
 
 __all__ = [
     "InputSchema",
@@ -25,6 +29,7 @@ __all__ = [
     "SignatureInput",
     "find_parameter",
     "input_from_signature",
+    "parameter_names",
     "read_input_schema",
 ]
 
@@ -51,16 +56,25 @@ class ModelInput:
 
     def __init__(self, model: Any) -> None:
         self.adapter: TypeAdapter[Any] = TypeAdapter(model)
-        self.json_schema = tidy(self.adapter.json_schema(mode="validation"))
+        self.json_schema: Mapping[str, Any] = tidy(self.adapter.json_schema(mode="validation"))
 
     def check(self, value: Any) -> tuple[Any, Any]:
         """The checked value, as JSON and as the model's instance."""
         try:
-            checked = self.adapter.validate_python(value)
+            checked = self._validate(value)
         except ValidationError as error:
             raise ValueError(describe(error)) from error
         shown = self.adapter.dump_python(checked, mode="json", by_alias=True, exclude_unset=True)
         return shown, checked
+
+    def _validate(self, value: Any) -> Any:
+        try:
+            return self.adapter.validate_python(value)
+        except ValidationError as error:
+            read = read_json_texts(value, error)
+            if read is None:
+                raise
+            return self.adapter.validate_python(read)
 
 
 class SignatureInput(ModelInput):
@@ -85,11 +99,12 @@ class JsonSchemaInput:
     """An input that only its JSON schema describes."""
 
     def __init__(self, schema: Mapping[str, Any], check: Callable[[Any], Any] | None = None) -> None:
-        self.json_schema = schema
+        self.json_schema: Mapping[str, Any] = schema
         self.checker = check
 
     def check(self, value: Any) -> tuple[Any, Any]:
         """The value, or what the application's own check makes of it."""
+        value = read_members(value, self.json_schema)
         checked = value if self.checker is None else self.checker(value)
         return checked, checked
 
@@ -99,6 +114,65 @@ def describe(error: ValidationError) -> str:
     failures = error.errors(include_url=False, include_input=False, include_context=False)
     return "; ".join(f"{'.'.join(map(str, failure['loc'])) or 'input'}: {failure['msg']}" for failure in failures)
 
+
+# Models write a list or an object now and then as a text that holds its JSON.
+
+
+def read_json_texts(value: Any, error: ValidationError) -> Any:
+    """Return ``value`` with JSON texts read where a list or an object was missed; None where there are none."""
+    changed = copy.deepcopy(value)
+    is_changed = False
+    for failure in error.errors(include_url=False, include_context=False):
+        text = failure["input"]
+        is_missed = failure["type"].endswith("_type") or failure["type"] == "sequence_str"
+        if isinstance(text, str) and is_missed and (read := maybe_read(text)) is not None:
+            is_changed = replace_at(changed, failure["loc"], text, read) or is_changed
+    return changed if is_changed else None
+
+
+def maybe_read(text: str) -> Any:
+    try:
+        if text.lstrip()[:1] in ("[", "{"):
+            return to_json_value(refuse_unsafe_keys(text, decode_json(text)), MAX_VALUE_DEPTH)
+    except ValueError:
+        pass
+    return None
+
+
+def replace_at(value: Any, path: Sequence[int | str], old: str, new: Any) -> bool:
+    """Put ``new`` in the place of ``old``. Unions add names to the path that are no keys; these are passed over."""
+    holder = value
+    for name in path:
+        try:
+            found: Any = holder[name]
+        except (KeyError, TypeError):
+            continue
+        if found == old:
+            holder[name] = new
+            return True
+        holder = found
+    return False
+
+
+def keys_of(value: Any) -> Mapping[Any, Any]:
+    return typing.cast("dict[Any, Any]", value) if isinstance(value, dict) else {}
+
+
+def read_members(value: Any, schema: Mapping[str, Any]) -> Any:
+    """Return ``value`` with JSON texts read in members of which the schema says that they are lists or objects."""
+    properties: Mapping[str, Any] = schema.get("properties") or {}
+    changed: dict[str, Any] = {}
+    given = keys_of(value)
+    for name, item in given.items():
+        said: Any = properties.get(name)
+        type_: Any = typing.cast("Mapping[str, Any]", said).get("type") if isinstance(said, Mapping) else None
+        wanted = TYPES.get(type_) if isinstance(type_, str) else None
+        if wanted is not None and isinstance(item, str) and isinstance(read := maybe_read(item), wanted):
+            changed[name] = read
+    return {**given, **changed} if changed else value
+
+
+TYPES: Mapping[Any, type] = {"array": list, "object": dict}
 
 SCHEMAS_BY_NAME = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
 VALUES = frozenset({"default", "examples", "example", "enum", "const"})
@@ -139,14 +213,25 @@ def read_input_schema(schema: Any) -> InputSchema:
         ) from error
 
 
+NO_DESCRIPTIONS: Mapping[str, str] = {}
+
+
 class ToolInput(BaseModel):
     """Base of the models made from signatures."""
 
     model_config = ConfigDict(arbitrary_types_allowed=False)
 
 
-def input_from_signature(function: Callable[..., Any], name: str, skip: type) -> tuple[SignatureInput, str | None]:
-    """The input of a tool function, and the name of its parameter of type ``skip``, which is no input.
+def input_from_signature(
+    function: Callable[..., Any], name: str, skip: type, descriptions: Mapping[str, str] = NO_DESCRIPTIONS
+) -> tuple[SignatureInput, str | None]:
+    """Return the input of a tool function, and the name of its parameter of type ``skip``, which is no input.
+
+    Args:
+        function: The tool's.
+        name: The tool's name.
+        skip: The type of the parameter that is no input.
+        descriptions: What the function's docstring says of its parameters.
 
     Raises:
         ConfigurationError: A parameter is positional-only, variadic, or has no annotation that can be read.
@@ -170,19 +255,23 @@ def input_from_signature(function: Callable[..., Any], name: str, skip: type) ->
         field = f"field_{len(fields)}"
         parameters[field] = parameter.name
         default = ... if parameter.default is parameter.empty else parameter.default
-        fields[field] = (hint, default if isinstance(default, FieldInfo) else Field(default))
+        described = with_name(hint, parameter.name, descriptions.get(parameter.name))
+        fields[field] = (described, default if isinstance(default, FieldInfo) else Field(default))
     return make_signature_input(name, fields, parameters), skipped
 
 
+def with_name(hint: Any, name: str, description: str | None) -> Any:
+    """The annotation with the parameter's name as the key; what it says itself of key and description counts more."""
+    # No alias generator: pydantic hands it down to dataclasses and typed dicts within.
+    own = Field(alias=name, description=description) if description else Field(alias=name)
+    if typing.get_origin(hint) is not Annotated:
+        return Annotated[hint, own]
+    return Annotated[(hint.__origin__, own, *hint.__metadata__)]
+
+
 def make_signature_input(name: str, fields: dict[str, Any], parameters: dict[str, str]) -> SignatureInput:
-    def alias(field: str) -> str:
-        return parameters[field]
-
-    class Base(ToolInput):
-        model_config = ConfigDict(alias_generator=alias)
-
     try:
-        return SignatureInput(create_model(name, __base__=Base, **fields), parameters)
+        return SignatureInput(create_model(name, __base__=ToolInput, **fields), parameters)
     except Exception as error:
         raise ConfigurationError(f"tool {name}: its parameters cannot be made a schema of: {error}") from error
 
@@ -203,6 +292,11 @@ def read_parameters(function: Callable[..., Any]) -> Iterator[tuple[inspect.Para
     for parameter in signature.parameters.values():
         if parameter.name not in given:
             yield parameter, read_annotation(parameter, annotated)
+
+
+def parameter_names(function: Callable[..., Any]) -> set[str]:
+    """Return the names of the parameters that are still to be given."""
+    return {parameter.name for parameter, _ in read_parameters(function)}
 
 
 def find_annotated(function: Callable[..., Any]) -> tuple[Any, set[str]]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
+from usechat.errors import ConfigurationError
 from usechat.generate.asks import Call, Script
+from usechat.generate.checks import named
 from usechat.generate.recorder import StepResult
 
-__all__ = ["StepCount", "StopCondition", "has_tool_call", "is_met", "step_count_is"]
+__all__ = ["StepCount", "StopCondition", "has_tool_call", "is_met", "read_conditions", "step_count_is"]
 
 StopCondition: TypeAlias = Callable[[Sequence[StepResult]], "bool | Awaitable[bool]"]
 """Gets the steps so far; true ends the loop."""
@@ -38,6 +40,26 @@ def has_tool_call(*names: str) -> StopCondition:
         return any(call.tool_name in names for step in steps[-1:] for call in step.tool_calls)
 
     return was_called
+
+
+def read_conditions(given: StopCondition | Sequence[StopCondition] | None) -> list[StopCondition]:
+    """Return stop conditions as a list; without any, the answer ends after its first step.
+
+    Raises:
+        ConfigurationError: One is no condition.
+    """
+    if given is None:
+        return [step_count_is(1)]
+    several: Any = given
+    conditions: list[Any] = [*several] if type(several) in (list, tuple) else [several]
+    for condition in conditions:
+        if condition is step_count_is or condition is has_tool_call:
+            raise ConfigurationError(f"stop_when must be {condition.__name__}(…), with the parentheses")
+        if not callable(condition):
+            raise ConfigurationError(
+                f"stop_when must be a condition such as step_count_is(5), or a list of them, not {named(condition)}"
+            )
+    return conditions
 
 
 def is_met(conditions: Sequence[StopCondition], steps: Sequence[StepResult]) -> Script[bool]:

@@ -1,36 +1,6 @@
 """`stream_text`: an answer by a model, its tools and as many steps as it takes.
 
-Upstream: ``streamText`` and its result (``stream-text.ts``, 7.0.173), in snake case. Its options, beside the settings
-of each model call (`usechat.generate.call_options.CallOptions`):
-
-- ``messages``: UI messages as ``useChat`` posts them, or model messages; ``prompt``: one user message. One of the two.
-- ``tools``: made with `tool`, or functions to make tools of; a mapping's keys are their names. ``tool_choice``:
-  ``auto``, ``none``, ``required``, or ``tool:NAME``. ``active_tools``: the names of those the model is told of; all
-  without it.
-- ``stop_when``: after which step to ask the model no more; after the first without it. Any one of several counts.
-  ``stop_sequences``: texts that end the answer.
-- ``prepare_step``: changes settings before each model call. ``repair_tool_call``: mends a tool call that does not fit.
-- ``stream_retries``: how often a step is tried again whose stream breaks after it has begun, where the provider says
-  that this may help. The AI SDK leaves what the failed try has shown; here the client is told to forget it
-  (``reset-step``), and towards clients that cannot (before 7.0.149, or a format of plain text) the step is not tried
-  again. Neither its text nor its usage counts.
-- ``approval_secret``: signs approval requests. True: a secret of this process, which other workers do not share; False:
-  they are not signed, and a client can approve what it was never asked. ``used_approvals``: remembers signed
-  approvals, so that each runs its tool once. True: in this process; False: a client that sends an old message again
-  runs the tool again.
-- ``steering``: by which more messages of the user reach the answer while it is made (``experimental_steering``). From
-  7.0.173 on the client is shown them as parts of the answer's message. Older ones, and the message that is saved for
-  them, have no place for them: `StepResult.steering_messages` has them for every client.
-- ``context``: given to tools as ``ToolContext.request``.
-- ``message_metadata``: asked about each part that is no delta; what it returns is merged into the message's metadata.
-  True: model, usage and timing, as `usechat.generate.metadata.DefaultMetadata` tells them.
-- ``transform``: changes the parts on their way, as `smooth_stream` does.
-- ``allow_system_messages``: whether system messages among ``messages`` reach the model. A client could send them.
-- ``convert_data_part``: makes model content of a data part in a user message; None leaves it out.
-- ``on_part`` gets each part; ``on_step_finish`` each step; ``on_finish`` how the answer ended, exactly once whatever
-  happens; ``on_error`` each error, and what it returns the browser is shown in place of our own words;
-  ``on_abort`` the finished steps when the answer was stopped or its reader left. The reader's last frames wait for
-  ``on_finish`` and ``on_abort``, for 30 seconds at most.
+Upstream: ``streamText`` and its result (``stream-text.ts``, 7.0.173), in snake case.
 """
 
 from __future__ import annotations
@@ -46,16 +16,17 @@ from usechat.apart import is_large, work_apart
 from usechat.errors import ConfigurationError
 from usechat.generate.answer import Answer, Callbacks, FinishEvent, MessageMetadataCallback
 from usechat.generate.approvals import process_secret
-from usechat.generate.call_options import CallOptions
+from usechat.generate.call_options import CallOptions, check_settings
 from usechat.generate.calls import RepairToolCall
+from usechat.generate.checks import check_function, check_model, check_number, check_texts, named, option_names
 from usechat.generate.inputs import Messages, given_messages, read_messages
 from usechat.generate.loop_request import LoopRequest, PrepareStep
 from usechat.generate.metadata import DefaultMetadata
 from usechat.generate.model_turn import ModelTurn
 from usechat.generate.recorder import StepResult
-from usechat.generate.smooth import Transform
+from usechat.generate.smooth import Transform, smooth_stream
 from usechat.generate.steering import Steering
-from usechat.generate.stop import StopCondition, step_count_is
+from usechat.generate.stop import StopCondition, read_conditions
 from usechat.generate.tools import Tools, read_tools
 from usechat.generate.turn import Turn
 from usechat.generate.used_approvals import UsedApprovals, process_used_approvals
@@ -168,19 +139,74 @@ def stream_text(
 ) -> StreamTextResult:
     """Answer with a model, its tools and as many steps as it takes. Nothing runs until the answer is read.
 
-    The module's text says what each option is.
+        result = stream_text(anthropic("claude-sonnet-4-6"), messages=chat.messages, tools=[get_weather])
+        return result.response(chat)      # in a route; or: await result.text, async for part in result
+
+    Args:
+        model: For instance ``anthropic("claude-sonnet-4-6")``.
+        messages: UI messages as ``useChat`` posts them; or model messages, as objects or as the dicts of the AI SDK's
+            ``ModelMessage`` or of Anthropic's API (`usechat.messages.model_json`). Either these or ``prompt``.
+        prompt: One user message.
+        tools: Made with `tool`, or functions to make tools of; a mapping's keys are their names.
+        tool_choice: ``auto``, ``none``, ``required``, or ``tool:NAME``.
+        active_tools: The names of those the model is told of; all without it.
+        stop_when: After which step to ask the model no more: `step_count_is`, `has_tool_call` or a function of the
+            steps so far. After the first without it. Any one of several counts.
+        stop_sequences: Texts that end the answer.
+        prepare_step: Changes settings before each model call: gets the step's number, the steps before it and the
+            messages, returns `StepSettings` or None.
+        repair_tool_call: Mends a tool call that does not fit: gets the call and the error, returns a call or None.
+        stream_retries: How often a step is tried again whose stream breaks after it has begun, where the provider
+            says that this may help. The AI SDK leaves what the failed try has shown; here the client is told to
+            forget it (``reset-step``). Towards clients that cannot (before 7.0.149, or a format of plain text) the
+            step is not tried again. Neither its text nor its usage counts.
+        approval_secret: Signs approval requests. True: a secret of this process, which other workers do not share;
+            False: they are not signed, and a client can approve what it was never asked.
+        used_approvals: Remembers signed approvals, so that each runs its tool once. True: in this process; False: a
+            client that sends an old message again runs the tool again.
+        steering: By which more messages of the user reach the answer while it is made (``experimental_steering``).
+            From 7.0.173 on the client is shown them as parts of the answer's message. Older ones, and the message that
+            is saved for them, have no place for them: `StepResult.steering_messages` has them for every client.
+        context: Given to tools as ``ToolContext.request``.
+        message_metadata: Asked about each part that is no delta; what it returns is merged into the message's
+            metadata. True: model, usage and timing.
+        transform: Changes the parts on their way, as ``smooth_stream()`` does.
+        allow_system_messages: Whether system messages among UI messages reach the model. A client could send them.
+        convert_data_part: Makes model content of a data part in a user message; None leaves it out.
+        on_part: Gets each part.
+        on_step_finish: Gets each step.
+        on_finish: Gets how the answer ended, exactly once whatever happens. The reader's last frames wait for it and
+            for ``on_abort``, for 30 seconds at most.
+        on_error: Gets each error; what it returns the browser is shown.
+        on_abort: Gets the finished steps when the answer was stopped or its reader left.
+        **settings: Of each model call, the provider's to interpret; see `CallOptions`: ``system``,
+            ``max_output_tokens``, ``temperature``, ``top_p``, ``top_k``, ``provider_options``, ``headers`` (sent to
+            the provider), ``max_retries`` (of a request that failed before its first byte).
 
     Raises:
-        ConfigurationError: The arguments contradict each other.
+        ConfigurationError: An option is unknown or makes no sense, or two contradict each other.
     """
+    check_model("stream_text", model)
+    check_settings("stream_text", settings, option_names(stream_text))
+    check_options(
+        stop_sequences=stop_sequences,
+        active_tools=active_tools,
+        stream_retries=stream_retries,
+        steering=steering,
+        message_metadata=message_metadata,
+        transform=transform,
+        prepare_step=prepare_step,
+        repair_tool_call=repair_tool_call,
+        convert_data_part=convert_data_part,
+    )
     by_name = read_tools(tools)
     check_choice(tool_choice, by_name)
-    stop_when = step_count_is(1) if stop_when is None else stop_when
+    check_active(active_tools, by_name)
     request = LoopRequest(
         model=model,
         call=ModelCall(messages=(), tool_choice=tool_choice, stop_sequences=stop_sequences, **settings),
         tools=by_name,
-        stop_when=[stop_when] if callable(stop_when) else list(stop_when),
+        stop_when=read_conditions(stop_when),
         active_tools=active_tools,
         prepare_step=prepare_step,
         repair_tool_call=repair_tool_call,
@@ -206,9 +232,37 @@ def read_secret(secret: str | bool) -> str | None:
     return process_secret() if secret is True else secret or None
 
 
+def check_options(**given: Any) -> None:
+    """Refuse options of a wrong kind.
+
+    Raises:
+        ConfigurationError: One is wrong.
+    """
+    for name in ("stop_sequences", "active_tools"):
+        check_texts(name, given[name])
+    for name in ("prepare_step", "repair_tool_call", "convert_data_part"):
+        check_function(name, given[name])
+    check_number("stream_retries", given["stream_retries"], least=0)
+    if given["steering"] is not None and not isinstance(given["steering"], Steering):
+        raise ConfigurationError(f"steering must be a Steering, not {named(given['steering'])}")
+    if not isinstance(given["message_metadata"], bool):
+        check_function("message_metadata", given["message_metadata"], "a function or True")
+    if given["transform"] is smooth_stream:
+        raise ConfigurationError("transform must be smooth_stream(), with the parentheses")
+    check_function("transform", given["transform"], "one function, such as smooth_stream()")
+
+
+def check_active(active: Sequence[str] | None, tools: Collection[str]) -> None:
+    unknown = [name for name in active or () if name not in tools]
+    if unknown:
+        raise ConfigurationError(f"active_tools names {unknown[0]!r}, and there is no such tool")
+
+
 def check_choice(choice: ToolChoice | None, tools: Collection[str]) -> None:
     if choice in (None, "auto", "none", "required"):
         return
+    if not isinstance(choice, str):  # pyright: ignore[reportUnnecessaryIsInstance] - not all programs are checked
+        raise ConfigurationError(f"tool_choice must be a text such as tool:NAME, not {named(choice)}")
     name = choice.removeprefix("tool:")
     if name == choice or name not in tools:
         raise ConfigurationError("tool_choice must be auto, none, required, or tool:NAME with the name of a tool")

@@ -14,6 +14,7 @@ import msgspec
 from usechat.generate.asks import Call, Script
 from usechat.generate.tools import Tool
 from usechat.messages.model import AssistantMessage, ModelMessage, ToolMessage, ToolResultContent, ToolResultOutput
+from usechat.messages.model_json import read_tool_output
 
 __all__ = ["convert_outputs"]
 
@@ -55,5 +56,7 @@ def convert_output(result: ToolResultContent, tools: Mapping[str, Tool]) -> Scri
         return result.output
     if isinstance(converted, ToolResultOutput):
         return converted
+    if isinstance(converted, Mapping):
+        return read_tool_output(converted, f"to_model_output of tool {tool.name}")
     logger.error("to_model_output of tool %s must return a ToolResultOutput", tool.name)
     return result.output

@@ -10,22 +10,28 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol, TypeAlias, TypedDict, cast, overload
+from typing import Any, Generic, Protocol, TypeAlias, TypedDict, cast, overload
 
 import msgspec
-from typing_extensions import Unpack
+from typing_extensions import ParamSpec, TypeVar, Unpack
 
 from usechat.errors import ConfigurationError
 from usechat.generate.approvals import ApprovalStatus
+from usechat.generate.checks import refuse_unknown
+from usechat.generate.docstrings import read_docstring
 from usechat.generate.schema import (
     InputSchema,
     JsonSchemaInput,
+    ModelInput,
     find_parameter,
     input_from_signature,
+    parameter_names,
     read_input_schema,
 )
 from usechat.messages.model import ModelMessage, ToolResultOutput
+from usechat.messages.model_types import ToolResultOutputDict
 from usechat.models.base import FunctionTool, ProviderTool, ToolDefinition
+from usechat.models.object_schema import NoObjectError, object_schema
 from usechat.parts import Part
 
 __all__ = [
@@ -38,6 +44,11 @@ __all__ = [
     "read_tools",
     "tool",
 ]
+
+P = ParamSpec("P", default=...)
+R_co = TypeVar("R_co", default=Any, covariant=True)
+Q = ParamSpec("Q")
+R = TypeVar("R")
 
 DEFAULT_TIMEOUT = 60.0
 """Seconds a tool may run unless it says otherwise."""
@@ -69,13 +80,15 @@ class ToolContext(msgspec.Struct, frozen=True, kw_only=True):
     """Whatever the application passed to `stream_text` as ``context``."""
 
 
+ModelOutput: TypeAlias = ToolResultOutput | ToolResultOutputDict
+"""What the model gets of a result: as an object, or as the AI SDK's dict."""
 Decision: TypeAlias = bool | ApprovalStatus | None
 """True is `AskUser`; False and None: the call just runs."""
 NeedsApproval: TypeAlias = Decision | Callable[[Any, ToolContext], "Decision | Awaitable[Decision]"]
 
 
-class Tool(msgspec.Struct, frozen=True, kw_only=True):
-    """A tool. Make it with `tool`."""
+class Tool(msgspec.Struct, Generic[P, R_co], frozen=True, kw_only=True):
+    """A tool. Make it with `tool`. A call of it is a call of its function, and typed as that."""
 
     name: str
     description: str | None = None
@@ -93,7 +106,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     """Whether clients get it as a ``dynamic-tool`` part, because they have no type for it."""
     metadata: Mapping[str, Any] | None = None
     """What clients are told of the tool with each call, as ``toolMetadata`` (AI SDK 6 and 7)."""
-    to_model_output: Callable[[Any], ToolResultOutput | Awaitable[ToolResultOutput]] | None = None
+    to_model_output: Callable[[Any], ModelOutput | Awaitable[ModelOutput]] | None = None
     """What the model gets of a result, where that is not the result itself."""
     provider_options: Mapping[str, Mapping[str, Any]] | None = None
     provider: ProviderTool | None = None
@@ -102,7 +115,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     takes_keywords: bool = False
     """Whether ``execute`` takes what the schema's check gives as keyword arguments, rather than as one."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Call the function itself, as if it had not been decorated."""
         if self.execute is None:
             raise ConfigurationError(f"tool {self.name} has no function: the client carries it out")
@@ -133,25 +146,42 @@ class ToolOptions(TypedDict, total=False):
     title: str | None
     dynamic: bool
     metadata: Mapping[str, Any] | None
-    to_model_output: Callable[[Any], ToolResultOutput | Awaitable[ToolResultOutput]] | None
+    to_model_output: Callable[[Any], ModelOutput | Awaitable[ModelOutput]] | None
     provider_options: Mapping[str, Mapping[str, Any]] | None
 
 
+class ToolDecorator(Protocol):
+    """What ``tool(…)`` without a function is."""
+
+    def __call__(self, function: Callable[Q, R], /) -> Tool[Q, R]:
+        """Make a tool of the function."""
+        ...
+
+
 @overload
-def tool(function: Callable[..., Any], /) -> Tool: ...
+def tool(function: Callable[Q, R], /) -> Tool[Q, R]: ...
 @overload
 def tool(
     *,
     name: str | None = None,
     description: str | None = None,
     input_schema: object,
-    execute: Callable[..., Any] | None = None,
+    execute: Callable[Q, R],
+    **options: Unpack[ToolOptions],
+) -> Tool[Q, R]: ...
+@overload
+def tool(
+    *,
+    name: str,
+    description: str | None = None,
+    input_schema: object,
+    execute: None = None,
     **options: Unpack[ToolOptions],
 ) -> Tool: ...
 @overload
 def tool(
     *, name: str | None = None, description: str | None = None, **options: Unpack[ToolOptions]
-) -> Callable[[Callable[..., Any]], Tool]: ...
+) -> ToolDecorator: ...
 def tool(
     function: Callable[..., Any] | None = None,
     /,
@@ -161,7 +191,7 @@ def tool(
     input_schema: object = None,
     execute: Callable[..., Any] | None = None,
     **options: Unpack[ToolOptions],
-) -> Tool | Callable[[Callable[..., Any]], Tool]:
+) -> Tool | ToolDecorator:
     """Make a `Tool`: of a function, as a decorator, or of a schema.
 
         @tool
@@ -174,17 +204,32 @@ def tool(
         ask_user = tool(name="ask_user", input_schema=Question)  # no function: the client carries it out
 
     Args:
-        function: What to decorate. Name, description and input come from its name, docstring and signature.
-        name: The name the model uses.
+        function: What to decorate. Name, description and input come from its name, docstring and signature; what the
+            docstring's ``Args:`` say describes the parameters. Parameters may have any type that pydantic knows; one
+            of type `ToolContext` gets the call's context.
+        name: The name the model uses. One that a provider does not take is sent to it in a form that it takes.
         description: What the model is told.
         input_schema: A JSON schema or a type that pydantic knows; then the function gets the input as one argument.
-        execute: The function that goes with ``input_schema``.
-        options: Other fields of `Tool`.
+        execute: The function that goes with ``input_schema``. Plain, async, or a generator of preliminary results
+            whose last one counts.
+        **options: As below; they are fields of `Tool`.
+
+            - ``needs_approval``: whether the user must allow each call: True, or a function of the input and the
+              context, which may also answer with `Approve` or `Deny`.
+            - ``timeout``: seconds that a call may take, 60 without it; None for no limit.
+            - ``title``: what a client may show in place of the name.
+            - ``dynamic``: whether clients get it as a ``dynamic-tool`` part, because they have no type for it.
+            - ``metadata``: what clients are told of the tool with each call, as ``toolMetadata`` (AI SDK 6 and 7).
+            - ``to_model_output``: makes what the model gets of a result, where that is not the result itself.
+            - ``provider_options``: ``{"anthropic": {…}}``, for instance ``cacheControl``.
 
     Raises:
-        ConfigurationError: There is no name, or no schema of an object can be made.
+        ConfigurationError: There is no name, an option is unknown, or no schema of an object can be made.
     """
+    refuse_unknown("tool", options, ToolOptions)
     if function is not None:
+        if not callable(function):
+            raise ConfigurationError(f"tool takes a function, not {type(cast('object', function)).__name__}")
         return make_tool(function, name, description, options)
     if input_schema is None:
         return partial(make_tool, name=name, description=description, options=options)
@@ -201,10 +246,11 @@ def tool(
 
 def make_tool(function: Callable[..., Any], name: str | None, description: str | None, options: ToolOptions) -> Tool:
     name = name or name_of(function)
-    schema, context_parameter = input_from_signature(function, name, ToolContext)
+    said, described = read_docstring(describe(function), parameter_names(function))
+    schema, context_parameter = input_from_signature(function, name, ToolContext, described)
     return Tool(
         name=name,
-        description=description or describe(function),
+        description=description or said,
         schema=schema,
         execute=function,
         context_parameter=context_parameter,
@@ -219,12 +265,13 @@ def find_context_parameter(function: Callable[..., Any]) -> str | None:
 
 
 def require_object(schema: InputSchema, name: str) -> InputSchema:
-    """``schema``, which must be one of objects: no provider takes anything else for a tool."""
-    type_ = schema.json_schema.get("type")
-    if type_ is None and isinstance(schema, JsonSchemaInput):
-        return JsonSchemaInput({"type": "object", **schema.json_schema}, schema.checker)
-    if type_ not in (None, "object"):
-        raise ConfigurationError(f"tool {name}: the input must be an object")
+    """``schema``, as one of an object: no provider takes anything else for a tool."""
+    try:
+        told = object_schema(schema.json_schema)
+    except NoObjectError as error:
+        raise ConfigurationError(f"tool {name}: the input must be an object: {error}") from error
+    assert isinstance(schema, ModelInput | JsonSchemaInput)
+    schema.json_schema = told
     return schema
 
 
@@ -258,6 +305,8 @@ def read_tools(tools: Tools | None) -> dict[str, Tool]:
     if isinstance(tools, Mapping):
         by_key = cast("Mapping[str, Any]", tools)
         return {key: as_tool(item, key) for key, item in by_key.items()}
+    if not isinstance(tools, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance] - not all programs are checked
+        raise ConfigurationError(f"tools must be a list or a mapping of tools, not {type(tools).__name__}")
     named = [as_tool(item, None) for item in tools]
     by_name = {item.name: item for item in named}
     if len(by_name) < len(named):
@@ -267,7 +316,8 @@ def read_tools(tools: Tools | None) -> dict[str, Tool]:
 
 def as_tool(value: Any, name: str | None) -> Tool:
     if isinstance(value, Tool):
-        return value if name is None else msgspec.structs.replace(value, name=name)
+        known = cast("Tool", value)
+        return known if name is None else msgspec.structs.replace(known, name=name)
     if callable(value):
         return make_tool(value, name, None, {})
-    raise ConfigurationError("tools must be made with tool()")
+    raise ConfigurationError(f"tools must be made with tool() or be functions, not {type(value).__name__}")

@@ -6,11 +6,14 @@ Upstream: ``createUIMessageStream`` (``ai/src/ui-message-stream/create-ui-messag
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+import threading
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Any, TypeAlias, cast
 
+import anyio.to_thread
 from pydantic_core import to_jsonable_python
 
 from usechat import parts as p
@@ -19,6 +22,8 @@ from usechat.failures import log_failure, shown_text
 from usechat.generate.answer import Answer
 from usechat.generate.asks import Open, Script, Stream
 from usechat.generate.callbacks import Callbacks, FinishEvent, MessageMetadataCallback, Outcome
+from usechat.generate.checks import check_function, named
+from usechat.generate.execute import runs_on_loop
 from usechat.generate.merge import OpenSteps, read_parts, rename_blocks
 from usechat.generate.part_queue import PartQueue
 from usechat.generate.turn import Turn
@@ -34,7 +39,7 @@ logger = logging.getLogger(__name__)
 GRACE_SECONDS = 1.0
 """How long a cancelled writer or merged stream may take to end; one that does not is left behind."""
 
-Execute: TypeAlias = Callable[["UIMessageStreamWriter"], Awaitable[None]]
+Execute: TypeAlias = Callable[["UIMessageStreamWriter"], Awaitable[None] | AsyncIterator[Any] | None]
 
 
 class UIMessageStreamWriter:
@@ -54,6 +59,9 @@ class UIMessageStreamWriter:
         self.abort = abort
         """Set when the answer is stopped."""
         self.on_error = on_error
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.thread = 0
+        """Those that the answer is made in, while a plain function writes in a thread of its own."""
 
     def write(self, part: p.Part | None) -> None:
         """Send one part; from any thread. None, and a delta whose text is None, bring nothing.
@@ -102,9 +110,23 @@ class UIMessageStreamWriter:
         """Send another stream's parts as they come, beside what is written; await the task to wait for its end.
 
         Args:
-            stream: An async iterator of text, of parts, or of the ``anthropic`` package's stream events; or an answer,
+            stream: An async iterator of text, of parts, of the AI SDK's chunks as dicts, or of the ``anthropic``
+                package's stream events; or an answer,
                 which is made for the client of this one: its approvals, errors and continued message.
+
+        Raises:
+            ConfigurationError: It is something else.
         """
+        if not hasattr(stream, "__aiter__"):
+            raise ConfigurationError(f"merge takes an async iterator or an answer, not {named(stream)}")
+        if self.loop is not None and threading.get_ident() != self.thread:
+            return asyncio.run_coroutine_threadsafe(self._merge_on_loop(stream), self.loop).result()
+        return self._merge(stream)
+
+    async def _merge_on_loop(self, stream: Any) -> asyncio.Task[None]:
+        return self._merge(stream)
+
+    def _merge(self, stream: Any) -> asyncio.Task[None]:
         if isinstance(stream, Answer):
             self.bind_inner(stream)
             self.answers.append(stream)
@@ -127,13 +149,27 @@ class UIMessageStreamWriter:
         """Let the application write, and wait until whatever it merges has ended."""
         try:
             with Contained():
-                await execute(self)
+                await self._call(execute)
             while pending := [task for task in self.merging if not task.done()]:
                 await asyncio.wait(pending)
         except Exception as error:  # noqa: BLE001 - told to the client, as any error of an answer
             self.fail(original_error(error))
         finally:
             self.queue.close()
+
+    async def _call(self, execute: Execute) -> None:
+        if runs_on_loop(execute):
+            result: Any = execute(self)
+        else:
+            # It may block.
+            self.loop, self.thread = asyncio.get_running_loop(), threading.get_ident()
+            result = await anyio.to_thread.run_sync(execute, self, abandon_on_cancel=True)
+        if inspect.isawaitable(result):
+            result = await result
+        if hasattr(result, "__aiter__"):
+            self._merge(result)
+        elif result is not None:
+            raise ConfigurationError(f"the writer's function returned {named(result)}: write with the writer it gets")
 
     def fail(self, error: BaseException) -> None:
         """Send an error."""
@@ -250,7 +286,7 @@ class UIMessageStream(Answer):
 
 
 def ui_message_stream(
-    source: Any,
+    source: Execute | AsyncIterable[Any],
     *,
     message_metadata: MessageMetadataCallback | None = None,
     on_part: Callable[[p.Part], Any] | None = None,
@@ -258,13 +294,20 @@ def ui_message_stream(
     on_error: Callable[[BaseException], str | None] | None = None,
     on_abort: Callable[[Sequence[Any]], Any] | None = None,
 ) -> UIMessageStream:
-    """An answer from anywhere, with the same responses and callbacks as `stream_text`.
+    """Make an answer from anywhere, with the same responses and callbacks as `stream_text`.
+
+        async def write(writer: UIMessageStreamWriter) -> None:
+            writer.write_text("Hello")
+
+        return ui_message_stream(write).response(chat)
 
     Args:
-        source: An async function that gets a `UIMessageStreamWriter`; or an async iterator of text, of parts, or of
-            the ``anthropic`` package's stream events. None and empty text among its items bring nothing, as in the
-            last chunk of other APIs. Anything else that is no such item is an `InvalidPartError`: what came before it
-            is kept, ``on_error`` and ``on_finish`` hear of it, and the browser is shown fixed words.
+        source: A function that gets a `UIMessageStreamWriter`, async or plain (which runs in a thread); or an async
+            iterator of text, of parts, of the AI SDK's chunks as dicts, or of the ``anthropic`` package's stream
+            events. Its first item tells which; any other kind is an error that names it. None and empty text among
+            its items bring nothing, as in the last chunk of other APIs. A later item of another kind is an
+            `InvalidPartError`: what came before it is kept, ``on_error`` and ``on_finish`` hear of it, and the browser
+            is shown fixed words.
         message_metadata: Asked about each part that is no delta; what it returns is merged into the metadata.
         on_part: Gets each part.
         on_finish: Gets how the answer ended, exactly once whatever happens. The reader's last frames wait for it, for
@@ -273,11 +316,12 @@ def ui_message_stream(
         on_abort: Called when the answer was stopped or its reader left.
 
     Raises:
-        ConfigurationError: The source is neither.
+        ConfigurationError: The source is neither, or a callback is no function.
     """
     is_stream = hasattr(source, "__aiter__")
     if not is_stream and not callable(source):
-        raise ConfigurationError("ui_message_stream takes an async function or an async iterator")
+        raise ConfigurationError(f"ui_message_stream takes an async function or an async iterator, not {named(source)}")
+    check_function("message_metadata", message_metadata)
 
     async def merge(writer: UIMessageStreamWriter) -> None:
         writer.merge(source)

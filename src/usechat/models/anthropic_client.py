@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 
 from usechat.errors import ConfigurationError
+from usechat.models.anthropic_address import put_in_order
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
@@ -87,6 +88,7 @@ async def aclose_client(settings: ClientSettings) -> None:
 
 def _new_upstream(settings: ClientSettings) -> Upstream:
     import anthropic
+    import httpx2
 
     from usechat.models.anthropic_transport import PoolTransport, can_reach_directly, new_pool
 
@@ -94,8 +96,9 @@ def _new_upstream(settings: ClientSettings) -> Upstream:
     http_client = None if pool is None else anthropic.DefaultAsyncHttpxClient(transport=PoolTransport(pool))
     try:
         client = anthropic.AsyncAnthropic(api_key=settings.api_key, base_url=settings.base_url, http_client=http_client)
-    except (anthropic.AnthropicError, ValueError) as error:
+    except (anthropic.AnthropicError, ValueError, httpx2.InvalidURL) as error:
         raise ConfigurationError(f"the Anthropic client cannot be made: {error}") from error
+    put_in_order(client)
     if client.api_key is None and client.auth_token is None and client.credentials is None:
         if client.base_url.host.endswith("anthropic.com"):
             raise ConfigurationError(

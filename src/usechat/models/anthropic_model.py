@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from usechat.apart import work_apart
 from usechat.errors import ConfigurationError, ProviderError, ProviderStreamError
 from usechat.messages.model import ModelMessage, UserMessage
+from usechat.models.anthropic_address import read_base_url, read_key
 from usechat.models.anthropic_blocks import BlockContext, user_blocks
 from usechat.models.anthropic_client import AnyClient, ClientSettings, Upstream, aclose_client, shared_client
 from usechat.models.anthropic_errors import mapped_errors
 from usechat.models.anthropic_events import AnthropicStream
 from usechat.models.anthropic_keys import CacheBreakpoints
+from usechat.models.anthropic_names import WireNames
 from usechat.models.anthropic_request import AnthropicRequest, build_request
 from usechat.models.anthropic_source import Opened, Source, make_source, read_parts
 from usechat.models.base import ModelCall, Timeout
@@ -72,21 +74,21 @@ def anthropic(
         model_id: The model's name, sent as it is written.
         client: Your own client, for instance an ``AsyncAnthropicBedrock``; you close it. Otherwise one is shared.
         api_key: Instead of ``ANTHROPIC_API_KEY``.
-        base_url: Instead of ``ANTHROPIC_BASE_URL``; without ``/v1``.
+        base_url: Instead of ``ANTHROPIC_BASE_URL``; with ``/v1`` at its end or without.
         max_retries: How often a request that failed before its first byte is tried again; the package's number is 2.
         headers: Sent with each request.
         timeout: How long answers may take, where a call does not say. Whoever reads `AnthropicModel.stream` without
             `stream_text` has of it the bound on silence only.
 
     Raises:
-        ConfigurationError: Both ``client`` and what a client is made from were given.
+        ConfigurationError: Both ``client`` and what a client is made from were given, or one of these is wrong.
     """
     if client is not None and (api_key is not None or base_url is not None):
         raise ConfigurationError("give anthropic() either client= or api_key= and base_url=, not both")
     return AnthropicModel(
         model_id,
         client=client,
-        settings=ClientSettings(api_key, base_url),
+        settings=ClientSettings(read_key(api_key, "api_key"), read_base_url(base_url, "base_url")),
         max_retries=max_retries,
         headers=headers or {},
         timeout=timeout,
@@ -155,7 +157,10 @@ class AnthropicModel:
             ProviderStreamError: Its stream failed before the first part.
             RequestError: The messages cannot be expressed to it.
         """
-        return read_parts(partial(self._begin, call))
+        names = WireNames.needed_for(call)
+        if names is None:
+            return read_parts(partial(self._begin, call))
+        return names.read(read_parts(partial(self._begin, names.write(call))))
 
     async def _begin(self, call: ModelCall) -> Opened:
         """The answer and its first parts; the request, with all that was said so far, is not held any longer.

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from usechat.errors import RequestError
+from usechat.errors import ConfigurationError, RequestError
 from usechat.messages.json_text import replace_lone_surrogates
 from usechat.messages.model import (
     AssistantMessage,
@@ -34,6 +34,7 @@ from usechat.models.anthropic_blocks import (
 from usechat.models.anthropic_catalog import ModelCapabilities, model_capabilities
 from usechat.models.anthropic_citations import CitationDocument
 from usechat.models.anthropic_keys import CacheBreakpoints
+from usechat.models.anthropic_names import illegal_keys
 from usechat.models.anthropic_options import Settings, is_thinking, resolve_settings, uses_native_output
 from usechat.models.anthropic_repairs import repair_messages
 from usechat.models.anthropic_system import system_message
@@ -45,6 +46,7 @@ from usechat.models.anthropic_tools import (
     toolset_names,
 )
 from usechat.models.base import FunctionTool, ModelCall, ToolDefinition
+from usechat.models.object_schema import object_schema
 
 __all__ = ["AnthropicRequest", "build_request"]
 
@@ -185,6 +187,13 @@ def _allowed_tools(call: ModelCall) -> Sequence[ToolDefinition]:
 
 def _json_tool(call: ModelCall) -> FunctionTool:
     schema: Mapping[str, Any] = {} if call.response_format is None else call.response_format.json_schema
+    if illegal := illegal_keys(schema):
+        # Its text is shown as it comes, so that there is nobody who could turn another name back.
+        raise ConfigurationError(
+            f"this model takes a schema as a tool's, which can have no property called {illegal[0]!r}: "
+            "give it another name, or an alias of a-z, A-Z, 0-9, _ and -"
+        )
+    schema = object_schema(schema)
     return FunctionTool(name=_JSON_TOOL, description="Respond with a JSON object.", input_schema=schema)
 
 

@@ -15,7 +15,7 @@ from usechat.errors import DecodeError
 from usechat.protocol.dialects import Dialect
 from usechat.protocol.json import make_safe
 
-__all__ = ["CHUNKS", "Chunk", "decode_chunk", "encode_chunk"]
+__all__ = ["CHUNKS", "Chunk", "decode_chunk", "encode_chunk", "is_chunk_type"]
 
 
 class Field(NamedTuple):
@@ -146,6 +146,11 @@ def encode_data(part: p.Data) -> dict[str, Any]:
     if part.transient is not None:
         chunk["transient"] = part.transient
     return chunk
+
+
+def is_chunk_type(type_: str) -> bool:
+    """Return whether chunks have this type."""
+    return type_ in BY_TYPE or type_.startswith("data-")
 
 
 def decode_chunk(chunk: Any) -> p.Part:

@@ -23,7 +23,7 @@ from usechat.chats.history import HistoryMode, TurnRequest, plan_turn
 from usechat.chats.tool_errors import show_model, split_tool_errors, with_tool_errors
 from usechat.errors import ChatError, RunError
 from usechat.generate.answer import Answer, FinishEvent
-from usechat.http.new_run import RunPlan
+from usechat.http.new_run import RunPlan, respond
 from usechat.http.response import StreamingAnswer
 from usechat.ids import generate_id
 from usechat.messages import ui
@@ -122,7 +122,7 @@ class Conversations:
         # The model goes on from what it was told of a failed tool, whatever the browser was shown.
         answer.keeps_tool_errors = True
         begin = partial(self._begin, turn, answer)
-        return answer.response(turn.request, runs=self.runs, begin=begin, continued=turn.continued, **options)
+        return respond(answer, turn.request, runs=self.runs, begin=begin, continued=turn.continued, **options)
 
     async def _begin(self, turn: PlannedTurn, answer: Answer, plan: RunPlan) -> str:
         """Hold the chat and begin the run that answers, read or not. Return its id.

@@ -14,6 +14,9 @@ from dotenv import dotenv_values
 from pydantic import SecretStr, ValidationError
 
 from usechat.errors import ConfigurationError
+from usechat.models.anthropic_address import read_base_url, read_key
+from usechat.models.resolve import default_model
+from usechat.server.persistence import OFF, database_url
 from usechat.server.settings import PREFIX, Settings, settings_error
 
 __all__ = ["ENV_FILE_VARIABLE", "Environment", "Source", "load_environment"]
@@ -27,7 +30,11 @@ NO_SETTINGS: Final = frozenset({ENV_FILE_VARIABLE, f"{PREFIX}STATIC", f"{PREFIX}
 ANTHROPIC: Final = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL")
 SECRET: Final = frozenset({"ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"})
 MASK: Final = "********"
-USER_INFO: Final = re.compile(r"(?<=//)[^/@]*(?=@)")
+URLS: Final = frozenset({"database_url", "redis_url"})
+"""Settings of which only a part is secret."""
+# To the last @ before the path: a password that was not escaped may hold one, or a slash.
+USER_INFO: Final = re.compile(r"(?<=//)\S*(?=@)")
+SECRET_QUERY: Final = re.compile(r"(?i)([?&](?:password|passwd|pwd|token|key|api_key|secret|sslpassword)=)[^&#]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,12 +55,20 @@ class Environment:
             yield f"{name} is no setting and does nothing. The nearest there is: {close[0]}"
 
     def rows(self) -> Iterator[tuple[str, str, Source]]:
-        """Name, value and source of each setting, and of what Anthropic's package reads; secrets are masked."""
+        """Yield name, value and source of each setting, and of what Anthropic's package reads; passwords are masked.
+
+        Model and database are those in force where the settings leave them open.
+        """
+        is_public = os.environ.get("VERCEL") == "1"
+        database = database_url(self.settings, is_public=is_public) or OFF
+        in_force = {"model": default_model(os.environ)[0], "database_url": database}
         for name in Settings.model_fields:
-            variable = variable_of(name)
-            yield variable, shown(getattr(self.settings, name)), self.sources[variable]
+            variable, value = variable_of(name), getattr(self.settings, name)
+            text = in_force.get(name, "") if value is None else shown_url(value) if name in URLS else shown(value)
+            yield variable, text, self.sources[variable]
         for variable in ANTHROPIC:
             value = os.environ.get(variable, "")
+            # What stands before its host may be a key.
             masked = MASK if value and variable in SECRET else USER_INFO.sub(MASK, value)
             yield variable, masked, self.sources[variable]
 
@@ -62,8 +77,10 @@ def load_environment() -> Environment:
     """Read the settings. Other variables of the file are put into the environment, where other packages read them.
 
     Raises:
-        ConfigurationError: A setting is wrong, or the file that `ENV_FILE_VARIABLE` names is not there.
+        ConfigurationError: A setting, Anthropic's address or a key is wrong, or the file that `ENV_FILE_VARIABLE`
+            names is not there.
     """
+    drop_blank()
     file = env_file()
     in_file = {name for name, value in dotenv_values(file).items() if value} if file is not None else set[str]()
     in_environ = {name for name, value in os.environ.items() if value}
@@ -74,12 +91,27 @@ def load_environment() -> Environment:
         raise settings_error(error) from None
     if file is not None:
         export_others(file)
+    put_anthropic_in_order()
     names = [*map(variable_of, Settings.model_fields), *ANTHROPIC]
     return Environment(
         settings=settings,
         sources={name: source_of(name, in_environ, in_file) for name in names},
         unknown=tuple(sorted(name for name in in_environ | in_file if is_unknown(name))),
     )
+
+
+def drop_blank() -> None:
+    """Take blank variables out of the environment: they count as unset, for the ``anthropic`` package too."""
+    for name, value in list(os.environ.items()):
+        if not value.strip() and name.upper().startswith((PREFIX, "ANTHROPIC_")):
+            del os.environ[name]
+
+
+def put_anthropic_in_order() -> None:
+    readers = dict.fromkeys(SECRET, read_key) | {"ANTHROPIC_BASE_URL": read_base_url}
+    for name, read in readers.items():
+        if (value := os.environ.get(name)) and (read_value := read(value, name)):
+            os.environ[name] = read_value
 
 
 def env_file() -> Path | None:
@@ -116,6 +148,17 @@ def is_unknown(name: str) -> bool:
         and upper.removeprefix(PREFIX).lower() not in Settings.model_fields
         and upper not in NO_SETTINGS
     )
+
+
+def shown_url(value: SecretStr) -> str:
+    """Return a URL with its password masked, and what may be one in its query."""
+    url = USER_INFO.sub(mask_password, value.get_secret_value())
+    return SECRET_QUERY.sub(rf"\1{MASK}", url)
+
+
+def mask_password(found: re.Match[str]) -> str:
+    name, colon, _ = found.group().partition(":")
+    return f"{name}:{MASK}" if colon else name
 
 
 def shown(value: Any) -> str:

@@ -1,0 +1,58 @@
+"""Docstrings of tools: what they say of the tool, and what of each of its parameters (Google's form and Sphinx's)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from typing import Final
+
+__all__ = ["read_docstring"]
+
+_SECTION: Final = re.compile(r"(Args|Arguments|Parameters|Params):\s*$")
+_GOOGLE: Final = re.compile(r"\s+\*{0,2}(\w+)\s*(?:\([^)]*\))?\s*:\s*(.*)")
+_SPHINX: Final = re.compile(r":param\s+(?:[^:]*\s)?(\w+)\s*:\s*(.*)")
+
+
+def read_docstring(text: str | None, parameters: Collection[str]) -> tuple[str | None, dict[str, str]]:
+    """Return a docstring without what it says of the parameters, and that by their names.
+
+    A docstring that says nothing of these parameters is returned as it is.
+    """
+    if not text:
+        return None, {}
+    described: dict[str, str] = {}
+    left: list[str] = []
+    for line, name, words in _read_lines(text.split("\n")):
+        if name is None:
+            left += [] if line is None else [line]
+        elif words is not None:
+            described[name] = f"{described[name]} {words}".strip() if name in described else words
+    found = {name: words for name, words in described.items() if name in parameters and words}
+    return (re.sub(r"\n{3,}", "\n\n", "\n".join(left)).strip() or None, found) if found else (text, {})
+
+
+def _read_lines(lines: list[str]) -> Iterator[tuple[str | None, str | None, str | None]]:
+    """Yield each line that is no parameter's as itself, and each other as the parameter's name and the words on it."""
+    current: str | None = None
+    # How far a parameter's own line is indented; None outside of a section.
+    indent: int | None = None
+    for line in lines:
+        depth = len(line) - len(line.lstrip())
+        if indent is not None and line.strip() and depth == 0:
+            current = indent = None
+        if _SECTION.match(line):
+            indent, current = 0, None
+            yield None, None, None
+        elif (sphinx := _SPHINX.match(line)) is not None:
+            current = sphinx[1]
+            yield None, current, sphinx[2].strip()
+        elif indent is not None and (google := _GOOGLE.match(line)) and (indent in (0, depth)):
+            current, indent = google[1], depth
+            yield None, current, google[2].strip()
+        elif current is not None and depth > 0:
+            yield None, current, line.strip()
+        elif indent is not None and not line.strip():
+            yield "", None, None
+        else:
+            current = None
+            yield line, None, None

@@ -1,0 +1,162 @@
+"""JSON schemas whose root is one plain object, which is all that providers take for a tool's input.
+
+Anthropic: "input_schema does not support oneOf, allOf, or anyOf at the top level", and ``type`` must be ``object``.
+Pydantic puts a ``$ref`` at the root of a model that refers to itself, and an ``anyOf`` at the root of a union. Knows
+JSON schema and no provider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, TypeAlias, cast
+
+__all__ = ["NoObjectError", "inline_root", "object_schema"]
+
+Schema: TypeAlias = Mapping[str, Any]
+
+_UNIONS: Final = ("anyOf", "oneOf")
+_HANDLED: Final = ("allOf", "discriminator")
+_DEFINITIONS: Final = ("$defs", "definitions")
+_MAX_REFERENCES: Final = 20
+"""References that only lead to another one; a circle of them describes nothing."""
+
+
+class NoObjectError(ValueError):
+    """The schema describes something else than an object."""
+
+
+def object_schema(schema: Schema) -> Schema:
+    """Return the schema with an object at its root: references are inlined, alternatives are merged.
+
+    Merged alternatives allow more than the schema does, so that whoever checks a value does it with the original.
+
+    Raises:
+        NoObjectError: It describes something else than an object, or may do.
+    """
+    found = _as_object(inline_root(schema), schema)
+    # Definitions cost tokens with each request; a merged root may need none of them.
+    return found if _has_reference(found) else {key: found[key] for key in found if key not in _DEFINITIONS}
+
+
+def inline_root(schema: Schema, root: Schema | None = None) -> Schema:
+    """Return the schema with what it refers to in place of the reference; definitions stay where they are.
+
+    Args:
+        schema: The whole schema, or a part of it.
+        root: The whole schema, where ``schema`` is a part.
+
+    Raises:
+        NoObjectError: It refers to nothing, or to itself.
+    """
+    found, whole = schema, schema if root is None else root
+    for _ in range(_MAX_REFERENCES):
+        if not isinstance(found.get("$ref"), str):
+            return found
+        beside = {key: value for key, value in found.items() if key != "$ref"}
+        found = {**_resolve(whole, found["$ref"]), **beside}
+    raise NoObjectError("it refers to itself and to nothing else")
+
+
+def _resolve(root: Schema, reference: str) -> Schema:
+    found: Any = root
+    for name in reference.removeprefix("#").split("/")[1:]:
+        key = name.replace("~1", "/").replace("~0", "~")
+        found = cast("Schema", found).get(key) if isinstance(found, Mapping) else None
+    if not reference.startswith("#") or not isinstance(found, Mapping):
+        raise NoObjectError(f"{reference} is not in the schema")
+    return cast("Schema", found)
+
+
+def _merged(schema: Schema, root: Schema) -> dict[str, Any]:
+    own = {key: value for key, value in schema.items() if key not in (*_UNIONS, *_HANDLED)}
+    if "object" not in _listed(own.get("type", "object")) or "enum" in own or "const" in own:
+        raise NoObjectError("it must describe an object")
+    either = [_as_object(each, root) for key in _UNIONS for each in schema.get(key) or () if not _is_null(each)]
+    both = [_as_object(each, root) for each in schema.get("allOf") or ()]
+    properties = {**own.get("properties", {})}
+    required = dict.fromkeys(own.get("required", ()))
+    for part in both:
+        properties |= part.get("properties", {})
+        required |= dict.fromkeys(part.get("required", ()))
+    properties |= {name: _either(found) for name, found in _by_name(either).items() if name not in properties}
+    required |= dict.fromkeys(_in_each(either))
+    result: dict[str, Any] = {**own, "type": "object"}
+    if properties or either or both:
+        result["properties"] = properties
+    if required:
+        result["required"] = list(required)
+    return {**result, **_about(own, either)}
+
+
+def _has_reference(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        members = cast("Schema", value).items()
+        return any(key == "$ref" or (key not in _DEFINITIONS and _has_reference(item)) for key, item in members)
+    return isinstance(value, list) and any(map(_has_reference, cast("list[Any]", value)))
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    return cast("list[Any]", value) if isinstance(value, list) else [value]
+
+
+def _is_null(schema: Any) -> bool:
+    return isinstance(schema, Mapping) and cast("Schema", schema).get("type") == "null"
+
+
+def _in_each(schemas: Sequence[Schema]) -> Sequence[str]:
+    required = [each.get("required", ()) for each in schemas]
+    return [name for name in required[0] if all(name in others for others in required)] if required else ()
+
+
+def _about(own: Schema, either: Sequence[Schema]) -> dict[str, Any]:
+    """What is said of alternatives as a whole."""
+    result: dict[str, Any] = {}
+    if either and all(each.get("additionalProperties") is False for each in either):
+        result["additionalProperties"] = False
+    if len(either) > 1:
+        words = "One of: " + "; ".join(", ".join(_names(each)) or "anything" for each in either) + "."
+        result["description"] = f"{own['description']}\n{words}" if own.get("description") else words
+    return result
+
+
+def _as_object(schema: Any, root: Schema) -> Schema:
+    found = inline_root(cast("Schema", schema), root) if isinstance(schema, Mapping) else None
+    if found is None:
+        raise NoObjectError("it must describe an object")
+    is_whole = found.get("type") == "object" and not any(key in found for key in (*_UNIONS, *_HANDLED))
+    return found if is_whole else _merged(found, root)
+
+
+def _by_name(schemas: Sequence[Schema]) -> dict[str, list[Any]]:
+    named: dict[str, list[Any]] = {}
+    for schema in schemas:
+        for name, value in schema.get("properties", {}).items():
+            if value not in named.setdefault(name, []):
+                named[name].append(value)
+    return named
+
+
+def _either(schemas: Sequence[Any]) -> Any:
+    if len(schemas) == 1:
+        return schemas[0]
+    values = list(_values(schemas))
+    if len(values) < len(schemas):
+        return {"anyOf": list(schemas)}
+    # What tells the alternatives from each other, in the form that models know best.
+    types = {each.get("type") for each in schemas}
+    same = {"type": types.pop()} if len(types) == 1 and None not in types else {}
+    return {**same, "enum": values}
+
+
+def _values(schemas: Sequence[Any]) -> Iterator[Any]:
+    for each in schemas:
+        if "const" in each and not set(each) - {"const", "type", "default", "title", "description"}:
+            yield each["const"]
+
+
+def _names(schema: Schema) -> Iterator[str]:
+    required = schema.get("required", ())
+    for name in dict.fromkeys([*schema.get("properties", {}), *required]):
+        value: Any = schema.get("properties", {}).get(name)
+        const = f"={value['const']}" if isinstance(value, Mapping) and "const" in value else ""
+        yield f"{name}{const}" if name in required else f"{name} (optional)"
