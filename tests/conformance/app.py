@@ -179,7 +179,7 @@ def make_router(sdk: str) -> APIRouter:
             message_id=(lambda: generate_id("msg", 16)) if body.get("persist") else None,
             tool_call_streaming=body.get("toolCallStreaming", True),
             send_usage=body.get("sendUsage", True),
-            **({"heartbeat": keep_alive / 1000} if keep_alive else {}),
+            heartbeat=keep_alive / 1000 if keep_alive else 15,
         )
 
     @router.get("/api/chat/{chat_id}/stream")
