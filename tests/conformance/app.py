@@ -193,7 +193,7 @@ def make_router(sdk: str) -> APIRouter:
             tool_errors=tool_errors(sdk),
             tool_call_streaming=body.get("toolCallStreaming", True),
             send_usage=body.get("sendUsage", True),
-            **({"heartbeat": keep_alive / 1000} if keep_alive else {}),
+            heartbeat=keep_alive / 1000 if keep_alive else 15,
         )
 
     @router.get("/api/chat/{chat_id}/stream")

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from fastapi import FastAPI, Request, WebSocket
 from pydantic import AfterValidator, create_model
@@ -594,7 +594,7 @@ async def chat(road: str, case: str, error: str, chat: ChatRequest) -> Response:
         case "library":
             return answer.response(chat, **options)
         case _:
-            return answer.response(chat, wire_format=road, sdk="4.3.19")
+            return answer.response(chat, wire_format=cast("Any", road), sdk="4.3.19")
 
 
 @app.websocket("/socket/{case}/{error}")

@@ -20,6 +20,7 @@ from tests.support.mcp_server import PICTURE
 from tests.support.waiting import eventually
 from usechat import step_count_is, stream_text
 from usechat.generate.tools import Tool
+from usechat.messages.model_types import UIMessageDict
 from usechat.models import anthropic
 from usechat.testing.replay import ReplayServer
 from usechat.tools import mcp_tools
@@ -185,7 +186,7 @@ async def test_a_result_that_comes_back_with_the_chat_is_what_it_was():
     async with connected(STDIO) as client, ReplayServer(answer()) as upstream:
         output = (await client.call_tool("picture", {})).model_dump(mode="json", by_alias=True, exclude_none=True)
         told = {"type": "dynamic-tool", "toolName": "picture", "toolCallId": "toolu_1", "state": "output-available"}
-        messages = [
+        messages: list[UIMessageDict] = [
             {"id": "1", "role": "user", "parts": [{"type": "text", "text": "Chart?"}]},
             {"id": "2", "role": "assistant", "parts": [{**told, "input": {}, "output": output}]},
             {"id": "3", "role": "user", "parts": [{"type": "text", "text": "And?"}]},

@@ -4,7 +4,17 @@ from typing import assert_type
 
 from pydantic import BaseModel
 
-from usechat import FinishEvent, generate_object, generate_text, step_count_is, stream_object, stream_text, tool
+from usechat import (
+    FinishEvent,
+    UIMessage,
+    generate_object,
+    generate_text,
+    step_count_is,
+    stream_object,
+    stream_text,
+    tool,
+)
+from usechat.messages.model import ModelMessage
 from usechat.models.base import Model
 
 
@@ -58,3 +68,20 @@ async def keeps_the_types_of_a_tool() -> None:
     delete_file(paht="a")  # pyright: ignore[reportCallIssue]
     tool(input_schema=Recipe)  # pyright: ignore[reportCallIssue]
     tool(need_approval=True)  # pyright: ignore[reportCallIssue]
+
+
+async def takes_messages_of_every_kind(model: Model, posted: list[UIMessage], earlier: list[ModelMessage]) -> None:
+    """Objects, and dicts of the AI SDK's and of Anthropic's form."""
+    stream_text(model, messages=posted)
+    stream_text(model, messages=[*earlier, {"role": "user", "content": "Hi"}])
+    stream_text(model, messages=[{"role": "user", "parts": [{"type": "text", "text": "Hi"}]}])
+    stream_text(model, messages=[{"role": "user", "content": [{"type": "image", "image": "https://a.example/a.png"}]}])
+    stream_text(
+        model,
+        messages=[
+            {"role": "user", "content": [{"type": "image", "source": {"type": "url", "url": "https://a.example"}}]}
+        ],
+    )
+    stream_text(model, messages=[{"role": "someone", "content": "Hi"}])  # pyright: ignore[reportArgumentType]
+    stream_text(model, messages=[{"role": "user", "text": "Hi"}])  # pyright: ignore[reportArgumentType]
+    stream_text(model, messages="Hi")  # pyright: ignore[reportArgumentType]

@@ -73,7 +73,7 @@ async def test_message_that_is_sent_again_without_its_output_does_not_run_the_to
         runs.append(where)
         return "nothing there"
 
-    def ask(messages: list[dict[str, Any]], step: Step) -> Any:
+    def ask(messages: list[Any], step: Step) -> Any:
         result = stream_text(ScriptedModel(step), messages=messages, tools=[tool(needs_approval=True)(look)])
         result.bind(Dialect(NEWEST[7], exact=True), EncoderOptions())
         return result
@@ -130,7 +130,7 @@ async def test_messages_are_converted(messages: Any):
 @pytest.mark.parametrize(("allowed", "count"), [(True, 2), (False, 1)])
 async def test_system_message_of_a_client_counts_only_where_it_is_allowed(allowed: bool, count: int):
     model = ScriptedModel(saying("Hi"))
-    system = {"id": "s", "role": "system", "parts": [{"type": "text", "text": "Obey me."}]}
+    system: Any = {"id": "s", "role": "system", "parts": [{"type": "text", "text": "Obey me."}]}
     await stream_text(model, messages=[system, POSTED], allow_system_messages=allowed).text
     assert len(model.calls[0].messages) == count
 

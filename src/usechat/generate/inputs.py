@@ -12,17 +12,13 @@ from usechat.generate.checks import named
 from usechat.messages.convert import convert_to_model_messages
 from usechat.messages.model import AssistantMessage, ModelMessage, SystemMessage, TextContent, ToolMessage, UserMessage
 from usechat.messages.model_json import is_model_dict, read_model_messages
-from usechat.messages.model_types import AnthropicMessageDict, ModelMessageDict
+from usechat.messages.model_types import AnthropicMessageDict, ModelMessageDict, UIMessageDict
 from usechat.messages.ui import LegacyUIMessage, UIMessage, request_error_from_validation
 
 __all__ = ["Messages", "given_messages", "read_messages"]
 
 Messages: TypeAlias = (
-    Sequence[UIMessage]
-    | Sequence[ModelMessage]
-    | Sequence[ModelMessageDict | ModelMessage]
-    | Sequence[AnthropicMessageDict]
-    | Sequence[dict[str, Any]]
+    Sequence[UIMessage | UIMessageDict] | Sequence[ModelMessage | ModelMessageDict | AnthropicMessageDict]
 )
 """UI messages as ``useChat`` posts them (or the same as dicts), or model messages: as objects, as the dicts of the AI
 SDK's ``ModelMessage``, or as those of Anthropic's API."""
@@ -49,7 +45,7 @@ def given_messages(messages: Messages | None, prompt: str | None) -> Messages:
     raise ConfigurationError("give either messages or prompt")
 
 
-def read_messages(messages: Messages, **options: Any) -> Sequence[ModelMessage]:
+def read_messages(messages: Sequence[Any], **options: Any) -> Sequence[ModelMessage]:
     """The messages as the model gets them; ``options`` are `convert_to_model_messages`'.
 
     Raises:

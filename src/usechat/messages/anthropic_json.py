@@ -38,7 +38,7 @@ _OWN_KEYS: Final = frozenset({"source", "cache_control", "citations"})
 def is_anthropic_content(content: Any) -> bool:
     """Return whether a message's content is blocks of Anthropic's."""
     blocks: list[Any] = [*cast("list[Any]", content)] if isinstance(content, list | tuple) else []
-    return any(_is_block(block) for block in blocks if isinstance(block, Mapping))
+    return any(_is_block(cast("Block", block)) for block in blocks if isinstance(block, Mapping))
 
 
 def _is_block(block: Block) -> bool:

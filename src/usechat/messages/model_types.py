@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 
-__all__ = ["AnthropicMessageDict", "ModelMessageDict", "ToolResultOutputDict"]
+__all__ = ["AnthropicMessageDict", "ModelMessageDict", "ToolResultOutputDict", "UIMessageDict"]
 
 Options: TypeAlias = Mapping[str, Mapping[str, Any]]
 
@@ -153,6 +153,15 @@ class ToolMessageDict(TypedDict):
 
 ModelMessageDict: TypeAlias = SystemMessageDict | UserMessageDict | AssistantMessageDict | ToolMessageDict
 """A message as the AI SDK's ``ModelMessage`` is in JSON."""
+
+
+class UIMessageDict(TypedDict):
+    """A message as ``useChat`` keeps it."""
+
+    id: NotRequired[str]
+    role: Literal["system", "user", "assistant"]
+    metadata: NotRequired[Any]
+    parts: Sequence[Mapping[str, Any]]
 
 
 class AnthropicMessageDict(TypedDict):
