@@ -25,6 +25,8 @@ __all__ = [
 
 CAUSES_TOLD = 5
 """How many of an exception group are told in its text."""
+_MAX_TEXT = 4000
+"""Characters of an error's text in a log line."""
 
 
 class Contained:
@@ -111,6 +113,9 @@ def describe_error(error: BaseException) -> str:
         causes = cast("BaseExceptionGroup[BaseException]", error).exceptions
         more = [f"and {len(causes) - CAUSES_TOLD} more"] if len(causes) > CAUSES_TOLD else []
         text = f"{error.message}: " + "; ".join([*map(describe_error, causes[:CAUSES_TOLD]), *more])
+    if len(text) > _MAX_TEXT:
+        # It goes into log lines, and may repeat what somebody else has sent.
+        text = f"{text[:_MAX_TEXT]} … ({len(text) - _MAX_TEXT} more characters)"
     if isinstance(error, Exception):
         return text or name
     return f"{name}: {text}" if text else name

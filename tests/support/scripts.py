@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 from usechat.generate.asks import Script
 from usechat.generate.driver import do
-from usechat.generate.time_limits import TimeLimits
 
 __all__ = ["follow"]
 
@@ -17,12 +16,11 @@ T = TypeVar("T")
 async def follow(script: Script[T]) -> T:
     """Do what a script asks for; return what it returns."""
     streams: list[AsyncIterator[Any]] = []
-    limits = TimeLimits(None, lambda: 0.0)
     try:
         ask = next(script)
         while True:
             try:
-                answer = await do(ask, streams, limits)
+                answer = await do(ask, streams)
             except Exception as error:  # noqa: BLE001 - the script says what follows
                 ask = script.throw(error)
             else:
