@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from usechat.ids import generate_id
     from usechat.messages.convert import convert_to_model_messages
     from usechat.messages.ui import UIMessage
+    from usechat.models.base import Timeout
 
 __version__ = "0.1.0"
 
@@ -40,6 +41,7 @@ __all__ = [
     "StepSettings",
     "StreamTextResult",
     "StreamingAnswer",
+    "Timeout",
     "Tool",
     "ToolContext",
     "UIMessage",
@@ -72,6 +74,7 @@ HOMES = {
     "StepSettings": "usechat.generate.loop_request",
     "StreamTextResult": "usechat.generate.stream_text",
     "StreamingAnswer": "usechat.fastapi",
+    "Timeout": "usechat.models.base",
     "Tool": "usechat.generate.tools",
     "ToolContext": "usechat.generate.tools",
     "UIMessage": "usechat.messages.ui",

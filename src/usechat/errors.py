@@ -10,7 +10,8 @@
     ├─ ProviderError           the model provider failed
     │  ├─ ProviderStatusError  it answered with an HTTP error status
     │  ├─ ProviderStreamError  it sent an error event, or its stream was cut
-    │  └─ ProviderConnectionError  it could not be reached, or in time
+    │  ├─ ProviderConnectionError  it could not be reached, or in time
+    │  └─ AnswerTimeoutError   a time limit of the answer has passed
     ├─ ToolError               a tool call that cannot be carried out
     │  ├─ NoSuchToolError      the model named a tool that is not there
     │  ├─ InvalidToolInputError  the input does not fit the tool's schema
@@ -29,6 +30,7 @@ from __future__ import annotations
 from typing import Literal
 
 __all__ = [
+    "AnswerTimeoutError",
     "ApplicationError",
     "ChatError",
     "ConfigurationError",
@@ -50,6 +52,15 @@ __all__ = [
     "ToolExecutionError",
     "UsechatError",
 ]
+
+
+_MAX_MESSAGE = 2000
+_PASSED = {
+    "total": "it took longer than",
+    "step": "a step took longer than",
+    "first_chunk": "the model brought nothing within",
+    "chunk": "the model brought nothing more for",
+}
 
 
 class UsechatError(Exception):
@@ -118,12 +129,14 @@ class ProviderError(UsechatError):
     """The model provider failed.
 
     Args:
-        message: The provider's own words, for logs; the browser gets a masked text.
+        message: The provider's own words, for logs; the browser gets a masked text. Of a long one the beginning is
+            kept, because it goes into log lines.
         provider: For instance ``anthropic``.
         code: The provider's error type, for instance ``overloaded_error``.
         status: The HTTP status, where there was one.
         request_id: The provider's id of the request, where there was one.
         is_retryable: Whether the same request may succeed later.
+        retry_after: After how many seconds the provider wants to be asked again, where it says so.
     """
 
     def __init__(
@@ -135,7 +148,10 @@ class ProviderError(UsechatError):
         status: int | None = None,
         request_id: str | None = None,
         is_retryable: bool = False,
+        retry_after: float | None = None,
     ) -> None:
+        if len(message) > _MAX_MESSAGE:
+            message = f"{message[:_MAX_MESSAGE]} … ({len(message) - _MAX_MESSAGE} more characters)"
         super().__init__(message)
         self.message = message
         self.provider = provider
@@ -143,6 +159,7 @@ class ProviderError(UsechatError):
         self.status = status
         self.request_id = request_id
         self.is_retryable = is_retryable
+        self.retry_after = retry_after
 
 
 class ProviderStatusError(ProviderError):
@@ -155,6 +172,29 @@ class ProviderStreamError(ProviderError):
 
 class ProviderConnectionError(ProviderError):
     """The provider could not be reached, or did not answer in time."""
+
+
+class AnswerTimeoutError(ProviderError):
+    """A time limit of the answer has passed; its ``code`` is ``timeout``.
+
+    Args:
+        limit: Which one of `usechat.Timeout`.
+        seconds: How long it is.
+        provider: Of the model that was waited for.
+    """
+
+    def __init__(
+        self, limit: Literal["total", "step", "first_chunk", "chunk"], seconds: float, *, provider: str
+    ) -> None:
+        super().__init__(
+            f"the answer was ended: {_PASSED[limit]} {seconds:g} s (timeout.{limit})",
+            provider=provider,
+            code="timeout",
+            # Another try may be quicker; the time for all tries is over.
+            is_retryable=limit in ("first_chunk", "chunk"),
+        )
+        self.limit = limit
+        self.seconds = seconds
 
 
 class ToolError(UsechatError):

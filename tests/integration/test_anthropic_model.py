@@ -12,6 +12,7 @@ import pytest
 from anthropic import AsyncAnthropic, AsyncStream
 
 from tests.integration.anthropic_calls import CALL, finish, model_for, read, texts
+from tests.support.waiting import eventually
 from usechat.errors import (
     ConfigurationError,
     ProviderStreamError,
@@ -152,12 +153,15 @@ async def test_models_with_the_same_settings_share_a_client():
     async with ReplayServer("text") as server:
         settings = ClientSettings("key-1", server.url)
         await read(model_for(server))
-        client = await shared_client(settings)
+        upstream = await shared_client(settings)
         await read(model_for(server))
-        assert await shared_client(settings) is client
+        assert await shared_client(settings) is upstream
         await model_for(server).aclose()
-        assert client.is_closed()
-        assert await shared_client(settings) is not client
+        assert upstream.client.is_closed()
+        pool = upstream.pool
+        assert pool is not None
+        await eventually(lambda: not pool.connections)
+        assert await shared_client(settings) is not upstream
 
 
 async def test_closing_what_was_never_opened_is_nothing():

@@ -45,6 +45,8 @@ ROWS = {
     "apart": Row(third_party=frozenset()),
     "protocol": Row(ours=LEAVES, third_party=frozenset({"msgspec"}), is_pure=True),
     "messages": Row(ours=LEAVES, third_party=frozenset({"msgspec", "pydantic", "pydantic_core"}), is_pure=True),
+    # It knows no provider, and no part or message of ours.
+    "http1": Row(third_party=frozenset({"aiohappyeyeballs", "httptools"})),
     "models": Row(
         # Of the protocol only the splitting of server-sent events, which providers speak too.
         ours=LEAVES | {"apart", "http1", "messages", "protocol.sse"},
@@ -187,6 +189,10 @@ def test_every_row_has_its_package() -> None:
         ("protocol", "import asyncio"),
         ("messages", "import fastapi"),
         ("messages", "from usechat import protocol"),
+        ("http1", "from usechat.errors import ProviderError"),
+        ("http1", "import httpx2"),
+        ("http1", "def late():\n    import anthropic"),
+        ("models", "from usechat.protocol import chunks"),
         ("models", "def late():\n    from usechat.generate import steps"),
         ("models", "import os\nkey = os.environ['KEY']"),
         ("models", "import os\nkey = os.environ.setdefault('KEY', '')"),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import email.utils
 import importlib
 import pkgutil
 import ssl
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,7 +25,8 @@ from usechat.errors import (
     ProviderStreamError,
     UsechatError,
 )
-from usechat.models.anthropic_errors import maybe_map_error
+from usechat.http1 import Http1Error, Http1TimeoutError, ReadError
+from usechat.models.anthropic_errors import maybe_map_error, read_retry_after
 
 REQUEST = httpx2.Request("POST", "http://127.0.0.1/v1/messages")
 
@@ -54,7 +57,7 @@ STATUS_ERRORS = [kind for kind in ANTHROPIC_ERRORS if issubclass(kind, anthropic
 TRANSPORT_ERRORS = sorted(
     {
         kind
-        for root in (httpx2.HTTPError, httpx2.StreamError, aiohttp.ClientError)
+        for root in (httpx2.HTTPError, httpx2.StreamError, aiohttp.ClientError, Http1Error)
         for kind in {root, *subclasses(root)}
         if not kind.__module__.startswith("tests")
     }
@@ -131,6 +134,7 @@ def test_http_error_keeps_status_code_request_id_and_the_providers_words(status:
         "status": status,
         "request_id": "req_1",
         "is_retryable": is_retryable,
+        "retry_after": None,
     }
 
 
@@ -148,6 +152,8 @@ def test_error_event_that_the_package_read_is_a_stream_error():
         (anthropic.APIConnectionError(request=REQUEST), "connection_error"),
         (TimeoutError(), "timeout"),
         (httpx2.ConnectTimeout("slow"), "timeout"),
+        (Http1TimeoutError("slow"), "timeout"),
+        (ReadError("reset"), "connection_error"),
         (ConnectionRefusedError("refused"), "connection_error"),
     ],
 )
@@ -155,6 +161,43 @@ def test_unreachable_provider_is_told_from_a_slow_one(error: Exception, expected
     mapped = maybe_map_error(error)
     assert isinstance(mapped, ProviderConnectionError)
     assert mapped.code == expected
+
+
+def test_what_our_transport_raises_is_told_apart_behind_the_package():
+    error = anthropic.APIConnectionError(request=REQUEST)
+    error.__cause__ = Http1TimeoutError("slow")
+    mapped = maybe_map_error(error)
+    assert isinstance(mapped, ProviderConnectionError)
+    assert (mapped.code, str(mapped)) == ("timeout", "slow")
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, None),
+        ({"retry-after": "7"}, 7),
+        ({"retry-after": "1.5"}, 1.5),
+        ({"retry-after": "7", "retry-after-ms": "20"}, 0.02),
+        ({"retry-after": "-7"}, None),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "inf"}, None),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, None),
+    ],
+)
+def test_pause_that_a_provider_asks_for_is_read(headers: dict[str, str], expected: float | None):
+    assert read_retry_after(headers) == expected
+
+
+def test_date_after_which_to_ask_again_is_read():
+    seconds = read_retry_after({"retry-after": email.utils.formatdate(time.time() + 100)})
+    assert seconds is not None
+    assert 90 < seconds <= 100
+
+
+def test_long_words_of_a_provider_are_cut():
+    error = ProviderError("x" * 10**6, provider="anthropic")
+    assert len(str(error)) < 3000
+    assert "more characters" in str(error)
 
 
 def test_cause_is_part_of_the_words():

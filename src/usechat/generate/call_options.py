@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
+from usechat.models.base import Timeout
+
 __all__ = ["CallOptions"]
 
 
@@ -24,3 +26,5 @@ class CallOptions(TypedDict, total=False):
     """Sent to the provider."""
     max_retries: int | None
     """Of a request that failed before its first byte; the provider package's own number without it."""
+    timeout: Timeout | None
+    """How long the answer may take, and how long the provider may be silent."""

@@ -1,8 +1,9 @@
 """The ``anthropic`` package's clients that models share: one for each event loop, key and base URL.
 
-A client owns a pool of connections, and a pool belongs to the event loop that it was made in. Keys, base URL and
-retries are the package's own: what is not given here it takes from ``ANTHROPIC_API_KEY``, ``ANTHROPIC_AUTH_TOKEN``,
-``ANTHROPIC_BASE_URL`` and its profiles. The package is imported at first use only, for that takes half a second.
+A client owns a pool of connections, and a pool belongs to the event loop that it was made in. Keys, base URL and the
+number of retries are the package's own: what is not given here it takes from ``ANTHROPIC_API_KEY``,
+``ANTHROPIC_AUTH_TOKEN``, ``ANTHROPIC_BASE_URL`` and its profiles. The package is imported at first use only, for that
+takes half a second.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
     from anthropic.lib.bedrock import AsyncAnthropicBedrock, AsyncAnthropicBedrockMantle
     from anthropic.lib.vertex import AsyncAnthropicVertex
 
-    from usechat.models.anthropic_transport import StreamingTransport
+    from usechat.http1 import Pool
 
-__all__ = ["AnyClient", "ClientSettings", "aclose_client", "shared_client"]
+__all__ = ["AnyClient", "ClientSettings", "Upstream", "aclose_client", "shared_client"]
 
 AnyClient: TypeAlias = "AsyncAnthropic | AsyncAnthropicBedrock | AsyncAnthropicBedrockMantle | AsyncAnthropicVertex"
 """The package's clients; those for the other clouds are `AsyncAnthropic`s."""
@@ -39,16 +40,24 @@ class ClientSettings(msgspec.Struct, frozen=True):
     base_url: str | None = None
 
 
+class Upstream(msgspec.Struct, frozen=True):
+    """The way to a provider."""
+
+    client: AnyClient
+    pool: Pool | None = None
+    """Our connections; None where the package uses its own: through a proxy, or with a client of the caller's."""
+
+
 class _Shared(msgspec.Struct):
-    client: AsyncAnthropic
+    upstream: Upstream
     closer: AsyncGenerator[None]
 
 
 _clients: dict[tuple[asyncio.AbstractEventLoop, ClientSettings], _Shared] = {}
 
 
-async def shared_client(settings: ClientSettings) -> AsyncAnthropic:
-    """The client with these settings for the running event loop, made when it is first asked for.
+async def shared_client(settings: ClientSettings) -> Upstream:
+    """Return the client with these settings for the running event loop, made when it is first asked for.
 
     It is closed with `aclose_client`, or when the event loop ends.
 
@@ -58,14 +67,15 @@ async def shared_client(settings: ClientSettings) -> AsyncAnthropic:
     key = (asyncio.get_running_loop(), settings)
     if key not in _clients:
         # In a thread: the import would keep every other answer waiting.
-        for name in ("anthropic", "usechat.models.anthropic_package_client", "usechat.models.anthropic_transport"):
+        for name in ("anthropic", "usechat.models.anthropic_direct"):
             await asyncio.to_thread(importlib.import_module, name)
     shared = _clients.get(key)
     if shared is None:
-        shared = _Shared(*_new_client(settings, key))
+        upstream = _new_upstream(settings)
+        shared = _Shared(upstream, _close_at_the_end(upstream, key))
         _clients[key] = shared
         await anext(shared.closer)
-    return shared.client
+    return shared.upstream
 
 
 async def aclose_client(settings: ClientSettings) -> None:
@@ -75,15 +85,15 @@ async def aclose_client(settings: ClientSettings) -> None:
         await shared.closer.aclose()
 
 
-def _new_client(
-    settings: ClientSettings, key: tuple[asyncio.AbstractEventLoop, ClientSettings]
-) -> tuple[AsyncAnthropic, AsyncGenerator[None]]:
+def _new_upstream(settings: ClientSettings) -> Upstream:
     import anthropic
 
-    from usechat.models.anthropic_package_client import AsyncAnthropic
+    from usechat.models.anthropic_transport import PoolTransport, can_reach_directly, new_pool
 
+    pool = new_pool() if can_reach_directly() else None
+    http_client = None if pool is None else anthropic.DefaultAsyncHttpxClient(transport=PoolTransport(pool))
     try:
-        client = AsyncAnthropic(api_key=settings.api_key, base_url=settings.base_url, transport=_maybe_own_transport())
+        client = anthropic.AsyncAnthropic(api_key=settings.api_key, base_url=settings.base_url, http_client=http_client)
     except (anthropic.AnthropicError, ValueError) as error:
         raise ConfigurationError(f"the Anthropic client cannot be made: {error}") from error
     if client.api_key is None and client.auth_token is None and client.credentials is None:
@@ -92,18 +102,11 @@ def _new_client(
                 "no key for Anthropic: set ANTHROPIC_API_KEY, or name another server in ANTHROPIC_BASE_URL"
             )
         client.api_key = _PLACEHOLDER_KEY
-    return client, _close_at_the_end(client, key)
-
-
-def _maybe_own_transport() -> StreamingTransport | None:
-    """Our own transport; none, and so the package's, where a proxy must be gone through."""
-    from usechat.models.anthropic_transport import StreamingTransport, can_reach_directly
-
-    return StreamingTransport() if can_reach_directly() else None
+    return Upstream(client, pool)
 
 
 async def _close_at_the_end(
-    client: AsyncAnthropic, key: tuple[asyncio.AbstractEventLoop, ClientSettings]
+    upstream: Upstream, key: tuple[asyncio.AbstractEventLoop, ClientSettings]
 ) -> AsyncGenerator[None]:
     # A generator that is suspended here is closed by `asyncio.run` (`loop.shutdown_asyncgens`), which is the only
     # moment at which a library can close connections that nobody has told it to close.
@@ -111,4 +114,6 @@ async def _close_at_the_end(
         yield
     finally:
         _clients.pop(key, None)
-        await client.close()
+        if upstream.pool is not None:
+            await upstream.pool.aclose()
+        await upstream.client.close()

@@ -1,13 +1,17 @@
 """The one place where failures of the ``anthropic`` package and of its transports become errors of our own.
 
-The package lets some of its transport's exceptions through while a body is read, so httpx2's, aiohttp's and the
-operating system's are mapped too. Our errors say what a caller decides on: a status, a code, whether to try again.
+The package lets some of its transport's exceptions through while a body is read, so httpx2's, aiohttp's, those of
+`usechat.http1` and the operating system's are mapped too. Our errors say what a caller decides on: a status, a code,
+whether to try again.
 Facts from ``anthropic`` 2.12 (``_exceptions.py``, ``_base_client.py``, the vendored ``httpx_aiohttp``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import email.utils
+import math
+import time
+from collections.abc import Callable, Mapping
 from types import TracebackType
 
 from usechat.errors import (
@@ -19,7 +23,7 @@ from usechat.errors import (
     UsechatError,
 )
 
-__all__ = ["mapped_errors", "maybe_map_error"]
+__all__ = ["is_retryable_status", "mapped_errors", "maybe_map_error", "read_retry_after"]
 
 _PROVIDER = "anthropic"
 _RETRYABLE_STATUSES = frozenset({408, 409, 429})
@@ -41,22 +45,84 @@ def maybe_map_error(error: Exception, *, is_reading: bool = False) -> UsechatErr
     import anthropic
     import httpx2
 
+    from usechat import http1
+
+    if isinstance(error, anthropic.APIConnectionError) and isinstance(error.__cause__, http1.Http1Error | UsechatError):
+        # The package takes whatever our transport raises for a lost connection.
+        error = error.__cause__
     fail = _broken if is_reading else _unreachable
     table: tuple[tuple[type[Exception] | tuple[type[Exception], ...], Callable[[Exception], UsechatError]], ...] = (
         (UsechatError, _same),
         (anthropic.APIStatusError, _status_error),
         ((anthropic.APIResponseValidationError, anthropic.APIWebhookValidationError), _unreadable),
-        ((anthropic.APITimeoutError, httpx2.TimeoutException, TimeoutError), _stalled if is_reading else _timeout),
+        (
+            (anthropic.APITimeoutError, httpx2.TimeoutException, http1.Http1TimeoutError, TimeoutError),
+            _stalled if is_reading else _timeout,
+        ),
         ((anthropic.APIError, anthropic.RetryableError), fail),
         # What is left of the package's own: credentials, missing extras, arguments that exclude each other.
         ((anthropic.AnthropicError, httpx2.InvalidURL, httpx2.UnsupportedProtocol, aiohttp.InvalidURL), _misconfigured),
-        ((httpx2.HTTPError, httpx2.StreamError, httpx2.CookieConflict, aiohttp.ClientError, OSError), fail),
+        (http1.LocalProtocolError, _misconfigured),
+        (
+            (
+                http1.Http1Error,
+                httpx2.HTTPError,
+                httpx2.StreamError,
+                httpx2.CookieConflict,
+                aiohttp.ClientError,
+                OSError,
+            ),
+            fail,
+        ),
     )
     for kinds, make in table:
         if isinstance(error, kinds):
             return make(error)
     # How the package says that a client of the caller's own has no key.
     return _misconfigured(error) if isinstance(error, TypeError) and "authentication method" in str(error) else None
+
+
+def is_retryable_status(status: int, code: object, headers: Mapping[str, str]) -> bool:
+    """Return whether the same request may succeed later, as the package sees it.
+
+    Args:
+        status: The HTTP status.
+        code: The type of the error that the body names.
+        headers: The response's, with names in lower case.
+    """
+    match headers.get("x-should-retry"):
+        case "true":
+            return True
+        case "false":
+            return False
+        case _:
+            return status in _RETRYABLE_STATUSES or status >= 500 or code in _RETRYABLE_TYPES
+
+
+def read_retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return after how many seconds the provider wants to be asked again; None where it does not say.
+
+    Args:
+        headers: The response's, with names in lower case.
+    """
+    seconds = _number(headers.get("retry-after-ms"))
+    if seconds is not None:
+        seconds /= 1000
+    else:
+        written = headers.get("retry-after")
+        seconds = _number(written)
+        date = email.utils.parsedate_tz(written) if seconds is None and written else None
+        if date is not None:
+            seconds = email.utils.mktime_tz(date) - time.time()
+    return seconds if seconds is not None and seconds > 0 else None
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 class _MappedErrors:
@@ -110,7 +176,8 @@ def _status_error(error: Exception) -> ProviderError:
         code=error.type,
         status=status,
         request_id=error.request_id,
-        is_retryable=status in _RETRYABLE_STATUSES or status >= 500 or error.type in _RETRYABLE_TYPES,
+        is_retryable=is_retryable_status(status, error.type, error.response.headers),
+        retry_after=read_retry_after(error.response.headers),
     )
 
 

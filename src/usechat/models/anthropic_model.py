@@ -1,7 +1,7 @@
-"""Claude, and whatever else speaks Anthropic's Messages API: opens the stream and reads it into parts.
+"""Claude, and whatever else speaks Anthropic's Messages API: opens the stream, tries again, and reads it into parts.
 
-The ``anthropic`` package authenticates, retries and opens the response; its raw body is read here in the pieces that
-the connection brings, because the package's own event objects cost thirty times as much. What the events mean is
+The ``anthropic`` package authenticates; the raw body of the response is read here in the pieces that the connection
+brings, because the package's own event objects cost thirty times as much. What the events mean is
 `usechat.models.anthropic_events`' job, what to ask `usechat.models.anthropic_request`'s. Knows nothing of browsers.
 """
 
@@ -9,25 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from usechat.apart import work_apart
 from usechat.errors import ConfigurationError, ProviderError, ProviderStreamError
-from usechat.models.anthropic_client import AnyClient, ClientSettings, aclose_client, shared_client
+from usechat.models.anthropic_client import AnyClient, ClientSettings, Upstream, aclose_client, shared_client
 from usechat.models.anthropic_errors import mapped_errors
 from usechat.models.anthropic_events import AnthropicStream
 from usechat.models.anthropic_request import AnthropicRequest, build_request
 from usechat.models.anthropic_source import Opened, Source, make_source, read_parts
-from usechat.models.base import ModelCall
+from usechat.models.base import DEFAULT_TIMEOUT, ModelCall, Timeout
 from usechat.parts import Error, ModelPart
 
 if TYPE_CHECKING:
-    from anthropic import AsyncStream, RequestOptions
+    from anthropic import AsyncStream
 
-    from usechat.models.anthropic_transport import ResponseBody
+    from usechat.http1 import Response
 
 __all__ = ["AnthropicModel", "anthropic"]
 
@@ -40,6 +41,7 @@ _HEADERS = {
     # refuses temperature, top_p and top_k.
     "anthropic-version": "2023-06-01",
 }
+_CONNECT_SECONDS = 5.0
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 8.0
 _WEB_TOOLS_THAT_RUN_CODE = frozenset(
@@ -56,6 +58,7 @@ def anthropic(
     base_url: str | None = None,
     max_retries: int | None = None,
     headers: Mapping[str, str] | None = None,
+    timeout: Timeout | None = None,
 ) -> AnthropicModel:
     """A model of Anthropic's, or of any server that speaks its Messages API.
 
@@ -69,6 +72,8 @@ def anthropic(
         base_url: Instead of ``ANTHROPIC_BASE_URL``; without ``/v1``.
         max_retries: How often a request that failed before its first byte is tried again; the package's number is 2.
         headers: Sent with each request.
+        timeout: How long answers may take, where a call does not say. Whoever reads `AnthropicModel.stream` without
+            `stream_text` has of it the bound on silence only.
 
     Raises:
         ConfigurationError: Both ``client`` and what a client is made from were given.
@@ -81,6 +86,7 @@ def anthropic(
         settings=ClientSettings(api_key, base_url),
         max_retries=max_retries,
         headers=headers or {},
+        timeout=timeout,
     )
 
 
@@ -98,6 +104,7 @@ class AnthropicModel:
         "_settings",
         "_told",
         "model_id",
+        "timeout",
     )
 
     def __init__(
@@ -108,8 +115,11 @@ class AnthropicModel:
         settings: ClientSettings,
         max_retries: int | None,
         headers: Mapping[str, str],
+        timeout: Timeout | None,
     ) -> None:
         self.model_id = model_id
+        self.timeout = timeout
+        """How long answers may take, where a call does not say."""
         self._client = client
         self._settings = settings
         self._max_retries = max_retries
@@ -143,20 +153,24 @@ class AnthropicModel:
         """
         request = await work_apart(partial(build_request, call, self.model_id))
         self._tell(request.warnings)
-        client = self._client or await shared_client(self._settings)
-        retries = _first_given(call.max_retries, self._max_retries, client.max_retries)
-        options = self._options(call, request, retries)
-        body, new_stream = _body(request, client), _stream_maker(request)
+        upstream = Upstream(self._client) if self._client is not None else await shared_client(self._settings)
+        retries = _first_given(call.max_retries, self._max_retries, upstream.client.max_retries)
+        timeout = (call.timeout or Timeout()).over(self.timeout).over(DEFAULT_TIMEOUT)
+        attempt = _Attempt(upstream, _body(request, upstream), self._merged_headers(call, request), _silence(timeout))
+        new_stream = _stream_maker(request)
         del request
+        now = asyncio.get_running_loop().time
+        deadline = now() + min(limit for limit in (timeout.total, timeout.step, timeout.first_chunk) if limit)
         retry = 0
         while True:
             try:
-                return await _read_first(*await _open(client, body, new_stream, options))
-            except ProviderStreamError as error:
-                # Anthropic says that it is overloaded with status 200 too; the package does not retry that.
-                if retry == retries or not error.is_retryable:
+                return await _read_first(*await _open(attempt, new_stream, retry))
+            except ProviderError as error:
+                pause = error.retry_after or _pause(retry)
+                # Whoever waits is told now what would be told when the time is over.
+                if retry >= retries or not error.is_retryable or now() + pause > deadline:
                     raise
-            await asyncio.sleep(_pause(retry))
+            await asyncio.sleep(pause)
             retry += 1
 
     def _tell(self, warnings: Iterable[str]) -> None:
@@ -165,19 +179,32 @@ class AnthropicModel:
                 self._told[warning] = None
                 logger.warning("%s: %s", self.model_id, warning)
 
-    def _options(self, call: ModelCall, request: AnthropicRequest, retries: int) -> RequestOptions:
+    def _merged_headers(self, call: ModelCall, request: AnthropicRequest) -> dict[str, str]:
         headers = {**_HEADERS, **_lower(self._headers), **_lower(call.headers or {})}
         betas = dict.fromkeys([*request.betas, *_listed(self._headers), *_listed(call.headers or {})])
         if betas:
             headers["anthropic-beta"] = ",".join(betas)
-        return {"headers": headers, "max_retries": retries}
+        return headers
 
 
-def _body(request: AnthropicRequest, client: AnyClient) -> bytes | dict[str, Any]:
-    from usechat.models.anthropic_package_client import AsyncAnthropic
+class _Attempt(NamedTuple):
+    """What each try of a call sends."""
 
+    upstream: Upstream
+    body: bytes | dict[str, Any]
+    headers: Mapping[str, str]
+    silence: float | None
+    """Seconds in which nothing may happen."""
+
+
+def _silence(timeout: Timeout) -> float | None:
+    longest = max(timeout.first_chunk or math.inf, timeout.chunk or math.inf)
+    return None if math.isinf(longest) else longest
+
+
+def _body(request: AnthropicRequest, upstream: Upstream) -> bytes | dict[str, Any]:
     # Clients for other clouds, and whatever hooks a client of the caller's own has, look into the body.
-    return request.content if isinstance(client, AsyncAnthropic) and request.content is not None else request.body
+    return request.content if upstream.pool is not None and request.content is not None else request.body
 
 
 def _stream_maker(request: AnthropicRequest) -> Callable[[], AnthropicStream]:
@@ -191,31 +218,42 @@ def _stream_maker(request: AnthropicRequest) -> Callable[[], AnthropicStream]:
 
 
 async def _open(
-    client: AnyClient, body: bytes | dict[str, Any], new_stream: Callable[[], AnthropicStream], options: RequestOptions
+    attempt: _Attempt, new_stream: Callable[[], AnthropicStream], retry: int
 ) -> tuple[Source, AnthropicStream]:
-    with mapped_errors():
-        opened = await _send(client, body, options)
     stream = new_stream()
-    return make_source(opened, stream), stream
+    with mapped_errors():
+        return make_source(await _send(attempt, retry), stream), stream
 
 
-async def _send(
-    client: AnyClient, body: bytes | dict[str, Any], options: RequestOptions
-) -> ResponseBody | AsyncStream[object]:
-    from anthropic import AsyncStream
+async def _send(attempt: _Attempt, retry: int) -> Response | AsyncStream[object]:
+    upstream, body = attempt.upstream, attempt.body
+    if upstream.pool is None or not isinstance(body, bytes):
+        return await _send_by_package(attempt, body)
+    from usechat.http1 import Limits
+    from usechat.models.anthropic_direct import send_directly
 
-    from usechat.models.anthropic_package_client import AsyncAnthropic
+    # The package says with each request how often it was tried before.
+    headers = {"x-stainless-retry-count": str(retry), **attempt.headers}
+    limits = Limits(_CONNECT_SECONDS, attempt.silence, attempt.silence)
+    response = await send_directly(upstream.client, upstream.pool, body, headers, limits)
+    return await _send_by_package(attempt, body) if response is None else response
 
-    if isinstance(client, AsyncAnthropic) and isinstance(body, bytes):
-        return await client.open_stream(body, options)
-    return await client.post(
-        "/v1/messages",
-        cast_to=object,
-        body=body,
-        options=options,
-        stream=True,
-        stream_cls=AsyncStream[object],
+
+async def _send_by_package(attempt: _Attempt, body: bytes | dict[str, Any]) -> AsyncStream[object]:
+    import anthropic
+
+    client = attempt.upstream.client
+    what: Any = {"content": body} if isinstance(body, bytes) else {"body": body}
+    send = partial(
+        client.post, "/v1/messages", cast_to=object, stream=True, stream_cls=anthropic.AsyncStream[object], **what
     )
+    try:
+        return await send(options={"headers": attempt.headers, "max_retries": 0})
+    except anthropic.AuthenticationError:
+        if client.custom_auth is None:
+            raise
+    # A token that the package has minted was refused. It mints another for a try that it makes itself.
+    return await send(options={"headers": attempt.headers, "max_retries": 1})
 
 
 async def _read_first(source: Source, stream: AnthropicStream) -> Opened:

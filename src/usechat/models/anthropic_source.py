@@ -1,7 +1,8 @@
 """Where an answer's parts are read from: the raw body of a response, or events that the package has read itself.
 
 An open answer may last for minutes, and a server holds hundreds: what was needed to open it (the request with the whole
-conversation, the package's and ``httpx2``'s objects, headers) is let go of here, where only the connection is kept.
+conversation, the package's and ``httpx2``'s objects, headers) is let go of here, where only the connection is kept. How
+much one answer may bring is bounded here.
 What the bytes mean is `usechat.models.anthropic_events`' job.
 """
 
@@ -12,7 +13,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from usechat.errors import ProviderError
+from usechat.errors import DecodeError, ProviderError, ProviderStreamError
 from usechat.models.anthropic_errors import mapped_errors
 from usechat.models.anthropic_events import AnthropicStream
 from usechat.parts import ModelPart
@@ -20,9 +21,12 @@ from usechat.parts import ModelPart
 if TYPE_CHECKING:
     from anthropic import AsyncStream
 
-    from usechat.models.anthropic_transport import ResponseBody
+    from usechat.http1 import Body, Response
 
-__all__ = ["Opened", "Source", "make_source", "read_parts"]
+__all__ = ["MAX_ANSWER_BYTES", "Opened", "Source", "make_source", "read_parts"]
+
+MAX_ANSWER_BYTES = 128 * 2**20
+"""How much one answer may bring, inflated. The longest of today (128,000 tokens, each in an event) has some 20 MiB."""
 
 _AWS_EVENT_STREAM = "application/vnd.amazon.eventstream"
 _DRAIN_SECONDS = 1.0
@@ -76,42 +80,29 @@ async def read_parts(open_answer: Callable[[], Awaitable[Opened]]) -> AsyncGener
     yield stream.finish()
 
 
-def make_source(connection: ResponseBody | AsyncStream[object], stream: AnthropicStream) -> Source:
-    """The source of a response that has begun.
+def make_source(opened: Response | AsyncStream[object], stream: AnthropicStream) -> Source:
+    """Return the source of a response that has begun.
 
     Args:
-        connection: Its events as they come, or the response as the package gives it.
+        opened: The response, our own or as the package gives it.
         stream: Reads what comes.
     """
-    from usechat.models.anthropic_transport import BODY, ResponseBody
+    from usechat.http1 import Response, inflated
 
-    if isinstance(connection, ResponseBody):
-        return _RawBody(connection, stream)
-    response = connection.response
-    if response.headers.get("content-type", "").startswith(_AWS_EVENT_STREAM):
-        return _PackageEvents(connection, stream)
-    own: ResponseBody | None = response.extensions.get(BODY)
-    if own is None or "content-encoding" in response.headers:
-        return _RawBody(_PackageBody(connection), stream)
-    return _RawBody(own, stream)
-
-
-class _Body(Protocol):
-    def read(self) -> Awaitable[bytes]:
-        """What has come; nothing at the end."""
-        ...
-
-    async def aclose(self) -> None: ...
+    if isinstance(opened, Response):
+        return _RawBody(inflated(opened.body, opened.header(b"content-encoding")), stream)
+    headers = opened.response.headers
+    if headers.get("content-type", "").startswith(_AWS_EVENT_STREAM):
+        return _PackageEvents(opened, stream)
+    return _RawBody(inflated(_PackageBody(opened), headers.get("content-encoding", "").encode()), stream)
 
 
 class _PackageBody:
-    """A body that comes through the package's own transport, or is compressed."""
+    """A body that comes through the package's client."""
 
     def __init__(self, connection: AsyncStream[object]) -> None:
         self._connection = connection
-        response = connection.response
-        is_encoded = "content-encoding" in response.headers
-        self._reads: AsyncGenerator[bytes] = response.aiter_bytes() if is_encoded else response.aiter_raw()
+        self._reads = connection.response.aiter_raw()
 
     async def read(self) -> bytes:
         return await anext(self._reads, b"")
@@ -124,11 +115,12 @@ class _PackageBody:
 class _RawBody:
     """Reads the body by itself, because the package's event objects cost thirty times as much."""
 
-    __slots__ = ("_body", "_is_drained", "_stream")
+    __slots__ = ("_body", "_is_drained", "_size", "_stream")
 
-    def __init__(self, body: _Body, stream: AnthropicStream) -> None:
-        self._body: _Body = body
+    def __init__(self, body: Body, stream: AnthropicStream) -> None:
+        self._body = body
         self._stream = stream
+        self._size = 0
         self._is_drained = False
 
     async def read(self) -> list[ModelPart] | None:
@@ -136,7 +128,16 @@ class _RawBody:
             return None if self._is_drained else await self._drain()
         with mapped_errors(is_reading=True):
             data = await self._body.read()
-        return self._stream.feed(data) if data else None
+        return self._feed(data) if data else None
+
+    def _feed(self, data: bytes) -> list[ModelPart]:
+        self._size += len(data)
+        if self._size > MAX_ANSWER_BYTES:
+            raise _too_large(f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
+        try:
+            return self._stream.feed(data)
+        except DecodeError as error:
+            raise _too_large(str(error)) from None
 
     async def _drain(self) -> list[ModelPart]:
         """Read to the end of a message that is complete, so that its connection can serve the next."""
@@ -145,7 +146,7 @@ class _RawBody:
         with contextlib.suppress(Exception):
             async with asyncio.timeout(_DRAIN_SECONDS):
                 while data := await self._body.read():
-                    parts += self._stream.feed(data)
+                    parts += self._feed(data)
         return parts
 
     async def aclose(self) -> None:
@@ -167,3 +168,7 @@ class _PackageEvents:
 
     async def aclose(self) -> None:
         await self._connection.close()
+
+
+def _too_large(text: str) -> ProviderStreamError:
+    return ProviderStreamError(text, provider="anthropic", code="too_large")

@@ -5,15 +5,27 @@ Knows no provider, no HTTP and no wire format.
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
+from usechat.errors import ConfigurationError
 from usechat.messages.model import ModelMessage
 from usechat.parts import ModelPart
 
-__all__ = ["FunctionTool", "Model", "ModelCall", "ProviderTool", "ResponseFormat", "ToolChoice", "ToolDefinition"]
+__all__ = [
+    "DEFAULT_TIMEOUT",
+    "FunctionTool",
+    "Model",
+    "ModelCall",
+    "ProviderTool",
+    "ResponseFormat",
+    "Timeout",
+    "ToolChoice",
+    "ToolDefinition",
+]
 
 
 class FunctionTool(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +64,42 @@ class ResponseFormat(msgspec.Struct, frozen=True, kw_only=True):
     description: str | None = None
 
 
+class Timeout(msgspec.Struct, frozen=True, kw_only=True):
+    """How long an answer may take, in seconds; ``math.inf`` is no limit.
+
+    A limit that is None is the model's (``anthropic(…, timeout=Timeout(…))``), or else the default. When one has
+    passed, the answer ends with an `AnswerTimeoutError`, whose code is ``timeout``.
+
+    Raises:
+        ConfigurationError: A limit is no number above zero.
+    """
+
+    total: float | None = None
+    """For the whole answer, tools included. No limit by default."""
+    step: float | None = None
+    """For one model call and its tools; by default an hour."""
+    first_chunk: float | None = None
+    """Until a model call brings something to show, all its retries included; by default five minutes."""
+    chunk: float | None = None
+    """Between two things that it brings. A provider's pings are none; by default five minutes."""
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value: Any = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
+                raise ConfigurationError(f"timeout.{name} must be a number of seconds above 0; math.inf is no limit")
+
+    def over(self, other: Timeout | None) -> Timeout:
+        """Return these limits, and the other's where there are none."""
+        if other is None:
+            return self
+        limits = {name: getattr(self, name) for name in self.__struct_fields__}
+        return Timeout(**{name: getattr(other, name) if value is None else value for name, value in limits.items()})
+
+
+DEFAULT_TIMEOUT = Timeout(total=math.inf, step=3600.0, first_chunk=300.0, chunk=300.0)
+
+
 class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
     """All that one model call needs. Unset options are left to the provider."""
 
@@ -69,6 +117,13 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
     response_format: ResponseFormat | None = None
     max_retries: int | None = None
     """How often a request that failed before its first byte is tried again; ``None``: the client's own number."""
+    timeout: Timeout | None = None
+    """How long it may take."""
+
+    def __post_init__(self) -> None:
+        # Told where it is written, and not when the answer is being made.
+        if not isinstance(self.timeout, Timeout | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError("timeout must be a usechat.Timeout, for instance Timeout(total=60)")
 
 
 @runtime_checkable

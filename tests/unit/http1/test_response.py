@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gc
 
-import httpx2
 import pytest
 
-from usechat.models.anthropic_response import ResponseReader
+from usechat.http1 import RemoteProtocolError
+from usechat.http1.response import ResponseReader
 
 OK = b"HTTP/1.1 200 OK\r\n"
 EVENTS = b"content-type: text/event-stream\r\n"
@@ -105,7 +105,7 @@ def test_pieces_are_those_of_the_chunks():
 )
 @pytest.mark.parametrize("size", [100, 1_000_000])
 def test_what_is_not_http_is_refused(data: bytes, size: int):
-    with pytest.raises(httpx2.RemoteProtocolError):
+    with pytest.raises(RemoteProtocolError):
         read(data, size=size)
 
 
@@ -122,7 +122,7 @@ def test_what_is_not_http_is_refused(data: bytes, size: int):
 )
 def test_early_end_is_an_error(data: bytes, text: str):
     reader = read(data, size=10_000)
-    with pytest.raises(httpx2.RemoteProtocolError, match=text):
+    with pytest.raises(RemoteProtocolError, match=text):
         reader.feed_end()
 
 

@@ -1,7 +1,7 @@
 """Reads one HTTP/1.1 response out of the bytes of its connection; httptools takes it apart in C.
 
-Anthropic sends each event in an HTTP chunk of its own, and what is done for each chunk in Python costs more than all
-that is done with the event later. Knows no sockets and nothing of events; its errors are those of ``httpx2``.
+Providers send each event in an HTTP chunk of its own, and what is done for each chunk in Python costs more than all
+that is done with the event later. Knows no sockets and nothing of events.
 
 Source: RFC 9112, sections 4 to 7 (HTTP/1.1 messages and how long they are).
 """
@@ -9,7 +9,8 @@ Source: RFC 9112, sections 4 to 7 (HTTP/1.1 messages and how long they are).
 from __future__ import annotations
 
 import httptools
-import httpx2
+
+from usechat.http1.errors import RemoteProtocolError
 
 __all__ = ["ResponseReader"]
 
@@ -65,7 +66,7 @@ class ResponseReader:
         """Take what one read brought.
 
         Raises:
-            httpx2.RemoteProtocolError: It is not HTTP.
+            RemoteProtocolError: It is not HTTP.
         """
         if self._parser is None:
             # More than was asked for: whose answer it is, nobody can tell.
@@ -78,7 +79,7 @@ class ResponseReader:
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self.keeps_alive = False
             if not self.is_complete:
-                raise httpx2.RemoteProtocolError(f"the answer is not HTTP: {error}") from error
+                raise RemoteProtocolError(f"the answer is not HTTP: {error}") from error
         if self.is_complete:
             # It refers back to this object, and would keep both until the garbage collector comes.
             self._parser = None
@@ -87,29 +88,29 @@ class ResponseReader:
         """The connection has ended in an orderly way, which ends a body that has no length of its own.
 
         Raises:
-            httpx2.RemoteProtocolError: The response is not complete.
+            RemoteProtocolError: The response is not complete.
         """
         self._parser = None
         self.keeps_alive = False
         if self.is_complete:
             return
         if not self.has_head:
-            raise httpx2.RemoteProtocolError("the server closed the connection without an answer")
+            raise RemoteProtocolError("the server closed the connection without an answer")
         if self._has_length:
-            raise httpx2.RemoteProtocolError("the server closed the connection in the middle of its answer")
+            raise RemoteProtocolError("the server closed the connection in the middle of its answer")
         self.is_complete = True
 
     def _check_head_size(self, data: bytes) -> None:
         self._head_size += len(data)
         if self._head_size > _MAX_HEAD_BYTES:
-            raise httpx2.RemoteProtocolError(f"the answer's head is longer than {_MAX_HEAD_BYTES} bytes")
+            raise RemoteProtocolError(f"the answer's head is longer than {_MAX_HEAD_BYTES} bytes")
 
     # The parser's own names, which it looks up by reflection.
 
     def on_message_begin(self) -> None:
         """A second response would be one that nobody asked for: what is raised here stops the parser."""
         if self.is_complete:
-            raise httpx2.RemoteProtocolError("the server answers what was not asked")
+            raise RemoteProtocolError("the server answers what was not asked")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header, or one that follows the body, which says nothing here."""

@@ -1,24 +1,20 @@
-"""A connection to a provider: sends a request, hands on its answer in the pieces that the socket brought.
+"""A connection to a server: sends a request, hands on its response in the pieces that the socket brought.
 
 What waits unread is bounded, each silence has its limit, and a connection that is dropped is gone at once. What the
-bytes mean is `usechat.models.anthropic_response`' job; which connection serves which request is
-`usechat.models.anthropic_transport`'s.
+bytes mean is `usechat.http1.response`' job; which connection serves which request is `usechat.http1.pool`'s.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import TypeAlias, cast
+from collections.abc import Callable
+from typing import cast
 
-import httpx2
+from usechat.http1.errors import Http1Error, Http1TimeoutError, ReadError, RemoteProtocolError
+from usechat.http1.request import Limits, Origin
+from usechat.http1.response import ResponseReader
 
-from usechat.models.anthropic_response import ResponseReader
-
-__all__ = ["Connection", "Origin"]
-
-Origin: TypeAlias = tuple[str, str, int, str]
-"""Scheme, host, port, and the name that TLS asks the server for."""
+__all__ = ["Connection"]
 
 _MAX_UNREAD_BYTES = 256 * 2**10
 """How much may wait for its reader before the socket is left unread."""
@@ -37,7 +33,6 @@ class Connection(asyncio.Protocol):
         "_deadline",
         "_error",
         "_is_clogged",
-        "_kind",
         "_limit",
         "_loop",
         "_on_lost",
@@ -68,7 +63,6 @@ class Connection(asyncio.Protocol):
         self._deadline = 0.0
         self._limit: float | None = None
         self._read_limit: float | None = None
-        self._kind: type[httpx2.TimeoutException] = httpx2.ReadTimeout
 
     @property
     def is_open(self) -> bool:
@@ -82,36 +76,34 @@ class Connection(asyncio.Protocol):
         is_whole = response is not None and response.is_complete and response.keeps_alive
         return is_whole and self.is_open and self._error is None and not self.is_held
 
-    async def send(
-        self, request: bytes, *, is_head: bool = False, limits: Mapping[str, float | None]
-    ) -> ResponseReader:
+    async def send(self, request: bytes, *, is_head: bool = False, limits: Limits) -> ResponseReader:
         """Send a request; return its response when the head has come.
 
         Args:
             request: Head and body.
             is_head: Whether its method is HEAD.
-            limits: Seconds that nothing may happen: ``read``, ``write``; none or None is no limit.
+            limits: How long nothing may happen.
 
         Raises:
-            httpx2.TransportError: The connection broke, or something took too long.
+            Http1Error: The connection broke, or something took too long.
         """
         self._response = response = ResponseReader(is_to_head=is_head)
-        self._read_limit = limits.get("read")
+        self._read_limit = limits.read
         self.unread = 0
         assert self._transport is not None
         self._transport.write(request)
         # A server may answer a request that it refuses before it has read it.
         while self._is_clogged and not response.has_head:
-            await self._wait(limits.get("write"), httpx2.WriteTimeout)
+            await self._wait(limits.write)
         while not response.has_head:
-            await self._wait(self._read_limit, httpx2.ReadTimeout)
+            await self._wait(self._read_limit)
         return response
 
     async def read(self) -> bytes:
         """Return what has come of the body; nothing at its end.
 
         Raises:
-            httpx2.TransportError: The connection broke, or was silent for too long.
+            Http1Error: The connection broke, or was silent for too long.
         """
         response = self._response
         assert response is not None
@@ -119,7 +111,7 @@ class Connection(asyncio.Protocol):
         while not pieces:
             if response.is_complete:
                 return b""
-            await self._wait(self._read_limit, httpx2.ReadTimeout)
+            await self._wait(self._read_limit)
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
         self.unread = 0
@@ -148,12 +140,12 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None
         self._transport.abort()
 
-    def _wait(self, limit: float | None, kind: type[httpx2.TimeoutException]) -> asyncio.Future[None]:
+    def _wait(self, limit: float | None) -> asyncio.Future[None]:
         """Anything that happens, to be awaited at once; no coroutine, for one would be held while an answer is open."""
         if self._error is not None:
             raise self._error
         self._waiter = waiter = self._loop.create_future()
-        self._limit, self._kind = limit, kind
+        self._limit = limit
         if limit is not None:
             self._deadline = self._loop.time() + limit
             # An alarm that rings too early is set anew then: to do it now, for each token, would cost more than to
@@ -179,7 +171,7 @@ class Connection(asyncio.Protocol):
         if self._loop.time() < self._deadline:
             self._set_alarm()
         else:
-            self._fail(self._kind(f"nothing happened for {self._limit:g} s"))
+            self._fail(Http1TimeoutError(f"nothing happened for {self._limit:g} s"))
 
     def _fail(self, error: Exception) -> None:
         if self._error is None:
@@ -205,10 +197,13 @@ class Connection(asyncio.Protocol):
             return
         try:
             response.feed(data)
-        except httpx2.RemoteProtocolError as error:
+        except RemoteProtocolError as error:
             self._fail(error)
             return
         self.unread += len(data)
+        if self.unread > _MAX_UNREAD_BYTES and response.has_head and not (response.pieces or response.is_complete):
+            self._fail(RemoteProtocolError("the answer has more framing than content"))
+            return
         if self.unread > _MAX_UNREAD_BYTES and not self.is_held and self._transport is not None:
             self.is_held = True
             self._transport.pause_reading()
@@ -231,9 +226,9 @@ class Connection(asyncio.Protocol):
             return
         try:
             if exc is not None and not self._response.is_complete:
-                raise httpx2.ReadError(str(exc) or type(exc).__name__) from exc
+                raise ReadError(str(exc) or type(exc).__name__) from exc
             self._response.feed_end()
-        except httpx2.TransportError as error:
+        except Http1Error as error:
             self._fail(error)
         else:
             self._tell()

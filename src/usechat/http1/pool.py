@@ -1,0 +1,191 @@
+"""A pool of HTTP/1.1 connections, made for streams: what one read of the socket brought is one piece.
+
+General clients cost more for each event of a stream than all that is done with it. This one has no proxies, redirects,
+cookies or retries: those are its caller's. Which connection serves which request is decided here; what goes over one is
+`usechat.http1.connection`'s job. Knows no provider.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
+from typing import NamedTuple
+
+from aiohappyeyeballs import start_connection  # pyright: ignore[reportUnknownVariableType]
+
+from usechat.http1.connection import Connection
+from usechat.http1.errors import ConnectError, Http1TimeoutError
+from usechat.http1.request import Limits, Origin, Request
+
+__all__ = ["Pool", "Response", "ResponseBody"]
+
+_MAX_IDLE_CONNECTIONS = 100
+"""For each origin."""
+_MAX_IDLE_SECONDS = 30.0
+"""Load balancers drop idle connections after 60 s and more; a request must not meet a dropped one."""
+_NEXT_ADDRESS_SECONDS = 0.25
+"""When the next address is tried beside one that has not answered (RFC 8305, section 5)."""
+_KEEPALIVE_OPTIONS = {"TCP_KEEPINTVL": 60, "TCP_KEEPCNT": 5, "TCP_KEEPIDLE": 60}
+"""Routers forget a connection on which a model thinks for minutes."""
+_NO_LIMITS = Limits(None, None, None)
+
+
+class Pool:
+    """Connections, of which each open response holds one; their number has no limit.
+
+    Args:
+        new_tls: Makes the context that verifies servers, in a thread and once; by default the standard library's.
+        max_idle: How many connections wait for another request, for each origin.
+        idle_seconds: How long they wait.
+    """
+
+    def __init__(
+        self,
+        new_tls: Callable[[], ssl.SSLContext] = ssl.create_default_context,
+        *,
+        max_idle: int = _MAX_IDLE_CONNECTIONS,
+        idle_seconds: float = _MAX_IDLE_SECONDS,
+    ) -> None:
+        self._new_tls = new_tls
+        self._max_idle = max_idle
+        self._idle_seconds = idle_seconds
+        self._tls: ssl.SSLContext | None = None
+        self.connections: set[Connection] = set()
+        """Those that are open, idle ones included."""
+        self._idle: dict[Origin, list[Connection]] = {}
+
+    async def send(self, request: Request, limits: Limits = _NO_LIMITS) -> Response:
+        """Send a request; return its response as soon as its head has come.
+
+        Raises:
+            Http1Error: The server cannot be reached, takes too long, or answers with something else than HTTP.
+        """
+        encoded = request.encode()
+        connection = self._maybe_idle(request.origin) or await self._connect(request.origin, limits.connect)
+        try:
+            response = await connection.send(encoded, is_head=request.is_head, limits=limits)
+        except BaseException:
+            connection.abort()
+            raise
+        if request.is_last:
+            response.keeps_alive = False
+        return Response(response.status, response.take_headers(), ResponseBody(connection, self._take_back))
+
+    async def aclose(self) -> None:
+        """Close all connections, those in use included."""
+        for connection in list(self.connections):
+            connection.abort()
+
+    def _maybe_idle(self, origin: Origin) -> Connection | None:
+        idle = self._idle.get(origin, [])
+        while idle:
+            connection = idle.pop()
+            if connection.is_open:
+                connection.wake()
+                return connection
+        return None
+
+    def _take_back(self, connection: Connection) -> None:
+        idle = self._idle.setdefault(connection.origin, [])
+        if connection.is_reusable and len(idle) < self._max_idle:
+            connection.rest(self._idle_seconds)
+            idle.append(connection)
+        else:
+            connection.abort()
+
+    def _forget(self, connection: Connection) -> None:
+        self.connections.discard(connection)
+        with suppress(ValueError):
+            self._idle.get(connection.origin, []).remove(connection)
+
+    async def _connect(self, origin: Origin, limit: float | None) -> Connection:
+        try:
+            async with asyncio.timeout(limit):
+                connection = await self._open(origin)
+        except TimeoutError as error:
+            raise Http1TimeoutError(f"no connection within {limit} s") from error
+        except (OSError, UnicodeError) as error:
+            raise ConnectError(str(error)) from error
+        self.connections.add(connection)
+        return connection
+
+    async def _open(self, origin: Origin) -> Connection:
+        is_secure = origin.scheme == "https"
+        if is_secure and self._tls is None:
+            # In a thread: it reads some hundred certificates.
+            self._tls = await asyncio.to_thread(self._new_tls)
+            self._tls.set_alpn_protocols(["http/1.1"])
+        opened = await _open_socket(origin.host, origin.port)
+        try:
+            _, connection = await asyncio.get_running_loop().create_connection(
+                lambda: Connection(origin, self._forget),
+                sock=opened,
+                ssl=self._tls if is_secure else None,
+                server_hostname=origin.host if is_secure else None,
+            )
+        except BaseException:
+            opened.close()
+            raise
+        return connection
+
+
+class Response(NamedTuple):
+    """A response whose head has come."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    """Names and values as they came."""
+    body: ResponseBody
+
+    def header(self, name: bytes) -> bytes:
+        """Return the value of a header, with the values of several joined; empty without it.
+
+        Args:
+            name: In lower case.
+        """
+        return b", ".join(value for key, value in self.headers if key.lower() == name)
+
+
+class ResponseBody:
+    """The body of a response, which holds the connection until it is closed."""
+
+    __slots__ = ("_connection", "_give_back")
+
+    def __init__(self, connection: Connection, give_back: Callable[[Connection], None]) -> None:
+        self._connection: Connection | None = connection
+        self._give_back = give_back
+
+    async def __aiter__(self) -> AsyncGenerator[bytes]:
+        """Yield as much at a time as has come."""
+        while data := await self.read():
+            yield data
+
+    def read(self) -> Awaitable[bytes]:
+        """Return what has come; nothing at the end.
+
+        Raises:
+            Http1Error: The connection broke, or was silent for too long.
+        """
+        assert self._connection is not None
+        return self._connection.read()
+
+    async def aclose(self) -> None:
+        """Give the connection back; one with an unfinished response is closed at once."""
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            self._give_back(connection)
+
+
+async def _open_socket(host: str, port: int) -> socket.socket:
+    # uvloop's own `create_connection` tries one address after the other: a dead one would take all the time there is.
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    opened = await start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS, interleave=1)
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE_OPTIONS.items():
+        if (option := getattr(socket, name, None)) is not None:
+            opened.setsockopt(socket.IPPROTO_TCP, option, value)
+    return opened
