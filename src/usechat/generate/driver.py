@@ -15,6 +15,7 @@ from typing import Any, assert_never
 from usechat import parts as p
 from usechat.generate.asks import Ask, Call, CallModel, Open, RunTools, Stream
 from usechat.generate.execute import ToolRunner
+from usechat.generate.time_limits import TimeLimits
 from usechat.generate.turn import Turn
 from usechat.generate.valid_parts import ValidBatches
 from usechat.guard import Contained, contained, is_being_cancelled
@@ -35,6 +36,7 @@ async def read_turn(turn: Turn) -> AsyncGenerator[list[p.Part]]:
     """
     # The one that ends first is the last; tools run while a model's stream is open.
     streams: list[AsyncIterator[Any]] = []
+    limits = TimeLimits(turn.timeout, asyncio.get_running_loop().time)
     task = asyncio.current_task()
     try:
         ask = turn.begin()
@@ -42,7 +44,7 @@ async def read_turn(turn: Turn) -> AsyncGenerator[list[p.Part]]:
             if turn.parts:
                 yield turn.take()
             try:
-                answer = await do(ask, streams)
+                answer = await do_in_time(ask, streams, limits)
             except BaseException as error:  # noqa: BLE001 - the turn says what follows
                 # No frame keeps it: it would keep the frame.
                 failure = contained(error, task)
@@ -63,11 +65,32 @@ async def read_turn(turn: Turn) -> AsyncGenerator[list[p.Part]]:
             await close(streams.pop())
 
 
-async def do(ask: Ask, streams: list[AsyncIterator[Any]]) -> Any:
+async def do_in_time(ask: Ask, streams: list[AsyncIterator[Any]], limits: TimeLimits) -> Any:
+    """Do what a turn asks for.
+
+    Raises:
+        AnswerTimeoutError: It takes longer than the answer may.
+    """
+    until = limits.until(streams[-1] if ask is Stream.READ else None)
+    if until is None:
+        return await do(ask, streams, limits)
+    scope = asyncio.timeout_at(until)
+    try:
+        async with scope:
+            return await do(ask, streams, limits)
+    except TimeoutError:
+        if scope.expired():
+            raise limits.error() from None
+        raise
+
+
+async def do(ask: Ask, streams: list[AsyncIterator[Any]], limits: TimeLimits) -> Any:
     """Do what a turn asks for, and return what comes of it."""
     if ask is Stream.READ:
         try:
-            return await anext(streams[-1])
+            batch = await anext(streams[-1])
+            limits.feed(batch, streams[-1])
+            return batch
         except StopAsyncIteration:
             await close(streams.pop())
             return None
@@ -77,10 +100,11 @@ async def do(ask: Ask, streams: list[AsyncIterator[Any]]) -> Any:
             await asyncio.sleep(0)
             return await call(function, *arguments)
         case CallModel(model, model_call):
-            stream = model.stream(model_call)
+            stream = model.stream(limits.begin_call(model, model_call))
             # What the package's own models bring is not looked at: each delta would pay for it.
             is_own = getattr(model, "parts_are_valid", False)
-            streams.append(aiter(stream) if is_own else ValidBatches(stream, "a model's stream"))
+            limits.stream = aiter(stream) if is_own else ValidBatches(stream, "a model's stream")
+            streams.append(limits.stream)
         case RunTools(executions, make_context, on_error):
             runner = ToolRunner(make_context, on_error)
             streams.append(runner.run(executions))

@@ -31,7 +31,7 @@ from usechat.generate.turn import Turn
 from usechat.guard import describe_error, original_error
 from usechat.ids import generate_id
 from usechat.messages.model import ModelMessage, ToolContent, ToolMessage, ToolResultContent
-from usechat.models.base import Model, ModelCall
+from usechat.models.base import Model, ModelCall, Timeout
 from usechat.protocol.options import MASKED_ERROR
 
 __all__ = ["ModelTurn"]
@@ -111,6 +111,11 @@ class ModelTurn(Turn):
         """What was to be shown when the step's first part came, as long as nothing of it was handed on."""
         self.batch_start = 0
         """Where the step begins in it."""
+
+    @property
+    def timeout(self) -> Timeout | None:
+        """Return what the caller has said."""
+        return self.request.call.timeout
 
     def outcome(self) -> Outcome:
         """How far the answer has come."""

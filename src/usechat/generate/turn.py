@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from usechat import parts as p
 from usechat.generate.asks import Ask, Script
 from usechat.generate.callbacks import Outcome
+from usechat.models.base import Timeout
 
 __all__ = ["Turn"]
 
@@ -28,6 +29,11 @@ class Turn(ABC):
     @abstractmethod
     def script(self) -> Script[None]:
         """Make the answer from its beginning to its end. Called once."""
+
+    @property
+    def timeout(self) -> Timeout | None:
+        """Return how long the answer may take; None where nobody has said."""
+        return None
 
     @abstractmethod
     def outcome(self) -> Outcome:

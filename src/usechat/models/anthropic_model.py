@@ -22,7 +22,7 @@ from usechat.models.anthropic_errors import mapped_errors
 from usechat.models.anthropic_events import AnthropicStream
 from usechat.models.anthropic_request import AnthropicRequest, build_request
 from usechat.models.anthropic_source import Opened, Source, make_source, read_parts
-from usechat.models.base import DEFAULT_TIMEOUT, ModelCall, Timeout
+from usechat.models.base import ModelCall, Timeout
 from usechat.parts import Error, ModelPart
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class AnthropicModel:
         self._tell(request.warnings)
         upstream = Upstream(self._client) if self._client is not None else await shared_client(self._settings)
         retries = _first_given(call.max_retries, self._max_retries, upstream.client.max_retries)
-        timeout = (call.timeout or Timeout()).over(self.timeout).over(DEFAULT_TIMEOUT)
+        timeout = Timeout.resolve(call.timeout, self.timeout)
         attempt = _Attempt(upstream, _body(request, upstream), self._merged_headers(call, request), _silence(timeout))
         new_stream = _stream_maker(request)
         del request

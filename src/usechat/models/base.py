@@ -77,7 +77,7 @@ class Timeout(msgspec.Struct, frozen=True, kw_only=True):
     total: float | None = None
     """For the whole answer, tools included. No limit by default."""
     step: float | None = None
-    """For one model call and its tools; by default an hour."""
+    """For one model call and its tools. No limit by default."""
     first_chunk: float | None = None
     """Until a model call brings something to show, all its retries included; by default five minutes."""
     chunk: float | None = None
@@ -89,15 +89,21 @@ class Timeout(msgspec.Struct, frozen=True, kw_only=True):
             if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
                 raise ConfigurationError(f"timeout.{name} must be a number of seconds above 0; math.inf is no limit")
 
-    def over(self, other: Timeout | None) -> Timeout:
-        """Return these limits, and the other's where there are none."""
-        if other is None:
-            return self
-        limits = {name: getattr(self, name) for name in self.__struct_fields__}
-        return Timeout(**{name: getattr(other, name) if value is None else value for name, value in limits.items()})
+    @staticmethod
+    def resolve(*given: Timeout | None) -> Timeout:
+        """Return each limit as the first of these that has it says, or else the default."""
+        known = [timeout for timeout in given if timeout is not None]
+        if not known:
+            return DEFAULT_TIMEOUT
+        limits: dict[str, float] = {}
+        for timeout in (*known, DEFAULT_TIMEOUT):
+            for name in Timeout.__struct_fields__:
+                if (seconds := getattr(timeout, name)) is not None:
+                    limits.setdefault(name, seconds)
+        return Timeout(**limits)
 
 
-DEFAULT_TIMEOUT = Timeout(total=math.inf, step=3600.0, first_chunk=300.0, chunk=300.0)
+DEFAULT_TIMEOUT = Timeout(total=math.inf, step=math.inf, first_chunk=300.0, chunk=300.0)
 
 
 class ModelCall(msgspec.Struct, frozen=True, kw_only=True):

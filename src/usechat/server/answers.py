@@ -105,6 +105,7 @@ class Answers:
             approval_secret=self._approval_secret,
             used_approvals=self._used_approvals,
             max_output_tokens=self.settings.max_output_tokens,
+            timeout=self.settings.timeout,
             on_error=str if self.settings.error_detail else None,
             # Where there is one model only, the page knows it from /api/info.
             message_metadata=named(name) if self.settings.models else None,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from usechat.errors import ConfigurationError
 from usechat.messages.limits import DEFAULT_LIMITS, BodyLimits
+from usechat.models.base import Timeout
 from usechat.protocol.dialects import parse_dialect
 
 __all__ = ["PREFIX", "Settings", "is_loopback_host", "settings_error"]
@@ -97,6 +99,24 @@ class Settings(BaseSettings):
         None, "The most tokens of one model call; without it, the model's own limit", "a whole number from 1", ge=1
     )
     max_steps: int = setting(5, "The most model calls of one answer", "a whole number from 1 to 100", ge=1, le=100)
+    answer_seconds: float = setting(
+        0, "How long an answer may take, tools included; 0: without end", "a number of seconds from 0", ge=0
+    )
+    step_seconds: float = setting(
+        0, "How long one model call and its tools may take; 0: without end", "a number of seconds from 0", ge=0
+    )
+    first_chunk_seconds: float = setting(
+        300,
+        "How long a model call may take to bring something to show, retries included; 0: without end",
+        "a number of seconds from 0",
+        ge=0,
+    )
+    chunk_seconds: float = setting(
+        300,
+        "How long a model may bring nothing more, whatever pings its provider sends; 0: without end",
+        "a number of seconds from 0",
+        ge=0,
+    )
 
     host: str = setting("127.0.0.1", "The address to listen on", "an address of this machine", min_length=1)
     port: int = setting(8000, "The port to listen on; 0: a free one", "a whole number from 0 to 65535", ge=0, le=65535)
@@ -195,6 +215,16 @@ class Settings(BaseSettings):
     def body_limits(self) -> BodyLimits:
         """What a request's body may hold at most."""
         return BodyLimits(messages=self.max_messages, parts=self.max_parts, values=self.max_values)
+
+    @property
+    def timeout(self) -> Timeout:
+        """How long an answer may take."""
+        return Timeout(
+            total=self.answer_seconds or math.inf,
+            step=self.step_seconds or math.inf,
+            first_chunk=self.first_chunk_seconds or math.inf,
+            chunk=self.chunk_seconds or math.inf,
+        )
 
     @property
     def keys(self) -> tuple[str, ...]:
