@@ -24,6 +24,9 @@ __all__ = [
 ]
 
 
+_MAX_TEXT = 4000
+
+
 class Contained:
     """Within it, call the application: what that raises and is no `Exception` becomes an `ApplicationError`.
 
@@ -103,6 +106,9 @@ def describe_error(error: BaseException) -> str:
             text = str(error)
     except Exception:  # noqa: BLE001 - an exception that cannot be written is reported all the same
         return name
+    if len(text) > _MAX_TEXT:
+        # It goes into log lines, and may repeat what somebody else has sent.
+        text = f"{text[:_MAX_TEXT]} … ({len(text) - _MAX_TEXT} more characters)"
     if isinstance(error, Exception):
         return text or name
     return f"{name}: {text}" if text else name

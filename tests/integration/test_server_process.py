@@ -145,6 +145,21 @@ def test_answer_that_takes_too_long_is_ended_legally(tmp_path: Path) -> None:
     assert seen.endswith("data: [DONE]\n\n")
 
 
+def test_provider_that_falls_silent_ends_the_answer_in_the_time_of_the_settings(tmp_path: Path) -> None:
+    with (
+        ReplayServer(Reply("text", hold_after=AFTER_FIRST_DELTA)) as upstream,
+        serving(
+            tmp_path, ANTHROPIC_API_KEY="unused", ANTHROPIC_BASE_URL=upstream.url, USECHAT_CHUNK_SECONDS="0.5"
+        ) as server,
+    ):
+        seen = server.client.post("/api/chat", json=BODY).text
+        log = server.log.read_text()
+    assert "High water" in seen
+    assert seen.count('"type":"error"') == 1
+    assert seen.endswith("data: [DONE]\n\n")
+    assert "the model brought nothing more for 0.5 s (timeout.chunk)" in log
+
+
 def test_workers_share_what_they_sign_with(tmp_path: Path) -> None:
     with serving(tmp_path, "--workers", "2", "--model", "demo") as server:
         assert server.client.get("/api/info").json()["model"]["id"] == "demo"

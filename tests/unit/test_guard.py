@@ -105,3 +105,7 @@ async def test_only_an_exception_is_raised_elsewhere():
     error, panic = ValueError(), PanicError()
     assert exception_for(error) is error
     assert original_error(exception_for(panic)) is panic
+
+
+def test_text_of_an_error_does_not_fill_the_log():
+    assert len(describe_error(ValueError("x" * 10**6))) < 5000

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from usechat import Timeout
 from usechat.errors import ConfigurationError
 from usechat.server.environment import load_environment
 from usechat.server.settings import Settings, is_loopback_host
@@ -72,6 +74,8 @@ def test_list_is_written_with_commas_or_as_json(environ: Set, text: str, items: 
         ("API_KEYS", '["good", 7]', "USECHAT_API_KEYS must be a list of keys, of printable characters."),
         ("API_KEYS", "good,bäd", "USECHAT_API_KEYS must be a list of keys, of printable characters."),
         ("API_KEYS", "two words", "USECHAT_API_KEYS must be a list of keys, of printable characters."),
+        ("CHUNK_SECONDS", "-1", "USECHAT_CHUNK_SECONDS must be a number of seconds from 0."),
+        ("ANSWER_SECONDS", "nan", "USECHAT_ANSWER_SECONDS must be a number of seconds from 0."),
         ("INSECURE", "perhaps", "USECHAT_INSECURE (--insecure) must be true or false."),
         (
             "CORS_ORIGINS",
@@ -240,3 +244,8 @@ def test_example_file_names_every_setting_with_its_default() -> None:
         text = named.pop(f"USECHAT_{name.upper()}")
         assert Settings.model_validate({name: text} if text else {}) == Settings()
     assert set(named) == {"ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"}
+
+
+def test_time_limits_are_those_of_the_settings_and_zero_is_none():
+    settings = Settings(answer_seconds=60, chunk_seconds=0)
+    assert settings.timeout == Timeout(total=60, step=math.inf, first_chunk=300, chunk=math.inf)

@@ -71,26 +71,32 @@ async def do_in_time(ask: Ask, streams: list[AsyncIterator[Any]], limits: TimeLi
     Raises:
         AnswerTimeoutError: It takes longer than the answer may.
     """
-    until = limits.until(streams[-1] if ask is Stream.READ else None)
+    if isinstance(ask, CallModel):
+        await do(CallModel(ask.model, limits.begin_call(ask.model, ask.call)), streams)
+        limits.stream = streams[-1]
+        return None
+    stream = streams[-1] if ask is Stream.READ else None
+    until = limits.until(stream)
     if until is None:
-        return await do(ask, streams, limits)
+        return await do(ask, streams)
     scope = asyncio.timeout_at(until)
     try:
         async with scope:
-            return await do(ask, streams, limits)
+            answer = await do(ask, streams)
     except TimeoutError:
         if scope.expired():
             raise limits.error() from None
         raise
+    if answer is not None and stream is not None:
+        limits.feed(answer, stream)
+    return answer
 
 
-async def do(ask: Ask, streams: list[AsyncIterator[Any]], limits: TimeLimits) -> Any:
+async def do(ask: Ask, streams: list[AsyncIterator[Any]]) -> Any:
     """Do what a turn asks for, and return what comes of it."""
     if ask is Stream.READ:
         try:
-            batch = await anext(streams[-1])
-            limits.feed(batch, streams[-1])
-            return batch
+            return await anext(streams[-1])
         except StopAsyncIteration:
             await close(streams.pop())
             return None
@@ -100,11 +106,10 @@ async def do(ask: Ask, streams: list[AsyncIterator[Any]], limits: TimeLimits) ->
             await asyncio.sleep(0)
             return await call(function, *arguments)
         case CallModel(model, model_call):
-            stream = model.stream(limits.begin_call(model, model_call))
+            stream = model.stream(model_call)
             # What the package's own models bring is not looked at: each delta would pay for it.
             is_own = getattr(model, "parts_are_valid", False)
-            limits.stream = aiter(stream) if is_own else ValidBatches(stream, "a model's stream")
-            streams.append(limits.stream)
+            streams.append(aiter(stream) if is_own else ValidBatches(stream, "a model's stream"))
         case RunTools(executions, make_context, on_error):
             runner = ToolRunner(make_context, on_error)
             streams.append(runner.run(executions))
