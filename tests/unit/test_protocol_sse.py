@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usechat.protocol.sse import DONE, KEEP_ALIVE, STREAM_OPEN, SSEDecoder, encode_event
+from usechat.protocol.sse import DONE, KEEP_ALIVE, STREAM_OPEN, SSEDecoder, chunks_of, encode_event
 
 STREAMS: list[tuple[bytes, list[bytes]]] = [
     (b"data: a\n\n", [b"a"]),
@@ -46,3 +46,10 @@ def test_an_event_is_given_out_as_soon_as_its_blank_line_is_there():
 @given(data=st.binary().filter(lambda data: b"\n" not in data and b"\r" not in data))
 def test_what_is_encoded_is_decoded_again(data: bytes):
     assert SSEDecoder().feed(encode_event(data)) == [data]
+
+
+def test_chunks_of_whole_frames_are_found_and_nothing_else():
+    chunks = [b'{"type":"start"}', b'{"delta":"data: a\\n\\ndata: b"}']
+    frames = STREAM_OPEN + encode_event(chunks[0]) + KEEP_ALIVE + encode_event(chunks[1]) + DONE
+    assert chunks_of(frames) == chunks
+    assert chunks_of(b"") == chunks_of(STREAM_OPEN) == chunks_of(DONE) == []
