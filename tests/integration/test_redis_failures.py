@@ -65,6 +65,7 @@ class Answering:
         self.said = asyncio.Event()
         self.may_go_on = asyncio.Event()
         self.task = asyncio.create_task(process.ask(self.step()))
+        self.runs = process.conversations.runs
 
     def step(self) -> Step:
         said = saying("Hello", " you", " there")
@@ -80,6 +81,14 @@ class Answering:
         self.may_go_on.set()
         response = await asyncio.wait_for(self.task, PATIENCE)
         return response.content
+
+    async def leave(self) -> None:
+        """Read no more of it, and wait until its process has decided what becomes of it."""
+        self.task.cancel()
+        await asyncio.wait({self.task})
+        # That is asked of Redis, by a connection that must be there to be closed.
+        if deciding := self.runs.readers.tasks:
+            await asyncio.wait(set(deciding))
 
 
 async def begin_to_answer(process: Process) -> Answering:
@@ -225,7 +234,7 @@ async def test_an_answer_that_was_taken_away_is_saved_as_far_as_it_is_made(
     # Who has taken it does not come to its end.
     await eventually(lambda: bool(deployment.told))
     assert await other.saved() == [("Hi", "whole"), ("Hello", "partial")]
-    answering.task.cancel()
+    await answering.leave()
 
 
 async def test_an_answer_that_was_ended_elsewhere_is_not_dropped_without_a_word(
@@ -434,7 +443,7 @@ async def test_whatever_redis_drops_before_a_process_dies_a_beginning_is_saved_a
     assert [end.status for end in deployment.told] == ["lost"]
     # Of what Redis has dropped only the processes that read it know.
     assert [text for text, _ in await other.saved()][1:] in (["Hello"], [""], [])
-    answering.task.cancel()
+    await answering.leave()
 
 
 async def die(process: Process) -> None:

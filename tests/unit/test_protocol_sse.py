@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from usechat.errors import DecodeError
-from usechat.protocol.sse import DONE, KEEP_ALIVE, STREAM_OPEN, SSEDecoder, encode_event
+from usechat.protocol.sse import DONE, KEEP_ALIVE, STREAM_OPEN, SSEDecoder, chunks_of, encode_event
 
 DELTA = b"event: content_block_delta\ndata: %s\n\n"
 STREAMS: list[tuple[bytes, list[bytes]]] = [
@@ -106,3 +106,10 @@ def test_long_events_that_are_whole_are_taken_one_after_the_other():
     for _ in range(5):
         assert decoder.feed(b"data: " + b"x" * 90) == []
         assert decoder.feed(b"\n\n") == [b"x" * 90]
+
+
+def test_chunks_of_whole_frames_are_found_and_nothing_else():
+    chunks = [b'{"type":"start"}', b'{"delta":"data: a\\n\\ndata: b"}']
+    frames = STREAM_OPEN + encode_event(chunks[0]) + KEEP_ALIVE + encode_event(chunks[1]) + DONE
+    assert chunks_of(frames) == chunks
+    assert chunks_of(b"") == chunks_of(STREAM_OPEN) == chunks_of(DONE) == []
