@@ -26,7 +26,7 @@ async def main(questions: list[str]) -> None:
     serving = asyncio.create_task(server.serve())
     await eventually(lambda: server.started)
     port = server.servers[0].sockets[0].getsockname()[1]
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
         for number in range(2):
             # What is imported and kept by the first answers is no leftover.
             await asyncio.sleep(2.5 if number == 0 else 0)
