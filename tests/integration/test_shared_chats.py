@@ -364,7 +364,7 @@ def test_workers_end_only_what_a_killed_worker_was_answering(servers: Servers) -
     workers = [int(pid) for pid in children if b"--multiprocessing-fork" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     assert len(workers) == 2
     os.kill(workers[0], signal.SIGKILL)
-    time.sleep(4 * LEASE)
+    time.sleep(2 * LEASE)
     servers.model.may_end.set()
     for answer in answers:
         # One whose worker was killed has nothing to show but its question.
