@@ -21,7 +21,7 @@ CHECK := env $(addprefix -u ,$(filter ANTHROPIC_% USECHAT_%,$(.VARIABLES))) $(TO
 	PYRIGHT_PYTHON_CACHE_DIR="$(CURDIR)/.cache/pyright" PYRIGHT_PYTHON_IGNORE_WARNINGS=1
 PYTEST = $(CHECK) .venv/bin/python -m pytest -o cache_dir=.cache/pytest/$@ --junitxml=.cache/reports/$@.xml
 # A file's tests share servers, so they stay together. A folder's conftest.py says with which files to begin.
-TWO_AT_A_TIME := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+BY_FILE := --dist=loadfile --no-loadscope-reorder
 
 .PHONY: help run test $(GROUPS) set-up format conformance-app bench bench-quick bench-compare lock clean picture
 
@@ -51,7 +51,7 @@ unit: ## Each module by itself, with branch coverage (ARGS=--hypothesis-profile=
 
 integration: ## The server and the models, with real programs behind them
 	@$(PREPARE) $(NEEDS_integration)
-	@$(PYTEST) tests/integration $(TWO_AT_A_TIME) $(ARGS)
+	@$(PYTEST) tests/integration --numprocesses=4 $(BY_FILE) $(ARGS)
 
 conformance: ## Frames and messages against the real AI SDK, majors 4 to 7
 	@$(PREPARE) $(NEEDS_conformance)
@@ -59,7 +59,7 @@ conformance: ## Frames and messages against the real AI SDK, majors 4 to 7
 
 clients: ## What the released npm clients make of our streams
 	@$(PREPARE) $(NEEDS_clients)
-	@$(PYTEST) tests/clients $(TWO_AT_A_TIME) $(ARGS)
+	@$(PYTEST) tests/clients --numprocesses=2 $(BY_FILE) $(ARGS)
 
 LONG := --conversations=200 --turns=2 --failing-seconds=60
 chaos: ## Everything fails at once; what becomes of each answer is counted, in two minutes (ARGS=--seed=... has a run again)

@@ -13,8 +13,9 @@ from tests.support.shared_servers import postgres_server, redis_server
 __all__ = ["postgres_server", "redis_server"]
 
 _LONGEST = (
-    *("test_server_conversations", "test_server_process", "test_local_model"),
-    *("test_mcp_tools", "test_server_socket", "test_examples", "test_chat_store"),
+    *("test_shared_chats", "test_hostile_bodies", "test_server_start", "test_server_conversations"),
+    *("test_what_is_kept", "test_server_process", "test_server_socket", "test_chat_store", "test_redis_failures"),
+    *("test_local_model", "test_mcp_tools", "test_examples", "test_turn_ends"),
 )
 
 

@@ -17,6 +17,8 @@ from tests.support.hostile_bodies import LISTS, make_chat
 from usechat.testing.replay import ReplayServer
 
 SECONDS = 60.0
+PAUSE = 0.02
+"""Between two questions of the neighbour, whose own work is not what is looked at."""
 BODIES = largest_bodies()
 ROUTES = ("/api/chat", "/api/chat?protocol=text", "/api/ai/chat/stream", "/api/completion")
 
@@ -50,6 +52,7 @@ class Neighbour:
                 assert client.get("/healthz").status_code == 200
                 self.waits.append(time.monotonic() - began)
                 self.has_begun.set()
+                self.is_over.wait(PAUSE)
 
     def __enter__(self) -> Self:
         self.thread.start()

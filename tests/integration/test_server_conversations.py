@@ -17,8 +17,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.running_server import RunningServer, run, serving
-from tests.support.databases import make_url
+from tests.integration.running_server import RunningServer, serving
+from tests.support.databases import make_migrated_url
 from tests.support.redis_server import RedisServer
 from tests.support.scripted_upstream import ScriptedUpstream
 from usechat.protocol.decoders import UIMessageStreamDecoder
@@ -120,9 +120,7 @@ def deploy(
             redis: RedisServer = request.getfixturevalue("redis_server")
             # Each has a database of Redis' to itself: whoever sees a lost run saves it where it keeps its own chats.
             variables["USECHAT_REDIS_URL"] = f"{redis.url.removesuffix('0')}{next(REDIS_DATABASES)}"
-            variables["USECHAT_DATABASE_URL"] = make_url("postgresql", request, parent)
-            migrated = run(parent, ["migrate"], **variables)
-            assert migrated.returncode == 0, migrated.stderr
+            variables["USECHAT_DATABASE_URL"] = make_migrated_url("postgresql", request, parent)
         count = 2 if kind == "two processes" else 1
         servers = [stack.enter_context(serving(folder(parent, n), **variables)) for n in range(count)]
         return Deployment(servers, upstream, "")

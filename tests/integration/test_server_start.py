@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
@@ -68,18 +68,24 @@ SETTINGS: dict[str, tuple[str, Callable[[Path], str], str]] = {
 }
 
 
-def starts(folder: Path, *before: str, **variables: str) -> list[subprocess.CompletedProcess[str]]:
+WITH_WORKERS = {"database's scheme", "database refuses", "newer file", "Redis refuses"}
+"""Causes that are tried with two workers, too: what they have in common with the others is one worker's to show."""
+
+
+def starts(
+    folder: Path, variables: Mapping[str, str], *before: str, workers: bool = False
+) -> list[subprocess.CompletedProcess[str]]:
     """How servers end that cannot start, of one worker (started as a module) and of two.
 
     Args:
         folder: Where they run.
-        before: A command that starts them.
         variables: Their settings.
+        before: A command that starts them.
+        workers: Whether to start one of two workers, too.
     """
-    commands = [
-        [*before, sys.executable, "-m", "usechat", "serve"],
-        [*before, str(USECHAT), "serve", "--workers", "2"],
-    ]
+    commands = [[*before, sys.executable, "-m", "usechat", "serve"]]
+    if workers:
+        commands.append([*before, str(USECHAT), "serve", "--workers", "2"])
     started = [
         subprocess.Popen(
             [*command, "--port", "0", "--model", "demo"],
@@ -119,7 +125,7 @@ def check_refusal(ended: list[subprocess.CompletedProcess[str]], variable: str, 
 @pytest.mark.parametrize("case", SETTINGS)
 def test_database_or_redis_that_cannot_be_used_is_told_in_one_line(tmp_path: Path, case: str) -> None:
     variable, value, sentence = SETTINGS[case]
-    check_refusal(starts(tmp_path, **{variable: value(tmp_path)}), variable, sentence)
+    check_refusal(starts(tmp_path, {variable: value(tmp_path)}, workers=case in WITH_WORKERS), variable, sentence)
 
 
 def test_folder_that_nobody_may_write_is_told_in_one_line(tmp_path: Path) -> None:
@@ -128,15 +134,15 @@ def test_folder_that_nobody_may_write_is_told_in_one_line(tmp_path: Path) -> Non
     folder.chmod(0o555)
     # Without this, root may write everywhere.
     humbly = ("setpriv", "--bounding-set=-dac_override")
-    ended = starts(tmp_path, *humbly, **{DATABASE: f"sqlite:///{folder}/chats.db"})
+    ended = starts(tmp_path, {DATABASE: f"sqlite:///{folder}/chats.db"}, *humbly)
     check_refusal(ended, DATABASE, "unable to open")
 
 
 def test_postgresql_that_is_not_ready_is_told_in_one_line(tmp_path: Path, postgres_server: PostgresServer) -> None:
     url = postgres_server.make_database()
-    check_refusal(starts(tmp_path, **{DATABASE: url}), DATABASE, "run usechat migrate")
+    check_refusal(starts(tmp_path, {DATABASE: url}, workers=True), DATABASE, "run usechat migrate")
     missing = url.rpartition("/")[0] + "/nowhere"
-    check_refusal(starts(tmp_path, **{DATABASE: missing}), DATABASE, 'database "nowhere" does not exist')
+    check_refusal(starts(tmp_path, {DATABASE: missing}), DATABASE, 'database "nowhere" does not exist')
 
 
 def test_postgresql_that_wants_another_password_is_told_in_one_line(
@@ -145,7 +151,7 @@ def test_postgresql_that_wants_another_password_is_told_in_one_line(
     # Those who may not log in are refused, whatever their password.
     postgres_server.ask("CREATE ROLE stranger NOLOGIN")
     url = postgres_server.make_database().replace("postgres@", f"stranger:{SECRET}@")
-    check_refusal(starts(tmp_path, **{DATABASE: url}), DATABASE, "not permitted to log in")
+    check_refusal(starts(tmp_path, {DATABASE: url}), DATABASE, "not permitted to log in")
 
 
 def test_redis_that_wants_another_password_is_told_in_one_line(tmp_path: Path) -> None:
@@ -153,9 +159,9 @@ def test_redis_that_wants_another_password_is_told_in_one_line(tmp_path: Path) -
     redis.start()
     try:
         redis.ask("CONFIG", "SET", "requirepass", "something-else")
-        check_refusal(starts(tmp_path, **{REDIS: redis.url}), REDIS, "Authentication required")
+        check_refusal(starts(tmp_path, {REDIS: redis.url}), REDIS, "Authentication required")
         wrong = redis.url.replace("redis://", f"redis://:{SECRET}@")
-        check_refusal(starts(tmp_path, **{REDIS: wrong}), REDIS, "correct the address or the password")
+        check_refusal(starts(tmp_path, {REDIS: wrong}), REDIS, "correct the address or the password")
     finally:
         redis.close()
 

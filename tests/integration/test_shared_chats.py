@@ -8,9 +8,9 @@ import signal
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,8 +19,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.running_server import RunningServer, run, serving
-from tests.support.databases import DATABASES, make_url
+from tests.integration.running_server import RunningServer, serving
+from tests.support.databases import DATABASES, make_migrated_url
 from usechat.testing.streams import frame_event, read_events
 
 pytestmark = [
@@ -141,16 +141,44 @@ class Servers:
         return answers
 
 
+@dataclass(frozen=True)
+class Pair:
+    """Two servers that share a database."""
+
+    servers: Servers
+    first: RunningServer
+    second: RunningServer
+
+
 @pytest.fixture(params=DATABASES)
 def servers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Servers]:
-    url = make_url(request.param, request, tmp_path)
-    if request.param != "sqlite":
-        assert run(tmp_path, ["migrate"], USECHAT_DATABASE_URL=url).returncode == 0
+    with sharing(make_migrated_url(request.param, request, tmp_path), tmp_path) as servers:
+        yield servers
+
+
+@contextmanager
+def sharing(url: str, folder: Path) -> Generator[Servers]:
+    """Servers that are started later, and ended."""
     model = HeldModel()
     with ExitStack() as stack:
         readers = stack.enter_context(ThreadPoolExecutor(16))
         stack.callback(model.close)
-        yield Servers(tmp_path, url, model, stack, readers)
+        yield Servers(folder, url, model, stack, readers)
+
+
+@pytest.fixture(scope="module", params=DATABASES)
+def lasting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """Two servers that outlive the tests which do them no harm: a server takes seconds to start."""
+    folder = tmp_path_factory.mktemp("servers")
+    with sharing(make_migrated_url(request.param, request, folder), folder) as servers:
+        yield Pair(servers, servers.start(), servers.start(lease=LEASE))
+
+
+@pytest.fixture
+def pair(lasting: Pair) -> Pair:
+    """The two, whose model holds its answers again."""
+    lasting.servers.model.may_end.clear()
+    return lasting
 
 
 only_sqlite = pytest.mark.parametrize("servers", ["sqlite"], indirect=True)
@@ -182,7 +210,7 @@ def until(look: Callable[[], bool], within: float = WAIT) -> None:
 def let_it_look(server: RunningServer) -> None:
     """Give a server time to look for dead processes several times; it does so at its start, and twice in a lease."""
     server.client.get("/healthz")
-    time.sleep(4 * LEASE)
+    time.sleep(2 * LEASE)
 
 
 def check_whole(server: RunningServer, answers: list[Answer]) -> None:
@@ -190,19 +218,8 @@ def check_whole(server: RunningServer, answers: list[Answer]) -> None:
     assert [statuses(server, answer.chat) for answer in answers] == [["whole", "whole"]] * len(answers)
 
 
-def test_second_server_leaves_answers_of_the_first_alone(servers: Servers) -> None:
-    first = servers.start()
-    answers = servers.ask(first, "a", "b", "c")
-    second = servers.start(lease=LEASE)
-    let_it_look(second)
-    assert all(is_answering(second, answer.chat) for answer in answers)
-    servers.model.may_end.set()
-    check_whole(second, answers)
-    assert "lost" not in first.log.read_text()
-
-
-def test_second_server_neither_answers_nor_stops_nor_resumes_what_the_first_is_answering(servers: Servers) -> None:
-    first, second = servers.start(), servers.start(lease=LEASE)
+def test_second_server_neither_answers_nor_stops_nor_resumes_what_the_first_is_answering(pair: Pair) -> None:
+    servers, first, second = pair.servers, pair.first, pair.second
     answers = servers.ask(first, "a")
     refused = second.client.post("/api/chat", json=question("a"))
     assert (refused.status_code, refused.json()) == (409, {"detail": "This chat is being answered already."})
@@ -218,13 +235,13 @@ def test_second_server_neither_answers_nor_stops_nor_resumes_what_the_first_is_a
     assert second.client.post("/api/chat/a/stop").json() == {"stopped": False}
 
 
-def test_chat_that_is_deleted_elsewhere_does_not_come_back(servers: Servers) -> None:
-    first, second = servers.start(), servers.start(lease=LEASE)
-    answers = servers.ask(first, "a")
-    assert second.client.delete("/api/chats/a").status_code == 204
+def test_chat_that_is_deleted_elsewhere_does_not_come_back(pair: Pair) -> None:
+    servers, first, second = pair.servers, pair.first, pair.second
+    answers = servers.ask(first, "deleted")
+    assert second.client.delete("/api/chats/deleted").status_code == 204
     servers.model.may_end.set()
     assert answers[0].is_whole()
-    assert second.client.get("/api/chats").json()["chats"] == []
+    assert "deleted" not in [chat["id"] for chat in second.client.get("/api/chats").json()["chats"]]
 
 
 def test_old_server_ends_its_answers_beside_the_new_one(servers: Servers) -> None:
@@ -240,14 +257,16 @@ def test_old_server_ends_its_answers_beside_the_new_one(servers: Servers) -> Non
     assert again.is_whole()
 
 
-def test_new_server_that_is_stopped_leaves_answers_of_the_old_one_alone(servers: Servers) -> None:
+def test_new_server_leaves_answers_of_the_old_one_alone_while_it_runs_and_when_it_stops(servers: Servers) -> None:
     old = servers.start()
-    answers = servers.ask(old, "a", "b")
+    answers = servers.ask(old, "a", "b", "c")
     new = servers.start(lease=LEASE)
     let_it_look(new)
+    assert all(is_answering(new, answer.chat) for answer in answers)
     assert new.stop() == 0
     servers.model.may_end.set()
     check_whole(old, answers)
+    assert "lost" not in old.log.read_text()
 
 
 @only_sqlite
@@ -345,7 +364,7 @@ def test_workers_end_only_what_a_killed_worker_was_answering(servers: Servers) -
     workers = [int(pid) for pid in children if b"--multiprocessing-fork" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     assert len(workers) == 2
     os.kill(workers[0], signal.SIGKILL)
-    time.sleep(4 * LEASE)
+    time.sleep(2 * LEASE)
     servers.model.may_end.set()
     for answer in answers:
         # One whose worker was killed has nothing to show but its question.

@@ -19,8 +19,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from websockets.sync.client import ClientConnection, connect
 
-from tests.integration.running_server import RunningServer, run, serving
-from tests.support.databases import make_url
+from tests.integration.running_server import RunningServer, serving
+from tests.support.databases import make_migrated_url
 from tests.support.odd_bodies import HALF, bodies, json_text, nested
 from tests.support.redis_server import RedisServer
 from tests.support.scripted_upstream import ScriptedUpstream
@@ -95,10 +95,8 @@ def deployment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         if request.param != "SQLite":
             redis: RedisServer = request.getfixturevalue("redis_server")
             variables["USECHAT_REDIS_URL"] = f"{redis.url.removesuffix('0')}15"
-            variables["USECHAT_DATABASE_URL"] = make_url("postgresql", request, folder)
+            variables["USECHAT_DATABASE_URL"] = make_migrated_url("postgresql", request, folder)
             variables["USECHAT_HISTORY"] = "server"
-            migrated = run(folder, ["migrate"], **variables)
-            assert migrated.returncode == 0, migrated.stderr
         server = stack.enter_context(serving(folder, **variables))
         url = variables.get("USECHAT_DATABASE_URL", f"sqlite:///{folder}/usechat.db")
         yield Kept(server, upstream, url, is_all_kept=request.param == "SQLite")
