@@ -30,12 +30,11 @@ from usechat.errors import ChatError, ConfigurationError, RequestError, RunError
 from usechat.fastapi import StreamingAnswer
 from usechat.generate.answer import Answer
 from usechat.guard import Contained
-from usechat.messages.json_text import LONE_SURROGATE
+from usechat.json import LONE_SURROGATE, decode_json, encode_json
 from usechat.messages.limits import DEFAULT_LIMITS, LARGE_BYTES, BodyLimits, decode_limited
 from usechat.messages.ui import ChatRequest, parse_chat_request
 from usechat.negotiation import SDK_HEADER, negotiate
 from usechat.protocol.dialects import parse_dialect
-from usechat.protocol.json import decode_json, encode_json
 from usechat.protocol.options import MASKED_ERROR
 from usechat.protocol.sse import SSEDecoder
 

@@ -31,14 +31,15 @@ class Row:
     reads_environment: bool = False
 
 
-LEAVES = frozenset({"errors", "ids", "parts", "unsafe_keys"})
+LEAVES = frozenset({"errors", "ids", "json", "parts", "unsafe_keys"})
 EDGES = frozenset({"cli", "server", "testing"})
 
 ROWS = {
     "errors": Row(third_party=frozenset(), is_pure=True),
     "ids": Row(third_party=frozenset(), is_pure=True),
+    "json": Row(third_party=frozenset({"msgspec"}), is_pure=True),
     "parts": Row(third_party=frozenset({"msgspec"}), is_pure=True),
-    "unsafe_keys": Row(third_party=frozenset(), is_pure=True),
+    "unsafe_keys": Row(ours=frozenset({"json"}), third_party=frozenset(), is_pure=True),
     # It asks which task runs, and waits for nothing.
     "guard": Row(ours=frozenset({"errors"}), third_party=frozenset()),
     # Where it is worked is what it is about, not what is worked on.
@@ -59,7 +60,7 @@ ROWS = {
     ),
     "negotiation": Row(ours=LEAVES | {"messages", "protocol"}, is_pure=True),
     "runs": Row(ours=frozenset({"errors", "guard", "ids"}), third_party=frozenset({"msgspec", "redis"})),
-    "chats": Row(ours=frozenset({"apart", "errors", "ids", "messages"})),
+    "chats": Row(ours=frozenset({"apart", "errors", "ids", "json", "messages"})),
     # Every answer is a run: the edge knows the pipe of one that a single reader reads.
     "fastapi": Row(ours=ANY, never=EDGES | {"chats", "runs.base", "runs.memory", "runs.redis", "runs.service"}),
     "sender": Row(ours=frozenset(), third_party=frozenset({"starlette"})),

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from tests.unit.test_mangled_histories import EXAMPLES, histories, mangled
 from usechat.errors import RequestError
-from usechat.messages.json_text import MAX_DEPTH
+from usechat.json import MAX_DEPTH
 from usechat.messages.plain import is_plain_chat
 from usechat.messages.ui import ChatRequest, parse_chat_request, request_error_from_validation
 

@@ -27,8 +27,8 @@ from usechat.generate.policy import LoopPolicy
 from usechat.generate.stop import step_count_is
 from usechat.generate.turn import Turn
 from usechat.guard import Contained, exception_for, original_error
+from usechat.json import encode_json
 from usechat.models.base import Model, ModelCall, ResponseFormat
-from usechat.protocol.json import encode_json
 
 if TYPE_CHECKING:
     from usechat.fastapi import StreamingAnswer

@@ -23,7 +23,7 @@ from usechat.generate.part_queue import PartQueue
 from usechat.generate.turn import Turn
 from usechat.generate.valid_parts import is_nothing, maybe_valid_part
 from usechat.guard import Contained, describe_error, original_error
-from usechat.messages.json_text import MAX_VALUE_DEPTH, to_json_value
+from usechat.json import MAX_VALUE_DEPTH, to_json_value
 from usechat.protocol.options import MASKED_ERROR
 from usechat.unsafe_keys import UnsafeKeyError, find_unsafe_key
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pydantic_core import PydanticCustomError
 
-from usechat.messages.json_text import MAX_DEPTH, is_json_value
+from usechat.json import MAX_DEPTH, is_json_value
 from usechat.messages.legacy import KEYS_OF_4, is_legacy_part
 from usechat.messages.part_checks import check_part
 

@@ -33,7 +33,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, SchemaValidator, core_schema
 
 from usechat.errors import RequestError
-from usechat.messages.json_text import LONE_SURROGATE, JsonDepthError, find_deep, to_json_value
+from usechat.json import LONE_SURROGATE, JsonDepthError, find_deep, to_json_value
 from usechat.messages.legacy import is_legacy_message, to_ui_message
 from usechat.messages.limits import DEFAULT_LIMITS, BodyLimits, decode_limited
 from usechat.messages.part_checks import check_part

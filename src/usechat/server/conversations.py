@@ -24,8 +24,8 @@ from usechat.errors import ChatError, RunError
 from usechat.fastapi import STOPPED
 from usechat.generate.answer import Answer, FinishEvent
 from usechat.ids import generate_id
+from usechat.json import LONE_SURROGATE
 from usechat.messages import ui
-from usechat.messages.json_text import LONE_SURROGATE
 from usechat.protocol.dialects import Dialect
 from usechat.protocol.encoders import WireFormat
 from usechat.protocol.usage import usage_for_major

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple, TypeAlias, cast
 
+from usechat.json import decode_json
 from usechat.protocol.dialects import Version
-from usechat.protocol.json import decode_json
 from usechat.protocol.sse import SSEDecoder
 
 __all__ = ["find_data_stream_refusals", "find_refusals"]
@@ -162,7 +162,7 @@ class Client:
     def read(self, text: bytes) -> list[str]:
         """What is refused in the data of one event."""
         try:
-            chunk: Any = decode_json(text)
+            chunk: Any = decode_json(text.decode("utf-8", "replace"))
         except ValueError:
             return ["is not JSON"]
         if not is_object(chunk) or not isinstance(chunk.get("type"), str):
@@ -345,7 +345,7 @@ class DataStreamClient:
             return (f"{name[:1]} has no known code",)
         shape = " ".join([shape, *(more for until, more in WANTED_BEFORE.get(name, ()) if self.version < until)])
         try:
-            value = decode_json(text)
+            value = decode_json(text.decode("utf-8", "replace"))
         except ValueError:
             return ("is not JSON",)
         if not fits(value, shape):
