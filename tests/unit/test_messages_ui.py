@@ -8,7 +8,10 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.testclient import TestClient
+from hypothesis import given, settings
+from pydantic import ValidationError
 
+from tests.unit.test_mangled_histories import EXAMPLES, histories, mangled
 from usechat.errors import RequestError
 from usechat.json import (
     MAX_DEPTH,
@@ -409,3 +412,68 @@ def test_half_of_a_character_in_a_messages_id_is_refused_with_its_place(extra: A
         parse_chat_request(json.dumps(body).encode())
 
     assert (refused.value.status, str(refused.value)) == (400, "messages[1].id: must not hold half of a character")
+
+
+TEXT: Json = {"type": "text", "text": "Hi"}
+
+
+def assistant_message(*parts: Json, **more: Json) -> Json:
+    return {"id": "1", "role": "assistant", "parts": list(parts), **more}
+
+
+def encode(history: Json) -> bytes:
+    """A body as a browser may post it; `Infinity` is how Python writes a number beyond all floats."""
+    return json.dumps({"messages": history}).replace("Infinity", "1e999").encode()
+
+
+def read_value(body: bytes) -> Json:
+    """What a route reads that has the model as its body parameter."""
+    try:
+        return told(ChatRequest.model_validate(json.loads(body)))
+    except ValidationError as error:
+        return refusal(request_error_from_validation(error))
+
+
+def read_body(body: bytes) -> Json:
+    try:
+        return told(parse_chat_request(body))
+    except RequestError as error:
+        return refusal(error)
+
+
+def told(chat: ChatRequest) -> Json:
+    messages = [(type(one), sorted(one.model_fields_set), one.original, one.to_json(), one) for one in chat.messages]
+    return (sorted(chat.model_fields_set), chat.extra, chat, messages)
+
+
+def refusal(error: RequestError) -> Json:
+    return (str(error), error.path, error.status)
+
+
+@settings(max_examples=EXAMPLES)
+@given(histories)
+def test_any_body_is_read_as_the_model_reads_its_value(history: Json):
+    body = encode(history)
+    assert repr(read_body(body)) == repr(read_value(body))
+
+
+@settings(max_examples=EXAMPLES)
+@given(mangled)
+def test_what_is_wrong_with_a_body_is_told_as_the_model_tells_it(history: Json):
+    body = encode(history)
+    assert repr(read_body(body)) == repr(read_value(body))
+
+
+@pytest.mark.parametrize("wrong", [{"role": "robot"}, {"id": 5}, {"role": None}])
+def test_fields_of_a_message_are_checked(wrong: Json):
+    body = encode([{**assistant_message(TEXT), **wrong}])
+    assert read_body(body) == read_value(body)
+    assert read_body(body)[2] == 422
+
+
+def test_a_message_can_be_copied_and_changed():
+    [posted] = parse_chat_request(encode([assistant_message(TEXT, x=1)])).messages
+    changed = posted.model_copy(update={"id": "2"})
+    assert changed.to_json() == {**assistant_message(TEXT, x=1), "id": "2"}
+    assert posted.id == "1"
+    assert json.loads(changed.model_dump_json())["parts"] == [TEXT]

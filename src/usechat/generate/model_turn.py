@@ -5,6 +5,7 @@ Upstream: ``streamText`` in ``ai/src/generate-text/stream-text.ts`` (7.0.173).
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -19,7 +20,6 @@ from usechat.generate.callbacks import Outcome
 from usechat.generate.calls import error_result, parse_call, show_broken_call, show_call, show_input_start
 from usechat.generate.execute import Execution
 from usechat.generate.gate import ApprovalGate, Verdict
-from usechat.generate.happening import Happening
 from usechat.generate.loop_request import LoopRequest, StepSettings
 from usechat.generate.policy import LoopPolicy
 from usechat.generate.recorder import StepRecorder, StepResult
@@ -77,7 +77,7 @@ class ModelTurn(Turn):
         "usage",
     )
 
-    def __init__(self, request: LoopRequest, policy: LoopPolicy, abort: Happening) -> None:
+    def __init__(self, request: LoopRequest, policy: LoopPolicy, abort: asyncio.Event) -> None:
         super().__init__()
         self.request = request
         self.policy = policy
@@ -443,7 +443,7 @@ class ModelTurn(Turn):
             tool_name=tool_name,
             messages=tuple(self.messages),
             writer=writer,
-            abort=self.abort.event,
+            abort=self.abort,
             request=self.request.context,
         )
 

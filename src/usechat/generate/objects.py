@@ -17,7 +17,6 @@ from usechat.errors import ConfigurationError, NoObjectGeneratedError
 from usechat.generate.answer import Answer, Callbacks, FinishEvent, Outcome
 from usechat.generate.array_text import ArrayElements
 from usechat.generate.call_options import CallOptions
-from usechat.generate.happening import Happening
 from usechat.generate.inputs import Messages, given_messages, read_messages
 from usechat.generate.loop_request import LoopRequest
 from usechat.generate.model_turn import ModelTurn
@@ -59,7 +58,7 @@ class ObjectFinishEvent(msgspec.Struct, frozen=True, kw_only=True):
 class ObjectTurn(ModelTurn):
     """The turn of a model that writes JSON, with an array's text as an array of its complete elements."""
 
-    def __init__(self, request: LoopRequest, policy: LoopPolicy, abort: Happening, shape: Shape) -> None:
+    def __init__(self, request: LoopRequest, policy: LoopPolicy, abort: asyncio.Event, shape: Shape) -> None:
         super().__init__(request, policy, abort)
         self.shape = shape
         self.text: list[str] = []

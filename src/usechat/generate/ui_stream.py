@@ -228,7 +228,7 @@ class UIMessageStream(Answer):
         return WriterTurn(self.execute, self.message_id, self._make_writer)
 
     def _make_writer(self) -> UIMessageStreamWriter:
-        return UIMessageStreamWriter(self.aborting.event, self.callbacks.error_text)
+        return UIMessageStreamWriter(self.aborting, self.callbacks.error_text)
 
 
 def ui_message_stream(
