@@ -1,16 +1,29 @@
 """Finds keys that clients refuse: ``__proto__``, and ``prototype`` within ``constructor``.
 
 The AI SDK parses what it reads with ``secureJsonParse``, which refuses the whole text where an object at any depth has
-such a key. A text that only mentions one is fine. This module knows the rule and nothing else.
+such a key. A text that only mentions one is fine. This module finds such keys and removes them, and does nothing else.
 
 Source: ``provider-utils/src/secure-json-parse.ts``, the same in AI SDK 5 to 7.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import Any, TypeAlias
 
-__all__ = ["UnsafeKeyError", "find_unsafe_key", "may_hold_unsafe_key", "refuse_unsafe_keys", "without_unsafe_keys"]
+from usechat.json import decode_json, encode_json
+
+__all__ = [
+    "UnsafeKeyError",
+    "encode_safe_json",
+    "find_unsafe_key",
+    "make_safe",
+    "may_hold_unsafe_key",
+    "refuse_unsafe_keys",
+    "without_unsafe_keys",
+]
+
+logger = logging.getLogger(__name__)
 
 _PROTO = "__proto__"
 _CONSTRUCTOR = "constructor"
@@ -22,6 +35,7 @@ _DICT: Any = dict
 _LIST: Any = list
 """``type(x) is _LIST`` narrows no type, so the code below needs no `cast`."""
 _HOLDERS = frozenset({dict, list})
+_HOLD_NOTHING = frozenset({str, bool, int, float, type(None)})
 _ELLIPSIS = "..."
 _MAX_NAME = 40
 _MAX_STEPS = 20
@@ -125,3 +139,39 @@ def _begin_copy(value: Any, left: list[tuple[Any, Any]]) -> Any:
     copy = type(value)()
     left.append((value, copy))
     return copy
+
+
+def make_safe(value: Any) -> Any:
+    """Return the value, or as JSON without the keys that no client reads, if it has any; the log tells of them.
+
+    One that JSON cannot hold is returned as it is, for its encoder to refuse.
+    """
+    if type(value) in _HOLD_NOTHING:
+        return value
+    try:
+        # Not by a walk over the value: it may be of any type that msgspec knows, and encoding is faster.
+        text = encode_json(value)
+    except TypeError:
+        return value
+    return _drop_unsafe_keys(value, text)
+
+
+def encode_safe_json(value: Any) -> bytes:
+    """Return the value as `encode_json` does, without the keys that no client reads.
+
+    Raises:
+        TypeError: The value holds something that JSON cannot hold, or is nested too deep.
+    """
+    text = encode_json(value)
+    safe = _drop_unsafe_keys(value, text)
+    return text if safe is value else encode_json(safe)
+
+
+def _drop_unsafe_keys(value: Any, text: bytes) -> Any:
+    if not may_hold_unsafe_key(text):
+        return value
+    read = decode_json(text)
+    if (path := find_unsafe_key(read)) is None:
+        return value
+    logger.error("left out the key %s of what a client is sent: it would refuse the whole answer", path)
+    return without_unsafe_keys(read)

@@ -19,9 +19,9 @@ from usechat import parts as p
 from usechat import stream_text
 from usechat.errors import ProviderStreamError
 from usechat.generate.stream_text import StreamTextResult
+from usechat.json import decode_json, encode_json
 from usechat.protocol.dialects import NEWEST, Dialect
 from usechat.protocol.encoders import EncoderOptions, make_encoder
-from usechat.protocol.json import decode_json, encode_json
 from usechat.protocol.partial_json import parse_partial_json
 from usechat.protocol.reducer import Reducer
 from usechat.testing.models import ScriptedModel, Step, saying

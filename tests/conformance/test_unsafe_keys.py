@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, assume, given, settings
 
 from tests.conformance.javascript import JavaScript
 from tests.unit.test_unsafe_keys import UNSAFE, VALUES, parts_with
+from usechat.json import decode_json, encode_json
 from usechat.protocol.dialects import NEWEST, Dialect
 from usechat.protocol.encoders import make_encoder
-from usechat.protocol.json import decode_json, encode_json
 from usechat.protocol.reducer import Reducer
 from usechat.unsafe_keys import without_unsafe_keys
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usechat.chats.columns import decode_json, decode_shown, decode_text, encode_json, encode_text
-from usechat.messages.json_text import MAX_DEPTH, to_json_value
+from usechat.chats.columns import decode_shown, decode_text, encode_stored, encode_text
+from usechat.json import MAX_DEPTH, decode_json, to_json_value
 
 ANY_TEXT = st.text(st.characters())
 """With NUL and halves of UTF-16 pairs."""
@@ -38,7 +38,7 @@ def test_text_comes_back_and_is_storable(text: str) -> None:
     ],
 )
 def test_json_text(value: Any, text: str) -> None:
-    assert encode_json(value) == text
+    assert encode_stored(value) == text
     assert decode_json(text) == json.loads(text)
 
 
@@ -49,7 +49,7 @@ def test_text_of_another_program_is_read_as_python_reads_it(text: str) -> None:
 
 def test_value_without_a_form_in_json_is_refused() -> None:
     with pytest.raises(TypeError):
-        encode_json({"a": object()})
+        encode_stored({"a": object()})
 
 
 def nested(depth: int, end: str = "1") -> str:

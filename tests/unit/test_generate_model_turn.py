@@ -15,7 +15,6 @@ from usechat.errors import ProviderError, ProviderStatusError, ProviderStreamErr
 from usechat.failures import shown_text
 from usechat.generate import model_turn
 from usechat.generate.driver import read_turn
-from usechat.generate.happening import Happening
 from usechat.generate.loop_request import LoopRequest
 from usechat.generate.model_turn import ModelTurn
 from usechat.generate.policy import LoopPolicy, policy_for
@@ -81,7 +80,7 @@ class Answered:
         self.parts: list[p.Part] = []
         self.batches: list[list[p.Part]] = []
         self.told: list[BaseException] = []
-        self.abort = Happening()
+        self.abort = asyncio.Event()
         request = LoopRequest(
             model=self.model,
             call=ModelCall(messages=messages, **(call or {})),

@@ -31,14 +31,15 @@ class Row:
     reads_environment: bool = False
 
 
-LEAVES = frozenset({"errors", "ids", "parts", "unsafe_keys"})
+LEAVES = frozenset({"errors", "ids", "json", "parts", "unsafe_keys"})
 EDGES = frozenset({"cli", "server", "testing"})
 
 ROWS = {
     "errors": Row(third_party=frozenset(), is_pure=True),
     "ids": Row(third_party=frozenset(), is_pure=True),
+    "json": Row(third_party=frozenset({"msgspec"}), is_pure=True),
     "parts": Row(third_party=frozenset({"msgspec"}), is_pure=True),
-    "unsafe_keys": Row(third_party=frozenset(), is_pure=True),
+    "unsafe_keys": Row(ours=frozenset({"json"}), third_party=frozenset(), is_pure=True),
     # It asks which task runs, and waits for nothing.
     "guard": Row(ours=frozenset({"errors"}), third_party=frozenset()),
     # Where it is worked is what it is about, not what is worked on.
@@ -71,7 +72,7 @@ ROWS = {
         ours=LEAVES | {"__init__", "apart", "generate.tools", "models"}, third_party=frozenset({"msgspec", "pydantic"})
     ),
     "runs": Row(ours=frozenset({"errors", "guard", "ids"}), third_party=frozenset({"msgspec", "redis"})),
-    "chats": Row(ours=frozenset({"apart", "errors", "ids", "messages"})),
+    "chats": Row(ours=frozenset({"apart", "errors", "ids", "json", "messages"})),
     "http": Row(
         ours=LEAVES | {"apart", "failures", "guard", "messages", "protocol", "runs"},
         never=frozenset({"runs.memory", "runs.redis"}),

@@ -1,8 +1,6 @@
 """What clients post: read leniently, kept whole, refused in one short sentence."""
 
 import json
-from http import HTTPStatus
-from types import MappingProxyType
 from typing import Any, cast
 
 import pytest
@@ -10,20 +8,15 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.testclient import TestClient
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, settings
+from pydantic import ValidationError
 
+from tests.unit.test_mangled_histories import EXAMPLES, histories, mangled
 from usechat.errors import RequestError
-from usechat.messages.evidence import ClientEvidence, detect
-from usechat.messages.json_text import (
+from usechat.json import (
     MAX_DEPTH,
-    JsonDepthError,
-    find_deep,
-    parse_json,
-    replace_lone_surrogates,
-    to_json_value,
-    write_json,
 )
+from usechat.messages.evidence import ClientEvidence, detect
 from usechat.messages.ui import (
     ChatRequest,
     UIMessage,
@@ -204,13 +197,6 @@ def test_legacy_message_may_have_keys_of_any_name():
     assert message.model_copy(update={"id": "m"}).original == posted
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists))
-def test_json_is_read_as_the_standard_library_reads_it(value: Json):
-    text = json.dumps(value).replace("NaN", "0").replace("-Infinity", "-1e999").replace("Infinity", "1e999")
-    for written in (text, text.encode(), text.encode("utf-16")):
-        assert repr(parse_json(written)) == repr(to_json_value(json.loads(text)))
-
-
 def test_legacy_attachments_come_before_the_text():
     posted = {
         "role": "user",
@@ -385,84 +371,11 @@ def test_a_request_proves_only_what_it_shows(message: Json, trigger: str | None,
     assert detect(chat, {"User-Agent": agent} if agent else None) == expected
 
 
-# JSON as JavaScript writes it
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        ({"b": 1, "a": [True, False, None]}, '{"b":1,"a":[true,false,null]}'),
-        ([18.0, 1.5, 1e-7, 1e-5, 1e21, 1e20, -0.1], "[18,1.5,1e-7,0.00001,1e+21,100000000000000000000,-0.1]"),
-        ("ü\u2028\ud800\n", '"ü\u2028\\ud800\\n"'),
-        (float("inf"), "null"),
-        (cast("Json", {1: {2}}), '{"1":"{2}"}'),
-        ([2**70, 2**53 + 1, -(2**63)], "[1180591620717411303424,9007199254740993,-9223372036854775808]"),
-        (
-            [1e16, 123456789012345680000.0, 1e-6, 0.0001, -0.0],
-            "[10000000000000000,123456789012345680000,0.000001,0.0001,0]",
-        ),
-        (cast("Json", ("tuple", MappingProxyType[str, Any]({"a": {}}))), '["tuple",{"a":{}}]'),
-        ([HTTPStatus.OK], "[200]"),
-        ([2**70, None, True, {"a": [float("inf"), 0.0]}], '[1180591620717411303424,null,true,{"a":[null,0]}]'),
-    ],
-)
-def test_json_is_written_as_javascript_writes_it(value: Json, text: str):
-    assert write_json(value) == text
-
-
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
-        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    )
-)
-def test_json_is_written_alike_beside_a_number_that_few_can_hold(value: Json):
-    assert write_json([value, 2**70]) == f"[{write_json(value)},1180591620717411303424]"
-
-
-def test_value_that_is_json_is_not_copied():
-    value = parse_json('{"a": [1, 1.5, null, {"b": [[], {}]}]}')
-    assert to_json_value(value) is value
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ({"a": [2**64, -(2**64), 2**63]}, {"a": [float(2**64), -float(2**64), 2**63]}),
-        ([{"a": float("inf")}, 10**400], [{"a": None}, None]),
-        ({"a": (1, [2, True])}, {"a": [1, [2, True]]}),
-        (10**400, None),
-    ],
-)
-def test_value_that_is_not_json_becomes_it(value: Json, expected: Json):
-    assert to_json_value(value) == expected
-
-
 def nested(levels: int) -> Json:
     value: Json = 1
     for _ in range(levels):
         value = [value]
     return value
-
-
-def test_value_may_be_nested_so_deep_and_no_deeper():
-    assert to_json_value(nested(MAX_DEPTH)) == nested(MAX_DEPTH)
-    with pytest.raises(JsonDepthError):
-        to_json_value(nested(MAX_DEPTH + 1))
-
-
-@pytest.mark.parametrize(
-    ("value", "path"),
-    [
-        ({"messages": [{"parts": [{}, {"data": nested(MAX_DEPTH)}]}]}, "messages[0].parts[1].data"),
-        ({"messages": [{"metadata": {"secret": nested(MAX_DEPTH)}}]}, "messages[0].metadata"),
-        ({"secret": nested(MAX_DEPTH)}, ""),
-        (nested(900), "[0][0][0][0][0]"),
-        ({"metadata": nested(MAX_DEPTH - 1)}, ""),
-    ],
-)
-def test_place_of_what_is_nested_too_deep_is_told_by_known_names(value: Json, path: str):
-    assert find_deep(value) == path
 
 
 def test_steering_messages_within_each_other_are_refused():
@@ -501,11 +414,66 @@ def test_half_of_a_character_in_a_messages_id_is_refused_with_its_place(extra: A
     assert (refused.value.status, str(refused.value)) == (400, "messages[1].id: must not hold half of a character")
 
 
-def test_lone_surrogates_can_be_replaced_everywhere():
-    assert replace_lone_surrogates({"a\ud800": ["\udc00ü", 1, "ascii"]}) == {"a\ufffd": ["\ufffdü", 1, "ascii"]}
+TEXT: Json = {"type": "text", "text": "Hi"}
 
 
-def test_json_text_is_read_strictly():
-    assert parse_json('{"a": [1.5, 99999999999999999999999]}') == {"a": [1.5, 1e23]}
-    with pytest.raises(ValueError, match="not a JSON number"):
-        parse_json("Infinity")
+def assistant_message(*parts: Json, **more: Json) -> Json:
+    return {"id": "1", "role": "assistant", "parts": list(parts), **more}
+
+
+def encode(history: Json) -> bytes:
+    """A body as a browser may post it; `Infinity` is how Python writes a number beyond all floats."""
+    return json.dumps({"messages": history}).replace("Infinity", "1e999").encode()
+
+
+def read_value(body: bytes) -> Json:
+    """What a route reads that has the model as its body parameter."""
+    try:
+        return told(ChatRequest.model_validate(json.loads(body)))
+    except ValidationError as error:
+        return refusal(request_error_from_validation(error))
+
+
+def read_body(body: bytes) -> Json:
+    try:
+        return told(parse_chat_request(body))
+    except RequestError as error:
+        return refusal(error)
+
+
+def told(chat: ChatRequest) -> Json:
+    messages = [(type(one), sorted(one.model_fields_set), one.original, one.to_json(), one) for one in chat.messages]
+    return (sorted(chat.model_fields_set), chat.extra, chat, messages)
+
+
+def refusal(error: RequestError) -> Json:
+    return (str(error), error.path, error.status)
+
+
+@settings(max_examples=EXAMPLES)
+@given(histories)
+def test_any_body_is_read_as_the_model_reads_its_value(history: Json):
+    body = encode(history)
+    assert repr(read_body(body)) == repr(read_value(body))
+
+
+@settings(max_examples=EXAMPLES)
+@given(mangled)
+def test_what_is_wrong_with_a_body_is_told_as_the_model_tells_it(history: Json):
+    body = encode(history)
+    assert repr(read_body(body)) == repr(read_value(body))
+
+
+@pytest.mark.parametrize("wrong", [{"role": "robot"}, {"id": 5}, {"role": None}])
+def test_fields_of_a_message_are_checked(wrong: Json):
+    body = encode([{**assistant_message(TEXT), **wrong}])
+    assert read_body(body) == read_value(body)
+    assert read_body(body)[2] == 422
+
+
+def test_a_message_can_be_copied_and_changed():
+    [posted] = parse_chat_request(encode([assistant_message(TEXT, x=1)])).messages
+    changed = posted.model_copy(update={"id": "2"})
+    assert changed.to_json() == {**assistant_message(TEXT, x=1), "id": "2"}
+    assert posted.id == "1"
+    assert json.loads(changed.model_dump_json())["parts"] == [TEXT]

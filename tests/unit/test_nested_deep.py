@@ -11,7 +11,7 @@ import pytest
 from tests.support.odd_bodies import nested
 from usechat import UIMessageStreamWriter, step_count_is, stream_text, tool, ui_message_stream
 from usechat import parts as p
-from usechat.messages.json_text import MAX_DEPTH, MAX_VALUE_DEPTH
+from usechat.json import MAX_DEPTH, MAX_VALUE_DEPTH
 from usechat.messages.ui import parse_chat_request
 from usechat.testing.models import ScriptedModel, calling_tool, saying
 

@@ -182,3 +182,16 @@ def test_events_are_read_however_they_are_cut(body: bytes, parts: list[p.Part], 
 def test_an_event_that_is_none_of_the_three_is_refused(data: bytes):
     with pytest.raises(DecodeError):
         EventsDecoder().feed(b"data: %s\n\n" % data)
+
+
+@pytest.mark.parametrize(
+    ("decoder", "body"),
+    [
+        (UIMessageStreamDecoder(), b'data: {"type":"text-delta","id":"1","delta":"a\xff"}\n\n'),
+        (EventsDecoder(), b'data: {"text":"a\xff"}\n\n'),
+        (DataStreamDecoder(), b'0:"a\xff"\n'),
+    ],
+)
+def test_bytes_that_are_not_utf_8_are_replacement_characters(decoder: Any, body: bytes):
+    deltas = [part.delta for part in decode(decoder, body, len(body)) if isinstance(part, p.TextDelta)]
+    assert deltas == ["a\ufffd"]

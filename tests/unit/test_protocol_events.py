@@ -19,7 +19,7 @@ def step_end(raw: dict[str, Any] | None) -> p.FinishStep:
 EVENTS: dict[str, tuple[list[p.Part], bytes]] = {
     "text": (
         [p.TextStart("0"), p.TextDelta("0", "a\n\u2028\ud83d"), p.TextDelta("0", ""), p.TextEnd("0"), END],
-        b'data: {"text":"a\\n\\u2028\\ud83d"}\n\n' + NOTHING_USED,
+        'data: {"text":"a\\n\u2028\\ud83d"}\n\n'.encode() + NOTHING_USED,
     ),
     "text of several blocks and steps": (
         [p.TextDelta("0", "a"), step_end(None), p.TextDelta("1", "b"), END],

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from usechat import parts as p
 from usechat.errors import StreamProtocolError
+from usechat.json import decode_json, encode_json
 from usechat.protocol.decoders import DataStreamDecoder, EventsDecoder, TextStreamDecoder, UIMessageStreamDecoder
 from usechat.protocol.dialects import AUTO, Dialect, parse_dialect
 from usechat.protocol.encoders import EncoderOptions, make_encoder
-from usechat.protocol.json import decode_json, encode_json
 from usechat.protocol.reducer import Reducer
 from usechat.protocol.sse import SSEDecoder
 from usechat.testing.client_rules import find_data_stream_refusals, find_refusals

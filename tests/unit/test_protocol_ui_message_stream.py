@@ -8,6 +8,7 @@ import pytest
 
 from usechat import parts as p
 from usechat.errors import StreamProtocolError
+from usechat.json import encode_json
 from usechat.protocol.dialects import AUTO, NEWEST, Dialect, parse_dialect
 from usechat.protocol.encoders import (
     DataStreamEncoder,
@@ -18,7 +19,6 @@ from usechat.protocol.encoders import (
     UIMessageStreamEncoder,
     make_encoder,
 )
-from usechat.protocol.json import encode_json
 from usechat.protocol.sse import DONE
 
 META = {"anthropic": {"signature": "s"}}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from usechat.errors import RequestError
-from usechat.messages.json_text import write_json
+from usechat.json import write_json
 from usechat.server.fetch_body import FetchChatBody, parse
 
 USER = {"role": "user", "content": "?"}

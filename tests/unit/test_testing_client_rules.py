@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from usechat.json import encode_json
 from usechat.protocol.dialects import Version
-from usechat.protocol.json import encode_json
 from usechat.testing.client_rules import find_data_stream_refusals, find_refusals
 
 CALL = {"toolCallId": "t1", "toolName": "x"}

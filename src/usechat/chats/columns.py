@@ -7,85 +7,42 @@ a backslash.
 
 from __future__ import annotations
 
-import json
-import math
 import re
-from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
-import msgspec
 from sqlalchemy import Dialect, Text
 from sqlalchemy.types import TypeDecorator
 
-from usechat.messages.json_text import MAX_DEPTH, is_nested_at_most
+from usechat.json import MAX_DEPTH, decode_json, encode_json, is_nested_at_most
 
 __all__ = [
     "JsonAsText",
     "JsonText",
     "PlainText",
-    "decode_json",
     "decode_shown",
     "decode_text",
-    "encode_json",
+    "encode_stored",
     "encode_text",
 ]
 
-_ENCODER: Final = msgspec.json.Encoder()
-_DECODER: Final = msgspec.json.Decoder()
-_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _ESCAPED: Final = re.compile("[\\\\\x00\ud800-\udfff]")
 _STRUCTURE: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 _ESCAPE: Final = re.compile(r"\\u([0-9a-f]{4})")
 
 
 class JsonAsText(str):
-    """The text that `encode_json` made of a value."""
+    """The text that `encode_stored` made of a value."""
 
     __slots__ = ()
 
 
-def encode_json(value: Any) -> str:
-    r"""Return the shortest JSON text, valid in every database: NUL and lone surrogates are ``\u`` escapes.
-
-    A value that JSON cannot hold becomes what it becomes in a frame: NaN is ``null``, a date is text.
+def encode_stored(value: Any) -> str:
+    r"""Return a value as JSON text that every database can hold: NUL and lone surrogates are ``\u`` escapes.
 
     Raises:
         TypeError: The value holds something that has no form in JSON.
     """
-    if type(value) is JsonAsText:
-        return str(value)
-    try:
-        return _ENCODER.encode(value).decode()
-    except (UnicodeEncodeError, TypeError, OverflowError):
-        # A lone surrogate, a key that is no text, or an integer beyond 64 bits.
-        text = _dump(_without_nan(value))
-    return _LONE_SURROGATE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
-
-
-def _dump(value: Any) -> str:
-    default = msgspec.to_builtins
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=default)
-
-
-def _without_nan(value: Any) -> Any:
-    match value:
-        case float():
-            return value if math.isfinite(value) else None
-        case Mapping():
-            return {key: _without_nan(item) for key, item in cast("Mapping[Any, Any]", value).items()}
-        case list() | tuple():
-            return [_without_nan(item) for item in cast("list[Any]", value)]
-        case _:
-            return value
-
-
-def decode_json(text: str) -> Any:
-    """Return the value of a text that `encode_json` or another program made."""
-    try:
-        return _DECODER.decode(text)
-    except msgspec.DecodeError:
-        # A lone surrogate, or a number beyond all floats.
-        return json.loads(text)
+    return str(value) if type(value) is JsonAsText else encode_json(value).decode()
 
 
 def decode_shown(text: str) -> Any:
@@ -97,7 +54,7 @@ def decode_shown(text: str) -> Any:
         return decode_json(text)
     try:
         value = decode_json(text)
-    except (ValueError, RecursionError):
+    except ValueError:
         return decode_json(_cut_deep(text))
     return value if is_nested_at_most(value, MAX_DEPTH) else decode_json(_cut_deep(text))
 
@@ -137,12 +94,12 @@ class JsonText(TypeDecorator[Any]):
 
     impl = Text
     cache_ok = True
-    encode = staticmethod(encode_json)
+    encode = staticmethod(encode_stored)
     """Encodes a value that is not null."""
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
         """Encode a value for the database."""
-        return None if value is None else encode_json(value)
+        return None if value is None else encode_stored(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         """Decode a value from the database."""

@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from usechat.apart import is_large, mark_large, work_apart
 from usechat.chats.base import Chat, ChatPage, EndStatus, SavedChat, SavedMessage, Turn, TurnPlan, UIMessage
-from usechat.chats.columns import PlainText, encode_json, encode_text
+from usechat.chats.columns import PlainText, encode_stored, encode_text
 from usechat.chats.database import Work, told_when_unavailable
 from usechat.chats.engine import open_database, open_presence
 from usechat.chats.merge import merge_patch
@@ -259,7 +259,7 @@ class SqlChatStore:
 
 def _checked_metadata(metadata: Any) -> Any:
     # Each change adds to it, and every list of chats has it.
-    if len(encode_json(metadata)) > _MAX_METADATA:
+    if len(encode_stored(metadata)) > _MAX_METADATA:
         raise RequestError("would become too large", path="metadata", status=413)
     return metadata
 

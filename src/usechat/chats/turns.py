@@ -15,12 +15,13 @@ from sqlalchemy import Connection
 
 from usechat.chats import statements
 from usechat.chats.base import Chat, EndStatus, TurnPlan, UIMessage
-from usechat.chats.columns import JsonAsText, decode_json, decode_text, encode_json
+from usechat.chats.columns import JsonAsText, decode_text, encode_stored
 from usechat.chats.merge import add_usage
 from usechat.chats.prepared import run
 from usechat.chats.rows import chat_from_row, content_values, title_values
 from usechat.chats.text import derive_title, imported_status
 from usechat.errors import ChatError
+from usechat.json import decode_json
 
 __all__ = ["Beginning", "Ending", "begin", "find_chat", "finish", "lock_chat", "written_contents"]
 
@@ -68,7 +69,7 @@ def written_contents(plan: TurnPlan) -> Mapping[int, Mapping[str, Any]]:
 
 
 def _written(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {**values, "content": JsonAsText(encode_json(values["content"]))}
+    return {**values, "content": JsonAsText(encode_stored(values["content"]))}
 
 
 def begin(connection: Connection, turn: Beginning, *, is_new: bool = False) -> Chat:

@@ -21,7 +21,6 @@ from usechat.errors import ConfigurationError
 from usechat.failures import shown_text
 from usechat.generate.callbacks import NO_RESPONSE, Callbacks, FinishEvent, MessageMetadataCallback, Outcome
 from usechat.generate.driver import CLOSE_SECONDS, close, read_turn
-from usechat.generate.happening import Happening
 from usechat.generate.masked_errors import warn_of_masked_errors
 from usechat.generate.metadata import DefaultMetadata
 from usechat.generate.outputs import Handover, Nowhere, Output
@@ -91,12 +90,12 @@ class Answer(ABC):
         """What `bind` was told, for answers that are merged into this one."""
         self.is_bound = False
         self.is_continuation = False
-        self.aborting = Happening()
+        self.aborting = asyncio.Event()
         """That nothing more of it is to be made."""
         self.abort_reason: str | None = None
         self.failure: BaseException | None = None
         """What kept the answer from being made or sent; a model's failure is the turn's to tell."""
-        self.done = Happening()
+        self.done = asyncio.Event()
         """That what came of it is known."""
         self.final: FinishEvent | None = None
         self.is_started = False
@@ -232,7 +231,7 @@ class Answer(ABC):
 
     def abort(self, reason: str | None = None) -> None:
         """Stop: the provider's connection is closed, the client gets ``abort``. Does nothing after the end."""
-        if self.aborting.has_happened:
+        if self.aborting.is_set():
             return
         self.abort_reason = reason
         self.aborting.set()
@@ -354,7 +353,7 @@ class Answer(ABC):
         self.is_driving = True
         try:
             output.begin()
-            if not self.aborting.has_happened:
+            if not self.aborting.is_set():
                 await self._make(output)
         except BaseException as error:  # noqa: BLE001 - the client gets a legal end, whatever fails
             if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
@@ -362,7 +361,7 @@ class Answer(ABC):
             else:
                 self.failure = original_error(contained(error, task))
         self.is_driving = False
-        is_aborted = self.aborting.has_happened and self.failure is None
+        is_aborted = self.aborting.is_set() and self.failure is None
         self.aborting.set()
         if self.is_cancelled:
             with suppress(asyncio.CancelledError):
@@ -394,7 +393,7 @@ class Answer(ABC):
                     await self._tell_parts(shown)
                 if output.is_full:
                     await output.room()
-                if self.aborting.has_happened:
+                if self.aborting.is_set():
                     break
         finally:
             for stream in streams:
@@ -529,7 +528,7 @@ class Answer(ABC):
             except asyncio.CancelledError:
                 await self.aclose()
                 raise
-        await self.done.event.wait()
+        await self.done.wait()
         assert self.final is not None
         if self.final.error is not None and name != "ui_message":
             raise exception_for(self.final.error)

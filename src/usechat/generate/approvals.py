@@ -19,7 +19,7 @@ from typing import Any, TypeAlias, cast
 import msgspec
 
 from usechat.errors import InvalidToolApprovalError, RequestError
-from usechat.messages.json_text import replace_lone_surrogates, write_json
+from usechat.json import replace_lone_surrogates, write_json
 from usechat.messages.model import (
     AssistantMessage,
     ModelMessage,

@@ -17,9 +17,8 @@ from usechat.generate.asks import Call, Script
 from usechat.generate.execute import Execution, error_text
 from usechat.generate.tools import Tool
 from usechat.guard import Contained, describe_error, original_error
-from usechat.messages.json_text import MAX_VALUE_DEPTH, to_json_value
+from usechat.json import MAX_VALUE_DEPTH, decode_json, to_json_value
 from usechat.messages.model import ToolResultContent, ToolResultOutput
-from usechat.protocol.json import decode_json
 from usechat.unsafe_keys import refuse_unsafe_keys
 
 __all__ = [

@@ -25,7 +25,7 @@ from usechat.generate.part_queue import PartQueue
 from usechat.generate.tools import Tool, ToolContext, ToolWriter
 from usechat.generate.valid_parts import maybe_valid_part
 from usechat.guard import Contained, describe_error, is_being_cancelled, original_error
-from usechat.messages.json_text import MAX_VALUE_DEPTH, to_json_value
+from usechat.json import MAX_VALUE_DEPTH, to_json_value
 from usechat.messages.model import ToolResultContent, ToolResultOutput
 from usechat.messages.model_json import read_tool_output
 from usechat.unsafe_keys import find_unsafe_key

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from usechat.generate.schema import JsonSchemaInput
 from usechat.generate.tools import NeedsApproval, Tool
+from usechat.json import encode_json
 from usechat.messages.model import FileContent, TextContent, ToolResultOutput
 from usechat.models.object_schema import NoObjectError, object_schema
-from usechat.protocol.json import encode_json
 
 if TYPE_CHECKING:
     from mcp import Client

@@ -5,6 +5,7 @@ Upstream: ``streamText`` in ``ai/src/generate-text/stream-text.ts`` (7.0.173).
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -21,7 +22,6 @@ from usechat.generate.calls import error_result, parse_call, show_broken_call, s
 from usechat.generate.checks import named
 from usechat.generate.execute import Execution
 from usechat.generate.gate import ApprovalGate, Verdict
-from usechat.generate.happening import Happening
 from usechat.generate.loop_request import LoopRequest, StepSettings
 from usechat.generate.policy import LoopPolicy
 from usechat.generate.recorder import StepRecorder, StepResult
@@ -80,7 +80,7 @@ class ModelTurn(Turn):
         "usage",
     )
 
-    def __init__(self, request: LoopRequest, policy: LoopPolicy, abort: Happening) -> None:
+    def __init__(self, request: LoopRequest, policy: LoopPolicy, abort: asyncio.Event) -> None:
         super().__init__()
         self.request = request
         self.policy = policy
@@ -460,7 +460,7 @@ class ModelTurn(Turn):
             tool_name=tool_name,
             messages=tuple(self.messages),
             writer=writer,
-            abort=self.abort.event,
+            abort=self.abort,
             request=self.request.context,
         )
 

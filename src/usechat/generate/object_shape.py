@@ -12,8 +12,8 @@ import msgspec
 
 from usechat.errors import ConfigurationError, NoObjectGeneratedError
 from usechat.generate.schema import InputSchema, JsonSchemaInput, read_input_schema
+from usechat.json import decode_json
 from usechat.models.object_schema import NoObjectError, inline_root, object_schema
-from usechat.protocol.json import decode_json
 from usechat.unsafe_keys import refuse_unsafe_keys
 
 __all__ = ["Output", "Shape", "make_shape"]

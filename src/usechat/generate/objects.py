@@ -19,7 +19,6 @@ from usechat.generate.answer import Answer, Callbacks, FinishEvent, Outcome
 from usechat.generate.array_text import ArrayElements
 from usechat.generate.call_options import CallOptions, check_settings
 from usechat.generate.checks import check_function, check_model, option_names, refuse_unknown
-from usechat.generate.happening import Happening
 from usechat.generate.inputs import Messages, given_messages, read_messages
 from usechat.generate.loop_request import LoopRequest
 from usechat.generate.model_turn import ModelTurn
@@ -30,8 +29,8 @@ from usechat.generate.response_options import ResponseOptions
 from usechat.generate.stop import step_count_is
 from usechat.generate.turn import Turn
 from usechat.guard import Contained, exception_for, original_error
+from usechat.json import encode_json
 from usechat.models.base import Model, ModelCall, ResponseFormat
-from usechat.protocol.json import encode_json
 
 if TYPE_CHECKING:
     from usechat.http.response import StreamingAnswer
@@ -66,7 +65,7 @@ class ObjectFinishEvent(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True
 class ObjectTurn(ModelTurn):
     """The turn of a model that writes JSON, with an array's text as an array of its complete elements."""
 
-    def __init__(self, request: LoopRequest, policy: LoopPolicy, abort: Happening, shape: Shape) -> None:
+    def __init__(self, request: LoopRequest, policy: LoopPolicy, abort: asyncio.Event, shape: Shape) -> None:
         super().__init__(request, policy, abort)
         self.shape = shape
         self.text: list[str] = []

@@ -18,8 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from pydantic.fields import FieldInfo
 
 from usechat.errors import ConfigurationError
-from usechat.messages.json_text import MAX_VALUE_DEPTH, to_json_value
-from usechat.protocol.json import decode_json
+from usechat.json import MAX_VALUE_DEPTH, decode_json, to_json_value
 from usechat.unsafe_keys import refuse_unsafe_keys
 
 __all__ = [

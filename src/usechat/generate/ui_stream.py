@@ -29,7 +29,7 @@ from usechat.generate.part_queue import PartQueue
 from usechat.generate.turn import Turn
 from usechat.generate.valid_parts import is_nothing, maybe_valid_part
 from usechat.guard import Contained, original_error
-from usechat.messages.json_text import MAX_VALUE_DEPTH, to_json_value
+from usechat.json import MAX_VALUE_DEPTH, to_json_value
 from usechat.unsafe_keys import UnsafeKeyError, find_unsafe_key
 
 __all__ = ["UIMessageStream", "UIMessageStreamWriter", "ui_message_stream"]
@@ -282,7 +282,7 @@ class UIMessageStream(Answer):
         return WriterTurn(self.execute, self.message_id, self._make_writer)
 
     def _make_writer(self) -> UIMessageStreamWriter:
-        return UIMessageStreamWriter(self.aborting.event, self.callbacks.error_text, self.bind_inner)
+        return UIMessageStreamWriter(self.aborting, self.callbacks.error_text, self.bind_inner)
 
 
 def ui_message_stream(

@@ -17,8 +17,7 @@ import msgspec
 from usechat import parts as p
 from usechat.errors import InvalidPartError
 from usechat.guard import describe_error
-from usechat.messages.json_text import MAX_VALUE_DEPTH, is_nested_at_most
-from usechat.protocol.json import decode_json, encode_json
+from usechat.json import MAX_VALUE_DEPTH, decode_json, encode_json, is_nested_at_most
 
 __all__ = ["ValidBatches", "is_nothing", "maybe_valid_part", "why_no_json"]
 

@@ -14,10 +14,9 @@ from starlette.websockets import WebSocketDisconnect
 
 from usechat.apart import mark_large
 from usechat.errors import RequestError
-from usechat.messages.json_text import LONE_SURROGATE
+from usechat.json import LONE_SURROGATE, decode_json, encode_json
 from usechat.messages.limits import LARGE_BYTES, BodyLimits, decode_limited
 from usechat.messages.ui import ChatRequest, parse_chat_request
-from usechat.protocol.json import decode_json, encode_json
 from usechat.protocol.sse import chunks_of
 
 __all__ = [

@@ -42,10 +42,10 @@ from usechat.http.socket_frames import (
     read_headers,
     read_request,
 )
+from usechat.json import encode_json
 from usechat.messages.limits import DEFAULT_LIMITS, BodyLimits
 from usechat.messages.ui import ChatRequest
 from usechat.protocol.dialects import parse_dialect
-from usechat.protocol.json import encode_json
 from usechat.protocol.options import MASKED_ERROR
 from usechat.runs.reader import RunReader
 

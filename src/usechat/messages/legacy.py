@@ -12,13 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
-__all__ = ["KEYS_OF_4", "is_legacy_message", "is_legacy_part", "to_ui_message"]
+__all__ = ["is_legacy_message", "to_ui_message"]
 
 JsonObject: TypeAlias = Mapping[str, Any]
 
-KEYS_OF_4: Final = frozenset({"content", "experimental_attachments", "toolInvocations"})
+_KEYS_OF_4: Final = frozenset({"content", "experimental_attachments", "toolInvocations"})
 """Keys of a message that only AI SDK 4 gives a meaning."""
-_CONSUMED_KEYS: Final = frozenset({*KEYS_OF_4, "parts"})
+_CONSUMED_KEYS: Final = frozenset({*_KEYS_OF_4, "parts"})
 """What the parts now say; other keys (``createdAt``, ``annotations``, ``data``) are kept as unknown ones."""
 
 _TOOL_STATES: Final = {"partial-call": "input-streaming", "call": "input-available", "result": "output-available"}
@@ -33,10 +33,10 @@ def is_legacy_message(message: JsonObject) -> bool:
         return isinstance(message.get("content"), str | list)
     if isinstance(message.get("content"), str):
         return True
-    return any(is_legacy_part(part) for part in cast("list[Any]", parts))
+    return any(_is_legacy_part(part) for part in cast("list[Any]", parts))
 
 
-def is_legacy_part(part: Any) -> bool:
+def _is_legacy_part(part: Any) -> bool:
     """Whether a part has a shape that only AI SDK 4 makes."""
     kind = _type_of(part)
     return (
@@ -84,7 +84,7 @@ def _list(value: Any) -> Sequence[Any]:
 
 
 def _convert_part(part: Any) -> list[Any]:
-    if not isinstance(part, Mapping) or not is_legacy_part(part):
+    if not isinstance(part, Mapping) or not _is_legacy_part(part):
         return [part]
     legacy = cast("JsonObject", part)
     return _CONVERTERS[legacy["type"]](legacy)

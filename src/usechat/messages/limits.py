@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from usechat.errors import RequestError
-from usechat.messages.json_text import decode_json
+from usechat.json import decode_json
 
 __all__ = ["DEFAULT_LIMITS", "LARGE_BYTES", "BodyLimits", "decode_limited"]
 
@@ -54,7 +54,7 @@ _LIST_TYPE: Final[Any] = list
 
 
 def decode_limited(body: bytes, limits: BodyLimits = DEFAULT_LIMITS) -> Any:
-    """Return the value of a body, as `usechat.messages.json_text.decode_json` reads it.
+    """Return the value of a body, as `usechat.json.decode_json` reads it.
 
     Raises:
         RequestError: 413 when it holds more than it may.

@@ -12,8 +12,7 @@ Source: ``ai/src/ui/ui-messages.ts`` and ``http-chat-transport.ts`` of 5.0.277, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
-from typing import Annotated, Any, Final, Literal, Protocol, TypeAlias, TypeVar, cast, get_args
+from typing import Annotated, Any, Final, Literal, Protocol, TypeAlias, TypeVar, cast
 
 from pydantic import (
     AfterValidator,
@@ -25,19 +24,16 @@ from pydantic import (
     PrivateAttr,
     ValidationError,
     ValidationInfo,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError, SchemaValidator, core_schema
+from pydantic_core import PydanticCustomError
 
 from usechat.errors import RequestError
-from usechat.messages.json_text import LONE_SURROGATE, JsonDepthError, find_deep, to_json_value
+from usechat.json import LONE_SURROGATE, JsonDepthError, find_deep, to_json_value
 from usechat.messages.legacy import is_legacy_message, to_ui_message
 from usechat.messages.limits import DEFAULT_LIMITS, BodyLimits, decode_limited
 from usechat.messages.part_checks import check_part
-from usechat.messages.plain import is_plain_chat
 from usechat.unsafe_keys import UnsafeKeyError, find_unsafe_key, refuse_unsafe_keys
 
 __all__ = [
@@ -109,31 +105,6 @@ class UIMessage(BaseModel):
         }
 
 
-def _optional(schema: core_schema.CoreSchema) -> core_schema.CoreSchema:
-    return core_schema.with_default_schema(core_schema.nullable_schema(schema), default=None)
-
-
-_PLAIN_MESSAGES: Final = SchemaValidator(
-    core_schema.list_schema(
-        core_schema.model_schema(
-            UIMessage,
-            core_schema.model_fields_schema(
-                {
-                    "id": core_schema.model_field(_optional(core_schema.str_schema())),
-                    "role": core_schema.model_field(
-                        core_schema.literal_schema([*get_args(UIMessage.model_fields["role"].annotation)])
-                    ),
-                    "metadata": core_schema.model_field(_optional(core_schema.any_schema())),
-                    "parts": core_schema.model_field(core_schema.any_schema()),
-                },
-                extra_behavior="allow",
-            ),
-        )
-    )
-)
-"""Makes messages of those whose parts have been looked at, as `UIMessage` does, without a call for each."""
-
-
 class LegacyUIMessage(UIMessage):
     """A message in a shape that only AI SDK 4 posts, brought into the later form."""
 
@@ -166,7 +137,7 @@ class _Body(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _clean(cls, value: Any, info: ValidationInfo) -> Any:
-        if info.context in (_ALREADY_CLEAN, _PLAIN):
+        if info.context == _ALREADY_CLEAN:
             return value
         try:
             value = to_json_value(value)
@@ -192,12 +163,7 @@ def refuse_unsafe_value(value: Any) -> Any:
 
 
 _ALREADY_CLEAN: Final = "clean JSON"
-_PLAIN: Final = "a plain chat"
-"""What the validation of a body is told of it: see `usechat.messages.plain`."""
-
-
-def _read_messages(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> list[UIMessage]:
-    return _PLAIN_MESSAGES.validate_python(value) if info.context == _PLAIN else handler(value)
+"""Tells the validation of a body that `to_json_value` has been called."""
 
 
 def _check_id(name: str | None, key: str | None = None) -> None:
@@ -211,7 +177,7 @@ class ChatRequest(_Body):
 
     id: str | None = None
     """The chat's id."""
-    messages: Annotated[list[UIMessage], FailFast(), WrapValidator(_read_messages)]
+    messages: Annotated[list[UIMessage], FailFast()]
     trigger: str | None = None
     """``submit-message`` or ``regenerate-message``; AI SDK 4 sends none."""
     message_id: str | None = Field(default=None, alias="messageId")
@@ -287,11 +253,7 @@ def parse_chat_request(body: bytes, limits: BodyLimits = DEFAULT_LIMITS) -> Chat
         RequestError: 400 for what is no JSON or has no messages, 413 for more of them, of parts or of values than
             there may be, 422 for a value of the wrong type.
     """
-    value = decode_body(body, limits)
-    if is_plain_chat(value):
-        with suppress(ValidationError):
-            return ChatRequest.model_validate(value, context=_PLAIN)
-    return _validate(ChatRequest, value)
+    return _validate(ChatRequest, decode_body(body, limits))
 
 
 def parse_completion_request(body: bytes, limits: BodyLimits = DEFAULT_LIMITS) -> CompletionRequest:

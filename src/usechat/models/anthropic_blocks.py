@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias, cast
 import msgspec
 
 from usechat.errors import RequestError
-from usechat.messages.json_text import parse_json, write_json
+from usechat.json import parse_json, write_json
 from usechat.messages.model import (
     AssistantContent,
     AssistantMessage,

@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from usechat.messages.json_text import parse_json, write_json
+from usechat.json import parse_json, write_json
 from usechat.messages.model import (
     AssistantMessage,
     ModelMessage,

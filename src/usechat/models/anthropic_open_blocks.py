@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
-from usechat.messages.json_text import write_json
+from usechat.json import write_json
 from usechat.models.anthropic_citations import Citations, citations_metadata
 from usechat.parts import (
     ModelPart,

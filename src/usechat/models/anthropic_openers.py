@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from usechat.messages.json_text import write_json
+from usechat.json import write_json
 from usechat.models.anthropic_citations import Citations
 from usechat.models.anthropic_finish import as_object, pick
 from usechat.models.anthropic_open_blocks import (

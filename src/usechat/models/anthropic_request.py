@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from usechat.errors import ConfigurationError, RequestError
-from usechat.messages.json_text import replace_lone_surrogates
+from usechat.json import replace_lone_surrogates
 from usechat.messages.model import (
     AssistantMessage,
     FileContent,

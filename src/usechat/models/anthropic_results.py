@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import msgspec
 
-from usechat.messages.json_text import write_json
+from usechat.json import write_json
 from usechat.models.anthropic_citations import CitationDocument, Citations
 from usechat.models.anthropic_finish import as_object, pick
 from usechat.parts import ModelPart, ProviderMetadata, ToolOutputAvailable, ToolOutputError

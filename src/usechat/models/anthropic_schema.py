@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 from urllib.parse import unquote
 
-from usechat.messages.json_text import write_json
+from usechat.json import write_json
 
 __all__ = ["sanitize_schema", "supports_native_output"]
 

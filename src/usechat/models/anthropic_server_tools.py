@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 
-from usechat.messages.json_text import write_json
+from usechat.json import write_json
 from usechat.messages.model import ToolCallContent, ToolResultContent, ToolResultOutput
 
 __all__ = ["MCP_TOOL_USE", "mcp_result_block", "mcp_use_block", "server_result_block", "server_use_block"]

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, get_args
 from usechat import parts as p
 from usechat.errors import DecodeError
 from usechat.protocol.dialects import Dialect
-from usechat.protocol.json import make_safe
+from usechat.unsafe_keys import make_safe
 
 __all__ = ["CHUNKS", "Chunk", "decode_chunk", "encode_chunk", "is_chunk_type"]
 

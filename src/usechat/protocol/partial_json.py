@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from msgspec import UNSET
 
-from usechat.protocol.json import decode_json
+from usechat.json import decode_json
 from usechat.unsafe_keys import refuse_unsafe_keys
 
 __all__ = ["mend_json", "parse_partial_json"]

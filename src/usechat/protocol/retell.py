@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
 from usechat import parts as p
+from usechat.json import encode_json
 from usechat.protocol.dialects import Dialect, Version
 from usechat.protocol.encoders.base import WireFormat
 from usechat.protocol.encoders.choose import make_encoder
-from usechat.protocol.json import encode_json
 
 __all__ = ["retell", "retold_parts"]
 

@@ -17,13 +17,12 @@ from usechat.errors import RequestError
 from usechat.http.negotiation import SDK_HEADER, negotiate
 from usechat.http.request import body_reader
 from usechat.http.resume import replay
+from usechat.json import JsonDepthError, encode_json, find_deep, to_json_value
 from usechat.messages import ui
-from usechat.messages.json_text import JsonDepthError, find_deep, to_json_value
 from usechat.messages.limits import BodyLimits
 from usechat.messages.to_legacy import to_legacy_message
 from usechat.messages.ui import refuse_unsafe_value
 from usechat.protocol.dialects import Dialect
-from usechat.protocol.json import encode_json
 from usechat.server.chat_ids import ChatId
 from usechat.server.conversations import OWNER, Conversations, can_have_run
 from usechat.server.keys import KeyGuard

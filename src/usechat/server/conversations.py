@@ -26,8 +26,8 @@ from usechat.generate.answer import Answer, FinishEvent
 from usechat.http.new_run import RunPlan, respond
 from usechat.http.response import StreamingAnswer
 from usechat.ids import generate_id
+from usechat.json import LONE_SURROGATE
 from usechat.messages import ui
-from usechat.messages.json_text import LONE_SURROGATE
 from usechat.protocol.usage import usage_for_major
 from usechat.runs.base import RunInfo
 from usechat.runs.reader import STOPPED

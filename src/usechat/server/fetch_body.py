@@ -14,8 +14,8 @@ from pydantic import Field, ValidationError, field_validator
 
 from usechat.errors import RequestError
 from usechat.http.request import body_reader
+from usechat.json import to_json_value
 from usechat.messages import ui
-from usechat.messages.json_text import to_json_value
 from usechat.messages.limits import DEFAULT_LIMITS, BodyLimits
 
 __all__ = ["FetchChatBody", "fetch_chat_request"]

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from usechat import parts as p
 from usechat.errors import DecodeError
-from usechat.protocol.json import decode_json
+from usechat.json import decode_json
 
 __all__ = ["DataStreamDecoder"]
 
@@ -47,7 +47,7 @@ class DataStreamDecoder:
         if not colon or handler is None:
             raise DecodeError("a line has no known code")
         try:
-            return handler(self, decode_json(text))
+            return handler(self, decode_json(text.decode("utf-8", "replace")))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DecodeError(f"the value of a line {code.decode()} is not what that code demands") from error
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from usechat import parts as p
 from usechat.errors import DecodeError
-from usechat.protocol.json import decode_json
+from usechat.json import decode_json
 from usechat.protocol.sse import SSEDecoder
 
 __all__ = ["EventsDecoder", "TextStreamDecoder"]
@@ -61,7 +61,7 @@ class EventsDecoder:
     def read(self, event: bytes) -> list[p.Part]:
         """Return the parts of one event."""
         try:
-            value: Any = decode_json(event)
+            value: Any = decode_json(event.decode("utf-8", "replace"))
         except ValueError as error:
             raise DecodeError("an event's data is not JSON") from error
         match value:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from usechat import parts as p
 from usechat.errors import DecodeError
+from usechat.json import decode_json
 from usechat.protocol.chunks import decode_chunk
-from usechat.protocol.json import decode_json
 from usechat.protocol.sse import SSEDecoder
 
 __all__ = ["UIMessageStreamDecoder"]
@@ -43,7 +43,7 @@ class UIMessageStreamDecoder:
                 self.is_done = True
                 continue
             try:
-                chunk = decode_json(data)
+                chunk = decode_json(data.decode("utf-8", "replace"))
             except ValueError as error:
                 raise DecodeError("an event's data is not JSON") from error
             parts.append(decode_chunk(chunk))

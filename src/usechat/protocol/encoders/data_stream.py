@@ -11,12 +11,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from usechat import parts as p
+from usechat.json import encode_json
 from usechat.protocol.dialects import NEWEST, Dialect
 from usechat.protocol.encoders.base import PROXY_HEADERS, Encoder, provider_value
-from usechat.protocol.json import encode_json, encode_safe_json
 from usechat.protocol.options import DENIED, MASKED_ERROR
 from usechat.protocol.shaping import ChunkShaper, Shaped, ShapedPart
 from usechat.protocol.usage import show_usage, usage_for_major
+from usechat.unsafe_keys import encode_safe_json
 
 __all__ = ["DataStreamEncoder"]
 

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from usechat import parts as p
+from usechat.json import encode_json
 from usechat.protocol.encoders.base import PROXY_HEADERS, Encoder
-from usechat.protocol.json import encode_json, encode_safe_json
 from usechat.protocol.shaping import ChunkShaper, Shaped, ShapedPart
 from usechat.protocol.sse import KEEP_ALIVE, STREAM_OPEN, encode_event
+from usechat.unsafe_keys import encode_safe_json
 
 __all__ = ["EventsEncoder"]
 

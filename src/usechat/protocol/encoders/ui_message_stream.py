@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from usechat import parts as p
+from usechat.json import encode_json
 from usechat.protocol.encoders.base import PROXY_HEADERS, Encoder
-from usechat.protocol.json import encode_json
 from usechat.protocol.shaping import Chunk, ChunkShaper, Shaped
 from usechat.protocol.sse import DONE, KEEP_ALIVE, STREAM_OPEN, encode_event
 

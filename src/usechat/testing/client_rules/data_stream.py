@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
+from usechat.json import decode_json
 from usechat.protocol.dialects import Version
-from usechat.protocol.json import decode_json
 from usechat.testing.client_rules.values import TYPES, is_object
 
 __all__ = ["find_data_stream_refusals"]
@@ -86,7 +86,7 @@ class DataStreamClient:
             return (f"{name[:1]} has no known code",)
         shape = " ".join([shape, *(more for until, more in WANTED_BEFORE.get(name, ()) if self.version < until)])
         try:
-            value = decode_json(text)
+            value = decode_json(text.decode("utf-8", "replace"))
         except ValueError:
             return ("is not JSON",)
         if not fits(value, shape):

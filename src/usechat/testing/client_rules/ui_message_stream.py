@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeAlias
 
+from usechat.json import decode_json
 from usechat.protocol.dialects import Version
-from usechat.protocol.json import decode_json
 from usechat.protocol.sse import SSEDecoder
 from usechat.testing.client_rules.schemas import SCHEMAS, Key, has
 from usechat.testing.client_rules.values import TYPES, is_object
@@ -62,7 +62,7 @@ class Client:
     def read(self, text: bytes) -> list[str]:
         """Return what is refused in the data of one event."""
         try:
-            chunk: Any = decode_json(text)
+            chunk: Any = decode_json(text.decode("utf-8", "replace"))
         except ValueError:
             return ["is not JSON"]
         if not is_object(chunk) or not isinstance(chunk.get("type"), str):

@@ -1,10 +1,9 @@
-"""JSON as JavaScript reads and writes it, in Python values.
+"""JSON as JavaScript reads and writes it: the one encoder and the one decoder of the package.
 
-What a browser posts was made by ``JSON.stringify``, and what the AI SDK hands to a model as a tool's result was made
-by it too. This module keeps to that: numbers as JavaScript prints them, lone surrogates escaped, and on the way in
-nothing that JSON cannot hold. It knows no message.
+msgspec does the work. What it refuses and JavaScript does not takes the standard library's slower way: halves of UTF-16
+pairs (lone surrogates), numbers beyond all floats, keys that are no text. This module knows no message and no chunk.
 
-Source: ECMA-262, ``JSON.stringify`` (QuoteJSONString) and ``Number::toString``.
+Source: ECMA-262, ``JSON.parse``, ``JSON.stringify`` (QuoteJSONString) and ``Number::toString``.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from typing import Any, NoReturn, cast
 
@@ -25,6 +25,7 @@ __all__ = [
     "MAX_VALUE_DEPTH",
     "JsonDepthError",
     "decode_json",
+    "encode_json",
     "find_deep",
     "is_json_value",
     "is_nested_at_most",
@@ -54,40 +55,77 @@ _MAX_EXACT = 2**53
 _AS_THEY_ARE = frozenset({bool, str, type(None)})
 _WRITTEN_ALIKE = frozenset({*_AS_THEY_ARE, int})
 _HOLDERS = frozenset({dict, list})
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+_decode = msgspec.json.Decoder().decode
 _DICT: Any = dict
 """A comparison with it narrows no type, so that what is known to be an object needs no call of `cast`."""
 
 
 class JsonDepthError(ValueError):
-    """Nested deeper than `MAX_DEPTH`."""
+    """A value is nested too deep."""
 
 
-def parse_json(text: bytes | str) -> Any:
-    """Read JSON; ``NaN`` and ``Infinity``, which JSON does not have, are refused.
+def encode_json(value: Any) -> bytes:
+    r"""Return a value as compact JSON in UTF-8.
+
+    NaN and infinities become ``null``, lone surrogates ``\udXXX`` escapes, dates and enumerations what msgspec makes of
+    them. Numbers are JSON's, but not always printed as JavaScript prints them; `write_json` does that.
 
     Raises:
-        ValueError: No JSON, or not UTF-8.
-        JsonDepthError: Nested too deep.
+        TypeError: The value holds something that JSON cannot hold, or is nested too deep.
     """
-    return to_json_value(decode_json(text))
+    try:
+        return _encode(value)
+    except (UnicodeEncodeError, TypeError):
+        return _encode_slowly(value)
+    except RecursionError:
+        raise TypeError("a value is nested too deep for JSON") from None
+
+
+def _encode_slowly(value: Any) -> bytes:
+    try:
+        text = json.dumps(_to_builtins(value), ensure_ascii=False, separators=(",", ":"))
+    except RecursionError:
+        raise TypeError("a value is nested too deep for JSON") from None
+    return _escape_surrogates(text).encode()
+
+
+def _to_builtins(value: Any) -> Any:
+    match value:
+        case None | str() | int():
+            return value
+        case float():
+            return value if math.isfinite(value) else None
+        case Mapping():
+            items = cast("Mapping[Any, Any]", value).items()
+            return {key: _to_builtins(item) for key, item in items}
+        case list() | tuple() | AbstractSet():
+            return [_to_builtins(item) for item in cast("list[Any]", value)]
+        case _:
+            # Raises TypeError for what msgspec does not know either.
+            return json.loads(_encode(value))
+
+
+def _escape_surrogates(text: str) -> str:
+    return LONE_SURROGATE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
 
 def decode_json(text: bytes | str) -> Any:
-    """As `parse_json`, but with numbers that JavaScript cannot hold, and however deep it may be nested.
+    """Return the value of a JSON text, whatever numbers it holds and however deep it is nested.
 
     Raises:
-        ValueError: No JSON, or not UTF-8.
-        JsonDepthError: Nested deeper than can be read.
+        ValueError: The text is not JSON (``NaN`` and ``Infinity`` are not), or its bytes are not UTF-8.
+        JsonDepthError: It is nested deeper than Python can read.
     """
     try:
-        # What it reads, it reads as the standard library does, in half the time; the rest is the library's to judge:
-        # numbers beyond all floats, halves of UTF-16 pairs, other encodings than UTF-8.
-        return msgspec.json.decode(text)
+        return _decode(text)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return _load(text)
+        # The standard library reads some texts that msgspec refuses: numbers beyond all floats, halves of UTF-16
+        # pairs, other encodings than UTF-8. What both read, both read alike.
+        return _decode_slowly(text)
 
 
-def _load(text: bytes | str) -> Any:
+def _decode_slowly(text: bytes | str) -> Any:
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except RecursionError as error:
@@ -98,8 +136,18 @@ def _refuse_constant(_name: str) -> NoReturn:
     raise ValueError("not a JSON number")
 
 
+def parse_json(text: bytes | str) -> Any:
+    """Return the value of a JSON text as JavaScript can hold it: `decode_json`, then `to_json_value`.
+
+    Raises:
+        ValueError: The text is not JSON, or its bytes are not UTF-8.
+        JsonDepthError: It is nested deeper than `MAX_DEPTH`.
+    """
+    return to_json_value(decode_json(text))
+
+
 def to_json_value(value: Any, max_depth: int = MAX_DEPTH) -> Any:
-    """What every JSON writer accepts: numbers JavaScript cannot hold become what it makes of them.
+    """Return a value in which numbers that JavaScript cannot hold are what it makes of them.
 
     ``1e999`` is infinite, which ``JSON.stringify`` writes as ``null``; integers beyond 64 bits become floats. A value
     that needs none of this is given back as it is, any other as a copy.
@@ -111,7 +159,7 @@ def to_json_value(value: Any, max_depth: int = MAX_DEPTH) -> Any:
 
 
 def is_json_value(value: Any, max_depth: int = MAX_DEPTH) -> bool:
-    """Whether a value is JSON's as well as JavaScript's, and nested no deeper."""
+    """Return whether `to_json_value` would give the value back as it is."""
     # Level by level, in one expression each: a function call for each value would cost five times as much.
     level: list[Any] = [[value]]
     for _ in range(max_depth + 1):
@@ -190,9 +238,10 @@ def _to_float(value: int) -> float | None:
 
 
 def write_json(value: Any) -> str:
-    """``JSON.stringify(value)``: no spaces, the keys in their order, numbers as JavaScript prints them.
+    """Return ``JSON.stringify(value)``: no spaces, the keys in their order, numbers as JavaScript prints them.
 
-    What JSON cannot hold is written as its text.
+    For texts that must equal JavaScript's to the byte: what a model reads, what is signed. What JSON cannot hold is
+    written as its text.
     """
     try:
         return msgspec.json.encode(_for_encoder(value)).decode()
@@ -263,8 +312,7 @@ def _write_json(value: Any) -> str:
 
 
 def _quote(text: str) -> str:
-    quoted = json.dumps(text, ensure_ascii=False)
-    return LONE_SURROGATE.sub(lambda found: f"\\u{ord(found.group()):04x}", quoted)
+    return _escape_surrogates(json.dumps(text, ensure_ascii=False))
 
 
 def _write_number(value: float) -> str:
@@ -285,7 +333,7 @@ def _replace_surrogates(text: str) -> str:
 
 
 def replace_lone_surrogates(value: Any) -> Any:
-    """A copy in which halves of UTF-16 pairs, which UTF-8 cannot carry, are U+FFFD."""
+    """Return a copy in which halves of UTF-16 pairs, which UTF-8 cannot carry, are U+FFFD."""
     match value:
         case str():
             return value if value.isascii() else _replace_surrogates(value)
