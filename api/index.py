@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from usechat.server.entry import load_app
+from usechat.server.processes.entry import load_app
 
 app = load_app()

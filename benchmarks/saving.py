@@ -13,10 +13,10 @@ from benchmarks.bodies import earlier_messages
 from benchmarks.machine import on_server_core
 from benchmarks.measure import Figure
 from tests.support.postgres import PostgresServer
-from usechat.chats.base import SavedChat
 from usechat.chats.history import TurnRequest, plan_turn
-from usechat.chats.migrate import migrate
-from usechat.chats.sql import SqlChatStore
+from usechat.chats.sql.migrations.migrate import migrate
+from usechat.chats.sql.store import SqlChatStore
+from usechat.chats.store import SavedChat
 
 __all__ = ["measure_saving"]
 

@@ -28,7 +28,7 @@ from usechat import (
     stream_text,
     tool,
 )
-from usechat import parts as p
+from usechat.parts import Data, File
 from usechat.messages.model import FileContent, TextContent, ToolResultOutput
 from usechat.models import anthropic
 from usechat.tools import mcp_tools, web_search
@@ -72,8 +72,8 @@ def with_picture(chart: Mapping[str, Any]) -> ToolResultOutput:
 async def draw_chart(title: str, context: ToolContext) -> dict[str, str]:
     """Draw a chart."""
     for percent in (50, 100):
-        context.writer.write(p.Data(name="progress", id=context.tool_call_id, data={"percent": percent}))
-    context.writer.write(p.File(media_type="image/png", url=f"data:image/png;base64,{PIXEL}"))
+        context.writer.write(Data(name="progress", id=context.tool_call_id, data={"percent": percent}))
+    context.writer.write(File(media_type="image/png", url=f"data:image/png;base64,{PIXEL}"))
     return {"caption": f"{title}, for {context.request['user']}", "picture": PIXEL}
 
 

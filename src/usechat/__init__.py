@@ -6,24 +6,24 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from usechat.generate.answer import Answer, FinishEvent
-    from usechat.generate.approvals import Approve, AskUser, Deny
-    from usechat.generate.generate_text import generate_text
-    from usechat.generate.loop_request import StepSettings
-    from usechat.generate.objects import ObjectFinishEvent, generate_object, stream_object
-    from usechat.generate.recorder import StepResult
-    from usechat.generate.smooth import smooth_stream
-    from usechat.generate.steering import Steering, SteeringOutcome
-    from usechat.generate.stop import has_tool_call, step_count_is
-    from usechat.generate.stream_text import StreamTextResult, stream_text
-    from usechat.generate.tools import Tool, ToolContext, tool
-    from usechat.generate.ui_stream import UIMessageStreamWriter, ui_message_stream
+    from usechat.answers.answer import Answer, FinishEvent
+    from usechat.answers.generate_text import generate_text
+    from usechat.answers.loop.recorder import StepResult
+    from usechat.answers.loop.request import StepSettings
+    from usechat.answers.loop.steering import Steering, SteeringOutcome
+    from usechat.answers.objects.answer import ObjectFinishEvent, generate_object, stream_object
+    from usechat.answers.smooth import smooth_stream
+    from usechat.answers.stop import has_tool_call, step_count_is
+    from usechat.answers.stream_text import StreamTextResult, stream_text
+    from usechat.answers.writer.ui_message_stream import UIMessageStreamWriter, ui_message_stream
     from usechat.http.request import ChatRequest, CompletionRequest
     from usechat.http.response import StreamingAnswer
     from usechat.ids import generate_id
     from usechat.messages.convert import convert_to_model_messages
     from usechat.messages.ui import UIMessage
     from usechat.models.base import Timeout
+    from usechat.tools.approvals import Approve, AskUser, Deny
+    from usechat.tools.tool import Tool, ToolContext, tool
 
 __version__ = "0.1.0"
 
@@ -62,36 +62,36 @@ __all__ = [
 
 # Loaded when asked for: an import of the package alone brings no web framework and no provider's package.
 HOMES = {
-    "Answer": "usechat.generate.answer",
-    "Approve": "usechat.generate.approvals",
-    "AskUser": "usechat.generate.approvals",
+    "Answer": "usechat.answers.answer",
+    "Approve": "usechat.tools.approvals",
+    "AskUser": "usechat.tools.approvals",
     "ChatRequest": "usechat.http.request",
     "CompletionRequest": "usechat.http.request",
-    "Deny": "usechat.generate.approvals",
-    "FinishEvent": "usechat.generate.answer",
-    "Steering": "usechat.generate.steering",
-    "SteeringOutcome": "usechat.generate.steering",
-    "StepResult": "usechat.generate.recorder",
-    "StepSettings": "usechat.generate.loop_request",
-    "StreamTextResult": "usechat.generate.stream_text",
+    "Deny": "usechat.tools.approvals",
+    "FinishEvent": "usechat.answers.answer",
+    "Steering": "usechat.answers.loop.steering",
+    "SteeringOutcome": "usechat.answers.loop.steering",
+    "StepResult": "usechat.answers.loop.recorder",
+    "StepSettings": "usechat.answers.loop.request",
+    "StreamTextResult": "usechat.answers.stream_text",
     "StreamingAnswer": "usechat.http.response",
     "Timeout": "usechat.models.base",
-    "Tool": "usechat.generate.tools",
-    "ToolContext": "usechat.generate.tools",
+    "Tool": "usechat.tools.tool",
+    "ToolContext": "usechat.tools.tool",
     "UIMessage": "usechat.messages.ui",
-    "UIMessageStreamWriter": "usechat.generate.ui_stream",
+    "UIMessageStreamWriter": "usechat.answers.writer.ui_message_stream",
     "convert_to_model_messages": "usechat.messages.convert",
-    "ObjectFinishEvent": "usechat.generate.objects",
+    "ObjectFinishEvent": "usechat.answers.objects.answer",
     "generate_id": "usechat.ids",
-    "generate_object": "usechat.generate.objects",
-    "generate_text": "usechat.generate.generate_text",
-    "has_tool_call": "usechat.generate.stop",
-    "smooth_stream": "usechat.generate.smooth",
-    "step_count_is": "usechat.generate.stop",
-    "stream_object": "usechat.generate.objects",
-    "stream_text": "usechat.generate.stream_text",
-    "tool": "usechat.generate.tools",
-    "ui_message_stream": "usechat.generate.ui_stream",
+    "generate_object": "usechat.answers.objects.answer",
+    "generate_text": "usechat.answers.generate_text",
+    "has_tool_call": "usechat.answers.stop",
+    "smooth_stream": "usechat.answers.smooth",
+    "step_count_is": "usechat.answers.stop",
+    "stream_object": "usechat.answers.objects.answer",
+    "stream_text": "usechat.answers.stream_text",
+    "tool": "usechat.tools.tool",
+    "ui_message_stream": "usechat.answers.writer.ui_message_stream",
 }
 
 

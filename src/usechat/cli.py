@@ -45,7 +45,7 @@ def serve(  # noqa: PLR0917 - typer calls it by name
             os.environ[f"USECHAT_{name}"] = value
     name_env_file(env_file)
     try:
-        from usechat.server.process import serve as run
+        from usechat.server.processes.process import serve as run
 
         run(reload=reload, announce=announce)
     except ConfigurationError as error:
@@ -77,7 +77,7 @@ def migrate(env_file: EnvFile = None) -> None:
     try:
         import asyncio
 
-        from usechat.chats.migrate import migrate as run
+        from usechat.chats.sql.migrations.migrate import migrate as run
         from usechat.server.environment import load_environment
         from usechat.server.persistence import database_url
 

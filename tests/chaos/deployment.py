@@ -15,7 +15,7 @@ from typing import Self
 from tests.support.postgres import PostgresServer
 from tests.support.programs import ROOT, Program, hold_port, nginx, usechat_serve
 from tests.support.redis_server import RedisServer
-from usechat.chats.migrate import migrate
+from usechat.chats.sql.migrations.migrate import migrate
 
 __all__ = ["SERVERS", "Deployment", "Server"]
 

@@ -14,7 +14,41 @@ import pytest
 
 from tests.clients.app import PICTURE
 from tests.support.node import NodeProgram
-from usechat import parts as p
+from usechat.parts import (
+    Abort,
+    Custom,
+    Data,
+    Error,
+    File,
+    Finish,
+    FinishReason,
+    FinishStep,
+    MessageMetadata,
+    Part,
+    ReasoningDelta,
+    ReasoningEnd,
+    ReasoningFile,
+    ReasoningStart,
+    ResetStep,
+    SourceDocument,
+    SourceUrl,
+    Start,
+    StartStep,
+    SteeringMessage,
+    TextDelta,
+    TextEnd,
+    TextStart,
+    ToolApprovalRequest,
+    ToolApprovalResponse,
+    ToolInputAvailable,
+    ToolInputDelta,
+    ToolInputError,
+    ToolInputStart,
+    ToolOutputAvailable,
+    ToolOutputDenied,
+    ToolOutputError,
+    Usage,
+)
 from usechat.protocol.dialects import Dialect, parse_dialect
 from usechat.protocol.encoders import EncoderOptions, make_encoder
 
@@ -61,17 +95,17 @@ def call_of(number: int) -> dict[str, Any]:
     return {"tool_call_id": f"t{number}", "tool_name": "look"}
 
 
-def input_of(number: int, **more: Any) -> list[p.Part]:
+def input_of(number: int, **more: Any) -> list[Part]:
     call = call_of(number)
     return [
-        p.ToolInputStart(**call, title="Looking", **TOOL, **more),
-        p.ToolInputDelta(call["tool_call_id"], '{"at":"sea"}'),
-        p.ToolInputAvailable(**call, input={"at": "sea"}, title="Looking", **TOOL),
+        ToolInputStart(**call, title="Looking", **TOOL, **more),
+        ToolInputDelta(call["tool_call_id"], '{"at":"sea"}'),
+        ToolInputAvailable(**call, input={"at": "sea"}, title="Looking", **TOOL),
     ]
 
 
-def approval_of(number: int) -> p.Part:
-    return p.ToolApprovalRequest(
+def approval_of(number: int) -> Part:
+    return ToolApprovalRequest(
         approval_id=f"a{number}",
         tool_call_id=f"t{number}",
         signature="signed",
@@ -82,68 +116,68 @@ def approval_of(number: int) -> p.Part:
     )
 
 
-USAGE = p.Usage(input_no_cache=1, input_first=1, output=2)
-FIRST_STEP: Sequence[p.Part] = (
-    p.Start(message_id="m1", message_metadata={"model": "by hand"}),
-    p.StartStep(),
-    p.ReasoningStart("r", SEEN),
-    p.ReasoningDelta("r", "So."),
-    p.ReasoningDelta("r", "", {"anthropic": {"signature": "c2ln"}}),
-    p.ReasoningEnd("r", SEEN),
-    p.ReasoningStart("s", {"anthropic": {"redactedData": "aGlk"}}),
-    p.ReasoningEnd("s"),
-    p.TextStart("t", SEEN),
-    p.TextDelta("t", "Here they are."),
-    p.TextEnd("t", SEEN, citations=({"source": PAGE, "citedText": "HW"},)),
-    p.SourceUrl(source_id="s1", url="https://tides.example/", title="Tides", provider_metadata=SEEN),
-    p.SourceDocument(source_id="s2", media_type="text/plain", title="Chart", filename="c.txt", provider_metadata=SEEN),
-    p.File(media_type="image/png", url=PICTURE, provider_metadata=SEEN),
-    p.ReasoningFile(media_type="image/png", url=PICTURE, provider_metadata=SEEN),
-    p.Custom("example.note", SEEN),
-    p.Data(name="weather", data={"city": "Oslo"}, id="w"),
-    p.Data(name="status", data="nearly", transient=True),
-    p.MessageMetadata({"seconds": 1.5}),
+USAGE = Usage(input_no_cache=1, input_first=1, output=2)
+FIRST_STEP: Sequence[Part] = (
+    Start(message_id="m1", message_metadata={"model": "by hand"}),
+    StartStep(),
+    ReasoningStart("r", SEEN),
+    ReasoningDelta("r", "So."),
+    ReasoningDelta("r", "", {"anthropic": {"signature": "c2ln"}}),
+    ReasoningEnd("r", SEEN),
+    ReasoningStart("s", {"anthropic": {"redactedData": "aGlk"}}),
+    ReasoningEnd("s"),
+    TextStart("t", SEEN),
+    TextDelta("t", "Here they are."),
+    TextEnd("t", SEEN, citations=({"source": PAGE, "citedText": "HW"},)),
+    SourceUrl(source_id="s1", url="https://tides.example/", title="Tides", provider_metadata=SEEN),
+    SourceDocument(source_id="s2", media_type="text/plain", title="Chart", filename="c.txt", provider_metadata=SEEN),
+    File(media_type="image/png", url=PICTURE, provider_metadata=SEEN),
+    ReasoningFile(media_type="image/png", url=PICTURE, provider_metadata=SEEN),
+    Custom("example.note", SEEN),
+    Data(name="weather", data={"city": "Oslo"}, id="w"),
+    Data(name="status", data="nearly", transient=True),
+    MessageMetadata({"seconds": 1.5}),
     *input_of(1, input_encoding="json"),
-    p.ToolOutputAvailable(**call_of(1), output="waves", preliminary=True, **TOOL),
-    p.ToolOutputAvailable(**call_of(1), output=None, **TOOL),
+    ToolOutputAvailable(**call_of(1), output="waves", preliminary=True, **TOOL),
+    ToolOutputAvailable(**call_of(1), output=None, **TOOL),
     *input_of(2),
-    p.ToolOutputError(**call_of(2), error_text="no sea", provider_executed=True, **TOOL),
-    p.ToolInputStart(**call_of(3)),
-    p.ToolInputError(**call_of(3), input={"at": 5}, error_text="no", title="Looking", **TOOL),
-    p.FinishStep(finish_reason=p.FinishReason("tool-calls"), usage=USAGE),
+    ToolOutputError(**call_of(2), error_text="no sea", provider_executed=True, **TOOL),
+    ToolInputStart(**call_of(3)),
+    ToolInputError(**call_of(3), input={"at": 5}, error_text="no", title="Looking", **TOOL),
+    FinishStep(finish_reason=FinishReason("tool-calls"), usage=USAGE),
 )
-SECOND_STEP: Sequence[p.Part] = (
-    p.StartStep(),
-    p.TextStart("u"),
-    p.TextDelta("u", "A first try."),
-    p.ResetStep(),
-    p.TextStart("v"),
-    p.TextDelta("v", "And so on."),
-    p.TextEnd("v"),
-    p.SteeringMessage(id="u2", parts=({"type": "text", "text": "Faster."},)),
+SECOND_STEP: Sequence[Part] = (
+    StartStep(),
+    TextStart("u"),
+    TextDelta("u", "A first try."),
+    ResetStep(),
+    TextStart("v"),
+    TextDelta("v", "And so on."),
+    TextEnd("v"),
+    SteeringMessage(id="u2", parts=({"type": "text", "text": "Faster."},)),
     *input_of(4),
     approval_of(4),
-    p.ToolApprovalResponse(approval_id="a4", approved=True, reason="as ever", provider_metadata=SEEN),
-    p.ToolOutputAvailable(**call_of(4), output={"waves": 2}),
+    ToolApprovalResponse(approval_id="a4", approved=True, reason="as ever", provider_metadata=SEEN),
+    ToolOutputAvailable(**call_of(4), output={"waves": 2}),
     *input_of(5),
     approval_of(5),
-    p.ToolOutputDenied(tool_call_id="t5", tool_name="look"),
-    p.FinishStep(finish_reason=p.FinishReason("stop"), usage=USAGE),
+    ToolOutputDenied(tool_call_id="t5", tool_name="look"),
+    FinishStep(finish_reason=FinishReason("stop"), usage=USAGE),
 )
 REASONS = (
     *(
-        p.FinishReason(word)
+        FinishReason(word)
         for word in ("stop", "length", "content-filter", "tool-calls", "error", "other", "interrupted")
     ),
-    *(p.FinishReason("other", raw) for raw in ("compaction", "pause_turn", "refusal", "never_heard_of")),
-    p.FinishReason("length", "model_context_window_exceeded"),
+    *(FinishReason("other", raw) for raw in ("compaction", "pause_turn", "refusal", "never_heard_of")),
+    FinishReason("length", "model_context_window_exceeded"),
 )
-STOPPED: Sequence[p.Part] = (p.Start(), p.StartStep(), p.TextStart("t"), p.TextDelta("t", "So f"), p.Abort("stopped"))
-FAILED: Sequence[p.Part] = (p.Start(), p.StartStep(), p.TextStart("t"), p.TextDelta("t", "So f"), p.Error("gone"))
+STOPPED: Sequence[Part] = (Start(), StartStep(), TextStart("t"), TextDelta("t", "So f"), Abort("stopped"))
+FAILED: Sequence[Part] = (Start(), StartStep(), TextStart("t"), TextDelta("t", "So f"), Error("gone"))
 
 
-def finish(reason: p.FinishReason) -> p.Part:
-    return p.Finish(finish_reason=reason, total_usage=USAGE, message_metadata={"usage": USAGE})
+def finish(reason: FinishReason) -> Part:
+    return Finish(finish_reason=reason, total_usage=USAGE, message_metadata={"usage": USAGE})
 
 
 EVERYTHING = (*FIRST_STEP, *SECOND_STEP, finish(REASONS[0]))
@@ -155,7 +189,7 @@ def dialect_of(name: str) -> Dialect:
     return dialect
 
 
-def frames(parts: Sequence[p.Part], name: str, **options: Any) -> str:
+def frames(parts: Sequence[Part], name: str, **options: Any) -> str:
     encoder = make_encoder(None, dialect_of(name), EncoderOptions(**options))
     return (encoder.feed_all(parts) + encoder.finish()).decode()
 
@@ -182,21 +216,21 @@ NAMED = [(version, name) for version in SCHEMAS for name in names_of(version)]
 def test_a_release_reads_every_part_by_each_of_its_names(version: str, name: str, releases: NodeProgram):
     assert refusal(releases, version, EVERYTHING, name) is None
     for reason in REASONS:
-        assert refusal(releases, version, (p.Start(), finish(reason)), name) is None
+        assert refusal(releases, version, (Start(), finish(reason)), name) is None
     assert refusal(releases, version, STOPPED, name) is None
     assert refusal(releases, version, FAILED, name) == "gone"
 
 
-CLOSED = p.FinishStep(finish_reason=p.FinishReason("other"), usage=USAGE)
+CLOSED = FinishStep(finish_reason=FinishReason("other"), usage=USAGE)
 
 
-def refusal(releases: NodeProgram, version: str, parts: Sequence[p.Part], name: str) -> str | None:
+def refusal(releases: NodeProgram, version: str, parts: Sequence[Part], name: str) -> str | None:
     return releases.ask("chunks", version=version, body=frames(parts, name))["error"]
 
 
 @pytest.mark.parametrize(("last", "first"), CHANGES)
 def test_a_release_before_a_change_refuses_what_comes_with_it(last: str, first: str, releases: NodeProgram):
-    answers = (EVERYTHING, (p.Start(), finish(p.FinishReason("interrupted"))), STOPPED)
+    answers = (EVERYTHING, (Start(), finish(FinishReason("interrupted"))), STOPPED)
     assert any(refusal(releases, last, parts, first) for parts in answers)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.node import NodeProgram
-from usechat.generate.approvals import canonical_json, sign, verify
+from usechat.tools.approvals import canonical_json, sign, verify
 
 SCRIPT = Path(__file__).parent / "js" / "approvals.mjs"
 SECRET = "a secret of sixteen letters"

@@ -15,11 +15,45 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from tests.conformance.javascript import FOLDER, JavaScript
-from usechat import parts as p
 from usechat import stream_text
+from usechat.answers.stream_text import StreamTextResult
 from usechat.errors import ProviderStreamError
-from usechat.generate.stream_text import StreamTextResult
 from usechat.json import decode_json, encode_json
+from usechat.parts import (
+    Abort,
+    Custom,
+    Data,
+    Error,
+    File,
+    Finish,
+    FinishReason,
+    FinishStep,
+    MessageMetadata,
+    Part,
+    ReasoningDelta,
+    ReasoningEnd,
+    ReasoningFile,
+    ReasoningStart,
+    ResetStep,
+    SourceDocument,
+    SourceUrl,
+    Start,
+    StartStep,
+    SteeringMessage,
+    TextDelta,
+    TextEnd,
+    TextStart,
+    ToolApprovalRequest,
+    ToolApprovalResponse,
+    ToolInputAvailable,
+    ToolInputDelta,
+    ToolInputError,
+    ToolInputStart,
+    ToolOutputAvailable,
+    ToolOutputDenied,
+    ToolOutputError,
+    Usage,
+)
 from usechat.protocol.dialects import NEWEST, Dialect
 from usechat.protocol.encoders import EncoderOptions, make_encoder
 from usechat.protocol.partial_json import parse_partial_json
@@ -30,150 +64,146 @@ from usechat.testing.strategies import json_values, legal_parts
 MAJORS = (5, 6, 7)
 ONE_PROCESS = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
-STOP = p.FinishReason("stop", "end_turn")
-STEP_END = p.FinishStep(finish_reason=STOP, usage=p.Usage())
-END = p.Finish(finish_reason=STOP, total_usage=p.Usage())
+STOP = FinishReason("stop", "end_turn")
+STEP_END = FinishStep(finish_reason=STOP, usage=Usage())
+END = Finish(finish_reason=STOP, total_usage=Usage())
 SIGNATURE = {"anthropic": {"signature": "c2ln"}}
 
 CALL: dict[str, Any] = {"tool_call_id": "t1", "tool_name": "get_weather"}
 CALL_ID: dict[str, Any] = {"tool_call_id": "t1"}
-INPUT = p.ToolInputAvailable(**CALL, input={"city": "Rome"})
+INPUT = ToolInputAvailable(**CALL, input={"city": "Rome"})
 
 
-def step(*parts: p.Part) -> tuple[p.Part, ...]:
-    return (p.StartStep(), *parts, STEP_END)
+def step(*parts: Part) -> tuple[Part, ...]:
+    return (StartStep(), *parts, STEP_END)
 
 
-def answer(*parts: p.Part) -> tuple[p.Part, ...]:
-    return (p.Start(message_id="m1"), *parts, END)
+def answer(*parts: Part) -> tuple[Part, ...]:
+    return (Start(message_id="m1"), *parts, END)
 
 
-def cut_input(*texts: str, dynamic: bool | None = None) -> tuple[p.Part, ...]:
-    start = p.ToolInputStart(**CALL, dynamic=dynamic)
-    return (p.Start(), p.StartStep(), start, *(p.ToolInputDelta(**CALL_ID, delta=text) for text in texts))
+def cut_input(*texts: str, dynamic: bool | None = None) -> tuple[Part, ...]:
+    start = ToolInputStart(**CALL, dynamic=dynamic)
+    return (Start(), StartStep(), start, *(ToolInputDelta(**CALL_ID, delta=text) for text in texts))
 
 
-ANSWERS: dict[str, tuple[p.Part, ...]] = {
-    "text": answer(*step(p.TextStart("0"), p.TextDelta("0", "It is "), p.TextDelta("0", "😀"), p.TextEnd("0"))),
-    "half characters": answer(*step(p.TextStart("0"), p.TextDelta("0", "\ud83d"), p.TextDelta("0", "\ude00"))),
+ANSWERS: dict[str, tuple[Part, ...]] = {
+    "text": answer(*step(TextStart("0"), TextDelta("0", "It is "), TextDelta("0", "😀"), TextEnd("0"))),
+    "half characters": answer(*step(TextStart("0"), TextDelta("0", "\ud83d"), TextDelta("0", "\ude00"))),
     "signed and redacted reasoning": answer(
         *step(
-            p.ReasoningStart("0"),
-            p.ReasoningDelta("0", "hm"),
-            p.ReasoningDelta("0", "", SIGNATURE),
-            p.ReasoningEnd("0"),
-            p.ReasoningStart("1", {"anthropic": {"redactedData": "x"}}),
-            p.ReasoningEnd("1"),
+            ReasoningStart("0"),
+            ReasoningDelta("0", "hm"),
+            ReasoningDelta("0", "", SIGNATURE),
+            ReasoningEnd("0"),
+            ReasoningStart("1", {"anthropic": {"redactedData": "x"}}),
+            ReasoningEnd("1"),
         )
     ),
     "interleaved blocks": answer(
         *step(
-            p.TextStart("a"),
-            p.ReasoningStart("a"),
-            p.TextStart("b"),
-            p.TextDelta("b", "2"),
-            p.TextDelta("a", "1"),
-            p.ReasoningDelta("a", "3"),
-            p.TextEnd("a"),
-            p.ReasoningEnd("a"),
-            p.TextEnd("b", SIGNATURE),
+            TextStart("a"),
+            ReasoningStart("a"),
+            TextStart("b"),
+            TextDelta("b", "2"),
+            TextDelta("a", "1"),
+            ReasoningDelta("a", "3"),
+            TextEnd("a"),
+            ReasoningEnd("a"),
+            TextEnd("b", SIGNATURE),
         )
     ),
     "a block id used in two steps": answer(
-        *step(p.TextStart("0"), p.TextDelta("0", "one"), p.TextEnd("0")),
-        *step(p.TextStart("0"), p.TextDelta("0", "two"), p.TextEnd("0")),
+        *step(TextStart("0"), TextDelta("0", "one"), TextEnd("0")),
+        *step(TextStart("0"), TextDelta("0", "two"), TextEnd("0")),
     ),
-    "a block left open": answer(*step(p.TextStart("0"), p.TextDelta("0", "one")), *step(p.TextStart("0"))),
+    "a block left open": answer(*step(TextStart("0"), TextDelta("0", "one")), *step(TextStart("0"))),
     "a tool": answer(
         *step(
-            p.ToolInputStart(**CALL),
-            p.ToolInputDelta(**CALL_ID, delta='{"city":'),
-            p.ToolInputDelta(**CALL_ID, delta='"Rome"}'),
+            ToolInputStart(**CALL),
+            ToolInputDelta(**CALL_ID, delta='{"city":'),
+            ToolInputDelta(**CALL_ID, delta='"Rome"}'),
             INPUT,
-            p.ToolOutputAvailable(**CALL, output=None),
+            ToolOutputAvailable(**CALL, output=None),
         )
     ),
     "a dynamic tool that the provider runs": answer(
         *step(
-            p.ToolInputAvailable(**CALL, input=[1], dynamic=True, provider_executed=True, provider_metadata=SIGNATURE),
-            p.ToolOutputAvailable(**CALL, output=1, preliminary=True, dynamic=True),
-            p.ToolOutputAvailable(**CALL, output=2, provider_executed=True, dynamic=True, provider_metadata=SIGNATURE),
+            ToolInputAvailable(**CALL, input=[1], dynamic=True, provider_executed=True, provider_metadata=SIGNATURE),
+            ToolOutputAvailable(**CALL, output=1, preliminary=True, dynamic=True),
+            ToolOutputAvailable(**CALL, output=2, provider_executed=True, dynamic=True, provider_metadata=SIGNATURE),
         )
     ),
     "an output whose dynamic was forgotten": answer(
-        *step(p.ToolInputAvailable(**CALL, input={}, dynamic=True), p.ToolOutputAvailable(**CALL, output=1))
+        *step(ToolInputAvailable(**CALL, input={}, dynamic=True), ToolOutputAvailable(**CALL, output=1))
     ),
     "an unknown tool": answer(
         *step(
-            p.ToolInputStart(**CALL, dynamic=False),
-            p.ToolInputDelta(**CALL_ID, delta="{}"),
-            p.ToolInputError(**CALL, input={}, error_text="no such tool", dynamic=True),
-            p.ToolOutputError(**CALL, error_text="no such tool", dynamic=True, invalid_input=True),
+            ToolInputStart(**CALL, dynamic=False),
+            ToolInputDelta(**CALL_ID, delta="{}"),
+            ToolInputError(**CALL, input={}, error_text="no such tool", dynamic=True),
+            ToolOutputError(**CALL, error_text="no such tool", dynamic=True, invalid_input=True),
         )
     ),
     "an input that is no JSON": answer(
         *step(
-            p.ToolInputError(**CALL, input='{"city', error_text="not JSON", provider_metadata=SIGNATURE),
-            p.ToolOutputError(**CALL, error_text="not JSON", invalid_input=True),
+            ToolInputError(**CALL, input='{"city', error_text="not JSON", provider_metadata=SIGNATURE),
+            ToolOutputError(**CALL, error_text="not JSON", invalid_input=True),
         )
     ),
-    "a tool that fails": answer(
-        *step(INPUT, p.ToolOutputError(**CALL, error_text="boom", provider_metadata=SIGNATURE))
-    ),
+    "a tool that fails": answer(*step(INPUT, ToolOutputError(**CALL, error_text="boom", provider_metadata=SIGNATURE))),
     "a tool that fails while its input arrives": (
         *cut_input('{"city": "Ro'),
-        p.ToolOutputError(**CALL, error_text="boom"),
+        ToolOutputError(**CALL, error_text="boom"),
     ),
     "an approval": answer(
-        *step(
-            INPUT, p.ToolApprovalRequest(approval_id="a1", **CALL_ID, signature="s", reason="why", is_automatic=True)
-        ),
-        p.ToolApprovalResponse(approval_id="a1", approved=False, reason="no", provider_metadata=SIGNATURE),
-        p.ToolOutputDenied(**CALL),
+        *step(INPUT, ToolApprovalRequest(approval_id="a1", **CALL_ID, signature="s", reason="why", is_automatic=True)),
+        ToolApprovalResponse(approval_id="a1", approved=False, reason="no", provider_metadata=SIGNATURE),
+        ToolOutputDenied(**CALL),
     ),
-    "two calls of one id": answer(*step(INPUT, p.ToolOutputAvailable(**CALL, output=1)), *step(INPUT)),
-    "the same call with another name": answer(*step(p.ToolInputStart(**CALL_ID, tool_name="other"), INPUT)),
+    "two calls of one id": answer(*step(INPUT, ToolOutputAvailable(**CALL, output=1)), *step(INPUT)),
+    "the same call with another name": answer(*step(ToolInputStart(**CALL_ID, tool_name="other"), INPUT)),
     "sources, files and the provider's own": answer(
         *step(
-            p.SourceUrl(source_id="s1", url="https://example.org/", title="T"),
-            p.SourceDocument(source_id="s2", media_type="text/plain", title="D", filename="d.txt"),
-            p.File(media_type="image/png", url="data:image/png;base64,AA==", provider_metadata=SIGNATURE),
-            p.ReasoningFile(media_type="image/png", url="data:image/png;base64,AA=="),
-            p.Custom("anthropic.compaction", SIGNATURE),
-            p.SteeringMessage(id="s", parts=({"type": "text", "text": "faster"},)),
+            SourceUrl(source_id="s1", url="https://example.org/", title="T"),
+            SourceDocument(source_id="s2", media_type="text/plain", title="D", filename="d.txt"),
+            File(media_type="image/png", url="data:image/png;base64,AA==", provider_metadata=SIGNATURE),
+            ReasoningFile(media_type="image/png", url="data:image/png;base64,AA=="),
+            Custom("anthropic.compaction", SIGNATURE),
+            SteeringMessage(id="s", parts=({"type": "text", "text": "faster"},)),
         )
     ),
     "data": answer(
-        p.Data(name="x", data=1, id="d"),
-        p.Data(name="x", data={"a": None}, id="d"),
-        p.Data(name="x", data=2),
-        p.Data(name="x", data=3, transient=True),
-        p.Data(name="x", data=4, transient=False),
+        Data(name="x", data=1, id="d"),
+        Data(name="x", data={"a": None}, id="d"),
+        Data(name="x", data=2),
+        Data(name="x", data=3, transient=True),
+        Data(name="x", data=4, transient=False),
     ),
     "metadata": (
-        p.Start(message_metadata={"a": {"b": 1, "c": [1]}, "d": None}),
-        p.MessageMetadata({"a": {"c": [2], "e": {"f": 1}}, "d": 1}),
-        p.MessageMetadata({"constructor": {"x": 1}, "a": None}),
-        p.Finish(finish_reason=STOP, total_usage=p.Usage(), message_metadata={"a": {"g": 1}}),
+        Start(message_metadata={"a": {"b": 1, "c": [1]}, "d": None}),
+        MessageMetadata({"a": {"c": [2], "e": {"f": 1}}, "d": 1}),
+        MessageMetadata({"constructor": {"x": 1}, "a": None}),
+        Finish(finish_reason=STOP, total_usage=Usage(), message_metadata={"a": {"g": 1}}),
     ),
     "a step that is tried again": answer(
-        *step(p.TextStart("0"), p.TextDelta("0", "kept")),
-        p.StartStep(),
-        p.TextStart("0"),
-        p.TextDelta("0", "gone"),
+        *step(TextStart("0"), TextDelta("0", "kept")),
+        StartStep(),
+        TextStart("0"),
+        TextDelta("0", "gone"),
         INPUT,
-        p.ResetStep(),
-        p.TextStart("0"),
-        p.TextDelta("0", "again"),
-        p.TextEnd("0"),
+        ResetStep(),
+        TextStart("0"),
+        TextDelta("0", "again"),
+        TextEnd("0"),
         STEP_END,
     ),
     "an error in a block": (
-        p.Start(),
-        *step(p.TextStart("0"), p.TextDelta("0", "so far"), p.Error("An error occurred.")),
+        Start(),
+        *step(TextStart("0"), TextDelta("0", "so far"), Error("An error occurred.")),
         END,
     ),
-    "an abort in a block": (p.Start(), p.StartStep(), p.TextStart("0"), p.TextDelta("0", "so far"), p.Abort("stopped")),
+    "an abort in a block": (Start(), StartStep(), TextStart("0"), TextDelta("0", "so far"), Abort("stopped")),
     "a cut input": cut_input('{"city": "Ro'),
     "a cut dynamic input": cut_input('{"city": ["Ro', "me", dynamic=True),
     "a cut input without a value": cut_input("-"),
@@ -181,10 +211,10 @@ ANSWERS: dict[str, tuple[p.Part, ...]] = {
     "a cut input with a forbidden key": cut_input('{"__proto__": {"a": 1'),
     "an input cut before its first text": cut_input(),
     "an input that is plain text": (
-        p.Start(),
-        p.StartStep(),
-        p.ToolInputStart(**CALL, input_encoding="text"),
-        p.ToolInputDelta(**CALL_ID, delta="*** Begin Patch"),
+        Start(),
+        StartStep(),
+        ToolInputStart(**CALL, input_encoding="text"),
+        ToolInputDelta(**CALL_ID, delta="*** Begin Patch"),
     ),
     "an input cut by the end of its step": answer(*cut_input('{"a": 1'), STEP_END, *step(INPUT)),
     "an input begun twice": answer(*cut_input('{"a": 1'), *cut_input('{"b": 2')[2:], STEP_END),
@@ -214,17 +244,17 @@ APPROVED: dict[str, Any] = {
         },
     ],
 }
-CONTINUATIONS: dict[str, tuple[dict[str, Any], tuple[p.Part, ...]]] = {
-    "text after a client's tool": (ASKED, (p.Start(), *step(p.TextStart("0"), p.TextDelta("0", "18")), END)),
+CONTINUATIONS: dict[str, tuple[dict[str, Any], tuple[Part, ...]]] = {
+    "text after a client's tool": (ASKED, (Start(), *step(TextStart("0"), TextDelta("0", "18")), END)),
     "metadata and data of before": (
         ASKED,
-        (p.Start(message_metadata={"n": {"y": 2}}), p.Data(name="x", data=2, id="d"), END),
+        (Start(message_metadata={"n": {"y": 2}}), Data(name="x", data=2, id="d"), END),
     ),
     "an approved tool runs": (
         APPROVED,
-        (p.Start(message_id="a1"), p.ToolOutputAvailable(**CALL, output=[1]), *step(p.TextStart("0")), END),
+        (Start(message_id="a1"), ToolOutputAvailable(**CALL, output=[1]), *step(TextStart("0")), END),
     ),
-    "an approved tool fails": (APPROVED, (p.Start(), p.ToolOutputError(**CALL, error_text="boom"), END)),
+    "an approved tool fails": (APPROVED, (Start(), ToolOutputError(**CALL, error_text="boom"), END)),
 }
 
 
@@ -236,7 +266,7 @@ def javascript() -> Iterator[JavaScript]:
         yield running
 
 
-def frames(parts: Iterable[p.Part], major: int) -> bytes:
+def frames(parts: Iterable[Part], major: int) -> bytes:
     encoder = make_encoder(None, newest(major), options())
     return encoder.feed_all(parts) + encoder.finish()
 
@@ -254,7 +284,7 @@ def options() -> EncoderOptions:
     )
 
 
-def reduce(parts: Iterable[p.Part], major: int, message: Mapping[str, Any] | None = None) -> Any:
+def reduce(parts: Iterable[Part], major: int, message: Mapping[str, Any] | None = None) -> Any:
     reducer = Reducer("m0", message=message, dialect=newest(major), options=options())
     reducer.feed_all(parts)
     reducer.finish()
@@ -281,7 +311,7 @@ def as_javascript(value: Any) -> Any:
 def test_the_message_is_the_one_that_use_chat_holds(javascript: JavaScript, name: str, major: int):
     message, error = javascript.chat(major, frames(ANSWERS[name], major))
     assert as_javascript(message) == reduce(ANSWERS[name], major)
-    assert (error is not None) == any(isinstance(part, p.Error) for part in ANSWERS[name])
+    assert (error is not None) == any(isinstance(part, Error) for part in ANSWERS[name])
 
 
 @pytest.mark.parametrize("major", MAJORS)
@@ -293,13 +323,13 @@ def test_a_continued_message_is_the_one_that_use_chat_holds(javascript: JavaScri
     assert as_javascript(message) == reduce(parts, major, before)
 
 
-async def collect(answer: StreamTextResult) -> list[p.Part]:
+async def collect(answer: StreamTextResult) -> list[Part]:
     return [part async for part in answer]
 
 
 def test_a_step_that_is_tried_again_is_shown_and_saved_once(javascript: JavaScript):
     error = ProviderStreamError("overloaded", provider="scripted", is_retryable=True)
-    failed: Step = [[p.TextStart("0")], [p.TextDelta("0", "wro")], [p.Error("overloaded", error)]]
+    failed: Step = [[TextStart("0")], [TextDelta("0", "wro")], [Error("overloaded", error)]]
     result = stream_text(ScriptedModel(failed, saying("right")), prompt="Hi", stream_retries=1)
     result.bind(newest(7), options(), message_id="m1")
     parts = asyncio.run(collect(result))
@@ -308,12 +338,12 @@ def test_a_step_that_is_tried_again_is_shown_and_saved_once(javascript: JavaScri
     assert result.final is not None
     assert as_javascript(message) == as_javascript(dict(result.final.ui_message))
     assert [part["text"] for part in message["parts"] if part["type"] == "text"] == ["right"]
-    assert any(isinstance(part, p.ResetStep) for part in parts)
+    assert any(isinstance(part, ResetStep) for part in parts)
 
 
 @pytest.mark.parametrize("major", MAJORS)
 def test_parts_after_an_error_count_as_for_a_server_that_saves(javascript: JavaScript, major: int):
-    last = p.Finish(finish_reason=STOP, total_usage=p.Usage(), message_metadata={"usage": 1})
+    last = Finish(finish_reason=STOP, total_usage=Usage(), message_metadata={"usage": 1})
     parts = (*ANSWERS["an error in a block"][:-1], last)
     message, error = javascript.read(major, frames(parts, major))
     assert error == "Error: An error occurred."
@@ -323,12 +353,12 @@ def test_parts_after_an_error_count_as_for_a_server_that_saves(javascript: JavaS
 @pytest.mark.parametrize("major", MAJORS)
 @given(parts=legal_parts())
 @ONE_PROCESS
-def test_any_legal_answer_makes_the_message_of_the_client(javascript: JavaScript, major: int, parts: list[p.Part]):
+def test_any_legal_answer_makes_the_message_of_the_client(javascript: JavaScript, major: int, parts: list[Part]):
     message, error = javascript.read(major, frames(parts, major))
-    failures = [part.error_text for part in parts if isinstance(part, p.Error)]
+    failures = [part.error_text for part in parts if isinstance(part, Error)]
     assert (error is None) == (not failures), error
     ours = reduce(parts, major)
-    if sum(isinstance(part, p.Start) and part.message_id is not None for part in parts):
+    if sum(isinstance(part, Start) and part.message_id is not None for part in parts):
         # readUIMessageStream takes another id for another message, useChat for the same with a new name.
         message, ours = {**message, "id": "m"}, {**ours, "id": "m"}
     message = as_javascript(message)
@@ -345,14 +375,14 @@ def without_cut_escapes(message: dict[str, Any]) -> dict[str, Any]:
 
 @given(parts=legal_parts())
 @ONE_PROCESS
-def test_the_client_of_major_4_reads_any_legal_answer(javascript: JavaScript, parts: list[p.Part]):
-    failing = (p.Error, p.ToolInputError, p.ToolOutputError)
+def test_the_client_of_major_4_reads_any_legal_answer(javascript: JavaScript, parts: list[Part]):
+    failing = (Error, ToolInputError, ToolOutputError)
     parts = list(itertools.takewhile(lambda part: not isinstance(part, failing), parts))
     encoder = make_encoder("data-stream", options=options())
     body = encoder.feed_all(parts) + encoder.finish()
     message, error = javascript.chat(4, body)
     assert error is None
-    text = "".join(part.delta for part in parts if isinstance(part, p.TextDelta))
+    text = "".join(part.delta for part in parts if isinstance(part, TextDelta))
     said = message["content"] if message else ""
     assert json.loads(json.dumps(said)) == json.loads(json.dumps(text))
 

@@ -1,4 +1,4 @@
-"""Calls of Anthropic models and what they answer, for the tests of `usechat.models.anthropic_model`."""
+"""Calls of Anthropic models and what they answer, for the tests of `usechat.models.anthropic.model`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from usechat.messages.model import TextContent, UserMessage
 from usechat.models import anthropic
-from usechat.models.anthropic_model import AnthropicModel
+from usechat.models.anthropic.model import AnthropicModel
 from usechat.models.base import ModelCall
 from usechat.parts import ModelFinish, ModelPart, TextDelta
 from usechat.testing.replay import ReplayServer

@@ -31,16 +31,16 @@ from usechat import (
     tool,
     ui_message_stream,
 )
-from usechat import parts as p
-from usechat.chats.migrate import migrate
-from usechat.chats.sql import SqlChatStore
+from usechat.answers.answer import Answer
+from usechat.chats.sql.migrations.migrate import migrate
+from usechat.chats.sql.store import SqlChatStore
 from usechat.errors import ChatError
-from usechat.generate.answer import Answer
 from usechat.http.websocket import ChatSocket
+from usechat.parts import Data, Finish, FinishReason, FinishStep, TextDelta, TextEnd, TextStart, ToolCall, Usage
 from usechat.runs.memory import MemoryLog
 from usechat.runs.service import RunService
-from usechat.server.conversations import OWNER, Conversations
-from usechat.server.turn_ends import TurnEnd
+from usechat.server.answering.conversations import OWNER, Conversations
+from usechat.server.answering.turn_ends import TurnEnd
 from usechat.testing.models import ScriptedModel, Step, calling_tool, saying
 
 
@@ -269,7 +269,7 @@ PLACES: Mapping[str, tuple[str, Callable[[Failing], Answer]]] = {
     "merged": ("error", lambda one: one.write(merging(one))),
     "iterator-first": ("error", lambda one: one.write(one.fail_after())),
     "iterator-middle": ("error", lambda one: one.write(one.fail_after("Hel"))),
-    "iterator-of-parts": ("error", lambda one: one.write(one.fail_after(p.TextStart("0"), p.TextDelta("0", "Hel")))),
+    "iterator-of-parts": ("error", lambda one: one.write(one.fail_after(TextStart("0"), TextDelta("0", "Hel")))),
     "iterator-begun": ("error", lambda one: one.write(Iterated(one, "aiter"))),
     # nothing of the answer is lost
     "transform-end": ("whole", lambda one: one.ask(WHOLE, transform=transforming(one, closing=True))),
@@ -375,7 +375,7 @@ def transform_to(value: Any) -> Any:
     async def transform(batches: AsyncIterator[Any]) -> AsyncIterator[Any]:
         async for batch in batches:
             yield batch
-            if any(isinstance(part, p.TextDelta) for part in batch):
+            if any(isinstance(part, TextDelta) for part in batch):
                 yield value
 
     return transform
@@ -423,14 +423,14 @@ def part(class_: Any, *fields: Any, **named: Any) -> Any:
 
 
 WRONG: Mapping[str, Any] = {
-    "delta": part(p.TextDelta, "0", 3),
-    "id": part(p.TextStart, 3),
-    "metadata": part(p.TextStart, "0", {"anthropic": 3}),
-    "data": part(p.Data, name="x", data=object()),
-    "name": part(p.Data, name=3, data=1),
-    "finish": part(p.Finish, finish_reason="stop", total_usage=p.Usage()),
-    "usage": part(p.FinishStep, finish_reason=p.FinishReason("stop"), usage=part(p.Usage, output="3")),
-    "reason": part(p.FinishStep, finish_reason=part(p.FinishReason, "bogus"), usage=p.Usage()),
+    "delta": part(TextDelta, "0", 3),
+    "id": part(TextStart, 3),
+    "metadata": part(TextStart, "0", {"anthropic": 3}),
+    "data": part(Data, name="x", data=object()),
+    "name": part(Data, name=3, data=1),
+    "finish": part(Finish, finish_reason="stop", total_usage=Usage()),
+    "usage": part(FinishStep, finish_reason=FinishReason("stop"), usage=part(Usage, output="3")),
+    "reason": part(FinishStep, finish_reason=part(FinishReason, "bogus"), usage=Usage()),
     "no-part": 3,
     "text": "Hello",
     "of-a-model": object(),
@@ -444,13 +444,11 @@ VALUES: Mapping[str, tuple[str, Callable[[Failing], Answer]]] = {
     "empty-first": ("whole", lambda one: one.write(say("", "Hel", "lo"))),
     "none-among-parts": (
         "whole",
-        lambda one: one.write(say(None, p.TextStart("0"), p.TextDelta("0", "Hello"), None, p.TextEnd("0"), "")),
+        lambda one: one.write(say(None, TextStart("0"), TextDelta("0", "Hello"), None, TextEnd("0"), "")),
     ),
     "none-as-delta": (
         "whole",
-        lambda one: one.write(
-            say(p.TextStart("0"), p.TextDelta("0", "Hello"), part(p.TextDelta, "0", None), p.TextEnd("0"))
-        ),
+        lambda one: one.write(say(TextStart("0"), TextDelta("0", "Hello"), part(TextDelta, "0", None), TextEnd("0"))),
     ),
     "none-written": ("whole", lambda one: one.write(write_text(None, "Hello", ""))),
     "none-as-part": ("whole", lambda one: one.write(write_parts(None))),
@@ -459,9 +457,9 @@ VALUES: Mapping[str, tuple[str, Callable[[Failing], Answer]]] = {
     "none-of-model": ("whole", lambda one: one.model(items=[None, *SAID, None], closing=True)),
     "none-in-batch-of-model": ("whole", lambda one: one.model(items=[[None], *SAID], closing=True)),
     "number-in-text": ("error", lambda one: one.write(say("Hello", 3))),
-    "part-in-text": ("error", lambda one: one.write(say("Hello", p.TextStart("0")))),
+    "part-in-text": ("error", lambda one: one.write(say("Hello", TextStart("0")))),
     "bytes-in-text": ("error", lambda one: one.write(say("Hello", b"lo"))),
-    "text-in-parts": ("error", lambda one: one.write(say(p.TextStart("0"), p.TextDelta("0", "Hello"), "lo"))),
+    "text-in-parts": ("error", lambda one: one.write(say(TextStart("0"), TextDelta("0", "Hello"), "lo"))),
     "number-in-events": ("error", lambda one: one.write(say({"type": "ping"}, 3))),
     "number-first": ("error", lambda one: one.write(say(3))),
     "object-first": ("error", lambda one: one.write(say(object()))),
@@ -472,7 +470,7 @@ VALUES: Mapping[str, tuple[str, Callable[[Failing], Answer]]] = {
         for name, wrong in WRONG.items()
     },
     **{
-        f"{name}-of-iterator": ("error", lambda one, wrong=wrong: one.write(say(p.TextStart("1"), wrong)))
+        f"{name}-of-iterator": ("error", lambda one, wrong=wrong: one.write(say(TextStart("1"), wrong)))
         for name, wrong in WRONG.items()
     },
     **{
@@ -492,10 +490,10 @@ VALUES: Mapping[str, tuple[str, Callable[[Failing], Answer]]] = {
     },
     "batch-of-transform": ("error", lambda one: one.ask(WHOLE, transform=transform_to(3))),
     "transform-of-nothing": ("error", lambda one: one.ask(WHOLE, transform=give_nothing)),
-    "batch-of-model": ("error", lambda one: one.model(items=[*SAID[:2], p.TextDelta("0", "lo")])),
+    "batch-of-model": ("error", lambda one: one.model(items=[*SAID[:2], TextDelta("0", "lo")])),
     "input-of-model": (
         "error",
-        lambda one: one.model(items=[[part(p.ToolCall, tool_call_id="1", tool_name="x", input_text=None)]]),
+        lambda one: one.model(items=[[part(ToolCall, tool_call_id="1", tool_name="x", input_text=None)]]),
     ),
     "preliminary-output": ("tool", lambda one: one.call(yields_what_json_cannot_hold)),
     "model-output": ("tool", lambda one: one.call(nothing, to_model_output=returns_three)),

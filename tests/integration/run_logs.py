@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from usechat.ids import generate_id
-from usechat.runs.base import Entry, Limits, RunLog, RunWriter
+from usechat.runs.log import Entry, Limits, RunLog, RunWriter
 from usechat.runs.memory import MemoryLog
-from usechat.runs.redis import RedisLog
+from usechat.runs.redis.log import RedisLog
 
 __all__ = ["LogMaker", "begin", "collect"]
 

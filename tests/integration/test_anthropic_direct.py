@@ -16,8 +16,8 @@ from tests.integration.anthropic_calls import CALL, model_for, read, texts
 from usechat.errors import ConfigurationError, ProviderConnectionError, ProviderStatusError
 from usechat.messages.model import AssistantMessage, TextContent, ToolCallContent, UserMessage
 from usechat.models import anthropic
-from usechat.models.anthropic_client import ClientSettings, shared_client
-from usechat.models.anthropic_transport import PoolTransport
+from usechat.models.anthropic.client import ClientSettings, shared_client
+from usechat.models.anthropic.transport import PoolTransport
 from usechat.models.base import ModelCall
 from usechat.testing.replay import ReplayedRequest, ReplayServer, Reply
 

@@ -19,9 +19,9 @@ from usechat.errors import (
 )
 from usechat.messages.model import TextContent, UserMessage
 from usechat.models import anthropic
-from usechat.models.anthropic_client import ClientSettings, shared_client
-from usechat.models.anthropic_events import AnthropicStream
-from usechat.models.anthropic_request import AnthropicRequest
+from usechat.models.anthropic.client import ClientSettings, shared_client
+from usechat.models.anthropic.request.request import AnthropicRequest
+from usechat.models.anthropic.response.events import AnthropicStream
 from usechat.models.base import FunctionTool, Model, ModelCall, ProviderTool
 from usechat.parts import Error, ToolCall
 from usechat.testing.replay import ReplayServer, Reply

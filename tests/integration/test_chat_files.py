@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from usechat.chats import sqlite
-from usechat.chats.base import TurnPlan
-from usechat.chats.migrate import is_migrated, migrate
-from usechat.chats.sql import SqlChatStore
+from usechat.chats.sql import sqlite
+from usechat.chats.sql.migrations.migrate import is_migrated, migrate
+from usechat.chats.sql.store import SqlChatStore
+from usechat.chats.store import TurnPlan
 from usechat.errors import ChatError
 
 pytestmark = pytest.mark.anyio

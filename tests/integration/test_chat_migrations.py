@@ -14,12 +14,12 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 from tests.support.databases import DATABASES, make_url
-from usechat.chats import tables
-from usechat.chats.base import TurnPlan
-from usechat.chats.database import Work
-from usechat.chats.engine import open_database
-from usechat.chats.migrate import is_migrated, migrate
-from usechat.chats.sql import SqlChatStore
+from usechat.chats.sql import tables
+from usechat.chats.sql.database import Work
+from usechat.chats.sql.engine import open_database
+from usechat.chats.sql.migrations.migrate import is_migrated, migrate
+from usechat.chats.sql.store import SqlChatStore
+from usechat.chats.store import TurnPlan
 from usechat.errors import ConfigurationError
 
 pytestmark = pytest.mark.anyio
@@ -28,8 +28,8 @@ ResultT = TypeVar("ResultT")
 
 MIGRATE = """
 import asyncio, sys
-from usechat.chats.migrate import migrate
-from usechat.chats.sql import SqlChatStore
+from usechat.chats.sql.migrations.migrate import migrate
+from usechat.chats.sql.store import SqlChatStore
 
 async def start(url):
     await migrate(url)

@@ -16,11 +16,11 @@ from sqlalchemy import Engine, event
 
 from tests.support.databases import DATABASES, make_url
 from tests.support.postgres import PostgresServer
-from usechat.chats.base import ChatStore, EndStatus, SavedChat, TurnPlan
-from usechat.chats.database import Work
 from usechat.chats.history import TurnRequest, plan_turn
-from usechat.chats.migrate import migrate
-from usechat.chats.sql import SqlChatStore
+from usechat.chats.sql.database import Work
+from usechat.chats.sql.migrations.migrate import migrate
+from usechat.chats.sql.store import SqlChatStore
+from usechat.chats.store import ChatStore, EndStatus, SavedChat, TurnPlan
 from usechat.errors import ChatError, RequestError
 from usechat.ids import generate_id
 

@@ -19,11 +19,11 @@ from tests.support.backend import Backend
 from tests.support.mcp_server import PICTURE
 from tests.support.waiting import eventually
 from usechat import step_count_is, stream_text
-from usechat.generate.tools import Tool
-from usechat.messages.model_types import UIMessageDict
+from usechat.messages.dicts.types import UIMessageDict
 from usechat.models import anthropic
 from usechat.testing.replay import ReplayServer
 from usechat.tools import mcp_tools
+from usechat.tools.tool import Tool
 
 pytestmark = pytest.mark.anyio
 

@@ -18,12 +18,12 @@ from tests.integration.running_server import RunningServer, serving
 from tests.integration.test_turn_ends import Deployment, Process
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import PATIENCE, eventually
-from usechat.chats.base import SavedChat
-from usechat.chats.migrate import migrate
-from usechat.chats.sql import SqlChatStore
-from usechat.runs.base import Limits
-from usechat.runs.redis import RedisLog
-from usechat.server.conversations import OWNER
+from usechat.chats.sql.migrations.migrate import migrate
+from usechat.chats.sql.store import SqlChatStore
+from usechat.chats.store import SavedChat
+from usechat.runs.log import Limits
+from usechat.runs.redis.log import RedisLog
+from usechat.server.answering.conversations import OWNER
 from usechat.testing.models import Step, saying
 from usechat.testing.replay import ReplayServer, Reply
 from usechat.testing.streams import read_events
@@ -324,7 +324,7 @@ async def pausing(request: pytest.FixtureRequest, server: RedisServer) -> AsyncI
 async def test_answers_outlive_a_redis_that_pauses_for_longer_than_a_lease(
     pausing: tuple[str, RedisServer | Hole], tmp_path: Path, patience: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("usechat.runs.redis_client.ANSWER_SECONDS", patience)
+    monkeypatch.setattr("usechat.runs.redis.client.ANSWER_SECONDS", patience)
     url, redis = pausing
     database = f"sqlite:///{tmp_path}/chats.db"
     await migrate(database)

@@ -13,7 +13,7 @@ from tests.integration.run_logs import LogMaker, begin, collect
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import AT_ONCE, PATIENCE, eventually
 from usechat.errors import RunError
-from usechat.runs.base import END_STATES, EndState, Entry, Limits, RunLog
+from usechat.runs.log import END_STATES, EndState, Entry, Limits, RunLog
 
 pytestmark = pytest.mark.anyio
 

@@ -17,9 +17,9 @@ from tests.support.redis_server import RedisServer
 from tests.support.run_producer import RunProducer
 from tests.support.waiting import PATIENCE, eventually
 from usechat.errors import RunError
-from usechat.runs.base import Entry, Limits, RunInfo, RunLog
-from usechat.runs.redis import RedisLog
-from usechat.runs.redis_approvals import RedisUsedApprovals
+from usechat.runs.log import Entry, Limits, RunInfo, RunLog
+from usechat.runs.redis.approvals import RedisUsedApprovals
+from usechat.runs.redis.log import RedisLog
 from usechat.runs.service import RunHandle, RunService
 
 pytestmark = pytest.mark.anyio
@@ -414,7 +414,7 @@ async def test_stop_is_heard_after_a_restart(fragile: LogMaker, own_server: Redi
 async def test_readers_of_the_process_do_not_wait_for_a_redis_that_is_away(
     fragile: LogMaker, own_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("usechat.runs.redis_producer.END_PATIENCE", 0.1)
+    monkeypatch.setattr("usechat.runs.redis.producer.END_PATIENCE", 0.1)
     log = fragile.make()
     writer = await begin(log)
     own_server.kill()

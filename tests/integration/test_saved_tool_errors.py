@@ -14,15 +14,15 @@ import pytest
 from usechat import step_count_is, stream_text, tool
 from usechat.chats.export import export_chat
 from usechat.chats.history import HistoryMode
-from usechat.chats.migrate import migrate
-from usechat.chats.sql import SqlChatStore
+from usechat.chats.sql.migrations.migrate import migrate
+from usechat.chats.sql.store import SqlChatStore
 from usechat.messages.model import ToolMessage, ToolResultContent
 from usechat.messages.ui import parse_chat_request
 from usechat.runs.memory import MemoryLog
 from usechat.runs.service import RunService
-from usechat.server.conversations import OWNER, Conversations
+from usechat.server.answering.conversations import OWNER, Conversations
+from usechat.server.answering.turn_ends import TurnEnd
 from usechat.server.run_response import SavedAnswer
-from usechat.server.turn_ends import TurnEnd
 from usechat.testing.models import ScriptedModel, Step, calling_tool, saying
 
 pytestmark = pytest.mark.anyio

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from usechat.chats.base import Turn
 from usechat.chats.history import TurnRequest, plan_turn
-from usechat.chats.migrate import migrate
-from usechat.chats.sql import SqlChatStore
+from usechat.chats.sql.migrations.migrate import migrate
+from usechat.chats.sql.store import SqlChatStore
+from usechat.chats.store import Turn
 from usechat.errors import ChatError
 from usechat.runs.memory import MemoryLog
-from usechat.server.turn_ends import TurnEnds
+from usechat.server.answering.turn_ends import TurnEnds
 
 pytestmark = pytest.mark.anyio
 

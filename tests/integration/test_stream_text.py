@@ -31,10 +31,10 @@ from usechat import (
     stream_text,
     ui_message_stream,
 )
-from usechat import parts as p
-from usechat.generate.answer import Answer
+from usechat.answers.answer import Answer
 from usechat.models import anthropic
-from usechat.models.anthropic_model import AnthropicModel
+from usechat.models.anthropic.model import AnthropicModel
+from usechat.parts import Part, TextDelta
 from usechat.testing.replay import ReplayServer, Reply
 from usechat.testing.streams import read_events
 
@@ -287,7 +287,7 @@ async def test_stopping_reaches_the_provider_while_the_reader_does_not_read():
     async with ReplayServer(Reply(events=events, hold_after=len(events) - 1)) as upstream:
 
         def make(chat: Any) -> Answer:
-            def count(part: p.Part) -> None:
+            def count(part: Part) -> None:
                 if answer.reducer.parts and len(answer.reducer.text.get("0", ())) > 60:
                     is_full.set()
 
@@ -389,10 +389,10 @@ async def test_events_connection_is_closed_when_the_reader_leaves():
             model="claude-sonnet-4-6", max_tokens=64, stream=True, messages=[{"role": "user", "content": "Hi"}]
         )
         result = ui_message_stream(stream)
-        parts: list[p.Part] = []
+        parts: list[Part] = []
         async for part in (reading := result.parts()):
             parts.append(part)
-            if isinstance(part, p.TextDelta):
+            if isinstance(part, TextDelta):
                 break
         left = time.monotonic()
         await reading.aclose()

@@ -10,9 +10,9 @@ from pydantic import BaseModel
 
 from tests.integration.anthropic_calls import model_for
 from usechat import generate_object, step_count_is, stream_text, tool
-from usechat import parts as p
 from usechat.errors import ConfigurationError
 from usechat.models import anthropic
+from usechat.parts import ToolInputAvailable, ToolInputError, ToolInputStart, ToolOutputAvailable
 from usechat.testing.replay import ReplayServer, Reply, Script
 from usechat.testing.streams import read_events
 
@@ -69,11 +69,9 @@ async def test_tool_and_parameters_of_any_name_are_called_by_it():
         )
         parts = [part async for part in answer]
     assert got == [("Am Kai", [Ort(größe=3)])]
-    calls = [
-        part for part in parts if isinstance(part, p.ToolInputAvailable | p.ToolInputStart | p.ToolOutputAvailable)
-    ]
+    calls = [part for part in parts if isinstance(part, ToolInputAvailable | ToolInputStart | ToolOutputAvailable)]
     assert {part.tool_name for part in calls} == {"drive.search"}
-    assert [part.input for part in calls if isinstance(part, p.ToolInputAvailable)] == [value]
+    assert [part.input for part in calls if isinstance(part, ToolInputAvailable)] == [value]
     first, second = (request.json for request in server.requests)
     assert [one["name"] for one in first["tools"]] == ["drive_search_2", "drive_search"]
     assert first["tool_choice"] == {"type": "tool", "name": "drive_search_2"}
@@ -123,7 +121,7 @@ async def test_input_that_is_no_json_is_told_as_it_came():
     ]
     async with ReplayServer(Reply(events=events)) as server:
         parts = [part async for part in stream_text(model_for(server), prompt="Search", tools=[suche])]
-    (wrong,) = (part for part in parts if isinstance(part, p.ToolInputError))
+    (wrong,) = (part for part in parts if isinstance(part, ToolInputError))
     assert wrong.tool_name == "suche"
     assert wrong.input.startswith("{no")
 

@@ -18,15 +18,15 @@ from tests.support.databases import make_url
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import PATIENCE, eventually
 from usechat import stream_text
-from usechat.chats.base import Turn, TurnPlan
-from usechat.chats.migrate import migrate
-from usechat.chats.sql import SqlChatStore
+from usechat.chats.sql.migrations.migrate import migrate
+from usechat.chats.sql.store import SqlChatStore
+from usechat.chats.store import Turn, TurnPlan
 from usechat.errors import ChatError, RunError
 from usechat.messages.ui import parse_chat_request
-from usechat.runs.base import Limits
+from usechat.runs.log import Limits
 from usechat.runs.service import RunService
-from usechat.server.conversations import OWNER, Conversations
-from usechat.server.turn_ends import TurnEnd
+from usechat.server.answering.conversations import OWNER, Conversations
+from usechat.server.answering.turn_ends import TurnEnd
 from usechat.testing.models import Hold, ScriptedModel, Step, saying
 
 pytestmark = pytest.mark.anyio

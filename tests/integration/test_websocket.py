@@ -21,14 +21,14 @@ from websockets.exceptions import ConnectionClosed
 from tests.conformance.replies import said, text
 from tests.support.waiting import AT_ONCE, PATIENCE, eventually
 from usechat import FinishEvent, StreamingAnswer, UIMessageStreamWriter, stream_text, ui_message_stream
-from usechat import parts as p
+from usechat.answers.answer import Answer
 from usechat.errors import ConfigurationError, RequestError
 from usechat.failures import WORDS
-from usechat.generate.answer import Answer
 from usechat.http.resume import find_running
 from usechat.http.websocket import MAX_REQUESTS, ChatSocket, Handler
 from usechat.messages.ui import ChatRequest
 from usechat.models import anthropic
+from usechat.parts import Data
 from usechat.runs.memory import MemoryLog
 from usechat.runs.service import RunService
 from usechat.testing.replay import ReplayServer, Reply
@@ -367,7 +367,7 @@ async def test_a_part_that_json_cannot_hold_ends_the_answer_legally():
     async def write(writer: UIMessageStreamWriter) -> None:
         writer.write_text("before")
         await asyncio.sleep(0)
-        writer.write(p.Data(name="thing", data=object()))
+        writer.write(Data(name="thing", data=object()))
 
     finished: list[FinishEvent] = []
     async with (

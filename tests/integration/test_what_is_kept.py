@@ -24,7 +24,7 @@ from tests.support.databases import make_migrated_url
 from tests.support.odd_bodies import HALF, bodies, json_text, nested
 from tests.support.redis_server import RedisServer
 from tests.support.scripted_upstream import ScriptedUpstream
-from usechat.chats.sql import SqlChatStore
+from usechat.chats.sql.store import SqlChatStore
 from usechat.json import MAX_DEPTH, decode_json, to_json_value
 from usechat.testing.replay import Reply
 

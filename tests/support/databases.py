@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.postgres import PostgresServer
-from usechat.chats.migrate import migrate
+from usechat.chats.sql.migrations.migrate import migrate
 
 __all__ = ["DATABASES", "make_migrated_url", "make_url"]
 

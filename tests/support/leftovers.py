@@ -16,7 +16,7 @@ import httpx
 import uvicorn
 
 from tests.support.waiting import PATIENCE, eventually
-from usechat.server.entry import load_app
+from usechat.server.processes.entry import load_app
 
 OURS = ("usechat", "uvicorn", "starlette", "fastapi", "anthropic")
 

@@ -12,8 +12,8 @@ import sys
 import msgspec
 
 from usechat.errors import RunError
-from usechat.runs.base import Limits, RunWriter
-from usechat.runs.redis import RedisLog
+from usechat.runs.log import Limits, RunWriter
+from usechat.runs.redis.log import RedisLog
 
 __all__ = ["RunProducer"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
-from usechat.generate.asks import Script
-from usechat.generate.driver import do
+from usechat.answers.loop.asks import Script
+from usechat.answers.loop.driver import do
 
 __all__ = ["follow"]
 

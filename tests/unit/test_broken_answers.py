@@ -12,14 +12,14 @@ import pytest
 from tests.support.waiting import PATIENCE, eventually
 from tests.unit.test_fastapi import Connection, chunks, spoken, types
 from usechat import FinishEvent, stream_object, stream_text, ui_message_stream
-from usechat import parts as p
+from usechat.answers import answer as answer_module
+from usechat.answers.answer import Answer, Callbacks, Outcome
+from usechat.answers.loop.asks import Call, Script
+from usechat.answers.loop.turn import Turn
+from usechat.answers.writer import ui_message_stream as ui_stream
+from usechat.answers.writer.ui_message_stream import UIMessageStreamWriter
 from usechat.errors import ApplicationError
-from usechat.generate import answer as answer_module
-from usechat.generate import ui_stream
-from usechat.generate.answer import Answer, Callbacks, Outcome
-from usechat.generate.asks import Call, Script
-from usechat.generate.turn import Turn
-from usechat.generate.ui_stream import UIMessageStreamWriter
+from usechat.parts import Data, Part, Start, TextDelta, TextStart
 from usechat.protocol.encoders.data_stream import DataStreamEncoder
 from usechat.protocol.encoders.ui_message_stream import UIMessageStreamEncoder
 from usechat.protocol.reducer import Reducer
@@ -103,7 +103,7 @@ class OddTurn(Turn):
         self.where = where
 
     def script(self) -> Script[None]:
-        self.parts += [p.Start(), p.Data(name="said", data=1)]
+        self.parts += [Start(), Data(name="said", data=1)]
         yield Call(lambda: None)
 
     def outcome(self) -> Outcome:
@@ -236,7 +236,7 @@ async def test_stopped_answer_does_not_wait_for_ever_for_on_part(
     monkeypatch.setattr(answer_module, "CALLBACK_SECONDS", 0.01)
     begun = asyncio.Event()
 
-    async def on_part(part: p.Part) -> None:
+    async def on_part(part: Part) -> None:
         begun.set()
         await wait_for_ever()
 
@@ -258,15 +258,13 @@ async def test_callback_that_returns_in_time_is_not_interrupted(monkeypatch: pyt
     seen: list[str] = []
     before = asyncio.all_tasks()
 
-    async def on_part(part: p.Part) -> None:
-        if isinstance(part, p.TextDelta):
+    async def on_part(part: Part) -> None:
+        if isinstance(part, TextDelta):
             answer.abort("enough")
         await asyncio.sleep(0)
         seen.append(type(part).__name__)
 
-    answer = stream_text(
-        ScriptedModel([[p.TextStart("0"), p.TextDelta("0", "Hi")], Hold()]), prompt="Hi", on_part=on_part
-    )
+    answer = stream_text(ScriptedModel([[TextStart("0"), TextDelta("0", "Hi")], Hold()]), prompt="Hi", on_part=on_part)
     await asyncio.wait_for(Connection(answer).run(), PATIENCE)
     assert seen[-1] == "TextDelta"
     # Nothing is left that could interrupt it later.

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from usechat import parts as p
 from usechat import stream_text, ui_message_stream
 from usechat.errors import (
     ConfigurationError,
@@ -21,6 +20,7 @@ from usechat.errors import (
 )
 from usechat.failures import WORDS, shown_text
 from usechat.models import anthropic
+from usechat.parts import Error, Part
 from usechat.testing.models import ScriptedModel
 from usechat.testing.replay import ReplayServer, Reply
 
@@ -89,8 +89,8 @@ def test_no_two_failures_have_one_id():
     assert first.log_id != second.log_id
 
 
-def shown_id(parts: list[p.Part]) -> str:
-    error = next(part for part in parts if isinstance(part, p.Error))
+def shown_id(parts: list[Part]) -> str:
+    error = next(part for part in parts if isinstance(part, Error))
     found = re.search(r"\(error ([0-9a-f]{8})\)$", error.error_text)
     assert found is not None
     return found[1]
@@ -136,6 +136,6 @@ async def test_code_and_retryability_travel_to_the_application(reply: Reply, cod
     async with ReplayServer(reply) as server:
         model = anthropic("claude-sonnet-4-6", base_url=server.url, api_key="none")
         result = stream_text(model, prompt="?", max_retries=0, on_error=on_error)
-        shown = [part.error_text async for part in result if isinstance(part, p.Error)]
+        shown = [part.error_text async for part in result if isinstance(part, Error)]
     assert [(error.code, error.is_retryable) for error in heard] == [(code, is_retryable)]
     assert shown == ["Sorry."]

@@ -28,17 +28,28 @@ from usechat import (
     tool,
     ui_message_stream,
 )
-from usechat import parts as p
+from usechat.answers.answer import Answer, Callbacks, Outcome
+from usechat.answers.loop.asks import Call, Script
+from usechat.answers.loop.turn import Turn
+from usechat.answers.writer.ui_message_stream import UIMessageStreamWriter
 from usechat.errors import AnswerFailedError, ConfigurationError, ProviderStreamError, RequestError, StreamProtocolError
-from usechat.generate.answer import Answer, Callbacks, Outcome
-from usechat.generate.asks import Call, Script
-from usechat.generate.turn import Turn
-from usechat.generate.ui_stream import UIMessageStreamWriter
 from usechat.http import sender
 from usechat.http.new_run import known_ids
 from usechat.http.request import chat_request, completion_request, read_body
 from usechat.http.sender import slices
 from usechat.messages import ui
+from usechat.parts import (
+    Data,
+    ModelPart,
+    Part,
+    ReasoningDelta,
+    ReasoningEnd,
+    ReasoningStart,
+    Start,
+    TextDelta,
+    TextEnd,
+    TextStart,
+)
 from usechat.runs.memory import MemoryLog
 from usechat.runs.service import RunService
 from usechat.testing.models import Hold, ScriptedModel, Step, calling_tool, saying
@@ -176,7 +187,7 @@ def test_message_may_be_given_an_id():
 
 
 def reasoning_twice() -> tuple[Step, Step]:
-    thought: list[p.ModelPart] = [p.ReasoningStart("0"), p.ReasoningDelta("0", "Hm"), p.ReasoningEnd("0")]
+    thought: list[ModelPart] = [ReasoningStart("0"), ReasoningDelta("0", "Hm"), ReasoningEnd("0")]
     return [thought, *calling_tool("look")], [thought, *saying("Done")]
 
 
@@ -486,7 +497,7 @@ async def test_reader_that_leaves_stops_the_model_at_once():
     before = asyncio.all_tasks()
     heard: list[FinishEvent] = []
     hold = Hold()
-    model, answer = spoken([[p.TextStart("0"), p.TextDelta("0", "Hel")], hold], heard=heard)
+    model, answer = spoken([[TextStart("0"), TextDelta("0", "Hel")], hold], heard=heard)
     connection = Connection(answer)
     connection.start()
     await hold.reached.wait()
@@ -564,7 +575,7 @@ async def test_reader_that_was_gone_before_the_first_byte_is_told():
 async def test_server_that_cancels_gets_its_cancellation_back():
     heard: list[FinishEvent] = []
     hold = Hold()
-    model, answer = spoken([[p.TextStart("0")], hold], heard=heard)
+    model, answer = spoken([[TextStart("0")], hold], heard=heard)
     connection = Connection(answer)
     connection.start()
     await hold.reached.wait()
@@ -701,7 +712,7 @@ async def test_heartbeat_never_comes_into_the_middle_of_a_frame(monkeypatch: pyt
         seen = connection.body.count(b": keep-alive")
         await eventually(lambda: connection.body.count(b": keep-alive") > seen)
 
-    _, answer = spoken([[p.TextStart("0")], pause, [p.TextDelta("0", "x" * 40)], pause, *saying("end")[2:]])
+    _, answer = spoken([[TextStart("0")], pause, [TextDelta("0", "x" * 40)], pause, *saying("end")[2:]])
     connection = Connection(answer, heartbeat=0.003)
 
     async def slow(message: Message) -> None:
@@ -720,7 +731,7 @@ async def test_heartbeat_that_is_stuck_is_waited_for():
     async def wait() -> None:
         await silent.wait()
 
-    _, answer = spoken([[p.TextStart("0")], wait, *saying("end")[1:]])
+    _, answer = spoken([[TextStart("0")], wait, *saying("end")[1:]])
     connection = Connection(answer, heartbeat=0.01)
 
     async def stick(message: Message) -> None:
@@ -741,7 +752,7 @@ async def test_heartbeat_that_cannot_be_sent_is_no_end_of_the_answer():
     async def wait() -> None:
         await failed.wait()
 
-    _, answer = spoken([[p.TextStart("0")], wait, *saying("end")[1:]])
+    _, answer = spoken([[TextStart("0")], wait, *saying("end")[1:]])
     connection = Connection(answer, heartbeat=0.01)
 
     async def refuse(message: Message) -> None:
@@ -767,9 +778,9 @@ async def test_slow_reader_holds_the_model_up():
         nonlocal made
         made += 1
 
-    step: list[Any] = [[p.TextStart("0")]]
+    step: list[Any] = [[TextStart("0")]]
     for _ in range(100):
-        step += [count, [p.TextDelta("0", "x")]]
+        step += [count, [TextDelta("0", "x")]]
     _, answer = spoken(step)
     connection = Connection(answer)
     go_on = asyncio.Event()
@@ -796,9 +807,9 @@ async def test_answer_that_cannot_be_encoded_ends_in_an_error():
     heard: list[FinishEvent] = []
 
     async def execute(writer: UIMessageStreamWriter) -> None:
-        writer.write(p.TextStart("0"))
-        writer.write(p.Data(name="bad", data=object()))
-        writer.write(p.TextDelta("0", "never sent"))
+        writer.write(TextStart("0"))
+        writer.write(Data(name="bad", data=object()))
+        writer.write(TextDelta("0", "never sent"))
 
     body = (await Connection(ui_message_stream(execute, on_finish=heard.append)).run()).decode()
     assert types(body)[-4:] == ["text-start", "text-end", "error", "finish"]
@@ -808,7 +819,7 @@ async def test_answer_that_cannot_be_encoded_ends_in_an_error():
     assert not event.is_aborted
 
 
-BROKEN_TRY: Step = [[p.TextStart("0"), p.TextDelta("0", "wrong")], OVERLOADED]
+BROKEN_TRY: Step = [[TextStart("0"), TextDelta("0", "wrong")], OVERLOADED]
 
 
 async def test_step_that_broke_is_shown_anew_and_saved_once():
@@ -885,7 +896,7 @@ async def test_answer_that_nobody_is_shown_forgets_a_try_that_failed():
 async def test_source_that_breaks_ends_in_an_error():
     class Breaking(Turn):
         def script(self) -> Script[None]:
-            self.parts.append(p.Start())
+            self.parts.append(Start())
             yield Call(print)
             raise ZeroDivisionError
 
@@ -905,8 +916,8 @@ async def test_source_that_breaks_ends_in_an_error():
 
 
 async def test_illegal_part_is_an_exception_in_strict_mode_only():
-    async def illegal() -> AsyncIterator[p.Part]:
-        yield p.TextEnd("never begun")
+    async def illegal() -> AsyncIterator[Part]:
+        yield TextEnd("never begun")
 
     with pytest.raises(StreamProtocolError):
         await Connection(ui_message_stream(illegal()), strict=True).run()
@@ -938,7 +949,7 @@ def requests_held() -> list[Any]:
 
 def asked(hold: Hold, **options: Any) -> Connection:
     chat = ui.parse_chat_request(json.dumps(BODY).encode())
-    answer = stream_text(ScriptedModel([[p.TextStart("0")], hold]), messages=chat.messages)
+    answer = stream_text(ScriptedModel([[TextStart("0")], hold]), messages=chat.messages)
     return Connection(answer, chat=chat, **options)
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from usechat import FinishEvent, UIMessageStreamWriter, ui_message_stream
-from usechat import parts as p
 from usechat.errors import ConfigurationError, InvalidPartError
+from usechat.parts import FinishReason
 
 pytestmark = pytest.mark.anyio
 
@@ -48,7 +48,7 @@ CHUNKS: list[Any] = [
 async def test_chunks_of_the_ai_sdk_are_read_as_its_client_reads_them():
     event = await ended(stream_of(*CHUNKS))
     assert event.error is None
-    assert event.finish_reason == p.FinishReason("stop")
+    assert event.finish_reason == FinishReason("stop")
     kinds = {part["type"]: part for part in event.ui_message["parts"]}
     assert kinds["text"]["text"] == "Hello"
     assert kinds["data-tide"]["data"] == {"at": 3}
@@ -57,7 +57,7 @@ async def test_chunks_of_the_ai_sdk_are_read_as_its_client_reads_them():
 
 
 async def test_reason_that_a_chunk_gives_is_kept():
-    assert (await ended(stream_of({"type": "finish", "finishReason": "length"}))).finish_reason == p.FinishReason(
+    assert (await ended(stream_of({"type": "finish", "finishReason": "length"}))).finish_reason == FinishReason(
         "length"
     )
 
@@ -78,7 +78,7 @@ async def test_events_of_the_messages_api_are_read_as_dicts_too():
             {"type": "message_stop"},
         )
     )
-    assert (event.text, event.finish_reason) == ("Hi", p.FinishReason("stop", "end_turn"))
+    assert (event.text, event.finish_reason) == ("Hi", FinishReason("stop", "end_turn"))
 
 
 @dataclass

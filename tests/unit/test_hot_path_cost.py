@@ -20,11 +20,11 @@ import pytest
 
 from benchmarks.bodies import earlier_messages
 from usechat import stream_text
-from usechat.generate.inputs import read_messages
+from usechat.answers.inputs import read_messages
 from usechat.messages.evidence import detect
 from usechat.messages.ui import parse_chat_request
-from usechat.models.anthropic_events import AnthropicStream
-from usechat.models.anthropic_request import build_request
+from usechat.models.anthropic.request.request import build_request
+from usechat.models.anthropic.response.events import AnthropicStream
 from usechat.models.base import ModelCall
 from usechat.parts import ModelPart
 

@@ -40,6 +40,7 @@ ROWS = {
     "json": Row(third_party=frozenset({"msgspec"}), is_pure=True),
     "parts": Row(third_party=frozenset({"msgspec"}), is_pure=True),
     "unsafe_keys": Row(ours=frozenset({"json"}), third_party=frozenset(), is_pure=True),
+    "checks": Row(ours=frozenset({"errors"}), third_party=frozenset(), is_pure=True),
     # It asks which task runs, and waits for nothing.
     "guard": Row(ours=frozenset({"errors"}), third_party=frozenset()),
     # Where it is worked is what it is about, not what is worked on.
@@ -60,17 +61,16 @@ ROWS = {
         # One of the names that a model is asked for by.
         lazily=frozenset({"demo.model"}),
     ),
-    "generate": Row(
+    "tools": Row(ours=LEAVES | {"checks", "messages", "models"}),
+    "answers": Row(
         # Of the protocol it knows the reducer, for the message it saves, and the dialect it fits the loop to.
-        ours=LEAVES | {"apart", "failures", "guard", "messages", "models", "protocol"},
+        ours=LEAVES | {"apart", "checks", "failures", "guard", "messages", "models", "protocol", "tools"},
         # An answer turns into a response when it is asked to, by one function; the rest are names of types. There is no
         # way back: the edge knows what an answer does, and not the package that makes it.
         lazily=frozenset({"http.new_run.respond", "http.response.StreamingAnswer", "runs.service.RunService"}),
         never=frozenset({"protocol.encoders", "protocol.decoders"}),
     ),
-    "demo": Row(
-        ours=LEAVES | {"__init__", "apart", "generate.tools", "models"}, third_party=frozenset({"msgspec", "pydantic"})
-    ),
+    "demo": Row(ours=LEAVES | {"__init__", "apart", "models", "tools"}, third_party=frozenset({"msgspec", "pydantic"})),
     "runs": Row(ours=frozenset({"errors", "guard", "ids"}), third_party=frozenset({"msgspec", "redis"})),
     "chats": Row(ours=frozenset({"apart", "errors", "ids", "json", "messages"})),
     "http": Row(
@@ -78,13 +78,27 @@ ROWS = {
         never=frozenset({"runs.memory", "runs.redis"}),
         third_party=frozenset({"fastapi", "msgspec", "starlette"}),
     ),
-    "tools": Row(ours=frozenset({"generate"}), third_party=frozenset()),
     "server": Row(ours=ANY, reads_environment=True),
     "testing": Row(ours=ANY, never=frozenset({"cli", "server"})),
     "cli": Row(ours=ANY, reads_environment=True),
     "__main__": Row(ours=frozenset({"cli"}), third_party=frozenset()),
     "__init__": Row(ours=ANY, never=EDGES),
 }
+
+
+PURE = (
+    "answers/loop/asks",
+    "answers/loop/model_turn",
+    "answers/loop/recorder",
+    "answers/loop/turn",
+    "chats/history",
+    "chats/matching",
+    "chats/merge",
+    "models/anthropic/request",
+    "models/anthropic/response",
+)
+"""Pure code in packages that also wait."""
+WAITING = (ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await)
 
 
 @dataclass(frozen=True)
@@ -151,10 +165,9 @@ def breaches(name: str, row: Row, source: str) -> list[str]:
             found.append(f"line {imported.line}: {name} must not import the third party {top}")
         elif row.is_pure and top == "asyncio":
             found.append(f"line {imported.line}: {name} is pure and imports asyncio")
-    waiting = (ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await)
     if row.is_pure:
         found += [
-            f"line {node.lineno}: {name} is pure and waits" for node in ast.walk(tree) if isinstance(node, waiting)
+            f"line {node.lineno}: {name} is pure and waits" for node in ast.walk(tree) if isinstance(node, WAITING)
         ]
     if not row.reads_environment:
         found += [f"line {line}: only server and cli read the environment" for line in environment_reads(tree)]
@@ -183,6 +196,16 @@ def test_module_imports_only_what_its_package_may_know(module: Path) -> None:
     assert breaches(name, ROWS[name], module.read_text()) == []
 
 
+@pytest.mark.parametrize("folder", PURE)
+def test_pure_code_waits_for_nothing(folder: str) -> None:
+    found = [PACKAGE / f"{folder}.py", *(PACKAGE / folder).glob("*.py")]
+    pure = [module for module in found if module.exists()]
+    assert pure
+    for module in pure:
+        waits = [node.lineno for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, WAITING)]
+        assert waits == [], module
+
+
 def test_every_row_has_its_package() -> None:
     assert {row_name(module) for module in modules()} == set(ROWS)
 
@@ -203,16 +226,16 @@ def test_every_row_has_its_package() -> None:
         ("http1", "import httpx2"),
         ("http1", "def late():\n    import anthropic"),
         ("models", "from usechat.protocol import chunks"),
-        ("models", "def late():\n    from usechat.generate import steps"),
+        ("models", "def late():\n    from usechat.answers import steps"),
         ("models", "import os\nkey = os.environ['KEY']"),
         ("models", "import os\nkey = os.environ.setdefault('KEY', '')"),
         ("models", "from os import getenv"),
-        ("generate", "from usechat.protocol import decoders"),
-        ("generate", "from usechat.http.new_run import respond"),
-        ("generate", "def late():\n    from usechat.http.new_run import NewRun"),
-        ("http", "from usechat.generate.answer import Answer"),
-        ("http", "def late():\n    from usechat.generate.answer import Answer"),
-        ("generate", "def late():\n    from usechat.protocol.encoders import choose"),
+        ("answers", "from usechat.protocol import decoders"),
+        ("answers", "from usechat.http.new_run import respond"),
+        ("answers", "def late():\n    from usechat.http.new_run import NewRun"),
+        ("http", "from usechat.answers.answer import Answer"),
+        ("http", "def late():\n    from usechat.answers.answer import Answer"),
+        ("answers", "def late():\n    from usechat.protocol.encoders import choose"),
         ("runs", "from usechat.parts import Part"),
         ("http", "from usechat.server import app"),
         ("testing", "import usechat.server.app"),
@@ -228,7 +251,7 @@ def test_wrong_arrow_is_found(name: str, source: str) -> None:
     [
         ("protocol", "from usechat.errors import DecodeError\nfrom .encoders import choose\nimport json, msgspec"),
         ("models", "import os, anthropic\nos.environ['A'] = 'b'\nos.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')"),
-        ("generate", "def late():\n    from usechat.http.new_run import respond"),
+        ("answers", "def late():\n    from usechat.http.new_run import respond"),
         ("server", "import os\nhost = os.environ['HOST']"),
     ],
 )

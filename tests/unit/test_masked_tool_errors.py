@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from usechat import parts as p
 from usechat import step_count_is, stream_text, tool
-from usechat.generate.masked_errors import warn_once
+from usechat.answers.masked_errors import warn_once
 from usechat.messages.model import (
     AssistantMessage,
     ModelMessage,
@@ -21,8 +20,9 @@ from usechat.messages.model import (
     ToolResultOutput,
     UserMessage,
 )
-from usechat.models.anthropic_request import build_request
+from usechat.models.anthropic.request.request import build_request
 from usechat.models.base import ModelCall
+from usechat.parts import ReasoningDelta, ReasoningEnd, ReasoningStart
 from usechat.protocol.dialects import NEWEST, Dialect
 from usechat.protocol.options import EncoderOptions
 from usechat.testing.models import ScriptedModel, Step, calling_tool, saying
@@ -79,7 +79,7 @@ async def fail() -> str:
 
 def thinking(signature: str | None) -> Step:
     metadata = {"anthropic": {"signature": signature}} if signature else None
-    return [[p.ReasoningStart("r"), p.ReasoningDelta("r", "Hm."), p.ReasoningEnd("r", metadata)], *saying("No.")]
+    return [[ReasoningStart("r"), ReasoningDelta("r", "Hm."), ReasoningEnd("r", metadata)], *saying("No.")]
 
 
 @pytest.fixture

@@ -24,12 +24,12 @@ from usechat import (
     stream_text,
     tool,
 )
-from usechat import parts as p
+from usechat.answers.generate_text import TextOptions
+from usechat.answers.objects.answer import ObjectOptions
+from usechat.checks import option_names
 from usechat.errors import ConfigurationError
-from usechat.generate.checks import option_names
-from usechat.generate.generate_text import TextOptions
-from usechat.generate.objects import ObjectOptions
 from usechat.guard import describe_error
+from usechat.parts import ToolOutputAvailable, ToolOutputError
 from usechat.testing.models import ScriptedModel, calling_tool, saying
 
 pytestmark = pytest.mark.anyio
@@ -225,7 +225,7 @@ async def test_group_of_exceptions_tells_its_causes():
         raise ExceptionGroup("both failed", [ValueError("one"), ExceptionGroup("more", [KeyError("two")])])
 
     answer = stream_text(ScriptedModel(calling_tool("fail"), saying("Oh.")), prompt="Go", tools=[fail])
-    (failed,) = [part async for part in answer if isinstance(part, p.ToolOutputError)]
+    (failed,) = [part async for part in answer if isinstance(part, ToolOutputError)]
     assert failed.error_text == "Error: both failed: one; more: 'two'"
     many = ExceptionGroup("all failed", [ValueError(str(number)) for number in range(9)])
     assert describe_error(many) == "all failed: 0; 1; 2; 3; 4; and 4 more"
@@ -240,5 +240,5 @@ async def test_plain_generator_keeps_its_context_variables():
             yield variable.get()
 
     answer = stream_text(ScriptedModel(calling_tool("count"), saying("Done.")), prompt="Go", tools=[count])
-    outputs = [part.output async for part in answer if isinstance(part, p.ToolOutputAvailable)]
+    outputs = [part.output async for part in answer if isinstance(part, ToolOutputAvailable)]
     assert outputs == [1, 2, 3, 3]

@@ -10,9 +10,19 @@ import pytest
 
 from tests.support.odd_bodies import nested
 from usechat import UIMessageStreamWriter, step_count_is, stream_text, tool, ui_message_stream
-from usechat import parts as p
 from usechat.json import MAX_DEPTH, MAX_VALUE_DEPTH
 from usechat.messages.ui import parse_chat_request
+from usechat.parts import (
+    Custom,
+    Data,
+    Error,
+    MessageMetadata,
+    Part,
+    ToolInputAvailable,
+    ToolInputError,
+    ToolOutputAvailable,
+    ToolOutputError,
+)
 from usechat.testing.models import ScriptedModel, calling_tool, saying
 
 pytestmark = pytest.mark.anyio
@@ -28,7 +38,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-async def read(result: Any) -> list[p.Part]:
+async def read(result: Any) -> list[Part]:
     return [part async for part in result]
 
 
@@ -55,7 +65,7 @@ async def test_output_that_is_nested_too_deep_is_the_tools_error(output: Any, is
     result = stream_text(model, prompt="?", tools=[used], stop_when=step_count_is(2))
     parts = await read(result)
 
-    assert [part.error_text for part in parts if isinstance(part, p.ToolOutputError)] == [
+    assert [part.error_text for part in parts if isinstance(part, ToolOutputError)] == [
         "Error: The tool's result cannot be written as JSON."
     ]
     assert await result.text == "Too bad."
@@ -71,7 +81,7 @@ async def test_deepest_output_and_input_that_are_taken_come_back():
     result = stream_text(model, prompt="?", tools=[get], stop_when=step_count_is(2))
     parts = await read(result)
 
-    assert [part.output for part in parts if isinstance(part, p.ToolOutputAvailable)] == [LEGAL]
+    assert [part.output for part in parts if isinstance(part, ToolOutputAvailable)] == [LEGAL]
     assert await is_taken_again(result)
 
 
@@ -85,7 +95,7 @@ async def test_input_that_is_nested_too_deep_is_one_that_cannot_be_read(name: st
     result = stream_text(model, prompt="?", tools=[get], stop_when=step_count_is(2))
     parts = await read(result)
 
-    assert [part.input for part in parts if isinstance(part, p.ToolInputError)] == [text]
+    assert [part.input for part in parts if isinstance(part, ToolInputError)] == [text]
     assert calls == []
     assert await result.text == "Sorry."
     assert await is_taken_again(result)
@@ -101,29 +111,29 @@ async def test_writer_refuses_data_that_is_nested_too_deep(data: Any):
     result = ui_message_stream(execute)
     parts = await read(result)
 
-    assert [part.data for part in parts if isinstance(part, p.Data)] == [LEGAL]
+    assert [part.data for part in parts if isinstance(part, Data)] == [LEGAL]
     assert await is_taken_again(result)
 
 
 PARTS = [
-    p.Data(name="x", data=DEEP),
-    p.MessageMetadata(VERY_DEEP),
-    p.Custom("a.b", {"a": DEEP}),
-    p.ToolOutputAvailable(tool_call_id="t", tool_name="get", output=VERY_DEEP),
+    Data(name="x", data=DEEP),
+    MessageMetadata(VERY_DEEP),
+    Custom("a.b", {"a": DEEP}),
+    ToolOutputAvailable(tool_call_id="t", tool_name="get", output=VERY_DEEP),
 ]
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: type(part).__name__)
-async def test_part_that_is_nested_too_deep_ends_the_answer_with_an_error_and_is_not_saved(part: p.Part):
+async def test_part_that_is_nested_too_deep_ends_the_answer_with_an_error_and_is_not_saved(part: Part):
     async def execute(writer: UIMessageStreamWriter) -> None:
         writer.write_text("So far")
-        writer.write(p.ToolInputAvailable(tool_call_id="t", tool_name="get", input={}))
+        writer.write(ToolInputAvailable(tool_call_id="t", tool_name="get", input={}))
         writer.write(part)
 
     result = ui_message_stream(execute)
     parts = await read(result)
 
-    assert isinstance(parts[-2], p.Error)
+    assert isinstance(parts[-2], Error)
     assert part not in parts
     assert (await result.ui_message)["parts"][0]["text"] == "So far"
     assert await is_taken_again(result)
@@ -142,8 +152,8 @@ async def test_wide_data_is_not_deep(depth: int):
     wide = [[number] for number in range(depth)]
 
     async def execute(writer: UIMessageStreamWriter) -> None:
-        writer.write(p.Data(name="x", data=wide))
+        writer.write(Data(name="x", data=wide))
 
     parts = await read(ui_message_stream(execute))
 
-    assert [part.data for part in parts if isinstance(part, p.Data)] == [wide]
+    assert [part.data for part in parts if isinstance(part, Data)] == [wide]

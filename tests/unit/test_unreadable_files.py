@@ -20,7 +20,7 @@ from usechat.messages.model import (
 )
 from usechat.messages.ui import UIMessage
 from usechat.models import anthropic
-from usechat.models.anthropic_request import build_request
+from usechat.models.anthropic.request.request import build_request
 from usechat.models.base import ModelCall
 
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"

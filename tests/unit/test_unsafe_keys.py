@@ -17,10 +17,34 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 
 from usechat import UIMessageStreamWriter, generate_object, stream_text, tool, ui_message_stream
-from usechat import parts as p
+from usechat.answers.stop import step_count_is
 from usechat.errors import NoObjectGeneratedError, RequestError
-from usechat.generate.stop import step_count_is
 from usechat.messages.ui import ChatRequest, parse_chat_request
+from usechat.parts import (
+    Custom,
+    Data,
+    File,
+    Finish,
+    FinishReason,
+    FinishStep,
+    MessageMetadata,
+    Part,
+    ReasoningEnd,
+    ReasoningStart,
+    SourceUrl,
+    Start,
+    StartStep,
+    TextDelta,
+    TextEnd,
+    TextStart,
+    ToolInputAvailable,
+    ToolInputDelta,
+    ToolInputError,
+    ToolInputStart,
+    ToolOutputAvailable,
+    ToolOutputError,
+    Usage,
+)
 from usechat.protocol.dialects import NEWEST, Dialect
 from usechat.protocol.encoders import make_encoder
 from usechat.protocol.reducer import Reducer
@@ -50,7 +74,7 @@ DIALECTS = [*(Dialect(version, exact=True) for version in NEWEST.values()), Dial
 KEYS = st.sampled_from(["a", "constructor", "prototype", "__proto__"])
 LEAVES = st.none() | st.booleans() | st.integers(-9, 9) | st.sampled_from(["", "x", '{"__proto__":1}', "\ud800", "é"])
 VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3))
-STEP_END = p.FinishStep(finish_reason=p.FinishReason("stop"), usage=p.Usage())
+STEP_END = FinishStep(finish_reason=FinishReason("stop"), usage=Usage())
 
 
 def is_refused(text: str | bytes) -> bool:
@@ -82,29 +106,29 @@ def frames_of(body: bytes) -> list[str]:
     return [line.partition(":")[2] for line in body.decode().split("\n") if line]
 
 
-def parts_with(value: Any) -> list[p.Part]:
+def parts_with(value: Any) -> list[Part]:
     """An answer that has the value wherever a part can hold one."""
     metadata = {"anthropic": {"it": value}}
     call: dict[str, Any] = {"tool_call_id": "t1", "tool_name": "get"}
     return [
-        p.Start(message_metadata={"it": value}),
-        p.StartStep(),
-        p.TextStart("0", metadata),
-        p.TextDelta("0", "Hello", metadata),
-        p.TextEnd("0", metadata),
-        p.ReasoningStart("1", metadata),
-        p.ReasoningEnd("1", metadata),
-        p.SourceUrl(source_id="s", url="https://example.com", provider_metadata=metadata),
-        p.File(media_type="text/plain", url="data:text/plain;base64,QQ==", provider_metadata=metadata),
-        p.Custom("anthropic.it", metadata),
-        p.Data(name="it", data=value),
-        p.MessageMetadata({"more": value}),
-        p.ToolInputStart(**call, provider_metadata=metadata, tool_metadata={"it": value}),
-        p.ToolInputDelta("t1", '{"__proto__": {"a"'),
-        p.ToolInputAvailable(**call, input={"it": value}, provider_metadata=metadata),
-        p.ToolOutputAvailable(**call, output=value, provider_metadata=metadata, tool_metadata={"it": value}),
-        msgspec.structs.replace(STEP_END, usage=p.Usage(raw={"it": value})),
-        p.Finish(finish_reason=p.FinishReason("stop"), total_usage=p.Usage(), message_metadata={"end": value}),
+        Start(message_metadata={"it": value}),
+        StartStep(),
+        TextStart("0", metadata),
+        TextDelta("0", "Hello", metadata),
+        TextEnd("0", metadata),
+        ReasoningStart("1", metadata),
+        ReasoningEnd("1", metadata),
+        SourceUrl(source_id="s", url="https://example.com", provider_metadata=metadata),
+        File(media_type="text/plain", url="data:text/plain;base64,QQ==", provider_metadata=metadata),
+        Custom("anthropic.it", metadata),
+        Data(name="it", data=value),
+        MessageMetadata({"more": value}),
+        ToolInputStart(**call, provider_metadata=metadata, tool_metadata={"it": value}),
+        ToolInputDelta("t1", '{"__proto__": {"a"'),
+        ToolInputAvailable(**call, input={"it": value}, provider_metadata=metadata),
+        ToolOutputAvailable(**call, output=value, provider_metadata=metadata, tool_metadata={"it": value}),
+        msgspec.structs.replace(STEP_END, usage=Usage(raw={"it": value})),
+        Finish(finish_reason=FinishReason("stop"), total_usage=Usage(), message_metadata={"end": value}),
     ]
 
 
@@ -184,7 +208,7 @@ def test_no_frame_and_no_saved_message_is_one_that_a_client_refuses(dialect: Dia
 def test_other_keys_stay_and_the_log_tells_which_was_left_out(caplog: pytest.LogCaptureFixture):
     encoder = make_encoder("ui-message-stream", DIALECTS[-1])
     with caplog.at_level(logging.ERROR):
-        body = encoder.feed(p.Data(name="tide", data={"height": 3, "more": [{"__proto__": 1, "b": 2}]}))
+        body = encoder.feed(Data(name="tide", data={"height": 3, "more": [{"__proto__": 1, "b": 2}]}))
 
     assert body == b'data: {"type":"data-tide","data":{"height":3,"more":[{"b":2}]}}\n\n'
     assert "left out the key more[0].__proto__" in caplog.text
@@ -193,8 +217,8 @@ def test_other_keys_stay_and_the_log_tells_which_was_left_out(caplog: pytest.Log
 @pytest.mark.parametrize("saved", [False, True])
 def test_input_that_is_still_arriving_has_no_unsafe_value(saved: bool):
     reducer = Reducer()
-    reducer.feed_all([p.StartStep(), p.ToolInputStart(tool_call_id="t", tool_name="x")])
-    reducer.feed_all([p.ToolInputDelta("t", '{"__proto__": {"a": 1}' + ("}" if saved else ""))])
+    reducer.feed_all([StartStep(), ToolInputStart(tool_call_id="t", tool_name="x")])
+    reducer.feed_all([ToolInputDelta("t", '{"__proto__": {"a": 1}' + ("}" if saved else ""))])
 
     assert not is_refused(json.dumps(reducer.message()))
 
@@ -222,7 +246,7 @@ OUTPUTS: list[Any] = [
 ]
 
 
-async def read(result: Any) -> list[p.Part]:
+async def read(result: Any) -> list[Part]:
     return [part async for part in result]
 
 
@@ -243,10 +267,10 @@ async def test_tools_output_with_an_unsafe_key_is_the_tools_error(output: Any, i
     used = growing if is_preliminary else whole
     result = stream_text(model, prompt="?", tools=[used], stop_when=step_count_is(2))
     parts = await read(result)
-    failed = [part for part in parts if isinstance(part, p.ToolOutputError)]
+    failed = [part for part in parts if isinstance(part, ToolOutputError)]
 
     assert "which no client reads" in failed[0].error_text
-    assert not any(isinstance(part, p.ToolOutputAvailable) for part in parts)
+    assert not any(isinstance(part, ToolOutputAvailable) for part in parts)
     assert await result.text == "Too bad."
     assert not is_refused(json.dumps(await result.ui_message))
 
@@ -262,7 +286,7 @@ async def test_tools_input_with_an_unsafe_key_is_one_that_cannot_be_read(name: s
     model = ScriptedModel(calling_tool(name, text), saying("Sorry."))
     result = stream_text(model, prompt="?", tools=[get], stop_when=step_count_is(2))
     parts = await read(result)
-    failed = [part.input for part in parts if isinstance(part, p.ToolInputError)]
+    failed = [part.input for part in parts if isinstance(part, ToolInputError)]
 
     assert failed == [text]
     assert calls == []
@@ -281,7 +305,7 @@ async def test_input_that_speaks_of_unsafe_keys_reaches_the_tool():
     model = ScriptedModel(calling_tool("get", value), saying("Done."))
     parts = await read(stream_text(model, prompt="?", tools=[get], stop_when=step_count_is(2)))
 
-    assert [part.output for part in parts if isinstance(part, p.ToolOutputAvailable)] == [value]
+    assert [part.output for part in parts if isinstance(part, ToolOutputAvailable)] == [value]
 
 
 # What an application writes
@@ -297,13 +321,13 @@ async def test_writer_refuses_data_with_an_unsafe_key(value: Any):
 
     parts = await read(ui_message_stream(execute))
 
-    assert [part.data for part in parts if isinstance(part, p.Data)] == ["__proto__"]
+    assert [part.data for part in parts if isinstance(part, Data)] == ["__proto__"]
 
 
 @pytest.mark.anyio
 async def test_messages_metadata_loses_unsafe_keys_on_the_wire_and_in_what_is_saved():
-    def metadata(part: p.Part) -> Any:
-        return {"n": 1, "who": {"__proto__": 1, "name": "a"}} if isinstance(part, p.Start | p.Finish) else None
+    def metadata(part: Part) -> Any:
+        return {"n": 1, "who": {"__proto__": 1, "name": "a"}} if isinstance(part, Start | Finish) else None
 
     result = stream_text(ScriptedModel(saying("Hi")), prompt="?", message_metadata=metadata)
     body = make_encoder(None, DIALECTS[-1]).feed_all(await read(result))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from usechat.chats.base import SavedChat, SavedMessage
+from usechat.chats.store import SavedChat, SavedMessage
 
 __all__ = ["export_chat"]
 

@@ -19,9 +19,9 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from usechat.chats.base import SavedChat, SavedMessage, TurnPlan, UIMessage
 from usechat.chats.matching import Match, find_position, match_messages, message_id
 from usechat.chats.merge import ClientTools, merge_client_answers
+from usechat.chats.store import SavedChat, SavedMessage, TurnPlan, UIMessage
 from usechat.chats.tool_errors import split_tool_errors, with_tool_errors
 from usechat.errors import ChatError, RequestError
 from usechat.ids import generate_id

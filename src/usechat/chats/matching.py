@@ -11,8 +11,8 @@ from typing import Any, TypeAlias, cast
 
 import msgspec
 
-from usechat.chats.base import SavedMessage
 from usechat.chats.merge import is_tool_part
+from usechat.chats.store import SavedMessage
 
 __all__ = ["Match", "find_position", "match_messages", "message_id"]
 

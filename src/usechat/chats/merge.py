@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
-from usechat.chats.base import UIMessage
+from usechat.chats.store import UIMessage
 
 __all__ = ["ClientTools", "add_usage", "is_tool_part", "merge_client_answers", "merge_patch"]
 

@@ -7,7 +7,7 @@ import json
 import math
 from typing import Any, cast
 
-from usechat.chats.base import Chat
+from usechat.chats.store import Chat
 from usechat.errors import RequestError
 
 __all__ = ["decode_cursor", "encode_cursor"]

@@ -19,8 +19,8 @@ import msgspec
 
 from usechat.apart import work_apart
 from usechat.demo.events import answer_events
-from usechat.models.anthropic_events import AnthropicStream
-from usechat.models.anthropic_request import AnthropicRequest, build_request
+from usechat.models.anthropic.request.request import AnthropicRequest, build_request
+from usechat.models.anthropic.response.events import AnthropicStream
 from usechat.models.base import Model, ModelCall
 from usechat.parts import ModelPart
 

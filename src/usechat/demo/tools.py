@@ -14,9 +14,9 @@ from pydantic import Field
 
 from usechat import ToolContext, tool
 from usechat.demo.picture import HEIGHT, WIDTH, sunset_png
-from usechat.generate.tools import Tool
 from usechat.models.base import ProviderTool
 from usechat.parts import Data, File
+from usechat.tools.tool import Tool
 
 __all__ = ["demo_tools", "draw_picture", "get_weather", "send_email", "show_progress"]
 

@@ -51,7 +51,7 @@ class TellError(Protocol):
 
 
 class FrameWriter:
-    """Write an answer's frames, with a legal end whatever happens; a `usechat.generate.outputs.Output`.
+    """Write an answer's frames, with a legal end whatever happens; a `usechat.answers.loop.outputs.Output`.
 
     Args:
         encoder: Of the answer's shaper.

@@ -37,7 +37,7 @@ USUAL_OPTIONS: Final = EncoderOptions()
 
 
 class AnswerOutput(Protocol):
-    """Takes an answer as it is made; see `usechat.generate.outputs.Output`."""
+    """Takes an answer as it is made; see `usechat.answers.loop.outputs.Output`."""
 
     def begin(self) -> None:
         """Take note that the answer begins."""
@@ -62,7 +62,7 @@ class AnswerOutput(Protocol):
 
 
 class AnswerToSend(Protocol):
-    """What is sent: `usechat.generate.answer.Answer`, of which this package knows no more than this."""
+    """What is sent: `usechat.answers.answer.Answer`, of which this package knows no more than this."""
 
     message_id: str | None
     shaper: ChunkShaper

@@ -20,8 +20,8 @@ from usechat.errors import AnswerFailedError
 from usechat.http.refusals import REFUSALS, refusal_response
 from usechat.http.sender import Sender
 from usechat.protocol.sse import DONE
-from usechat.runs.base import Entry
 from usechat.runs.cursor import Cursor
+from usechat.runs.log import Entry
 from usechat.runs.reader import STOPPED, RunReader
 
 __all__ = ["HEARTBEAT_SECONDS", "RunHead", "RunSource", "StreamingAnswer"]

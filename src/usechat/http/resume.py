@@ -23,8 +23,8 @@ from starlette.responses import Response
 
 from usechat.http.response import HEARTBEAT_SECONDS, RunHead, StreamingAnswer
 from usechat.protocol.sse import KEEP_ALIVE
-from usechat.runs.base import RunInfo
 from usechat.runs.cursor import Cursor
+from usechat.runs.log import RunInfo
 from usechat.runs.reader import LogReader
 from usechat.runs.service import RunService
 

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from starlette.types import Message, Receive, Send
 
-from usechat.runs.base import Entry
+from usechat.runs.log import Entry
 
 __all__ = ["MAX_SEND_BYTES", "Render", "Sender"]
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from usechat.demo.model import demo
-    from usechat.models.anthropic_events import AnthropicStream
-    from usechat.models.anthropic_model import AnthropicModel, anthropic
-    from usechat.models.embedded import local_available
-    from usechat.models.local_model import local
+    from usechat.models.anthropic.model import AnthropicModel, anthropic
+    from usechat.models.anthropic.response.events import AnthropicStream
+    from usechat.models.local.embedded import local_available
+    from usechat.models.local.model import local
     from usechat.models.resolve import default_model, resolve_model
 
 __all__ = [
@@ -28,13 +28,13 @@ __all__ = [
 ]
 
 _HOMES = {
-    "AnthropicModel": "usechat.models.anthropic_model",
-    "AnthropicStream": "usechat.models.anthropic_events",
-    "anthropic": "usechat.models.anthropic_model",
+    "AnthropicModel": "usechat.models.anthropic.model",
+    "AnthropicStream": "usechat.models.anthropic.response.events",
+    "anthropic": "usechat.models.anthropic.model",
     "default_model": "usechat.models.resolve",
     "demo": "usechat.demo.model",
-    "local": "usechat.models.local_model",
-    "local_available": "usechat.models.embedded",
+    "local": "usechat.models.local.model",
+    "local_available": "usechat.models.local.embedded",
     "resolve_model": "usechat.models.resolve",
 }
 

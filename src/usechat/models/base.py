@@ -1,4 +1,4 @@
-"""What the loop asks of a model, and what it hands over: the edge between `usechat.generate` and any provider.
+"""What the loop asks of a model, and what it hands over: the edge between `usechat.answers` and any provider.
 
 Knows no provider, no HTTP and no wire format.
 """

@@ -10,8 +10,43 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, get_args
 
-from usechat import parts as p
 from usechat.errors import DecodeError
+from usechat.parts import (
+    Abort,
+    Custom,
+    Data,
+    Error,
+    File,
+    Finish,
+    FinishReason,
+    FinishStep,
+    MessageMetadata,
+    Part,
+    ReasoningDelta,
+    ReasoningEnd,
+    ReasoningFile,
+    ReasoningStart,
+    ResetStep,
+    SourceDocument,
+    SourceUrl,
+    Start,
+    StartStep,
+    SteeringMessage,
+    TextDelta,
+    TextEnd,
+    TextStart,
+    ToolApprovalRequest,
+    ToolApprovalResponse,
+    ToolInputAvailable,
+    ToolInputDelta,
+    ToolInputError,
+    ToolInputStart,
+    ToolOutputAvailable,
+    ToolOutputDenied,
+    ToolOutputError,
+    UnifiedFinishReason,
+    Usage,
+)
 from usechat.protocol.dialects import Dialect
 from usechat.unsafe_keys import make_safe
 
@@ -53,47 +88,47 @@ META = "providerMetadata?"
 TOOL = f"providerExecuted? {META} toolMetadata? dynamic?"
 
 CHUNKS: tuple[Chunk, ...] = (
-    read_row("start", p.Start, "messageMetadata? messageId?"),
-    read_row("start-step", p.StartStep, ""),
-    read_row("text-start", p.TextStart, f"id {META}"),
-    read_row("text-delta", p.TextDelta, f"id delta {META}"),
-    read_row("text-end", p.TextEnd, f"id citations? {META}"),
-    read_row("reasoning-start", p.ReasoningStart, f"id {META}"),
-    read_row("reasoning-delta", p.ReasoningDelta, f"id delta {META}"),
-    read_row("reasoning-end", p.ReasoningEnd, f"id {META}"),
-    read_row("source-url", p.SourceUrl, f"sourceId url title? {META}"),
-    read_row("source-document", p.SourceDocument, f"sourceId mediaType title filename? {META}"),
-    read_row("file", p.File, f"mediaType url {META}"),
-    read_row("reasoning-file", p.ReasoningFile, f"mediaType url {META}"),
-    read_row("custom", p.Custom, f"kind {META}"),
-    read_row("message-metadata", p.MessageMetadata, "messageMetadata"),
+    read_row("start", Start, "messageMetadata? messageId?"),
+    read_row("start-step", StartStep, ""),
+    read_row("text-start", TextStart, f"id {META}"),
+    read_row("text-delta", TextDelta, f"id delta {META}"),
+    read_row("text-end", TextEnd, f"id citations? {META}"),
+    read_row("reasoning-start", ReasoningStart, f"id {META}"),
+    read_row("reasoning-delta", ReasoningDelta, f"id delta {META}"),
+    read_row("reasoning-end", ReasoningEnd, f"id {META}"),
+    read_row("source-url", SourceUrl, f"sourceId url title? {META}"),
+    read_row("source-document", SourceDocument, f"sourceId mediaType title filename? {META}"),
+    read_row("file", File, f"mediaType url {META}"),
+    read_row("reasoning-file", ReasoningFile, f"mediaType url {META}"),
+    read_row("custom", Custom, f"kind {META}"),
+    read_row("message-metadata", MessageMetadata, "messageMetadata"),
     read_row(
         "tool-input-start",
-        p.ToolInputStart,
+        ToolInputStart,
         f"toolCallId toolName inputEncoding? providerExecuted? {META} toolMetadata? dynamic? title?",
     ),
-    read_row("tool-input-delta", p.ToolInputDelta, "toolCallId inputTextDelta=delta"),
-    read_row("tool-input-available", p.ToolInputAvailable, f"toolCallId toolName input {TOOL} title?"),
-    read_row("tool-input-error", p.ToolInputError, f"toolCallId toolName input {TOOL} errorText title?"),
+    read_row("tool-input-delta", ToolInputDelta, "toolCallId inputTextDelta=delta"),
+    read_row("tool-input-available", ToolInputAvailable, f"toolCallId toolName input {TOOL} title?"),
+    read_row("tool-input-error", ToolInputError, f"toolCallId toolName input {TOOL} errorText title?"),
     read_row(
         "tool-output-available",
-        p.ToolOutputAvailable,
+        ToolOutputAvailable,
         f"toolCallId output providerExecuted? {META} toolMetadata? preliminary? dynamic?",
     ),
-    read_row("tool-output-error", p.ToolOutputError, f"toolCallId errorText {TOOL}"),
-    read_row("tool-output-denied", p.ToolOutputDenied, "toolCallId"),
+    read_row("tool-output-error", ToolOutputError, f"toolCallId errorText {TOOL}"),
+    read_row("tool-output-denied", ToolOutputDenied, "toolCallId"),
     read_row(
         "tool-approval-request",
-        p.ToolApprovalRequest,
+        ToolApprovalRequest,
         "approvalId toolCallId approvalDescriptor? inputSchemaInput? reason? isAutomatic? signature?",
     ),
-    read_row("tool-approval-response", p.ToolApprovalResponse, f"approvalId approved reason? providerExecuted? {META}"),
-    read_row("finish-step", p.FinishStep, ""),
-    read_row("finish", p.Finish, "finishReason? messageMetadata?"),
-    read_row("abort", p.Abort, "reason?"),
-    read_row("error", p.Error, "errorText"),
-    read_row("reset-step", p.ResetStep, ""),
-    read_row("steering-message", p.SteeringMessage, "id parts"),
+    read_row("tool-approval-response", ToolApprovalResponse, f"approvalId approved reason? providerExecuted? {META}"),
+    read_row("finish-step", FinishStep, ""),
+    read_row("finish", Finish, "finishReason? messageMetadata?"),
+    read_row("abort", Abort, "reason?"),
+    read_row("error", Error, "errorText"),
+    read_row("reset-step", ResetStep, ""),
+    read_row("steering-message", SteeringMessage, "id parts"),
 )
 
 BY_PART: dict[type, Chunk] = {row.part: row for row in CHUNKS}
@@ -101,10 +136,10 @@ BY_TYPE: dict[str, Chunk] = {row.type: row for row in CHUNKS}
 
 NEEDS: dict[type, Mapping[str, Any]] = {
     # what a part has beyond its chunk, so that a decoder can make one
-    p.FinishStep: {"finish_reason": p.FinishReason("other"), "usage": p.Usage()},
-    p.Finish: {"total_usage": p.Usage()},
-    p.ToolOutputAvailable: {"tool_name": ""},
-    p.ToolOutputError: {"tool_name": ""},
+    FinishStep: {"finish_reason": FinishReason("other"), "usage": Usage()},
+    Finish: {"total_usage": Usage()},
+    ToolOutputAvailable: {"tool_name": ""},
+    ToolOutputError: {"tool_name": ""},
 }
 
 VALUE_TYPES: Mapping[str, type | tuple[type, ...]] = {
@@ -115,15 +150,15 @@ VALUE_TYPES: Mapping[str, type | tuple[type, ...]] = {
 }
 """The required keys that hold something else than text."""
 
-FINISH_REASONS: Mapping[str, p.UnifiedFinishReason] = {word: word for word in get_args(p.UnifiedFinishReason)}
+FINISH_REASONS: Mapping[str, UnifiedFinishReason] = {word: word for word in get_args(UnifiedFinishReason)}
 
 
-def encode_chunk(part: p.Part, dialect: Dialect) -> dict[str, Any] | None:
+def encode_chunk(part: Part, dialect: Dialect) -> dict[str, Any] | None:
     """Return the chunk for ``part`` with the fields that ``dialect`` accepts; None when it has no such chunk.
 
     Without the keys that no client reads, ``__proto__`` and the like: one of them breaks the whole answer.
     """
-    if isinstance(part, p.Data):
+    if isinstance(part, Data):
         return encode_data(part)
     row = BY_PART[type(part)]
     if row.type in dialect.refused:
@@ -133,12 +168,12 @@ def encode_chunk(part: p.Part, dialect: Dialect) -> dict[str, Any] | None:
         value = getattr(part, field.attribute)
         if field.required or (value is not None and f"{row.type}.{field.key}" not in dialect.refused):
             chunk[field.key] = make_safe(value)
-    if isinstance(part, p.Finish) and "finishReason" in chunk:
+    if isinstance(part, Finish) and "finishReason" in chunk:
         chunk["finishReason"] = dialect.finish_reason(part.finish_reason)
     return chunk
 
 
-def encode_data(part: p.Data) -> dict[str, Any]:
+def encode_data(part: Data) -> dict[str, Any]:
     chunk: dict[str, Any] = {"type": f"data-{part.name}"}
     if part.id is not None:
         chunk["id"] = part.id
@@ -153,7 +188,7 @@ def is_chunk_type(type_: str) -> bool:
     return type_ in BY_TYPE or type_.startswith("data-")
 
 
-def decode_chunk(chunk: Any) -> p.Part:
+def decode_chunk(chunk: Any) -> Part:
     """Return the part a chunk stands for; keys that are not in the table are ignored.
 
     Raises:
@@ -170,8 +205,8 @@ def decode_chunk(chunk: Any) -> p.Part:
             raise DecodeError("a chunk must be an object with a type")
 
 
-def decode_data(type_: str, chunk: Mapping[str, Any]) -> p.Part:
-    return p.Data(
+def decode_data(type_: str, chunk: Mapping[str, Any]) -> Part:
+    return Data(
         name=type_.removeprefix("data-"),
         data=chunk.get("data"),
         id=chunk.get("id"),
@@ -179,7 +214,7 @@ def decode_data(type_: str, chunk: Mapping[str, Any]) -> p.Part:
     )
 
 
-def decode_row(row: Chunk, chunk: Mapping[str, Any]) -> p.Part:
+def decode_row(row: Chunk, chunk: Mapping[str, Any]) -> Part:
     values = dict(NEEDS.get(row.part, {}))
     for field in row.fields:
         value = chunk.get(field.key)
@@ -187,14 +222,14 @@ def decode_row(row: Chunk, chunk: Mapping[str, Any]) -> p.Part:
             raise DecodeError(f"{row.type} lacks {field.key}, or it has a wrong value")
         if field.required or value is not None:
             values[field.attribute] = value
-    if "error_text" in values and row.part is not p.Error:
+    if "error_text" in values and row.part is not Error:
         # What the browser was told; what the model was told is not in the chunk.
         values["client_text"] = values["error_text"]
-    if row.part is p.Finish:
+    if row.part is Finish:
         values["finish_reason"] = read_finish_reason(values.get("finish_reason"))
     return row.part(**values)
 
 
-def read_finish_reason(word: str | None) -> p.FinishReason:
+def read_finish_reason(word: str | None) -> FinishReason:
     unified = FINISH_REASONS.get(word or "")
-    return p.FinishReason("other", word) if unified is None else p.FinishReason(unified)
+    return FinishReason("other", word) if unified is None else FinishReason(unified)

@@ -17,14 +17,42 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import Any, ClassVar, TypeAlias
 
-from usechat import parts as p
 from usechat.errors import StreamProtocolError
+from usechat.parts import (
+    Abort,
+    Data,
+    Error,
+    Finish,
+    FinishReason,
+    FinishStep,
+    MessageMetadata,
+    Part,
+    ReasoningDelta,
+    ReasoningEnd,
+    ReasoningStart,
+    ResetStep,
+    Start,
+    StartStep,
+    TextDelta,
+    TextEnd,
+    TextStart,
+    ToolApprovalRequest,
+    ToolApprovalResponse,
+    ToolInputAvailable,
+    ToolInputDelta,
+    ToolInputError,
+    ToolInputStart,
+    ToolOutputAvailable,
+    ToolOutputDenied,
+    ToolOutputError,
+    Usage,
+)
 
 __all__ = ["Lifecycle"]
 
 logger = logging.getLogger(__name__)
 
-Parts: TypeAlias = tuple[p.Part, ...]
+Parts: TypeAlias = tuple[Part, ...]
 
 
 class State(Enum):
@@ -55,14 +83,14 @@ class Kind(Enum):
 
 
 KINDS: dict[type, Kind] = {
-    p.Start: Kind.START,
-    p.StartStep: Kind.STEP_START,
-    p.Data: Kind.NOTE,
-    p.MessageMetadata: Kind.NOTE,
-    p.ResetStep: Kind.RESET,
-    p.FinishStep: Kind.STEP_END,
-    p.Finish: Kind.END,
-    p.Abort: Kind.ABORT,
+    Start: Kind.START,
+    StartStep: Kind.STEP_START,
+    Data: Kind.NOTE,
+    MessageMetadata: Kind.NOTE,
+    ResetStep: Kind.RESET,
+    FinishStep: Kind.STEP_END,
+    Finish: Kind.END,
+    Abort: Kind.ABORT,
 }
 """Every other part is content."""
 
@@ -93,8 +121,8 @@ TRANSITIONS: dict[tuple[State, Kind], State] = {
     (State.DONE, Kind.NOTE): State.DONE,
 }
 
-UNKNOWN_FINISH = p.FinishReason("other")
-CLOSED_STEP = p.FinishStep(finish_reason=UNKNOWN_FINISH, usage=p.Usage())
+UNKNOWN_FINISH = FinishReason("other")
+CLOSED_STEP = FinishStep(finish_reason=UNKNOWN_FINISH, usage=Usage())
 
 REPAIRS: dict[tuple[State, Kind], Parts | None] = {
     # what to send first; None: the part is dropped
@@ -109,15 +137,15 @@ REPAIRS: dict[tuple[State, Kind], Parts | None] = {
 
 
 BLOCKS: dict[type, str] = {
-    p.TextStart: "text",
-    p.TextDelta: "text",
-    p.TextEnd: "text",
-    p.ReasoningStart: "reasoning",
-    p.ReasoningDelta: "reasoning",
-    p.ReasoningEnd: "reasoning",
+    TextStart: "text",
+    TextDelta: "text",
+    TextEnd: "text",
+    ReasoningStart: "reasoning",
+    ReasoningDelta: "reasoning",
+    ReasoningEnd: "reasoning",
 }
-STARTS = {"text": p.TextStart, "reasoning": p.ReasoningStart}
-ENDS = {"text": p.TextEnd, "reasoning": p.ReasoningEnd}
+STARTS = {"text": TextStart, "reasoning": ReasoningStart}
+ENDS = {"text": TextEnd, "reasoning": ReasoningEnd}
 
 
 class Lifecycle:
@@ -163,7 +191,7 @@ class Lifecycle:
         """Whether what is mended is logged: not in an answer whose parts pass another one's lifecycle."""
         self.state = State.NEW
         self.has_failed = False
-        self.open_blocks: dict[tuple[str, str], p.Part] = {}
+        self.open_blocks: dict[tuple[str, str], Part] = {}
         # Dictionaries instead of sets: most answers have no calls, and an empty set is three times as large.
         self.open_inputs: dict[str, None] = {}
         self.tool_calls: dict[str, None] = dict.fromkeys(known_tool_calls)
@@ -171,7 +199,7 @@ class Lifecycle:
         self.approvals: dict[str, str] = dict.fromkeys(known_approvals, "")
         """Approval ids and the calls they are for, where that is known."""
 
-    def admit(self, part: p.Part) -> Parts:
+    def admit(self, part: Part) -> Parts:
         """Return the parts to send for ``part``, in order.
 
         Raises:
@@ -186,10 +214,10 @@ class Lifecycle:
         if first is None:
             return ()
         self.state = TRANSITIONS[transition]
-        self.has_failed = isinstance(part, p.Error)
+        self.has_failed = isinstance(part, Error)
         return (*first, part)
 
-    def repair(self, part: p.Part, transition: tuple[State, Kind]) -> Parts:
+    def repair(self, part: Part, transition: tuple[State, Kind]) -> Parts:
         """Return the parts to send for a part that is illegal in this state."""
         self.complain(part, f"when {transition[0].value}")
         first = REPAIRS[transition]
@@ -197,7 +225,7 @@ class Lifecycle:
             return ()
         return tuple(admitted for each in (*first, part) for admitted in self.admit(each))
 
-    def complain(self, part: p.Part, why: str) -> None:
+    def complain(self, part: Part, why: str) -> None:
         """Report a part that is illegal: an exception in strict mode, a line in the log otherwise."""
         text = f"{type(part).__name__} {why}"
         if self.strict:
@@ -212,7 +240,7 @@ class Lifecycle:
             return ()
         due = (*self.close_blocks(), *((CLOSED_STEP,) if self.state is State.STEP else ()))
         # An answer that ended between steps, as after an error before the first step, needs no `finish`.
-        ended = (*due, p.Finish(finish_reason=UNKNOWN_FINISH, total_usage=p.Usage())) if due else ()
+        ended = (*due, Finish(finish_reason=UNKNOWN_FINISH, total_usage=Usage())) if due else ()
         self.state = State.DONE
         return ended
 
@@ -232,7 +260,7 @@ class Lifecycle:
         if tool_call_id not in self.tool_calls:
             self.tool_calls[tool_call_id] = self.calls_of_step[tool_call_id] = None
 
-    def _open_block(self, part: p.TextStart | p.ReasoningStart) -> Parts | None:
+    def _open_block(self, part: TextStart | ReasoningStart) -> Parts | None:
         key = (BLOCKS[type(part)], part.id)
         first: Parts = ()
         if key in self.open_blocks:
@@ -241,7 +269,7 @@ class Lifecycle:
         self.open_blocks[key] = part
         return first
 
-    def _in_block(self, part: p.TextDelta | p.ReasoningDelta) -> Parts | None:
+    def _in_block(self, part: TextDelta | ReasoningDelta) -> Parts | None:
         key = (BLOCKS[type(part)], part.id)
         if key in self.open_blocks:
             return ()
@@ -250,30 +278,30 @@ class Lifecycle:
         self.open_blocks[key] = start
         return (start,)
 
-    def _end_block(self, part: p.TextEnd | p.ReasoningEnd) -> Parts | None:
+    def _end_block(self, part: TextEnd | ReasoningEnd) -> Parts | None:
         if self.open_blocks.pop((BLOCKS[type(part)], part.id), None) is not None:
             return ()
         self.complain(part, "without its block's start")
         return None
 
-    def _begin_input(self, part: p.ToolInputStart) -> Parts | None:
+    def _begin_input(self, part: ToolInputStart) -> Parts | None:
         self.add_call(part.tool_call_id)
         self.open_inputs[part.tool_call_id] = None
         return ()
 
-    def _in_input(self, part: p.ToolInputDelta) -> Parts | None:
+    def _in_input(self, part: ToolInputDelta) -> Parts | None:
         if part.tool_call_id in self.open_inputs:
             return ()
         self.complain(part, "without its call's start")
         return None
 
-    def _end_input(self, part: p.ToolInputAvailable | p.ToolInputError) -> Parts | None:
+    def _end_input(self, part: ToolInputAvailable | ToolInputError) -> Parts | None:
         self.add_call(part.tool_call_id)
         self.open_inputs.pop(part.tool_call_id, None)
         return ()
 
     def _of_call(
-        self, part: p.ToolOutputAvailable | p.ToolOutputError | p.ToolOutputDenied | p.ToolApprovalRequest
+        self, part: ToolOutputAvailable | ToolOutputError | ToolOutputDenied | ToolApprovalRequest
     ) -> Parts | None:
         if part.tool_call_id in self.tool_calls:
             # More of the input would take the client back to the state before this.
@@ -282,7 +310,7 @@ class Lifecycle:
         self.complain(part, "for an unknown tool call")
         return None
 
-    def _ask_approval(self, part: p.ToolApprovalRequest) -> Parts | None:
+    def _ask_approval(self, part: ToolApprovalRequest) -> Parts | None:
         admitted = self._of_call(part)
         if admitted is not None:
             # A call holds one approval: a second request takes the first one's place.
@@ -290,24 +318,24 @@ class Lifecycle:
             self.approvals[part.approval_id] = part.tool_call_id
         return admitted
 
-    def _of_approval(self, part: p.ToolApprovalResponse) -> Parts | None:
+    def _of_approval(self, part: ToolApprovalResponse) -> Parts | None:
         if part.approval_id in self.approvals:
             return ()
         self.complain(part, "for an unknown approval")
         return None
 
-    def _begin_step(self, part: p.StartStep) -> Parts | None:
+    def _begin_step(self, part: StartStep) -> Parts | None:
         self.calls_of_step.clear()
         return ()
 
-    def _before_end(self, part: p.FinishStep | p.Finish | p.Abort) -> Parts | None:
+    def _before_end(self, part: FinishStep | Finish | Abort) -> Parts | None:
         # Clients before 7.0.79 forget open blocks at the end of a step, and ignore everything after an error.
         if self.closes_blocks:
             return self.close_blocks()
         self.forget_blocks()
         return ()
 
-    def _before_reset(self, part: p.ResetStep) -> Parts | None:
+    def _before_reset(self, part: ResetStep) -> Parts | None:
         if not self.resets_steps:
             return self.close_blocks()
         self.forget_blocks()
@@ -316,30 +344,30 @@ class Lifecycle:
         self.calls_of_step.clear()
         return ()
 
-    def _before_error(self, part: p.Error) -> Parts | None:
+    def _before_error(self, part: Error) -> Parts | None:
         return self.close_blocks() if self.closes_blocks else ()
 
     CHECKS: ClassVar[dict[type, Any]] = {
-        p.TextStart: _open_block,
-        p.TextDelta: _in_block,
-        p.TextEnd: _end_block,
-        p.ReasoningStart: _open_block,
-        p.ReasoningDelta: _in_block,
-        p.ReasoningEnd: _end_block,
-        p.ToolInputStart: _begin_input,
-        p.ToolInputDelta: _in_input,
-        p.ToolInputAvailable: _end_input,
-        p.ToolInputError: _end_input,
-        p.ToolOutputAvailable: _of_call,
-        p.ToolOutputError: _of_call,
-        p.ToolOutputDenied: _of_call,
-        p.ToolApprovalRequest: _ask_approval,
-        p.ToolApprovalResponse: _of_approval,
-        p.StartStep: _begin_step,
-        p.FinishStep: _before_end,
-        p.Finish: _before_end,
-        p.Abort: _before_end,
-        p.Error: _before_error,
-        p.ResetStep: _before_reset,
+        TextStart: _open_block,
+        TextDelta: _in_block,
+        TextEnd: _end_block,
+        ReasoningStart: _open_block,
+        ReasoningDelta: _in_block,
+        ReasoningEnd: _end_block,
+        ToolInputStart: _begin_input,
+        ToolInputDelta: _in_input,
+        ToolInputAvailable: _end_input,
+        ToolInputError: _end_input,
+        ToolOutputAvailable: _of_call,
+        ToolOutputError: _of_call,
+        ToolOutputDenied: _of_call,
+        ToolApprovalRequest: _ask_approval,
+        ToolApprovalResponse: _of_approval,
+        StartStep: _begin_step,
+        FinishStep: _before_end,
+        Finish: _before_end,
+        Abort: _before_end,
+        Error: _before_error,
+        ResetStep: _before_reset,
     }
     """Further checks by type of part. Each returns the parts to send first, or None to drop the part."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
-from usechat import parts as p
+from usechat.parts import Part, ReasoningDelta, TextDelta, ToolInputDelta
 from usechat.protocol.dialects import Dialect
 from usechat.protocol.message_state import MessageState, UIPart, merge_metadata, present
 from usechat.protocol.options import EncoderOptions
@@ -56,7 +56,7 @@ class Reducer:
         """The message's parts so far; text that is still growing is not in them yet."""
         return self.state.parts
 
-    def feed(self, part: p.Part) -> None:
+    def feed(self, part: Part) -> None:
         """Shape one part and apply it.
 
         Raises:
@@ -64,18 +64,18 @@ class Reducer:
         """
         self.feed_all((part,))
 
-    def feed_all(self, parts: Iterable[p.Part]) -> None:
+    def feed_all(self, parts: Iterable[Part]) -> None:
         """Shape several parts and apply them; raises as `feed` does."""
         self.apply_all(self.shaper.feed_all(parts))
 
     def apply_all(self, shaped: Iterable[Shaped]) -> None:
         """Do to the message what the client does for what the shaper gave."""
         for each in shaped:
-            if type(each) is p.TextDelta:
+            if type(each) is TextDelta:
                 self.text[each.id].append(each.delta)
-            elif type(each) is p.ReasoningDelta:
+            elif type(each) is ReasoningDelta:
                 self.reasoning[each.id].append(each.delta)
-            elif type(each) is p.ToolInputDelta:
+            elif type(each) is ToolInputDelta:
                 self.inputs[each.tool_call_id].append(each.delta)
             else:
                 for chunk in cast("ShapedPart", each).chunks:

@@ -11,8 +11,37 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
-from usechat import parts as p
 from usechat.json import encode_json
+from usechat.parts import (
+    Custom,
+    Data,
+    File,
+    FinishReason,
+    FinishStep,
+    Part,
+    ReasoningDelta,
+    ReasoningEnd,
+    ReasoningFile,
+    ReasoningStart,
+    SourceDocument,
+    SourceUrl,
+    Start,
+    StartStep,
+    SteeringMessage,
+    TextDelta,
+    TextEnd,
+    TextStart,
+    ToolApprovalRequest,
+    ToolApprovalResponse,
+    ToolInputAvailable,
+    ToolInputDelta,
+    ToolInputError,
+    ToolInputStart,
+    ToolOutputAvailable,
+    ToolOutputDenied,
+    ToolOutputError,
+    Usage,
+)
 from usechat.protocol.dialects import Dialect, Version
 from usechat.protocol.encoders.base import WireFormat
 from usechat.protocol.encoders.choose import make_encoder
@@ -41,10 +70,10 @@ def retell(message: UIPart, dialect: Dialect, wire_format: WireFormat | None) ->
     return make_encoder(wire_format, dialect).feed_all(retold_parts(message, dialect))
 
 
-def retold_parts(message: UIPart, dialect: Dialect) -> Iterator[p.Part]:
+def retold_parts(message: UIPart, dialect: Dialect) -> Iterator[Part]:
     """Yield the parts that make the message of a client, all its blocks closed."""
     tells_decisions = dialect.accepts("tool-approval-response")
-    yield p.Start(message_id=message.get("id"), message_metadata=message.get("metadata"))
+    yield Start(message_id=message.get("id"), message_metadata=message.get("metadata"))
     is_in_step = False
     for number, part in enumerate(message.get("parts", ())):
         if not tells_decisions:
@@ -53,7 +82,7 @@ def retold_parts(message: UIPart, dialect: Dialect) -> Iterator[p.Part]:
             if is_in_step:
                 yield END_OF_STEP
             is_in_step = True
-            yield p.StartStep()
+            yield StartStep()
         else:
             yield from tell(part, f"told-{number}")
     if is_in_step:
@@ -67,7 +96,7 @@ def without_decision(part: UIPart) -> UIPart:
     return {name: value for name, value in part.items() if name != "approval"} if is_decided else part
 
 
-def tell(part: UIPart, block_id: str) -> list[p.Part]:
+def tell(part: UIPart, block_id: str) -> list[Part]:
     """Return the parts that make one part of the message; none of one that lacks what every client gives it."""
     kind = str(part.get("type"))
     by_kind = tell_tool if kind.startswith("tool-") else tell_data if kind.startswith("data-") else TELL.get(kind)
@@ -77,25 +106,25 @@ def tell(part: UIPart, block_id: str) -> list[p.Part]:
         return []
 
 
-END_OF_STEP: Final = p.FinishStep(finish_reason=p.FinishReason("other"), usage=p.Usage())
+END_OF_STEP: Final = FinishStep(finish_reason=FinishReason("other"), usage=Usage())
 
 
-def tell_text(part: UIPart, block_id: str) -> Iterator[p.Part]:
+def tell_text(part: UIPart, block_id: str) -> Iterator[Part]:
     metadata = part.get("providerMetadata")
-    yield p.TextStart(block_id)
-    yield p.TextDelta(block_id, part.get("text", ""))
-    yield p.TextEnd(block_id, metadata)
+    yield TextStart(block_id)
+    yield TextDelta(block_id, part.get("text", ""))
+    yield TextEnd(block_id, metadata)
 
 
-def tell_reasoning(part: UIPart, block_id: str) -> Iterator[p.Part]:
+def tell_reasoning(part: UIPart, block_id: str) -> Iterator[Part]:
     block_id = part.get("id") or block_id
-    yield p.ReasoningStart(block_id)
-    yield p.ReasoningDelta(block_id, part.get("text", ""))
-    yield p.ReasoningEnd(block_id, part.get("providerMetadata"))
+    yield ReasoningStart(block_id)
+    yield ReasoningDelta(block_id, part.get("text", ""))
+    yield ReasoningEnd(block_id, part.get("providerMetadata"))
 
 
-def tell_source_url(part: UIPart, _: str) -> Iterator[p.Part]:
-    yield p.SourceUrl(
+def tell_source_url(part: UIPart, _: str) -> Iterator[Part]:
+    yield SourceUrl(
         source_id=part["sourceId"],
         url=part["url"],
         title=part.get("title"),
@@ -103,8 +132,8 @@ def tell_source_url(part: UIPart, _: str) -> Iterator[p.Part]:
     )
 
 
-def tell_source_document(part: UIPart, _: str) -> Iterator[p.Part]:
-    yield p.SourceDocument(
+def tell_source_document(part: UIPart, _: str) -> Iterator[Part]:
+    yield SourceDocument(
         source_id=part["sourceId"],
         media_type=part["mediaType"],
         title=part["title"],
@@ -113,24 +142,24 @@ def tell_source_document(part: UIPart, _: str) -> Iterator[p.Part]:
     )
 
 
-def tell_file(part: UIPart, _: str) -> Iterator[p.Part]:
-    make = p.File if part["type"] == "file" else p.ReasoningFile
+def tell_file(part: UIPart, _: str) -> Iterator[Part]:
+    make = File if part["type"] == "file" else ReasoningFile
     yield make(media_type=part["mediaType"], url=part["url"], provider_metadata=part.get("providerMetadata"))
 
 
-def tell_custom(part: UIPart, _: str) -> Iterator[p.Part]:
-    yield p.Custom(part["kind"], part.get("providerMetadata"))
+def tell_custom(part: UIPart, _: str) -> Iterator[Part]:
+    yield Custom(part["kind"], part.get("providerMetadata"))
 
 
-def tell_steering(part: UIPart, _: str) -> Iterator[p.Part]:
-    yield p.SteeringMessage(id=part["id"], parts=tuple(part["parts"]))
+def tell_steering(part: UIPart, _: str) -> Iterator[Part]:
+    yield SteeringMessage(id=part["id"], parts=tuple(part["parts"]))
 
 
-def tell_data(part: UIPart, _: str) -> Iterator[p.Part]:
-    yield p.Data(name=part["type"].removeprefix("data-"), id=part.get("id"), data=part.get("data"))
+def tell_data(part: UIPart, _: str) -> Iterator[Part]:
+    yield Data(name=part["type"].removeprefix("data-"), id=part.get("id"), data=part.get("data"))
 
 
-def tell_tool(part: UIPart, _: str) -> Iterator[p.Part]:
+def tell_tool(part: UIPart, _: str) -> Iterator[Part]:
     kind: str = part["type"]
     call: dict[str, Any] = {
         "tool_call_id": part["toolCallId"],
@@ -146,53 +175,53 @@ def tell_tool(part: UIPart, _: str) -> Iterator[p.Part]:
     }
     state = part.get("state")
     if state == "input-streaming":
-        yield p.ToolInputStart(**described)
+        yield ToolInputStart(**described)
         raw = part.get("rawInput")
         if isinstance(raw, str):
-            yield p.ToolInputDelta(call["tool_call_id"], raw)
+            yield ToolInputDelta(call["tool_call_id"], raw)
         elif "input" in part:
-            yield p.ToolInputDelta(call["tool_call_id"], encode_json(part["input"]).decode())
+            yield ToolInputDelta(call["tool_call_id"], encode_json(part["input"]).decode())
         return
     if state == "output-error" and "rawInput" in part:
         error = part.get("errorText", "")
-        yield p.ToolInputError(**described, input=part["rawInput"], error_text=error, client_text=error)
+        yield ToolInputError(**described, input=part["rawInput"], error_text=error, client_text=error)
         return
-    yield p.ToolInputAvailable(**described, input=part.get("input"))
+    yield ToolInputAvailable(**described, input=part.get("input"))
     yield from tell_approval(part)
     yield from tell_outcome(part, {**call, "provider_metadata": part.get("resultProviderMetadata")})
 
 
-def tell_approval(part: UIPart) -> Iterator[p.Part]:
+def tell_approval(part: UIPart) -> Iterator[Part]:
     approval: UIPart | None = part.get("approval")
     if approval is None:
         return
-    yield p.ToolApprovalRequest(
+    yield ToolApprovalRequest(
         approval_id=approval["id"],
         tool_call_id=part["toolCallId"],
         signature=approval.get("signature"),
         is_automatic=approval.get("isAutomatic"),
     )
     if "approved" in approval:
-        yield p.ToolApprovalResponse(
+        yield ToolApprovalResponse(
             approval_id=approval["id"], approved=approval["approved"], reason=approval.get("reason")
         )
 
 
-def tell_outcome(part: UIPart, call: dict[str, Any]) -> Iterator[p.Part]:
+def tell_outcome(part: UIPart, call: dict[str, Any]) -> Iterator[Part]:
     match part.get("state"):
         case "output-available":
             preliminary = part.get("preliminary")
-            yield p.ToolOutputAvailable(**call, output=part.get("output"), preliminary=preliminary)
+            yield ToolOutputAvailable(**call, output=part.get("output"), preliminary=preliminary)
         case "output-error":
             error = part.get("errorText", "")
-            yield p.ToolOutputError(**call, error_text=error, client_text=error)
+            yield ToolOutputError(**call, error_text=error, client_text=error)
         case "output-denied":
-            yield p.ToolOutputDenied(tool_call_id=part["toolCallId"], tool_name=call["tool_name"])
+            yield ToolOutputDenied(tool_call_id=part["toolCallId"], tool_name=call["tool_name"])
         case _:
             pass
 
 
-TELL: Final[Mapping[str, Callable[[UIPart, str], Iterator[p.Part]]]] = {
+TELL: Final[Mapping[str, Callable[[UIPart, str], Iterator[Part]]]] = {
     "text": tell_text,
     "reasoning": tell_reasoning,
     "source-url": tell_source_url,

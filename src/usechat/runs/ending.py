@@ -6,8 +6,8 @@ import asyncio
 import time
 from collections.abc import Mapping
 
-from usechat.runs.base import EndState
 from usechat.runs.handle import RunHandle
+from usechat.runs.log import EndState
 from usechat.runs.saving import Saves
 
 __all__ = ["ABORT_SECONDS", "end_runs"]

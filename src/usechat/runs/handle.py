@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from usechat.errors import RunError
 from usechat.guard import Contained
-from usechat.runs.base import EndState, RunInfo, RunWriter
+from usechat.runs.log import EndState, RunInfo, RunWriter
 
 __all__ = ["Make", "RunHandle", "make_run"]
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 from usechat.errors import RunError
-from usechat.runs.base import RunInfo, RunLog
+from usechat.runs.log import RunInfo, RunLog
 
 __all__ = ["LostRuns", "OnLost"]
 

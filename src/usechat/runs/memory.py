@@ -19,7 +19,7 @@ import msgspec
 
 from usechat.errors import RunError
 from usechat.ids import generate_id
-from usechat.runs.base import EndState, Entry, Limits, OnRelease, RunInfo, RunWriter, Save
+from usechat.runs.log import EndState, Entry, Limits, OnRelease, RunInfo, RunWriter, Save
 
 __all__ = ["MemoryLog", "MemoryRun", "Place"]
 

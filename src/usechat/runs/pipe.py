@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from typing import Any
 
-from usechat.runs.base import Entry
+from usechat.runs.log import Entry
 
 __all__ = ["Pipe", "PipeReader"]
 

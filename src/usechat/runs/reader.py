@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
-from usechat.runs.base import Entry
+from usechat.runs.log import Entry
 from usechat.runs.service import RunService
 
 __all__ = ["STOPPED", "LogReader", "RunReader"]

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias
 
 from usechat.errors import RunError
-from usechat.runs.base import RunLog
 from usechat.runs.handle import RunHandle
+from usechat.runs.log import RunLog
 
 __all__ = ["DisconnectPolicy", "Readers"]
 

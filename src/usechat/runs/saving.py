@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TypeAlias
 
 from usechat.guard import Contained, describe_error
-from usechat.runs.base import RunInfo
+from usechat.runs.log import RunInfo
 
 __all__ = ["OnEnd", "Saves"]
 

@@ -17,9 +17,9 @@ import msgspec
 from usechat.errors import AnswerFailedError, RunError
 from usechat.guard import Contained
 from usechat.runs import ending
-from usechat.runs.base import EndState, Entry, OnRelease, RunInfo, RunLog, RunWriter
 from usechat.runs.cursor import Cursor
 from usechat.runs.handle import Make, RunHandle, make_run
+from usechat.runs.log import EndState, Entry, OnRelease, RunInfo, RunLog, RunWriter
 from usechat.runs.lost import LostRuns, OnLost
 from usechat.runs.readers import DisconnectPolicy, Readers
 from usechat.runs.saving import OnEnd, Saves

@@ -20,22 +20,22 @@ from starlette.routing import BaseRoute
 import usechat
 from usechat.http.refusals import REFUSALS, refusal_response
 from usechat.messages.ui import request_error_from_validation
-from usechat.server.answers import Answers
-from usechat.server.chat_routes import make_chats_router, make_runs_router
-from usechat.server.choice import choose_model
-from usechat.server.edge import BodyGate, KeyGate
+from usechat.server.access.edge import BodyGate, KeyGate
+from usechat.server.access.keys import KeyGuard
+from usechat.server.access.middleware import REQUEST_ID_HEADER, FailedStarts, LastResort, LoopbackOnly, RequestIds
+from usechat.server.answering.answers import Answers
+from usechat.server.answering.choice import choose_model
+from usechat.server.answering.turn_ends import OnFinish
 from usechat.server.environment import load_environment
-from usechat.server.keys import KeyGuard
-from usechat.server.middleware import REQUEST_ID_HEADER, FailedStarts, LastResort, LoopbackOnly, RequestIds
-from usechat.server.page import PageFiles, default_page_folder
 from usechat.server.persistence import database_url, open_conversations, open_used_approvals, running
-from usechat.server.routes import make_api_router, make_chat_routes, make_open_router, make_socket_router
+from usechat.server.processes.shutdown import stopping
+from usechat.server.routes.chats import make_chats_router, make_runs_router
+from usechat.server.routes.page import PageFiles, default_page_folder
+from usechat.server.routes.routes import make_api_router, make_chat_routes, make_open_router, make_socket_router
 from usechat.server.settings import Settings, is_loopback_host
-from usechat.server.shutdown import stopping
-from usechat.server.turn_ends import OnFinish
 
 if TYPE_CHECKING:
-    from usechat.server.conversations import Conversations
+    from usechat.server.answering.conversations import Conversations
 
 __all__ = ["create_app"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from usechat.server.middleware import request_id
+from usechat.server.access.middleware import request_id
 
 __all__ = ["RequestIdFilter"]
 

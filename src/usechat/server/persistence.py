@@ -8,17 +8,17 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from usechat.runs.base import Limits
+from usechat.runs.log import Limits
 from usechat.runs.memory import MemoryLog
 from usechat.runs.service import RunService
 from usechat.server.settings import Settings
 from usechat.server.storage import check_redis, check_redis_url, prepare_database
 
 if TYPE_CHECKING:
-    from usechat.runs.base import RunLog
-    from usechat.runs.redis_approvals import RedisUsedApprovals
-    from usechat.server.conversations import Conversations
-    from usechat.server.turn_ends import OnFinish
+    from usechat.runs.log import RunLog
+    from usechat.runs.redis.approvals import RedisUsedApprovals
+    from usechat.server.answering.conversations import Conversations
+    from usechat.server.answering.turn_ends import OnFinish
 
 __all__ = [
     "DEFAULT_DATABASE_URL",
@@ -70,8 +70,8 @@ def open_conversations(
             ", and a chat whose process dies stays busy for an hour" if is_public else "",
         )
     # Imported where chats are kept: SQLAlchemy is the heaviest thing that the server has.
-    from usechat.chats.sql import SqlChatStore
-    from usechat.server.conversations import Conversations
+    from usechat.chats.sql.store import SqlChatStore
+    from usechat.server.answering.conversations import Conversations
 
     runs = RunService(
         make_log(settings),
@@ -102,7 +102,7 @@ def make_log(settings: Settings) -> RunLog:
     limits = Limits(lease=settings.lease_seconds)
     if settings.redis_url is None:
         return MemoryLog(limits)
-    from usechat.runs.redis import RedisLog
+    from usechat.runs.redis.log import RedisLog
 
     url = settings.redis_url.get_secret_value()
     check_redis_url(url)
@@ -117,7 +117,7 @@ def open_used_approvals(settings: Settings) -> RedisUsedApprovals | None:
     """
     if settings.redis_url is None:
         return None
-    from usechat.runs.redis_approvals import RedisUsedApprovals
+    from usechat.runs.redis.approvals import RedisUsedApprovals
 
     url = settings.redis_url.get_secret_value()
     check_redis_url(url)

@@ -32,13 +32,13 @@ async def prepare_database(url: str) -> None:
     """Create SQLite's tables, or check that PostgreSQL's are there.
 
     Args:
-        url: As for `usechat.chats.engine.parse_url`.
+        url: As for `usechat.chats.sql.engine.parse_url`.
 
     Raises:
         ConfigurationError: The database cannot be used, or its tables are not of this version.
     """
-    from usechat.chats.engine import is_sqlite, parse_url
-    from usechat.chats.migrate import check_tables, migrate
+    from usechat.chats.sql.engine import is_sqlite, parse_url
+    from usechat.chats.sql.migrations.migrate import check_tables, migrate
 
     try:
         parsed = parse_url(url)

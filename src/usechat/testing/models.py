@@ -12,15 +12,27 @@ import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any, TypeAlias, cast
 
-from usechat import parts as p
 from usechat.models.base import ModelCall
+from usechat.parts import (
+    FinishReason,
+    ModelFinish,
+    ModelPart,
+    TextDelta,
+    TextEnd,
+    TextStart,
+    ToolCall,
+    ToolInputDelta,
+    ToolInputStart,
+    UnifiedFinishReason,
+    Usage,
+)
 
 __all__ = ["Hold", "ScriptedModel", "Step", "calling_tool", "calling_tools", "saying"]
 
-Step: TypeAlias = Sequence[Sequence[p.ModelPart] | BaseException | Callable[[], Awaitable[object]]]
+Step: TypeAlias = Sequence[Sequence[ModelPart] | BaseException | Callable[[], Awaitable[object]]]
 """One model call: batches of parts, exceptions to raise, and functions to await, in order."""
 
-USAGE = p.Usage(input_no_cache=10, output=5)
+USAGE = Usage(input_no_cache=10, output=5)
 
 
 class Hold:
@@ -36,10 +48,10 @@ class Hold:
         await asyncio.Event().wait()
 
 
-def saying(*texts: str, finish: p.UnifiedFinishReason = "stop", usage: p.Usage = USAGE) -> Step:
+def saying(*texts: str, finish: UnifiedFinishReason = "stop", usage: Usage = USAGE) -> Step:
     """A step of one text block, each text a batch of its own."""
-    ended = p.ModelFinish(finish_reason=p.FinishReason(finish, finish), usage=usage)
-    return [[p.TextStart("0")], *([p.TextDelta("0", text)] for text in texts), [p.TextEnd("0"), ended]]
+    ended = ModelFinish(finish_reason=FinishReason(finish, finish), usage=usage)
+    return [[TextStart("0")], *([TextDelta("0", text)] for text in texts), [TextEnd("0"), ended]]
 
 
 def calling_tool(name: str, input: Any = None, *, tool_call_id: str = "call-1") -> Step:
@@ -47,24 +59,24 @@ def calling_tool(name: str, input: Any = None, *, tool_call_id: str = "call-1") 
     return calling_tools((tool_call_id, name, {} if input is None else input))
 
 
-def calling_tools(*calls: tuple[str, str, Any], finish: p.UnifiedFinishReason = "tool-calls") -> Step:
+def calling_tools(*calls: tuple[str, str, Any], finish: UnifiedFinishReason = "tool-calls") -> Step:
     """A step that calls tools.
 
     Args:
         calls: Id, name and input of each; an input that is text is taken for JSON text as it stands.
         finish: Why the step ends.
     """
-    batches: list[list[p.ModelPart]] = []
+    batches: list[list[ModelPart]] = []
     for tool_call_id, name, input in calls:
         text = input if isinstance(input, str) else json.dumps(input)
         batches.append(
             [
-                p.ToolInputStart(tool_call_id=tool_call_id, tool_name=name),
-                p.ToolInputDelta(tool_call_id=tool_call_id, delta=text),
-                p.ToolCall(tool_call_id=tool_call_id, tool_name=name, input_text=text),
+                ToolInputStart(tool_call_id=tool_call_id, tool_name=name),
+                ToolInputDelta(tool_call_id=tool_call_id, delta=text),
+                ToolCall(tool_call_id=tool_call_id, tool_name=name, input_text=text),
             ]
         )
-    return [*batches, [p.ModelFinish(finish_reason=p.FinishReason(finish, finish), usage=USAGE)]]
+    return [*batches, [ModelFinish(finish_reason=FinishReason(finish, finish), usage=USAGE)]]
 
 
 class ScriptedModel:
@@ -89,7 +101,7 @@ class ScriptedModel:
         self.closed = asyncio.Event()
         """Set when a stream has ended, whole or not."""
 
-    async def stream(self, call: ModelCall) -> AsyncGenerator[list[p.ModelPart]]:
+    async def stream(self, call: ModelCall) -> AsyncGenerator[list[ModelPart]]:
         """Run one call; see `usechat.models.base.Model.stream`."""
         self.calls.append(call)
         self.open_count += 1
@@ -98,7 +110,7 @@ class ScriptedModel:
                 if isinstance(item, BaseException):
                     raise item
                 if isinstance(item, Sequence):
-                    yield list(cast("Sequence[p.ModelPart]", item))
+                    yield list(cast("Sequence[ModelPart]", item))
                 else:
                     await item()
         finally:

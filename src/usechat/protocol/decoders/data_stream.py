@@ -7,9 +7,33 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from usechat import parts as p
 from usechat.errors import DecodeError
 from usechat.json import decode_json
+from usechat.parts import (
+    Data,
+    Error,
+    File,
+    Finish,
+    FinishReason,
+    FinishStep,
+    MessageMetadata,
+    Part,
+    ProviderMetadata,
+    ReasoningDelta,
+    ReasoningEnd,
+    ReasoningStart,
+    SourceUrl,
+    Start,
+    StartStep,
+    TextDelta,
+    TextEnd,
+    TextStart,
+    ToolInputAvailable,
+    ToolInputDelta,
+    ToolInputStart,
+    ToolOutputAvailable,
+    Usage,
+)
 
 __all__ = ["DataStreamDecoder"]
 
@@ -24,7 +48,7 @@ class DataStreamDecoder:
         self.calls: dict[str, str] = {}
         self.is_started = False
 
-    def feed(self, data: bytes) -> list[p.Part]:
+    def feed(self, data: bytes) -> list[Part]:
         """Return the parts that ``data`` completes.
 
         Raises:
@@ -33,12 +57,12 @@ class DataStreamDecoder:
         *lines, self.pending = (self.pending + data).split(b"\n")
         return [part for line in lines for part in self.read(line)]
 
-    def finish(self) -> list[p.Part]:
+    def finish(self) -> list[Part]:
         """Return the parts of a last line without LF, and the ends of open blocks."""
         line, self.pending = self.pending, b""
         return [*self.read(line), *self.close()]
 
-    def read(self, line: bytes) -> list[p.Part]:
+    def read(self, line: bytes) -> list[Part]:
         """Return the parts of one line."""
         if not line.strip():
             return []
@@ -56,12 +80,12 @@ class DataStreamDecoder:
         """The id of the newest block."""
         return str(self.blocks)
 
-    def close(self) -> list[p.Part]:
+    def close(self) -> list[Part]:
         """Close the open block and return its end, if there is one."""
         ended, self.open = self.open, None
         return [] if ended is None else [ended(self.block)]
 
-    def begin(self, start: type, end: type, metadata: p.ProviderMetadata | None = None) -> list[p.Part]:
+    def begin(self, start: type, end: type, metadata: ProviderMetadata | None = None) -> list[Part]:
         """Start a block unless one of its kind is open. Return the parts for that."""
         if self.open is end and metadata is None:
             return []
@@ -70,29 +94,29 @@ class DataStreamDecoder:
         self.open = end
         return [*closed, start(self.block, metadata)]
 
-    def _read_start_step(self, value: Any) -> list[p.Part]:
-        start: list[p.Part] = [] if self.is_started else [p.Start(message_id=value["messageId"])]
+    def _read_start_step(self, value: Any) -> list[Part]:
+        start: list[Part] = [] if self.is_started else [Start(message_id=value["messageId"])]
         self.is_started = True
-        return [*self.close(), *start, p.StartStep(message_id=value["messageId"])]
+        return [*self.close(), *start, StartStep(message_id=value["messageId"])]
 
-    def _read_text(self, value: Any) -> list[p.Part]:
-        return [*self.begin(p.TextStart, p.TextEnd), p.TextDelta(self.block, demand(value, str))]
+    def _read_text(self, value: Any) -> list[Part]:
+        return [*self.begin(TextStart, TextEnd), TextDelta(self.block, demand(value, str))]
 
-    def _read_reasoning(self, value: Any) -> list[p.Part]:
-        return [*self.begin(p.ReasoningStart, p.ReasoningEnd), p.ReasoningDelta(self.block, demand(value, str))]
+    def _read_reasoning(self, value: Any) -> list[Part]:
+        return [*self.begin(ReasoningStart, ReasoningEnd), ReasoningDelta(self.block, demand(value, str))]
 
-    def _read_signature(self, value: Any) -> list[p.Part]:
-        begun = self.begin(p.ReasoningStart, p.ReasoningEnd)
-        signed = p.ReasoningDelta(self.block, "", anthropic("signature", value["signature"]))
+    def _read_signature(self, value: Any) -> list[Part]:
+        begun = self.begin(ReasoningStart, ReasoningEnd)
+        signed = ReasoningDelta(self.block, "", anthropic("signature", value["signature"]))
         # A signature ends its block: the next reasoning text is another one.
         return [*begun, signed, *self.close()]
 
-    def _read_redacted(self, value: Any) -> list[p.Part]:
-        begun = self.begin(p.ReasoningStart, p.ReasoningEnd, anthropic("redactedData", value["data"]))
+    def _read_redacted(self, value: Any) -> list[Part]:
+        begun = self.begin(ReasoningStart, ReasoningEnd, anthropic("redactedData", value["data"]))
         return [*begun, *self.close()]
 
-    def _read_source(self, value: Any) -> list[p.Part]:
-        source = p.SourceUrl(
+    def _read_source(self, value: Any) -> list[Part]:
+        source = SourceUrl(
             source_id=value["id"],
             url=value["url"],
             title=value.get("title"),
@@ -100,48 +124,48 @@ class DataStreamDecoder:
         )
         return [*self.close(), source]
 
-    def _read_file(self, value: Any) -> list[p.Part]:
+    def _read_file(self, value: Any) -> list[Part]:
         url = f"data:{value['mimeType']};base64,{value['data']}"
-        return [*self.close(), p.File(media_type=value["mimeType"], url=url)]
+        return [*self.close(), File(media_type=value["mimeType"], url=url)]
 
-    def _read_data(self, value: Any) -> list[p.Part]:
+    def _read_data(self, value: Any) -> list[Part]:
         return [read_data_item(item) for item in demand(value, list)]
 
-    def _read_annotations(self, value: Any) -> list[p.Part]:
-        return [p.MessageMetadata(item) for item in demand(value, list)]
+    def _read_annotations(self, value: Any) -> list[Part]:
+        return [MessageMetadata(item) for item in demand(value, list)]
 
-    def _read_error(self, value: Any) -> list[p.Part]:
-        return [p.Error(demand(value, str))]
+    def _read_error(self, value: Any) -> list[Part]:
+        return [Error(demand(value, str))]
 
-    def _read_input_start(self, value: Any) -> list[p.Part]:
+    def _read_input_start(self, value: Any) -> list[Part]:
         self.calls[value["toolCallId"]] = value["toolName"]
-        return [*self.close(), p.ToolInputStart(tool_call_id=value["toolCallId"], tool_name=value["toolName"])]
+        return [*self.close(), ToolInputStart(tool_call_id=value["toolCallId"], tool_name=value["toolName"])]
 
-    def _read_input_delta(self, value: Any) -> list[p.Part]:
+    def _read_input_delta(self, value: Any) -> list[Part]:
         if value["toolCallId"] not in self.calls:
             raise KeyError(value["toolCallId"])
-        return [p.ToolInputDelta(tool_call_id=value["toolCallId"], delta=value["argsTextDelta"])]
+        return [ToolInputDelta(tool_call_id=value["toolCallId"], delta=value["argsTextDelta"])]
 
-    def _read_input(self, value: Any) -> list[p.Part]:
+    def _read_input(self, value: Any) -> list[Part]:
         if isinstance(value["args"], str):
             raise TypeError
         self.calls[value["toolCallId"]] = value["toolName"]
-        call = p.ToolInputAvailable(tool_call_id=value["toolCallId"], tool_name=value["toolName"], input=value["args"])
+        call = ToolInputAvailable(tool_call_id=value["toolCallId"], tool_name=value["toolName"], input=value["args"])
         return [*self.close(), call]
 
-    def _read_output(self, value: Any) -> list[p.Part]:
+    def _read_output(self, value: Any) -> list[Part]:
         name = self.calls[value["toolCallId"]]
-        return [p.ToolOutputAvailable(tool_call_id=value["toolCallId"], tool_name=name, output=value["result"])]
+        return [ToolOutputAvailable(tool_call_id=value["toolCallId"], tool_name=name, output=value["result"])]
 
-    def _read_finish_step(self, value: Any) -> list[p.Part]:
+    def _read_finish_step(self, value: Any) -> list[Part]:
         closed = [] if value.get("isContinued") else self.close()
-        step = p.FinishStep(
+        step = FinishStep(
             finish_reason=read_reason(value), usage=read_usage(value), is_continued=bool(value.get("isContinued"))
         )
         return [*closed, step]
 
-    def _read_finish(self, value: Any) -> list[p.Part]:
-        return [*self.close(), p.Finish(finish_reason=read_reason(value), total_usage=read_usage(value))]
+    def _read_finish(self, value: Any) -> list[Part]:
+        return [*self.close(), Finish(finish_reason=read_reason(value), total_usage=read_usage(value))]
 
     HANDLERS: ClassVar[dict[str, Any]] = {
         "f": _read_start_step,
@@ -163,7 +187,7 @@ class DataStreamDecoder:
     }
 
 
-def anthropic(key: str, value: Any) -> p.ProviderMetadata:
+def anthropic(key: str, value: Any) -> ProviderMetadata:
     # The only provider whose models answer here; the format itself names none.
     return {"anthropic": {key: value}}
 
@@ -174,21 +198,21 @@ def demand(value: Any, type_: type) -> Any:
     return value
 
 
-def read_data_item(item: Any) -> p.Part:
+def read_data_item(item: Any) -> Part:
     match item:
         case {"type": str(type_), "data": data} if type_.startswith("data-"):
-            return p.Data(name=type_.removeprefix("data-"), data=data, id=item.get("id"))
+            return Data(name=type_.removeprefix("data-"), data=data, id=item.get("id"))
         case _:
-            return p.Data(name="data", data=item)
+            return Data(name="data", data=item)
 
 
-def read_usage(value: Any) -> p.Usage:
+def read_usage(value: Any) -> Usage:
     usage: Any = value.get("usage") or {}
     prompt = usage.get("promptTokens")
-    return p.Usage(input_no_cache=prompt, input_first=prompt, output=usage.get("completionTokens"))
+    return Usage(input_no_cache=prompt, input_first=prompt, output=usage.get("completionTokens"))
 
 
-def read_reason(value: Any) -> p.FinishReason:
+def read_reason(value: Any) -> FinishReason:
     known = ("stop", "length", "content-filter", "tool-calls", "error", "other")
     word = value["finishReason"]
-    return p.FinishReason(word) if word in known else p.FinishReason("other", word)
+    return FinishReason(word) if word in known else FinishReason("other", word)

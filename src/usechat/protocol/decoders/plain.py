@@ -5,9 +5,9 @@ from __future__ import annotations
 import codecs
 from typing import Any
 
-from usechat import parts as p
 from usechat.errors import DecodeError
 from usechat.json import decode_json
+from usechat.parts import Error, Finish, FinishReason, Part, TextDelta, TextEnd, TextStart, Usage
 from usechat.protocol.sse import SSEDecoder
 
 __all__ = ["EventsDecoder", "TextStreamDecoder"]
@@ -22,21 +22,21 @@ class TextStreamDecoder:
         self.characters = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self.is_open = False
 
-    def feed(self, data: bytes) -> list[p.Part]:
+    def feed(self, data: bytes) -> list[Part]:
         """Return the text that ``data`` completes."""
         return self.read(self.characters.decode(data))
 
-    def finish(self) -> list[p.Part]:
+    def finish(self) -> list[Part]:
         """Return the end of the block, if there was any text."""
-        return [*self.read(self.characters.decode(b"", final=True)), *([p.TextEnd(BLOCK)] if self.is_open else [])]
+        return [*self.read(self.characters.decode(b"", final=True)), *([TextEnd(BLOCK)] if self.is_open else [])]
 
-    def read(self, text: str) -> list[p.Part]:
+    def read(self, text: str) -> list[Part]:
         """Return the parts for more text."""
         if not text:
             return []
-        start = [] if self.is_open else [p.TextStart(BLOCK)]
+        start = [] if self.is_open else [TextStart(BLOCK)]
         self.is_open = True
-        return [*start, p.TextDelta(BLOCK, text)]
+        return [*start, TextDelta(BLOCK, text)]
 
 
 class EventsDecoder:
@@ -46,7 +46,7 @@ class EventsDecoder:
         self.events = SSEDecoder()
         self.is_open = False
 
-    def feed(self, data: bytes) -> list[p.Part]:
+    def feed(self, data: bytes) -> list[Part]:
         """Return the parts that ``data`` completes.
 
         Raises:
@@ -54,11 +54,11 @@ class EventsDecoder:
         """
         return [part for event in self.events.feed(data) for part in self.read(event)]
 
-    def finish(self) -> list[p.Part]:
+    def finish(self) -> list[Part]:
         """Return the part of a last event that lacks its blank line."""
         return [part for event in self.events.finish() for part in self.read(event)]
 
-    def read(self, event: bytes) -> list[p.Part]:
+    def read(self, event: bytes) -> list[Part]:
         """Return the parts of one event."""
         try:
             value: Any = decode_json(event.decode("utf-8", "replace"))
@@ -66,14 +66,14 @@ class EventsDecoder:
             raise DecodeError("an event's data is not JSON") from error
         match value:
             case {"text": str(text)}:
-                start = [] if self.is_open else [p.TextStart(BLOCK)]
+                start = [] if self.is_open else [TextStart(BLOCK)]
                 self.is_open = True
-                return [*start, p.TextDelta(BLOCK, text)]
+                return [*start, TextDelta(BLOCK, text)]
             case {"error": str(text)}:
-                return [p.Error(text)]
+                return [Error(text)]
             case {"done": True}:
-                usage = p.Usage(raw=value.get("usage"))
-                end = [p.TextEnd(BLOCK)] if self.is_open else []
-                return [*end, p.Finish(finish_reason=p.FinishReason("other"), total_usage=usage)]
+                usage = Usage(raw=value.get("usage"))
+                end = [TextEnd(BLOCK)] if self.is_open else []
+                return [*end, Finish(finish_reason=FinishReason("other"), total_usage=usage)]
             case _:
                 raise DecodeError("an event is none of text, done and error")

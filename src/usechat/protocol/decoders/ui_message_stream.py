@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from usechat import parts as p
 from usechat.errors import DecodeError
 from usechat.json import decode_json
+from usechat.parts import Part
 from usechat.protocol.chunks import decode_chunk
 from usechat.protocol.sse import SSEDecoder
 
@@ -19,7 +19,7 @@ class UIMessageStreamDecoder:
         self.is_done = False
         """Whether ``[DONE]`` was read. Clients neither need it nor stop at it."""
 
-    def feed(self, data: bytes) -> list[p.Part]:
+    def feed(self, data: bytes) -> list[Part]:
         """Return the parts that ``data`` completes.
 
         Raises:
@@ -27,7 +27,7 @@ class UIMessageStreamDecoder:
         """
         return self.read(self.events.feed(data))
 
-    def finish(self) -> list[p.Part]:
+    def finish(self) -> list[Part]:
         """Return the part of a last event that lacks its blank line.
 
         Raises:
@@ -35,9 +35,9 @@ class UIMessageStreamDecoder:
         """
         return self.read(self.events.finish())
 
-    def read(self, events: list[bytes]) -> list[p.Part]:
+    def read(self, events: list[bytes]) -> list[Part]:
         """Return the parts of whole events."""
-        parts: list[p.Part] = []
+        parts: list[Part] = []
         for data in events:
             if data == b"[DONE]":
                 self.is_done = True

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from usechat import parts as p
+from usechat.parts import Part, ProviderMetadata
 from usechat.protocol.options import WireFormat
 from usechat.protocol.shaping import ChunkShaper, Shaped
 
@@ -46,7 +46,7 @@ class Encoder(ABC):
         """Return an encoder of this kind for another shaper."""
         return type(self)(shaper)
 
-    def feed(self, part: p.Part) -> bytes:
+    def feed(self, part: Part) -> bytes:
         """Return the frames for one part; empty when the format does not show it.
 
         Raises:
@@ -55,7 +55,7 @@ class Encoder(ABC):
         """
         return self.feed_all((part,))
 
-    def feed_all(self, parts: Iterable[p.Part]) -> bytes:
+    def feed_all(self, parts: Iterable[Part]) -> bytes:
         """Return the frames for several parts, in one piece; raises as `feed` does."""
         return self.encode(self.shaper.feed_all(parts))
 
@@ -76,7 +76,7 @@ class Encoder(ABC):
         """Return what ends the stream after its last part."""
 
 
-def provider_value(metadata: p.ProviderMetadata | None, key: str) -> Any:
+def provider_value(metadata: ProviderMetadata | None, key: str) -> Any:
     """Return what any provider says under ``key``, for formats that know no providers; None when none does."""
     for values in (metadata or {}).values():
         if key in values:

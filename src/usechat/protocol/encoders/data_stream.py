@@ -10,8 +10,30 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from usechat import parts as p
 from usechat.json import encode_json
+from usechat.parts import (
+    Data,
+    Error,
+    File,
+    Finish,
+    FinishStep,
+    MessageMetadata,
+    ReasoningDelta,
+    ReasoningStart,
+    SourceUrl,
+    Start,
+    StartStep,
+    TextDelta,
+    TextStart,
+    ToolInputAvailable,
+    ToolInputDelta,
+    ToolInputError,
+    ToolInputStart,
+    ToolOutputAvailable,
+    ToolOutputDenied,
+    ToolOutputError,
+    Usage,
+)
 from usechat.protocol.dialects import NEWEST, Dialect
 from usechat.protocol.encoders.base import PROXY_HEADERS, Encoder, provider_value
 from usechat.protocol.options import DENIED, MASKED_ERROR
@@ -90,11 +112,11 @@ class DataStreamEncoder(Encoder):
         """Return the lines, in one piece."""
         frames: list[bytes] = []
         for each in shaped:
-            if type(each) is p.TextDelta and each.id not in self.summaries:
+            if type(each) is TextDelta and each.id not in self.summaries:
                 frames += (b"0:", encode_json(each.delta), b"\n")
-            elif type(each) is p.ReasoningDelta and self.sends_reasoning:
+            elif type(each) is ReasoningDelta and self.sends_reasoning:
                 frames += (b"g:", encode_json(each.delta), b"\n")
-            elif type(each) is p.ToolInputDelta and each.tool_call_id in self.prefixes:
+            elif type(each) is ToolInputDelta and each.tool_call_id in self.prefixes:
                 frames += (self.prefixes[each.tool_call_id], encode_json(each.delta), b"}\n")
             else:
                 frames.append(self.encode_one(each))
@@ -110,30 +132,30 @@ class DataStreamEncoder(Encoder):
         """Return nothing: the format has no terminator."""
         return b""
 
-    def usage(self, usage: p.Usage, code: str) -> dict[str, Any]:
+    def usage(self, usage: Usage, code: str) -> dict[str, Any]:
         """Return ``{"usage": …}``, or nothing when usage is switched off and the line may lack it."""
         if self.options.send_usage or not self.dialect.accepts(code, "short"):
             return {"usage": usage_for_major(usage, 4)}
         return {}
 
-    def _encode_start(self, part: p.Start) -> bytes:
+    def _encode_start(self, part: Start) -> bytes:
         return b"" if part.message_metadata is None else self._encode_metadata(part)
 
-    def _encode_metadata(self, part: p.Start | p.Finish | p.MessageMetadata) -> bytes:
+    def _encode_metadata(self, part: Start | Finish | MessageMetadata) -> bytes:
         return line("8", [show_usage(part.message_metadata, self.dialect)])
 
-    def _encode_start_step(self, part: p.StartStep) -> bytes:
+    def _encode_start_step(self, part: StartStep) -> bytes:
         return b"" if "f" in self.refused else line("f", {"messageId": part.message_id or self.options.new_id()})
 
-    def _encode_text_start(self, part: p.TextStart) -> bytes:
+    def _encode_text_start(self, part: TextStart) -> bytes:
         is_summary = provider_value(part.provider_metadata, "type") == "compaction"
         (self.summaries.add if is_summary else self.summaries.discard)(part.id)
         return b""
 
-    def _encode_text(self, part: p.TextDelta) -> bytes:
+    def _encode_text(self, part: TextDelta) -> bytes:
         return line("0", part.delta) if part.delta and part.id not in self.summaries else b""
 
-    def _encode_reasoning_start(self, part: p.ReasoningStart) -> bytes:
+    def _encode_reasoning_start(self, part: ReasoningStart) -> bytes:
         redacted = provider_value(part.provider_metadata, "redactedData")
         return (
             b""
@@ -141,7 +163,7 @@ class DataStreamEncoder(Encoder):
             else line("i", {"data": redacted})
         )
 
-    def _encode_reasoning(self, part: p.ReasoningDelta) -> bytes:
+    def _encode_reasoning(self, part: ReasoningDelta) -> bytes:
         if not self.sends_reasoning:
             return b""
         signature = provider_value(part.provider_metadata, "signature")
@@ -150,7 +172,7 @@ class DataStreamEncoder(Encoder):
         signed = b"" if "j" in self.refused else line("j", {"signature": signature})
         return (line("g", part.delta) if part.delta else b"") + signed
 
-    def _encode_source(self, part: p.SourceUrl) -> bytes:
+    def _encode_source(self, part: SourceUrl) -> bytes:
         is_shown = self.options.send_sources and part.since_major <= V4.major <= part.until_major
         if not is_shown or "h" in self.refused:
             return b""
@@ -161,25 +183,25 @@ class DataStreamEncoder(Encoder):
             value["providerMetadata"] = part.provider_metadata
         return line("h", value)
 
-    def _encode_file(self, part: p.File) -> bytes:
+    def _encode_file(self, part: File) -> bytes:
         # The format holds base64 only: a file elsewhere has no frame.
         head, comma, data = part.url.partition(",")
         whole = comma and head.startswith("data:") and head.endswith(";base64")
         return line("k", {"data": data, "mimeType": part.media_type}) if whole and "k" not in self.refused else b""
 
-    def _encode_data(self, part: p.Data) -> bytes:
+    def _encode_data(self, part: Data) -> bytes:
         value: dict[str, Any] = {"type": f"data-{part.name}"}
         if part.id is not None:
             value["id"] = part.id
         return line("2", [{**value, "data": part.data}])
 
-    def _encode_input_start(self, part: p.ToolInputStart) -> bytes:
+    def _encode_input_start(self, part: ToolInputStart) -> bytes:
         # The SDK begins a call with its first delta: one without any input is shown whole, or not at all.
         if self.streams_calls:
             self.begun_calls[part.tool_call_id] = part.tool_name
         return b""
 
-    def _encode_input_delta(self, part: p.ToolInputDelta) -> bytes:
+    def _encode_input_delta(self, part: ToolInputDelta) -> bytes:
         # Empty ones are sent, too, as by the SDK.
         if part.tool_call_id in self.prefixes:
             return self.prefixes[part.tool_call_id] + encode_json(part.delta) + b"}\n"
@@ -191,7 +213,7 @@ class DataStreamEncoder(Encoder):
         start = line("b", {"toolCallId": part.tool_call_id, "toolName": tool_name})
         return start + prefix + encode_json(part.delta) + b"}\n"
 
-    def _encode_input(self, part: p.ToolInputAvailable) -> bytes:
+    def _encode_input(self, part: ToolInputAvailable) -> bytes:
         self.prefixes.pop(part.tool_call_id, None)
         if not self.shows_calls:
             return b""
@@ -203,18 +225,18 @@ class DataStreamEncoder(Encoder):
         self.shown_calls[part.tool_call_id] = {} if self.dialect.accepts("a", "short") else call
         return line("9", {"toolCallId": part.tool_call_id, **call})
 
-    def _encode_input_error(self, part: p.ToolInputError) -> bytes:
+    def _encode_input_error(self, part: ToolInputError) -> bytes:
         if not self.shows_calls:
             return b""
         if part.provider_executed:
             # The provider answers the call and the model goes on, so the answer goes on too. `args` must be an object:
             # the raw text is left out.
             return self._encode_input(
-                p.ToolInputAvailable(tool_call_id=part.tool_call_id, tool_name=part.tool_name, input={})
+                ToolInputAvailable(tool_call_id=part.tool_call_id, tool_name=part.tool_name, input={})
             )
         return line("3", self.shaper.tool_error_text(part))
 
-    def _encode_output(self, part: p.ToolOutputAvailable) -> bytes:
+    def _encode_output(self, part: ToolOutputAvailable) -> bytes:
         if part.preliminary or part.tool_call_id not in self.shown_calls:
             return b""
         return self._encode_result(part.tool_call_id, part.output)
@@ -222,7 +244,7 @@ class DataStreamEncoder(Encoder):
     def _encode_result(self, call: str, result: Any) -> bytes:
         return line("a", {"toolCallId": call, **self.shown_calls[call], "result": result})
 
-    def _encode_output_error(self, part: p.ToolOutputError) -> bytes:
+    def _encode_output_error(self, part: ToolOutputError) -> bytes:
         if part.invalid_input or not self.shows_calls:
             return b""
         if part.provider_executed and part.tool_call_id in self.shown_calls:
@@ -230,47 +252,47 @@ class DataStreamEncoder(Encoder):
             return self._encode_result(part.tool_call_id, {"error": MASKED_ERROR})
         return line("3", self.shaper.tool_error_text(part))
 
-    def _encode_denied(self, part: p.ToolOutputDenied) -> bytes:
+    def _encode_denied(self, part: ToolOutputDenied) -> bytes:
         if part.tool_call_id not in self.shown_calls:
             return b""
         return self._encode_result(part.tool_call_id, DENIED)
 
-    def _encode_finish_step(self, part: p.FinishStep) -> bytes:
+    def _encode_finish_step(self, part: FinishStep) -> bytes:
         if "e" in self.refused:
             return b""
         reason = self.dialect.finish_reason(part.finish_reason)
         return line("e", {"finishReason": reason, **self.usage(part.usage, "e"), "isContinued": part.is_continued})
 
-    def _encode_finish(self, part: p.Finish) -> bytes:
+    def _encode_finish(self, part: Finish) -> bytes:
         metadata = b"" if part.message_metadata is None else self._encode_metadata(part)
         if not self.options.send_finish or "d" in self.refused:
             return metadata
         reason = self.dialect.finish_reason(part.finish_reason)
         return metadata + line("d", {"finishReason": reason, **self.usage(part.total_usage, "d")})
 
-    def _encode_error(self, part: p.Error) -> bytes:
+    def _encode_error(self, part: Error) -> bytes:
         return line("3", part.error_text)
 
     HANDLERS: ClassVar[dict[type, Any]] = {
-        p.Start: _encode_start,
-        p.StartStep: _encode_start_step,
-        p.TextStart: _encode_text_start,
-        p.TextDelta: _encode_text,
-        p.ReasoningStart: _encode_reasoning_start,
-        p.ReasoningDelta: _encode_reasoning,
-        p.SourceUrl: _encode_source,
-        p.File: _encode_file,
-        p.Data: _encode_data,
-        p.MessageMetadata: _encode_metadata,
-        p.ToolInputStart: _encode_input_start,
-        p.ToolInputDelta: _encode_input_delta,
-        p.ToolInputAvailable: _encode_input,
-        p.ToolInputError: _encode_input_error,
-        p.ToolOutputAvailable: _encode_output,
-        p.ToolOutputError: _encode_output_error,
-        p.ToolOutputDenied: _encode_denied,
-        p.FinishStep: _encode_finish_step,
-        p.Finish: _encode_finish,
-        p.Error: _encode_error,
+        Start: _encode_start,
+        StartStep: _encode_start_step,
+        TextStart: _encode_text_start,
+        TextDelta: _encode_text,
+        ReasoningStart: _encode_reasoning_start,
+        ReasoningDelta: _encode_reasoning,
+        SourceUrl: _encode_source,
+        File: _encode_file,
+        Data: _encode_data,
+        MessageMetadata: _encode_metadata,
+        ToolInputStart: _encode_input_start,
+        ToolInputDelta: _encode_input_delta,
+        ToolInputAvailable: _encode_input,
+        ToolInputError: _encode_input_error,
+        ToolOutputAvailable: _encode_output,
+        ToolOutputError: _encode_output_error,
+        ToolOutputDenied: _encode_denied,
+        FinishStep: _encode_finish_step,
+        Finish: _encode_finish,
+        Error: _encode_error,
     }
     """Encoders by type of part. A part without a row has no frame in this format."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from usechat import parts as p
 from usechat.json import encode_json
+from usechat.parts import Abort, Error, Finish, FinishStep, TextDelta
 from usechat.protocol.encoders.base import PROXY_HEADERS, Encoder
 from usechat.protocol.shaping import ChunkShaper, Shaped, ShapedPart
 from usechat.protocol.sse import KEEP_ALIVE, STREAM_OPEN, encode_event
@@ -43,14 +43,14 @@ class EventsEncoder(Encoder):
     def encode_one(self, shaped: Shaped) -> bytes:
         """Return the events of a part; empty when it has none."""
         match shaped.part if isinstance(shaped, ShapedPart) else shaped:
-            case p.TextDelta(delta=text):
+            case TextDelta(delta=text):
                 return TEXT + encode_json(text) + END_OF_FRAME if text else b""
-            case p.FinishStep(usage=usage):
+            case FinishStep(usage=usage):
                 self.usage = add_usage(self.usage, usage.raw or {})
-            case p.Error(error_text=text):
+            case Error(error_text=text):
                 self.ended = True
                 return encode_event(encode_json({"error": text}))
-            case p.Finish() | p.Abort():
+            case Finish() | Abort():
                 return self.terminator()
             case _:
                 pass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from usechat import parts as p
+from usechat.parts import TextDelta
 from usechat.protocol.encoders.base import PROXY_HEADERS, Encoder
 from usechat.protocol.shaping import ChunkShaper, Shaped, ShapedPart
 
@@ -39,7 +39,7 @@ class TextStreamEncoder(Encoder):
 
 def text_of(shaped: Shaped) -> str:
     part = shaped.part if isinstance(shaped, ShapedPart) else shaped
-    return part.delta if isinstance(part, p.TextDelta) else ""
+    return part.delta if isinstance(part, TextDelta) else ""
 
 
 def encode_text(text: str) -> bytes:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from usechat import parts as p
 from usechat.json import encode_json
+from usechat.parts import ReasoningDelta, TextDelta, ToolInputDelta
 from usechat.protocol.encoders.base import PROXY_HEADERS, Encoder
 from usechat.protocol.shaping import Chunk, ChunkShaper, Shaped
 from usechat.protocol.sse import DONE, KEEP_ALIVE, STREAM_OPEN, encode_event
@@ -45,11 +45,11 @@ class UIMessageStreamEncoder(Encoder):
         """Return the events, in one piece."""
         frames: list[bytes] = []
         for each in shaped:
-            if type(each) is p.TextDelta:
+            if type(each) is TextDelta:
                 frames += (self.text[each.id], encode_json(each.delta), END_OF_FRAME)
-            elif type(each) is p.ReasoningDelta:
+            elif type(each) is ReasoningDelta:
                 frames += (self.reasoning[each.id], encode_json(each.delta), END_OF_FRAME)
-            elif type(each) is p.ToolInputDelta:
+            elif type(each) is ToolInputDelta:
                 frames += (self.inputs[each.tool_call_id], encode_json(each.delta), END_OF_FRAME)
             else:
                 frames += [self.encode_chunk(chunk) for chunk in each.chunks]  # type: ignore[union-attr]

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from hypothesis import strategies as st
 
-from usechat import parts as p
+from usechat.parts import Part
 from usechat.testing.strategies.values import json_objects, optional, provider_metadata
 
 __all__ = ["Answer", "Call", "as_strategies", "described", "named"]
@@ -41,7 +41,7 @@ class Answer:
     """A legal answer as far as it goes."""
 
     draw: Callable[[st.SearchStrategy[Any]], Any]
-    parts: list[p.Part] = field(default_factory=list[p.Part])
+    parts: list[Part] = field(default_factory=list[Part])
     text: set[str] = field(default_factory=set[str])
     reasoning: set[str] = field(default_factory=set[str])
     calls: list[Call] = field(default_factory=list[Call])
@@ -52,7 +52,7 @@ class Answer:
         """One part, drawn."""
         self.parts.append(self.draw(strategy))
 
-    def make(self, part: type[p.Part], **values: Any) -> None:
+    def make(self, part: type[Part], **values: Any) -> None:
         """One part of these values, of which some may be strategies."""
         drawn = {key: self.draw(strategy) for key, strategy in as_strategies(values).items()}
         self.parts.append(part(**drawn))

@@ -7,7 +7,28 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from usechat import parts as p
+from usechat.parts import (
+    Abort,
+    Error,
+    Part,
+    ReasoningDelta,
+    ReasoningEnd,
+    ReasoningStart,
+    ResetStep,
+    StartStep,
+    TextDelta,
+    TextEnd,
+    TextStart,
+    ToolApprovalRequest,
+    ToolApprovalResponse,
+    ToolInputAvailable,
+    ToolInputDelta,
+    ToolInputError,
+    ToolInputStart,
+    ToolOutputAvailable,
+    ToolOutputDenied,
+    ToolOutputError,
+)
 from usechat.testing.strategies.answer import Answer, Call, described, named
 from usechat.testing.strategies.single_parts import finish_steps, finishes, notes, single_parts, starts
 from usechat.testing.strategies.values import (
@@ -30,7 +51,7 @@ __all__ = ["legal_parts"]
 
 
 @st.composite
-def legal_parts(draw: Callable[[st.SearchStrategy[Any]], Any], *, max_size: int = 20) -> list[p.Part]:
+def legal_parts(draw: Callable[[st.SearchStrategy[Any]], Any], *, max_size: int = 20) -> list[Part]:
     """Any legal sequence of parts, whole or broken off.
 
     Blocks interleave; there are several steps, tools of every kind with and without streamed input, approvals,
@@ -55,7 +76,7 @@ def legal_parts(draw: Callable[[st.SearchStrategy[Any]], Any], *, max_size: int 
 
 
 def add_step(answer: Answer, max_size: int) -> None:
-    answer.add(st.builds(p.StartStep, message_id=st.sampled_from([None, "m1"])))
+    answer.add(st.builds(StartStep, message_id=st.sampled_from([None, "m1"])))
     answer.calls_before_step = len(answer.calls)
     for _ in range(answer.draw(st.integers(min_value=0, max_value=max_size))):
         actions = [act for act, is_possible in ACTIONS if is_possible(answer)]
@@ -70,14 +91,14 @@ def settle_some(answer: Answer) -> None:
 
 
 def end_with_error(answer: Answer) -> None:
-    answer.add(st.builds(p.Error, any_text()))
+    answer.add(st.builds(Error, any_text()))
     if answer.draw(st.booleans()):
         answer.add(finish_steps())
         answer.add(finishes())
 
 
 def end_with_abort(answer: Answer) -> None:
-    answer.add(st.builds(p.Abort, optional(any_text())))
+    answer.add(st.builds(Abort, optional(any_text())))
 
 
 def end_in_the_middle(answer: Answer) -> None:
@@ -93,19 +114,19 @@ def add_single(answer: Answer) -> None:
 
 def start_text(answer: Answer) -> None:
     block = answer.pick(sorted(BLOCKS - answer.text))
-    answer.make(p.TextStart, id=block, provider_metadata=provider_metadata())
+    answer.make(TextStart, id=block, provider_metadata=provider_metadata())
     answer.text.add(block)
 
 
 def grow_text(answer: Answer) -> None:
     block = answer.pick(sorted(answer.text))
-    answer.make(p.TextDelta, id=block, delta=any_text(), provider_metadata=optional(provider_metadata()))
+    answer.make(TextDelta, id=block, delta=any_text(), provider_metadata=optional(provider_metadata()))
 
 
 def end_text(answer: Answer) -> None:
     block = answer.pick(sorted(answer.text))
     answer.make(
-        p.TextEnd,
+        TextEnd,
         id=block,
         provider_metadata=provider_metadata(),
         citations=CITATIONS,
@@ -116,18 +137,18 @@ def end_text(answer: Answer) -> None:
 
 def start_reasoning(answer: Answer) -> None:
     block = answer.pick(sorted(BLOCKS - answer.reasoning))
-    answer.make(p.ReasoningStart, id=block, provider_metadata=provider_metadata())
+    answer.make(ReasoningStart, id=block, provider_metadata=provider_metadata())
     answer.reasoning.add(block)
 
 
 def grow_reasoning(answer: Answer) -> None:
     block = answer.pick(sorted(answer.reasoning))
-    answer.make(p.ReasoningDelta, id=block, delta=any_text(), provider_metadata=provider_metadata())
+    answer.make(ReasoningDelta, id=block, delta=any_text(), provider_metadata=provider_metadata())
 
 
 def end_reasoning(answer: Answer) -> None:
     block = answer.pick(sorted(answer.reasoning))
-    answer.make(p.ReasoningEnd, id=block, provider_metadata=provider_metadata())
+    answer.make(ReasoningEnd, id=block, provider_metadata=provider_metadata())
     answer.reasoning.remove(block)
 
 
@@ -140,12 +161,12 @@ def new_call(answer: Answer) -> Call:
 
 def start_input(answer: Answer) -> None:
     call = new_call(answer)
-    answer.make(p.ToolInputStart, **described(call), title=optional(any_text()), input_encoding=ENCODINGS)
+    answer.make(ToolInputStart, **described(call), title=optional(any_text()), input_encoding=ENCODINGS)
 
 
 def grow_input(answer: Answer) -> None:
     call = answer.pick(answer.open_calls())
-    answer.make(p.ToolInputDelta, tool_call_id=call.id, delta=INPUT_TEXTS)
+    answer.make(ToolInputDelta, tool_call_id=call.id, delta=INPUT_TEXTS)
 
 
 def end_input(answer: Answer) -> None:
@@ -160,21 +181,21 @@ def make_input(answer: Answer, call: Call) -> None:
     call.is_open = False
     title = optional(any_text())
     if answer.draw(st.booleans()):
-        answer.make(p.ToolInputAvailable, **described(call), title=title, input=json_values())
+        answer.make(ToolInputAvailable, **described(call), title=title, input=json_values())
         return
     call.is_settled = True
     texts = {"error_text": any_text(), "client_text": optional(any_text())}
-    answer.make(p.ToolInputError, **described(call), title=title, input=json_values(), **texts)
+    answer.make(ToolInputError, **described(call), title=title, input=json_values(), **texts)
     if answer.draw(st.booleans()):
         again = {**named(call), "provider_executed": call.provider_executed, "dynamic": call.dynamic}
-        answer.make(p.ToolOutputError, **again, **texts, invalid_input=True)
+        answer.make(ToolOutputError, **again, **texts, invalid_input=True)
 
 
 def ask_approval(answer: Answer) -> None:
     call = answer.pick([call for call in answer.ready_calls() if call.approval is None])
     call.approval = f"approval_{call.id}"
     answer.make(
-        p.ToolApprovalRequest,
+        ToolApprovalRequest,
         approval_id=call.approval,
         tool_call_id=call.id,
         signature=optional(any_text()),
@@ -188,7 +209,7 @@ def ask_approval(answer: Answer) -> None:
 def answer_approval(answer: Answer) -> None:
     call = answer.pick([call for call in answer.ready_calls() if call.approval is not None])
     answer.make(
-        p.ToolApprovalResponse,
+        ToolApprovalResponse,
         approval_id=call.approval,
         approved=st.booleans(),
         reason=optional(any_text()),
@@ -206,16 +227,16 @@ def add_result(answer: Answer, call: Call) -> None:
     call.is_settled = kind != "preliminary"
     if kind == "error":
         texts = {"error_text": any_text(), "client_text": optional(any_text())}
-        answer.make(p.ToolOutputError, **described(call), **texts)
+        answer.make(ToolOutputError, **described(call), **texts)
     elif kind == "denied":
-        answer.make(p.ToolOutputDenied, **named(call))
+        answer.make(ToolOutputDenied, **named(call))
     else:
         preliminary = True if kind == "preliminary" else None
-        answer.make(p.ToolOutputAvailable, **described(call), output=json_values(), preliminary=preliminary)
+        answer.make(ToolOutputAvailable, **described(call), output=json_values(), preliminary=preliminary)
 
 
 def reset_step(answer: Answer) -> None:
-    answer.make(p.ResetStep)
+    answer.make(ResetStep)
     answer.text.clear()
     answer.reasoning.clear()
     del answer.calls[answer.calls_before_step :]

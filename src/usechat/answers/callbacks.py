@@ -1,0 +1,124 @@
+"""How an answer ends, and whom the application has told to hear of it. Knows no HTTP and no encoder."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import msgspec
+
+from usechat.answers.loop.recorder import StepResult
+from usechat.checks import check_function
+from usechat.errors import ConfigurationError
+from usechat.guard import Contained, is_being_cancelled, original_error
+from usechat.messages.model import ModelMessage
+from usechat.parts import FinishReason, Part, Usage
+
+__all__ = ["NO_RESPONSE", "Callbacks", "FinishEvent", "MessageMetadataCallback", "Outcome"]
+
+logger = logging.getLogger(__name__)
+
+NO_RESPONSE = "an answer is no response: return answer.response(chat) from the route"
+
+MessageMetadataCallback: TypeAlias = Callable[[Part], Any]
+"""Asked about each part that is no delta; what it returns is merged into the message's metadata."""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How far an answer has come."""
+
+    text: str = ""
+    finish_reason: FinishReason | None = None
+    usage: Usage = Usage()
+    steps: Sequence[StepResult] = ()
+    messages: Sequence[ModelMessage] = ()
+    error: BaseException | None = None
+
+
+class FinishEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """How an answer ended: what ``on_finish`` gets, whole or partial."""
+
+    ui_message: Mapping[str, Any]
+    """The assistant's message as the client has it, in JSON: save this."""
+    text: str
+    """The text of the last step."""
+    finish_reason: FinishReason | None
+    """None when the answer was stopped or failed before it could have one."""
+    usage: Usage
+    """Of all steps."""
+    steps: Sequence[StepResult]
+    messages: Sequence[ModelMessage] = ()
+    """What the answer adds to the model's messages, results of approved tools included; a later call can take it."""
+    tool_errors: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    """What the model was told of failed tools, by call, where the client was shown another text."""
+    is_aborted: bool = False
+    """Whether the reader left or the answer was stopped."""
+    abort_reason: str | None = None
+    """What was said to `Answer.abort`."""
+    is_continuation: bool = False
+    """Whether the message continues the last one of the request."""
+    error: BaseException | None = None
+
+    def outcome(self) -> Outcome:
+        """Return how far the answer had come."""
+        return Outcome(**{name: getattr(self, name) for name in Outcome.__struct_fields__})
+
+
+class Callbacks(msgspec.Struct, frozen=True):
+    """What the application wants to hear of. Each may be plain or async; what it raises is logged, not spread.
+
+    Raises:
+        ConfigurationError: One is no function, or ``on_error`` is async: its text goes into the answer at once.
+    """
+
+    on_part: Callable[[Part], Any] | None = None
+    on_step_finish: Callable[[StepResult], Any] | None = None
+    on_finish: Callable[[FinishEvent], Any] | None = None
+    on_error: Callable[[BaseException], str | None] | None = None
+    on_abort: Callable[[Sequence[StepResult]], Any] | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            check_function(name, getattr(self, name))
+        if inspect.iscoroutinefunction(self.on_error):
+            raise ConfigurationError("on_error must be a plain function: its text goes into the answer at once")
+
+    def __iter__(self) -> Iterator[Any]:
+        # What FastAPI does with an answer in place of its response: it looks for members to write as JSON.
+        raise ConfigurationError(NO_RESPONSE)
+
+    async def call(self, name: str, value: Any) -> None:
+        """Call one of them, if it is there."""
+        callback = getattr(self, name)
+        if callback is None:
+            return
+        try:
+            with Contained():
+                result = callback(value)
+                if inspect.isawaitable(result):
+                    await result
+        except Exception as error:
+            raised = original_error(error)
+            how = "was cancelled" if isinstance(raised, asyncio.CancelledError) else "failed"
+            logger.error("%s %s", name, how, exc_info=raised)  # noqa: TRY400 - what was raised is said, not its stand-in
+            if is_being_cancelled():
+                # The callback has put its own error in the cancellation's place; the answer is to end all the same.
+                raise asyncio.CancelledError from None
+
+    def error_text(self, error: BaseException) -> str | None:
+        """What ``on_error`` wants the browser to see; None for the masked text."""
+        if self.on_error is None:
+            return None
+        try:
+            with Contained():
+                text: Any = self.on_error(error)
+        except Exception:
+            logger.exception("on_error failed")
+            return None
+        if inspect.iscoroutine(text):
+            text.close()
+            logger.error("on_error must be a plain function: its text goes into the answer at once")
+        return text if isinstance(text, str) else None

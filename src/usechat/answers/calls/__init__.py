@@ -1,0 +1,1 @@
+"""Tool calls: read, decided on, run, and their results."""

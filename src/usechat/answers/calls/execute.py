@@ -1,0 +1,292 @@
+"""Runs tools: in parallel, each with its time limit, cancelled with the answer.
+
+A plain function runs on a thread; a generator's values are preliminary outputs and its last one the result. Whatever
+a tool does, its call ends in an output or an error, and the model is told of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import logging
+import threading
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Mapping, Sequence
+from contextlib import aclosing, suppress
+from typing import Any, TypeAlias, cast
+
+import anyio.to_thread
+import msgspec
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+from usechat.answers.writer.part_queue import PartQueue
+from usechat.answers.writer.valid_parts import maybe_valid_part
+from usechat.errors import ApplicationError, ToolError, ToolExecutionError
+from usechat.guard import Contained, describe_error, is_being_cancelled, original_error
+from usechat.json import MAX_VALUE_DEPTH, to_json_value
+from usechat.messages.dicts.ai_sdk import read_tool_output
+from usechat.messages.model import ToolResultContent, ToolResultOutput
+from usechat.parts import Part, ProviderMetadata, ToolOutputAvailable, ToolOutputError
+from usechat.tools.tool import Tool, ToolContext, ToolWriter
+from usechat.unsafe_keys import find_unsafe_key
+
+__all__ = ["Execution", "MakeContext", "ToolRunner", "error_text"]
+
+logger = logging.getLogger(__name__)
+
+MakeContext: TypeAlias = Callable[[str, str, ToolWriter], ToolContext]
+"""Makes the context of a call: its id, its tool's name, and where parts of its own go."""
+
+GRACE_SECONDS = 1.0
+"""How long a cancelled tool may take to end; one that does not is left behind."""
+CANCELLED = "The tool was cancelled."
+
+
+class Execution(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that is ready to run."""
+
+    tool: Tool
+    tool_call_id: str
+    arguments: Any
+    """The checked input, as the function takes it."""
+    dynamic: bool | None = None
+    provider_metadata: ProviderMetadata | None = None
+    """The call's own, which its output repeats."""
+
+
+def error_text(error: BaseException) -> str:
+    """What the model, and an AI SDK 7 client, is told of a failed tool: the SDK's form ``Name: message``."""
+    name = error.sdk_name if isinstance(error, ToolError) else "Error"
+    return f"{name}: {describe_error(error)}"
+
+
+class ToolRunner:
+    """Runs the calls of one step and hands over their parts as they come.
+
+    Args:
+        make_context: Makes the context of a call.
+        on_error: Told of each exception; may give the text that the browser is to see.
+    """
+
+    def __init__(self, make_context: MakeContext, on_error: Callable[[BaseException], str | None]) -> None:
+        self.make_context = make_context
+        self.on_error = on_error
+        self.queue = PartQueue()
+        self.results: dict[str, ToolResultContent] = {}
+
+    def write(self, part: Part) -> None:
+        """Show a tool's own part now; from any thread.
+
+        Raises:
+            InvalidPartError: It is no part, or a field has a wrong value.
+        """
+        if (valid := maybe_valid_part(part)) is not None:
+            self.queue.put(valid)
+
+    async def drain(self) -> None:
+        """Wait while the reader is far behind."""
+        await self.queue.drain()
+
+    async def run(self, executions: Sequence[Execution]) -> AsyncGenerator[list[Part]]:
+        """Run all calls at once, begun in their order; yields what they show, as soon as there is something."""
+        running = {asyncio.create_task(self._run_one(execution)) for execution in executions}
+        tasks = tuple(running)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            running.discard(task)
+            if not running:
+                self.queue.close()
+
+        for task in tasks:
+            task.add_done_callback(ended)
+        try:
+            while (batch := await self.queue.take()) is not None:
+                # Of calls that end in the same instant the AI SDK tells the failures first.
+                batch.sort(key=is_last_output)
+                yield batch
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run_one(self, execution: Execution) -> None:
+        limit = execution.tool.timeout
+        work = asyncio.create_task(self._work(execution))
+        try:
+            await asyncio.wait({work}, timeout=limit)
+            if not work.done():
+                raise self._error(execution, f"The tool did not end within {limit:g} seconds.")  # noqa: TRY301
+            shown, output = work.result()
+            self._keep(execution, output)
+            self.queue.put(self._available(execution, shown))
+        except asyncio.CancelledError:
+            if is_being_cancelled():
+                raise
+            self._fail(execution, self._error(execution, CANCELLED))
+        except Exception as error:  # noqa: BLE001 - whatever a tool raises is the model's to hear
+            self._fail(execution, original_error(error))
+        finally:
+            await stop(work, execution)
+
+    async def _work(self, execution: Execution) -> tuple[Any, ToolResultOutput]:
+        try:
+            with Contained():
+                output = await self.call(execution)
+                shown = self._to_json(execution, output)
+                return shown, await self._model_output(execution, output, shown)
+        except ApplicationError as error:
+            if isinstance(error.error, asyncio.CancelledError):
+                raise self._error(execution, CANCELLED) from error.error
+            # No `except Exception` of the application's own has seen it.
+            logger.error("tool %s raised what is no Exception", execution.tool.name, exc_info=error.error)  # noqa: TRY400
+            raise
+
+    async def _model_output(self, execution: Execution, output: Any, shown: Any) -> ToolResultOutput:
+        convert = execution.tool.to_model_output
+        if convert is None:
+            return model_output(shown)
+        converted: Any = convert(output)
+        converted = await converted if inspect.isawaitable(converted) else converted
+        if isinstance(converted, Mapping):
+            return read_tool_output(converted, "to_model_output")
+        if not isinstance(converted, ToolResultOutput):
+            name = type(converted).__name__
+            raise self._error(execution, f"to_model_output must return a ToolResultOutput, not {name}.")
+        return converted
+
+    def _error(self, execution: Execution, message: str) -> ToolExecutionError:
+        return ToolExecutionError(message, tool_name=execution.tool.name, tool_call_id=execution.tool_call_id)
+
+    async def call(self, execution: Execution) -> Any:
+        """The tool's result; preliminary ones are shown on the way."""
+        tool = execution.tool
+        function = tool.execute
+        assert function is not None
+        args, kwargs = ((), dict(execution.arguments)) if tool.takes_keywords else ((execution.arguments,), {})
+        if tool.context_parameter is not None:
+            kwargs[tool.context_parameter] = self.make_context(execution.tool_call_id, tool.name, self)
+        if runs_on_loop(function):
+            result = function(*args, **kwargs)
+        else:
+            result = await anyio.to_thread.run_sync(lambda: function(*args, **kwargs), abandon_on_cancel=True)
+        if inspect.isawaitable(result):
+            result = await result
+        if inspect.isgenerator(result):
+            result = iterate_on_thread(cast("Generator[Any]", result))
+        if isinstance(result, AsyncIterable):
+            return await self._last(execution, cast("AsyncIterable[Any]", result))
+        return result
+
+    async def _last(self, execution: Execution, outputs: AsyncIterable[Any]) -> Any:
+        last: Any = None
+        async with aclosing(as_generator(outputs)) as closing:
+            async for output in closing:
+                last = output
+                shown = self._to_json(execution, output)
+                if execution.tool_call_id in self.results:
+                    break  # its time was up
+                self.queue.put(self._available(execution, shown, preliminary=True))
+                await self.drain()
+        return last
+
+    def _to_json(self, execution: Execution, output: Any) -> Any:
+        try:
+            shown = to_json_value(to_jsonable_python(output), MAX_VALUE_DEPTH)
+        except (PydanticSerializationError, ValueError, RecursionError) as error:
+            raise self._error(execution, "The tool's result cannot be written as JSON.") from error
+        if (path := find_unsafe_key(shown)) is not None:
+            # A client refuses the chunk, and with it the whole answer.
+            raise self._error(execution, f"The tool's result has the key {path}, which no client reads.")
+        return shown
+
+    def _available(self, execution: Execution, output: Any, *, preliminary: bool | None = None) -> Part:
+        return ToolOutputAvailable(
+            tool_call_id=execution.tool_call_id,
+            tool_name=execution.tool.name,
+            output=output,
+            preliminary=preliminary,
+            dynamic=execution.dynamic,
+            provider_metadata=execution.provider_metadata,
+            tool_metadata=execution.tool.metadata,
+        )
+
+    def _fail(self, execution: Execution, error: BaseException) -> None:
+        text = error_text(error)
+        self._keep(execution, ToolResultOutput("error-text", text))
+        self.queue.put(
+            ToolOutputError(
+                tool_call_id=execution.tool_call_id,
+                tool_name=execution.tool.name,
+                error_text=text,
+                client_text=self.on_error(error),
+                dynamic=execution.dynamic,
+                provider_metadata=execution.provider_metadata,
+                tool_metadata=execution.tool.metadata,
+            )
+        )
+
+    def _keep(self, execution: Execution, output: ToolResultOutput) -> None:
+        self.results[execution.tool_call_id] = ToolResultContent(
+            tool_call_id=execution.tool_call_id, tool_name=execution.tool.name, output=output
+        )
+
+
+def is_last_output(part: Part) -> bool:
+    return isinstance(part, ToolOutputAvailable) and not part.preliminary
+
+
+def runs_on_loop(function: Callable[..., Any]) -> bool:
+    """Whether calling it gives at once something to await or to iterate over; everything else may block."""
+    asks = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
+    return any(ask(each) for ask in asks for each in (function, getattr(function, "__call__", None)))  # noqa: B004
+
+
+def model_output(output: Any) -> ToolResultOutput:
+    """A result as the model gets it: text as it is, everything else as JSON."""
+    return ToolResultOutput("text" if isinstance(output, str) else "json", output)
+
+
+async def stop(work: asyncio.Task[Any], execution: Execution) -> None:
+    """End a tool that has not ended, and wait for it as long as is fair."""
+    work.cancel()
+    _, stubborn = await asyncio.wait({work}, timeout=GRACE_SECONDS)
+    if stubborn:
+        logger.warning("tool %s goes on although it was cancelled", execution.tool.name)
+    elif not work.cancelled():
+        # What it raised has been told, or came too late to be.
+        work.exception()
+
+
+async def as_generator(outputs: AsyncIterable[Any]) -> AsyncGenerator[Any]:
+    """``outputs``, closed with it where it can be closed."""
+    try:
+        async for output in outputs:
+            yield output
+    finally:
+        if isinstance(outputs, AsyncGenerator):
+            await outputs.aclose()
+
+
+END = object()
+
+
+async def iterate_on_thread(values: Generator[Any]) -> AsyncGenerator[Any]:
+    """A plain generator's values, each made on a thread."""
+    is_over = threading.Event()
+    # One for all steps: what the generator sets in one it finds in the next.
+    context = contextvars.copy_context()
+
+    def step() -> Any:
+        value = context.run(next, values, END)
+        if is_over.is_set():
+            context.run(values.close)
+        return value
+
+    try:
+        while (value := await anyio.to_thread.run_sync(step, abandon_on_cancel=True)) is not END:
+            yield value
+    finally:
+        is_over.set()
+        # One that is running on its thread just then cannot be closed from here, and closes itself.
+        with suppress(ValueError):
+            await anyio.to_thread.run_sync(context.run, values.close, abandon_on_cancel=True)

@@ -1,0 +1,260 @@
+"""The gate before a tool: what the application and the user decided of a call, and what follows from it.
+
+New calls are decided on as they come (``resolve-tool-approval.ts``); decisions of the user's that came with the
+request are checked again before anything runs (``validate-tool-approvals.ts``, 7.0.173). Knows no model and no step.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+import msgspec
+
+from usechat.answers.calls.execute import Execution, MakeContext, error_text
+from usechat.answers.calls.read import ParsedCall, check_input, error_result, no_such_tool
+from usechat.answers.loop.asks import Call, Script
+from usechat.answers.loop.policy import LoopPolicy
+from usechat.answers.writer.valid_parts import maybe_valid_part
+from usechat.errors import InvalidToolApprovalError, InvalidToolInputError, ToolError, ToolExecutionError
+from usechat.ids import generate_id
+from usechat.messages.model import ToolCallContent, ToolResultContent, ToolResultOutput
+from usechat.parts import Part, ToolApprovalRequest, ToolApprovalResponse, ToolCall, ToolOutputDenied, ToolOutputError
+from usechat.tools.approvals import (
+    Approval,
+    ApprovalStatus,
+    Approve,
+    AskUser,
+    Deny,
+    canonical_json,
+    read_status,
+    sign_request,
+)
+from usechat.tools.tool import Tool
+from usechat.tools.used_approvals import UsedApprovals
+
+__all__ = ["ApprovalGate", "Verdict"]
+
+logger = logging.getLogger(__name__)
+
+OnError: TypeAlias = Callable[[BaseException], str | None]
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What follows from a decision."""
+
+    parts: tuple[Part, ...] = ()
+    """What the client is shown."""
+    result: ToolResultContent | None = None
+    """What the model gets, when the call does not run."""
+    execution: Execution | None = None
+    """The call, when it is to run here and now."""
+
+
+class ApprovalGate:
+    """Decides on tool calls.
+
+    Args:
+        tools: The tools there are.
+        policy: How to behave towards the client.
+        secret: Signs requests, checks answers; None: neither.
+        used: Remembers the signed approvals by which a tool ran; None: each may be used again.
+        make_context: Makes the context of a call, for tools that decide by it.
+        on_error: Told of each error; may give the text that the browser is to see.
+    """
+
+    __slots__ = (
+        "make_context",
+        "on_error",
+        "policy",
+        "secret",
+        "tools",
+        "used",
+    )
+
+    def __init__(
+        self,
+        tools: Mapping[str, Tool],
+        policy: LoopPolicy,
+        secret: str | None,
+        used: UsedApprovals | None = None,
+        *,
+        make_context: MakeContext,
+        on_error: OnError,
+    ) -> None:
+        self.tools = tools
+        self.policy = policy
+        self.secret = secret
+        self.used = used
+        self.make_context = make_context
+        self.on_error = on_error
+
+    def decide(self, parsed: ParsedCall) -> Script[Verdict]:
+        """Return what is to happen with a call that the model has just made, and that can be carried out."""
+        assert parsed.tool is not None
+        written = PartList()
+        status = yield from self._status(parsed.tool, parsed.call.tool_call_id, parsed.input, written)
+        verdict = self._verdict(parsed, status)
+        return msgspec.structs.replace(verdict, parts=(*written.parts, *verdict.parts))
+
+    def _verdict(self, parsed: ParsedCall, status: ApprovalStatus | None) -> Verdict:
+        match status:
+            case None:
+                return Verdict(execution=parsed.execution)
+            case AskUser() if not self.policy.approvals:
+                return self._cannot_ask(parsed.call)
+            case AskUser():
+                return Verdict(parts=(self._request(parsed, reason=status.reason),))
+            case Approve():
+                return Verdict(parts=self._automatic(parsed, status), execution=parsed.execution)
+            case _:
+                denied = ToolOutputDenied(tool_call_id=parsed.call.tool_call_id, tool_name=parsed.call.tool_name)
+                result = denial(parsed.call, status.reason)
+                return Verdict(parts=(*self._automatic(parsed, status), denied), result=result)
+
+    def _status(self, tool: Tool, tool_call_id: str, input: object, writer: PartList) -> Script[ApprovalStatus | None]:
+        needs = tool.needs_approval
+        if not callable(needs):
+            return read_status(needs)
+        return read_status((yield Call(needs, (input, self.make_context(tool_call_id, tool.name, writer)))))
+
+    def _cannot_ask(self, call: ToolCall) -> Verdict:
+        logger.warning("tool %s needs approval: name the client's AI SDK version (6 or later)", call.tool_name)
+        text = "The tool needs the user's approval, which this client cannot be asked for."
+        error = ToolExecutionError(text, tool_name=call.tool_name, tool_call_id=call.tool_call_id)
+        return self._failed(error)
+
+    def _failed(self, error: ToolError) -> Verdict:
+        failed = ToolOutputError(
+            tool_call_id=error.tool_call_id,
+            tool_name=error.tool_name,
+            error_text=error_text(error),
+            client_text=self.on_error(error),
+        )
+        return Verdict(parts=(failed,), result=error_result(error))
+
+    def _automatic(self, parsed: ParsedCall, status: Approve | Deny) -> tuple[Part, ...]:
+        """The request and the answer as AI SDK 7 shows what the application decided by itself."""
+        if not self.policy.shows_automatic_approvals:
+            return ()
+        request = self._request(parsed, is_automatic=True)
+        approved = isinstance(status, Approve)
+        response = ToolApprovalResponse(approval_id=request.approval_id, approved=approved, reason=status.reason)
+        return request, response
+
+    def _request(
+        self, parsed: ParsedCall, *, reason: str | None = None, is_automatic: bool | None = None
+    ) -> ToolApprovalRequest:
+        call = parsed.call
+        approval_id, signature = generate_id("aitxt"), None
+        if self.secret is not None:
+            approval_id, signature = sign_request(
+                self.secret,
+                approval_id,
+                not self.policy.has_signature_field,
+                tool_call_id=call.tool_call_id,
+                tool_name=call.tool_name,
+                input=parsed.input,
+            )
+        return ToolApprovalRequest(
+            approval_id=approval_id,
+            tool_call_id=call.tool_call_id,
+            signature=signature,
+            is_automatic=is_automatic,
+            reason=reason,
+            input_schema_input=None if is_same(parsed.schema_input, parsed.input) else parsed.schema_input,
+        )
+
+    # -- the user's answers -------------------------------------------------------------------------------------
+
+    def settle(self, approval: Approval) -> Script[Verdict]:
+        """Return what is to happen with a call that the user has decided on.
+
+        Raises:
+            InvalidToolApprovalError: This server did not ask for this call.
+            RunError: It cannot be known whether the approval was used before.
+        """
+        if not approval.response.approved:
+            return denied_by(approval, approval.response.reason)
+        if self.secret is not None:
+            approval.check(self.secret)
+        call = approval.call
+        tool = self.tools.get(call.tool_name)
+        made = ToolCall(tool_call_id=call.tool_call_id, tool_name=call.tool_name, input_text="")
+        if tool is None:
+            return self._failed(no_such_tool(made, self.tools))
+        if tool.execute is None:
+            return Verdict()  # the client's to carry out
+        given = approval.request.input_schema_input
+        parsed = check_input(made, tool, call.input if given is msgspec.UNSET else given)
+        if parsed.error is None and not is_same(parsed.input, call.input):
+            # What runs must be what the user has seen.
+            parsed = msgspec.structs.replace(parsed, error=altered_input(made))
+        if parsed.error is not None:
+            return self._failed(parsed.error)
+        written = PartList()
+        status = yield from self._status(tool, call.tool_call_id, parsed.input, written)
+        if isinstance(status, Deny):
+            return denied_by(approval, status.reason or approval.response.reason)
+        if not (yield from self._claim(approval)):
+            return self._failed(used_approval(made))
+        return Verdict(parts=tuple(written.parts), execution=parsed.execution)
+
+    def _claim(self, approval: Approval) -> Script[bool]:
+        """Return whether the approval may be used: last of all, since what was refused before has used nothing."""
+        if self.secret is None or self.used is None:
+            # An id that is not signed is the client's to choose: nothing can be known of it.
+            return True
+        return (yield Call(self.used.claim, (approval.signed_id,)))
+
+
+class PartList:
+    """Where a tool's parts go while it is decided on."""
+
+    def __init__(self) -> None:
+        self.parts: list[Part] = []
+
+    def write(self, part: Part) -> None:
+        """Show ``part`` with the decision.
+
+        Raises:
+            InvalidPartError: It is no part, or a field has a wrong value.
+        """
+        if (valid := maybe_valid_part(part)) is not None:
+            self.parts.append(valid)
+
+    async def drain(self) -> None:
+        """There is nothing to wait for."""
+
+
+def is_same(a: object, b: object) -> bool:
+    return canonical_json(a) == canonical_json(b)
+
+
+def altered_input(call: ToolCall) -> InvalidToolInputError:
+    return InvalidToolInputError(
+        f"Invalid input for tool {call.tool_name}: the approved input is not what its schema makes of it.",
+        tool_name=call.tool_name,
+        tool_call_id=call.tool_call_id,
+    )
+
+
+def used_approval(call: ToolCall) -> InvalidToolApprovalError:
+    return InvalidToolApprovalError(
+        f"The approval of tool {call.tool_name} has been used: ask for it again.",
+        tool_name=call.tool_name,
+        tool_call_id=call.tool_call_id,
+    )
+
+
+def denied_by(approval: Approval, reason: str | None) -> Verdict:
+    call = approval.call
+    shown = ToolOutputDenied(tool_call_id=call.tool_call_id, tool_name=call.tool_name)
+    # What the provider would have run, it hears of from the decision itself.
+    return Verdict(parts=(shown,), result=None if call.provider_executed else denial(call, reason))
+
+
+def denial(call: ToolCall | ToolCallContent, reason: str | None) -> ToolResultContent:
+    output = ToolResultOutput("execution-denied", reason)
+    return ToolResultContent(tool_call_id=call.tool_call_id, tool_name=call.tool_name, output=output)

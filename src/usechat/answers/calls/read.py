@@ -1,0 +1,226 @@
+"""Tool calls as the model made them, to calls that are known, parsed and checked, or to the error they are.
+
+Upstream: ``parse-tool-call.ts`` (7.0.173).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeAlias
+
+import msgspec
+
+from usechat.answers.calls.execute import Execution, error_text
+from usechat.answers.loop.asks import Call, Script
+from usechat.errors import InvalidToolInputError, NoSuchToolError, ToolCallRepairError, ToolError
+from usechat.guard import Contained, describe_error, original_error
+from usechat.json import MAX_VALUE_DEPTH, decode_json, to_json_value
+from usechat.messages.model import ToolResultContent, ToolResultOutput
+from usechat.parts import Part, ToolCall, ToolInputAvailable, ToolInputError, ToolInputStart, ToolOutputError
+from usechat.tools.tool import Tool
+from usechat.unsafe_keys import refuse_unsafe_keys
+
+__all__ = [
+    "ParsedCall",
+    "RepairToolCall",
+    "check_input",
+    "error_result",
+    "no_such_tool",
+    "parse_call",
+    "read_input",
+    "show_broken_call",
+    "show_call",
+    "show_input_start",
+]
+
+logger = logging.getLogger(__name__)
+
+RepairToolCall: TypeAlias = Callable[[ToolCall, ToolError], "ToolCall | Awaitable[ToolCall | None] | None"]
+"""Gets a broken call and why it is broken; gives a mended one, or None."""
+
+
+class ParsedCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that can be carried out, or the reason why it cannot."""
+
+    call: ToolCall
+    input: Any
+    """As JSON, as the tool's schema made it; the raw text when that is not JSON."""
+    schema_input: Any = None
+    """As JSON, before the schema."""
+    execution: Execution | None = None
+    """Set when there is a function to run."""
+    tool: Tool | None = None
+    error: ToolError | None = None
+
+
+def show_input_start(part: ToolInputStart, tools: Mapping[str, Tool]) -> ToolInputStart:
+    """The start of a call with what its tool adds to it."""
+    tool = tools.get(part.tool_name)
+    if tool is None:
+        # How AI SDK 6 and 7 begin a call of a tool they do not know.
+        unknown = part.dynamic is None and not part.provider_executed
+        return msgspec.structs.replace(part, dynamic=False) if unknown else part
+    if tool.dynamic or tool.title is not None or tool.metadata is not None:
+        dynamic = tool.dynamic or part.dynamic
+        return msgspec.structs.replace(part, dynamic=dynamic, title=tool.title, tool_metadata=tool.metadata)
+    return part
+
+
+def parse_call(
+    call: ToolCall, tools: Mapping[str, Tool], *, reads_start_input: bool, repair: RepairToolCall | None
+) -> Script[ParsedCall]:
+    """Parse and check a call, mended if need be and if it can be."""
+    parsed = parse_once(call, tools, reads_start_input=reads_start_input)
+    if parsed.error is None or repair is None:
+        return parsed
+    try:
+        mended: Any = yield Call(repair, (call, parsed.error))
+    except Exception as error:  # noqa: BLE001 - the model is told, and may do better
+        return msgspec.structs.replace(parsed, error=repair_failed(call, original_error(error)))
+    if mended is None:
+        return parsed
+    if not isinstance(mended, ToolCall):
+        wrong = TypeError(f"repair_tool_call must return a ToolCall or None, not {type(mended).__name__}")
+        return msgspec.structs.replace(parsed, error=repair_failed(call, wrong))
+    again = parse_once(mended, tools, reads_start_input=reads_start_input)
+    # What is shown of a call that stays broken is what the model wrote.
+    return again if again.error is None else msgspec.structs.replace(parsed, error=again.error)
+
+
+def parse_once(call: ToolCall, tools: Mapping[str, Tool], *, reads_start_input: bool) -> ParsedCall:
+    came_with_start = bool(call.start_input_text) and not reads_start_input
+    value, is_json = parse_text("" if came_with_start else call.input_text)
+    tool = tools.get(call.tool_name)
+    if tool is None and not call.provider_executed:
+        return ParsedCall(call=call, input=value, error=no_such_tool(call, tools))
+    if not is_json:
+        error = invalid_input(call, "AI_JSONParseError: JSON parsing failed.")
+        return ParsedCall(call=call, input=value, tool=tool, error=error)
+    if tool is None or call.provider_executed or (tool.provider is not None and tool.execute is None):
+        return ParsedCall(call=call, input=value, tool=tool)
+    return check_input(call, tool, value)
+
+
+def read_input(call: ToolCall) -> Any:
+    """A call's input as JSON; the raw text when it is none."""
+    return parse_text(call.input_text)[0]
+
+
+def parse_text(text: str) -> tuple[Any, bool]:
+    # Many models write nothing for a tool without arguments.
+    text = text.strip() or "{}"
+    try:
+        # The client parses what it is sent of it as the SDK does, and refuses the same keys; what is nested too deep
+        # it could not send back.
+        return to_json_value(refuse_unsafe_keys(text, decode_json(text)), MAX_VALUE_DEPTH), True
+    except ValueError:
+        return text, False
+
+
+def check_input(call: ToolCall, tool: Tool, value: Any) -> ParsedCall:
+    """``value`` against the tool's schema."""
+    if not isinstance(value, dict):
+        # No provider sends, and none takes back, anything else.
+        return ParsedCall(call=call, input=value, tool=tool, error=invalid_input(call, "input: must be an object"))
+    try:
+        with Contained():
+            shown, arguments = tool.schema.check(value)
+    except Exception as error:
+        # A schema may hold functions of the application's, which raise what they like.
+        raised = original_error(error)
+        if not isinstance(raised, ValueError):
+            logger.error("the input of tool %s could not be checked", tool.name, exc_info=raised)  # noqa: TRY400
+        return ParsedCall(call=call, input=value, tool=tool, error=invalid_input(call, describe_error(raised)))
+    execution = None
+    if tool.execute is not None:
+        execution = Execution(
+            tool=tool,
+            tool_call_id=call.tool_call_id,
+            arguments=arguments,
+            dynamic=tool.dynamic or None,
+            provider_metadata=call.provider_metadata,
+        )
+    return ParsedCall(call=call, input=shown, schema_input=value, tool=tool, execution=execution)
+
+
+def no_such_tool(call: ToolCall, tools: Mapping[str, Tool]) -> NoSuchToolError:
+    """The error of a call of a tool that is not there."""
+    available = f"Available tools: {', '.join(tools)}." if tools else "No tools are available."
+    return NoSuchToolError(
+        f"Model tried to call unavailable tool '{call.tool_name}'. {available}",
+        tool_name=call.tool_name,
+        tool_call_id=call.tool_call_id,
+    )
+
+
+def invalid_input(call: ToolCall, why: str) -> InvalidToolInputError:
+    """The error of a call whose input does not fit."""
+    return InvalidToolInputError(
+        f"Invalid input for tool {call.tool_name}: {why}", tool_name=call.tool_name, tool_call_id=call.tool_call_id
+    )
+
+
+def repair_failed(call: ToolCall, error: BaseException) -> ToolCallRepairError:
+    return ToolCallRepairError(
+        f"Error repairing tool call: {error_text(error)}", tool_name=call.tool_name, tool_call_id=call.tool_call_id
+    )
+
+
+def error_result(error: ToolError) -> ToolResultContent:
+    """What the model gets of a call that could not be carried out."""
+    output = ToolResultOutput("error-text", error_text(error))
+    return ToolResultContent(tool_call_id=error.tool_call_id, tool_name=error.tool_name, output=output)
+
+
+def show_call(parsed: ParsedCall) -> ToolInputAvailable:
+    """A call as the client gets it."""
+    tool, call = parsed.tool, parsed.call
+    return ToolInputAvailable(
+        tool_call_id=call.tool_call_id,
+        tool_name=call.tool_name,
+        input=parsed.input,
+        provider_executed=call.provider_executed,
+        dynamic=True if tool is not None and tool.dynamic else call.dynamic,
+        title=tool.title if tool is not None else None,
+        provider_metadata=call.provider_metadata,
+        tool_metadata=tool.metadata if tool is not None else None,
+    )
+
+
+def show_broken_call(parsed: ParsedCall, on_error: Callable[[BaseException], str | None]) -> list[Part]:
+    """A call that cannot be carried out: shown as made, and as answered with its error.
+
+    What answers a call that the provider carries out is the provider's to say.
+    """
+    assert parsed.error is not None
+    call = parsed.call
+    dynamic = True if parsed.tool is None or parsed.tool.dynamic else None
+    text, client_text = error_text(parsed.error), on_error(parsed.error)
+    metadata = parsed.tool.metadata if parsed.tool is not None else None
+    made = ToolInputError(
+        tool_call_id=call.tool_call_id,
+        tool_name=call.tool_name,
+        input=parsed.input,
+        error_text=text,
+        client_text=client_text,
+        provider_executed=call.provider_executed,
+        dynamic=dynamic,
+        title=parsed.tool.title if parsed.tool is not None else None,
+        provider_metadata=call.provider_metadata,
+        tool_metadata=metadata,
+    )
+    if call.provider_executed:
+        return [made]
+    return [
+        made,
+        ToolOutputError(
+            tool_call_id=call.tool_call_id,
+            tool_name=call.tool_name,
+            error_text=text,
+            client_text=client_text,
+            dynamic=dynamic,
+            invalid_input=True,
+            tool_metadata=metadata,
+        ),
+    ]

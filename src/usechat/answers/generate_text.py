@@ -1,0 +1,75 @@
+"""`generate_text`: an answer without streaming, for jobs and scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Unpack
+
+from usechat.answers.answer import FinishEvent, MessageMetadataCallback
+from usechat.answers.call_options import CallOptions
+from usechat.answers.calls.read import RepairToolCall
+from usechat.answers.inputs import Messages
+from usechat.answers.loop.recorder import StepResult
+from usechat.answers.loop.request import PrepareStep
+from usechat.answers.loop.steering import Steering
+from usechat.answers.smooth import Transform
+from usechat.answers.stop import StopCondition
+from usechat.answers.stream_text import stream_text
+from usechat.checks import check_model, refuse_unknown
+from usechat.models.base import Model, ToolChoice
+from usechat.parts import Part
+from usechat.tools.tool import Tools
+from usechat.tools.used_approvals import UsedApprovals
+
+__all__ = ["TextOptions", "generate_text"]
+
+
+class TextOptions(CallOptions, total=False):
+    """What `stream_text` takes beside the model, and says of it."""
+
+    messages: Messages | None
+    prompt: str | None
+    tools: Tools | None
+    tool_choice: ToolChoice | None
+    active_tools: Sequence[str] | None
+    stop_when: StopCondition | Sequence[StopCondition] | None
+    stop_sequences: Sequence[str]
+    prepare_step: PrepareStep | None
+    repair_tool_call: RepairToolCall | None
+    stream_retries: int
+    approval_secret: str | bool
+    used_approvals: UsedApprovals | bool
+    steering: Steering | None
+    context: Any
+    message_metadata: MessageMetadataCallback | bool | None
+    transform: Transform | None
+    allow_system_messages: bool
+    convert_data_part: Callable[[Mapping[str, Any]], Any] | None
+    on_part: Callable[[Part], Any] | None
+    on_step_finish: Callable[[StepResult], Any] | None
+    on_finish: Callable[[FinishEvent], Any] | None
+    on_error: Callable[[BaseException], str | None] | None
+    on_abort: Callable[[Sequence[StepResult]], Any] | None
+
+
+async def generate_text(model: Model, **options: Unpack[TextOptions]) -> FinishEvent:
+    """Answer as `stream_text` does, and wait for all of it: the text, the steps, the usage and the UI message.
+
+        print((await generate_text(anthropic("claude-sonnet-4-6"), prompt="A joke")).text)
+
+    Args:
+        model: For instance ``anthropic("claude-sonnet-4-6")``.
+        **options: Those of `stream_text`: ``prompt`` or ``messages``, ``tools``, ``stop_when``, ``system``,
+            ``temperature``, ``max_output_tokens`` and so on.
+
+    Raises:
+        ConfigurationError: An option is unknown or makes no sense, or two contradict each other.
+        RequestError: A message cannot be expressed to a model.
+        ProviderError: The model failed.
+    """
+    check_model("generate_text", model)
+    refuse_unknown("generate_text", options, TextOptions)
+    result = stream_text(model, **options)
+    await result.text
+    assert result.final is not None
+    return result.final

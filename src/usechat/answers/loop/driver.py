@@ -1,0 +1,156 @@
+"""The driver: does what a turn asks for, with plain ``await``, and yields what is to be shown.
+
+Everything that can take time or raise is called here: the model, the tools and the application's functions. What they
+raise comes back to the turn, which knows what follows from it. Knows no HTTP, no wire format and no message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any, assert_never
+
+from usechat.answers.calls.execute import ToolRunner
+from usechat.answers.loop.asks import Ask, Call, CallModel, Open, RunTools, Stream
+from usechat.answers.loop.time_limits import TimeLimits
+from usechat.answers.loop.turn import Turn
+from usechat.answers.writer.valid_parts import ValidBatches
+from usechat.guard import Contained, contained, is_being_cancelled
+from usechat.parts import Part
+
+__all__ = ["call", "close", "read_turn"]
+
+logger = logging.getLogger(__name__)
+
+CLOSE_SECONDS = 5.0
+"""How long a stream may take to stop; after that the answer ends without it."""
+
+
+async def read_turn(turn: Turn) -> AsyncGenerator[list[Part]]:
+    """Yield an answer's parts, in the batches they come in. Closing it stops whatever makes them.
+
+    Raises:
+        Exception: What the turn does not deal with; nothing that is no `Exception`, whatever the application raises.
+    """
+    # The one that ends first is the last; tools run while a model's stream is open.
+    streams: list[AsyncIterator[Any]] = []
+    limits = TimeLimits(turn.timeout, asyncio.get_running_loop().time)
+    task = asyncio.current_task()
+    try:
+        ask = turn.begin()
+        while ask is not None:
+            if turn.parts:
+                yield turn.take()
+            try:
+                answer = await do_in_time(ask, streams, limits)
+            except BaseException as error:  # noqa: BLE001 - the turn says what follows
+                # No frame keeps it: it would keep the frame.
+                failure = contained(error, task)
+                if is_being_cancelled():
+                    # The application has put its own error in the cancellation's place; the answer is to end.
+                    raise asyncio.CancelledError from None
+            else:
+                # What was asked may hold the whole conversation.
+                ask = turn.go_on(answer)
+                continue
+            ask = turn.fail(failure)
+            del failure
+        if turn.parts:
+            yield turn.take()
+    finally:
+        turn.end()
+        while streams:
+            await close(streams.pop())
+
+
+async def do_in_time(ask: Ask, streams: list[AsyncIterator[Any]], limits: TimeLimits) -> Any:
+    """Do what a turn asks for.
+
+    Raises:
+        AnswerTimeoutError: It takes longer than the answer may.
+    """
+    if isinstance(ask, CallModel):
+        await do(CallModel(ask.model, limits.begin_call(ask.model, ask.call)), streams)
+        limits.stream = streams[-1]
+        return None
+    stream = streams[-1] if ask is Stream.READ else None
+    until = limits.until(stream)
+    if until is None:
+        return await do(ask, streams)
+    scope = asyncio.timeout_at(until)
+    try:
+        async with scope:
+            answer = await do(ask, streams)
+    except TimeoutError:
+        if scope.expired():
+            raise limits.error() from None
+        raise
+    if answer is not None and stream is not None:
+        limits.feed(answer, stream)
+    return answer
+
+
+async def do(ask: Ask, streams: list[AsyncIterator[Any]]) -> Any:
+    """Do what a turn asks for, and return what comes of it."""
+    if ask is Stream.READ:
+        try:
+            return await anext(streams[-1])
+        except StopAsyncIteration:
+            await close(streams.pop())
+            return None
+    match ask:
+        case Call(function, arguments):
+            # Others have their turn in between: there may be many, each after a signature that was checked.
+            await asyncio.sleep(0)
+            return await call(function, *arguments)
+        case CallModel(model, model_call):
+            stream = model.stream(model_call)
+            # What the package's own models bring is not looked at: each delta would pay for it.
+            is_own = getattr(model, "parts_are_valid", False)
+            streams.append(aiter(stream) if is_own else ValidBatches(stream, "a model's stream"))
+        case RunTools(executions, make_context, on_error):
+            runner = ToolRunner(make_context, on_error)
+            streams.append(runner.run(executions))
+            return runner.results
+        case Open(function):
+            streams.append(function())
+        case Stream.CLOSE:
+            while streams:
+                await close(streams.pop())
+        case _:
+            assert_never(ask)
+    return None
+
+
+async def call(function: Any, *arguments: Any) -> Any:
+    """Call a function of the application's, and await what it returns where that can be awaited.
+
+    Raises:
+        Exception: What it raises; an `ApplicationError` for what is no `Exception`.
+    """
+    with Contained():
+        result = function(*arguments)
+        return await result if inspect.isawaitable(result) else result
+
+
+async def close(stream: Any, seconds: float | None = None) -> None:
+    """Close an async iterator, whatever it makes of that.
+
+    Args:
+        stream: The iterator.
+        seconds: How long it may take; `CLOSE_SECONDS` without it.
+    """
+    aclose = getattr(stream, "aclose", None)
+    if aclose is None:
+        return
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS if seconds is None else seconds):
+            with Contained():
+                await aclose()
+    except asyncio.CancelledError:
+        # The answer is being stopped, which this is part of.
+        logger.debug("closing a stream of an answer was cancelled")
+    except Exception:
+        logger.exception("closing a stream of an answer failed")

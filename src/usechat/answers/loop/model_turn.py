@@ -1,0 +1,524 @@
+"""The turn of a model: model, tools, model, until a stop condition holds.
+
+Upstream: ``streamText`` in ``ai/src/generate-text/stream-text.ts`` (7.0.173).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import msgspec
+
+from usechat.answers.callbacks import Outcome
+from usechat.answers.calls.execute import Execution
+from usechat.answers.calls.gate import ApprovalGate, Verdict
+from usechat.answers.calls.read import error_result, parse_call, show_broken_call, show_call, show_input_start
+from usechat.answers.calls.stored_outputs import convert_outputs
+from usechat.answers.loop.asks import Call, CallModel, RunTools, Script, Stream
+from usechat.answers.loop.policy import LoopPolicy
+from usechat.answers.loop.recorder import StepRecorder, StepResult
+from usechat.answers.loop.request import LoopRequest, StepSettings
+from usechat.answers.loop.steering import Delivery, Undelivered
+from usechat.answers.loop.turn import Turn
+from usechat.answers.stop import StepCount, is_met
+from usechat.checks import named
+from usechat.errors import ConfigurationError, ProviderError, ProviderStreamError
+from usechat.failures import log_failure, shown_text
+from usechat.guard import original_error
+from usechat.ids import generate_id
+from usechat.messages.dicts.ai_sdk import read_model_messages
+from usechat.messages.model import ModelMessage, ToolContent, ToolMessage, ToolResultContent
+from usechat.models.base import Model, ModelCall, Timeout
+from usechat.parts import (
+    Error,
+    Finish,
+    FinishReason,
+    FinishStep,
+    MessageMetadata,
+    ModelFinish,
+    ModelPart,
+    Part,
+    ResetStep,
+    Start,
+    StartStep,
+    ToolCall,
+    ToolInputStart,
+    ToolOutputDenied,
+    ToolOutputError,
+    Usage,
+)
+from usechat.tools.approvals import collect_approvals
+from usechat.tools.tool import Tool, ToolContext, ToolWriter
+
+__all__ = ["ModelTurn"]
+
+logger = logging.getLogger(__name__)
+
+MAX_STEPS = 100
+"""No answer takes more steps than this, whatever its stop conditions say: each one is paid for."""
+
+
+class ModelTurn(Turn):
+    """Makes one answer.
+
+    Args:
+        request: What to answer, with what.
+        policy: How to behave towards the client.
+        abort: That the answer is stopped; tools see it.
+    """
+
+    __slots__ = (
+        "abort",
+        "batch_parts",
+        "batch_start",
+        "deferred",
+        "delivered",
+        "ended",
+        "executions",
+        "failure",
+        "finish",
+        "has_begun",
+        "is_open",
+        "is_retry",
+        "messages",
+        "policy",
+        "recorder",
+        "request",
+        "retries",
+        "settled",
+        "step_call",
+        "steps",
+        "system",
+        "tool_failed",
+        "tools",
+        "usage",
+    )
+
+    def __init__(self, request: LoopRequest, policy: LoopPolicy, abort: asyncio.Event) -> None:
+        super().__init__()
+        self.request = request
+        self.policy = policy
+        self.abort = abort
+        self.messages: list[ModelMessage] = list(request.call.messages)
+        self.system = request.call.system
+        self.tools: Mapping[str, Tool] = request.tools
+        """Those of the step."""
+        self.steps: list[StepResult] = []
+        self.settled: Sequence[ModelMessage] = ()
+        """What came of the approvals in the request, before the first step."""
+        self.usage = Usage()
+        self.recorder = StepRecorder()
+        self.executions: list[Execution] = []
+        """The step's calls that are to be run."""
+        self.deferred: dict[str, None] = {}
+        """Calls whose results the provider owes until a later step."""
+        self.finish: FinishReason | None = None
+        self.failure: BaseException | None = None
+        self.tool_failed = False
+        self.is_open = False
+        """Whether anything of the step was shown."""
+        self.has_begun = False
+        """Whether this try of the step has brought anything."""
+        self.retries = 0
+        """How often the step was tried again."""
+        self.is_retry = False
+        """Whether what comes next is the same step once more."""
+        self.step_call: tuple[Model, ModelCall] = (request.model, request.call)
+        self.delivered: Sequence[Delivery] = ()  # The user's messages that the step began with.
+        self.ended: ModelFinish | None = None
+        self.batch_parts: list[Part] | None = None
+        """What was to be shown when the step's first part came, as long as nothing of it was handed on."""
+        self.batch_start = 0
+        """Where the step begins in it."""
+
+    @property
+    def timeout(self) -> Timeout | None:
+        """Return what the caller has said."""
+        return self.request.call.timeout
+
+    def outcome(self) -> Outcome:
+        """How far the answer has come."""
+        return Outcome(
+            text=self.recorder.joined("text"),
+            finish_reason=self.finish,
+            usage=self.usage,
+            steps=tuple(self.steps),
+            messages=(*self.settled, *(m for step in self.steps for m in (*step.steering_messages, *step.messages))),
+            error=self.failure,
+        )
+
+    def script(self) -> Script[None]:
+        """Make the answer, from `Start` to `Finish`; after an error before a step's first part there is no end."""
+        self.parts.append(Start(message_id=self.request.message_id))
+        try:
+            yield from self.settle_approvals()
+            goes_on = True
+            while goes_on:
+                failure = yield from self.call_model()
+                yield from self.end_step(failure)
+                goes_on = self.is_retry or (yield from self.goes_on(self.finish))
+        except Exception as error:  # noqa: BLE001 - the client gets a legal end whatever fails
+            self.finish = None
+            self.request.steering.end("error")
+            self.parts.append(self.failed(original_error(error)))
+        if self.finish is not None:
+            self.parts.append(Finish(finish_reason=self.finish, total_usage=self.usage))
+
+    def failed(self, error: BaseException) -> Error:
+        """Note what failed, and return it as the client is told of it."""
+        self.failure = error
+        log_failure(logger, "the answer failed", error)
+        return Error(shown_text(error, self.request.on_error(error)), error)
+
+    # -- one step -----------------------------------------------------------------------------------------------
+
+    def call_model(self) -> Script[ProviderError | None]:
+        """Ask the model for the next step and show what it brings; return what broke it off, if anything did."""
+        self.recorder, self.executions, self.finish, self.ended = StepRecorder(), [], None, None
+        self.has_begun = False
+        if not self.is_retry:
+            self.is_open, self.retries = False, 0
+            self.step_call = yield from self.prepare_call()
+        self.is_retry = False
+        yield CallModel(*self.step_call)
+        if self._is_last_call():
+            self._forget_messages()
+        if self.delivered and not self.retries:
+            self.parts += [delivery.part() for delivery in self.delivered]
+        failure = None
+        try:
+            while (batch := (yield Stream.READ)) is not None:
+                yield from self.take_batch(batch)
+        except ProviderError as error:
+            failure = error
+            if not self.has_shown and self.may_retry(error):
+                # Of the batch that broke off nothing was handed on yet.
+                del self.parts[self.batch_start :]
+                self.is_open = False
+        yield Stream.CLOSE
+        return failure
+
+    @property
+    def has_shown(self) -> bool:
+        """Whether anything of the step may have reached the client: the batch that opened it was handed on."""
+        return self.is_open and self.parts is not self.batch_parts
+
+    def _is_last_call(self) -> bool:
+        """Whether nobody will look at the messages again, whatever the model says."""
+        request, number = self.request, len(self.steps) + 1
+        may_go_on = not any(isinstance(each, StepCount) and each.count <= number for each in request.stop_when)
+        return not (may_go_on or request.tools or request.stream_retries)
+
+    def _forget_messages(self) -> None:
+        model, call = self.step_call
+        self.step_call = model, msgspec.structs.replace(call, messages=())
+        self.request.call = msgspec.structs.replace(self.request.call, messages=())
+        self.messages = []
+
+    def may_retry(self, error: ProviderError) -> bool:
+        """Whether the step is to be tried again. What it has shown is shown anew, so the client must forget it."""
+        can_forget = self.policy.resets_steps or not self.has_shown
+        return self.has_begun and error.is_retryable and can_forget and self.retries < self.request.stream_retries
+
+    def retry(self, error: ProviderError) -> None:
+        """Have the step tried again, and the client forget what the failed try has shown."""
+        self.is_retry = True
+        self.retries += 1
+        log_failure(logger, "a step is tried again", error)
+        self.request.on_error(error)
+        if self.is_open:
+            self.parts.append(ResetStep())
+
+    def _start_step(self) -> StartStep:
+        # AI SDK 4 takes the message's id from here; its own server makes a new one for each step.
+        return StartStep(message_id=self.request.message_id or generate_id("msg"))
+
+    def fail_first(self, error: ProviderStreamError) -> FinishStep | None:
+        """Show a model call whose stream failed before its first part; return the step's end, if it has one."""
+        if error.code == "no_events" and self.policy.accepts_empty_answer:
+            return FinishStep(finish_reason=FinishReason("interrupted"), usage=Usage())
+        if not self.policy.first_error_opens_step:
+            self.parts.append(self.failed(error))
+            return None
+        self.parts += [self._start_step(), self.failed(error)]
+        return FinishStep(finish_reason=FinishReason("error"), usage=Usage())
+
+    def end_step(self, failure: ProviderError | None) -> Script[None]:
+        """Do what follows a model call: run its tools and end the step, unless it failed or is tried again."""
+        if failure is not None and self.may_retry(failure):
+            self.retry(failure)
+        elif failure is not None:
+            if self.is_open or not isinstance(failure, ProviderStreamError):
+                raise failure
+            if (finish := self.fail_first(failure)) is not None:
+                yield from self._close_step(finish)
+        else:
+            yield from self._end_whole_step()
+
+    def _end_whole_step(self) -> Script[None]:
+        provider = self.step_call[0].provider
+        ended = self.ended or ModelFinish(finish_reason=FinishReason("interrupted"), usage=Usage())
+        reason = ended.finish_reason
+        has_answer = self.policy.counts_begun_blocks and self.recorder.has_begun_block
+        if is_silent(reason) and not (has_answer or self.policy.accepts_empty_answer):
+            silence = ProviderStreamError(
+                "The provider's stream brought nothing.", provider=provider, code="empty_answer"
+            )
+            self.parts.append(self.failed(silence))
+            return
+        cut = ProviderStreamError(
+            "The provider's stream ended early.", provider=provider, code="incomplete_answer", is_retryable=True
+        )
+        if is_truncated(reason) and self.may_retry(cut):
+            self.retry(cut)
+            return
+        if is_truncated(reason) and self.policy.tells_truncation:
+            reason = FinishReason("error")
+            self.parts.append(self.failed(cut))
+        if reason.unified in self.policy.runs_tools_after:
+            yield from self.run_tools()
+        if self.policy.shows_empty_steps and not self.recorder.has_content:
+            self.parts.append(MessageMetadata({}))
+        yield from self._close_step(
+            FinishStep(
+                finish_reason=reason,
+                usage=ended.usage,
+                provider_metadata=ended.provider_metadata,
+                response_id=ended.response_id,
+                model_id=ended.model_id or self.step_call[0].model_id,
+            )
+        )
+
+    def _close_step(self, finish: FinishStep) -> Script[None]:
+        self.parts.append(finish)
+        self.finish = finish.finish_reason
+        self.usage += finish.usage
+        result = self.recorder.result(len(self.steps), finish, tuple(one.message for one in self.delivered))
+        self.steps.append(result)
+        self.messages += result.messages
+        self._note_deferred()
+        if self.request.on_step_finish is not None:
+            yield Call(self.request.on_step_finish, (result,))
+
+    def _note_deferred(self) -> None:
+        for call in self.recorder.calls.values():
+            tool = self.tools.get(call.tool_name)
+            provider = tool.provider if tool is not None else None
+            if call.provider_executed and provider is not None and provider.defers_results:
+                self.deferred[call.tool_call_id] = None
+        for answered in self.recorder.answered:
+            self.deferred.pop(answered, None)
+
+    def goes_on(self, finish: FinishReason | None) -> Script[bool]:
+        """Return whether another step follows; if none does, what the user has sent meanwhile reaches no model."""
+        if (reason := (yield from self._why_ending(finish))) is not None:
+            self.request.steering.end(reason)
+        return reason is None
+
+    def _why_ending(self, finish: FinishReason | None) -> Script[Undelivered | None]:
+        """Return None where calls are answered, the model or the user has more to say, and no stop condition holds."""
+        if finish is None or (finish.unified == "interrupted" and not self.policy.goes_on_after_truncation):
+            return "error" if finish is None else "finished"
+        if self.recorder.open_calls:
+            return "waiting-for-tool-results"
+        if not (self.recorder.own_calls or self.deferred):
+            if not self.request.steering.has_next(is_cut_off=finish.unified in ("length", "content-filter")):
+                return "finished"
+            if finish.unified == "error":
+                return "error"
+        if self.policy.tool_error_ends and self.tool_failed:
+            return "error"
+        ends = len(self.steps) >= MAX_STEPS or (yield from is_met(self.request.stop_when, self.steps))
+        return "stop-condition" if ends else None
+
+    def prepare_call(self) -> Script[tuple[Model, ModelCall]]:
+        """Return the model and the call of the next step."""
+        taken = self.request.steering.take()
+        self.messages += [delivery.message for delivery in taken]
+        settings = yield from self._prepare_step()
+        first = self.request.call
+        if settings.messages is not None:
+            self.messages = read_model_messages(settings.messages, path="prepare_step: messages")
+        self.delivered = self.request.steering.deliver(taken, len(self.steps), self.messages)
+        if settings.system is not None:
+            self.system = settings.system
+        active = settings.active_tools if settings.active_tools is not None else self.request.active_tools
+        tools = {name: tool for name, tool in self.request.tools.items() if active is None or name in active}
+        choice = first.tool_choice if settings.tool_choice is None else settings.tool_choice
+        # A model that calls a tool although it must not, calls one that is not there.
+        self.tools = {} if choice == "none" else tools
+        call = msgspec.structs.replace(
+            first,
+            messages=tuple(self.messages),
+            tools=[tool.definition for tool in tools.values()],
+            system=self.system,
+            tool_choice=choice,
+            provider_options=settings.provider_options or first.provider_options,
+        )
+        return settings.model or self.request.model, call
+
+    def _prepare_step(self) -> Script[StepSettings]:
+        if self.request.prepare_step is None:
+            return StepSettings()
+        arguments = (len(self.steps), tuple(self.steps), tuple(self.messages))
+        settings: Any = yield Call(self.request.prepare_step, arguments)
+        if not isinstance(settings, StepSettings | None):
+            raise ConfigurationError(f"prepare_step must return StepSettings or None, not {named(settings)}")
+        return settings or StepSettings()
+
+    # -- what the model brought ---------------------------------------------------------------------------------
+
+    def take_batch(self, batch: Sequence[ModelPart]) -> Script[None]:
+        """Record what one read of the model brought, and show it as the client gets it."""
+        if not self.is_open:
+            self.batch_parts, self.batch_start = self.parts, len(self.parts)
+        for part in batch:
+            if self.is_open and self.recorder.take_delta(part):
+                self.parts.append(cast("Part", part))
+            else:
+                yield from self._take_part(part)
+
+    def _take_part(self, part: ModelPart) -> Script[None]:
+        if isinstance(part, ModelFinish):
+            self.ended = part
+            return
+        if isinstance(part, ToolCall):
+            yield from self._take_call(part)
+            return
+        if isinstance(part, Error) and isinstance(part.error, ProviderError):
+            self.has_begun = True
+            if self.may_retry(part.error):
+                raise part.error
+        if isinstance(part, Error) and self.policy.runs_tools_before_error:
+            yield from self.run_tools()
+        self._show(self._adapt(part))
+
+    def _show(self, part: Part) -> None:
+        """Record a part of the step and show it."""
+        self.has_begun = True
+        if not self.is_open:
+            self.is_open = True
+            self.parts.append(self._start_step())
+        self.recorder.take(part)
+        self.parts.append(part)
+
+    def _adapt(self, part: ModelPart) -> Any:
+        match part:
+            case ToolInputStart():
+                return show_input_start(part, self.tools)
+            case Error():
+                return self.failed(part.error or ProviderError(part.error_text, provider=self.request.model.provider))
+            case ToolOutputError():
+                return msgspec.structs.replace(part, client_text=None)
+            case _:
+                return part
+
+    def _take_call(self, call: ToolCall) -> Script[None]:
+        parsed = yield from parse_call(
+            call,
+            self.tools,
+            reads_start_input=self.policy.reads_start_input,
+            repair=self.request.repair_tool_call,
+        )
+        if parsed.error is None:
+            self._show(show_call(parsed))
+            if parsed.tool is not None and not call.provider_executed:
+                self._follow((yield from self._make_gate().decide(parsed)))
+            return
+        for part in show_broken_call(parsed, self.request.on_error):
+            self._show(part)
+        if not call.provider_executed:
+            self.tool_failed = True
+            self.recorder.take_result(error_result(parsed.error))
+
+    def _follow(self, verdict: Verdict) -> None:
+        """Do what the gate says, and show what of it the client is to see."""
+        for part in verdict.parts:
+            self.recorder.take(part)
+        self.parts += verdict.parts
+        if verdict.result is not None:
+            self.recorder.take_result(verdict.result)
+        if verdict.execution is not None:
+            self.executions.append(verdict.execution)
+
+    # -- tools --------------------------------------------------------------------------------------------------
+
+    def run_tools(self) -> Script[None]:
+        """Run the calls that are to be run, and show what they bring."""
+        executions, self.executions = self.executions, []
+        if not executions:
+            return
+        results = yield RunTools(executions, self._make_context, self.request.on_error)
+        while (batch := (yield Stream.READ)) is not None:
+            for part in batch:
+                self.recorder.take(part)
+                self.tool_failed = self.tool_failed or isinstance(part, ToolOutputError)
+            self.parts += batch
+        for result in results.values():
+            self.recorder.take_result(result)
+
+    def _make_gate(self) -> ApprovalGate:
+        # Not kept: it refers back to the turn.
+        return ApprovalGate(
+            self.request.tools,
+            self.policy,
+            self.request.approval_secret,
+            self.request.used_approvals,
+            make_context=self._make_context,
+            on_error=self.request.on_error,
+        )
+
+    def _make_context(self, tool_call_id: str, tool_name: str, writer: ToolWriter) -> ToolContext:
+        return ToolContext(
+            tool_call_id=tool_call_id,
+            tool_name=tool_name,
+            messages=tuple(self.messages),
+            writer=writer,
+            abort=self.abort,
+            request=self.request.context,
+        )
+
+    def settle_approvals(self) -> Script[None]:
+        """Carry out the decisions that came with the request: refusals first, then what was allowed."""
+        if self.request.converts_outputs:
+            self.messages = yield from convert_outputs(self.messages, self.request.tools)
+        approvals = collect_approvals(self.messages)
+        if not approvals:
+            return
+        gate = self._make_gate()
+        verdicts: list[Verdict] = []
+        for approval in approvals:
+            verdicts += [(yield from gate.settle(approval))]
+        verdicts.sort(key=lambda verdict: (verdict.execution is not None, not is_denial(verdict)))
+        for verdict in verdicts:
+            self._follow(verdict)
+        yield from self.run_tools()
+        last = self.messages[-1]
+        assert isinstance(last, ToolMessage)
+        results: dict[str | None, ToolContent] = {**self.recorder.results}
+        # A refusal stands where the client has it; what was run now comes after all that there was.
+        content = [results.pop(answered_call(part), part) for part in last.content]
+        if self.recorder.results:
+            self.settled = (ToolMessage(tuple(self.recorder.results.values())),)
+        self.messages[-1] = ToolMessage((*content, *results.values()), last.provider_options)
+
+
+def is_denial(verdict: Verdict) -> bool:
+    return any(isinstance(part, ToolOutputDenied) for part in verdict.parts)
+
+
+def answered_call(part: ToolContent) -> str | None:
+    return part.tool_call_id if isinstance(part, ToolResultContent) else None
+
+
+def is_silent(reason: FinishReason) -> bool:
+    """Whether the provider's stream began and ended, and nothing was in it."""
+    return reason.raw is None and reason.unified == "other"
+
+
+def is_truncated(reason: FinishReason) -> bool:
+    """Whether the provider's stream ended without saying why."""
+    return reason.raw is None and reason.unified in ("interrupted", "other")

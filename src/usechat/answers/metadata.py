@@ -1,0 +1,83 @@
+"""The message's metadata that one flag asks for: which model, when, at what cost, how fast.
+
+    stream_text(model, messages=…, message_metadata=True)
+
+Fields as the AI SDK's documentation names them in its examples (``docs/04-ai-sdk-ui/25-message-metadata.mdx``).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from usechat.parts import Custom, Data, Error, Finish, FinishStep, MessageMetadata, Part, Start, StartStep
+from usechat.protocol.usage import parse_count, parse_usage
+
+__all__ = ["DefaultMetadata"]
+
+BEFORE_CONTENT = (Start, StartStep, Custom, MessageMetadata, Data, FinishStep, Error)
+"""Parts that come before the model has said anything."""
+
+
+class DefaultMetadata:
+    """A `MessageMetadataCallback` for one answer.
+
+    With the start: ``model`` and ``createdAt`` (milliseconds since 1970). With the finish: ``usage`` of all steps, in
+    the shape of the client's AI SDK major; ``finishReason`` (AI SDK 7's word); ``durationMs``; ``timeToFirstTokenMs``,
+    up to the first text, reasoning or tool call, where there was one. All of them are the whole message's, also where
+    it was made in several requests.
+
+    Args:
+        model: The model's name, as the client is to see it.
+        clock: Seconds of a clock that only runs forward.
+        wall_clock: Seconds since 1970.
+    """
+
+    __slots__ = ("begun", "clock", "earlier", "first", "model", "wall_clock")
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.model = model
+        self.clock = clock
+        self.wall_clock = wall_clock
+        self.begun = clock()
+        self.first: float | None = None
+        self.earlier: Mapping[str, Any] = {}
+        """What the message said of itself before this answer went on with it."""
+
+    def continue_message(self, metadata: Any) -> None:
+        """Count on from what the continued message's metadata say."""
+        self.earlier = cast("Mapping[str, Any]", metadata) if isinstance(metadata, Mapping) else {}
+
+    def __call__(self, part: Part) -> dict[str, Any] | None:
+        """Return what a part adds to the metadata; None for nothing."""
+        match part:
+            case Start():
+                self.begun = self.clock()
+                is_known = parse_count(self.earlier.get("createdAt")) is not None
+                return {"model": self.model, **({} if is_known else {"createdAt": round(self.wall_clock() * 1000)})}
+            case Finish():
+                return self.at_finish(part)
+            case _ if self.first is None and not isinstance(part, BEFORE_CONTENT):
+                self.first = self.clock()
+                return None
+            case _:
+                return None
+
+    def at_finish(self, part: Finish) -> dict[str, Any]:
+        """Return what the end of the answer adds."""
+        duration = round((self.clock() - self.begun) * 1000)
+        told: dict[str, Any] = {
+            "usage": parse_usage(self.earlier.get("usage")) + part.total_usage,
+            "finishReason": part.finish_reason.unified,
+            "durationMs": duration + (parse_count(self.earlier.get("durationMs")) or 0),
+        }
+        if self.first is not None and parse_count(self.earlier.get("timeToFirstTokenMs")) is None:
+            told["timeToFirstTokenMs"] = round((self.first - self.begun) * 1000)
+        return told

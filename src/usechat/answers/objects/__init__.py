@@ -1,0 +1,1 @@
+"""Objects: JSON that fits a schema, streamed and whole."""

@@ -1,0 +1,268 @@
+"""`stream_text`: an answer by a model, its tools and as many steps as it takes.
+
+Upstream: ``streamText`` and its result (``stream-text.ts``, 7.0.173), in snake case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import Any, Unpack
+
+import msgspec
+
+from usechat.answers.answer import Answer, Callbacks, FinishEvent, MessageMetadataCallback
+from usechat.answers.call_options import CallOptions, check_settings
+from usechat.answers.calls.read import RepairToolCall
+from usechat.answers.inputs import Messages, given_messages, read_messages
+from usechat.answers.loop.model_turn import ModelTurn
+from usechat.answers.loop.recorder import StepResult
+from usechat.answers.loop.request import LoopRequest, PrepareStep
+from usechat.answers.loop.steering import Steering
+from usechat.answers.loop.turn import Turn
+from usechat.answers.metadata import DefaultMetadata
+from usechat.answers.smooth import Transform, smooth_stream
+from usechat.answers.stop import StopCondition, read_conditions
+from usechat.apart import is_large, work_apart
+from usechat.checks import check_function, check_model, check_number, check_texts, named, option_names
+from usechat.errors import ConfigurationError
+from usechat.messages.model import ModelMessage
+from usechat.models.base import Model, ModelCall, ToolChoice
+from usechat.parts import Part
+from usechat.tools.approvals import process_secret
+from usechat.tools.tool import Tools, read_tools
+from usechat.tools.used_approvals import UsedApprovals, process_used_approvals
+
+__all__ = ["StreamTextResult", "stream_text"]
+
+
+class StreamTextResult(Answer):
+    """An answer by a model."""
+
+    def __init__(
+        self,
+        request: LoopRequest,
+        messages: Messages,
+        callbacks: Callbacks,
+        *,
+        message_metadata: MessageMetadataCallback | None = None,
+        transform: Transform | None = None,
+        steering: Steering | None = None,
+        convert_options: Mapping[str, Any],
+    ) -> None:
+        super().__init__(callbacks, message_metadata, transform)
+        self.request = request
+        if steering is not None:
+            request.steering = steering.run.start()
+        self.messages = messages
+        self.convert_options: Mapping[str, Any] = convert_options
+        self.is_prepared = False
+
+    def prepare(self) -> None:
+        """Turn the messages into the model's, so that what is wrong with them shows before anything is sent.
+
+        Raises:
+            RequestError: A message cannot be expressed to a model.
+        """
+        if not self.is_prepared:
+            try:
+                messages = read_messages(self.messages, **self.convert_options)
+            except BaseException:
+                self.request.steering.end("error")
+                raise
+            self._use(messages)
+
+    async def prepare_apart(self) -> None:
+        """As `Answer.prepare_apart`: the messages of a large request are turned into the model's in a thread."""
+        if not self.is_prepared and is_large():
+            try:
+                messages = await work_apart(partial(read_messages, self.messages, **self.convert_options))
+            except BaseException:
+                self.request.steering.end("error")
+                raise
+            self._use(messages)
+
+    def _use(self, messages: Sequence[ModelMessage]) -> None:
+        # Of models that can say so: a request that they cannot take is refused before it is saved.
+        check: Callable[[Sequence[ModelMessage]], None] | None = getattr(self.request.model, "check_messages", None)
+        if check is not None:
+            try:
+                check(messages)
+            except BaseException:
+                self.request.steering.end("error")
+                raise
+        self.request.converts_outputs = messages is not self.messages
+        self.request.call = msgspec.structs.replace(self.request.call, messages=messages)
+        # Neither is asked for again.
+        self.messages, self.convert_options = (), {}
+        self.is_prepared = True
+
+    def make_turn(self) -> Turn:
+        """Return the turn of the model."""
+        self.request.message_id = self.message_id
+        self.request.on_error = self.callbacks.error_text
+        self.request.on_step_finish = partial(self.callbacks.call, "on_step_finish")
+        return ModelTurn(self.request, self.policy, self.aborting)
+
+    def note_end(self, *, is_aborted: bool) -> None:
+        """Take no more messages of the user."""
+        self.request.steering.end("aborted" if is_aborted else "error")
+
+
+def stream_text(
+    model: Model,
+    *,
+    messages: Messages | None = None,
+    prompt: str | None = None,
+    tools: Tools | None = None,
+    tool_choice: ToolChoice | None = None,
+    active_tools: Sequence[str] | None = None,
+    stop_when: StopCondition | Sequence[StopCondition] | None = None,
+    stop_sequences: Sequence[str] = (),
+    prepare_step: PrepareStep | None = None,
+    repair_tool_call: RepairToolCall | None = None,
+    stream_retries: int = 0,
+    approval_secret: str | bool = True,
+    used_approvals: UsedApprovals | bool = True,
+    steering: Steering | None = None,
+    context: Any = None,
+    message_metadata: MessageMetadataCallback | bool | None = None,
+    transform: Transform | None = None,
+    allow_system_messages: bool = False,
+    convert_data_part: Callable[[Mapping[str, Any]], Any] | None = None,
+    on_part: Callable[[Part], Any] | None = None,
+    on_step_finish: Callable[[StepResult], Any] | None = None,
+    on_finish: Callable[[FinishEvent], Any] | None = None,
+    on_error: Callable[[BaseException], str | None] | None = None,
+    on_abort: Callable[[Sequence[StepResult]], Any] | None = None,
+    **settings: Unpack[CallOptions],
+) -> StreamTextResult:
+    """Answer with a model, its tools and as many steps as it takes. Nothing runs until the answer is read.
+
+        result = stream_text(anthropic("claude-sonnet-4-6"), messages=chat.messages, tools=[get_weather])
+        return result.response(chat)      # in a route; or: await result.text, async for part in result
+
+    Args:
+        model: For instance ``anthropic("claude-sonnet-4-6")``.
+        messages: UI messages as ``useChat`` posts them; or model messages, as objects or as the dicts of the AI SDK's
+            ``ModelMessage`` or of Anthropic's API (`usechat.messages.dicts.ai_sdk`). Either these or ``prompt``.
+        prompt: One user message.
+        tools: Made with `tool`, or functions to make tools of; a mapping's keys are their names.
+        tool_choice: ``auto``, ``none``, ``required``, or ``tool:NAME``.
+        active_tools: The names of those the model is told of; all without it.
+        stop_when: After which step to ask the model no more: `step_count_is`, `has_tool_call` or a function of the
+            steps so far. After the first without it. Any one of several counts.
+        stop_sequences: Texts that end the answer.
+        prepare_step: Changes settings before each model call: gets the step's number, the steps before it and the
+            messages, returns `StepSettings` or None.
+        repair_tool_call: Mends a tool call that does not fit: gets the call and the error, returns a call or None.
+        stream_retries: How often a step is tried again whose stream breaks after it has begun, where the provider
+            says that this may help. The AI SDK leaves what the failed try has shown; here the client is told to
+            forget it (``reset-step``). Towards clients that cannot (before 7.0.149, or a format of plain text) the
+            step is not tried again. Neither its text nor its usage counts.
+        approval_secret: Signs approval requests. True: a secret of this process, which other workers do not share;
+            False: they are not signed, and a client can approve what it was never asked.
+        used_approvals: Remembers signed approvals, so that each runs its tool once. True: in this process; False: a
+            client that sends an old message again runs the tool again.
+        steering: By which more messages of the user reach the answer while it is made (``experimental_steering``).
+            From 7.0.173 on the client is shown them as parts of the answer's message. Older ones, and the message that
+            is saved for them, have no place for them: `StepResult.steering_messages` has them for every client.
+        context: Given to tools as ``ToolContext.request``.
+        message_metadata: Asked about each part that is no delta; what it returns is merged into the message's
+            metadata. True: model, usage and timing.
+        transform: Changes the parts on their way, as ``smooth_stream()`` does.
+        allow_system_messages: Whether system messages among UI messages reach the model. A client could send them.
+        convert_data_part: Makes model content of a data part in a user message; None leaves it out.
+        on_part: Gets each part.
+        on_step_finish: Gets each step.
+        on_finish: Gets how the answer ended, exactly once whatever happens. The reader's last frames wait for it and
+            for ``on_abort``, for 30 seconds at most.
+        on_error: Gets each error; what it returns the browser is shown.
+        on_abort: Gets the finished steps when the answer was stopped or its reader left.
+        **settings: Of each model call, the provider's to interpret; see `CallOptions`: ``system``,
+            ``max_output_tokens``, ``temperature``, ``top_p``, ``top_k``, ``provider_options``, ``headers`` (sent to
+            the provider), ``max_retries`` (of a request that failed before its first byte).
+
+    Raises:
+        ConfigurationError: An option is unknown or makes no sense, or two contradict each other.
+    """
+    check_model("stream_text", model)
+    check_settings("stream_text", settings, option_names(stream_text))
+    check_options(
+        stop_sequences=stop_sequences,
+        active_tools=active_tools,
+        stream_retries=stream_retries,
+        steering=steering,
+        message_metadata=message_metadata,
+        transform=transform,
+        prepare_step=prepare_step,
+        repair_tool_call=repair_tool_call,
+        convert_data_part=convert_data_part,
+    )
+    by_name = read_tools(tools)
+    check_choice(tool_choice, by_name)
+    check_active(active_tools, by_name)
+    request = LoopRequest(
+        model=model,
+        call=ModelCall(messages=(), tool_choice=tool_choice, stop_sequences=stop_sequences, **settings),
+        tools=by_name,
+        stop_when=read_conditions(stop_when),
+        active_tools=active_tools,
+        prepare_step=prepare_step,
+        repair_tool_call=repair_tool_call,
+        stream_retries=stream_retries,
+        approval_secret=read_secret(approval_secret),
+        used_approvals=process_used_approvals() if used_approvals is True else used_approvals or None,
+        context=context,
+    )
+    return StreamTextResult(
+        request,
+        given_messages(messages, prompt),
+        Callbacks(on_part, on_step_finish, on_finish, on_error, on_abort),
+        message_metadata=DefaultMetadata(model.model_id) if message_metadata is True else message_metadata or None,
+        transform=transform,
+        steering=steering,
+        convert_options={"allow_system": allow_system_messages, "convert_data_part": convert_data_part},
+    )
+
+
+def read_secret(secret: str | bool) -> str | None:
+    if secret == "":
+        raise ConfigurationError("approval_secret is empty: give a secret, True for one of this process, or False")
+    return process_secret() if secret is True else secret or None
+
+
+def check_options(**given: Any) -> None:
+    """Refuse options of a wrong kind.
+
+    Raises:
+        ConfigurationError: One is wrong.
+    """
+    for name in ("stop_sequences", "active_tools"):
+        check_texts(name, given[name])
+    for name in ("prepare_step", "repair_tool_call", "convert_data_part"):
+        check_function(name, given[name])
+    check_number("stream_retries", given["stream_retries"], least=0)
+    if given["steering"] is not None and not isinstance(given["steering"], Steering):
+        raise ConfigurationError(f"steering must be a Steering, not {named(given['steering'])}")
+    if not isinstance(given["message_metadata"], bool):
+        check_function("message_metadata", given["message_metadata"], "a function or True")
+    if given["transform"] is smooth_stream:
+        raise ConfigurationError("transform must be smooth_stream(), with the parentheses")
+    check_function("transform", given["transform"], "one function, such as smooth_stream()")
+
+
+def check_active(active: Sequence[str] | None, tools: Collection[str]) -> None:
+    unknown = [name for name in active or () if name not in tools]
+    if unknown:
+        raise ConfigurationError(f"active_tools names {unknown[0]!r}, and there is no such tool")
+
+
+def check_choice(choice: ToolChoice | None, tools: Collection[str]) -> None:
+    if choice in (None, "auto", "none", "required"):
+        return
+    if not isinstance(choice, str):  # pyright: ignore[reportUnnecessaryIsInstance] - not all programs are checked
+        raise ConfigurationError(f"tool_choice must be a text such as tool:NAME, not {named(choice)}")
+    name = choice.removeprefix("tool:")
+    if name == choice or name not in tools:
+        raise ConfigurationError("tool_choice must be auto, none, required, or tool:NAME with the name of a tool")

@@ -1,0 +1,1 @@
+"""The writer: answers whose parts the application writes itself."""

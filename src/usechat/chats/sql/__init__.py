@@ -1,0 +1,1 @@
+"""Chats in a database: SQLite or PostgreSQL."""

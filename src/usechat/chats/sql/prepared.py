@@ -1,0 +1,138 @@
+"""Runs the statements that are the same each time, for which SQLAlchemy takes far longer than SQLite does.
+
+What a statement is stays said once, with SQLAlchemy (`usechat.chats.sql.statements`), which also runs it. Only where a
+database's driver can be called at once is its text written one time and then given to the driver, with the values as
+the columns' types make them. Rows come as they are stored: what they mean is `usechat.chats.sql.rows`' affair.
+
+Upstream: SQLAlchemy 2.0 and 2.1 (``Compiled.binds``, ``TypeEngine.bind_processor``, ``DBAPIError.instance``).
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias, cast
+
+import msgspec
+from sqlalchemy import Connection, Executable
+from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.expression import ClauseElement
+from sqlalchemy.types import TypeEngine
+
+from usechat.chats.sql.columns import JsonText, PlainText
+
+__all__ = ["DriverStatements", "Rows", "run", "use_driver"]
+
+Rows: TypeAlias = Sequence[Sequence[Any]]
+Values: TypeAlias = Mapping[str, Any]
+
+_DRIVER: Final = "usechat.driver"
+_LOG: Final = logging.getLogger("sqlalchemy.engine")
+
+
+def run(connection: Connection, statement: Executable, values: Values | Sequence[Values]) -> Rows:
+    """Return the rows that a statement gives, none where it gives none.
+
+    Args:
+        connection: In a transaction.
+        statement: One that outlives its use.
+        values: Its parameters; several sets of the same ones, to run it several times.
+
+    Raises:
+        DBAPIError: It failed.
+    """
+    driver: DriverStatements | None = connection.get_execution_options().get(_DRIVER)
+    if driver is not None and not driver.is_watched:
+        return driver.run(statement, values)
+    result = connection.execute(statement, values)
+    return result.all() if result.returns_rows else []
+
+
+def use_driver(connection: Connection, driver: sqlite3.Connection) -> None:
+    """Have `run` go past SQLAlchemy on this connection.
+
+    Args:
+        connection: Where statements would run.
+        driver: What they run on.
+    """
+    connection.execution_options(**{_DRIVER: DriverStatements(connection, driver)})
+
+
+class _Written(msgspec.Struct, frozen=True):
+    """A statement as the driver takes it."""
+
+    text: str
+    constants: Values
+    """Parameters that are the statement's own."""
+    encoders: Sequence[tuple[str, Callable[[Any], Any]]]
+    """What makes a driver's value of a parameter's; null is null."""
+
+    def encode(self, values: Values) -> Values:
+        encoded = {**self.constants, **values}
+        for name, encode in self.encoders:
+            if encoded[name] is not None:
+                encoded[name] = encode(encoded[name])
+        return encoded
+
+
+class DriverStatements:
+    """The statements that were run on one connection.
+
+    Args:
+        connection: The connection; its dialect writes them, with named parameters.
+        driver: Runs them.
+    """
+
+    def __init__(self, connection: Connection, driver: sqlite3.Connection) -> None:
+        self._dialect = connection.dialect
+        self._dispatch = connection.engine.dispatch
+        self._driver = driver
+        self._written: dict[tuple[Any, ...], _Written] = {}
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody wants SQLAlchemy to tell of each statement."""
+        return bool(self._dispatch.before_cursor_execute) or _LOG.isEnabledFor(logging.INFO)
+
+    def run(self, statement: Executable, values: Values | Sequence[Values]) -> Rows:
+        """See `run`."""
+        if isinstance(values, Mapping):
+            written = self._find(statement, values)
+            return self._call(self._driver.execute, written.text, written.encode(values))
+        written = self._find(statement, values[0])
+        return self._call(self._driver.executemany, written.text, [written.encode(one) for one in values])
+
+    def _find(self, statement: Executable, values: Values) -> _Written:
+        # Which columns are written depends on which values there are.
+        key = (statement, *values)
+        written = self._written.get(key)
+        if written is None:
+            written = self._written[key] = _write(statement, values, self._dialect)
+        return written
+
+    def _call(self, execute: Callable[[str, Any], sqlite3.Cursor], text: str, values: Any) -> Rows:
+        try:
+            return execute(text, values).fetchall()
+        except sqlite3.Error as error:
+            told = DBAPIError.instance(text, None, error, sqlite3.Error, hide_parameters=True, dialect=self._dialect)
+            raise told from error
+
+
+def _write(statement: Executable, values: Values, dialect: Dialect) -> _Written:
+    compiled = cast("ClauseElement", statement).compile(dialect=dialect, column_keys=list(values))
+    assert isinstance(compiled, SQLCompiler)
+    binds = compiled.binds
+    processors = ((name, _encoder_of(bind.type, dialect)) for name, bind in binds.items())
+    return _Written(
+        text=compiled.string,
+        constants={name: bind.value for name, bind in binds.items() if name not in values},
+        encoders=[(name, encode) for name, encode in processors if encode is not None],
+    )
+
+
+def _encoder_of(type_: TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any] | None:
+    # SQLAlchemy's own calls three functions for each value before it calls ours.
+    return type_.encode if isinstance(type_, JsonText | PlainText) else type_.bind_processor(dialect)

@@ -1,0 +1,1 @@
+"""Which processes share a database, and which of them are alive."""

@@ -1,0 +1,220 @@
+"""Turns in SQL: what `SqlChatStore.begin_turn` and `finish_turn` do within one transaction.
+
+Whoever writes a chat's messages holds the lock on its row: PostgreSQL's row locks, SQLite's only writer. The usual case
+takes the fewest statements: what holds a chat that is as planned on is the same statement that finds out that it is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+
+from usechat.chats.merge import add_usage
+from usechat.chats.sql import statements
+from usechat.chats.sql.columns import JsonAsText, decode_text, encode_stored
+from usechat.chats.sql.prepared import run
+from usechat.chats.sql.rows import chat_from_row, content_values, title_values
+from usechat.chats.store import Chat, EndStatus, TurnPlan, UIMessage
+from usechat.chats.text import derive_title, imported_status
+from usechat.errors import ChatError
+from usechat.json import decode_json
+
+__all__ = ["Beginning", "Ending", "begin", "find_chat", "finish", "lock_chat", "written_contents"]
+
+
+def find_chat(connection: Connection, owner: str, chat_id: str, *, is_locked: bool = False) -> Chat | None:
+    """Return the chat. With ``is_locked``, lock it until the transaction ends.
+
+    Raises:
+        ChatError: ``forbidden``: it is another owner's.
+    """
+    query = statements.LOCK_CHAT if is_locked else statements.FIND_CHAT
+    chat = next(map(chat_from_row, run(connection, query, {"by_id": chat_id})), None)
+    if chat is not None and chat.owner != owner:
+        raise ChatError("This chat is not yours.", code="forbidden")
+    return chat
+
+
+def lock_chat(connection: Connection, owner: str, chat_id: str) -> Chat | None:
+    """Lock the chat until the transaction ends and return it.
+
+    Raises:
+        ChatError: ``forbidden``: it is another owner's.
+    """
+    return find_chat(connection, owner, chat_id, is_locked=True)
+
+
+class Beginning(msgspec.Struct, frozen=True, kw_only=True):
+    """A turn to begin."""
+
+    owner: str
+    chat_id: str
+    run_id: str
+    plan: TurnPlan
+    title: str | None = None
+    """Of the chat, if it has none."""
+    contents: Mapping[int, Mapping[str, Any]] = msgspec.field(default_factory=dict[int, Mapping[str, Any]])
+    """What is written of messages, by their place; of those that are not there it is made when it is written."""
+    process_id: str | None = None
+
+
+def written_contents(plan: TurnPlan) -> Mapping[int, Mapping[str, Any]]:
+    """Return `Beginning.contents` for a plan. Call it before the transaction, in which others wait."""
+    added = enumerate(plan.added, plan.keep)
+    return {at: _written(content_values(message)) for at, message in (*plan.changed.items(), *added)}
+
+
+def _written(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**values, "content": JsonAsText(encode_stored(values["content"]))}
+
+
+def begin(connection: Connection, turn: Beginning, *, is_new: bool = False) -> Chat:
+    """Carry out a plan and hold the chat for a run.
+
+    Args:
+        connection: In a transaction.
+        turn: What is to begin.
+        is_new: Assume that there is no such chat yet.
+
+    Raises:
+        ChatError: ``conflict``: the chat is not as planned on.
+        IntegrityError: There is one after all.
+    """
+    now = time.time()
+    titles = title_values(turn.title or derive_title(turn.plan.added))
+    held = _make_held(connection, turn, titles, now) if is_new else _hold(connection, turn, titles, now)
+    if held is None:
+        chat = lock_chat(connection, turn.owner, turn.chat_id)
+        if chat is not None and chat.active_run_id == turn.run_id:
+            return chat
+        _check_state(chat, turn.plan)
+        # One that is there and free after all was let go of while its lock was waited for.
+        held = _make_held(connection, turn, titles, now) if chat is None else _hold(connection, turn, titles, now)
+        assert held is not None
+    _carry_out(connection, turn, now)
+    opened = {"run_id": turn.run_id, "chat_id": turn.chat_id, "owner": turn.owner, "began_at": now}
+    run(connection, statements.ADD_TURN, {**opened, "continues": turn.plan.continues, "process_id": turn.process_id})
+    return held
+
+
+def _hold(connection: Connection, turn: Beginning, titles: Mapping[str, Any], now: float) -> Chat | None:
+    """Hold the chat for the run and return it; None when it is missing or not as planned on."""
+    values = {
+        "by_id": turn.chat_id,
+        "by_owner": turn.owner,
+        "by_revision": turn.plan.revision,
+        "by_title": titles["title"],
+        "by_folded_title": titles["folded_title"],
+        "active_run_id": turn.run_id,
+        "updated_at": now,
+    }
+    return next(map(chat_from_row, run(connection, statements.HOLD_CHAT, values)), None)
+
+
+def _make_held(connection: Connection, turn: Beginning, titles: Mapping[str, Any], now: float) -> Chat:
+    chat = Chat(
+        id=turn.chat_id,
+        owner=turn.owner,
+        title=titles["title"],
+        created_at=now,
+        updated_at=now,
+        active_run_id=turn.run_id,
+        revision=1,
+    )
+    run(connection, statements.ADD_CHAT, {**msgspec.structs.asdict(chat), **titles})
+    return chat
+
+
+def _check_state(chat: Chat | None, plan: TurnPlan) -> None:
+    if chat is not None and chat.active_run_id is not None:
+        raise ChatError("This chat is being answered already.", code="conflict", run_id=chat.active_run_id)
+    if (0 if chat is None else chat.revision) != plan.revision:
+        raise ChatError("This chat has changed meanwhile. Load it again.", code="conflict")
+
+
+def _carry_out(connection: Connection, turn: Beginning, now: float) -> None:
+    chat_id, plan = turn.chat_id, turn.plan
+    if plan.removes and plan.revision:
+        run(connection, statements.CUT_MESSAGES, {"by_chat_id": chat_id, "by_position": plan.keep})
+    for position, message in plan.changed.items():
+        place = {"by_chat_id": chat_id, "by_position": position}
+        written = turn.contents.get(position) or content_values(message)
+        run(connection, statements.CHANGE_MESSAGE, {**place, **written})
+        run(connection, statements.SET_STATUS_OF_IMPORTED, {**place, "status": imported_status(message)})
+    added = [*_added_rows(turn, now)]
+    if added:
+        run(connection, statements.ADD_MESSAGES, added)
+    if plan.continues is not None:
+        place = {"by_chat_id": chat_id, "by_id": plan.continues}
+        run(connection, statements.SET_STATUS, {**place, "status": "streaming"})
+
+
+def _added_rows(turn: Beginning, now: float) -> Iterator[Mapping[str, Any]]:
+    for position, message in enumerate(turn.plan.added, turn.plan.keep):
+        place = {"chat_id": turn.chat_id, "position": position, "created_at": now}
+        written = turn.contents.get(position) or content_values(message)
+        yield {**place, **written, "status": imported_status(message)}
+
+
+class Ending:
+    """The end of a turn and what it leaves.
+
+    Args:
+        call_id: Of this very attempt to end it, however often its transaction is tried.
+        status: How it ended.
+        message: What it wrote.
+        usage: In the application's shape.
+        finish_reason: As the model gave it.
+    """
+
+    def __init__(
+        self, call_id: str, status: EndStatus, message: UIMessage | None, usage: Any, finish_reason: str | None
+    ) -> None:
+        self.call_id = call_id
+        self.status: EndStatus = status
+        self.message = message
+        self.usage = usage
+        self.finish_reason = finish_reason
+
+    def values(self, run_id: str) -> dict[str, Any]:
+        """Return the columns of the message's row."""
+        return {
+            "status": self.status,
+            "finish_reason": self.finish_reason,
+            "run_id": run_id,
+            "usage": self.usage,
+            **({} if self.message is None else content_values(self.message)),
+        }
+
+
+def finish(connection: Connection, run_id: str, ending: Ending) -> bool:
+    """End a run's turn. Return whether this call ended it."""
+    now = time.time()
+    ended = {"status": ending.status, "ended_at": now, "ended_by": ending.call_id}
+    closed = run(connection, statements.CLOSE_TURN, {"by_run_id": run_id, **ended})
+    if not closed:
+        return [ending.call_id] in map(list, run(connection, statements.ENDED_BY, {"by_run_id": run_id}))
+    chat_id, continues = (text and decode_text(text) for text in closed[0])
+    if run(connection, statements.FREE_CHAT, {"by_id": chat_id, "by_run_id": run_id, "updated_at": now}):
+        _save(connection, chat_id, continues, ending.values(run_id), now)
+    return True
+
+
+def _save(connection: Connection, chat_id: str, continues: str | None, values: dict[str, Any], now: float) -> None:
+    wanted = continues or values.get("id")
+    if wanted is None:
+        return
+    found = run(connection, statements.FIND_PLACE, {"by_chat_id": chat_id, "by_id": wanted})
+    same = next((row for row in found if row[1]), None)
+    if same is not None:
+        position, _, usage = same
+        values["usage"] = add_usage(usage and decode_json(usage), values["usage"])
+        run(connection, statements.CHANGE_MESSAGE, {"by_chat_id": chat_id, "by_position": position, **values})
+    elif "content" in values:
+        position = found[0][0] + 1 if found else 0
+        place = {"chat_id": chat_id, "position": position, "created_at": now}
+        run(connection, statements.ADD_MESSAGES, {**place, **values})

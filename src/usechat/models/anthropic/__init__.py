@@ -1,0 +1,1 @@
+"""Claude and everything else that speaks Anthropic's Messages API."""

@@ -1,0 +1,1 @@
+"""A model call as a Messages API request. No I/O."""

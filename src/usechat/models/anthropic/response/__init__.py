@@ -1,0 +1,1 @@
+"""Anthropic's events as parts. No I/O."""

@@ -1,0 +1,217 @@
+"""The run log on Redis: runs outlive their process, and any process can read and stop them.
+
+Runs of this process are read from its memory, runs of other processes from one shared copy each. Redis decides
+who owns a run. It needs Redis 6 or newer, a single one or one behind a failover, no cluster.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+
+from usechat.ids import generate_id
+from usechat.runs.log import Entry, Limits, OnRelease, RunInfo, RunState, RunWriter
+from usechat.runs.memory import Place, exists, unavailable
+from usechat.runs.redis.client import ScriptClient
+from usechat.runs.redis.keys import Keys
+from usechat.runs.redis.leases import Leases
+from usechat.runs.redis.policy import warn_of_eviction
+from usechat.runs.redis.producer import Producers, StopNotice, milliseconds, open_arguments
+from usechat.runs.redis.scripts import ADOPT, OPEN, STOP, UNREAD
+from usechat.runs.redis.tail import Copy, Tail
+
+__all__ = ["RedisLog"]
+
+
+class RedisLog:
+    """A run log in Redis.
+
+    Args:
+        url: ``redis://…``, ``rediss://…`` or ``unix://…``.
+        limits: How much of a run is kept, and for how long. The same in all processes.
+        prefix: Begins all keys, so that several applications can share a Redis.
+    """
+
+    is_shared = True
+
+    def __init__(self, url: str, limits: Limits | None = None, *, prefix: str = "usechat:") -> None:
+        self.limits = limits or Limits()
+        self._keys = Keys(prefix)
+        # Producers renew early: an absence of Redis that is much shorter than a lease costs no living one its run.
+        self._client = ScriptClient(url, patience=min(self.limits.silence, self.limits.lease) / 6)
+        self._producers = Producers(self._client, self._keys, self.limits)
+        self.on_gone: OnRelease | None = None
+        self._tail = Tail(self._client, self._keys, self.limits, lambda: self.on_gone)
+        self._leases = Leases(self._client, self._keys, self.limits, grace=self._producers.renewal_seconds)
+        self._has_policy = False
+        self._is_closed = False
+
+    async def open(
+        self,
+        chat_id: str,
+        *,
+        owner: str = "",
+        headers: Mapping[str, str],
+        meta: Mapping[str, Any],
+        run_id: str | None = None,
+    ) -> RunWriter:
+        """Begin a run.
+
+        Raises:
+            RunError: ``exists``: the chat has one that is still running; ``unavailable``.
+        """
+        if self._is_closed:
+            raise unavailable()
+        info = RunInfo(
+            id=run_id or generate_id("run"),
+            chat_id=chat_id,
+            owner=owner,
+            created_at=time.time(),
+            headers=headers,
+            meta=meta,
+        )
+        arguments = open_arguments(self._keys, info, self.limits)
+        token = await self._client.call(OPEN, self._keys.of_run(info), *arguments)
+        if token is None:
+            raise exists()
+        return self._producers.begin(msgspec.structs.replace(info, token=int(token)))
+
+    async def find(self, chat_id: str) -> RunInfo | None:
+        """Return the newest run of a chat, while it is kept."""
+        run_id = await self._client.command("GET", self._keys.chat(chat_id))
+        info = None if run_id is None else await self._info(run_id.decode())
+        if info is not None:
+            return info
+        # Redis has dropped what this process has just told it, or is about to.
+        own = (run.info for run in self._producers.runs.values() if run.info.chat_id == chat_id and run.is_running)
+        return next(own, None)
+
+    async def get(self, run_id: str) -> RunInfo | None:
+        """Return a run, while its frames are kept."""
+        own = self._producers.runs.get(run_id)
+        if own is not None and own.is_running:
+            return own.info
+        info = await self._info(run_id)
+        if info is None or info.state == "running":
+            return info
+        # What is known of a lost run outlives its frames.
+        return info if await self._client.command("EXISTS", self._keys.log(run_id)) else None
+
+    async def _info(self, run_id: str) -> RunInfo | None:
+        known = await self._client.command("HMGET", self._keys.run(run_id), "info", "state", "token")
+        return None if known[0] is None else read_info(known)
+
+    async def read(self, run_id: str, after: int = 0) -> AsyncGenerator[Entry]:
+        """Yield the run's frames, as they come, to its end.
+
+        Raises:
+            RunError: ``missing``: there is no such run, or it is not kept any more; ``unavailable``.
+        """
+        own = self._producers.runs.get(run_id)
+        place = Place(after)
+        if own is not None:
+            async with aclosing(own.read(place)) as entries:
+                async for entry in entries:
+                    yield entry
+            if own.is_ours is not False or own.is_complete:
+                return
+        # A run that was taken from this process before its end ends as whoever took it ends it.
+        async with self._tail.follow(run_id) as copy, aclosing(copy.read(place)) as entries:
+            async for entry in entries:
+                yield entry
+
+    async def frames(self, run_id: str) -> bytes:
+        """Return all frames that the run has now."""
+        own = self._producers.runs.get(run_id)
+        if own is not None:
+            return bytes(own.frames)
+        copy = Copy(RunInfo(id=run_id, chat_id="", created_at=0.0), self.limits)
+        for stream_id, fields in await self._client.command("XRANGE", self._keys.log(run_id), "-", "+"):
+            if not copy.feed(stream_id, fields):
+                break
+        followed = self._tail.copies.get(run_id)
+        if followed is not None and len(followed.ends) > len(copy.ends):
+            # Redis has dropped what readers here have.
+            return bytes(followed.frames)
+        return bytes(copy.frames) + copy.ending
+
+    async def stop(self, run_id: str, reason: str | None = None) -> bool:
+        """Ask the run's producer, in any process, to stop. Return whether the run was still running."""
+        own = self._producers.runs.get(run_id)
+        if own is not None:
+            return own.ask_to_stop(reason)
+        message = msgspec.json.encode(StopNotice(run_id, reason))
+        keys = [self._keys.run(run_id), self._keys.stops]
+        return bool(await self._client.call(STOP, keys, message, reason or ""))
+
+    async def note_resume(self, chat_id: str) -> None:
+        """Remember that this chat's client resumes."""
+        await self._client.command("SET", self._keys.resumed(chat_id), "1", "PX", milliseconds(self.limits.remember))
+
+    async def was_resumed(self, chat_id: str) -> bool:
+        """Return whether a reader is known to have asked for this chat's stream."""
+        return bool(await self._client.command("EXISTS", self._keys.resumed(chat_id)))
+
+    async def seconds_unread(self, run_id: str) -> float:
+        """Return the seconds since another process last read the run: a lower bound."""
+        unread = await self._client.call(UNREAD, [self._keys.run(run_id)])
+        if unread is None:
+            return math.inf
+        # No reader could be recorded while Redis was away.
+        seconds = min(int(unread) / 1000, self._client.seconds_back)
+        return max(seconds - self.limits.lease / 3, 0.0)
+
+    async def seconds_silent(self, run_id: str) -> float | None:
+        """Return the seconds since the run's producer last renewed its lease; None when it has no lease."""
+        if run_id in self._producers.runs:
+            return 0.0
+        return await self._leases.seconds_silent(run_id)
+
+    async def reap(self, run_id: str | None = None) -> Sequence[RunInfo]:
+        """Take the runs whose producers have died, or the named run, and mark them ``lost``."""
+        if not self._has_policy:
+            self._has_policy = True
+            await warn_of_eviction(self._client)
+        if await self._client.was_away(within=min(self._producers.renewal_seconds, self.limits.lease)):
+            # No lease could be renewed meanwhile, so living producers get the time to do so. No more than that: a
+            # Redis that goes away again and again must not keep the lost from their end.
+            return ()
+        # This process is alive, even if it was too busy to renew.
+        taken = await self._leases.take(run_id, own=self._producers.runs)
+        return [read_info(known) for known in taken]
+
+    async def adopt(self, info: RunInfo, data: bytes = b"") -> bool:
+        """End a run of `reap`, with last frames for its readers. Return False when another process has it by now."""
+        arguments = [info.id, info.token, data, milliseconds(self.limits.keep)]
+        return bool(await self._client.call(ADOPT, self._keys.of_run(info), *arguments))
+
+    async def release_readers(self, end: OnRelease) -> None:
+        """Give readers here of other processes' runs a legal end. The runs go on."""
+        for run_id, copy in list(self._tail.copies.items()):
+            info = await self._info(run_id)
+            if info is None:
+                continue
+            ending, ended = b"", -1
+            # Frames that came while the end was made stand before it.
+            while copy.is_running and ended != len(copy.ends):
+                ended = len(copy.ends)
+                ending = await end(info, bytes(copy.frames))
+            copy.end("lost", ending)
+
+    async def aclose(self) -> None:
+        """Close connections and end tasks. Other processes reap the runs that have not ended."""
+        self._is_closed = True
+        await self._producers.aclose()
+        await self._tail.aclose()
+        await self._client.aclose()
+
+
+def read_info(known: Sequence[bytes]) -> RunInfo:
+    encoded, state, token = known
+    info = msgspec.json.decode(encoded, type=RunInfo)
+    return msgspec.structs.replace(info, state=msgspec.convert(state.decode(), RunState), token=int(token))

@@ -1,0 +1,1 @@
+"""Access: who may send a request, and how much of it is read."""

@@ -1,0 +1,150 @@
+"""How this server answers: its model, its instructions, its limits, put together for one request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+from weakref import WeakSet
+
+from usechat import StreamingAnswer, step_count_is, stream_text
+from usechat.answers.stream_text import StreamTextResult
+from usechat.messages import ui
+from usechat.models.base import Model
+from usechat.models.resolve import resolve_model
+from usechat.parts import Part, Start
+from usechat.protocol.encoders import WireFormat
+from usechat.server.answering.choice import ModelChoice
+from usechat.server.answering.conversations import Conversations, PlannedTurn
+from usechat.server.routes.fetch_body import FetchChatBody
+from usechat.server.settings import Settings
+from usechat.tools.tool import Tool
+from usechat.tools.used_approvals import UsedApprovals
+
+__all__ = ["DEFAULT_SYSTEM_PROMPT", "Answers"]
+
+DEFAULT_SYSTEM_PROMPT: Final = "You are a helpful assistant."
+
+
+class Answers:
+    """Makes the answers of one server.
+
+    Args:
+        settings: The server's settings.
+        choice: The model that answers where a client chooses none.
+        used_approvals: Remembers approvals for all processes of the server; None: this one's own do.
+    """
+
+    def __init__(self, settings: Settings, choice: ModelChoice, used_approvals: UsedApprovals | None = None) -> None:
+        self.settings = settings
+        self.choice = choice
+        self.models: list[str] = [choice.name, *(name for name in settings.models if name != choice.name)]
+        """The models that there are, the one that answers by default first."""
+        self._resolved: dict[str, Model] = {}
+        self._running: WeakSet[StreamTextResult] = WeakSet()
+        secret = settings.approval_secret
+        self._approval_secret: str | bool = True if secret is None else secret.get_secret_value()
+        self._used_approvals: UsedApprovals | bool = used_approvals or True
+
+    def to_chat(self, chat: ui.ChatRequest, wire_format: WireFormat | None) -> StreamingAnswer:
+        """The answer to a ``useChat`` request, as a response."""
+        return self.response(self.chat(chat), chat, wire_format)
+
+    def to_saved_chat(
+        self, turn: PlannedTurn, conversations: Conversations, wire_format: WireFormat | None
+    ) -> StreamingAnswer:
+        """The answer to a ``useChat`` request whose chat is kept, as a response."""
+        name = self.chosen(turn.request.extra)
+        tools = demo_tools() if name == "demo" else ()
+        result = self.stream(name, messages=turn.messages, tools=tools)
+        return conversations.respond(turn, result, wire_format=wire_format, **self.options)
+
+    def chat(self, chat: ui.ChatRequest) -> StreamTextResult:
+        """The answer to a ``useChat`` request."""
+        name = self.chosen(chat.extra)
+        return self.stream(name, messages=chat.messages, tools=demo_tools() if name == "demo" else ())
+
+    def to_completion(self, completion: ui.CompletionRequest, wire_format: WireFormat | None) -> StreamingAnswer:
+        """The answer to a ``useCompletion`` request."""
+        result = self.stream(self.chosen(completion.extra), prompt=completion.prompt)
+        return self.response(result, completion, wire_format)
+
+    def to_fetch(self, chat: FetchChatBody) -> StreamingAnswer:
+        """The answer to a hand-written client of the plain events stream.
+
+        Such a client may give instructions: after the operator's, or in place of the default ones.
+        """
+        given = (self.settings.system_prompt, chat.instructions)
+        system = "\n\n".join(text for text in given if text) or None
+        result = self.stream(self.chosen(chat.extra), messages=chat.messages, system=system)
+        return self.response(result, None, "events")
+
+    def chosen(self, body: Mapping[str, Any]) -> str:
+        """The model that a client asks for, where the settings leave it the choice."""
+        wanted = body.get("model")
+        return wanted if isinstance(wanted, str) and wanted in self.settings.models else self.choice.name
+
+    def stream(
+        self,
+        name: str,
+        *,
+        messages: Sequence[ui.UIMessage] | None = None,
+        prompt: str | None = None,
+        system: str | None = None,
+        tools: Sequence[Tool] = (),
+    ) -> StreamTextResult:
+        """An answer by the model of that name."""
+        result = stream_text(
+            self.model(name),
+            messages=messages,
+            prompt=prompt,
+            system=system or self.settings.system_prompt or DEFAULT_SYSTEM_PROMPT,
+            tools=tools,
+            stop_when=step_count_is(self.settings.max_steps),
+            approval_secret=self._approval_secret,
+            used_approvals=self._used_approvals,
+            max_output_tokens=self.settings.max_output_tokens,
+            timeout=self.settings.timeout,
+            on_error=str if self.settings.error_detail else None,
+            # Where there is one model only, the page knows it from /api/info.
+            message_metadata=named(name) if self.settings.models else None,
+        )
+        self._running.add(result)
+        return result
+
+    def response(
+        self,
+        result: StreamTextResult,
+        request: ui.ChatRequest | ui.CompletionRequest | None,
+        wire_format: WireFormat | None,
+    ) -> StreamingAnswer:
+        """The answer on its way to the client."""
+        return result.response(request, wire_format=wire_format, **self.options)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Return what the settings say of every response."""
+        settings = self.settings
+        return {"sdk": settings.sdk, "heartbeat": settings.heartbeat or None, "tool_errors": settings.tool_errors}
+
+    def abort_all(self, reason: str) -> None:
+        """Stop every answer that is being made; each still gets a legal end."""
+        for result in list(self._running):
+            result.abort(reason)
+
+    def model(self, name: str) -> Model:
+        """The model of that name, made at its first use."""
+        if name not in self._resolved:
+            self._resolved[name] = resolve_model(name)
+        return self._resolved[name]
+
+
+def named(model: str) -> Callable[[Part], Any]:
+    """Tells the client in the message's metadata which model writes it."""
+    return lambda part: {"model": model} if isinstance(part, Start) else None
+
+
+def demo_tools() -> Sequence[Tool]:
+    # Imported when the demo answers: its tools are nothing to other models.
+    from usechat.demo import tools
+
+    return tools.demo_tools()

@@ -1,0 +1,75 @@
+"""Which model answers, why, and what people are told about it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Final
+
+from usechat.errors import ConfigurationError
+from usechat.models.local.embedded import local_available
+from usechat.models.resolve import default_model
+from usechat.server.settings import Settings
+
+__all__ = ["ModelChoice", "choose_model"]
+
+LABELS: Final = {"local": "SmolLM2 135M, on this machine", "demo": "Demo, a script"}
+STAND_INS: Final = {
+    "local": "The embedded SmolLM2 answers: a very small model, fluent and often wrong.",
+    "demo": "The demo answers: a script, not a model.",
+}
+HOW_TO_CHANGE: Final = "USECHAT_MODEL (--model) chooses another."
+CREDENTIALS: Final = (
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_AUTH_TOKEN",
+    "ANTHROPIC_BASE_URL",
+    "ANTHROPIC_PROFILE",
+    "ANTHROPIC_CONFIG_DIR",
+    "ANTHROPIC_IDENTITY_TOKEN",
+    "ANTHROPIC_IDENTITY_TOKEN_FILE",
+)
+NO_KEY: Final = "No key for Anthropic is set: until ANTHROPIC_API_KEY is, every answer will be an error."
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelChoice:
+    """The model that answers where a client chooses none."""
+
+    name: str
+    reason: str
+    """Why it answers and how to change it, for the log."""
+    notice: str | None
+    """What a visitor of the page should know; None where there is nothing to be warned of."""
+
+    @property
+    def provider(self) -> str:
+        """``anthropic``, ``local`` or ``demo``."""
+        return self.name if self.name in STAND_INS else "anthropic"
+
+    @property
+    def label(self) -> str:
+        """Its name for people."""
+        return LABELS.get(self.name, self.name.removeprefix("anthropic/"))
+
+
+def choose_model(settings: Settings) -> ModelChoice:
+    """The model that the settings name or, where they name none, the one that the environment has a key for.
+
+    Raises:
+        ConfigurationError: The local model is asked for by name and cannot run here.
+    """
+    name = settings.model
+    if name is None:
+        name, reason = default_model(os.environ)
+        return ModelChoice(name=name, reason=reason, notice=reason if name in STAND_INS else None)
+    if name == "local" and (missing := local_available()) is not None:
+        raise ConfigurationError(
+            f"USECHAT_MODEL (--model) must be another than local here ({missing}): "
+            "install usechat[local], or choose demo."
+        )
+    if name in STAND_INS:
+        notice = f"{STAND_INS[name]} {HOW_TO_CHANGE}"
+        return ModelChoice(name=name, reason=notice, notice=notice)
+    warning = None if any(os.environ.get(variable) for variable in CREDENTIALS) else NO_KEY
+    reason = f"{name} answers, because USECHAT_MODEL (--model) names it."
+    return ModelChoice(name=name, reason=f"{reason} {warning}" if warning else reason, notice=warning)

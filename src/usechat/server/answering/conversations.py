@@ -1,0 +1,330 @@
+"""Conversations that are kept: each answer to a chat is a turn that is saved and a run that outlives its reader.
+
+A turn is planned on the chat as it is stored, held in the store for the run's time, and ended exactly once: by the
+process that made the run or, when that has died, by whoever notices (`usechat.server.answering.turn_ends`). What sends
+it to a reader is the response that reads any run (`usechat.http.response`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Any, Final, Self
+
+import msgspec
+
+from usechat.answers.answer import Answer, FinishEvent
+from usechat.apart import work_apart
+from usechat.chats.history import HistoryMode, TurnRequest, plan_turn
+from usechat.chats.store import Chat, ChatStore, EndStatus, SavedChat, Turn, TurnPlan
+from usechat.chats.tool_errors import show_model, split_tool_errors, with_tool_errors
+from usechat.errors import ChatError, RunError
+from usechat.http.new_run import RunPlan, respond
+from usechat.http.response import StreamingAnswer
+from usechat.ids import generate_id
+from usechat.json import LONE_SURROGATE
+from usechat.messages import ui
+from usechat.protocol.usage import usage_for_major
+from usechat.runs.log import RunInfo
+from usechat.runs.reader import STOPPED
+from usechat.runs.service import RunService
+from usechat.server.answering.lost_runs import LostRun
+from usechat.server.answering.turn_ends import OnFinish, TurnEnds, run_of
+from usechat.server.routes.chat_ids import check_chat_id
+
+__all__ = ["OWNER", "Conversations", "PlannedTurn", "can_have_run"]
+
+logger = logging.getLogger(__name__)
+
+OWNER: Final = "default"
+"""Whose every chat is: API keys say who may come in, not who is who."""
+
+STOPPING_SECONDS: Final = 1.0
+"""How long a turn waits for the one before it, which may have been stopped and be ending."""
+
+
+class PlannedTurn(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to a saved chat, and what it will do to it."""
+
+    chat_id: str
+    request: ui.ChatRequest
+    plan: TurnPlan
+    turn_id: str
+    messages: Sequence[ui.UIMessage]
+    """What the model is given."""
+
+    @property
+    def continued(self) -> Mapping[str, Any] | None:
+        """The assistant's message that the answer goes on with."""
+        return self.plan.history[-1] if self.plan.continues is not None else None
+
+
+class Conversations:
+    """The saved chats of one server and their running answers.
+
+    Args:
+        store: Where chats are kept.
+        runs: What makes answers and lets them be read; it tells of those that were lost.
+        history: Who holds the history of a chat.
+        on_finish: Told of each answer's end once, in one process of all.
+        is_lasting: Whether this process lives on between requests, so that others can see that it does.
+    """
+
+    def __init__(
+        self,
+        store: ChatStore,
+        runs: RunService,
+        history: HistoryMode,
+        *,
+        on_finish: OnFinish | None = None,
+        is_lasting: bool = True,
+    ) -> None:
+        self.store = store
+        self.runs = runs
+        self.history: HistoryMode = history
+        self.ends = TurnEnds(store, runs.log, on_finish)
+        self.is_lasting = is_lasting
+        self._orphans: asyncio.Task[None] | None = None
+        runs.lost.on_lost = self.ends.end_lost
+        runs.on_release = self.ends.end_for_readers
+        runs.is_saved = self.ends.is_saved
+        runs.find_unlisted = self.ends.find_run
+        runs.log.on_gone = self.ends.end_gone
+
+    async def plan(self, request: ui.ChatRequest, chat_id: str) -> PlannedTurn:
+        """What a request does to its chat.
+
+        Raises:
+            ChatError: The chat is another owner's, or has moved on.
+            RequestError: There is nothing to answer, or no chat can have this id.
+        """
+        check_chat_id(chat_id)
+        saved = await self.store.maybe_load_chat(OWNER, chat_id)
+        if saved is not None and saved.chat.active_run_id is not None:
+            await self._await_end(chat_id, saved.chat.active_run_id)
+            saved = await self.store.maybe_load_chat(OWNER, chat_id)
+        plan, messages = await work_apart(partial(plan_request, saved, request, self.history))
+        turn_id = generate_id("turn")
+        return PlannedTurn(chat_id=chat_id, request=request, plan=plan, turn_id=turn_id, messages=messages)
+
+    def respond(self, turn: PlannedTurn, answer: Answer, **options: Any) -> StreamingAnswer:
+        """Return the response that makes an answer as a turn of its chat.
+
+        Args:
+            turn: What is answered.
+            answer: Not begun.
+            options: Those of `usechat.http.new_run.respond`.
+        """
+        # The model goes on from what it was told of a failed tool, whatever the browser was shown.
+        answer.keeps_tool_errors = True
+        begin = partial(self._begin, turn, answer)
+        return respond(answer, turn.request, runs=self.runs, begin=begin, continued=turn.continued, **options)
+
+    async def _begin(self, turn: PlannedTurn, answer: Answer, plan: RunPlan) -> str:
+        """Hold the chat and begin the run that answers, read or not. Return its id.
+
+        Args:
+            turn: What is answered.
+            answer: What is saved when the run has ended.
+            plan: The run.
+
+        Raises:
+            ChatError: ``conflict``: another answer to the chat is in the making.
+            RunError: The log of runs cannot be reached, or the server shuts down.
+        """
+        self.runs.check_open()
+        # Not the turn: with it the chat's history would be held for as long as the answer takes.
+        chat_id, turn_id = turn.chat_id, turn.turn_id
+        await self.store.begin_turn(OWNER, chat_id, turn_id, turn.plan)
+        lost = LostRun(
+            turn_id=turn_id,
+            wire_format=plan.wire_format,
+            version=plan.dialect.version,
+            is_exact=plan.dialect.exact,
+            message_id=plan.message_id,
+            preamble_bytes=len(plan.preamble),
+        )
+        try:
+            handle = await self.runs.start(
+                chat_id,
+                plan.make,
+                abort=plan.abort,
+                owner=OWNER,
+                headers=plan.headers,
+                meta=msgspec.to_builtins(lost),
+                preamble=plan.preamble,
+                on_end=partial(self._save, chat_id, turn_id, answer),
+                run_id=run_of(turn_id),
+            )
+        except RunError as error:
+            await self.ends.end(chat_id, turn_id, status="failed")
+            if error.code == "exists":
+                raise ChatError("This chat is being answered.", code="conflict") from error
+            raise
+        except Exception:
+            # Whatever it is, there is no run: the chat would be held until somebody takes it for an orphan.
+            await self.ends.end(chat_id, turn_id, status="failed")
+            raise
+        return handle.info.id
+
+    async def _save(self, chat_id: str, turn_id: str, answer: Answer, info: RunInfo) -> None:
+        end = ending(info, answer.final)
+        if not await self.ends.end(chat_id, turn_id, **end):
+            logger.warning(
+                "turn %s of chat %s had ended already (its chat was deleted, or another process took it for lost): "
+                "what this process has made of it is not saved (%s)",
+                turn_id,
+                chat_id,
+                end["status"],
+            )
+
+    async def _await_end(self, chat_id: str, turn_id: str) -> None:
+        """Wait for the turn before, if it is ending or its process has died: no client need know how long.
+
+        Raises:
+            RunError: ``unavailable``: this process shuts down, and another can wait.
+        """
+        until = time.monotonic() + STOPPING_SECONDS
+        taking_over = asyncio.create_task(self.runs.take_over(chat_id))
+        try:
+            # It may be another process that ends it, and nothing tells of that.
+            while not await self._is_over(turn_id) and (time.monotonic() < until or not taking_over.done()):
+                self.runs.check_open()
+                await asyncio.sleep(STOPPING_SECONDS / 20)
+        finally:
+            # What it has begun to end, it ends.
+            await asyncio.gather(taking_over, return_exceptions=True)
+
+    async def _is_over(self, turn_id: str) -> bool:
+        turn = await self.store.find_turn(turn_id)
+        return turn is None or await self.ends.end_orphan(turn)
+
+    async def __aenter__(self) -> Self:
+        """Be seen by others, and begin to look for what they have left unended.
+
+        Raises:
+            ChatError: ``unavailable``.
+        """
+        # Where the log of runs is shared, it tells who lives.
+        if self.is_lasting and not self.runs.log.is_shared:
+            await self.store.join(self.runs.log.limits.lease, self._lose_runs)
+        await self.runs.__aenter__()
+        self._orphans = asyncio.create_task(self.ends.end_orphans_for_ever())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End what runs here, and let go of the store."""
+        if self._orphans is not None:
+            self._orphans.cancel()
+            await asyncio.gather(self._orphans, return_exceptions=True)
+        try:
+            await self.runs.shutdown()
+        finally:
+            await self.store.aclose()
+
+    async def stop(self, chat_id: str) -> bool:
+        """Stop the chat's answer, wherever it is made; whether there was one.
+
+        Raises:
+            ChatError: ``conflict``: there is one in the memory of another process, which goes on.
+            RunError: ``unavailable``; never for a run of this process.
+        """
+        if not can_have_run(chat_id):
+            return False
+        if await self.runs.stop(chat_id, STOPPED):
+            return True
+        turn = await self._open_turn(chat_id)
+        if turn is not None and self.ends.is_foreign(turn) and not await self.ends.end_orphan(turn):
+            raise ChatError(
+                "Another process makes this answer and cannot be told to stop: that takes USECHAT_REDIS_URL.",
+                code="conflict",
+                run_id=turn.run_id,
+            )
+        return False
+
+    async def _open_turn(self, chat_id: str) -> Turn | None:
+        try:
+            chat = await self.store.get_chat(OWNER, chat_id)
+        except ChatError as error:
+            if error.code != "missing":
+                raise
+            return None
+        return None if chat.active_run_id is None else await self.store.find_turn(chat.active_run_id)
+
+    def _lose_runs(self) -> None:
+        """Stop what others have ended: nobody may take it for saved."""
+        for handle in list(self.runs.handles.values()):
+            handle.stop("lost")
+
+    async def delete(self, chat_id: str) -> Chat:
+        """Remove a chat, and stop its answer; one that another process makes in its memory goes on, and is not saved.
+
+        Raises:
+            ChatError: There is no such chat.
+        """
+        chat = await self.store.delete_chat(OWNER, chat_id)
+        if can_have_run(chat_id):
+            await self.runs.stop(chat_id, STOPPED)
+        return chat
+
+
+def can_have_run(chat_id: str) -> bool:
+    """Return whether a run log can be asked for a chat's run: names in Redis are UTF-8."""
+    return LONE_SURROGATE.search(chat_id) is None
+
+
+def plan_request(
+    saved: SavedChat | None, request: ui.ChatRequest, history: HistoryMode
+) -> tuple[TurnPlan, list[ui.UIMessage]]:
+    """Return what a request does to its chat, and what the model is given."""
+    asked = TurnRequest(
+        messages=[message.to_json() for message in request.messages],
+        trigger=request.trigger,
+        message_id=request.message_id,
+    )
+    # This server declares no tools for clients to carry out: no output of one is taken from them.
+    plan = plan_turn(saved, asked, mode=history, is_client_tool=lambda _name: False)
+    return plan, posted_history(request, plan) if history == "client" else stored_history(plan)
+
+
+def posted_history(request: ui.ChatRequest, plan: TurnPlan) -> list[ui.UIMessage]:
+    """What the client sent, with the ids that its messages have by the plan; it was checked when it came in."""
+    return [posted_message(message, planned) for message, planned in zip(request.messages, plan.history, strict=True)]
+
+
+def posted_message(message: ui.UIMessage, planned: Mapping[str, Any]) -> ui.UIMessage:
+    update = {} if message.id == planned["id"] else {"id": planned["id"]}
+    if split_tool_errors(planned)[1]:
+        update["parts"] = show_model(planned)["parts"]
+    return message.model_copy(update=update) if update else message
+
+
+def stored_history(plan: TurnPlan) -> list[ui.UIMessage]:
+    return [ui.UIMessage.model_validate(show_model(message)) for message in plan.history]
+
+
+def ending(info: RunInfo, final: FinishEvent | None) -> dict[str, Any]:
+    """How a run ended, as the store keeps it."""
+    if final is None:
+        return {"status": "failed"}
+    return {
+        "status": end_status(info, final),
+        "message": with_tool_errors(final.ui_message, final.tool_errors) if final.ui_message.get("parts") else None,
+        "usage": usage_for_major(final.usage, 7),
+        "finish_reason": final.finish_reason.unified if final.finish_reason is not None else None,
+    }
+
+
+def end_status(info: RunInfo, final: FinishEvent) -> EndStatus:
+    if final.error is not None or info.state == "failed":
+        return "failed"
+    if final.is_aborted or info.state == "aborted":
+        return "aborted" if final.abort_reason == STOPPED else "partial"
+    is_cut = final.finish_reason is None or final.finish_reason.unified == "interrupted"
+    return "partial" if is_cut else "whole"

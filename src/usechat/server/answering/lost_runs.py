@@ -1,0 +1,147 @@
+"""Lost runs: from the frames of an answer whose process died, the message they make and a legal end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from usechat.chats.store import EndStatus
+from usechat.errors import DecodeError
+from usechat.http.new_run import known_ids
+from usechat.parts import Abort, Error, Finish, Part
+from usechat.protocol.decoders import DataStreamDecoder, EventsDecoder, TextStreamDecoder, UIMessageStreamDecoder
+from usechat.protocol.dialects import LINE_MAJORS, UI_MESSAGE_STREAM_SINCE, Dialect, Version
+from usechat.protocol.encoders import EncoderOptions, WireFormat, make_encoder
+from usechat.protocol.options import MASKED_ERROR
+from usechat.protocol.reducer import Reducer
+
+__all__ = ["Ending", "LostRun", "end_frames", "end_lost_run"]
+
+
+class LostRun(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run's log holds of it beside the frames, for whoever has to end it."""
+
+    turn_id: str
+    wire_format: WireFormat | None
+    version: Version
+    is_exact: bool
+    message_id: str | None
+    preamble_bytes: int = 0
+    """How much of the frames tells again of the message that the answer goes on with."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """The reader's."""
+        return Dialect(self.version, exact=self.is_exact)
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """What is left to do for a run whose process cannot."""
+
+    status: EndStatus
+    message: dict[str, Any] | None
+    """What there is of the assistant's message, if anything."""
+    frames: bytes = b""
+    """What ends the stream for its readers, where it has no end yet."""
+
+
+def end_lost_run(lost: LostRun, frames: bytes, continued: Mapping[str, Any] | None) -> Ending:
+    """How a run ends whose process died, or could not save what it had made.
+
+    Args:
+        lost: What is known of the run.
+        frames: All that was written.
+        continued: The stored message that the answer went on with.
+    """
+    parts, is_over = read_parts(lost, frames)
+    failure = Error(MASKED_ERROR)
+    ending = end_frames(lost, frames, continued, failure)
+    if is_over or says_end(parts):
+        return Ending(status_of(parts), read_message(lost, parts, continued), ending)
+    return Ending("lost", read_message(lost, [*parts, failure], continued), ending)
+
+
+def status_of(parts: Sequence[Part]) -> EndStatus:
+    """What a stream that came to its end says of it."""
+    for part in parts:
+        match part:
+            case Error():
+                return "failed"
+            case Abort():
+                return "partial"
+            case Finish(finish_reason=reason) if reason.unified == "interrupted":
+                return "partial"
+            case _:
+                pass
+    return "whole"
+
+
+def end_frames(lost: LostRun, frames: bytes, continued: Mapping[str, Any] | None, last: Part) -> bytes:
+    """The frames that end a stream for readers who have ``frames``, with a last part that says why.
+
+    None, where they have the end: a run whose frames are all there goes on until it is saved.
+    """
+    parts, is_over = read_parts(lost, frames)
+    if is_over:
+        return b""
+    # The parts are encoded once more, for the encoder to know what is open; only its end is sent.
+    encoder = make_encoder(lost.wire_format, lost.dialect, options_for(continued))
+    encoder.feed_all(parts)
+    return (b"" if says_end(parts) else encoder.feed(last)) + encoder.finish()
+
+
+def says_end(parts: Sequence[Part]) -> bool:
+    """Whether the parts are all there are, though the stream's own end may be missing."""
+    return any(isinstance(part, Finish | Abort) for part in parts)
+
+
+def read_message(lost: LostRun, parts: Sequence[Part], continued: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    options = options_for(continued)
+    reducer = Reducer(lost.message_id or "", message=continued, dialect=lost.dialect, options=options)
+    reducer.feed_all(parts)
+    reducer.finish()
+    message = reducer.message()
+    return message if message["parts"] else None
+
+
+def options_for(continued: Mapping[str, Any] | None) -> EncoderOptions:
+    known: dict[str, Any] = known_ids(continued)
+    return EncoderOptions(**known)
+
+
+def read_parts(lost: LostRun, frames: bytes) -> tuple[list[Part], bool]:
+    """The parts, and whether they are all there are."""
+    decoder = make_decoder(lost)
+    try:
+        parts = decoder.feed(frames[lost.preamble_bytes :])
+    except DecodeError:
+        # What is not ours cannot be read; the reader still gets its end.
+        return [], False
+    if isinstance(decoder, UIMessageStreamDecoder):
+        return parts, decoder.is_done
+    # Text alone has no end of its own.
+    return parts, any(isinstance(part, Finish) for part in parts)
+
+
+def make_decoder(
+    lost: LostRun,
+) -> UIMessageStreamDecoder | DataStreamDecoder | TextStreamDecoder | EventsDecoder:
+    match lost.wire_format:
+        case "text-stream":
+            return TextStreamDecoder()
+        case "events":
+            return EventsDecoder()
+        case "data-stream":
+            return DataStreamDecoder()
+        case "ui-message-stream":
+            return UIMessageStreamDecoder()
+        case None:
+            return make_chat_decoder(lost.dialect)
+
+
+def make_chat_decoder(dialect: Dialect) -> UIMessageStreamDecoder | DataStreamDecoder | TextStreamDecoder:
+    if dialect.major >= UI_MESSAGE_STREAM_SINCE:
+        return UIMessageStreamDecoder()
+    return DataStreamDecoder() if dialect.major in LINE_MAJORS else TextStreamDecoder()

@@ -1,0 +1,1 @@
+"""The processes of `usechat serve`: started, watched and stopped."""

@@ -1,0 +1,195 @@
+"""`usechat serve`: the application in uvicorn, in one process or several, on our own socket."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import uvicorn
+from uvicorn.supervisors import ChangeReload
+
+import usechat
+from usechat.errors import ConfigurationError
+from usechat.server.answering.choice import choose_model
+from usechat.server.environment import load_environment
+from usechat.server.persistence import check_storage
+from usechat.server.processes.shutdown import CLOSING_SECONDS
+from usechat.server.processes.workers import Workers
+from usechat.server.settings import Settings
+
+__all__ = ["serve"]
+
+APP: Final = "usechat.server.processes.entry:load_app"
+SOCKET_PROTOCOL: Final = "usechat.server.access.socket_protocol:BoundedSocketProtocol"
+BACKLOG: Final = 2048
+KEEP_ALIVE_SECONDS: Final = 75
+"""Seconds. Proxies must close idle connections first (nginx: 60 s), or requests on their way are lost."""
+
+
+def serve(*, reload: bool, announce: Callable[[str], None]) -> None:
+    """Serve until told to stop.
+
+    Args:
+        reload: Start anew whenever this package's sources change.
+        announce: Gets the line with the address and the model, once the server answers requests.
+            With ``reload`` it is called in another process, so it must be picklable, and called after each new start.
+
+    Raises:
+        ConfigurationError: A setting is wrong, the address cannot be listened on, or the database or Redis cannot be
+            used.
+    """
+    settings = load_environment().settings
+    settings.check_exposure()
+    choice = choose_model(settings)
+    with bind(settings.host, settings.port) as listener:
+        # uvicorn raises the signal that stopped it once more at its end; the default would be to die of it.
+        signal.signal(signal.SIGTERM, leave)
+        # Once, before workers start and before anybody can connect.
+        asyncio.run(check_storage(settings))
+        if (settings.workers > 1 or reload) and settings.approval_secret is None:
+            # All workers, later ones too, must accept what one of them has signed.
+            os.environ["USECHAT_APPROVAL_SECRET"] = secrets.token_urlsafe(32)
+        listen(listener, settings.host, settings.port)
+        line = f"usechat {usechat.__version__} listens on {url_of(listener)} - {choice.reason}"
+        run(uvicorn_config(settings, reload=reload), listener, partial(announce, line))
+
+
+class TellingServer(uvicorn.Server):
+    """A uvicorn server that calls back when it answers requests.
+
+    Args:
+        config: As for uvicorn.
+        on_ready: Called once, when the application has started and connections are accepted.
+    """
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the application and accept connections."""
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()
+
+
+def run(config: uvicorn.Config, listener: socket.socket, on_ready: Callable[[], None]) -> None:
+    try:
+        if config.should_reload:
+            ChangeReload(config, target=TellingServer(config, on_ready).run, sockets=[listener]).run()
+        elif config.workers > 1:
+            Workers(config, listener, on_ready).run()
+        else:
+            TellingServer(config, on_ready).run(sockets=[listener])
+    except KeyboardInterrupt:
+        pass
+
+
+def leave(*_: object) -> NoReturn:
+    sys.exit(0)
+
+
+def uvicorn_config(settings: Settings, *, reload: bool) -> uvicorn.Config:
+    return uvicorn.Config(
+        APP,
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=1 if reload else settings.workers,
+        reload=reload,
+        reload_dirs=[str(Path(usechat.__file__).parent)] if reload else None,
+        log_config=log_config(settings),
+        access_log=settings.access_log,
+        server_header=False,
+        ws=SOCKET_PROTOCOL,
+        ws_max_size=settings.max_body_bytes,
+        # Before the key is known, a few compressed kilobytes could grow to the largest size.
+        ws_per_message_deflate=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=settings.shutdown_seconds + CLOSING_SECONDS,
+    )
+
+
+def log_config(settings: Settings) -> dict[str, Any]:
+    """Return the logging configuration: our lines as the settings say, other packages' from warnings on."""
+    level = settings.log_level.upper()
+    others = "WARNING" if level == "INFO" else level
+    form = "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {"request_id": {"()": "usechat.server.log.RequestIdFilter"}},
+        "formatters": {"line": {"format": form}},
+        "handlers": {
+            "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id"]},
+        },
+        "root": {"handlers": ["stderr"], "level": others},
+        "loggers": {"usechat": {"level": level}, "uvicorn.access": {"level": "INFO"}},
+    }
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Bind a socket to an address and return it. It does not listen yet.
+
+    Raises:
+        ConfigurationError: The address cannot be used; the text says what to do.
+    """
+    try:
+        addresses = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
+        )
+        # A name such as localhost may stand for both; programs that write an address write 127.0.0.1.
+        family, kind, protocol, _, address = min(addresses, key=lambda found: found[0] != socket.AF_INET)
+        # With the protocol named, asyncio turns off Nagle's algorithm on what is accepted: without it, deltas wait for
+        # the acknowledgement of the one before.
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise listen_error(error, host, port) from error
+    try:
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        raise listen_error(error, host, port) from error
+    listener.set_inheritable(True)
+    return listener
+
+
+def listen(listener: socket.socket, host: str, port: int) -> None:
+    """Let a socket of `bind` accept connections.
+
+    Raises:
+        ConfigurationError: Another process listens there by now.
+    """
+    try:
+        listener.listen(BACKLOG)
+    except OSError as error:
+        raise listen_error(error, host, port) from error
+
+
+def listen_error(error: OSError, host: str, port: int) -> ConfigurationError:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return ConfigurationError(
+                f"Port {port} on {host} is in use: USECHAT_PORT (--port) must be a free one, or 0 to let one be found."
+            )
+        case errno.EACCES:
+            return ConfigurationError(f"USECHAT_PORT (--port) must be one that this user may listen on, not {port}.")
+        case _:
+            return ConfigurationError(f"USECHAT_HOST (--host) must be an address of this machine ({error.strerror}).")
+
+
+def url_of(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

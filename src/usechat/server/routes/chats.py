@@ -1,0 +1,165 @@
+"""The routes of saved chats: their answers read again and stopped, their list, their messages."""
+
+# Annotations are evaluated here, not postponed: FastAPI could not find the dependencies that the functions below make.
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Query, Request
+from msgspec import UNSET
+from pydantic import AfterValidator, BaseModel, ValidationError
+from starlette.responses import Response
+
+from usechat.apart import work_apart
+from usechat.chats.export import export_chat, iso_time
+from usechat.chats.store import Chat, SavedChat
+from usechat.errors import RequestError
+from usechat.http.negotiation import SDK_HEADER, negotiate
+from usechat.http.request import body_reader
+from usechat.http.resume import replay
+from usechat.json import JsonDepthError, encode_json, find_deep, to_json_value
+from usechat.messages import ui
+from usechat.messages.limits import BodyLimits
+from usechat.messages.to_legacy import to_legacy_message
+from usechat.messages.ui import refuse_unsafe_value
+from usechat.protocol.dialects import Dialect
+from usechat.server.access.keys import KeyGuard
+from usechat.server.answering.conversations import OWNER, Conversations, can_have_run
+from usechat.server.routes.chat_ids import ChatId
+from usechat.server.routes.openapi import body_schema
+from usechat.server.settings import Settings
+
+__all__ = ["make_chats_router", "make_runs_router"]
+
+MAX_PAGE: Final = 100
+
+
+MAX_PATCH_BYTES: Final = 256 * 1024
+"""The largest change by hand: each list of chats has their titles and metadata."""
+
+
+class ChatPatch(BaseModel):
+    """What of a chat can be changed by hand."""
+
+    title: str | None = None
+    metadata: Annotated[dict[str, Any], AfterValidator(refuse_unsafe_value)] | None = None
+
+
+def parse_patch(body: bytes, limits: BodyLimits) -> ChatPatch:
+    """Read a change.
+
+    Raises:
+        RequestError: It is none, or holds more than it may.
+    """
+    value = ui.decode_body(body, limits)
+    try:
+        return ChatPatch.model_validate(to_json_value(value))
+    except JsonDepthError:
+        raise RequestError("is nested too deep", path=find_deep(value)) from None
+    except ValidationError as error:
+        raise ui.request_error_from_validation(error) from None
+
+
+async def as_json(show: Callable[[], Any]) -> Response:
+    """Respond with what ``show`` gives; of a long chat it is made in a thread."""
+    return Response(await work_apart(lambda: encode_json(show())), media_type="application/json")
+
+
+def make_runs_router(conversations: Conversations, guard: KeyGuard, heartbeat: float | None) -> APIRouter:
+    """The routes of running answers."""
+    router = APIRouter(prefix="/api", dependencies=[Depends(guard)])
+    runs = conversations.runs
+
+    @router.get("/chat/{chat_id:chat}/stream")
+    async def resume(chat_id: ChatId, request: Request) -> Response:
+        """Read the chat's running answer again, from its beginning or from ``?cursor=``; 204 when there is none."""
+        if not can_have_run(chat_id):
+            return Response(status_code=204)
+        return await replay(runs, chat_id, request, heartbeat=heartbeat)
+
+    @router.get("/chat")
+    async def resume_v4(chat_id: Annotated[str, Query(alias="chatId")], request: Request) -> Response:
+        """As above, for AI SDK 4, whose client cannot read a 204."""
+        return await replay(runs, chat_id, request, is_v4=True, heartbeat=heartbeat)
+
+    @router.post("/chat/{chat_id:chat}/stop")
+    async def stop(chat_id: ChatId) -> dict[str, bool]:
+        """Stop the chat's answer, wherever it is made; 409 where that cannot be reached. Asking twice does no harm."""
+        return {"stopped": await conversations.stop(chat_id)}
+
+    return router
+
+
+def make_chats_router(conversations: Conversations, guard: KeyGuard, settings: Settings) -> APIRouter:
+    """The routes of saved chats.
+
+    Args:
+        conversations: Where they are.
+        guard: Lets in who has a key.
+        settings: Say how large a change may be, and the clients' AI SDK version, where a request does not say it.
+    """
+    router = APIRouter(prefix="/api", dependencies=[Depends(guard)])
+    store = conversations.store
+    read_patch = body_reader(parse_patch, min(settings.max_body_bytes, MAX_PATCH_BYTES), settings.body_limits)
+
+    @router.get("/chats", response_model=dict[str, Any])
+    async def list_chats(search: str = "", cursor: str | None = None, limit: int = 20) -> Response:
+        """The chats, latest first; ``nextCursor`` asks for the next page."""
+        page = await store.list_chats(OWNER, search=search, cursor=cursor, limit=max(1, min(limit, MAX_PAGE)))
+        return await as_json(
+            lambda: {"chats": [show_chat(chat) for chat in page.chats], "nextCursor": page.next_cursor}
+        )
+
+    # Before the chat itself, whose id may have slashes.
+    @router.get("/chats/{chat_id:chat}/export", response_model=dict[str, Any])
+    async def export(chat_id: ChatId) -> Response:
+        """A chat to take away: beside its messages, how each came about."""
+        return await as_json(partial(export_chat, await store.load_chat(OWNER, chat_id)))
+
+    @router.get("/chats/{chat_id:chat}", response_model=dict[str, Any])
+    async def get_chat(chat_id: ChatId, request: Request) -> Response:
+        """A chat and its messages, as ``useChat`` takes them; ``?sdk=4`` has them in the form of AI SDK 4."""
+        dialect = negotiate(None, {**request.headers, **named_version(request)}, settings.sdk)
+        return await as_json(partial(show_saved, await store.load_chat(OWNER, chat_id), dialect))
+
+    @router.patch("/chats/{chat_id:chat}", response_model=dict[str, Any], openapi_extra=body_schema(ChatPatch))
+    async def update_chat(chat_id: ChatId, patch: Annotated[ChatPatch, Depends(read_patch)]) -> Response:
+        """Give the chat another title, or merge into its metadata."""
+        given = patch.model_fields_set
+        chat = await store.update_chat(
+            OWNER,
+            chat_id,
+            title=patch.title if "title" in given else UNSET,
+            metadata=patch.metadata or {} if "metadata" in given else UNSET,
+        )
+        return await as_json(partial(show_chat, chat))
+
+    @router.delete("/chats/{chat_id:chat}", status_code=204, response_class=Response)
+    async def delete_chat(chat_id: ChatId) -> None:
+        """Remove a chat and its messages, and stop its answer; one that cannot be reached goes on, and is not saved."""
+        await conversations.delete(chat_id)
+
+    return router
+
+
+def show_chat(chat: Chat) -> dict[str, Any]:
+    return {
+        "id": chat.id,
+        "title": chat.title,
+        "createdAt": iso_time(chat.created_at),
+        "updatedAt": iso_time(chat.updated_at),
+        "metadata": dict(chat.metadata),
+        "isAnswering": chat.active_run_id is not None,
+    }
+
+
+def named_version(request: Request) -> dict[str, str]:
+    """The client's version as the header that says it."""
+    named = request.query_params.get("sdk")
+    return {} if named is None else {SDK_HEADER: named}
+
+
+def show_saved(saved: SavedChat, dialect: Dialect) -> dict[str, Any]:
+    messages = [message.message for message in saved.messages]
+    shown = [to_legacy_message(message) for message in messages] if dialect.shape == 4 else messages
+    return {**show_chat(saved.chat), "messages": shown}

@@ -1,0 +1,323 @@
+"""Tools: what a model may call, and what a call is given.
+
+``@tool`` makes one of a function; ``tool(name=…, input_schema=…)`` without a function makes one that the client
+carries out. Upstream: ``tool()`` in ``@ai-sdk/provider-utils`` (7.0.173).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, Generic, Protocol, TypeAlias, TypedDict, cast, overload
+
+import msgspec
+from typing_extensions import ParamSpec, TypeVar, Unpack
+
+from usechat.checks import refuse_unknown
+from usechat.errors import ConfigurationError
+from usechat.messages.dicts.types import ToolResultOutputDict
+from usechat.messages.model import ModelMessage, ToolResultOutput
+from usechat.models.base import FunctionTool, ProviderTool, ToolDefinition
+from usechat.models.object_schema import NoObjectError, object_schema
+from usechat.parts import Part
+from usechat.tools.approvals import ApprovalStatus
+from usechat.tools.docstrings import read_docstring
+from usechat.tools.schema import (
+    InputSchema,
+    JsonSchemaInput,
+    ModelInput,
+    find_parameter,
+    input_from_signature,
+    parameter_names,
+    read_input_schema,
+)
+
+__all__ = [
+    "NeedsApproval",
+    "Tool",
+    "ToolContext",
+    "ToolWriter",
+    "Tools",
+    "find_context_parameter",
+    "read_tools",
+    "tool",
+]
+
+P = ParamSpec("P", default=...)
+R_co = TypeVar("R_co", default=Any, covariant=True)
+Q = ParamSpec("Q")
+R = TypeVar("R")
+
+DEFAULT_TIMEOUT = 60.0
+"""Seconds a tool may run unless it says otherwise."""
+
+
+class ToolWriter(Protocol):
+    """Sends parts of a tool's own into the answer, at once."""
+
+    def write(self, part: Part) -> None:
+        """Show ``part`` now; from any thread."""
+        ...
+
+    async def drain(self) -> None:
+        """Wait while the reader is far behind: for tools that write much."""
+        ...
+
+
+class ToolContext(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tool may know of its call: declare a parameter of this type to get it."""
+
+    tool_call_id: str
+    tool_name: str
+    messages: Sequence[ModelMessage]
+    """What the model was given when it made the call."""
+    writer: ToolWriter
+    abort: asyncio.Event
+    """Set when the answer is stopped."""
+    request: Any = None
+    """Whatever the application passed to `stream_text` as ``context``."""
+
+
+ModelOutput: TypeAlias = ToolResultOutput | ToolResultOutputDict
+"""What the model gets of a result: as an object, or as the AI SDK's dict."""
+Decision: TypeAlias = bool | ApprovalStatus | None
+"""True is `AskUser`; False and None: the call just runs."""
+NeedsApproval: TypeAlias = Decision | Callable[[Any, ToolContext], "Decision | Awaitable[Decision]"]
+
+
+class Tool(msgspec.Struct, Generic[P, R_co], frozen=True, kw_only=True):
+    """A tool. Make it with `tool`. A call of it is a call of its function, and typed as that."""
+
+    name: str
+    description: str | None = None
+    schema: InputSchema = msgspec.field(default_factory=lambda: JsonSchemaInput({"type": "object"}))
+    execute: Callable[..., Any] | None = None
+    """Plain, async, or a generator of preliminary results whose last one counts; None: the client carries it out."""
+    needs_approval: NeedsApproval = False
+    """Whether the user must allow each call: always, or as a function of the input says. It may also settle the matter
+    itself, with `Approve` or `Deny` and a reason."""
+    timeout: float | None = DEFAULT_TIMEOUT
+    """Seconds; None for no limit."""
+    title: str | None = None
+    """What a client may show in place of the name."""
+    dynamic: bool = False
+    """Whether clients get it as a ``dynamic-tool`` part, because they have no type for it."""
+    metadata: Mapping[str, Any] | None = None
+    """What clients are told of the tool with each call, as ``toolMetadata`` (AI SDK 6 and 7)."""
+    to_model_output: Callable[[Any], ModelOutput | Awaitable[ModelOutput]] | None = None
+    """What the model gets of a result, where that is not the result itself."""
+    provider_options: Mapping[str, Mapping[str, Any]] | None = None
+    provider: ProviderTool | None = None
+    """Set for a tool that the provider defines."""
+    context_parameter: str | None = None
+    takes_keywords: bool = False
+    """Whether ``execute`` takes what the schema's check gives as keyword arguments, rather than as one."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Call the function itself, as if it had not been decorated."""
+        if self.execute is None:
+            raise ConfigurationError(f"tool {self.name} has no function: the client carries it out")
+        return self.execute(*args, **kwargs)
+
+    @property
+    def definition(self) -> ToolDefinition:
+        """The tool as the model gets it."""
+        if self.provider is not None:
+            return self.provider
+        return FunctionTool(
+            name=self.name,
+            description=self.description,
+            input_schema=self.schema.json_schema,
+            provider_options=self.provider_options,
+        )
+
+
+Tools: TypeAlias = Iterable[Tool | Callable[..., Any]] | Mapping[str, Tool | Callable[..., Any]]
+"""Tools, or functions to make tools of; a mapping's keys are their names."""
+
+
+class ToolOptions(TypedDict, total=False):
+    """What may be said of a tool beside its function; see the fields of `Tool`."""
+
+    needs_approval: NeedsApproval
+    timeout: float | None
+    title: str | None
+    dynamic: bool
+    metadata: Mapping[str, Any] | None
+    to_model_output: Callable[[Any], ModelOutput | Awaitable[ModelOutput]] | None
+    provider_options: Mapping[str, Mapping[str, Any]] | None
+
+
+class ToolDecorator(Protocol):
+    """What ``tool(…)`` without a function is."""
+
+    def __call__(self, function: Callable[Q, R], /) -> Tool[Q, R]:
+        """Make a tool of the function."""
+        ...
+
+
+@overload
+def tool(function: Callable[Q, R], /) -> Tool[Q, R]: ...
+@overload
+def tool(
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    input_schema: object,
+    execute: Callable[Q, R],
+    **options: Unpack[ToolOptions],
+) -> Tool[Q, R]: ...
+@overload
+def tool(
+    *,
+    name: str,
+    description: str | None = None,
+    input_schema: object,
+    execute: None = None,
+    **options: Unpack[ToolOptions],
+) -> Tool: ...
+@overload
+def tool(
+    *, name: str | None = None, description: str | None = None, **options: Unpack[ToolOptions]
+) -> ToolDecorator: ...
+def tool(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    input_schema: object = None,
+    execute: Callable[..., Any] | None = None,
+    **options: Unpack[ToolOptions],
+) -> Tool | ToolDecorator:
+    """Make a `Tool`: of a function, as a decorator, or of a schema.
+
+        @tool
+        async def get_weather(city: str) -> dict:
+            \"\"\"The current weather in a city.\"\"\"
+
+        @tool(needs_approval=True, timeout=10)
+        def delete_file(path: str) -> str: ...
+
+        ask_user = tool(name="ask_user", input_schema=Question)  # no function: the client carries it out
+
+    Args:
+        function: What to decorate. Name, description and input come from its name, docstring and signature; what the
+            docstring's ``Args:`` say describes the parameters. Parameters may have any type that pydantic knows; one
+            of type `ToolContext` gets the call's context.
+        name: The name the model uses. One that a provider does not take is sent to it in a form that it takes.
+        description: What the model is told.
+        input_schema: A JSON schema or a type that pydantic knows; then the function gets the input as one argument.
+        execute: The function that goes with ``input_schema``. Plain, async, or a generator of preliminary results
+            whose last one counts.
+        **options: As below; they are fields of `Tool`.
+
+            - ``needs_approval``: whether the user must allow each call: True, or a function of the input and the
+              context, which may also answer with `Approve` or `Deny`.
+            - ``timeout``: seconds that a call may take, 60 without it; None for no limit.
+            - ``title``: what a client may show in place of the name.
+            - ``dynamic``: whether clients get it as a ``dynamic-tool`` part, because they have no type for it.
+            - ``metadata``: what clients are told of the tool with each call, as ``toolMetadata`` (AI SDK 6 and 7).
+            - ``to_model_output``: makes what the model gets of a result, where that is not the result itself.
+            - ``provider_options``: ``{"anthropic": {…}}``, for instance ``cacheControl``.
+
+    Raises:
+        ConfigurationError: There is no name, an option is unknown, or no schema of an object can be made.
+    """
+    refuse_unknown("tool", options, ToolOptions)
+    if function is not None:
+        if not callable(function):
+            raise ConfigurationError(f"tool takes a function, not {type(cast('object', function)).__name__}")
+        return make_tool(function, name, description, options)
+    if input_schema is None:
+        return partial(make_tool, name=name, description=description, options=options)
+    name = name or name_of(execute)
+    return Tool(
+        name=name,
+        description=description or describe(execute),
+        schema=require_object(read_input_schema(input_schema), name),
+        execute=execute,
+        context_parameter=None if execute is None else find_context_parameter(execute),
+        **options,
+    )
+
+
+def make_tool(function: Callable[..., Any], name: str | None, description: str | None, options: ToolOptions) -> Tool:
+    name = name or name_of(function)
+    said, described = read_docstring(describe(function), parameter_names(function))
+    schema, context_parameter = input_from_signature(function, name, ToolContext, described)
+    return Tool(
+        name=name,
+        description=description or said,
+        schema=schema,
+        execute=function,
+        context_parameter=context_parameter,
+        takes_keywords=True,
+        **options,
+    )
+
+
+def find_context_parameter(function: Callable[..., Any]) -> str | None:
+    """The name of the function's parameter of type `ToolContext`, if it has one."""
+    return find_parameter(function, ToolContext)
+
+
+def require_object(schema: InputSchema, name: str) -> InputSchema:
+    """``schema``, as one of an object: no provider takes anything else for a tool."""
+    try:
+        told = object_schema(schema.json_schema)
+    except NoObjectError as error:
+        raise ConfigurationError(f"tool {name}: the input must be an object: {error}") from error
+    assert isinstance(schema, ModelInput | JsonSchemaInput)
+    schema.json_schema = told
+    return schema
+
+
+def name_of(function: Callable[..., Any] | None) -> str:
+    while isinstance(function, partial):
+        function = function.func
+    name: str | None = getattr(function, "__name__", None)
+    if not name or name == "<lambda>":
+        raise ConfigurationError("a tool needs a name: give one, or a function that has one")
+    return name
+
+
+def describe(function: Callable[..., Any] | None) -> str | None:
+    while isinstance(function, partial):
+        function = function.func
+    if function is None:
+        return None
+    # What a callable object does when it is called is its method's to say; its class's docstring says what it is.
+    text = (function if inspect.isroutine(function) else type(function).__call__).__doc__
+    return inspect.cleandoc(text) if text else None
+
+
+def read_tools(tools: Tools | None) -> dict[str, Tool]:
+    """Tools by name; a mapping's keys are their names, as in the AI SDK. A plain function becomes a tool.
+
+    Raises:
+        ConfigurationError: Two tools have the same name, or something in it is no `Tool`.
+    """
+    if tools is None:
+        return {}
+    if isinstance(tools, Mapping):
+        by_key = cast("Mapping[str, Any]", tools)
+        return {key: as_tool(item, key) for key, item in by_key.items()}
+    if not isinstance(tools, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance] - not all programs are checked
+        raise ConfigurationError(f"tools must be a list or a mapping of tools, not {type(tools).__name__}")
+    named = [as_tool(item, None) for item in tools]
+    by_name = {item.name: item for item in named}
+    if len(by_name) < len(named):
+        raise ConfigurationError("two tools have the same name")
+    return by_name
+
+
+def as_tool(value: Any, name: str | None) -> Tool:
+    if isinstance(value, Tool):
+        known = cast("Tool", value)
+        return known if name is None else msgspec.structs.replace(known, name=name)
+    if callable(value):
+        return make_tool(value, name, None, {})
+    raise ConfigurationError(f"tools must be made with tool() or be functions, not {type(value).__name__}")
