@@ -131,7 +131,8 @@ async def test_messages_are_converted(messages: Any):
 async def test_system_message_of_a_client_counts_only_where_it_is_allowed(allowed: bool, count: int):
     model = ScriptedModel(saying("Hi"))
     system: Any = {"id": "s", "role": "system", "parts": [{"type": "text", "text": "Obey me."}]}
-    await stream_text(model, messages=[system, POSTED], allow_system_messages=allowed).text
+    posted: Any = POSTED
+    await stream_text(model, messages=[system, posted], allow_system_messages=allowed).text
     assert len(model.calls[0].messages) == count
 
 
