@@ -280,7 +280,7 @@ async def test_the_response_is_the_text_alone(server: ReplayServer):
         sent.append(message)
 
     async def receive() -> Any:
-        await result.done.event.wait()
+        await result.done.wait()
         return {"type": "http.disconnect"}
 
     request = CompletionRequest.__origin__.model_validate({"prompt": "soup"})  # type: ignore[attr-defined]
