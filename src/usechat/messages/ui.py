@@ -43,6 +43,7 @@ __all__ = [
     "UIPart",
     "decode_body",
     "is_tool_part",
+    "parse_body",
     "parse_chat_request",
     "parse_completion_request",
     "request_error_from_validation",
@@ -129,6 +130,9 @@ class LegacyUIMessage(UIMessage):
     def original(self) -> Mapping[str, Any]:
         """The message exactly as it was posted."""
         return self._posted
+
+
+BodyT = TypeVar("BodyT", bound=BaseModel)
 
 
 class _Body(BaseModel):
@@ -253,7 +257,7 @@ def parse_chat_request(body: bytes, limits: BodyLimits = DEFAULT_LIMITS) -> Chat
         RequestError: 400 for what is no JSON or has no messages, 413 for more of them, of parts or of values than
             there may be, 422 for a value of the wrong type.
     """
-    return _validate(ChatRequest, decode_body(body, limits))
+    return parse_body(ChatRequest, body, limits)
 
 
 def parse_completion_request(body: bytes, limits: BodyLimits = DEFAULT_LIMITS) -> CompletionRequest:
@@ -263,10 +267,7 @@ def parse_completion_request(body: bytes, limits: BodyLimits = DEFAULT_LIMITS) -
         RequestError: 400 for what is no JSON or has no prompt, 413 for more values than there may be, 422 for a value
             of the wrong type.
     """
-    return _validate(CompletionRequest, decode_body(body, limits))
-
-
-_BodyT = TypeVar("_BodyT", bound=_Body)
+    return parse_body(CompletionRequest, body, limits)
 
 
 def decode_body(body: bytes, limits: BodyLimits) -> Any:
@@ -289,7 +290,14 @@ def _too_deep(path: str = "") -> RequestError:
     return RequestError("is nested too deep" if path else "The body is nested too deep.", path=path, status=400)
 
 
-def _validate(model: type[_BodyT], value: Any) -> _BodyT:
+def parse_body(model: type[BodyT], body: bytes, limits: BodyLimits = DEFAULT_LIMITS) -> BodyT:
+    """Read a JSON body as a pydantic model.
+
+    Raises:
+        RequestError: 400 for what is no JSON, 413 for more than there may be in it, otherwise as
+            `request_error_from_validation` tells it.
+    """
+    value = decode_body(body, limits)
     try:
         return model.model_validate(to_json_value(value), context=_ALREADY_CLEAN)
     except JsonDepthError:

@@ -6,7 +6,7 @@ import asyncio
 import importlib
 import logging
 import os
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -15,7 +15,6 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
-from starlette.routing import BaseRoute
 
 import usechat
 from usechat.http.refusals import REFUSALS, refusal_response
@@ -31,7 +30,7 @@ from usechat.server.persistence import database_url, open_conversations, open_us
 from usechat.server.processes.shutdown import stopping
 from usechat.server.routes.chats import make_chats_router, make_runs_router
 from usechat.server.routes.page import PageFiles, default_page_folder
-from usechat.server.routes.routes import make_api_router, make_chat_routes, make_open_router, make_socket_router
+from usechat.server.routes.routes import make_api_router, make_chat_router, make_open_router, make_socket_router
 from usechat.server.settings import Settings, is_loopback_host
 
 if TYPE_CHECKING:
@@ -91,10 +90,7 @@ def create_app(settings: Settings | None = None, *, on_finish: OnFinish | None =
     app = make_bare_app(lifespan, has_docs=is_loopback_host(settings.host) and not is_public)
     guard = KeyGuard(settings, is_public=is_public)
     add_middleware(app, settings, guard, is_public=is_public)
-    direct = make_chat_routes(answers, guard, conversations)
-    # The first ones that are asked: most requests are for them.
-    app.router.routes.extend(direct)
-    for router in make_routers(answers, guard, conversations, direct):
+    for router in make_routers(answers, guard, conversations):
         app.include_router(router)
     app.include_router(make_open_router())
     app.mount("/", PageFiles(settings.web_dir or default_page_folder()))
@@ -118,10 +114,8 @@ def make_bare_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None
     return app
 
 
-def make_routers(
-    answers: Answers, guard: KeyGuard, conversations: Conversations | None, direct: Sequence[BaseRoute]
-) -> list[APIRouter]:
-    """All other routes below ``/api``, those of saved chats only where chats are kept."""
+def make_routers(answers: Answers, guard: KeyGuard, conversations: Conversations | None) -> list[APIRouter]:
+    """Return all routes below ``/api``, those of saved chats only where chats are kept."""
     settings = answers.settings
     kept: list[APIRouter] = []
     if conversations is not None:
@@ -129,8 +123,10 @@ def make_routers(
         chats = make_chats_router(conversations, guard, settings)
         kept = [make_runs_router(conversations, guard, heartbeat), chats]
     socket = make_socket_router(answers, guard, conversations)
-    others = [*direct, *(route for router in kept for route in router.routes)]
-    return [socket, *kept, make_api_router(answers, guard, others)]
+    # Most requests are for the chat's own routes, so these are asked first.
+    chat = make_chat_router(answers, guard, conversations)
+    others = [route for router in (chat, *kept) for route in router.routes]
+    return [chat, socket, *kept, make_api_router(answers, guard, others)]
 
 
 async def load_ahead() -> None:

@@ -7,19 +7,17 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request
 from msgspec import UNSET
-from pydantic import AfterValidator, BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel
 from starlette.responses import Response
 
 from usechat.apart import work_apart
 from usechat.chats.export import export_chat, iso_time
 from usechat.chats.store import Chat, SavedChat
-from usechat.errors import RequestError
 from usechat.http.negotiation import SDK_HEADER, negotiate
 from usechat.http.request import body_reader
 from usechat.http.resume import replay
-from usechat.json import JsonDepthError, encode_json, find_deep, to_json_value
+from usechat.json import encode_json
 from usechat.messages import ui
-from usechat.messages.limits import BodyLimits
 from usechat.messages.to_legacy import to_legacy_message
 from usechat.messages.ui import refuse_unsafe_value
 from usechat.protocol.dialects import Dialect
@@ -43,21 +41,6 @@ class ChatPatch(BaseModel):
 
     title: str | None = None
     metadata: Annotated[dict[str, Any], AfterValidator(refuse_unsafe_value)] | None = None
-
-
-def parse_patch(body: bytes, limits: BodyLimits) -> ChatPatch:
-    """Read a change.
-
-    Raises:
-        RequestError: It is none, or holds more than it may.
-    """
-    value = ui.decode_body(body, limits)
-    try:
-        return ChatPatch.model_validate(to_json_value(value))
-    except JsonDepthError:
-        raise RequestError("is nested too deep", path=find_deep(value)) from None
-    except ValidationError as error:
-        raise ui.request_error_from_validation(error) from None
 
 
 async def as_json(show: Callable[[], Any]) -> Response:
@@ -100,7 +83,9 @@ def make_chats_router(conversations: Conversations, guard: KeyGuard, settings: S
     """
     router = APIRouter(prefix="/api", dependencies=[Depends(guard)])
     store = conversations.store
-    read_patch = body_reader(parse_patch, min(settings.max_body_bytes, MAX_PATCH_BYTES), settings.body_limits)
+    read_patch = body_reader(
+        partial(ui.parse_body, ChatPatch), min(settings.max_body_bytes, MAX_PATCH_BYTES), settings.body_limits
+    )
 
     @router.get("/chats", response_model=dict[str, Any])
     async def list_chats(search: str = "", cursor: str | None = None, limit: int = 20) -> Response:

@@ -7,16 +7,15 @@ the model is to read is looked at.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final, cast
 
 from fastapi import Request
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
-from usechat.errors import RequestError
 from usechat.http.request import body_reader
-from usechat.json import to_json_value
 from usechat.messages import ui
-from usechat.messages.limits import DEFAULT_LIMITS, BodyLimits
+from usechat.messages.limits import BodyLimits
 
 __all__ = ["FetchChatBody", "fetch_chat_request"]
 
@@ -56,13 +55,4 @@ def empty_text(message: Mapping[str, Any]) -> dict[str, Any]:
 
 def fetch_chat_request(max_body_bytes: int, limits: BodyLimits) -> Callable[[Request], Any]:
     """A dependency that reads such a body, of at most so many bytes, and no more in it than the limits allow."""
-    return body_reader(parse, max_body_bytes, limits)
-
-
-def parse(body: bytes, limits: BodyLimits = DEFAULT_LIMITS) -> FetchChatBody:
-    try:
-        return FetchChatBody.model_validate(to_json_value(ui.decode_body(body, limits)))
-    except ValidationError as error:
-        raise ui.request_error_from_validation(error) from None
-    except ValueError:
-        raise RequestError("The body is not JSON.") from None
+    return body_reader(partial(ui.parse_body, FetchChatBody), max_body_bytes, limits)

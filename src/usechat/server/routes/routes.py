@@ -1,7 +1,7 @@
 """The server's routes. What they answer with is made in `usechat.server.answering.answers`."""
 
 # Annotations are evaluated here, not postponed: FastAPI could not find the dependencies that the function below makes.
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Annotated, Any, Final
 
@@ -20,17 +20,17 @@ from usechat.protocol.encoders import WireFormat
 from usechat.server.access.keys import KeyGuard
 from usechat.server.answering.answers import Answers
 from usechat.server.answering.conversations import Conversations
-from usechat.server.routes.direct_route import DirectRoute
 from usechat.server.routes.fetch_body import FetchChatBody, fetch_chat_request
+from usechat.server.routes.openapi import STREAMED, body_schema
 
-__all__ = ["make_api_router", "make_chat_routes", "make_open_router", "make_socket_router"]
+__all__ = ["make_api_router", "make_chat_router", "make_open_router", "make_socket_router"]
 
 PROTOCOL_HEADER: Final = "x-usechat-protocol"
 PROTOCOLS: Final[Mapping[str, WireFormat | None]] = {"data": None, "text": "text-stream"}
 ANY_METHOD: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
-def make_chat_routes(answers: Answers, guard: KeyGuard, conversations: Conversations | None) -> Sequence[DirectRoute]:
+def make_chat_router(answers: Answers, guard: KeyGuard, conversations: Conversations | None) -> APIRouter:
     """The routes that answer.
 
     Args:
@@ -41,24 +41,24 @@ def make_chat_routes(answers: Answers, guard: KeyGuard, conversations: Conversat
     max_bytes, limits = answers.settings.max_body_bytes, answers.settings.body_limits
     read_chat, read_completion = chat_request(max_bytes, limits=limits), completion_request(max_bytes, limits=limits)
     read_fetch_chat = fetch_chat_request(max_bytes, limits)
+    router = APIRouter(prefix="/api", dependencies=[Depends(guard)], responses=STREAMED)
 
+    @router.post("/chat", response_class=Response, openapi_extra=body_schema(ui.ChatRequest))
     async def chat(request: Request, body: Annotated[ui.ChatRequest, Depends(read_chat)]) -> Response:
         """Answer `useChat` of AI SDK 3 to 7."""
         return await answer_chat(answers, conversations, body, wire_format(request, body.extra))
 
+    @router.post("/completion", response_class=Response, openapi_extra=body_schema(ui.CompletionRequest))
     async def completion(request: Request, body: Annotated[ui.CompletionRequest, Depends(read_completion)]) -> Response:
         """Answer `useCompletion` of AI SDK 3 to 7."""
         return answers.to_completion(body, wire_format(request, body.extra))
 
-    async def fetch_chat(_: Request, body: Annotated[FetchChatBody, Depends(read_fetch_chat)]) -> Response:
+    @router.post("/ai/chat/stream", response_class=Response, openapi_extra=body_schema(FetchChatBody))
+    async def fetch_chat(body: Annotated[FetchChatBody, Depends(read_fetch_chat)]) -> Response:
         """Answer a hand-written `fetch` client with plain events."""
         return answers.to_fetch(body)
 
-    return [
-        DirectRoute("/api/chat", chat, ui.ChatRequest, read_chat, guard),
-        DirectRoute("/api/completion", completion, ui.CompletionRequest, read_completion, guard),
-        DirectRoute("/api/ai/chat/stream", fetch_chat, FetchChatBody, read_fetch_chat, guard),
-    ]
+    return router
 
 
 def make_api_router(answers: Answers, guard: KeyGuard, others: Iterable[BaseRoute] = ()) -> APIRouter:

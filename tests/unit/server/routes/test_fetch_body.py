@@ -6,13 +6,14 @@ import pytest
 
 from usechat.errors import RequestError
 from usechat.json import write_json
-from usechat.server.routes.fetch_body import FetchChatBody, parse
+from usechat.messages.ui import parse_body
+from usechat.server.routes.fetch_body import FetchChatBody
 
 USER = {"role": "user", "content": "?"}
 
 
 def read(*messages: Any, **more: Any) -> FetchChatBody:
-    return parse(write_json({"messages": list(messages), **more}).encode())
+    return parse_body(FetchChatBody, write_json({"messages": list(messages), **more}).encode())
 
 
 @pytest.mark.parametrize(
@@ -67,5 +68,5 @@ def test_system_prompt_comes_before_system_messages() -> None:
 )
 def test_wrong_body_is_refused_in_one_sentence(body: bytes, text: str, status: int) -> None:
     with pytest.raises(RequestError) as caught:
-        parse(body)
+        parse_body(FetchChatBody, body)
     assert (str(caught.value), caught.value.status) == (text, status)
