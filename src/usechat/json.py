@@ -255,7 +255,7 @@ class _OtherNotationError(Exception):
 
 
 def _for_encoder(value: Any) -> Any:
-    """A value that msgspec writes as JavaScript writes the one given."""
+    """Return a value that msgspec writes as JavaScript writes the one given."""
     if type(value) is _DICT:
         return {
             key if type(key) is str else str(key): item

@@ -103,7 +103,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
         return add_counts(self.input, self.output)
 
     def __add__(self, other: Usage) -> Usage:
-        """The usage of two calls together; raw numbers are kept where only one of them has any counts."""
+        """Return the usage of two calls together; raw numbers are kept where only one of them has any counts."""
         counts = {
             name: add_counts(getattr(self, name), getattr(other, name))
             for name in Usage.__struct_fields__
@@ -114,7 +114,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def add_counts(a: int | None, b: int | None) -> int | None:
-    """The sum of two counts, either of which may be unknown; unknown only when both are."""
+    """Return the sum of two counts, either of which may be unknown; unknown only when both are."""
     if a is None:
         return b
     return a if b is None else a + b

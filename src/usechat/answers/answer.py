@@ -143,11 +143,11 @@ class Answer(ABC):
     # -- what one can get ---------------------------------------------------------------------------------------
 
     def __aiter__(self) -> AsyncIterator[Part]:
-        """The answer's parts, one by one."""
+        """Return the answer's parts, one by one."""
         return self.parts()
 
     async def batches(self) -> AsyncGenerator[list[Part]]:
-        """The answer's parts, in the batches they came in. Closing it stops the answer.
+        """Yield the answer's parts, in the batches they came in. Closing it stops the answer.
 
         Raises:
             ConfigurationError: The answer was begun before.
@@ -162,7 +162,7 @@ class Answer(ABC):
             await self.aclose()
 
     async def parts(self) -> AsyncGenerator[Part]:
-        """The answer's parts, one by one."""
+        """Yield the answer's parts, one by one."""
         async with aclosing(self.batches()) as batches:
             async for batch in batches:
                 for part in batch:
@@ -502,7 +502,7 @@ class Answer(ABC):
             return self.reducer.state.known(), shaped
 
     def add_metadata(self, batch: list[Part]) -> list[Part]:
-        """The batch with what the application's callback says of its parts."""
+        """Return the batch with what the application's callback says of its parts."""
         shown: list[Part] = []
         for part in batch:
             shown.append(part)

@@ -109,7 +109,7 @@ class Callbacks(msgspec.Struct, frozen=True):
                 raise asyncio.CancelledError from None
 
     def error_text(self, error: BaseException) -> str | None:
-        """What ``on_error`` wants the browser to see; None for the masked text."""
+        """Return what ``on_error`` wants the browser to see; None for the masked text."""
         if self.on_error is None:
             return None
         try:

@@ -28,7 +28,7 @@ MODEL_MESSAGES = (SystemMessage, UserMessage, AssistantMessage, ToolMessage)
 
 
 def given_messages(messages: Messages | None, prompt: str | None) -> Messages:
-    """The messages, or the prompt as one.
+    """Return the messages, or the prompt as one.
 
     Raises:
         ConfigurationError: Both were given, or neither.
@@ -46,7 +46,7 @@ def given_messages(messages: Messages | None, prompt: str | None) -> Messages:
 
 
 def read_messages(messages: Sequence[Any], **options: Any) -> Sequence[ModelMessage]:
-    """The messages as the model gets them; ``options`` are `convert_to_model_messages`'.
+    """Return the messages as the model gets them; ``options`` are `convert_to_model_messages`'.
 
     Raises:
         RequestError: There are none, one is no UI message, or cannot be expressed to a model.

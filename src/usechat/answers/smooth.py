@@ -39,7 +39,7 @@ def smooth_stream(
     *,
     delay: float | None = DEFAULT_DELAY,
 ) -> Transform:
-    """A transform that sends text and reasoning word by word or line by line.
+    """Return a transform that sends text and reasoning word by word or line by line.
 
     Args:
         chunking: ``word``, ``line``, a pattern whose match ends a piece, or a function that cuts one off.
@@ -76,7 +76,7 @@ class Smoother:
         """The piece that was cut off last."""
 
     def feed(self, part: Part) -> Iterator[Part]:
-        """What can be shown once ``part`` is there."""
+        """Return what can be shown once ``part`` is there."""
         if not isinstance(part, TextDelta | ReasoningDelta) or not part.delta:
             # A delta without text is a signature: a piece of text could not carry it.
             yield from self.flush()
@@ -98,7 +98,7 @@ class Smoother:
             yield self.piece
 
     def flush(self) -> Iterator[Part]:
-        """What waits, as it is."""
+        """Return what waits, as it is."""
         text, last = "".join(self.waiting), self.last
         self.waiting, self.last = [], None
         if text and last is not None:
@@ -106,7 +106,7 @@ class Smoother:
 
 
 def goes_on(last: TextDelta | ReasoningDelta, part: TextDelta | ReasoningDelta) -> bool:
-    """Whether one piece may have text of both: it has one block, and the metadata of one delta."""
+    """Return whether one piece may have text of both: it has one block, and the metadata of one delta."""
     is_plain = last.provider_metadata is None and part.provider_metadata is None
     return is_plain and type(last) is type(part) and last.id == part.id
 

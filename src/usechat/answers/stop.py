@@ -29,7 +29,7 @@ class StepCount(msgspec.Struct, frozen=True, gc=False):
     count: int
 
     def __call__(self, steps: Sequence[StepResult]) -> bool:
-        """Whether so many steps are over."""
+        """Return whether so many steps are over."""
         return len(steps) >= self.count
 
 

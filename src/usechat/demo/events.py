@@ -26,7 +26,7 @@ _PIECE = re.compile(r"\s*\S{1,12}\s*")
 
 
 def answer_events(request: Mapping[str, Any]) -> Iterator[Json]:
-    """The events with which the demo answers a Messages API request, first to last."""
+    """Yield the events with which the demo answers a Messages API request, first to last."""
     blocks = answer(request)
     digest = _digest([request.get("system"), request.get("messages")])
     failure = next((block for block in blocks if isinstance(block, Failure)), None)
@@ -84,7 +84,7 @@ def _message_end(blocks: Sequence[Block]) -> Iterator[Json]:
 
 
 def _content_blocks(block: Block, digest: str) -> Iterator[tuple[Json, _Deltas]]:
-    """The content blocks that make up one block of the script: what each starts with, and its deltas."""
+    """Yield the content blocks that make up one block of the script: what each starts with, and its deltas."""
     match block:
         case Text(text):
             yield {"type": "text", "text": ""}, _text_deltas(text)

@@ -40,7 +40,7 @@ _HILLS: tuple[tuple[float, float, float, _Colour], ...] = (
 
 @cache
 def sunset_png() -> bytes:
-    """The picture, `WIDTH` by `HEIGHT` pixels; painted once, which takes a third of a second."""
+    """Return the picture, `WIDTH` by `HEIGHT` pixels; painted once, which takes a third of a second."""
     rows = b"".join(b"\x00" + row for row in _rows())
     header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, 8, 2, 0, 0, 0)
     return (

@@ -111,14 +111,14 @@ class _Act(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def answer(request: Json) -> tuple[Block, ...]:
-    """The blocks of the answer to a Messages API request."""
+    """Return the blocks of the answer to a Messages API request."""
     words, results = _last_turn(request.get("messages") or ())
     offered = {str(tool.get("name")) for tool in request.get("tools") or ()}
     return tuple(_joined(_perform(_acts(words), results, offered)))
 
 
 def _perform(acts: Sequence[_Act], results: Iterator[_Result], offered: set[str]) -> list[Block]:
-    """The blocks from behind the last call that has been answered to the next one that has not."""
+    """Return the blocks from behind the last call that has been answered to the next one that has not."""
     blocks: list[Block] = []
     for act in acts:
         missing = next((name for name in (act.needs, act.call and act.call.name) if name and name not in offered), None)
@@ -149,7 +149,7 @@ def _failed(call: ToolUse, result: _Result) -> str:
 
 
 def _last_turn(messages: Sequence[Json]) -> tuple[str, Iterator[_Result]]:
-    """The user's last words, and the results of the tools since."""
+    """Return the user's last words, and the results of the tools since."""
     words = ""
     results: list[_Result] = []
     for message in messages:

@@ -61,7 +61,7 @@ async def show_progress(
 
 
 def demo_tools() -> list[Tool]:
-    """All tools that the demo calls, among them Anthropic's web search, which the demo plays itself."""
+    """Return all tools that the demo calls, among them Anthropic's web search, which the demo plays itself."""
     web_search = ProviderTool(id="anthropic.web_search_20250305", name="web_search")
     return [
         tool(get_weather),

@@ -20,7 +20,7 @@ SDK_HEADER = "x-usechat-sdk"
 
 
 def negotiate(chat: ChatRequest | None, headers: Mapping[str, str], sdk: str | int | None = None) -> Dialect:
-    """The dialect to answer in.
+    """Return the dialect to answer in.
 
     Args:
         chat: The request's body; None where the body says nothing, as for a completion.
@@ -47,7 +47,7 @@ def negotiate(chat: ChatRequest | None, headers: Mapping[str, str], sdk: str | i
 
 
 def raise_by_evidence(dialect: Dialect, chat: ChatRequest) -> Dialect:
-    """The dialect of a major or minor, or of the later releases of it that alone can have sent the request."""
+    """Return the dialect of a major or minor, or of the later releases of it that alone can have sent the request."""
     oldest = detect(chat).oldest
     if oldest is None or oldest[0] != dialect.major or oldest <= dialect.version:
         return dialect

@@ -36,7 +36,7 @@ MAX_BODY_BYTES = 20 * 2**20
 
 
 async def read_body(request: Request, max_bytes: int = MAX_BODY_BYTES) -> bytes:
-    """The request's body.
+    """Return the request's body.
 
     Raises:
         RequestError: 413 when it is larger than ``max_bytes``, of which no more is ever held; 400 when the client

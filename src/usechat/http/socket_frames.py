@@ -71,7 +71,7 @@ def large_context(message: Mapping[str, Any]) -> Context | None:
 
 
 def read_frame(message: Mapping[str, Any], limits: BodyLimits) -> Mapping[str, Any]:
-    """The frame of a message as the server hands it over.
+    """Return the frame of a message as the server hands it over.
 
     Raises:
         InvalidFrameError: It is none, or holds more than it may.
@@ -90,7 +90,7 @@ def read_frame(message: Mapping[str, Any], limits: BodyLimits) -> Mapping[str, A
 
 
 def read_headers(frame: Mapping[str, Any]) -> dict[str, str]:
-    """The headers of a frame, as the HTTP transport would have sent them; what no HTTP header can hold is left out."""
+    """Return the headers of a frame, as the HTTP transport would have sent them; what no HTTP header can hold is left out."""
     headers = frame.get("headers")
     given = cast("dict[str, Any]", headers) if isinstance(headers, dict) else {}
     return {
@@ -101,7 +101,7 @@ def read_headers(frame: Mapping[str, Any]) -> dict[str, str]:
 
 
 def read_request(frame: Mapping[str, Any], limits: BodyLimits) -> ChatRequest:
-    """A ``send`` frame as the body that the HTTP transport would have posted.
+    """Return a ``send`` frame as the body that the HTTP transport would have posted.
 
     Raises:
         RequestError: It is no such body.

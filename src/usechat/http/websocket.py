@@ -191,7 +191,7 @@ class ChatSocket:
             raise RefusedConnectionError(POLICY_VIOLATION) from None
 
     async def _admit(self, message: Mapping[str, Any]) -> bool:
-        """Whether the message is to be looked at: its sender has a key, or has gone."""
+        """Return whether the message is to be looked at: its sender has a key, or has gone."""
         if message["type"] == "websocket.disconnect":
             return True
         text: str = message.get("text") or ""

@@ -58,7 +58,7 @@ class ResponseReader:
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
 
     def take_headers(self) -> list[tuple[bytes, bytes]]:
-        """The headers, which are kept here no longer."""
+        """Return the headers, which are kept here no longer."""
         headers, self.headers = self.headers, []
         return headers
 

@@ -85,7 +85,7 @@ class _Place(msgspec.Struct, frozen=True):
         return f"messages[{self.index}]" if self.within is None else f"{self.within.path}.parts[{self.index}]"
 
     def part(self, index: int) -> _Place:
-        """The place of one of its parts; asked for only where it may be named."""
+        """Return the place of one of its parts; asked for only where it may be named."""
         return _Place(index, self.options, self.is_superseded, self)
 
 
@@ -103,7 +103,7 @@ def convert_to_model_messages(
     convert_data_part: ConvertDataPart | None = None,
     convert_tool_output: ConvertToolOutput | None = None,
 ) -> list[ModelMessage]:
-    """What a model is given for a chat.
+    """Return what a model is given for a chat.
 
     Args:
         messages: The chat, from any AI SDK major.
@@ -133,7 +133,7 @@ def convert_to_model_messages(
 
 
 def tool_result_output(output: Any) -> ToolResultOutput:
-    """A tool's output as the model gets it when the tool has no say: text as text, anything else as JSON."""
+    """Return a tool's output as the model gets it when the tool has no say: text as text, anything else as JSON."""
     return ToolResultOutput("text" if isinstance(output, str) else "json", output)
 
 

@@ -55,7 +55,7 @@ class ClientEvidence(msgspec.Struct, frozen=True):
 
 
 def detect(chat: ChatRequest, headers: Mapping[str, str] | None = None) -> ClientEvidence:
-    """What a request proves about its sender.
+    """Return what a request proves about its sender.
 
     Args:
         chat: The request's body.

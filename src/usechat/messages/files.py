@@ -46,7 +46,7 @@ _SIGNATURE_BASE64_LENGTH: Final = 24
 
 
 def read_file_part(part: Mapping[str, Any], path: str, *, allow_http: bool = False) -> FileContent:
-    """The file of a UI file part.
+    """Return the file of a UI file part.
 
     Args:
         part: The UI part.
@@ -113,7 +113,7 @@ def _checked_url(url: str, path: str, *, allow_http: bool) -> str:
 
 
 def _read_data_url(url: str, path: str) -> tuple[str, str]:
-    """The media type ("" where it is left out) and the content as base64."""
+    """Return the media type ("" where it is left out) and the content as base64."""
     header, comma, content = url[5:].partition(",")
     if not comma or len(header) > _MAX_URL:
         raise RequestError("must be a data: URL", path=path, status=422)

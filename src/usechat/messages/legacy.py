@@ -25,7 +25,7 @@ _TOOL_STATES: Final = {"partial-call": "input-streaming", "call": "input-availab
 
 
 def is_legacy_message(message: JsonObject) -> bool:
-    """Whether a message as posted has a shape that only AI SDK 4 makes."""
+    """Return whether a message as posted has a shape that only AI SDK 4 makes."""
     if "experimental_attachments" in message or "toolInvocations" in message:
         return True
     parts = message.get("parts")
@@ -37,7 +37,7 @@ def is_legacy_message(message: JsonObject) -> bool:
 
 
 def _is_legacy_part(part: Any) -> bool:
-    """Whether a part has a shape that only AI SDK 4 makes."""
+    """Return whether a part has a shape that only AI SDK 4 makes."""
     kind = _type_of(part)
     return (
         kind in ("tool-invocation", "source")
@@ -47,7 +47,7 @@ def _is_legacy_part(part: Any) -> bool:
 
 
 def to_ui_message(message: JsonObject) -> dict[str, Any]:
-    """The same message with the parts of AI SDK 5 and later; the argument is left as it is."""
+    """Return the same message with the parts of AI SDK 5 and later; the argument is left as it is."""
     kept = {key: value for key, value in message.items() if key not in _CONSUMED_KEYS}
     return {**kept, "parts": [*_attachment_parts(message), *_body_parts(message)]}
 

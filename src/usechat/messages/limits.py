@@ -93,7 +93,7 @@ def _check_values(body: bytes, limit: int) -> None:
 
 
 def _count_marks(text: bytes) -> int:
-    """How many values begin there, at most: each follows a comma, or is the first of what holds it."""
+    """Return how many values begin there, at most: each follows a comma, or is the first of what holds it."""
     return text.count(b",") + text.count(b"[") + text.count(b"{")
 
 

@@ -40,7 +40,7 @@ _OBJECT_KEYS: Final = frozenset(_OBJECTS)
 
 
 def check_part(part: dict[str, Any]) -> dict[str, Any]:
-    """The part itself.
+    """Return the part itself.
 
     Raises:
         PydanticCustomError: A ``ui_part`` error with the key of what is wrong.

@@ -23,7 +23,7 @@ _DENIED: Final = "Tool call execution denied."
 
 
 def to_legacy_message(message: JsonObject) -> dict[str, Any]:
-    """The same message as AI SDK 4 has it; the argument is left as it is."""
+    """Return the same message as AI SDK 4 has it; the argument is left as it is."""
     parts = [cast("JsonObject", part) for part in _list(message.get("parts")) if isinstance(part, Mapping)]
     converted = {key: value for key, value in message.items() if key not in _REPLACED_KEYS}
     converted["content"] = "".join(str(part.get("text", "")) for part in parts if part.get("type") == "text")

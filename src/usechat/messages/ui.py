@@ -52,12 +52,12 @@ __all__ = [
 
 
 def is_tool_part(part: Mapping[str, Any]) -> bool:
-    """Whether a UI part is a tool call, of a tool known by name or a dynamic one."""
+    """Return whether a UI part is a tool call, of a tool known by name or a dynamic one."""
     return part["type"] == "dynamic-tool" or part["type"].startswith("tool-")
 
 
 def tool_name(part: Mapping[str, Any]) -> str:
-    """The name of the tool that a tool part calls."""
+    """Return the name of the tool that a tool part calls."""
     return part["toolName"] if part["type"] == "dynamic-tool" else part["type"].removeprefix("tool-")
 
 
@@ -99,7 +99,7 @@ class UIMessage(BaseModel):
         return "".join(part["text"] for part in self.parts if part["type"] == "text")
 
     def to_json(self) -> dict[str, Any]:
-        """The message in the form of AI SDK 5 and later: what was set and what is unknown, nothing else."""
+        """Return the message in the form of AI SDK 5 and later: what was set and what is unknown, nothing else."""
         return {
             **{name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set},
             **(self.model_extra or {}),
@@ -113,7 +113,7 @@ class LegacyUIMessage(UIMessage):
 
     @classmethod
     def of(cls, message: UIMessage, posted: Mapping[str, Any]) -> LegacyUIMessage:
-        """The message, and what was posted of it."""
+        """Return the message, and what was posted of it."""
         # Whatever else a client has put into its message has names of its choice, which are no arguments.
         legacy = cls.model_construct(
             message.model_fields_set,
@@ -332,7 +332,7 @@ _ESSENTIAL_PATHS: Final = frozenset({"", "messages", "prompt"})
 
 
 def request_error_from_validation(error: _Validation) -> RequestError:
-    """The first failure of a validation as the one short error that a client gets.
+    """Return the first failure of a validation as the one short error that a client gets.
 
     Takes pydantic's ``ValidationError`` and FastAPI's ``RequestValidationError``. Nothing of what the client sent is in
     the result: its texts are this module's own, its path is made of field names and indices.

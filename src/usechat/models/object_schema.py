@@ -109,7 +109,7 @@ def _in_each(schemas: Sequence[Schema]) -> Sequence[str]:
 
 
 def _about(own: Schema, either: Sequence[Schema]) -> dict[str, Any]:
-    """What is said of alternatives as a whole."""
+    """Return what is said of alternatives as a whole."""
     result: dict[str, Any] = {}
     if either and all(each.get("additionalProperties") is False for each in either):
         result["additionalProperties"] = False

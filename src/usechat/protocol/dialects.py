@@ -174,7 +174,7 @@ class Dialect:
         )
 
     def accepts(self, chunk: str, field: str | None = None) -> bool:
-        """Whether the client accepts a chunk type, or an optional field of it; before AI SDK 5, a line's code."""
+        """Return whether the client accepts a chunk type, or an optional field of it; before AI SDK 5, a line's code."""
         return (chunk if field is None else f"{chunk}.{field}") not in self.refused
 
     @property
@@ -207,7 +207,7 @@ AUTO = Dialect((5, 0, 0), exact=False)
 
 @lru_cache(maxsize=64)
 def parse_dialect(name: str) -> Dialect | None:
-    """The dialect that a setting, an argument or the ``x-usechat-sdk`` header names; None for ``auto``.
+    """Return the dialect that a setting, an argument or the ``x-usechat-sdk`` header names; None for ``auto``.
 
     Args:
         name: ``auto``; a release (``6.0.100``); or a major (``7``) or minor (``3.4``), which means what every release
@@ -230,7 +230,7 @@ def parse_dialect(name: str) -> Dialect | None:
 
 
 def version_before(version: Version) -> Version:
-    """The oldest version of the line that a prerelease grew from: it may lack all that the new line brought."""
+    """Return the oldest version of the line that a prerelease grew from: it may lack all that the new line brought."""
     major, minor, patch = version
     if patch > 0:
         return major, minor, 0

@@ -44,7 +44,7 @@ class MessageState:
         """Open tool inputs by call: the part and the JSON text so far."""
 
     def message(self) -> dict[str, Any]:
-        """The message as of now, a copy down to its parts; values within parts are shared and not to be changed."""
+        """Return the message as of now, a copy down to its parts; values within parts are shared and not to be changed."""
         for part, texts in self.blocks.values():
             part["text"] = join(texts)
         for call in self.inputs:
@@ -52,7 +52,7 @@ class MessageState:
         return {**self.values, "parts": [dict(part) for part in self.parts]}
 
     def known(self) -> dict[str, Any]:
-        """The message as far as it was brought up to date: without what open blocks have got meanwhile."""
+        """Return the message as far as it was brought up to date: without what open blocks have got meanwhile."""
         return {**self.values, "parts": [dict(part) for part in self.parts]}
 
     def open_block(self, kind: str, block_id: str, part: UIPart) -> None:
@@ -91,7 +91,7 @@ class MessageState:
             del self.inputs[tool_call_id]
 
     def current_step(self) -> list[UIPart]:
-        """The parts since the last step began."""
+        """Return the parts since the last step began."""
         for index in range(len(self.parts) - 1, -1, -1):
             if self.parts[index].get("type") == "step-start":
                 return self.parts[index + 1 :]
@@ -112,7 +112,7 @@ class MessageState:
 
 
 def join(texts: list[str]) -> str:
-    """The texts as one, which takes their place in the list."""
+    """Return the texts as one, which takes their place in the list."""
     text = "".join(texts)
     if SURROGATE.search(text) is not None:
         # Two halves of a character that came in different deltas are one character in JavaScript.
@@ -122,12 +122,12 @@ def join(texts: list[str]) -> str:
 
 
 def present(**values: Any) -> dict[str, Any]:
-    """``values`` without those that are None."""
+    """Return ``values`` without those that are None."""
     return {key: value for key, value in values.items() if value is not None}
 
 
 def merge_metadata(old: Any, new: Any) -> Any:
-    """Two metadata values as one: objects are merged deeply, anything else is replaced (``merge-objects.ts``)."""
+    """Return two metadata values as one: objects are merged deeply, anything else is replaced (``merge-objects.ts``)."""
     if not isinstance(old, Mapping) or not isinstance(new, Mapping):
         return new
     merged = dict(cast("Mapping[str, Any]", old))

@@ -109,7 +109,7 @@ class RunHandle:
             logger.error("a run failed", exc_info=error)
 
     async def wait(self) -> EndState:
-        """How the run ended, once it has; ``lost`` when it was taken from this process."""
+        """Return how the run ended, once it has; ``lost`` when it was taken from this process."""
         assert self.task is not None
         return await asyncio.shield(self.task)
 

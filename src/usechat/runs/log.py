@@ -181,15 +181,15 @@ class RunLog(Protocol):
         ...
 
     async def find(self, chat_id: str) -> RunInfo | None:
-        """The newest run of a chat, while it is kept."""
+        """Return the newest run of a chat, while it is kept."""
         ...
 
     async def get(self, run_id: str) -> RunInfo | None:
-        """A run, while its frames are kept."""
+        """Return a run, while its frames are kept."""
         ...
 
     def read(self, run_id: str, after: int = 0) -> AsyncGenerator[Entry]:
-        """The run's frames from the one after ``after`` on, as they come, to its end; waits for a log that is away.
+        """Return the run's frames from the one after ``after`` on, as they come, to its end; waits for a log that is away.
 
         Args:
             run_id: The run.
@@ -201,7 +201,7 @@ class RunLog(Protocol):
         ...
 
     async def frames(self, run_id: str) -> bytes:
-        """All frames that the run has now, without waiting for more; empty when it is not kept any more."""
+        """Return all frames that the run has now, without waiting for more; empty when it is not kept any more."""
         ...
 
     async def stop(self, run_id: str, reason: str | None = None) -> bool:
@@ -213,7 +213,7 @@ class RunLog(Protocol):
         ...
 
     async def was_resumed(self, chat_id: str) -> bool:
-        """Whether a reader ever asked for this chat's stream, as far as is remembered."""
+        """Return whether a reader ever asked for this chat's stream, as far as is remembered."""
         ...
 
     async def seconds_unread(self, run_id: str) -> float:

@@ -119,13 +119,13 @@ class MemoryRun:
             place.wake()
 
     def since(self, first: int, last: int | None = None) -> bytes:
-        """The frames of the entries from ``first`` on, up to ``last`` or to what has come."""
+        """Return the frames of the entries from ``first`` on, up to ``last`` or to what has come."""
         start, end = self.end_of(first), None if last is None else self.end_of(last)
         with memoryview(self.frames) as frames:
             return bytes(frames[start:end])
 
     def end_of(self, count: int) -> int:
-        """How many bytes the first ``count`` entries are."""
+        """Return how many bytes the first ``count`` entries are."""
         return self.ends[count - 1] if count else 0
 
     async def finish(self, state: EndState, save: Save | None = None) -> bool:
@@ -170,7 +170,7 @@ class MemoryRun:
             on_stop()
 
     async def read(self, place: Place) -> AsyncGenerator[Entry]:
-        """The frames after the reader's place, which moves; what came meanwhile comes in one piece.
+        """Yield the frames after the reader's place, which moves; what came meanwhile comes in one piece.
 
         Raises:
             RunError: What `fail` said.
@@ -244,16 +244,16 @@ class MemoryLog:
         return run
 
     async def find(self, chat_id: str) -> RunInfo | None:
-        """The newest run of a chat, while it is kept."""
+        """Return the newest run of a chat, while it is kept."""
         return await self.get(self._newest.get(chat_id, ""))
 
     async def get(self, run_id: str) -> RunInfo | None:
-        """A run, while its frames are kept."""
+        """Return a run, while its frames are kept."""
         run = self.runs.get(run_id)
         return None if run is None else run.info
 
     def read(self, run_id: str, after: int = 0) -> AsyncGenerator[Entry]:
-        """The run's frames, as they come, to its end.
+        """Return the run's frames, as they come, to its end.
 
         Raises:
             RunError: ``missing``: there is no such run, or it is not kept any more.
@@ -264,7 +264,7 @@ class MemoryLog:
         return run.read(Place(after))
 
     async def frames(self, run_id: str) -> bytes:
-        """All frames that the run has now."""
+        """Return all frames that the run has now."""
         run = self.runs.get(run_id)
         return b"" if run is None else bytes(run.frames)
 
@@ -281,7 +281,7 @@ class MemoryLog:
             del self._resumed[next(iter(self._resumed))]
 
     async def was_resumed(self, chat_id: str) -> bool:
-        """Whether a reader ever asked for this chat's stream, as far as is remembered."""
+        """Return whether a reader ever asked for this chat's stream, as far as is remembered."""
         return chat_id in self._resumed
 
     async def seconds_unread(self, run_id: str) -> float:
@@ -289,7 +289,7 @@ class MemoryLog:
         return math.inf
 
     async def seconds_silent(self, run_id: str) -> float | None:
-        """A producer of this process always is heard."""
+        """Return a producer of this process always is heard."""
         run = self.runs.get(run_id)
         return 0.0 if run is not None and run.is_running else None
 

@@ -185,7 +185,7 @@ class RunService:
     async def read(
         self, run_id: str, after: int = 0, *, comes_back: bool = False, raises_failure: bool = False
     ) -> AsyncGenerator[Entry]:
-        """A run's frames, as they come, to its end; counts as a reader until it is closed.
+        """Yield a run's frames, as they come, to its end; counts as a reader until it is closed.
 
         Args:
             run_id: The run, of this process or any other.
@@ -216,7 +216,7 @@ class RunService:
             raise AnswerFailedError("An error occurred.")
 
     async def resume(self, chat_id: str, cursor: Cursor | None = None) -> RunInfo | None:
-        """The run that a client which asks for its chat's stream is to read; None when there is nothing to read.
+        """Return the run that a client which asks for its chat's stream is to read; None when there is nothing to read.
 
         Without a cursor that is the running one, until its message is saved: a client that was loaded after that has
         the message, and would show it twice. A client that has a cursor goes on with the run that it names, and may
@@ -241,7 +241,7 @@ class RunService:
         return info if info is not None and info.chat_id == chat_id else None
 
     async def find(self, chat_id: str) -> RunInfo | None:
-        """The newest run of a chat, while it is kept.
+        """Return the newest run of a chat, while it is kept.
 
         Raises:
             RunError: ``unavailable``.

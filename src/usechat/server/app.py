@@ -51,7 +51,7 @@ logger = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings | None = None, *, on_finish: OnFinish | None = None) -> FastAPI:
-    """The server's application; also what ``uvicorn --factory usechat.server.app:create_app`` takes.
+    """Return the server's application; also what ``uvicorn --factory usechat.server.app:create_app`` takes.
 
     Args:
         settings: Without them, those of the environment and the ``.env`` file.
@@ -98,7 +98,7 @@ def create_app(settings: Settings | None = None, *, on_finish: OnFinish | None =
 
 
 def make_bare_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]], *, has_docs: bool) -> FastAPI:
-    """An application without routes that knows how to refuse."""
+    """Return an application without routes that knows how to refuse."""
     app = FastAPI(
         title="usechat",
         version=usechat.__version__,

@@ -48,7 +48,7 @@ class Environment:
     """Variables that look like settings and are none."""
 
     def warnings(self) -> Iterator[str]:
-        """One sentence for each variable that means nothing here."""
+        """Yield one sentence for each variable that means nothing here."""
         known = [variable_of(name) for name in Settings.model_fields]
         for name in self.unknown:
             close = difflib.get_close_matches(name, known, n=1, cutoff=0.0)

@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 
 def database_url(settings: Settings, *, is_public: bool) -> str | None:
-    """Where chats are kept; None where they are not. A serverless function has no disk to keep a file on."""
+    """Return where chats are kept; None where they are not. A serverless function has no disk to keep a file on."""
     if settings.database_url is not None:
         url = settings.database_url.get_secret_value()
         return None if url == OFF else url
@@ -47,7 +47,7 @@ def database_url(settings: Settings, *, is_public: bool) -> str | None:
 def open_conversations(
     settings: Settings, url: str | None, on_finish: OnFinish | None = None, *, is_public: bool = False
 ) -> Conversations | None:
-    """What keeps the chats and tells of their answers' ends; None where nothing is to be kept.
+    """Return what keeps the chats and tells of their answers' ends; None where nothing is to be kept.
 
     Args:
         settings: The server's settings.
@@ -85,7 +85,7 @@ def open_conversations(
 
 
 def find_wait_until() -> Callable[[Awaitable[object]], None] | None:
-    """What tells Vercel that a function has work beyond its response; None, with a warning, where it is not installed.
+    """Return what tells Vercel that a function has work beyond its response; None, with a warning, where it is not installed.
 
     Upstream: ``vercel.functions.wait_until`` (vercel 0.12). It does nothing outside of a request.
     """
@@ -110,7 +110,7 @@ def make_log(settings: Settings) -> RunLog:
 
 
 def open_used_approvals(settings: Settings) -> RedisUsedApprovals | None:
-    """What remembers used approvals for all processes; None where each does so for itself.
+    """Return what remembers used approvals for all processes; None where each does so for itself.
 
     Raises:
         ConfigurationError: Redis' URL is wrong.

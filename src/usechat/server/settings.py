@@ -38,12 +38,12 @@ ItemT = TypeVar("ItemT")
 
 
 def setting(default: Any, purpose: str, expects: str, **constraints: Any) -> Any:
-    """A field with its purpose, for ``usechat settings``, and with the end of the sentence "NAME must be …"."""
+    """Return a field with its purpose, for ``usechat settings``, and with the end of the sentence "NAME must be …"."""
     return Field(default, description=purpose, json_schema_extra={"expects": expects}, **constraints)
 
 
 def split_list(value: Any) -> Any:
-    """The items of a list that is written with commas or as JSON; an empty list is not what somebody meant to set."""
+    """Return the items of a list that is written with commas or as JSON; an empty list is not what somebody meant to set."""
     if not isinstance(value, str):
         return value
     items: Any = json.loads(value) if value.lstrip().startswith("[") else value.split(",")
@@ -237,7 +237,7 @@ class Settings(BaseSettings):
 
 
 def is_loopback_host(host: str) -> bool:
-    """Whether a host name or address, with brackets or not, means this very machine."""
+    """Return whether a host name or address, with brackets or not, means this very machine."""
     name = host.strip("[]").lower().removesuffix(".")
     if name == "localhost" or name.endswith(".localhost"):
         return True
@@ -250,7 +250,7 @@ def is_loopback_host(host: str) -> bool:
 
 
 def settings_error(error: ValidationError) -> ConfigurationError:
-    """All that is wrong with the settings, in one line that names each and says what it should be."""
+    """Return all that is wrong with the settings, in one line that names each and says what it should be."""
     names = dict.fromkeys(str(one["loc"][0]) for one in error.errors(include_input=False, include_context=False))
     return ConfigurationError(" ".join(describe_wrong(name) for name in names))
 

@@ -49,18 +49,18 @@ class Hold:
 
 
 def saying(*texts: str, finish: UnifiedFinishReason = "stop", usage: Usage = USAGE) -> Step:
-    """A step of one text block, each text a batch of its own."""
+    """Return a step of one text block, each text a batch of its own."""
     ended = ModelFinish(finish_reason=FinishReason(finish, finish), usage=usage)
     return [[TextStart("0")], *([TextDelta("0", text)] for text in texts), [TextEnd("0"), ended]]
 
 
 def calling_tool(name: str, input: Any = None, *, tool_call_id: str = "call-1") -> Step:
-    """A step that calls one tool."""
+    """Return a step that calls one tool."""
     return calling_tools((tool_call_id, name, {} if input is None else input))
 
 
 def calling_tools(*calls: tuple[str, str, Any], finish: UnifiedFinishReason = "tool-calls") -> Step:
-    """A step that calls tools.
+    """Return a step that calls tools.
 
     Args:
         calls: Id, name and input of each; an input that is text is taken for JSON text as it stands.

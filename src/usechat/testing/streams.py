@@ -20,12 +20,12 @@ _STREAMS = files("usechat.testing") / "streams"
 
 
 def stream_names() -> list[str]:
-    """The names of all streams, sorted."""
+    """Return the names of all streams, sorted."""
     return sorted(file.name.removesuffix(".sse") for file in _STREAMS.iterdir() if file.name.endswith(".sse"))
 
 
 def read_stream(name: str) -> bytes:
-    """The bytes of one stream.
+    """Return the bytes of one stream.
 
     Raises:
         FileNotFoundError: There is no stream of this name; `stream_names` lists them.
@@ -34,12 +34,12 @@ def read_stream(name: str) -> bytes:
 
 
 def read_events(name: str) -> list[str]:
-    """The JSON text of each event of one stream, as it stands in the file."""
+    """Return the JSON text of each event of one stream, as it stands in the file."""
     return list(_data_lines(read_stream(name).decode()))
 
 
 def frame_event(event: str, framing: Framing = "lf", *, number: int = 0) -> bytes:
-    """One event in this framing.
+    """Return one event in this framing.
 
     Args:
         event: Its JSON text.

@@ -76,7 +76,7 @@ ApprovalStatus: TypeAlias = Approve | Deny | AskUser
 
 
 def read_status(answer: bool | ApprovalStatus | None) -> ApprovalStatus | None:
-    """A tool's ``needs_approval``, or what it returned, as a status; None: the call just runs."""
+    """Return a tool's ``needs_approval``, or what it returned, as a status; None: the call just runs."""
     if isinstance(answer, ApprovalStatus):
         return answer
     return AskUser() if answer else None
@@ -84,12 +84,12 @@ def read_status(answer: bool | ApprovalStatus | None) -> ApprovalStatus | None:
 
 @lru_cache(maxsize=1)
 def process_secret() -> str:
-    """A secret of this process, for applications that set none. Other processes do not share it."""
+    """Return a secret of this process, for applications that set none. Other processes do not share it."""
     return secrets.token_urlsafe(32)
 
 
 def canonical_json(value: Any) -> str:
-    """``value`` as the AI SDK hashes it: keys sorted, no spaces, all else as ``JSON.stringify`` writes it."""
+    """Return ``value`` as the AI SDK hashes it: keys sorted, no spaces, all else as ``JSON.stringify`` writes it."""
     pieces: list[str] = []
     write_canonical(value, pieces.append)
     return "".join(pieces)
@@ -136,13 +136,13 @@ def encode_url(data: bytes) -> str:
 
 
 def sign(secret: str, *, approval_id: str, tool_call_id: str, tool_name: str, input: Any) -> str:
-    """The signature of an approval request (PROTOCOL.md section 4): base64url without padding."""
+    """Return the signature of an approval request (PROTOCOL.md section 4): base64url without padding."""
     fields = ["ai-sdk-tool-approval-v1", approval_id, tool_call_id, tool_name, digest(input)]
     return encode_url(hmac.digest(secret.encode(), write_json(fields).encode(), "sha256"))
 
 
 def verify(secret: str, signature: str, *, approval_id: str, tool_call_id: str, tool_name: str, input: Any) -> bool:
-    """Whether a signature is ours, in today's form or the older one with newlines between the fields."""
+    """Return whether a signature is ours, in today's form or the older one with newlines between the fields."""
     fields = {"approval_id": approval_id, "tool_call_id": tool_call_id, "tool_name": tool_name}
     given = signature.encode("utf-8", "replace")
     if hmac.compare_digest(given, sign(secret, **fields, input=input).encode()):
@@ -155,7 +155,7 @@ def verify(secret: str, signature: str, *, approval_id: str, tool_call_id: str, 
 
 
 def sign_request(secret: str, approval_id: str, in_id: bool, **call: Any) -> tuple[str, str | None]:
-    """The id and the signature to send: ``in_id`` puts the latter into the former."""
+    """Return the id and the signature to send: ``in_id`` puts the latter into the former."""
     signature = sign(secret, approval_id=approval_id, **call)
     return (f"{approval_id}{SIGNED_ID}{signature}", None) if in_id else (approval_id, signature)
 
@@ -188,7 +188,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def collect_approvals(messages: Sequence[ModelMessage]) -> list[Approval]:
-    """The decisions in the last message that are still to be carried out, in the order of their calls.
+    """Return the decisions in the last message that are still to be carried out, in the order of their calls.
 
     One a call: the first counts, so that a second one neither runs it twice nor turns a refusal.
 
@@ -227,7 +227,7 @@ def find_approval(
 
 
 def is_open(approval: Approval, results: Mapping[str, ToolResultContent]) -> bool:
-    """Whether the decision has not been carried out: there is no result yet, or only the refusal itself."""
+    """Return whether the decision has not been carried out: there is no result yet, or only the refusal itself."""
     result = results.get(approval.call.tool_call_id)
     if approval.call.provider_executed and approval.response.approved:
         return False

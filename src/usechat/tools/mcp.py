@@ -43,7 +43,7 @@ async def mcp_tools(
     needs_approval: NeedsApproval = False,
     timeout: float | None = 60.0,  # noqa: ASYNC109 - it is each call's, not this function's
 ) -> list[Tool]:
-    """The tools of a connected MCP server.
+    """Return the tools of a connected MCP server.
 
     Args:
         client: The ``mcp`` package's; it must stay open as long as the tools are used.
@@ -82,7 +82,7 @@ async def list_tools(client: Client) -> list[ListedTool]:
 
 
 def choose_name(name: str, taken: set[str]) -> str:
-    """A name that Anthropic takes: MCP allows dots and slashes, which it refuses."""
+    """Return a name that Anthropic takes: MCP allows dots and slashes, which it refuses."""
     chosen = plain = NOT_IN_NAMES.sub("_", name)[:MAX_NAME_LENGTH]
     number = 2
     while chosen in taken:
@@ -109,7 +109,7 @@ def closed(schema: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def metadata_of(client: Client, tool: ListedTool) -> dict[str, Any]:
-    """Where a tool comes from and what its server says of it, as the AI SDK's clients get it."""
+    """Return where a tool comes from and what its server says of it, as the AI SDK's clients get it."""
     metadata: dict[str, Any] = {"toolName": tool.name}
     if client.client_info is not None:
         metadata["clientName"] = client.client_info.name
@@ -129,7 +129,7 @@ def make_call(client: Client, name: str) -> Callable[[Mapping[str, Any]], Corout
 
 
 def model_output(result: Any) -> ToolResultOutput:
-    """What the model gets of an MCP result: its content, or the result as it is when that has none."""
+    """Return what the model gets of an MCP result: its content, or the result as it is when that has none."""
     content = result.get("content") if isinstance(result, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     if not isinstance(content, list):
         return ToolResultOutput("text" if isinstance(result, str) else "json", result)

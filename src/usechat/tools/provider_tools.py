@@ -48,7 +48,7 @@ def provider_tool(
     needs_approval: NeedsApproval = False,
     defers_results: bool = False,
 ) -> Tool:
-    """Any tool that a provider defines, by its id.
+    """Return any tool that a provider defines, by its id.
 
     Args:
         id: As in ``anthropic.web_search_20250305``.
@@ -221,7 +221,7 @@ def connected(server: McpServer) -> dict[str, Any]:
 
 
 def memory(execute: Callable[..., Any] | None = None, *, name: str = "memory") -> Tool:
-    """A folder of notes that the model keeps; ``execute`` gets ``{"command": "view" | "create" | …, …}``."""
+    """Return a folder of notes that the model keeps; ``execute`` gets ``{"command": "view" | "create" | …, …}``."""
     return provider_tool("anthropic.memory_20250818", name, execute=execute)
 
 
@@ -232,7 +232,7 @@ def bash(
     version: Literal["20241022", "20250124"] = "20250124",
     name: str = "bash",
 ) -> Tool:
-    """A shell; ``execute`` gets ``{"command": …}`` or ``{"restart": True}``.
+    """Return a shell; ``execute`` gets ``{"command": …}`` or ``{"restart": True}``.
 
     Args:
         execute: Carries it out.
@@ -252,7 +252,7 @@ def text_editor(
     version: Literal["20241022", "20250124", "20250429", "20250728"] = "20250728",
     name: str | None = None,
 ) -> Tool:
-    """A file editor; ``execute`` gets ``{"command": …, "path": …, …}``.
+    """Return a file editor; ``execute`` gets ``{"command": …, "path": …, …}``.
 
     Args:
         execute: Carries it out.
@@ -286,7 +286,7 @@ def computer(
     version: Literal["20241022", "20250124", "20251124"] = "20250124",
     name: str = "computer",
 ) -> Tool:
-    """A screen, a mouse and a keyboard; ``execute`` gets ``{"action": …, …}``.
+    """Return a screen, a mouse and a keyboard; ``execute`` gets ``{"action": …, …}``.
 
     Args:
         execute: Carries it out.
@@ -344,7 +344,7 @@ def computer_toolset(
     needs_approval: NeedsApproval | None = None,
     name: str = "computer",
 ) -> Tool:
-    """The computer as a set of small tools (20260801); each call of one comes as ``{"action": …, …}``.
+    """Return the computer as a set of small tools (20260801); each call of one comes as ``{"action": …, …}``.
 
     Args:
         execute: Carries it out.
@@ -365,7 +365,7 @@ def computer_toolset(
 
 
 def asks_when_run_here(execute: Callable[..., Any] | None, needs_approval: NeedsApproval | None) -> NeedsApproval:
-    """What acts on this machine asks the user, unless the application decides; what the client does it asks itself."""
+    """Return what acts on this machine asks the user, unless the application decides; what the client does it asks itself."""
     return execute is not None if needs_approval is None else needs_approval
 
 

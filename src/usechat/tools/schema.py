@@ -42,7 +42,7 @@ class InputSchema(Protocol):
         ...
 
     def check(self, value: Any) -> tuple[Any, Any]:
-        """``value`` as the client is shown it (JSON) and as the function gets it.
+        """Return ``value`` as the client is shown it (JSON) and as the function gets it.
 
         Raises:
             ValueError: It does not fit; the text says where.
@@ -58,7 +58,7 @@ class ModelInput:
         self.json_schema: Mapping[str, Any] = tidy(self.adapter.json_schema(mode="validation"))
 
     def check(self, value: Any) -> tuple[Any, Any]:
-        """The checked value, as JSON and as the model's instance."""
+        """Return the checked value, as JSON and as the model's instance."""
         try:
             checked = self._validate(value)
         except ValidationError as error:
@@ -89,7 +89,7 @@ class SignatureInput(ModelInput):
         self.parameters = parameters
 
     def check(self, value: Any) -> tuple[Any, Any]:
-        """The checked value, as JSON and as keyword arguments."""
+        """Return the checked value, as JSON and as keyword arguments."""
         shown, checked = super().check(value)
         return shown, {parameter: getattr(checked, field) for field, parameter in self.parameters.items()}
 
@@ -102,14 +102,14 @@ class JsonSchemaInput:
         self.checker = check
 
     def check(self, value: Any) -> tuple[Any, Any]:
-        """The value, or what the application's own check makes of it."""
+        """Return the value, or what the application's own check makes of it."""
         value = read_members(value, self.json_schema)
         checked = value if self.checker is None else self.checker(value)
         return checked, checked
 
 
 def describe(error: ValidationError) -> str:
-    """Every failure with its path, for the model to mend its call; nothing but the path and pydantic's words."""
+    """Return every failure with its path, for the model to mend its call; nothing but the path and pydantic's words."""
     failures = error.errors(include_url=False, include_input=False, include_context=False)
     return "; ".join(f"{'.'.join(map(str, failure['loc'])) or 'input'}: {failure['msg']}" for failure in failures)
 
@@ -178,7 +178,7 @@ VALUES = frozenset({"default", "examples", "example", "enum", "const"})
 
 
 def tidy(schema: Any) -> Any:
-    """``schema`` without pydantic's ``title`` keys, which cost tokens and say nothing; properties so called stay."""
+    """Return ``schema`` without pydantic's ``title`` keys, which cost tokens and say nothing; properties so called stay."""
     if isinstance(schema, list):
         return [tidy(item) for item in typing.cast("list[Any]", schema)]
     if not isinstance(schema, dict):
@@ -197,7 +197,7 @@ def tidy_keys(schema: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def read_input_schema(schema: Any) -> InputSchema:
-    """A tool's ``input_schema`` argument: a JSON schema, or anything pydantic makes a schema of.
+    """Return a tool's ``input_schema`` argument: a JSON schema, or anything pydantic makes a schema of.
 
     Raises:
         ConfigurationError: It is neither.
@@ -260,7 +260,7 @@ def input_from_signature(
 
 
 def with_name(hint: Any, name: str, description: str | None) -> Any:
-    """The annotation with the parameter's name as the key; what it says itself of key and description counts more."""
+    """Return the annotation with the parameter's name as the key; what it says itself of key and description counts more."""
     # No alias generator: pydantic hands it down to dataclasses and typed dicts within.
     own = Field(alias=name, description=description) if description else Field(alias=name)
     if typing.get_origin(hint) is not Annotated:
@@ -276,13 +276,13 @@ def make_signature_input(name: str, fields: dict[str, Any], parameters: dict[str
 
 
 def find_parameter(function: Callable[..., Any], class_: type) -> str | None:
-    """The name of the function's parameter of this type, if it has one."""
+    """Return the name of the function's parameter of this type, if it has one."""
     found = (parameter.name for parameter, hint in read_parameters(function) if is_annotated_as(hint, class_))
     return next(found, None)
 
 
 def read_parameters(function: Callable[..., Any]) -> Iterator[tuple[inspect.Parameter, Any]]:
-    """The parameters that are still to be given, each with its type; an annotation that cannot be read stays text."""
+    """Yield the parameters that are still to be given, each with its type; an annotation that cannot be read stays text."""
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError) as error:
@@ -299,7 +299,7 @@ def parameter_names(function: Callable[..., Any]) -> set[str]:
 
 
 def find_annotated(function: Callable[..., Any]) -> tuple[Any, set[str]]:
-    """The function that has the annotations, behind partials and callable objects; and the arguments given already."""
+    """Return the function that has the annotations, behind partials and callable objects; and the arguments given already."""
     given: set[str] = set()
     while isinstance(function, partial):
         given |= set(function.keywords)

@@ -260,12 +260,12 @@ def make_tool(function: Callable[..., Any], name: str | None, description: str |
 
 
 def find_context_parameter(function: Callable[..., Any]) -> str | None:
-    """The name of the function's parameter of type `ToolContext`, if it has one."""
+    """Return the name of the function's parameter of type `ToolContext`, if it has one."""
     return find_parameter(function, ToolContext)
 
 
 def require_object(schema: InputSchema, name: str) -> InputSchema:
-    """``schema``, as one of an object: no provider takes anything else for a tool."""
+    """Return ``schema``, as one of an object: no provider takes anything else for a tool."""
     try:
         told = object_schema(schema.json_schema)
     except NoObjectError as error:
@@ -295,7 +295,7 @@ def describe(function: Callable[..., Any] | None) -> str | None:
 
 
 def read_tools(tools: Tools | None) -> dict[str, Tool]:
-    """Tools by name; a mapping's keys are their names, as in the AI SDK. A plain function becomes a tool.
+    """Return tools by name; a mapping's keys are their names, as in the AI SDK. A plain function becomes a tool.
 
     Raises:
         ConfigurationError: Two tools have the same name, or something in it is no `Tool`.

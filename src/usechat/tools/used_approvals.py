@@ -44,7 +44,7 @@ class ProcessUsedApprovals:
         self.used: OrderedDict[str, None] = OrderedDict()
 
     async def claim(self, approval_id: str) -> bool:
-        """As `UsedApprovals.claim`."""
+        """See `UsedApprovals.claim`."""
         if approval_id in self.used:
             return False
         self.used[approval_id] = None
@@ -55,5 +55,5 @@ class ProcessUsedApprovals:
 
 @lru_cache(maxsize=1)
 def process_used_approvals() -> ProcessUsedApprovals:
-    """What answers share that are given no memory of their own, as they share `process_secret`."""
+    """Return what answers share that are given no memory of their own, as they share `process_secret`."""
     return ProcessUsedApprovals()

@@ -55,7 +55,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def error_text(error: BaseException) -> str:
-    """What the model, and an AI SDK 7 client, is told of a failed tool: the SDK's form ``Name: message``."""
+    """Return what the model, and an AI SDK 7 client, is told of a failed tool: the SDK's form ``Name: message``."""
     name = error.sdk_name if isinstance(error, ToolError) else "Error"
     return f"{name}: {describe_error(error)}"
 
@@ -158,7 +158,7 @@ class ToolRunner:
         return ToolExecutionError(message, tool_name=execution.tool.name, tool_call_id=execution.tool_call_id)
 
     async def call(self, execution: Execution) -> Any:
-        """The tool's result; preliminary ones are shown on the way."""
+        """Return the tool's result; preliminary ones are shown on the way."""
         tool = execution.tool
         function = tool.execute
         assert function is not None
@@ -236,13 +236,13 @@ def is_last_output(part: Part) -> bool:
 
 
 def runs_on_loop(function: Callable[..., Any]) -> bool:
-    """Whether calling it gives at once something to await or to iterate over; everything else may block."""
+    """Return whether calling it gives at once something to await or to iterate over; everything else may block."""
     asks = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
     return any(ask(each) for ask in asks for each in (function, getattr(function, "__call__", None)))  # noqa: B004
 
 
 def model_output(output: Any) -> ToolResultOutput:
-    """A result as the model gets it: text as it is, everything else as JSON."""
+    """Return a result as the model gets it: text as it is, everything else as JSON."""
     return ToolResultOutput("text" if isinstance(output, str) else "json", output)
 
 
@@ -258,7 +258,7 @@ async def stop(work: asyncio.Task[Any], execution: Execution) -> None:
 
 
 async def as_generator(outputs: AsyncIterable[Any]) -> AsyncGenerator[Any]:
-    """``outputs``, closed with it where it can be closed."""
+    """Yield ``outputs``, closed with it where it can be closed."""
     try:
         async for output in outputs:
             yield output
@@ -271,7 +271,7 @@ END = object()
 
 
 async def iterate_on_thread(values: Generator[Any]) -> AsyncGenerator[Any]:
-    """A plain generator's values, each made on a thread."""
+    """Yield a plain generator's values, each made on a thread."""
     is_over = threading.Event()
     # One for all steps: what the generator sets in one it finds in the next.
     context = contextvars.copy_context()

@@ -135,7 +135,7 @@ class ApprovalGate:
         return Verdict(parts=(failed,), result=error_result(error))
 
     def _automatic(self, parsed: ParsedCall, status: Approve | Deny) -> tuple[Part, ...]:
-        """The request and the answer as AI SDK 7 shows what the application decided by itself."""
+        """Return the request and the answer as AI SDK 7 shows what the application decided by itself."""
         if not self.policy.shows_automatic_approvals:
             return ()
         request = self._request(parsed, is_automatic=True)

@@ -55,7 +55,7 @@ class ParsedCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def show_input_start(part: ToolInputStart, tools: Mapping[str, Tool]) -> ToolInputStart:
-    """The start of a call with what its tool adds to it."""
+    """Return the start of a call with what its tool adds to it."""
     tool = tools.get(part.tool_name)
     if tool is None:
         # How AI SDK 6 and 7 begin a call of a tool they do not know.
@@ -103,7 +103,7 @@ def parse_once(call: ToolCall, tools: Mapping[str, Tool], *, reads_start_input: 
 
 
 def read_input(call: ToolCall) -> Any:
-    """A call's input as JSON; the raw text when it is none."""
+    """Return a call's input as JSON; the raw text when it is none."""
     return parse_text(call.input_text)[0]
 
 
@@ -119,7 +119,7 @@ def parse_text(text: str) -> tuple[Any, bool]:
 
 
 def check_input(call: ToolCall, tool: Tool, value: Any) -> ParsedCall:
-    """``value`` against the tool's schema."""
+    """Return ``value`` against the tool's schema."""
     if not isinstance(value, dict):
         # No provider sends, and none takes back, anything else.
         return ParsedCall(call=call, input=value, tool=tool, error=invalid_input(call, "input: must be an object"))
@@ -145,7 +145,7 @@ def check_input(call: ToolCall, tool: Tool, value: Any) -> ParsedCall:
 
 
 def no_such_tool(call: ToolCall, tools: Mapping[str, Tool]) -> NoSuchToolError:
-    """The error of a call of a tool that is not there."""
+    """Return the error of a call of a tool that is not there."""
     available = f"Available tools: {', '.join(tools)}." if tools else "No tools are available."
     return NoSuchToolError(
         f"Model tried to call unavailable tool '{call.tool_name}'. {available}",
@@ -155,7 +155,7 @@ def no_such_tool(call: ToolCall, tools: Mapping[str, Tool]) -> NoSuchToolError:
 
 
 def invalid_input(call: ToolCall, why: str) -> InvalidToolInputError:
-    """The error of a call whose input does not fit."""
+    """Return the error of a call whose input does not fit."""
     return InvalidToolInputError(
         f"Invalid input for tool {call.tool_name}: {why}", tool_name=call.tool_name, tool_call_id=call.tool_call_id
     )
@@ -168,13 +168,13 @@ def repair_failed(call: ToolCall, error: BaseException) -> ToolCallRepairError:
 
 
 def error_result(error: ToolError) -> ToolResultContent:
-    """What the model gets of a call that could not be carried out."""
+    """Return what the model gets of a call that could not be carried out."""
     output = ToolResultOutput("error-text", error_text(error))
     return ToolResultContent(tool_call_id=error.tool_call_id, tool_name=error.tool_name, output=output)
 
 
 def show_call(parsed: ParsedCall) -> ToolInputAvailable:
-    """A call as the client gets it."""
+    """Return a call as the client gets it."""
     tool, call = parsed.tool, parsed.call
     return ToolInputAvailable(
         tool_call_id=call.tool_call_id,
@@ -189,7 +189,7 @@ def show_call(parsed: ParsedCall) -> ToolInputAvailable:
 
 
 def show_broken_call(parsed: ParsedCall, on_error: Callable[[BaseException], str | None]) -> list[Part]:
-    """A call that cannot be carried out: shown as made, and as answered with its error.
+    """Return a call that cannot be carried out: shown as made, and as answered with its error.
 
     What answers a call that the provider carries out is the provider's to say.
     """

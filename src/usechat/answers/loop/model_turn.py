@@ -140,7 +140,7 @@ class ModelTurn(Turn):
         return self.request.call.timeout
 
     def outcome(self) -> Outcome:
-        """How far the answer has come."""
+        """Return how far the answer has come."""
         return Outcome(
             text=self.recorder.joined("text"),
             finish_reason=self.finish,
@@ -207,7 +207,7 @@ class ModelTurn(Turn):
         return self.is_open and self.parts is not self.batch_parts
 
     def _is_last_call(self) -> bool:
-        """Whether nobody will look at the messages again, whatever the model says."""
+        """Return whether nobody will look at the messages again, whatever the model says."""
         request, number = self.request, len(self.steps) + 1
         may_go_on = not any(isinstance(each, StepCount) and each.count <= number for each in request.stop_when)
         return not (may_go_on or request.tools or request.stream_retries)
@@ -219,7 +219,7 @@ class ModelTurn(Turn):
         self.messages = []
 
     def may_retry(self, error: ProviderError) -> bool:
-        """Whether the step is to be tried again. What it has shown is shown anew, so the client must forget it."""
+        """Return whether the step is to be tried again. What it has shown is shown anew, so the client must forget it."""
         can_forget = self.policy.resets_steps or not self.has_shown
         return self.has_begun and error.is_retryable and can_forget and self.retries < self.request.stream_retries
 
@@ -515,10 +515,10 @@ def answered_call(part: ToolContent) -> str | None:
 
 
 def is_silent(reason: FinishReason) -> bool:
-    """Whether the provider's stream began and ended, and nothing was in it."""
+    """Return whether the provider's stream began and ended, and nothing was in it."""
     return reason.raw is None and reason.unified == "other"
 
 
 def is_truncated(reason: FinishReason) -> bool:
-    """Whether the provider's stream ended without saying why."""
+    """Return whether the provider's stream ended without saying why."""
     return reason.raw is None and reason.unified in ("interrupted", "other")

@@ -53,7 +53,7 @@ ALL_REASONS = frozenset({"stop", "tool-calls", "length", "content-filter", "othe
 
 @lru_cache(maxsize=32)
 def policy_for(dialect: Dialect, *, is_continuation: bool = False) -> LoopPolicy:
-    """The policy towards the client that ``dialect`` stands for.
+    """Return the policy towards the client that ``dialect`` stands for.
 
     Args:
         dialect: The client.

@@ -181,7 +181,7 @@ class StepRecorder:
         return [call for call in self.calls.values() if not call.provider_executed]
 
     def messages(self) -> list[ModelMessage]:
-        """The assistant's message, and the tools' one when there are results."""
+        """Return the assistant's message, and the tools' one when there are results."""
         results = (self.results.get(call.tool_call_id) for call in self.own_calls)
         answers: tuple[ToolContent, ...] = (*self.decisions, *(result for result in results if result is not None))
         content = tuple(item.content() if isinstance(item, Block) else item for item in self.content)
@@ -189,7 +189,7 @@ class StepRecorder:
         return [*assistant, *([ToolMessage(answers)] if answers else [])]
 
     def result(self, step_number: int, finish: FinishStep, steering_messages: Sequence[UserMessage] = ()) -> StepResult:
-        """The step as a whole."""
+        """Return the step as a whole."""
         return StepResult(
             step_number=step_number,
             text=self.joined("text"),
@@ -207,7 +207,7 @@ class StepRecorder:
         )
 
     def joined(self, kind: str) -> str:
-        """All ``text`` or all ``reasoning`` so far."""
+        """Return all ``text`` or all ``reasoning`` so far."""
         return "".join("".join(item.texts) for item in self.content if isinstance(item, Block) and item.kind == kind)
 
 

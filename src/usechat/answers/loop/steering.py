@@ -77,11 +77,11 @@ class Delivery:
         self._future.set_result(outcome)
 
     def part(self) -> SteeringMessage:
-        """What the client is shown."""
+        """Return what the client is shown."""
         return SteeringMessage(id=self.id, parts=tuple(map(ui_part, self.message.content)))
 
     def is_among(self, messages: Sequence[ModelMessage]) -> bool:
-        """Whether the message is one of these, or one with the same content, as `prepare_step` may have made it."""
+        """Return whether the message is one of these, or one with the same content, as `prepare_step` may have made it."""
         return any(isinstance(one, UserMessage) and one.content == self.message.content for one in messages)
 
 
@@ -171,7 +171,7 @@ class SteeringRun:
         return self
 
     def has_next(self, *, is_cut_off: bool) -> bool:
-        """Whether a message waits for the next step, now that the model has given its answer.
+        """Return whether a message waits for the next step, now that the model has given its answer.
 
         Args:
             is_cut_off: Whether the answer is not whole; then the queue waits on.
@@ -182,7 +182,7 @@ class SteeringRun:
             return bool(self.pending)
 
     def take(self) -> list[Delivery]:
-        """What waits for the step that begins; to be settled by `deliver`."""
+        """Return what waits for the step that begins; to be settled by `deliver`."""
         with self.lock:
             return list(self.pending)
 
@@ -223,7 +223,7 @@ class SteeringRun:
 
 
 def ui_part(content: UserContent) -> Mapping[str, Any]:
-    """The content as a part of a UI message (``convertUserMessageToUIParts`` in ``to-ui-message-chunk.ts``)."""
+    """Return the content as a part of a UI message (``convertUserMessageToUIParts`` in ``to-ui-message-chunk.ts``)."""
     metadata = {"providerMetadata": content.provider_options} if content.provider_options is not None else {}
     if isinstance(content, TextContent):
         return {"type": "text", "text": content.text, **metadata}

@@ -77,7 +77,7 @@ class ObjectTurn(ModelTurn):
         return [self.show(part) if isinstance(part, TextDelta) else part for part in super().take()]
 
     def show(self, part: TextDelta) -> TextDelta:
-        """A delta as ``useObject`` is to read it."""
+        """Return a delta as ``useObject`` is to read it."""
         self.text.append(part.delta)
         if self.elements is None or self.elements.is_complete:
             return part if self.elements is None else TextDelta(part.id, "")
@@ -175,7 +175,7 @@ class StreamObjectResult(Answer, Generic[T_co]):
         return finished.object
 
     async def partial_objects(self) -> AsyncIterator[Any]:
-        """The value as it grows, whenever what can be read of it has changed; nothing of an object is checked yet.
+        """Yield the value as it grows, whenever what can be read of it has changed; nothing of an object is checked yet.
 
         An array's elements are whole and checked, as far as they fit. A long value is shown less often, when it has
         grown by a sixteenth, so that the work stays linear in its length.
@@ -191,7 +191,7 @@ class StreamObjectResult(Answer, Generic[T_co]):
             yield value.shown
 
     async def elements(self) -> AsyncIterator[Any]:
-        """An array's elements, each checked and as soon as it is complete.
+        """Yield an array's elements, each checked and as soon as it is complete.
 
         Raises:
             ConfigurationError: The output is no array.
@@ -206,7 +206,7 @@ class StreamObjectResult(Answer, Generic[T_co]):
                     yield self.shape.read_element(text)[1]
 
     async def finished(self, event: FinishEvent) -> ObjectFinishEvent[T_co]:
-        """The end, with the value or the reason why there is none."""
+        """Return the end, with the value or the reason why there is none."""
         async with self.reading:
             if self.read is None:
                 value, error = None, event.error

@@ -41,7 +41,7 @@ class ArrayElements:
         """Where in the piece it begins; None when nothing is being read."""
 
     def feed(self, text: str) -> list[str]:
-        """The elements that ``text`` completes."""
+        """Return the elements that ``text`` completes."""
         elements: list[str] = []
         position = 1 if self.is_escaped and text else 0
         self.is_escaped = self.is_escaped and not text

@@ -51,7 +51,7 @@ class GrowingValue:
                 self.fits = False
 
     def has_changed(self, *, is_last: bool = False) -> bool:
-        """Whether `shown` is another than when this was asked last."""
+        """Return whether `shown` is another than when this was asked last."""
         before = self.shown
         if self.length > self.length_read and (is_last or self._is_due()):
             self.length_read = self.length

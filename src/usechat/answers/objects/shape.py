@@ -36,7 +36,7 @@ class Shape(msgspec.Struct, frozen=True):
     """Whether the model is asked for an object with the value under ``value``, as the value itself is no object."""
 
     def read(self, text: str, *, finish_reason: str | None = None) -> Any:
-        """The checked value of the model's whole text.
+        """Return the checked value of the model's whole text.
 
         Raises:
             NoObjectGeneratedError: It is no JSON, or does not fit.
@@ -67,7 +67,7 @@ class Shape(msgspec.Struct, frozen=True):
                 return self.schema.check(value)[1]
 
     def read_element(self, text: str) -> tuple[Any, Any]:
-        """An array's element, as JSON and as the schema makes it.
+        """Return an array's element, as JSON and as the schema makes it.
 
         Raises:
             NoObjectGeneratedError: It is no JSON, or does not fit.
@@ -78,7 +78,7 @@ class Shape(msgspec.Struct, frozen=True):
             raise NoObjectGeneratedError(f"An element does not fit: {error}", text=text) from error
 
     def show(self, value: Any) -> Any:
-        """A value that may still grow, as the caller gets it; `msgspec.UNSET` while there is none."""
+        """Return a value that may still grow, as the caller gets it; `msgspec.UNSET` while there is none."""
         if self.is_wrapped:
             return (
                 cast("dict[str, Any]", value).get("value", msgspec.UNSET) if isinstance(value, dict) else msgspec.UNSET
@@ -105,7 +105,7 @@ class EnumInput:
         self.json_schema = schema
 
     def check(self, value: Any) -> tuple[Any, Any]:
-        """The value, twice.
+        """Return the value, twice.
 
         Raises:
             ValueError: It is none of the texts.
@@ -116,7 +116,7 @@ class EnumInput:
 
 
 def make_shape(output: Output, schema: Any, enum: Sequence[str] | None) -> Shape:
-    """The shape for the arguments of `stream_object`.
+    """Return the shape for the arguments of `stream_object`.
 
     Raises:
         ConfigurationError: They contradict each other.
@@ -176,7 +176,7 @@ def wrap(key: str, schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def closed(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """An object's schema that allows no other keys, as zod's objects do."""
+    """Return an object's schema that allows no other keys, as zod's objects do."""
     is_open = schema.get("type") == "object" and "additionalProperties" not in schema
     return {**schema, "additionalProperties": False} if is_open else schema
 

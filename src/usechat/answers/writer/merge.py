@@ -157,7 +157,7 @@ async def from_parts(parts: AsyncIterator[Part]) -> AsyncGenerator[Part]:
 
 
 async def from_chunks(chunks: AsyncIterator[Any]) -> AsyncGenerator[Part]:
-    """The chunks of an AI SDK server, or of whoever writes them; each a part of this answer."""
+    """Yield the chunks of an AI SDK server, or of whoever writes them; each a part of this answer."""
     async for chunk in chunks:
         if not is_chunk(chunk):
             name = describe_item(chunk)
@@ -176,7 +176,7 @@ NO_REASON = FinishReason("other")
 
 
 async def from_text(texts: AsyncIterator[str]) -> AsyncGenerator[Part]:
-    """One step with one text block."""
+    """Yield one step with one text block."""
     id_ = generate_id("txt")
     yield StartStep(message_id=generate_id("msg"))
     yield TextStart(id_)
@@ -187,7 +187,7 @@ async def from_text(texts: AsyncIterator[str]) -> AsyncGenerator[Part]:
 
 
 async def from_events(events: AsyncIterator[Any]) -> AsyncGenerator[Part]:
-    """One step, of the one message that such a stream holds; a tool call is shown as made and is not carried out."""
+    """Yield one step, of the one message that such a stream holds; a tool call is shown as made and is not carried out."""
     reader = AnthropicStream()
     yield StartStep(message_id=generate_id("msg"))
     async for event in events:
@@ -226,7 +226,7 @@ def show_part(part: Any) -> Part:
 
 
 def rename_blocks(part: Part, prefix: str) -> Part:
-    """``part`` with its block's id made different from another stream's: both may call their first block ``0``."""
+    """Return ``part`` with its block's id made different from another stream's: both may call their first block ``0``."""
     return msgspec.structs.replace(part, id=f"{prefix}{part.id}") if isinstance(part, BLOCK_PARTS) else part
 
 
@@ -237,7 +237,7 @@ class OpenSteps:
         self.count = 0
 
     def admits(self, part: Part) -> bool:
-        """Whether the part is to be sent: the first start and the last end of overlapping steps are."""
+        """Return whether the part is to be sent: the first start and the last end of overlapping steps are."""
         if isinstance(part, StartStep):
             self.count += 1
             return self.count == 1

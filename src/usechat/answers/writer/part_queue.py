@@ -48,7 +48,7 @@ class PartQueue:
         self.arrived.set()
 
     async def take(self) -> list[Part] | None:
-        """All parts that wait, or else the next; None at the end."""
+        """Return all parts that wait, or else the next; None at the end."""
         while not self.parts:
             if self.is_closed:
                 return None

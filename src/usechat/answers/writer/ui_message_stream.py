@@ -222,7 +222,7 @@ class WriterTurn(Turn):
         )
 
     def keep(self, part: Part) -> bool:
-        """Whether to send the part now: there is one start, one finish, at the end, and one step at a time."""
+        """Return whether to send the part now: there is one start, one finish, at the end, and one step at a time."""
         match part:
             case TextDelta():
                 self.texts.append(part.delta)
@@ -269,7 +269,7 @@ class WriterTurn(Turn):
                 logger.warning("a writer or a merged stream goes on although it was cancelled")
 
     def outcome(self) -> Outcome:
-        """How far the answer has come."""
+        """Return how far the answer has come."""
         merged = [answer.progress() for answer in self.answers]
         return Outcome(
             text="".join(self.texts),

@@ -91,7 +91,7 @@ class ValidBatches:
         return self
 
     async def __anext__(self) -> list[Any]:
-        """The next batch."""
+        """Return the next batch."""
         batch: Any = None
         while not batch:
             if self.error is not None:

@@ -82,5 +82,5 @@ _UNKNOWN: Final = ModelCapabilities(is_known=False)
 
 @lru_cache(maxsize=64)
 def model_capabilities(model_id: str) -> ModelCapabilities:
-    """What the model of this name can do."""
+    """Return what the model of this name can do."""
     return next((capabilities for pattern, capabilities in _RULES if pattern.search(model_id)), _UNKNOWN)

@@ -43,7 +43,7 @@ _RETRYABLE_TYPES = frozenset({"api_error", "overloaded_error", "rate_limit_error
 
 
 def maybe_map_error(error: Exception, *, is_reading: bool = False) -> UsechatError | None:
-    """Our error for one that the ``anthropic`` package or its transport raised.
+    """Return our error for one that the ``anthropic`` package or its transport raised.
 
     Args:
         error: What was raised.

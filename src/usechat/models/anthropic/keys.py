@@ -19,7 +19,7 @@ _HUMP: Final = re.compile(r"(?<=[a-z0-9])([A-Z])")
 
 
 def snake_keys(value: Any) -> Any:
-    """The value with every key in it in snake_case; other values are left as they are."""
+    """Return the value with every key in it in snake_case; other values are left as they are."""
     if isinstance(value, Mapping):
         members = cast("Mapping[Any, Any]", value).items()
         return {_snake(key) if isinstance(key, str) else key: snake_keys(item) for key, item in members}
@@ -31,7 +31,7 @@ def _snake(name: str) -> str:
 
 
 def anthropic_options(options: Mapping[str, Mapping[str, Any]] | None) -> dict[str, Any]:
-    """What stands under ``anthropic``, its own keys in snake_case; their values are as they were."""
+    """Return what stands under ``anthropic``, its own keys in snake_case; their values are as they were."""
     own: Any = options.get("anthropic") if options else None
     if own is None or not isinstance(own, Mapping):
         return {}
@@ -48,7 +48,7 @@ class CacheBreakpoints:
     def take(
         self, options: Mapping[str, Mapping[str, Any]] | None, place: str, *, can_cache: bool = True
     ) -> dict[str, Any]:
-        """The ``cache_control`` that the options ask for, as a key to add to a block; nothing where they do not.
+        """Return the ``cache_control`` that the options ask for, as a key to add to a block; nothing where they do not.
 
         Args:
             options: Provider options of a message, a part or a tool.

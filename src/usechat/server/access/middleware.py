@@ -121,7 +121,7 @@ class LoopbackOnly:
             await JSONResponse({"detail": refusal}, status_code=403)(scope, receive, send)
 
     def refusal(self, scope: Scope) -> str | None:
-        """Why a request is refused; None when it is not."""
+        """Return why a request is refused; None when it is not."""
         headers = Headers(scope=scope)
         host, client = headers.get("host"), scope.get("client")
         if (host is not None and not is_loopback_url(f"//{host}")) or (client and is_elsewhere(client[0])):
@@ -143,7 +143,7 @@ def is_loopback_url(url: str) -> bool:
 
 @lru_cache(maxsize=64)
 def is_elsewhere(address: str) -> bool:
-    """Whether it is the address of another machine. What is no address (a socket's file, a test) is not."""
+    """Return whether it is the address of another machine. What is no address (a socket's file, a test) is not."""
     try:
         ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -46,30 +46,30 @@ class Answers:
         self._used_approvals: UsedApprovals | bool = used_approvals or True
 
     def to_chat(self, chat: ui.ChatRequest, wire_format: WireFormat | None) -> StreamingAnswer:
-        """The answer to a ``useChat`` request, as a response."""
+        """Return the answer to a ``useChat`` request, as a response."""
         return self.response(self.chat(chat), chat, wire_format)
 
     def to_saved_chat(
         self, turn: PlannedTurn, conversations: Conversations, wire_format: WireFormat | None
     ) -> StreamingAnswer:
-        """The answer to a ``useChat`` request whose chat is kept, as a response."""
+        """Return the answer to a ``useChat`` request whose chat is kept, as a response."""
         name = self.chosen(turn.request.extra)
         tools = demo_tools() if name == "demo" else ()
         result = self.stream(name, messages=turn.messages, tools=tools)
         return conversations.respond(turn, result, wire_format=wire_format, **self.options)
 
     def chat(self, chat: ui.ChatRequest) -> StreamTextResult:
-        """The answer to a ``useChat`` request."""
+        """Return the answer to a ``useChat`` request."""
         name = self.chosen(chat.extra)
         return self.stream(name, messages=chat.messages, tools=demo_tools() if name == "demo" else ())
 
     def to_completion(self, completion: ui.CompletionRequest, wire_format: WireFormat | None) -> StreamingAnswer:
-        """The answer to a ``useCompletion`` request."""
+        """Return the answer to a ``useCompletion`` request."""
         result = self.stream(self.chosen(completion.extra), prompt=completion.prompt)
         return self.response(result, completion, wire_format)
 
     def to_fetch(self, chat: FetchChatBody) -> StreamingAnswer:
-        """The answer to a hand-written client of the plain events stream.
+        """Return the answer to a hand-written client of the plain events stream.
 
         Such a client may give instructions: after the operator's, or in place of the default ones.
         """
@@ -79,7 +79,7 @@ class Answers:
         return self.response(result, None, "events")
 
     def chosen(self, body: Mapping[str, Any]) -> str:
-        """The model that a client asks for, where the settings leave it the choice."""
+        """Return the model that a client asks for, where the settings leave it the choice."""
         wanted = body.get("model")
         return wanted if isinstance(wanted, str) and wanted in self.settings.models else self.choice.name
 
@@ -92,7 +92,7 @@ class Answers:
         system: str | None = None,
         tools: Sequence[Tool] = (),
     ) -> StreamTextResult:
-        """An answer by the model of that name."""
+        """Return an answer by the model of that name."""
         result = stream_text(
             self.model(name),
             messages=messages,
@@ -117,7 +117,7 @@ class Answers:
         request: ui.ChatRequest | ui.CompletionRequest | None,
         wire_format: WireFormat | None,
     ) -> StreamingAnswer:
-        """The answer on its way to the client."""
+        """Return the answer on its way to the client."""
         return result.response(request, wire_format=wire_format, **self.options)
 
     @property
@@ -132,7 +132,7 @@ class Answers:
             result.abort(reason)
 
     def model(self, name: str) -> Model:
-        """The model of that name, made at its first use."""
+        """Return the model of that name, made at its first use."""
         if name not in self._resolved:
             self._resolved[name] = resolve_model(name)
         return self._resolved[name]

@@ -53,7 +53,7 @@ class ModelChoice:
 
 
 def choose_model(settings: Settings) -> ModelChoice:
-    """The model that the settings name or, where they name none, the one that the environment has a key for.
+    """Return the model that the settings name or, where they name none, the one that the environment has a key for.
 
     Raises:
         ConfigurationError: The local model is asked for by name and cannot run here.

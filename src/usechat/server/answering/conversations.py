@@ -96,7 +96,7 @@ class Conversations:
         runs.log.on_gone = self.ends.end_gone
 
     async def plan(self, request: ui.ChatRequest, chat_id: str) -> PlannedTurn:
-        """What a request does to its chat.
+        """Return what a request does to its chat.
 
         Raises:
             ChatError: The chat is another owner's, or has moved on.
@@ -294,7 +294,7 @@ def plan_request(
 
 
 def posted_history(request: ui.ChatRequest, plan: TurnPlan) -> list[ui.UIMessage]:
-    """What the client sent, with the ids that its messages have by the plan; it was checked when it came in."""
+    """Return what the client sent, with the ids that its messages have by the plan; it was checked when it came in."""
     return [posted_message(message, planned) for message, planned in zip(request.messages, plan.history, strict=True)]
 
 
@@ -310,7 +310,7 @@ def stored_history(plan: TurnPlan) -> list[ui.UIMessage]:
 
 
 def ending(info: RunInfo, final: FinishEvent | None) -> dict[str, Any]:
-    """How a run ended, as the store keeps it."""
+    """Return how a run ended, as the store keeps it."""
     if final is None:
         return {"status": "failed"}
     return {

@@ -48,7 +48,7 @@ class Ending(msgspec.Struct, frozen=True):
 
 
 def end_lost_run(lost: LostRun, frames: bytes, continued: Mapping[str, Any] | None) -> Ending:
-    """How a run ends whose process died, or could not save what it had made.
+    """Return how a run ends whose process died, or could not save what it had made.
 
     Args:
         lost: What is known of the run.
@@ -64,7 +64,7 @@ def end_lost_run(lost: LostRun, frames: bytes, continued: Mapping[str, Any] | No
 
 
 def status_of(parts: Sequence[Part]) -> EndStatus:
-    """What a stream that came to its end says of it."""
+    """Return what a stream that came to its end says of it."""
     for part in parts:
         match part:
             case Error():
@@ -79,7 +79,7 @@ def status_of(parts: Sequence[Part]) -> EndStatus:
 
 
 def end_frames(lost: LostRun, frames: bytes, continued: Mapping[str, Any] | None, last: Part) -> bytes:
-    """The frames that end a stream for readers who have ``frames``, with a last part that says why.
+    """Return the frames that end a stream for readers who have ``frames``, with a last part that says why.
 
     None, where they have the end: a run whose frames are all there goes on until it is saved.
     """
@@ -93,7 +93,7 @@ def end_frames(lost: LostRun, frames: bytes, continued: Mapping[str, Any] | None
 
 
 def says_end(parts: Sequence[Part]) -> bool:
-    """Whether the parts are all there are, though the stream's own end may be missing."""
+    """Return whether the parts are all there are, though the stream's own end may be missing."""
     return any(isinstance(part, Finish | Abort) for part in parts)
 
 
@@ -112,7 +112,7 @@ def options_for(continued: Mapping[str, Any] | None) -> EncoderOptions:
 
 
 def read_parts(lost: LostRun, frames: bytes) -> tuple[list[Part], bool]:
-    """The parts, and whether they are all there are."""
+    """Return the parts, and whether they are all there are."""
     decoder = make_decoder(lost)
     try:
         parts = decoder.feed(frames[lost.preamble_bytes :])

@@ -46,7 +46,7 @@ life, each second."""
 
 
 def run_of(turn_id: str) -> str:
-    """The id of the run that answers in a turn."""
+    """Return the id of the run that answers in a turn."""
     return f"run-{turn_id.removeprefix('turn-')}"
 
 
@@ -118,19 +118,19 @@ class TurnEnds:
         return ending.frames
 
     async def end_for_readers(self, info: RunInfo, frames: bytes) -> bytes:
-        """The frames that end a run for readers whose process goes, while the run goes on elsewhere."""
+        """Return the frames that end a run for readers whose process goes, while the run goes on elsewhere."""
         lost = msgspec.convert(info.meta, LostRun)
         continued = await self.continued(await self.store.find_turn(lost.turn_id))
         return end_frames(lost, frames, continued, Abort("shutdown"))
 
     async def end_gone(self, info: RunInfo, frames: bytes) -> bytes:
-        """The frames that end a run for readers that cannot read the rest: the log has lost it."""
+        """Return the frames that end a run for readers that cannot read the rest: the log has lost it."""
         lost = msgspec.convert(info.meta, LostRun)
         continued = await self.continued(await self.store.find_turn(lost.turn_id))
         return end_frames(lost, frames, continued, Error(MASKED_ERROR))
 
     async def find_run(self, chat_id: str) -> RunInfo | None:
-        """The run of a chat's open turn, which the log does not know by its chat.
+        """Return the run of a chat's open turn, which the log does not know by its chat.
 
         Raises:
             RunError: ``unavailable``.
@@ -151,7 +151,7 @@ class TurnEnds:
             await asyncio.sleep(FIND_SECONDS / 20)
 
     async def is_saved(self, info: RunInfo) -> bool:
-        """Whether the turn of a run has ended, though the run's log may not say so yet."""
+        """Return whether the turn of a run has ended, though the run's log may not say so yet."""
         try:
             turn = await self.store.find_turn(msgspec.convert(info.meta, LostRun).turn_id)
         except ChatError:
@@ -160,7 +160,7 @@ class TurnEnds:
         return turn is not None and not turn.is_open
 
     async def continued(self, turn: Turn | None) -> UIMessage | None:
-        """The stored message that a turn goes on with.
+        """Return the stored message that a turn goes on with.
 
         Raises:
             ChatError: ``unavailable``: it cannot be known now.
@@ -254,7 +254,7 @@ class TurnEnds:
         return turn.process_id != self.store.process_id
 
     async def _is_orphan(self, turn: Turn, dead: Mapping[str, bool]) -> bool:
-        """Whether a turn without a run will not get one any more, nor anybody save what its run has made."""
+        """Return whether a turn without a run will not get one any more, nor anybody save what its run has made."""
         if self.is_foreign(turn):
             if turn.process_id is None:
                 return time.time() - turn.began_at > ALONE_SECONDS

@@ -49,7 +49,7 @@ async def as_json(show: Callable[[], Any]) -> Response:
 
 
 def make_runs_router(conversations: Conversations, guard: KeyGuard, heartbeat: float | None) -> APIRouter:
-    """The routes of running answers."""
+    """Return the routes of running answers."""
     router = APIRouter(prefix="/api", dependencies=[Depends(guard)])
     runs = conversations.runs
 
@@ -74,7 +74,7 @@ def make_runs_router(conversations: Conversations, guard: KeyGuard, heartbeat: f
 
 
 def make_chats_router(conversations: Conversations, guard: KeyGuard, settings: Settings) -> APIRouter:
-    """The routes of saved chats.
+    """Return the routes of saved chats.
 
     Args:
         conversations: Where they are.
@@ -139,7 +139,7 @@ def show_chat(chat: Chat) -> dict[str, Any]:
 
 
 def named_version(request: Request) -> dict[str, str]:
-    """The client's version as the header that says it."""
+    """Return the client's version as the header that says it."""
     named = request.query_params.get("sdk")
     return {} if named is None else {SDK_HEADER: named}
 

@@ -49,10 +49,10 @@ def read_keys(message: Any) -> Any:
 
 
 def empty_text(message: Mapping[str, Any]) -> dict[str, Any]:
-    """An answer that was stopped before its first word is kept as one without text."""
+    """Return an answer that was stopped before its first word is kept as one without text."""
     return {"content": ""} if message.get("content") is None and message.get("parts") is None else {}
 
 
 def fetch_chat_request(max_body_bytes: int, limits: BodyLimits) -> Callable[[Request], Any]:
-    """A dependency that reads such a body, of at most so many bytes, and no more in it than the limits allow."""
+    """Return a dependency that reads such a body, of at most so many bytes, and no more in it than the limits allow."""
     return body_reader(partial(ui.parse_body, FetchChatBody), max_body_bytes, limits)

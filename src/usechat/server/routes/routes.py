@@ -31,7 +31,7 @@ ANY_METHOD: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
 def make_chat_router(answers: Answers, guard: KeyGuard, conversations: Conversations | None) -> APIRouter:
-    """The routes that answer.
+    """Return the routes that answer.
 
     Args:
         answers: What they answer with.
@@ -62,7 +62,7 @@ def make_chat_router(answers: Answers, guard: KeyGuard, conversations: Conversat
 
 
 def make_api_router(answers: Answers, guard: KeyGuard, others: Iterable[BaseRoute] = ()) -> APIRouter:
-    """What is known of the models, and the answer to what is no route below ``/api``.
+    """Return what is known of the models, and the answer to what is no route below ``/api``.
 
     Args:
         answers: What knows the models.
@@ -73,7 +73,7 @@ def make_api_router(answers: Answers, guard: KeyGuard, others: Iterable[BaseRout
 
     @router.get("/info")
     async def info() -> dict[str, Any]:
-        """Which model answers, and which others there are."""
+        """Return which model answers, and which others there are."""
         choice = answers.choice
         model = {"id": choice.name, "provider": choice.provider, "label": choice.label}
         return {"model": model, "notice": choice.notice, "models": answers.models if answers.settings.models else []}
@@ -97,7 +97,7 @@ def make_api_router(answers: Answers, guard: KeyGuard, others: Iterable[BaseRout
 
 
 def make_socket_router(answers: Answers, guard: KeyGuard, conversations: Conversations | None) -> APIRouter:
-    """The WebSocket of AI SDK 7, on which each request carries its key."""
+    """Return the WebSocket of AI SDK 7, on which each request carries its key."""
     router = APIRouter(prefix="/api")
     find = None if conversations is None else partial(find_running, conversations.runs)
 
@@ -121,7 +121,7 @@ def make_socket_router(answers: Answers, guard: KeyGuard, conversations: Convers
 async def answer_chat(
     answers: Answers, conversations: Conversations | None, body: ui.ChatRequest, protocol: WireFormat | None
 ) -> StreamingAnswer:
-    """The answer to a ``useChat`` request, saved where chats are kept.
+    """Return the answer to a ``useChat`` request, saved where chats are kept.
 
     Raises:
         ChatError: The chat is another owner's, has moved on, or cannot be read.
@@ -134,20 +134,20 @@ async def answer_chat(
 
 
 def make_open_router() -> APIRouter:
-    """The routes that need no key."""
+    """Return the routes that need no key."""
     router = APIRouter()
 
     @router.head("/healthz", include_in_schema=False)
     @router.get("/healthz")
     async def healthz() -> dict[str, str]:
-        """Whether the process answers."""
+        """Return whether the process answers."""
         return {"status": "ok", "version": usechat.__version__}
 
     return router
 
 
 def wire_format(request: Request, body: Mapping[str, Any]) -> WireFormat | None:
-    """The stream protocol that a client asks for, of the two that `useChat` and `useCompletion` have.
+    """Return the stream protocol that a client asks for, of the two that `useChat` and `useCompletion` have.
 
     Nothing that the AI SDK sends by itself tells ``streamProtocol: "text"`` from ``"data"``.
 

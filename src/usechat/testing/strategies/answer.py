@@ -15,7 +15,7 @@ __all__ = ["Answer", "Call", "as_strategies", "described", "named"]
 
 
 def as_strategies(values: dict[str, Any]) -> dict[str, st.SearchStrategy[Any]]:
-    """``values``, those that are no strategies as such that give themselves."""
+    """Return ``values``, those that are no strategies as such that give themselves."""
     return {key: as_strategy(value) for key, value in values.items()}
 
 
@@ -58,15 +58,15 @@ class Answer:
         self.parts.append(part(**drawn))
 
     def pick(self, values: list[Any]) -> Any:
-        """One of ``values``."""
+        """Return one of ``values``."""
         return self.draw(st.sampled_from(values))
 
     def open_calls(self) -> list[Call]:
-        """The calls whose input is still arriving."""
+        """Return the calls whose input is still arriving."""
         return [call for call in self.calls if call.is_open]
 
     def ready_calls(self) -> list[Call]:
-        """The calls that await a result."""
+        """Return the calls that await a result."""
         return [call for call in self.calls if not call.is_open and not call.is_settled]
 
     def forget_open(self) -> None:

@@ -36,7 +36,7 @@ __all__ = ["any_parts"]
 
 
 def any_parts(*, max_size: int = 20) -> st.SearchStrategy[list[Part]]:
-    """Any sequence of parts, most of them illegal."""
+    """Return any sequence of parts, most of them illegal."""
     call = Call("call_1", "search", dynamic=None, provider_executed=None)
     other = Call("call_2", "get_weather", dynamic=True, provider_executed=True)
     of_calls = [strategy for each in (call, other) for strategy in parts_of_call(each)]
@@ -48,12 +48,12 @@ def any_parts(*, max_size: int = 20) -> st.SearchStrategy[list[Part]]:
 
 
 def built(part: type[Part], **values: Any) -> st.SearchStrategy[Part]:
-    """A part of these values, of which some may be strategies."""
+    """Return a part of these values, of which some may be strategies."""
     return st.builds(part, **as_strategies(values))
 
 
 def parts_of_call(call: Call) -> list[st.SearchStrategy[Any]]:
-    """Every part that names a tool call."""
+    """Return every part that names a tool call."""
     said = {**named(call), "provider_executed": YES, "dynamic": YES}
     approval = f"approval_{call.id}"
     return [

@@ -52,7 +52,7 @@ __all__ = ["legal_parts"]
 
 @st.composite
 def legal_parts(draw: Callable[[st.SearchStrategy[Any]], Any], *, max_size: int = 20) -> list[Part]:
-    """Any legal sequence of parts, whole or broken off.
+    """Return any legal sequence of parts, whole or broken off.
 
     Blocks interleave; there are several steps, tools of every kind with and without streamed input, approvals,
     preliminary outputs, errors, aborts, data parts and metadata. Each tool call has an id of its own.

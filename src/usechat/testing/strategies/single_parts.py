@@ -76,7 +76,7 @@ def starts() -> st.SearchStrategy[Start]:
 
 @cache
 def notes() -> st.SearchStrategy[Part]:
-    """What an application may send at any time."""
+    """Return what an application may send at any time."""
     ids = st.sampled_from([None, "d1", "d2"])
     data = st.builds(Data, name=st.sampled_from(["x", "y"]), data=json_values(), id=ids, transient=FLAGS)
     return st.one_of(data, st.builds(MessageMetadata, message_metadata()))

@@ -45,7 +45,7 @@ KEPT_BEFORE_7 = st.sampled_from([None, {}, KEPT])
 
 @cache
 def any_text() -> st.SearchStrategy[str]:
-    """Text with all that breaks careless framing: line ends, quotes, NUL, lone halves of characters."""
+    """Return text with all that breaks careless framing: line ends, quotes, NUL, lone halves of characters."""
     return st.one_of(st.sampled_from(SPECIAL_TEXTS), st.text(max_size=8))
 
 
@@ -54,7 +54,7 @@ INPUT_TEXTS = st.one_of(any_text(), st.sampled_from(['{"a": ', "[1, ", "tru", '"
 
 @cache
 def json_values() -> st.SearchStrategy[Any]:
-    """Any value JSON has, large integers included."""
+    """Return any value JSON has, large integers included."""
     leaves = st.one_of(
         st.none(),
         st.booleans(),
@@ -77,7 +77,7 @@ def json_objects() -> st.SearchStrategy[dict[str, Any]]:
 
 @cache
 def provider_metadata() -> st.SearchStrategy[dict[str, dict[str, Any]] | None]:
-    """What a provider adds to a part, or nothing."""
+    """Return what a provider adds to a part, or nothing."""
     return st.one_of(st.none(), st.fixed_dictionaries({"anthropic": json_objects()}))
 
 

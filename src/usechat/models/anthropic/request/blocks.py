@@ -73,7 +73,7 @@ class BlockContext(msgspec.Struct, kw_only=True):
 
 
 def user_blocks(message: UserMessage, context: BlockContext) -> list[Block]:
-    """The blocks of what the user said; blank text is left out.
+    """Return the blocks of what the user said; blank text is left out.
 
     Raises:
         RequestError: The newest message has a file that Anthropic does not take.
@@ -98,7 +98,7 @@ def user_blocks(message: UserMessage, context: BlockContext) -> list[Block]:
 
 
 def assistant_blocks(message: AssistantMessage, context: BlockContext) -> list[Block]:
-    """The blocks of what the model said in one step; what the API would refuse is left out."""
+    """Return the blocks of what the model said in one step; what the API would refuse is left out."""
     last = _last_said(message) if message.provider_options else None
     blocks: list[Block] = []
     for index, part in enumerate(message.content):
@@ -116,12 +116,12 @@ def assistant_blocks(message: AssistantMessage, context: BlockContext) -> list[B
 
 
 def _last_said(message: UserMessage | AssistantMessage) -> int | None:
-    """Where the part is that a breakpoint of the whole message goes to."""
+    """Return where the part is that a breakpoint of the whole message goes to."""
     return next((index for index, part in reversed([*enumerate(message.content)]) if not _is_blank(part)), None)
 
 
 def tool_blocks(message: ToolMessage, context: BlockContext) -> list[Block]:
-    """The blocks of what tools answered; decisions of the user are not the model's affair."""
+    """Return the blocks of what tools answered; decisions of the user are not the model's affair."""
     blocks: list[Block] = []
     for index, part in enumerate(message.content):
         if not isinstance(part, ToolResultContent):
@@ -234,7 +234,7 @@ def _document(file: FileContent, source: Block) -> Block:
 
 
 def has_citations(file: FileContent) -> bool:
-    """Whether the model is asked to quote a document."""
+    """Return whether the model is asked to quote a document."""
     citations = anthropic_options(file.provider_options).get("citations")
     return isinstance(citations, Mapping) and cast("Mapping[str, Any]", citations).get("enabled") is True
 
@@ -392,7 +392,7 @@ def _caller(options: Mapping[str, Any]) -> Block:
 
 
 def _tool_input(value: Any) -> dict[str, Any]:
-    """The API wants an object: JSON text of one is read, anything else is wrapped."""
+    """Return the API wants an object: JSON text of one is read, anything else is wrapped."""
     parsed = value
     if isinstance(value, str):
         try:

@@ -49,7 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def resolve_settings(call: ModelCall, model_id: str, capabilities: ModelCapabilities) -> Settings:
-    """The fields of a request that do not depend on messages and tools."""
+    """Return the fields of a request that do not depend on messages and tools."""
     options = anthropic_options(call.provider_options)
     warnings: list[str] = []
     thinking, effort = _resolve_thinking(options, capabilities, warnings)
@@ -80,12 +80,12 @@ def resolve_settings(call: ModelCall, model_id: str, capabilities: ModelCapabili
 
 
 def is_thinking(thinking_type: str | None) -> bool:
-    """Whether the model thinks in this call, as far as the request says."""
+    """Return whether the model thinks in this call, as far as the request says."""
     return thinking_type in ("enabled", "adaptive", "between_tools")
 
 
 def uses_native_output(call: ModelCall, mode: str, capabilities: ModelCapabilities) -> bool:
-    """Whether the response format is asked for natively and not by a tool called ``json``."""
+    """Return whether the response format is asked for natively and not by a tool called ``json``."""
     if call.response_format is None:
         return False
     fits = supports_native_output(call.response_format.json_schema)

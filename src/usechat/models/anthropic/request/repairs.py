@@ -48,7 +48,7 @@ _CONTINUE: Final = "Continue."
 def repair_messages(
     messages: Iterable[Message], *, takes_prefill: bool = True, takes_repeated_ids: bool = False
 ) -> list[Message]:
-    """The history as the Messages API takes it.
+    """Return the history as the Messages API takes it.
 
     Args:
         messages: Wire messages with lists of blocks; they may be changed.
@@ -63,7 +63,7 @@ def repair_messages(
 
 
 def arrange(messages: Iterable[Message]) -> list[Message]:
-    """The messages as turns, each of whose calls stand behind its text."""
+    """Return the messages as turns, each of whose calls stand behind its text."""
     turns = _merge_turns(messages)
     for turn in turns:
         if turn["role"] == "assistant" and len(turn["content"]) > 1:
@@ -72,7 +72,7 @@ def arrange(messages: Iterable[Message]) -> list[Message]:
 
 
 def is_orderly(turns: Sequence[Message]) -> bool:
-    """Whether arranged turns are of an ordinary kind that `put_in_order` leaves as they are, which most chats are.
+    """Return whether arranged turns are of an ordinary kind that `put_in_order` leaves as they are, which most chats are.
 
     The user begins and has the last word, and every call is followed by its result; there is nothing else but text
     and what the user sent.
@@ -101,7 +101,7 @@ def is_orderly(turns: Sequence[Message]) -> bool:
 
 
 def _begins_with_results(blocks: Sequence[Block], calls: Sequence[str]) -> bool:
-    """Whether the user's blocks are the results of the calls, in their order, and then none."""
+    """Return whether the user's blocks are the results of the calls, in their order, and then none."""
     count = len(calls)
     for block in blocks[count:]:
         if block["type"] == "tool_result":
@@ -241,7 +241,7 @@ def _legal_name(name: str) -> str:
 
 
 def _pair_tools(turns: Sequence[Message]) -> list[Message]:
-    """Each turn of calls is followed by a user's turn that begins with exactly their results."""
+    """Return each turn of calls is followed by a user's turn that begins with exactly their results."""
     paired: list[Message] = []
     calls: list[str] = []
     for turn in turns:
@@ -269,7 +269,7 @@ def _with_results(calls: Sequence[str], blocks: Sequence[Block]) -> list[Block]:
 
 
 def _tell_apart(turns: Sequence[Message]) -> list[Message]:
-    """Calls that the provider ran under an id that was used before get a mark, and so does what follows of each."""
+    """Return calls that the provider ran under an id that was used before get a mark, and so does what follows of each."""
     used: dict[str, int] = {}
 
     def mark(block: Block) -> Block:
@@ -299,7 +299,7 @@ def _forget_marks(turns: Sequence[Message]) -> list[Message]:
 
 
 def _pair_server_tools(turns: Sequence[Message]) -> list[Message]:
-    """Calls that Anthropic ran keep their results, in this answer or a later one; halves of pairs go.
+    """Return calls that Anthropic ran keep their results, in this answer or a later one; halves of pairs go.
 
     A call without a result stays where the history ends with it: the model goes on with it (``pause_turn``).
     """
@@ -367,7 +367,7 @@ def _keep_paired(block: Block, results: Mapping[str, Block], kept: set[str], *, 
 
 
 def _last_spoken_turn(turns: Sequence[Message]) -> int:
-    """The last turn in which the user said something, not only tools; -1 when there is none."""
+    """Return the last turn in which the user said something, not only tools; -1 when there is none."""
     for index in range(len(turns) - 1, -1, -1):
         turn = turns[index]
         if turn["role"] == "user" and any(block["type"] != "tool_result" for block in turn["content"]):
@@ -397,7 +397,7 @@ def _without_dangling_caller(block: Block, runs: set[str]) -> Block:
 
 
 def _without_trailing_thinking(turns: Sequence[Message]) -> list[Message]:
-    """No answer ends in thinking: stopped there, it has said nothing."""
+    """Return no answer ends in thinking: stopped there, it has said nothing."""
     return [{**turn, "content": _strip_end(turn["content"])} if turn["role"] == "assistant" else turn for turn in turns]
 
 

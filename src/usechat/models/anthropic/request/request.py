@@ -72,7 +72,7 @@ class AnthropicRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def build_request(call: ModelCall, model_id: str) -> AnthropicRequest:
-    """The request for one model call.
+    """Return the request for one model call.
 
     Raises:
         RequestError: The messages hold nothing to answer, or a file that Anthropic cannot read.
@@ -228,7 +228,7 @@ def _mcp_fields(call: ModelCall, settings: Settings, tools: PreparedTools, *, us
 
 
 def _encoded(body: dict[str, Any]) -> tuple[dict[str, Any], bytes | None]:
-    """The body and its JSON text, without halves of UTF-16 pairs, which no JSON text can hold."""
+    """Return the body and its JSON text, without halves of UTF-16 pairs, which no JSON text can hold."""
     try:
         return body, msgspec.json.encode(body)
     except (UnicodeEncodeError, OverflowError, TypeError):

@@ -53,7 +53,7 @@ _CAPITAL: Final = re.compile("[A-Z]")
 
 
 def sanitize_schema(schema: Schema) -> dict[str, Any]:
-    """The schema without the keywords that ``output_config.format.schema`` refuses."""
+    """Return the schema without the keywords that ``output_config.format.schema`` refuses."""
     if schema.get("$ref") is not None:
         return {"$ref": schema["$ref"], **_sanitize_definitions(schema)}
     result: dict[str, Any] = {key: schema[key] for key in _KEPT_IF_SET if schema.get(key) is not None}
@@ -115,7 +115,7 @@ def _in_words(value: Any) -> str:
 
 
 def supports_native_output(schema: Schema) -> bool:
-    """Whether native structured output can express the schema without refusing it or losing data.
+    """Return whether native structured output can express the schema without refusing it or losing data.
 
     It refuses schemas that refer to themselves and ones with many optional properties, and it closes open objects, so
     that a model can answer only ``{}`` for them.
@@ -173,7 +173,7 @@ def _step_into(node: Any, segment: str) -> Any:
 
 
 def _walk(node: Any, root: Schema) -> Iterator[Schema]:
-    """Every schema within one, references followed at each use; there are no circles here."""
+    """Yield every schema within one, references followed at each use; there are no circles here."""
     if not isinstance(node, Mapping):
         return
     schema = cast("Schema", node)

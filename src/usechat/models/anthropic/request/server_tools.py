@@ -33,7 +33,7 @@ _UNAVAILABLE: Final = "unavailable"
 
 
 def mcp_use_block(call: ToolCallContent, server_name: Any) -> Block | None:
-    """A call to an MCP server; nothing without the server's name."""
+    """Return a call to an MCP server; nothing without the server's name."""
     if not isinstance(server_name, str):
         return None
     return {
@@ -46,7 +46,7 @@ def mcp_use_block(call: ToolCallContent, server_name: Any) -> Block | None:
 
 
 def server_use_block(call: ToolCallContent, provider_name: str) -> Block | None:
-    """A call of a tool that Anthropic runs; nothing for a tool it does not have."""
+    """Return a call of a tool that Anthropic runs; nothing for a tool it does not have."""
     if provider_name not in _PLAIN_TOOLS:
         return None
     given = _as_object(call.input)
@@ -65,7 +65,7 @@ def _as_object(value: Any) -> dict[str, Any]:
 
 
 def mcp_result_block(result: ToolResultContent) -> Block | None:
-    """What an MCP server answered."""
+    """Return what an MCP server answered."""
     output = result.output
     if output.type not in ("json", "error-json", "text"):
         return None
@@ -86,7 +86,7 @@ def _mcp_content(value: Any) -> Any:
 
 
 def server_result_block(result: ToolResultContent, provider_name: str) -> Block | None:
-    """What a tool that Anthropic ran answered; nothing for a tool it does not have or an output it did not give."""
+    """Return what a tool that Anthropic ran answered; nothing for a tool it does not have or an output it did not give."""
     convert = _RESULTS.get(provider_name)
     return None if convert is None else convert(result)
 
@@ -238,7 +238,7 @@ def _error(result: ToolResultContent, block_type: str, error_type: str) -> Block
 
 
 def _error_value(output: ToolResultOutput) -> JsonObject:
-    """The error of a failed call, which a client may hold as an object or as JSON text."""
+    """Return the error of a failed call, which a client may hold as an object or as JSON text."""
     value = output.value
     if isinstance(value, str):
         try:

@@ -32,7 +32,7 @@ class ConvertedSystem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def system_message(message: SystemMessage, context: BlockContext, *, is_initial: bool) -> ConvertedSystem:
-    """One system message in its place.
+    """Return one system message in its place.
 
     Args:
         message: The message.

@@ -96,7 +96,7 @@ class PreparedTools(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def provider_tool_names(tools: Sequence[ToolDefinition]) -> dict[str, str]:
-    """The provider's name of each tool it defines, to the application's name for it."""
+    """Return the provider's name of each tool it defines, to the application's name for it."""
     names = ((_provider_name(tool), tool.name) for tool in tools if isinstance(tool, ProviderTool))
     return {provider_name: name for provider_name, name in names if provider_name is not None}
 
@@ -107,19 +107,19 @@ def _provider_name(tool: ProviderTool) -> str | None:
 
 
 def provider_tool_name(tool_names: Mapping[str, str], custom_name: str) -> str:
-    """The provider's name of a tool, given the application's."""
+    """Return the provider's name of a tool, given the application's."""
     return next((theirs for theirs, ours in tool_names.items() if ours == custom_name), custom_name)
 
 
 def toolset_names(tools: Sequence[ToolDefinition]) -> dict[str, str]:
-    """The application's name of each toolset to the provider's, for calls of its members."""
+    """Return the application's name of each toolset to the provider's, for calls of its members."""
     return {tool.name: _TOOLSETS[tool.id] for tool in tools if isinstance(tool, ProviderTool) and tool.id in _TOOLSETS}
 
 
 def prepare_tools(
     tools: Sequence[ToolDefinition], choice: ToolChoice | None, settings: ToolSettings, cache: CacheBreakpoints
 ) -> PreparedTools:
-    """Tools and choice as the request has them. Without tools there is no choice either."""
+    """Return tools and choice as the request has them. Without tools there is no choice either."""
     if not tools:
         return PreparedTools()
     definitions: list[dict[str, Any]] = []

@@ -58,7 +58,7 @@ class Citations:
         self._web: list[Json] = []
 
     def sources_of(self, citation: Json) -> list[ModelPart]:
-        """The sources that stand where the citation does."""
+        """Return the sources that stand where the citation does."""
         if citation.get("type") == _WEB:
             self._web.append(citation)
             return [self._web_source(citation, since_major=6, until_major=6)]
@@ -66,14 +66,14 @@ class Citations:
         return [] if source is None else [source]
 
     def closing_sources(self) -> list[ModelPart]:
-        """The quoted web pages that AI SDK 7 lists at the message's end."""
+        """Return the quoted web pages that AI SDK 7 lists at the message's end."""
         citations, self._web = self._web, []
         if self.has_search_results:
             return []
         return [self._web_source(citation, since_major=7) for citation in citations]
 
     def result_source(self, result: Json) -> SourceUrl:
-        """The source of one hit of a web search."""
+        """Return the source of one hit of a web search."""
         self.has_search_results = True
         return SourceUrl(
             source_id=self._generate_id(),
@@ -83,7 +83,7 @@ class Citations:
         )
 
     def shown(self, citation: Json) -> Json:
-        """The citation as AI SDK 7 writes it on ``text-end``."""
+        """Return the citation as AI SDK 7 writes it on ``text-end``."""
         if citation.get("type") in {_WEB, _SEARCH}:
             url = citation["url"] if citation["type"] == _WEB else citation["source"]
             source: Json = {"type": "source", "sourceType": "url", "id": url, "url": url}
@@ -143,7 +143,7 @@ class Citations:
 
 
 def citations_metadata(citations: Iterable[Mapping[str, Any]], *, web_only: bool = False) -> ProviderMetadata | None:
-    """The metadata of a text block that carries these citations; AI SDK 5 and 6 keep those of web pages only."""
+    """Return the metadata of a text block that carries these citations; AI SDK 5 and 6 keep those of web pages only."""
     kept = [citation for citation in citations if not web_only or citation.get("type") == _WEB]
     return {"anthropic": {"citations": kept}} if kept else None
 

@@ -77,7 +77,7 @@ _decode_delta = msgspec.json.Decoder(ContentBlockDelta).decode
 
 
 def generate_source_id() -> str:
-    """An id such as the AI SDK gives a source: 16 letters and digits."""
+    """Return an id such as the AI SDK gives a source: 16 letters and digits."""
     return "".join(secrets.choice(_ID_LETTERS) for _ in range(16))
 
 
@@ -160,7 +160,7 @@ class AnthropicStream:
         return parts
 
     def fail(self, error: ProviderError) -> list[ModelPart]:
-        """The connection broke: return what the answer then says; `finish` still gives its last part."""
+        """Return the connection broke: return what the answer then says; `finish` still gives its last part."""
         self._error = error
         return [Error(MASKED_ERROR_TEXT, error)]
 

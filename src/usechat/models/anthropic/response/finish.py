@@ -98,7 +98,7 @@ class MessageEnd:
         self._note("serviceTier", usage.get("service_tier"))
 
     def part(self, *, json_tool_called: bool) -> ModelFinish:
-        """The finish of a message that came to its end.
+        """Return the finish of a message that came to its end.
 
         Args:
             json_tool_called: Whether the answer came as the input of a forced tool: ``tool_use`` is then no tool call.
@@ -115,7 +115,7 @@ class MessageEnd:
         )
 
     def early_part(self, unified: UnifiedFinishReason) -> ModelFinish:
-        """The finish of a message that never came to its end: like the AI SDK's, it counts no tokens."""
+        """Return the finish of a message that never came to its end: like the AI SDK's, it counts no tokens."""
         return ModelFinish(
             finish_reason=FinishReason(unified),
             usage=Usage(),
@@ -160,12 +160,12 @@ class MessageEnd:
 
 
 def as_object(value: Any) -> Json:
-    """The value if it is a JSON object, else an empty one."""
+    """Return the value if it is a JSON object, else an empty one."""
     return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]
 
 
 def pick(source: Mapping[str, Any], names: Mapping[str, str]) -> Json:
-    """The values that are there and not null, under their new names."""
+    """Return the values that are there and not null, under their new names."""
     return {name: source[key] for name, key in names.items() if source.get(key) is not None}
 
 

@@ -148,7 +148,7 @@ class HeldText:
         """Its end is shown with its text, or not at all."""
 
     def release(self) -> list[ModelPart]:
-        """The whole block, now that it is known to be the answer."""
+        """Return the whole block, now that it is known to be the answer."""
         text = "".join(self._pieces)
         if not text:
             return []

@@ -51,11 +51,11 @@ class ServerTools:
         self._tool_names = tool_names
 
     def custom_name(self, provider_name: str) -> str:
-        """The application's name for one of the provider's tools."""
+        """Return the application's name for one of the provider's tools."""
         return self._tool_names.get(provider_name, provider_name)
 
     def search_name(self, tool_call_id: str) -> str:
-        """The application's name for the tool search that a result answers; its call may be in an earlier message."""
+        """Return the application's name for the tool search that a result answers; its call may be in an earlier message."""
         name = self.searches.get(tool_call_id)
         if name is None:
             is_bm25 = "tool_search_tool_bm25" in self._tool_names
