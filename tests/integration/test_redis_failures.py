@@ -330,6 +330,7 @@ async def test_answers_outlive_a_redis_that_pauses_for_longer_than_a_lease(
     await migrate(database)
     logs = LogMaker(url, limits=Limits(lease=LEASE, silence=LEASE))
     async with AsyncExitStack() as stack:
+        stack.push_async_callback(logs.aclose)
         deployment = Deployment(logs, database, stack)
         process, *others = [await deployment.process() for _ in range(4)]
         for one in [process, *others]:
