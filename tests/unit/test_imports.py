@@ -37,6 +37,7 @@ EDGES = frozenset({"cli", "server", "testing"})
 ROWS = {
     "errors": Row(third_party=frozenset(), is_pure=True),
     "ids": Row(third_party=frozenset(), is_pure=True),
+    "extras": Row(ours=frozenset({"errors"}), third_party=frozenset()),
     "json": Row(third_party=frozenset({"msgspec"}), is_pure=True),
     "parts": Row(third_party=frozenset({"msgspec"}), is_pure=True),
     "unsafe_keys": Row(ours=frozenset({"json"}), third_party=frozenset(), is_pure=True),
@@ -47,7 +48,7 @@ ROWS = {
     "protocol": Row(ours=LEAVES, third_party=frozenset({"msgspec"}), is_pure=True),
     "messages": Row(ours=LEAVES, third_party=frozenset({"msgspec", "pydantic", "pydantic_core"}), is_pure=True),
     "models": Row(
-        ours=LEAVES | {"apart", "messages"},
+        ours=LEAVES | {"apart", "extras", "messages"},
         # The demo answers from an endpoint of the package's own, as any model does from its provider's.
         lazily=frozenset({"testing.demo_endpoint"}),
     ),
@@ -59,8 +60,8 @@ ROWS = {
         never=frozenset({"protocol.encoders", "protocol.decoders"}),
     ),
     "negotiation": Row(ours=LEAVES | {"messages", "protocol"}, is_pure=True),
-    "runs": Row(ours=frozenset({"errors", "guard", "ids"}), third_party=frozenset({"msgspec", "redis"})),
-    "chats": Row(ours=frozenset({"apart", "errors", "ids", "json", "messages"})),
+    "runs": Row(ours=frozenset({"errors", "extras", "guard", "ids"}), third_party=frozenset({"msgspec", "redis"})),
+    "chats": Row(ours=frozenset({"apart", "errors", "extras", "ids", "json", "messages"})),
     # Every answer is a run: the edge knows the pipe of one that a single reader reads.
     "fastapi": Row(ours=ANY, never=EDGES | {"chats", "runs.base", "runs.memory", "runs.redis", "runs.service"}),
     "sender": Row(ours=frozenset(), third_party=frozenset({"starlette"})),
@@ -70,7 +71,7 @@ ROWS = {
     "server": Row(ours=ANY, reads_environment=True),
     "testing": Row(ours=ANY, never=frozenset({"cli", "server"})),
     "cli": Row(ours=ANY, reads_environment=True),
-    "__main__": Row(ours=frozenset({"cli"}), third_party=frozenset()),
+    "__main__": Row(ours=frozenset({"cli", "errors", "extras"}), third_party=frozenset()),
     "__init__": Row(ours=ANY, never=EDGES),
 }
 

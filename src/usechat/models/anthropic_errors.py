@@ -37,10 +37,10 @@ def maybe_map_error(error: Exception, *, is_reading: bool = False) -> UsechatErr
     Returns:
         The error to raise in its place, or ``None`` when it is none of theirs and goes on as it is.
     """
-    import aiohttp
     import anthropic
     import httpx2
 
+    bad_addresses, failures = _errors_of_aiohttp()
     fail = _broken if is_reading else _unreachable
     table: tuple[tuple[type[Exception] | tuple[type[Exception], ...], Callable[[Exception], UsechatError]], ...] = (
         (UsechatError, _same),
@@ -49,14 +49,23 @@ def maybe_map_error(error: Exception, *, is_reading: bool = False) -> UsechatErr
         ((anthropic.APITimeoutError, httpx2.TimeoutException, TimeoutError), _stalled if is_reading else _timeout),
         ((anthropic.APIError, anthropic.RetryableError), fail),
         # What is left of the package's own: credentials, missing extras, arguments that exclude each other.
-        ((anthropic.AnthropicError, httpx2.InvalidURL, httpx2.UnsupportedProtocol, aiohttp.InvalidURL), _misconfigured),
-        ((httpx2.HTTPError, httpx2.StreamError, httpx2.CookieConflict, aiohttp.ClientError, OSError), fail),
+        ((anthropic.AnthropicError, httpx2.InvalidURL, httpx2.UnsupportedProtocol, *bad_addresses), _misconfigured),
+        ((httpx2.HTTPError, httpx2.StreamError, httpx2.CookieConflict, *failures, OSError), fail),
     )
     for kinds, make in table:
         if isinstance(error, kinds):
             return make(error)
     # How the package says that a client of the caller's own has no key.
     return _misconfigured(error) if isinstance(error, TypeError) and "authentication method" in str(error) else None
+
+
+def _errors_of_aiohttp() -> tuple[tuple[type[Exception], ...], tuple[type[Exception], ...]]:
+    # Where it is not installed, no client speaks through it.
+    try:
+        import aiohttp
+    except ImportError:
+        return (), ()
+    return (aiohttp.InvalidURL,), (aiohttp.ClientError,)
 
 
 class _MappedErrors:

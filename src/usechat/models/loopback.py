@@ -6,8 +6,11 @@ is imported at first use, because that takes half a second.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
+
+from usechat.extras import needing
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
@@ -32,6 +35,10 @@ def loopback_client(base_url: str, api_key: str, *, headers: Mapping[str, str] |
         headers: Sent with every request.
     """
     from anthropic import AsyncAnthropic, DefaultAioHttpClient
+
+    with needing("local"):
+        # The client below speaks through it, and names an extra of its own package where it is missing.
+        importlib.import_module("aiohttp")
 
     # trust_env: a proxy that is set for the world outside cannot reach this machine's loopback.
     # connection: close, because llama.cpp drops one in ten streams on a connection that is used again.
