@@ -1,7 +1,26 @@
-"""``python -m usechat``."""
+"""``python -m usechat``, and the ``usechat`` command."""
 
 from __future__ import annotations
 
-from usechat.cli import main
+import sys
 
-main()
+from usechat.errors import ConfigurationError
+from usechat.extras import needing
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line, or say which packages it needs."""
+    try:
+        with needing("server"):
+            from usechat.cli import main as run
+    except ConfigurationError as error:
+        # As the command line itself ends where it is not set up.
+        print(f"usechat: {error}", file=sys.stderr)  # noqa: T201 - the command's own output
+        sys.exit(2)
+    run()
+
+
+if __name__ == "__main__":
+    main()

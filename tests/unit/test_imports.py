@@ -37,6 +37,7 @@ EDGES = frozenset({"cli", "server", "testing"})
 ROWS = {
     "errors": Row(third_party=frozenset(), is_pure=True),
     "ids": Row(third_party=frozenset(), is_pure=True),
+    "extras": Row(ours=frozenset({"errors"}), third_party=frozenset()),
     "json": Row(third_party=frozenset({"msgspec"}), is_pure=True),
     "parts": Row(third_party=frozenset({"msgspec"}), is_pure=True),
     "unsafe_keys": Row(ours=frozenset({"json"}), third_party=frozenset(), is_pure=True),
@@ -57,7 +58,7 @@ ROWS = {
     "http1": Row(third_party=frozenset({"aiohappyeyeballs", "httptools"})),
     "models": Row(
         # Of the protocol only the splitting of server-sent events, which providers speak too.
-        ours=LEAVES | {"apart", "http1", "messages", "protocol.sse"},
+        ours=LEAVES | {"apart", "extras", "http1", "messages", "protocol.sse"},
         # One of the names that a model is asked for by.
         lazily=frozenset({"demo.model"}),
     ),
@@ -71,8 +72,8 @@ ROWS = {
         never=frozenset({"protocol.encoders", "protocol.decoders"}),
     ),
     "demo": Row(ours=LEAVES | {"__init__", "apart", "models", "tools"}, third_party=frozenset({"msgspec", "pydantic"})),
-    "runs": Row(ours=frozenset({"errors", "guard", "ids"}), third_party=frozenset({"msgspec", "redis"})),
-    "chats": Row(ours=frozenset({"apart", "errors", "ids", "json", "messages"})),
+    "runs": Row(ours=frozenset({"errors", "extras", "guard", "ids"}), third_party=frozenset({"msgspec", "redis"})),
+    "chats": Row(ours=frozenset({"apart", "errors", "extras", "ids", "json", "messages"})),
     "http": Row(
         ours=LEAVES | {"apart", "failures", "guard", "messages", "protocol", "runs"},
         never=frozenset({"runs.memory", "runs.redis"}),
@@ -81,7 +82,7 @@ ROWS = {
     "server": Row(ours=ANY, reads_environment=True),
     "testing": Row(ours=ANY, never=frozenset({"cli", "server"})),
     "cli": Row(ours=ANY, reads_environment=True),
-    "__main__": Row(ours=frozenset({"cli"}), third_party=frozenset()),
+    "__main__": Row(ours=frozenset({"cli", "errors", "extras"}), third_party=frozenset()),
     "__init__": Row(ours=ANY, never=EDGES),
 }
 

@@ -16,7 +16,11 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from usechat.extras import needing
+
+with needing("server"):
+    from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from usechat.errors import ConfigurationError
 from usechat.messages.limits import DEFAULT_LIMITS, BodyLimits

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from usechat.errors import ConfigurationError
+from usechat.extras import needing
 
 __all__ = ["check_redis", "check_redis_url", "prepare_database"]
 
@@ -55,8 +56,6 @@ async def prepare_database(url: str) -> None:
         await work()
     except ConfigurationError as error:
         raise ConfigurationError(f"{DATABASE}: {name}: {error}") from error
-    except ImportError as error:
-        raise ConfigurationError(f"{DATABASE}: the package {error.name} is missing: install usechat anew.") from error
     except Exception as error:
         reason = describe(error, parsed.password)
         raise ConfigurationError(f"{DATABASE}: {name} cannot be used ({reason}): {advice}.") from error
@@ -68,7 +67,8 @@ def check_redis_url(url: str) -> None:
     Raises:
         ConfigurationError: It does not.
     """
-    from redis import connection
+    with needing("redis"):
+        from redis import connection
 
     made: Any = connection
     try:

@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from usechat.extras import needing
+
+with needing("sqlite", "postgres"):
+    from sqlalchemy import URL, make_url
+    from sqlalchemy.exc import ArgumentError
 
 from usechat.chats.sql.database import Database
 from usechat.chats.sql.presence.base import Presence

@@ -13,9 +13,13 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 from uuid import uuid4
 
-import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import create_async_engine
+
+from usechat.extras import needing
+
+with needing("postgres"):
+    import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 
 from usechat.chats.sql.database import Work
 from usechat.chats.sql.retry import PAUSES, retry_when_cut

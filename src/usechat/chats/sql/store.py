@@ -13,8 +13,24 @@ from typing import Any, Final, TypeVar, cast
 from uuid import uuid4
 
 from msgspec import UNSET, UnsetType
-from sqlalchemy import ColumnElement, Connection, Select, delete, exists, insert, literal, or_, select, tuple_, update
-from sqlalchemy.exc import IntegrityError
+
+from usechat.extras import needing
+
+with needing("sqlite", "postgres"):
+    from sqlalchemy import (
+        ColumnElement,
+        Connection,
+        Select,
+        delete,
+        exists,
+        insert,
+        literal,
+        or_,
+        select,
+        tuple_,
+        update,
+    )
+    from sqlalchemy.exc import IntegrityError
 
 from usechat.apart import is_large, mark_large, work_apart
 from usechat.chats.merge import merge_patch

@@ -52,7 +52,6 @@ def maybe_map_error(error: Exception, *, is_reading: bool = False) -> UsechatErr
     Returns:
         The error to raise in its place, or ``None`` when it is none of theirs and goes on as it is.
     """
-    import aiohttp
     import anthropic
     import httpx2
 
@@ -61,6 +60,7 @@ def maybe_map_error(error: Exception, *, is_reading: bool = False) -> UsechatErr
     if isinstance(error, anthropic.APIConnectionError) and isinstance(error.__cause__, http1.Http1Error | UsechatError):
         # The package takes whatever our transport raises for a lost connection.
         error = error.__cause__
+    bad_addresses, failures = _errors_of_aiohttp()
     fail = _broken if is_reading else _unreachable
     table: tuple[tuple[type[Exception] | tuple[type[Exception], ...], Callable[[Exception], UsechatError]], ...] = (
         (UsechatError, _same),
@@ -72,7 +72,7 @@ def maybe_map_error(error: Exception, *, is_reading: bool = False) -> UsechatErr
         ),
         ((anthropic.APIError, anthropic.RetryableError), fail),
         # What is left of the package's own: credentials, missing extras, arguments that exclude each other.
-        ((anthropic.AnthropicError, httpx2.InvalidURL, httpx2.UnsupportedProtocol, aiohttp.InvalidURL), _misconfigured),
+        ((anthropic.AnthropicError, httpx2.InvalidURL, httpx2.UnsupportedProtocol, *bad_addresses), _misconfigured),
         (http1.LocalProtocolError, _misconfigured),
         (
             (
@@ -80,7 +80,7 @@ def maybe_map_error(error: Exception, *, is_reading: bool = False) -> UsechatErr
                 httpx2.HTTPError,
                 httpx2.StreamError,
                 httpx2.CookieConflict,
-                aiohttp.ClientError,
+                *failures,
                 OSError,
             ),
             fail,
@@ -134,6 +134,15 @@ def _number(text: str | None) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) else None
+
+
+def _errors_of_aiohttp() -> tuple[tuple[type[Exception], ...], tuple[type[Exception], ...]]:
+    # Where it is not installed, no client speaks through it.
+    try:
+        import aiohttp
+    except ImportError:
+        return (), ()
+    return (aiohttp.InvalidURL,), (aiohttp.ClientError,)
 
 
 class _MappedErrors:

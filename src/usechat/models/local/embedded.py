@@ -101,7 +101,9 @@ def missing_requirements() -> str | None:
     """Return what this machine lacks for the embedded model, in plain words; None when nothing is known to be missing."""
     missing = [wheel for module, wheel in _WHEELS.items() if importlib.util.find_spec(module) is None]
     if missing:
-        return f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed"
+        return (
+            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed, which usechat[local] brings"
+        )
     if not sys.executable:
         return "the Python interpreter that would run it is unknown"
     return _missing_weights() or missing_processor_flags()

@@ -7,6 +7,7 @@ is there to see that streaming works, not to be believed.
 
 from __future__ import annotations
 
+import importlib
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio.to_thread
 
+from usechat.extras import needing
 from usechat.messages.model import ModelMessage, UserMessage
 from usechat.models.anthropic.errors import maybe_map_error
 from usechat.models.anthropic.model import anthropic
@@ -88,6 +90,9 @@ def _client(base_url: str, api_key: str) -> AsyncAnthropic:
     # package takes half a second.
     from anthropic import AsyncAnthropic, DefaultAioHttpClient
 
+    with needing("local"):
+        # The client below speaks through it, and would name an extra of its own package.
+        importlib.import_module("aiohttp")
     # trust_env: a proxy for the world outside cannot reach this machine's loopback.
     # connection: close, because llama.cpp drops one in ten streams on a connection that is used again.
     return AsyncAnthropic(

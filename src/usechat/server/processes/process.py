@@ -14,8 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-import uvicorn
-from uvicorn.supervisors import ChangeReload
+from usechat.extras import needing
+
+with needing("server"):
+    import uvicorn
+    from uvicorn.supervisors import ChangeReload
 
 import usechat
 from usechat.errors import ConfigurationError

@@ -7,6 +7,7 @@ import email.utils
 import importlib
 import pkgutil
 import ssl
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -223,3 +224,8 @@ def test_our_own_error_stays_what_it_is():
 @pytest.mark.parametrize("error", [ValueError("a defect"), TypeError("a defect"), KeyError("x")])
 def test_defect_is_not_taken_for_a_failure_of_the_provider(error: Exception):
     assert maybe_map_error(error) is None
+
+
+def test_errors_are_mapped_where_aiohttp_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
+    assert isinstance(maybe_map_error(httpx2.ConnectError("refused", request=REQUEST)), ProviderConnectionError)

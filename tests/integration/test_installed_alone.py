@@ -1,0 +1,145 @@
+"""The wheel in an environment of its own: a library's route needs no extra, and what needs one says which."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from scripts.preparations import index_of_pip
+
+ROOT = Path(__file__).resolve().parents[2]
+UV = Path(sys.executable).with_name("uv")
+NOT_FOR_ALL = {"aiohttp", "alembic", "asyncpg", "pydantic-settings", "redis", "sqlalchemy", "typer", "uvicorn"}
+
+ROUTE = """
+import asyncio, json, os
+from fastapi import FastAPI
+from usechat import ChatRequest, stream_text, tool
+from usechat.models import anthropic
+from usechat.testing.replay import ReplayServer, Reply
+
+app = FastAPI()
+
+@tool
+async def get_tide(port: str) -> str:
+    return "14:20"
+
+@app.post("/api/chat")
+async def chat(chat: ChatRequest):
+    return stream_text(anthropic("claude-sonnet-4-6"), messages=chat.messages, tools=[get_tide]).response(chat)
+
+async def ask():
+    parts = [{"type": "text", "text": "When is high water?"}]
+    body = {"id": "c", "trigger": "submit-message", "messages": [{"id": "1", "role": "user", "parts": parts}]}
+    scope = {"type": "http", "method": "POST", "path": "/api/chat", "headers": [], "query_string": b""}
+    sent = []
+
+    async def receive():
+        if not sent:
+            return {"type": "http.request", "body": json.dumps(body).encode()}
+        await asyncio.Event().wait()
+
+    async def send(message):
+        sent.append(message.get("body", b""))
+
+    async with ReplayServer(Reply("text")) as server:
+        os.environ.update(ANTHROPIC_BASE_URL=server.url, ANTHROPIC_API_KEY="unused")
+        await app(scope, receive, send)
+    print(b"".join(sent).decode())
+
+asyncio.run(ask())
+"""
+
+
+def install(folder: Path, requirement: str) -> Path:
+    """Make an environment with what the requirement brings; return its folder of programs."""
+    variables = {**os.environ, **index_of_pip()}
+    # The versions that are locked, so that they are already in uv's cache.
+    versions = ["--constraint", ROOT / "requirements" / "base.lock", "--no-verify-hashes"]
+    for command in (
+        [UV, "venv", "--quiet", "--python", sys.executable, folder],
+        [UV, "pip", "install", "--quiet", "--python", folder / "bin" / "python", *versions, requirement],
+    ):
+        subprocess.run(command, env=variables, cwd=folder.parent, check=True)
+    return folder / "bin"
+
+
+def run(command: list[str | Path], **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a program that finds nothing of this checkout and none of the caller's settings."""
+    kept: Mapping[str, str] = {"PATH": os.environ["PATH"], **variables}
+    return subprocess.run(command, cwd="/", env=kept, text=True, capture_output=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", folder]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    [built] = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def alone(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return install(tmp_path_factory.mktemp("alone") / "venv", str(wheel))
+
+
+def test_route_of_a_library_needs_no_extra(alone: Path) -> None:
+    done = run([alone / "python", "-c", ROUTE])
+
+    assert '"delta":"High water "' in done.stdout, done.stderr
+    assert done.stdout.endswith("data: [DONE]\n\n\n")
+
+
+def test_library_brings_no_package_of_the_server(alone: Path) -> None:
+    listed = run([UV, "pip", "list", "--python", alone / "python", "--format", "freeze"])
+
+    names = {line.partition("==")[0] for line in listed.stdout.splitlines()}
+    assert "anthropic" in names
+    assert names & NOT_FOR_ALL == set()
+
+
+@pytest.mark.parametrize(
+    ("program", "extra"),
+    [
+        ("from usechat.chats.sql import SqlChatStore", "sqlite"),
+        ("from usechat.chats.migrate import migrate", "sqlite"),
+        ("from usechat.runs.redis import RedisLog", "redis"),
+        ("from usechat.server.app import create_app", "server"),
+    ],
+)
+def test_what_needs_an_extra_names_it(alone: Path, program: str, extra: str) -> None:
+    told = f"from usechat.errors import ConfigurationError\ntry:\n {program}\nexcept ConfigurationError as e: print(e)"
+    done = run([alone / "python", "-c", told])
+
+    assert f"pip install 'usechat[{extra}]'" in done.stdout, done.stderr
+
+
+def test_embedded_model_names_its_extra(alone: Path) -> None:
+    done = run([alone / "python", "-c", "from usechat.models import local_available; print(local_available())"])
+    assert "usechat[local]" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("command", [["usechat"], ["python", "-m", "usechat"]], ids=["command", "module"])
+def test_command_names_its_extra(alone: Path, command: list[str]) -> None:
+    done = run([alone / command[0], *command[1:], "serve"])
+
+    assert done.returncode == 2
+    assert done.stderr == "usechat: The package typer is not installed: pip install 'usechat[server]'.\n"
+
+
+def test_server_names_the_extras_of_its_settings(wheel: Path, tmp_path: Path) -> None:
+    programs = install(tmp_path / "venv", f"usechat[server] @ {wheel.as_uri()}")
+    for setting, extra in (
+        ({"USECHAT_DATABASE_URL": "postgresql://127.0.0.1/x"}, "postgres"),
+        ({"USECHAT_REDIS_URL": "redis://127.0.0.1", "USECHAT_DATABASE_URL": "off"}, "redis"),
+    ):
+        done = run([programs / "usechat", "serve", "--port", "0", "--model", "demo"], **setting)
+        assert done.returncode != 0
+        assert f"pip install 'usechat[{extra}]'" in done.stderr
+        assert "Traceback" not in done.stderr
