@@ -464,7 +464,7 @@ VALUES: Mapping[str, tuple[str, Callable[[Failing], Answer]]] = {
     "number-first": ("error", lambda one: one.write(say(3))),
     "object-first": ("error", lambda one: one.write(say(object()))),
     "number-written": ("error", lambda one: one.write(write_text("Hello", 3))),
-    "execute-is-plain": ("error", lambda one: one.write(write_at_once)),
+    "execute-is-plain": ("whole", lambda one: one.write(write_at_once)),
     **{
         f"{name}-of-writer": ("error", lambda one, wrong=wrong: one.write(write_parts(wrong)))
         for name, wrong in WRONG.items()

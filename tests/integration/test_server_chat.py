@@ -285,7 +285,10 @@ def test_upstream_error_becomes_a_legal_stream(
     assert told(kind).search(client.post("/api/chat", json=V4).text)
     body = {"messages": [{"role": "user", "content": "?"}]}
     assert told(kind).search(client.post("/api/ai/chat/stream", json=body).text)
-    assert client.post("/api/chat", json=V5, params={"protocol": "text"}).text == ""
+    # A text stream has no words for an error: its status tells.
+    as_text = client.post("/api/chat", json=V5, params={"protocol": "text"})
+    assert as_text.status_code == 500
+    assert told(kind).fullmatch(as_text.json()["detail"])
 
 
 def test_errors_own_words_are_shown_where_that_is_wanted(tuned: httpx.Client, upstream: Upstream) -> None:
