@@ -16,7 +16,7 @@ from tests.e2e.programs import next_start
 from tests.e2e.upstream import ASK_FOR_SILENCE, Upstream
 from tests.e2e.web_build import build_for_next_start
 from tests.support.programs import Program, nginx, usechat_serve
-from usechat.models.local.embedded import local_available
+from usechat.models.embedded.server import local_available
 
 Visit = Callable[..., ChatPage]
 

@@ -1,4 +1,4 @@
-"""Calls of Anthropic models and what they answer, for the tests of `usechat.models.anthropic.model`."""
+"""Calls of Anthropic models and what they answer, for the tests of `usechat.models.claude.model`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 from usechat.messages.model import TextContent, UserMessage
 from usechat.models import anthropic
-from usechat.models.anthropic.model import AnthropicModel
 from usechat.models.base import ModelCall
+from usechat.models.claude.model import AnthropicModel
 from usechat.parts import ModelFinish, ModelPart, TextDelta
 from usechat.testing.replay import ReplayServer
 

@@ -7,8 +7,8 @@ import pytest
 from tests.integration.anthropic_calls import read, texts
 from usechat.errors import ConfigurationError
 from usechat.models import anthropic
-from usechat.models.anthropic.address import DEFAULT_BASE_URL
-from usechat.models.anthropic.client import ClientSettings, aclose_client, shared_client
+from usechat.models.claude.address import DEFAULT_BASE_URL
+from usechat.models.claude.client import ClientSettings, aclose_client, shared_client
 from usechat.testing.replay import ReplayServer
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_settings_of_this_machine")]

@@ -17,8 +17,8 @@ from anthropic.lib.vertex import AsyncAnthropicVertex
 from tests.integration.anthropic_calls import CALL, finish, read, texts
 from usechat.errors import ProviderStreamError
 from usechat.models import anthropic
-from usechat.models.anthropic.client import AnyClient
-from usechat.models.anthropic.response.events import AnthropicStream
+from usechat.models.claude.client import AnyClient
+from usechat.models.claude.response.events import AnthropicStream
 from usechat.parts import Error, ModelPart
 from usechat.testing.replay import ReplayServer, Reply
 from usechat.testing.streams import read_events, read_stream, stream_names

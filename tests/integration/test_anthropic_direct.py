@@ -16,9 +16,9 @@ from tests.integration.anthropic_calls import CALL, model_for, read, texts
 from usechat.errors import ConfigurationError, ProviderConnectionError, ProviderStatusError
 from usechat.messages.model import AssistantMessage, TextContent, ToolCallContent, UserMessage
 from usechat.models import anthropic
-from usechat.models.anthropic.client import ClientSettings, shared_client
-from usechat.models.anthropic.transport import PoolTransport
 from usechat.models.base import ModelCall
+from usechat.models.claude.client import ClientSettings, shared_client
+from usechat.models.claude.transport import PoolTransport
 from usechat.testing.replay import ReplayedRequest, ReplayServer, Reply
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_settings_of_this_machine")]

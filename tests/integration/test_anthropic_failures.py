@@ -18,9 +18,9 @@ from usechat.errors import (
     ProviderStreamError,
 )
 from usechat.models import anthropic
-from usechat.models.anthropic.client import ClientSettings, shared_client
-from usechat.models.anthropic.response.events import AnthropicStream
 from usechat.models.base import ModelCall, ProviderTool
+from usechat.models.claude.client import ClientSettings, shared_client
+from usechat.models.claude.response.events import AnthropicStream
 from usechat.parts import Error, ModelPart
 from usechat.testing.replay import ReplayServer, Reply
 
@@ -154,7 +154,7 @@ async def test_answer_that_is_no_event_stream_is_raised():
 
 
 async def test_server_that_does_not_end_its_body_costs_no_answer(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("usechat.models.anthropic.source._DRAIN_SECONDS", 0.05)
+    monkeypatch.setattr("usechat.models.claude.source._DRAIN_SECONDS", 0.05)
     async with ReplayServer(Reply("text", hold_after=99)) as server:
         parts = await read(model_for(server))
         assert finish(parts).finish_reason.unified == "stop"
@@ -192,7 +192,7 @@ async def test_warning_about_the_request_is_logged_once(caplog: pytest.LogCaptur
         model = model_for(server)
         await read(model, call)
         await read(model, call)
-    assert len([record for record in caplog.records if record.name == "usechat.models.anthropic.model"]) == 1
+    assert len([record for record in caplog.records if record.name == "usechat.models.claude.model"]) == 1
 
 
 # The reader leaves

@@ -19,10 +19,10 @@ from usechat.errors import (
 )
 from usechat.messages.model import TextContent, UserMessage
 from usechat.models import anthropic
-from usechat.models.anthropic.client import ClientSettings, shared_client
-from usechat.models.anthropic.request.request import AnthropicRequest
-from usechat.models.anthropic.response.events import AnthropicStream
 from usechat.models.base import FunctionTool, Model, ModelCall, ProviderTool
+from usechat.models.claude.client import ClientSettings, shared_client
+from usechat.models.claude.request.request import AnthropicRequest
+from usechat.models.claude.response.events import AnthropicStream
 from usechat.parts import Error, ToolCall
 from usechat.testing.replay import ReplayServer, Reply
 from usechat.testing.streams import Framing, read_stream, stream_names

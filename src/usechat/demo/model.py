@@ -19,9 +19,9 @@ import msgspec
 
 from usechat.apart import work_apart
 from usechat.demo.events import answer_events
-from usechat.models.anthropic.request.request import AnthropicRequest, build_request
-from usechat.models.anthropic.response.events import AnthropicStream
 from usechat.models.base import Model, ModelCall
+from usechat.models.claude.request.request import AnthropicRequest, build_request
+from usechat.models.claude.response.events import AnthropicStream
 from usechat.parts import ModelPart
 
 __all__ = ["MODEL_ID", "DemoModel", "demo"]

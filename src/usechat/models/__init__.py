@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from usechat.demo.model import demo
-    from usechat.models.anthropic.model import AnthropicModel, anthropic
-    from usechat.models.anthropic.response.events import AnthropicStream
-    from usechat.models.local.embedded import local_available
-    from usechat.models.local.model import local
+    from usechat.models.claude.model import AnthropicModel, anthropic
+    from usechat.models.claude.response.events import AnthropicStream
+    from usechat.models.embedded.model import local
+    from usechat.models.embedded.server import local_available
     from usechat.models.resolve import default_model, resolve_model
 
 __all__ = [
@@ -28,13 +28,13 @@ __all__ = [
 ]
 
 _HOMES = {
-    "AnthropicModel": "usechat.models.anthropic.model",
-    "AnthropicStream": "usechat.models.anthropic.response.events",
-    "anthropic": "usechat.models.anthropic.model",
+    "AnthropicModel": "usechat.models.claude.model",
+    "AnthropicStream": "usechat.models.claude.response.events",
+    "anthropic": "usechat.models.claude.model",
     "default_model": "usechat.models.resolve",
     "demo": "usechat.demo.model",
-    "local": "usechat.models.local.model",
-    "local_available": "usechat.models.local.embedded",
+    "local": "usechat.models.embedded.model",
+    "local_available": "usechat.models.embedded.server",
     "resolve_model": "usechat.models.resolve",
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from usechat.models.base import Model
-from usechat.models.local.embedded import local_available
+from usechat.models.embedded.server import local_available
 
 __all__ = ["ANTHROPIC_MODEL_ID", "default_model", "resolve_model"]
 
@@ -21,7 +21,7 @@ def resolve_model(name: str) -> Model:
     # Each model is imported only when it is asked for: its libraries take up to half a second.
     match name:
         case "local":
-            from usechat.models.local.model import local
+            from usechat.models.embedded.model import local
 
             return local()
         case "demo":
@@ -29,7 +29,7 @@ def resolve_model(name: str) -> Model:
 
             return demo()
         case _:
-            from usechat.models.anthropic.model import anthropic
+            from usechat.models.claude.model import anthropic
 
             return anthropic(name.removeprefix("anthropic/"))
 

@@ -14,7 +14,7 @@ from dotenv import dotenv_values
 from pydantic import SecretStr, ValidationError
 
 from usechat.errors import ConfigurationError
-from usechat.models.anthropic.address import read_base_url, read_key
+from usechat.models.claude.address import read_base_url, read_key
 from usechat.models.resolve import default_model
 from usechat.server.persistence import OFF, database_url
 from usechat.server.settings import PREFIX, Settings, settings_error

@@ -5,7 +5,7 @@ the answer. ``bash``, ``text_editor``, ``computer``, ``computer_toolset`` and ``
 carried out here, by the function given, or by the client when there is none. ``version`` is the date in Anthropic's
 name of the tool. MCP servers that Anthropic calls are no tools but an option: `mcp_connector`.
 
-Knows no request: what of a tool goes into it is `usechat.models.anthropic.request.tools`' affair. Upstream:
+Knows no request: what of a tool goes into it is `usechat.models.claude.request.tools`' affair. Upstream:
 ``@ai-sdk/anthropic/src/anthropic-tools.ts`` and ``src/tool`` (4.0.105).
 """
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from usechat.demo.model import DemoModel
-from usechat.models.anthropic.model import AnthropicModel
-from usechat.models.local.embedded import local_available
-from usechat.models.local.model import LocalModel
+from usechat.models.claude.model import AnthropicModel
+from usechat.models.embedded.model import LocalModel
+from usechat.models.embedded.server import local_available
 from usechat.models.resolve import ANTHROPIC_MODEL_ID, default_model, resolve_model
 
 

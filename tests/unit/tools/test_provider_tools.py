@@ -12,8 +12,8 @@ import pytest
 from usechat import tools
 from usechat.errors import ConfigurationError
 from usechat.messages.model import TextContent, UserMessage
-from usechat.models.anthropic.request.request import build_request
 from usechat.models.base import ModelCall
+from usechat.models.claude.request.request import build_request
 from usechat.tools.tool import Tool, ToolContext
 
 

@@ -19,7 +19,7 @@ from usechat.answers.writer.valid_parts import is_nothing
 from usechat.errors import ConfigurationError, DecodeError, InvalidPartError
 from usechat.guard import Contained
 from usechat.ids import generate_id
-from usechat.models.anthropic.response.events import AnthropicStream
+from usechat.models.claude.response.events import AnthropicStream
 from usechat.parts import (
     Finish,
     FinishReason,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from usechat.errors import ConfigurationError
-from usechat.models.local.embedded import local_available
+from usechat.models.embedded.server import local_available
 from usechat.models.resolve import default_model
 from usechat.server.settings import Settings
 

@@ -27,7 +27,7 @@ from usechat.answers.stream_text import StreamTextResult
 from usechat.errors import ConfigurationError, ProviderStreamError, RequestError
 from usechat.messages.model import AssistantMessage, FileContent, ModelMessage, TextContent, UserMessage
 from usechat.messages.ui import UIMessage
-from usechat.models.anthropic.request.request import build_request
+from usechat.models.claude.request.request import build_request
 from usechat.parts import Error, FinishStep, Part, StartStep, SteeringMessage, TextDelta, TextStart
 from usechat.protocol.decoders import UIMessageStreamDecoder
 from usechat.protocol.dialects import AUTO, Dialect, parse_dialect

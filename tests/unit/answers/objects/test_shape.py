@@ -13,8 +13,8 @@ from usechat import generate_object, stream_object
 from usechat.answers.objects.shape import make_shape
 from usechat.errors import NoObjectGeneratedError
 from usechat.messages.model import TextContent, UserMessage
-from usechat.models.anthropic.request.request import build_request
 from usechat.models.base import ModelCall, ResponseFormat
+from usechat.models.claude.request.request import build_request
 from usechat.testing.models import ScriptedModel, saying
 
 pytestmark = pytest.mark.anyio

@@ -28,8 +28,8 @@ from usechat.messages.model import (
     ToolResultOutput,
     UserMessage,
 )
-from usechat.models.anthropic.request.request import build_request
 from usechat.models.base import ModelCall
+from usechat.models.claude.request.request import build_request
 from usechat.testing.models import ScriptedModel, calling_tool, saying
 
 CACHED = {"anthropic": {"cacheControl": {"type": "ephemeral"}}}

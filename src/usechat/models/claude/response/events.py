@@ -1,0 +1,348 @@
+"""Anthropic's events in, parts out: the whole reading of an answer, without any I/O.
+
+`AnthropicStream` takes the bytes of a Messages API stream as they arrive, or the events of the ``anthropic`` package,
+and yields what they mean. It knows no HTTP, no client version and no wire format of our own. Text, reasoning and tool
+input go through typed msgspec structs; everything else is read as plain JSON. What it does not know (an event, a block,
+a delta, a key) it passes over, and says so at debug level, so that a new feature of the API costs nobody an answer.
+
+The meaning is that of ``@ai-sdk/anthropic`` 4.0.105 (``anthropic-language-model.ts``, ``doStream``) and of
+https://docs.anthropic.com/en/docs/build-with-claude/streaming.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import string
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, cast
+
+import msgspec
+
+from usechat.errors import ProviderError, ProviderStreamError
+from usechat.models.claude.response.citations import CitationDocument, Citations
+from usechat.models.claude.response.finish import MessageEnd, as_object
+from usechat.models.claude.response.open_blocks import BlockDelta, OpenBlock
+from usechat.models.claude.response.openers import OPENERS, Message, prefilled_tool_call
+from usechat.models.claude.response.results import ServerTools
+from usechat.parts import (
+    Custom,
+    Error,
+    ModelPart,
+    ReasoningDelta,
+    TextDelta,
+    ToolCall,
+    ToolInputDelta,
+)
+from usechat.protocol.sse import SSEDecoder
+
+__all__ = ["MASKED_ERROR_TEXT", "AnthropicStream"]
+
+Json = dict[str, Any]
+
+logger = logging.getLogger(__name__)
+
+MASKED_ERROR_TEXT = "An error occurred."
+"""What the browser is told of any failure unless the application says more."""
+
+_ERROR_STATUS = {
+    "api_error": 500,
+    "authentication_error": 401,
+    "billing_error": 400,
+    "invalid_request_error": 400,
+    "not_found_error": 404,
+    "overloaded_error": 529,
+    "permission_error": 403,
+    "rate_limit_error": 429,
+    "request_too_large": 413,
+}
+_RETRYABLE = {"api_error", "overloaded_error", "rate_limit_error"}
+_MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""What reading an event raises that lacks what its type promises."""
+_ANSWER_BLOCKS = {"redacted_thinking", "text", "thinking"}
+"""Any other block shows that the text before it was not yet the answer."""
+_CONTINUATIONS = {"pause_turn", "tool_use"}
+_ID_LETTERS = string.ascii_letters + string.digits
+
+
+class ContentBlockDelta(msgspec.Struct, tag_field="type", tag="content_block_delta", gc=False):
+    """More for the block of this index."""
+
+    index: int
+    delta: BlockDelta
+
+
+_decode_delta = msgspec.json.Decoder(ContentBlockDelta).decode
+
+
+def generate_source_id() -> str:
+    """Return an id such as the AI SDK gives a source: 16 letters and digits."""
+    return "".join(secrets.choice(_ID_LETTERS) for _ in range(16))
+
+
+class AnthropicStream:
+    """Reads one streamed answer.
+
+    Feed it in order, then call `finish`, whose last part is the `ModelFinish`. Batches of `feed` follow the reads:
+    nothing is held back but text before a forced ``json`` tool call.
+
+    Args:
+        citation_documents: The documents of the request for which citations were enabled, in order.
+        uses_json_tool: Whether the model was forced to answer through a tool named ``json``, whose input is the text.
+        tool_names: What the application calls each of the provider's own tools, for instance
+            ``{"web_search": "search"}``.
+        dynamic_code_execution: Whether the request has web tools that may run code, but no tool that runs code.
+        generate_id: Makes the ids of sources.
+    """
+
+    __slots__ = (
+        "_blocks",
+        "_end",
+        "_error",
+        "_finish",
+        "_has_output",
+        "_is_broken",
+        "_is_open",
+        "_message",
+        "_reader",
+        "event_count",
+    )
+
+    def __init__(
+        self,
+        *,
+        citation_documents: Iterable[CitationDocument] = (),
+        uses_json_tool: bool = False,
+        tool_names: Mapping[str, str] | None = None,
+        dynamic_code_execution: bool = False,
+        generate_id: Callable[[], str] = generate_source_id,
+    ) -> None:
+        citations = Citations(citation_documents, generate_id)
+        self._reader = SSEDecoder()
+        self._message = Message(
+            citations,
+            ServerTools(tool_names or {}, citations),
+            uses_json_tool=uses_json_tool,
+            dynamic_code_execution=dynamic_code_execution,
+        )
+        self._end = MessageEnd()
+        self._blocks: dict[int, OpenBlock] = {}
+        self._is_open = False
+        self._is_broken = False
+        self._has_output = False
+        self._finish: ModelPart | None = None
+        self._error: ProviderError | None = None
+        self.event_count = 0
+        """How many events have come; none at the end means that what came was no event stream."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the message has come to its end, so that only the connection's end is missing."""
+        return self._finish is not None
+
+    def feed(self, data: bytes) -> list[ModelPart]:
+        """Take what one read brought; return the parts of the events that it completes."""
+        return self._feed_payloads(self._reader.feed(data))
+
+    def feed_event(self, event: object) -> list[ModelPart]:
+        """Take one event that is decoded already: a mapping, or an event object of the ``anthropic`` package."""
+        parts: list[Any] = []
+        try:
+            delta = msgspec.convert(event, ContentBlockDelta, from_attributes=True)
+        except msgspec.ValidationError:
+            self._feed_object(_as_json(event), parts)
+        else:
+            self.event_count += 1
+            self._feed_delta(delta, parts)
+        if not self._has_output:
+            self._has_output = any(_is_output(part) for part in parts)
+        return parts
+
+    def fail(self, error: ProviderError) -> list[ModelPart]:
+        """Return the connection broke: return what the answer then says; `finish` still gives its last part."""
+        self._error = error
+        return [Error(MASKED_ERROR_TEXT, error)]
+
+    def finish(self) -> list[ModelPart]:
+        """Nothing more will come: return the rest, which ends with a `ModelFinish`.
+
+        Without a ``message_stop`` the finish reason is ``error`` after an error, ``interrupted`` when there was output,
+        and else ``other``; blocks that are open stay open.
+        """
+        # An event whose blank line is missing counts when it is whole; half an event is what a cut leaves.
+        parts = self._feed_payloads([payload for payload in self._reader.finish() if _is_json(payload)])
+        if self._finish is not None:
+            parts.append(self._finish)
+        elif self._error is not None:
+            parts.append(self._end.early_part("error"))
+        else:
+            parts.append(self._end.early_part("interrupted" if self._has_output else "other"))
+        return parts
+
+    def _feed_payloads(self, payloads: Iterable[bytes]) -> list[ModelPart]:
+        parts: list[Any] = []
+        for payload in payloads:
+            try:
+                event = _decode_delta(payload)
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                self._feed_json(payload, parts)
+            else:
+                self.event_count += 1
+                self._feed_delta(event, parts)
+        if not self._has_output:
+            self._has_output = any(_is_output(part) for part in parts)
+        return parts
+
+    def _feed_json(self, payload: bytes, parts: list[Any]) -> None:
+        try:
+            event = _load(payload)
+        except (ValueError, RecursionError):
+            if payload != b"[DONE]":
+                self.event_count += 1
+                error = ProviderStreamError("an event is not JSON", provider="anthropic", code="invalid_json")
+                self._report(error, parts)
+            return
+        self._feed_object(as_object(event), parts)
+
+    def _feed_object(self, event: Json, parts: list[Any]) -> None:
+        self.event_count += 1
+        if self._is_broken:
+            return
+        try:
+            self._dispatch(event, parts)
+        except _MALFORMED:
+            logger.debug("passed over a malformed %s event", event.get("type"), exc_info=True)
+
+    def _dispatch(self, event: Json, parts: list[Any]) -> None:
+        match event.get("type"):
+            case "content_block_delta":
+                self._feed_untyped_delta(event, parts)
+            case "content_block_start":
+                self._start_block(event, parts)
+            case "content_block_stop":
+                self._stop_block(event, parts)
+            case "message_start":
+                self._start_message(as_object(event["message"]), parts)
+            case "message_delta":
+                self._end.feed(event)
+            case "message_stop":
+                self._stop_message(parts)
+            case "error":
+                self._report(_stream_error(event), parts)
+            case "ping":
+                pass
+            case unknown:
+                logger.debug("passed over an event of unknown type %r", unknown)
+
+    def _feed_untyped_delta(self, event: Json, parts: list[Any]) -> None:
+        try:
+            delta = msgspec.convert(event, ContentBlockDelta)
+        except msgspec.ValidationError as error:
+            logger.debug("passed over a delta: %s", error)
+            return
+        self._feed_delta(delta, parts)
+
+    def _feed_delta(self, event: ContentBlockDelta, parts: list[Any]) -> None:
+        block = self._blocks.get(event.index)
+        if block is not None:
+            block.feed(event.delta, parts)
+
+    def _start_block(self, event: Json, parts: list[Any]) -> None:
+        index, block = event["index"], as_object(event["content_block"])
+        kind = block.get("type", "")
+        opener = OPENERS.get(kind)
+        if kind not in _ANSWER_BLOCKS and kind != "fallback":
+            self._message.held.clear()
+        if opener is None:
+            logger.debug("passed over a content block of unknown type %r", kind)
+            return
+        opened = opener(str(index), block, self._message, parts)
+        if opened is not None:
+            self._blocks[index] = opened
+
+    def _stop_block(self, event: Json, parts: list[Any]) -> None:
+        block = self._blocks.pop(event["index"], None)
+        if block is not None:
+            block.close(parts)
+
+    def _start_message(self, message: Json, parts: list[Any]) -> None:
+        if self._is_open:
+            if message.get("id") != self._end.response_id:
+                self._break(message, parts)
+            return
+        self._is_open = True
+        self._finish = None
+        self._end.start(message)
+        metadata = {"id": self._end.response_id, "model": self._end.model_id, "usage": self._end.raw_usage}
+        parts.append(Custom("anthropic.message_start", {"anthropic": metadata}))
+        for block in message.get("content") or ():
+            if block.get("type") == "tool_use":
+                prefilled_tool_call(block, parts)
+
+    def _break(self, message: Json, parts: list[Any]) -> None:
+        # Two answers in one: nothing that follows can be told apart, so nothing more is read.
+        self._is_broken = True
+        self._blocks.clear()
+        text = f"message {message.get('id')!r} began while {self._end.response_id!r} was still open"
+        self._report(ProviderStreamError(text, provider="anthropic", code="invalid_response"), parts)
+
+    def _stop_message(self, parts: list[Any]) -> None:
+        self._is_open = False
+        shared = self._message
+        parts.extend(shared.citations.closing_sources())
+        if not shared.json_tool_called and self._end.stop_reason not in _CONTINUATIONS:
+            for held in shared.held:
+                parts.extend(held.release())
+        shared.held.clear()
+        self._finish = self._end.part(json_tool_called=shared.json_tool_called)
+
+    def _report(self, error: ProviderStreamError, parts: list[Any]) -> None:
+        self._error = error
+        parts.append(Error(MASKED_ERROR_TEXT, error))
+
+
+def _is_output(part: ModelPart) -> bool:
+    match part:
+        case TextDelta(delta=text) | ReasoningDelta(delta=text) | ToolInputDelta(delta=text):
+            return bool(text)
+        case ToolCall():
+            return True
+        case _:
+            return False
+
+
+def _load(payload: bytes) -> Any:
+    try:
+        return msgspec.json.decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        # The standard library's parser also keeps lone surrogates, and numbers that nothing can hold.
+        return json.loads(payload.decode("utf-8", "replace"))
+
+
+def _is_json(payload: bytes) -> bool:
+    try:
+        _load(payload)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _as_json(event: object) -> Json:
+    if isinstance(event, Mapping):
+        return dict(cast("Mapping[str, Any]", event))
+    dump = getattr(event, "model_dump", None)
+    return as_object(dump(mode="json", exclude_unset=True, warnings=False)) if dump else {"type": type(event).__name__}
+
+
+def _stream_error(event: Json) -> ProviderStreamError:
+    details = as_object(event.get("error"))
+    code = details.get("type")
+    return ProviderStreamError(
+        str(details.get("message") or "the provider sent an error"),
+        provider="anthropic",
+        code=code,
+        status=_ERROR_STATUS.get(str(code)),
+        request_id=event.get("request_id"),
+        is_retryable=code in _RETRYABLE,
+    )

@@ -1,0 +1,304 @@
+"""Content blocks of an Anthropic answer while they are open: what each delta adds to them, what their end says.
+
+What opens them is `usechat.models.claude.response.openers`' job. A delta of a kind that a block cannot hold says
+nothing. Facts from ``@ai-sdk/anthropic`` 4.0.105 (``doStream``, cases ``content_block_delta`` and
+``content_block_stop``).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Protocol, TypeAlias
+
+import msgspec
+
+from usechat.json import write_json
+from usechat.models.claude.response.citations import Citations, citations_metadata
+from usechat.parts import (
+    ModelPart,
+    ReasoningDelta,
+    ReasoningEnd,
+    TextDelta,
+    TextEnd,
+    TextStart,
+    ToolCall,
+    ToolInputDelta,
+    ToolInputStart,
+)
+
+__all__ = [
+    "BlockDelta",
+    "HeldText",
+    "OpenBlock",
+    "OpenCodeExecution",
+    "OpenReasoning",
+    "OpenText",
+    "OpenToolInput",
+    "OpenToolsetInput",
+]
+
+Json = dict[str, Any]
+
+
+class TextContentDelta(msgspec.Struct, tag_field="type", tag="text_delta", gc=False):
+    """Text."""
+
+    text: str
+
+
+class InputJsonDelta(msgspec.Struct, tag_field="type", tag="input_json_delta", gc=False):
+    """A piece of a tool's input."""
+
+    partial_json: str
+
+
+class ThinkingDelta(msgspec.Struct, tag_field="type", tag="thinking_delta", gc=False):
+    """Reasoning."""
+
+    thinking: str
+
+
+class SignatureDelta(msgspec.Struct, tag_field="type", tag="signature_delta", gc=False):
+    """The signature of a reasoning block."""
+
+    signature: str
+
+
+class CompactionDelta(msgspec.Struct, tag_field="type", tag="compaction_delta", gc=False):
+    """The summary that takes the place of earlier turns."""
+
+    content: str | None = None
+
+
+class CitationsDelta(msgspec.Struct, tag_field="type", tag="citations_delta"):
+    """One citation of the block's text."""
+
+    citation: dict[str, Any]
+
+
+BlockDelta: TypeAlias = (
+    TextContentDelta | InputJsonDelta | ThinkingDelta | SignatureDelta | CompactionDelta | CitationsDelta
+)
+"""What a ``content_block_delta`` may carry."""
+
+
+class OpenBlock(Protocol):
+    """A block that takes deltas."""
+
+    def feed(self, delta: BlockDelta, parts: list[ModelPart]) -> None:
+        """Append what the delta says."""
+        ...
+
+    def close(self, parts: list[ModelPart]) -> None:
+        """Append what the block's end says."""
+        ...
+
+
+class OpenText:
+    """A text block, or the input of the forced json tool, which is shown as text."""
+
+    __slots__ = ("_citations", "_found", "_is_json", "id")
+
+    def __init__(self, id: str, citations: Citations, *, is_json: bool = False) -> None:
+        self.id = id
+        self._citations = citations
+        self._found: list[Json] = []
+        self._is_json = is_json
+
+    def feed(self, delta: BlockDelta, parts: list[ModelPart]) -> None:
+        """Append what the delta says."""
+        if type(delta) is TextContentDelta:
+            if delta.text and not self._is_json:
+                parts.append(TextDelta(self.id, delta.text))
+        elif type(delta) is InputJsonDelta:
+            if delta.partial_json and self._is_json:
+                parts.append(TextDelta(self.id, delta.partial_json))
+        elif type(delta) is CompactionDelta:
+            if delta.content:
+                parts.append(TextDelta(self.id, delta.content))
+        elif type(delta) is CitationsDelta:
+            self._found.append(delta.citation)
+            parts.extend(self._citations.sources_of(delta.citation))
+
+    def close(self, parts: list[ModelPart]) -> None:
+        """Append the end, with what the text quotes."""
+        parts.append(_text_end(self.id, self._found, self._citations))
+
+
+class HeldText:
+    """A text block whose showing waits for the message's end."""
+
+    __slots__ = ("_citations", "_found", "_pieces", "id")
+
+    def __init__(self, id: str, citations: Citations) -> None:
+        self.id = id
+        self._citations = citations
+        self._found: list[Json] = []
+        self._pieces: list[str] = []
+
+    def feed(self, delta: BlockDelta, parts: list[ModelPart]) -> None:
+        """Append what the delta says."""
+        if type(delta) is TextContentDelta:
+            self._pieces.append(delta.text)
+        elif type(delta) is CitationsDelta:
+            self._found.append(delta.citation)
+            parts.extend(self._citations.sources_of(delta.citation))
+
+    def close(self, parts: list[ModelPart]) -> None:
+        """Its end is shown with its text, or not at all."""
+
+    def release(self) -> list[ModelPart]:
+        """Return the whole block, now that it is known to be the answer."""
+        text = "".join(self._pieces)
+        if not text:
+            return []
+        return [TextStart(self.id), TextDelta(self.id, text), _text_end(self.id, self._found, self._citations)]
+
+
+class OpenReasoning:
+    """A thinking block; a redacted one takes no deltas."""
+
+    __slots__ = ("_is_redacted", "id")
+
+    def __init__(self, id: str, *, is_redacted: bool = False) -> None:
+        self.id = id
+        self._is_redacted = is_redacted
+
+    def feed(self, delta: BlockDelta, parts: list[ModelPart]) -> None:
+        """Append what the delta says."""
+        if self._is_redacted:
+            return
+        if type(delta) is ThinkingDelta:
+            parts.append(ReasoningDelta(self.id, delta.thinking))
+        elif type(delta) is SignatureDelta:
+            parts.append(ReasoningDelta(self.id, "", {"anthropic": {"signature": delta.signature}}))
+
+    def close(self, parts: list[ModelPart]) -> None:
+        """Append the end."""
+        parts.append(ReasoningEnd(self.id))
+
+
+class OpenToolInput:
+    """A tool call whose input is arriving.
+
+    Args:
+        start: What was said when it began; the call repeats it.
+        start_text: Input that came whole with the block's start.
+        metadata: Who called, and which toolset the tool is of.
+    """
+
+    __slots__ = ("_metadata", "_pieces", "_start", "_start_text")
+
+    def __init__(self, start: ToolInputStart, *, start_text: str = "", metadata: Json | None = None) -> None:
+        self._start = start
+        self._start_text = start_text
+        self._metadata = metadata
+        self._pieces: list[str] = []
+
+    def feed(self, delta: BlockDelta, parts: list[ModelPart]) -> None:
+        """Append what the delta says."""
+        if type(delta) is InputJsonDelta:
+            self._pieces.append(delta.partial_json)
+            # Empty ones as well: AI SDK 4 sends them, and encoders of the others leave them out.
+            parts.append(ToolInputDelta(self._start.tool_call_id, delta.partial_json))
+
+    def close(self, parts: list[ModelPart]) -> None:
+        """Append the whole call."""
+        streamed = "".join(self._pieces)
+        parts.append(self._call(streamed or self._start_text or "{}", "" if streamed else self._start_text))
+
+    def _call(self, input_text: str, start_text: str = "") -> ToolCall:
+        start = self._start
+        return ToolCall(
+            tool_call_id=start.tool_call_id,
+            tool_name=start.tool_name,
+            input_text=input_text,
+            provider_executed=start.provider_executed,
+            dynamic=start.dynamic,
+            provider_metadata={"anthropic": self._metadata} if self._metadata else None,
+            start_input_text=start_text,
+        )
+
+
+class OpenCodeExecution(OpenToolInput):
+    """Code that Anthropic runs: the AI SDK adds to its input which of three tools it is.
+
+    Args:
+        kind: The ``type`` that goes first into the input.
+    """
+
+    __slots__ = ("_is_first", "_kind")
+
+    def __init__(self, start: ToolInputStart, kind: str, *, start_text: str = "", metadata: Json | None = None) -> None:
+        super().__init__(start, start_text=start_text, metadata=metadata)
+        self._kind = kind
+        self._is_first = not start_text
+
+    def feed(self, delta: BlockDelta, parts: list[ModelPart]) -> None:
+        """Append what the delta says."""
+        if type(delta) is not InputJsonDelta or not delta.partial_json:
+            return
+        text = delta.partial_json
+        if self._is_first:
+            self._is_first = False
+            text = f'{{"type": "{self._kind}",{text[1:]}'
+        self._pieces.append(text)
+        parts.append(ToolInputDelta(self._start.tool_call_id, text))
+
+    def close(self, parts: list[ModelPart]) -> None:
+        """Append the whole call."""
+        streamed = "".join(self._pieces)
+        text = _with_programmatic_type(streamed or self._start_text or "{}")
+        parts.append(self._call(text, text if self._start_text and not streamed else ""))
+
+
+class OpenToolsetInput(OpenToolInput):
+    """A call of one member of a toolset: its input is shown whole, with the member as its ``action``.
+
+    Args:
+        member: The member's name.
+    """
+
+    __slots__ = ("_member",)
+
+    def __init__(self, start: ToolInputStart, member: str, *, start_text: str, metadata: Json) -> None:
+        super().__init__(start, start_text=start_text, metadata=metadata)
+        self._member = member
+
+    def feed(self, delta: BlockDelta, parts: list[ModelPart]) -> None:
+        """Append what the delta says."""
+        if type(delta) is InputJsonDelta:
+            self._pieces.append(delta.partial_json)
+
+    def close(self, parts: list[ModelPart]) -> None:
+        """Append the whole call."""
+        text = "".join(self._pieces) or self._start_text or "{}"
+        value = _maybe_object(text)
+        if value is not None:
+            text = write_json({**value, "action": self._member})
+        parts.append(ToolInputDelta(self._start.tool_call_id, text))
+        parts.append(self._call(text))
+
+
+def _text_end(id: str, found: list[Json], citations: Citations) -> TextEnd:
+    return TextEnd(
+        id,
+        citations_metadata(found),
+        citations=tuple(citations.shown(citation) for citation in found) or None,
+        provider_metadata_before_7=citations_metadata(found, web_only=True),
+    )
+
+
+def _maybe_object(text: str) -> Json | None:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None  # pyright: ignore[reportUnknownVariableType]
+
+
+def _with_programmatic_type(text: str) -> str:
+    value = _maybe_object(text)
+    if value is None or "code" not in value or "type" in value:
+        return text
+    return write_json({"type": "programmatic-tool-call", **value})

@@ -1,0 +1,174 @@
+"""Where an answer's parts are read from: the raw body of a response, or events that the package has read itself.
+
+An open answer may last for minutes, and a server holds hundreds: what was needed to open it (the request with the whole
+conversation, the package's and ``httpx2``'s objects, headers) is let go of here, where only the connection is kept. How
+much one answer may bring is bounded here.
+What the bytes mean is `usechat.models.claude.response.events`' job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from usechat.errors import DecodeError, ProviderError, ProviderStreamError
+from usechat.models.claude.errors import mapped_errors
+from usechat.models.claude.response.events import AnthropicStream
+from usechat.parts import ModelPart
+
+if TYPE_CHECKING:
+    from anthropic import AsyncStream
+
+    from usechat.http1 import Body, Response
+
+__all__ = ["MAX_ANSWER_BYTES", "Opened", "Source", "make_source", "read_parts"]
+
+MAX_ANSWER_BYTES = 128 * 2**20
+"""How much one answer may bring, inflated. The longest of today (128,000 tokens, each in an event) has some 20 MiB."""
+
+_AWS_EVENT_STREAM = "application/vnd.amazon.eventstream"
+_DRAIN_SECONDS = 1.0
+"""How long the connection may take to end after ``message_stop``; one that does not is closed, not kept."""
+
+
+class Source(Protocol):
+    """Gives an answer's parts, in the batches that its connection brings."""
+
+    async def read(self) -> list[ModelPart] | None:
+        """Return the parts of the next read, which may be none; None when nothing more will come.
+
+        Raises:
+            ProviderError: The connection broke.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of the connection; one that is not at its end is closed at once."""
+        ...
+
+
+class Opened(NamedTuple):
+    """An answer that has begun."""
+
+    source: Source
+    stream: AnthropicStream
+    first: list[ModelPart]
+    """Its first batch; empty where it is at its end already."""
+
+
+async def read_parts(open_answer: Callable[[], Awaitable[Opened]]) -> AsyncGenerator[list[ModelPart]]:
+    """Yield the parts of one call, from its first batch to the `ModelFinish`. Closing it closes the connection.
+
+    Args:
+        open_answer: Opens the answer, when the first batch is asked for; raises what fails before that.
+    """
+    source, stream, first = await open_answer()
+    # It holds the request, with all that was said so far.
+    del open_answer
+    try:
+        if first:
+            yield first
+        while (parts := await source.read()) is not None:
+            if parts:
+                yield parts
+    except ProviderError as error:
+        yield stream.fail(error)
+    finally:
+        await source.aclose()
+    yield stream.finish()
+
+
+def make_source(opened: Response | AsyncStream[object], stream: AnthropicStream) -> Source:
+    """Return the source of a response that has begun.
+
+    Args:
+        opened: The response, our own or as the package gives it.
+        stream: Reads what comes.
+    """
+    from usechat.http1 import Response, inflated
+
+    if isinstance(opened, Response):
+        return _RawBody(inflated(opened.body, opened.header(b"content-encoding")), stream)
+    headers = opened.response.headers
+    if headers.get("content-type", "").startswith(_AWS_EVENT_STREAM):
+        return _PackageEvents(opened, stream)
+    return _RawBody(inflated(_PackageBody(opened), headers.get("content-encoding", "").encode()), stream)
+
+
+class _PackageBody:
+    """A body that comes through the package's client."""
+
+    def __init__(self, connection: AsyncStream[object]) -> None:
+        self._connection = connection
+        self._reads = connection.response.aiter_raw()
+
+    async def read(self) -> bytes:
+        return await anext(self._reads, b"")
+
+    async def aclose(self) -> None:
+        await self._reads.aclose()
+        await self._connection.close()
+
+
+class _RawBody:
+    """Reads the body by itself, because the package's event objects cost thirty times as much."""
+
+    __slots__ = ("_body", "_is_drained", "_size", "_stream")
+
+    def __init__(self, body: Body, stream: AnthropicStream) -> None:
+        self._body = body
+        self._stream = stream
+        self._size = 0
+        self._is_drained = False
+
+    async def read(self) -> list[ModelPart] | None:
+        if self._stream.is_complete:
+            return None if self._is_drained else await self._drain()
+        with mapped_errors(is_reading=True):
+            data = await self._body.read()
+        return self._feed(data) if data else None
+
+    def _feed(self, data: bytes) -> list[ModelPart]:
+        self._size += len(data)
+        if self._size > MAX_ANSWER_BYTES:
+            raise _too_large(f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
+        try:
+            return self._stream.feed(data)
+        except DecodeError as error:
+            raise _too_large(str(error)) from None
+
+    async def _drain(self) -> list[ModelPart]:
+        """Read to the end of a message that is complete, so that its connection can serve the next."""
+        self._is_drained = True
+        parts: list[ModelPart] = []
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                while data := await self._body.read():
+                    parts += self._feed(data)
+        return parts
+
+    async def aclose(self) -> None:
+        await self._body.aclose()
+
+
+class _PackageEvents:
+    """Events in a framing that the package reads."""
+
+    def __init__(self, connection: AsyncStream[object], stream: AnthropicStream) -> None:
+        self._connection = connection
+        self._events = aiter(connection)
+        self._stream = stream
+
+    async def read(self) -> list[ModelPart] | None:
+        with mapped_errors(is_reading=True):
+            event = await anext(self._events, None)
+        return None if event is None else [*self._stream.feed_event(event)]
+
+    async def aclose(self) -> None:
+        await self._connection.close()
+
+
+def _too_large(text: str) -> ProviderStreamError:
+    return ProviderStreamError(text, provider="anthropic", code="too_large")
