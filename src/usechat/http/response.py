@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from usechat.errors import AnswerFailedError
 from usechat.http.refusals import REFUSALS, refusal_response
-from usechat.http.sender import Sender
+from usechat.http.sender import Sender, defer_body
 from usechat.protocol.sse import DONE
 from usechat.runs.cursor import Cursor
 from usechat.runs.log import Entry
@@ -117,22 +117,41 @@ class StreamingAnswer(Response):
         except REFUSALS as error:
             await refusal_response(error)(scope, receive, send)
             return
-        sender = Sender(receive, send, start, head.heartbeat, self.heartbeat_seconds)
-        del start, headers
+        if head.breaks_on_error:
+            # The status waits for the first piece, because it tells of a failure before that.
+            sender = Sender(receive, send, start, head.heartbeat, self.heartbeat_seconds)
+            try:
+                await self._send_run(run, head, sender)
+            except AnswerFailedError as error:
+                if sender.has_begun:
+                    # Only a connection that breaks tells the client now: the server closes it for what is raised here.
+                    raise
+                await JSONResponse({"detail": str(error)}, status_code=500)(scope, receive, send)
+            return
         try:
-            if not head.breaks_on_error:
-                await sender.begin()
+            await send(start)
+        except BaseException:
+            await self._leave(run)
+            raise
+        del start, headers
+        send_body = partial(self._send_body, run, head)
+        if not defer_body(scope, send_body):
+            await send_body(receive, send)
+
+    async def _send_body(self, run: RunReader, head: RunHead, receive: Receive, send: Send) -> None:
+        await self._send_run(run, head, Sender(receive, send, None, head.heartbeat, self.heartbeat_seconds))
+
+    async def _send_run(self, run: RunReader, head: RunHead, sender: Sender) -> None:
+        try:
             await sender.send_all(run.read(), partial(add_place, run.run_id) if head.gives_cursors else None)
-        except AnswerFailedError as error:
-            if sender.has_begun:
-                # Only a connection that breaks tells the client now: the server closes it for what is raised here.
-                raise
-            await JSONResponse({"detail": str(error)}, status_code=500)(scope, receive, send)
         finally:
-            # Told even when the reader left before the first byte.
-            await run.leave()
-            if self.background is not None:
-                await self.background()
+            await self._leave(run)
+
+    async def _leave(self, run: RunReader) -> None:
+        # Told even when the reader left before the first byte.
+        await run.leave()
+        if self.background is not None:
+            await self.background()
 
     async def open(self, headers: list[tuple[bytes, bytes]]) -> RunReader:
         """Begin the run, if need be. Call it once, after `RunSource.prepare`.

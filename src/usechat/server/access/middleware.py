@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from usechat.errors import UsechatError
+from usechat.http.sender import DEFERRED_BODIES, SendBody
 from usechat.ids import generate_id
 from usechat.server.settings import is_loopback_host
 
@@ -63,9 +64,14 @@ class RequestIds:
                 headers.setdefault("x-content-type-options", "nosniff")
             await send(message)
 
+        # Nothing between here and the routes looks at bodies.
+        bodies: list[SendBody] = []
         token = request_id.set(own)
         try:
-            await self.app(scope, receive, send_with_id)
+            # A scope of its own: frameworks tie much to it that the rest of an answer does not need.
+            await self.app({**scope, DEFERRED_BODIES: bodies}, receive, send_with_id)
+            if bodies:
+                await bodies.pop()(receive, send)
         finally:
             request_id.reset(token)
 
