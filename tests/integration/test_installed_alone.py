@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from scripts.preparations import index_of_pip
-
 ROOT = Path(__file__).resolve().parents[2]
 UV = Path(sys.executable).with_name("uv")
 NOT_FOR_ALL = {"aiohttp", "alembic", "asyncpg", "pydantic-settings", "redis", "sqlalchemy", "typer", "uvicorn"}
@@ -58,14 +56,15 @@ asyncio.run(ask())
 
 def install(folder: Path, requirement: str) -> Path:
     """Make an environment with what the requirement brings; return its folder of programs."""
-    variables = {**os.environ, **index_of_pip()}
+    # uv does not read pip's settings.
+    with_index = [ROOT / "scripts" / "packages", "with-index"]
     # The versions that are locked, so that they are already in uv's cache.
     versions = ["--constraint", ROOT / "requirements" / "base.lock", "--no-verify-hashes"]
     for command in (
-        [UV, "venv", "--quiet", "--python", sys.executable, folder],
-        [UV, "pip", "install", "--quiet", "--python", folder / "bin" / "python", *versions, requirement],
+        [*with_index, UV, "venv", "--quiet", "--python", sys.executable, folder],
+        [*with_index, UV, "pip", "install", "--quiet", "--python", folder / "bin" / "python", *versions, requirement],
     ):
-        subprocess.run(command, env=variables, cwd=folder.parent, check=True)
+        subprocess.run(command, cwd=folder.parent, check=True)
     return folder / "bin"
 
 
@@ -107,9 +106,9 @@ def test_library_brings_no_package_of_the_server(alone: Path) -> None:
 @pytest.mark.parametrize(
     ("program", "extra"),
     [
-        ("from usechat.chats.sql import SqlChatStore", "sqlite"),
-        ("from usechat.chats.migrate import migrate", "sqlite"),
-        ("from usechat.runs.redis import RedisLog", "redis"),
+        ("from usechat.chats.sql.store import SqlChatStore", "sqlite"),
+        ("from usechat.chats.sql.migrations.migrate import migrate", "sqlite"),
+        ("from usechat.runs.redis.log import RedisLog", "redis"),
         ("from usechat.server.app import create_app", "server"),
     ],
 )

@@ -22,7 +22,6 @@ from usechat.runs.memory import MemoryLog
 from usechat.runs.service import RunService
 from usechat.server.answering.conversations import OWNER, Conversations
 from usechat.server.answering.turn_ends import TurnEnd
-from usechat.server.run_response import SavedAnswer
 from usechat.testing.models import ScriptedModel, Step, calling_tool, saying
 
 pytestmark = pytest.mark.anyio
@@ -66,7 +65,7 @@ class Place:
             stop_when=step_count_is(3),
             approval_secret=False,
         )
-        transport = httpx.ASGITransport(SavedAnswer(answer, turn, self.conversations, sdk="7.0.173"))
+        transport = httpx.ASGITransport(self.conversations.respond(turn, answer, sdk="7.0.173"))
         async with httpx.AsyncClient(transport=transport) as client:
             return (await client.post("http://server/")).text, model
 

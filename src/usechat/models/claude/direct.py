@@ -82,7 +82,7 @@ async def _status_error(response: Response) -> ProviderStatusError:
     headers = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
     code, message, status = details.get("type"), details.get("message"), response.status
     return ProviderStatusError(
-        message if isinstance(message, str) and message else f"Error code: {status} - {text.strip() or 'no words'}",
+        message if isinstance(message, str) and message else _package_message(status, text.strip()),
         provider="anthropic",
         code=code if isinstance(code, str) else CODES.get(status),
         status=status,
@@ -99,3 +99,11 @@ def _details(text: str) -> Mapping[str, Any]:
         return {}
     error: Any = cast("dict[str, Any]", body).get("error") if isinstance(body, dict) else None
     return cast("dict[str, Any]", error) if isinstance(error, dict) else {}
+
+
+def _package_message(status: int, text: str) -> str:
+    # The words of the package for a body that names no message (``_make_status_error_from_response``, 2.12).
+    try:
+        return f"Error code: {status} - {json.loads(text)}"
+    except (ValueError, RecursionError):
+        return text or f"Error code: {status}"

@@ -33,7 +33,7 @@ _WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _PROCESSOR_FLAGS = ("avx", "avx2", "fma", "f16c", "bmi2")
 """What the prebuilt wheels for x86 processors are compiled for."""
 _CPUINFO = Path("/proc/cpuinfo")
-_PROCESS_SCRIPT = Path(__file__).with_name("embedded_process.py")
+_PROCESS_SCRIPT = Path(__file__).with_name("process.py")
 
 
 class RunningServer(msgspec.Struct, frozen=True):
