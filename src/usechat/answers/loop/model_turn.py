@@ -376,7 +376,7 @@ class ModelTurn(Turn):
         if not self.is_open:
             self.batch_parts, self.batch_start = self.parts, len(self.parts)
         for part in batch:
-            if self.is_open and self.recorder.take_delta(part):
+            if self.is_open and self.recorder.feed_delta(part):
                 self.parts.append(cast("Part", part))
             else:
                 yield from self._take_part(part)
@@ -402,7 +402,7 @@ class ModelTurn(Turn):
         if not self.is_open:
             self.is_open = True
             self.parts.append(self._start_step())
-        self.recorder.take(part)
+        self.recorder.feed(part)
         self.parts.append(part)
 
     def _adapt(self, part: ModelPart) -> Any:
@@ -432,15 +432,15 @@ class ModelTurn(Turn):
             self._show(part)
         if not call.provider_executed:
             self.tool_failed = True
-            self.recorder.take_result(error_result(parsed.error))
+            self.recorder.add_result(error_result(parsed.error))
 
     def _follow(self, verdict: Verdict) -> None:
         """Do what the gate says, and show what of it the client is to see."""
         for part in verdict.parts:
-            self.recorder.take(part)
+            self.recorder.feed(part)
         self.parts += verdict.parts
         if verdict.result is not None:
-            self.recorder.take_result(verdict.result)
+            self.recorder.add_result(verdict.result)
         if verdict.execution is not None:
             self.executions.append(verdict.execution)
 
@@ -454,11 +454,11 @@ class ModelTurn(Turn):
         results = yield RunTools(executions, self._make_context, self.request.on_error)
         while (batch := (yield Stream.READ)) is not None:
             for part in batch:
-                self.recorder.take(part)
+                self.recorder.feed(part)
                 self.tool_failed = self.tool_failed or isinstance(part, ToolOutputError)
             self.parts += batch
         for result in results.values():
-            self.recorder.take_result(result)
+            self.recorder.add_result(result)
 
     def _make_gate(self) -> ApprovalGate:
         # Not kept: it refers back to the turn.
