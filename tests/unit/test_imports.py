@@ -90,6 +90,7 @@ PURE = (
     "answers/loop/asks",
     "answers/loop/model_turn",
     "answers/loop/recorder",
+    "answers/loop/step",
     "answers/loop/turn",
     "chats/history",
     "chats/matching",

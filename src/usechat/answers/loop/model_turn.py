@@ -5,53 +5,34 @@ Upstream: ``streamText`` in ``ai/src/generate-text/stream-text.ts`` (7.0.173).
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
 from usechat.answers.callbacks import Outcome
-from usechat.answers.calls.execute import Execution
-from usechat.answers.calls.gate import ApprovalGate, Verdict
-from usechat.answers.calls.read import error_result, parse_call, show_broken_call, show_call, show_input_start
-from usechat.answers.calls.stored_outputs import convert_outputs
-from usechat.answers.loop.asks import Call, CallModel, RunTools, Script, Stream
-from usechat.answers.loop.policy import LoopPolicy
-from usechat.answers.loop.recorder import StepRecorder, StepResult
-from usechat.answers.loop.request import LoopRequest, StepSettings
-from usechat.answers.loop.steering import Delivery, Undelivered
-from usechat.answers.loop.turn import Turn
+from usechat.answers.loop.asks import Call, CallModel, Script, Stream
+from usechat.answers.loop.recorder import StepRecorder
+from usechat.answers.loop.request import StepSettings
+from usechat.answers.loop.steering import Undelivered
+from usechat.answers.loop.step import StepTurn
 from usechat.answers.stop import StepCount, is_met
 from usechat.checks import named
 from usechat.errors import ConfigurationError, ProviderError, ProviderStreamError
-from usechat.failures import log_failure, shown_text
+from usechat.failures import log_failure
 from usechat.guard import original_error
-from usechat.ids import generate_id
 from usechat.messages.dicts.ai_sdk import read_model_messages
-from usechat.messages.model import ModelMessage, ToolContent, ToolMessage, ToolResultContent
 from usechat.models.base import Model, ModelCall, Timeout
 from usechat.parts import (
-    Error,
     Finish,
     FinishReason,
     FinishStep,
     MessageMetadata,
     ModelFinish,
-    ModelPart,
-    Part,
     ResetStep,
     Start,
-    StartStep,
-    ToolCall,
-    ToolInputStart,
-    ToolOutputDenied,
-    ToolOutputError,
     Usage,
 )
-from usechat.tools.approvals import collect_approvals
-from usechat.tools.tool import Tool, ToolContext, ToolWriter
 
 __all__ = ["ModelTurn"]
 
@@ -61,7 +42,7 @@ MAX_STEPS = 100
 """No answer takes more steps than this, whatever its stop conditions say: each one is paid for."""
 
 
-class ModelTurn(Turn):
+class ModelTurn(StepTurn):
     """Makes one answer.
 
     Args:
@@ -70,69 +51,7 @@ class ModelTurn(Turn):
         abort: That the answer is stopped; tools see it.
     """
 
-    __slots__ = (
-        "abort",
-        "batch_parts",
-        "batch_start",
-        "deferred",
-        "delivered",
-        "ended",
-        "executions",
-        "failure",
-        "finish",
-        "has_begun",
-        "is_open",
-        "is_retry",
-        "messages",
-        "policy",
-        "recorder",
-        "request",
-        "retries",
-        "settled",
-        "step_call",
-        "steps",
-        "system",
-        "tool_failed",
-        "tools",
-        "usage",
-    )
-
-    def __init__(self, request: LoopRequest, policy: LoopPolicy, abort: asyncio.Event) -> None:
-        super().__init__()
-        self.request = request
-        self.policy = policy
-        self.abort = abort
-        self.messages: list[ModelMessage] = list(request.call.messages)
-        self.system = request.call.system
-        self.tools: Mapping[str, Tool] = request.tools
-        """Those of the step."""
-        self.steps: list[StepResult] = []
-        self.settled: Sequence[ModelMessage] = ()
-        """What came of the approvals in the request, before the first step."""
-        self.usage = Usage()
-        self.recorder = StepRecorder()
-        self.executions: list[Execution] = []
-        """The step's calls that are to be run."""
-        self.deferred: dict[str, None] = {}
-        """Calls whose results the provider owes until a later step."""
-        self.finish: FinishReason | None = None
-        self.failure: BaseException | None = None
-        self.tool_failed = False
-        self.is_open = False
-        """Whether anything of the step was shown."""
-        self.has_begun = False
-        """Whether this try of the step has brought anything."""
-        self.retries = 0
-        """How often the step was tried again."""
-        self.is_retry = False
-        """Whether what comes next is the same step once more."""
-        self.step_call: tuple[Model, ModelCall] = (request.model, request.call)
-        self.delivered: Sequence[Delivery] = ()  # The user's messages that the step began with.
-        self.ended: ModelFinish | None = None
-        self.batch_parts: list[Part] | None = None
-        """What was to be shown when the step's first part came, as long as nothing of it was handed on."""
-        self.batch_start = 0
-        """Where the step begins in it."""
+    __slots__ = ()
 
     @property
     def timeout(self) -> Timeout | None:
@@ -167,14 +86,6 @@ class ModelTurn(Turn):
         if self.finish is not None:
             self.parts.append(Finish(finish_reason=self.finish, total_usage=self.usage))
 
-    def failed(self, error: BaseException) -> Error:
-        """Note what failed, and return it as the client is told of it."""
-        self.failure = error
-        log_failure(logger, "the answer failed", error)
-        return Error(shown_text(error, self.request.on_error(error)), error)
-
-    # -- one step -----------------------------------------------------------------------------------------------
-
     def call_model(self) -> Script[ProviderError | None]:
         """Ask the model for the next step and show what it brings; return what broke it off, if anything did."""
         self.recorder, self.executions, self.finish, self.ended = StepRecorder(), [], None, None
@@ -201,11 +112,6 @@ class ModelTurn(Turn):
         yield Stream.CLOSE
         return failure
 
-    @property
-    def has_shown(self) -> bool:
-        """Whether anything of the step may have reached the client: the batch that opened it was handed on."""
-        return self.is_open and self.parts is not self.batch_parts
-
     def _is_last_call(self) -> bool:
         """Return whether nobody will look at the messages again, whatever the model says."""
         request, number = self.request, len(self.steps) + 1
@@ -218,11 +124,6 @@ class ModelTurn(Turn):
         self.request.call = msgspec.structs.replace(self.request.call, messages=())
         self.messages = []
 
-    def may_retry(self, error: ProviderError) -> bool:
-        """Return whether the step is to be tried again. What it has shown is shown anew, so the client must forget it."""
-        can_forget = self.policy.resets_steps or not self.has_shown
-        return self.has_begun and error.is_retryable and can_forget and self.retries < self.request.stream_retries
-
     def retry(self, error: ProviderError) -> None:
         """Have the step tried again, and the client forget what the failed try has shown."""
         self.is_retry = True
@@ -231,10 +132,6 @@ class ModelTurn(Turn):
         self.request.on_error(error)
         if self.is_open:
             self.parts.append(ResetStep())
-
-    def _start_step(self) -> StartStep:
-        # AI SDK 4 takes the message's id from here; its own server makes a new one for each step.
-        return StartStep(message_id=self.request.message_id or generate_id("msg"))
 
     def fail_first(self, error: ProviderStreamError) -> FinishStep | None:
         """Show a model call whose stream failed before its first part; return the step's end, if it has one."""
@@ -368,150 +265,6 @@ class ModelTurn(Turn):
         if not isinstance(settings, StepSettings | None):
             raise ConfigurationError(f"prepare_step must return StepSettings or None, not {named(settings)}")
         return settings or StepSettings()
-
-    # -- what the model brought ---------------------------------------------------------------------------------
-
-    def take_batch(self, batch: Sequence[ModelPart]) -> Script[None]:
-        """Record what one read of the model brought, and show it as the client gets it."""
-        if not self.is_open:
-            self.batch_parts, self.batch_start = self.parts, len(self.parts)
-        for part in batch:
-            if self.is_open and self.recorder.feed_delta(part):
-                self.parts.append(cast("Part", part))
-            else:
-                yield from self._take_part(part)
-
-    def _take_part(self, part: ModelPart) -> Script[None]:
-        if isinstance(part, ModelFinish):
-            self.ended = part
-            return
-        if isinstance(part, ToolCall):
-            yield from self._take_call(part)
-            return
-        if isinstance(part, Error) and isinstance(part.error, ProviderError):
-            self.has_begun = True
-            if self.may_retry(part.error):
-                raise part.error
-        if isinstance(part, Error) and self.policy.runs_tools_before_error:
-            yield from self.run_tools()
-        self._show(self._adapt(part))
-
-    def _show(self, part: Part) -> None:
-        """Record a part of the step and show it."""
-        self.has_begun = True
-        if not self.is_open:
-            self.is_open = True
-            self.parts.append(self._start_step())
-        self.recorder.feed(part)
-        self.parts.append(part)
-
-    def _adapt(self, part: ModelPart) -> Any:
-        match part:
-            case ToolInputStart():
-                return show_input_start(part, self.tools)
-            case Error():
-                return self.failed(part.error or ProviderError(part.error_text, provider=self.request.model.provider))
-            case ToolOutputError():
-                return msgspec.structs.replace(part, client_text=None)
-            case _:
-                return part
-
-    def _take_call(self, call: ToolCall) -> Script[None]:
-        parsed = yield from parse_call(
-            call,
-            self.tools,
-            reads_start_input=self.policy.reads_start_input,
-            repair=self.request.repair_tool_call,
-        )
-        if parsed.error is None:
-            self._show(show_call(parsed))
-            if parsed.tool is not None and not call.provider_executed:
-                self._follow((yield from self._make_gate().decide(parsed)))
-            return
-        for part in show_broken_call(parsed, self.request.on_error):
-            self._show(part)
-        if not call.provider_executed:
-            self.tool_failed = True
-            self.recorder.add_result(error_result(parsed.error))
-
-    def _follow(self, verdict: Verdict) -> None:
-        """Do what the gate says, and show what of it the client is to see."""
-        for part in verdict.parts:
-            self.recorder.feed(part)
-        self.parts += verdict.parts
-        if verdict.result is not None:
-            self.recorder.add_result(verdict.result)
-        if verdict.execution is not None:
-            self.executions.append(verdict.execution)
-
-    # -- tools --------------------------------------------------------------------------------------------------
-
-    def run_tools(self) -> Script[None]:
-        """Run the calls that are to be run, and show what they bring."""
-        executions, self.executions = self.executions, []
-        if not executions:
-            return
-        results = yield RunTools(executions, self._make_context, self.request.on_error)
-        while (batch := (yield Stream.READ)) is not None:
-            for part in batch:
-                self.recorder.feed(part)
-                self.tool_failed = self.tool_failed or isinstance(part, ToolOutputError)
-            self.parts += batch
-        for result in results.values():
-            self.recorder.add_result(result)
-
-    def _make_gate(self) -> ApprovalGate:
-        # Not kept: it refers back to the turn.
-        return ApprovalGate(
-            self.request.tools,
-            self.policy,
-            self.request.approval_secret,
-            self.request.used_approvals,
-            make_context=self._make_context,
-            on_error=self.request.on_error,
-        )
-
-    def _make_context(self, tool_call_id: str, tool_name: str, writer: ToolWriter) -> ToolContext:
-        return ToolContext(
-            tool_call_id=tool_call_id,
-            tool_name=tool_name,
-            messages=tuple(self.messages),
-            writer=writer,
-            abort=self.abort,
-            request=self.request.context,
-        )
-
-    def settle_approvals(self) -> Script[None]:
-        """Carry out the decisions that came with the request: refusals first, then what was allowed."""
-        if self.request.converts_outputs:
-            self.messages = yield from convert_outputs(self.messages, self.request.tools)
-        approvals = collect_approvals(self.messages)
-        if not approvals:
-            return
-        gate = self._make_gate()
-        verdicts: list[Verdict] = []
-        for approval in approvals:
-            verdicts += [(yield from gate.settle(approval))]
-        verdicts.sort(key=lambda verdict: (verdict.execution is not None, not is_denial(verdict)))
-        for verdict in verdicts:
-            self._follow(verdict)
-        yield from self.run_tools()
-        last = self.messages[-1]
-        assert isinstance(last, ToolMessage)
-        results: dict[str | None, ToolContent] = {**self.recorder.results}
-        # A refusal stands where the client has it; what was run now comes after all that there was.
-        content = [results.pop(answered_call(part), part) for part in last.content]
-        if self.recorder.results:
-            self.settled = (ToolMessage(tuple(self.recorder.results.values())),)
-        self.messages[-1] = ToolMessage((*content, *results.values()), last.provider_options)
-
-
-def is_denial(verdict: Verdict) -> bool:
-    return any(isinstance(part, ToolOutputDenied) for part in verdict.parts)
-
-
-def answered_call(part: ToolContent) -> str | None:
-    return part.tool_call_id if isinstance(part, ToolResultContent) else None
 
 
 def is_silent(reason: FinishReason) -> bool:

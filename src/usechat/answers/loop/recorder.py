@@ -1,6 +1,7 @@
 """Record the parts of a step: as model messages for the next step, and as a `StepResult`.
 
-Knows no model, no tools and no wire format."""
+Knows no model, no tools and no wire format.
+"""
 
 from __future__ import annotations
 
