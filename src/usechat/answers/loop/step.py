@@ -133,7 +133,7 @@ class StepTurn(Turn):
         return self.is_open and self.parts is not self.batch_parts
 
     def may_retry(self, error: ProviderError) -> bool:
-        """Return whether to try the step again. The new try shows everything anew, so the client must forget the first."""
+        """Return whether to try the step again. The client must then forget the first try: all is shown anew."""
         can_forget = self.policy.resets_steps or not self.has_shown
         return self.has_begun and error.is_retryable and can_forget and self.retries < self.request.stream_retries
 
