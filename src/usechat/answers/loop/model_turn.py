@@ -1,5 +1,7 @@
 """The turn of a model: model, tools, model, until a stop condition holds.
 
+`usechat.answers.loop.step` reads a step's parts and runs its tools. Knows no HTTP and no wire format.
+
 Upstream: ``streamText`` in ``ai/src/generate-text/stream-text.ts`` (7.0.173).
 """
 
@@ -39,23 +41,23 @@ __all__ = ["ModelTurn"]
 logger = logging.getLogger(__name__)
 
 MAX_STEPS = 100
-"""No answer takes more steps than this, whatever its stop conditions say: each one is paid for."""
+"""The maximum number of steps of an answer, also when no stop condition holds: each step costs money."""
 
 
 class ModelTurn(StepTurn):
-    """Makes one answer.
+    """The turn of one answer of a model.
 
     Args:
-        request: What to answer, with what.
-        policy: How to behave towards the client.
-        abort: That the answer is stopped; tools see it.
+        request: The messages, the model, the tools and the options of the answer.
+        policy: The behaviour that the client needs.
+        abort: Set when the answer is stopped; tools can read it.
     """
 
     __slots__ = ()
 
     @property
     def timeout(self) -> Timeout | None:
-        """Return what the caller has said."""
+        """Return the caller's time limits."""
         return self.request.call.timeout
 
     def outcome(self) -> Outcome:
@@ -70,7 +72,7 @@ class ModelTurn(StepTurn):
         )
 
     def script(self) -> Script[None]:
-        """Make the answer, from `Start` to `Finish`; after an error before a step's first part there is no end."""
+        """Make the answer, from `Start` to `Finish`. There is no `Finish` after an error before a step's first part."""
         self.parts.append(Start(message_id=self.request.message_id))
         try:
             yield from self.settle_approvals()
@@ -87,7 +89,7 @@ class ModelTurn(StepTurn):
             self.parts.append(Finish(finish_reason=self.finish, total_usage=self.usage))
 
     def call_model(self) -> Script[ProviderError | None]:
-        """Ask the model for the next step and show what it brings; return what broke it off, if anything did."""
+        """Call the model for the next step and show its parts. Return the error that broke the stream, or None."""
         self.recorder, self.executions, self.finish, self.ended = StepRecorder(), [], None, None
         self.has_begun = False
         if not self.is_retry:
@@ -106,14 +108,14 @@ class ModelTurn(StepTurn):
         except ProviderError as error:
             failure = error
             if not self.has_shown and self.may_retry(error):
-                # Of the batch that broke off nothing was handed on yet.
+                # Nothing of the broken batch has been read yet.
                 del self.parts[self.batch_start :]
                 self.is_open = False
         yield Stream.CLOSE
         return failure
 
     def _is_last_call(self) -> bool:
-        """Return whether nobody will look at the messages again, whatever the model says."""
+        """Return whether the messages are not needed again after this call."""
         request, number = self.request, len(self.steps) + 1
         may_go_on = not any(isinstance(each, StepCount) and each.count <= number for each in request.stop_when)
         return not (may_go_on or request.tools or request.stream_retries)
@@ -125,7 +127,7 @@ class ModelTurn(StepTurn):
         self.messages = []
 
     def retry(self, error: ProviderError) -> None:
-        """Have the step tried again, and the client forget what the failed try has shown."""
+        """Try the step again. Make the client forget the parts of the failed try."""
         self.is_retry = True
         self.retries += 1
         log_failure(logger, "a step is tried again", error)
@@ -134,7 +136,7 @@ class ModelTurn(StepTurn):
             self.parts.append(ResetStep())
 
     def fail_first(self, error: ProviderStreamError) -> FinishStep | None:
-        """Show a model call whose stream failed before its first part; return the step's end, if it has one."""
+        """Show a model call whose stream failed before its first part. Return the step's end, or None."""
         if error.code == "no_events" and self.policy.accepts_empty_answer:
             return FinishStep(finish_reason=FinishReason("interrupted"), usage=Usage())
         if not self.policy.first_error_opens_step:
@@ -144,7 +146,7 @@ class ModelTurn(StepTurn):
         return FinishStep(finish_reason=FinishReason("error"), usage=Usage())
 
     def end_step(self, failure: ProviderError | None) -> Script[None]:
-        """Do what follows a model call: run its tools and end the step, unless it failed or is tried again."""
+        """Run the tools of a model call and end the step, unless the call failed or is tried again."""
         if failure is not None and self.may_retry(failure):
             self.retry(failure)
         elif failure is not None:
@@ -210,13 +212,13 @@ class ModelTurn(StepTurn):
             self.deferred.pop(answered, None)
 
     def goes_on(self, finish: FinishReason | None) -> Script[bool]:
-        """Return whether another step follows; if none does, what the user has sent meanwhile reaches no model."""
+        """Return whether another step follows. When none does, settle the user's waiting messages as undelivered."""
         if (reason := (yield from self._why_ending(finish))) is not None:
             self.request.steering.end(reason)
         return reason is None
 
     def _why_ending(self, finish: FinishReason | None) -> Script[Undelivered | None]:
-        """Return None where calls are answered, the model or the user has more to say, and no stop condition holds."""
+        """Return the reason to end; None when calls are answered, somebody has more to say and no stop condition holds."""
         if finish is None or (finish.unified == "interrupted" and not self.policy.goes_on_after_truncation):
             return "error" if finish is None else "finished"
         if self.recorder.open_calls:
@@ -245,7 +247,7 @@ class ModelTurn(StepTurn):
         active = settings.active_tools if settings.active_tools is not None else self.request.active_tools
         tools = {name: tool for name, tool in self.request.tools.items() if active is None or name in active}
         choice = first.tool_choice if settings.tool_choice is None else settings.tool_choice
-        # A model that calls a tool although it must not, calls one that is not there.
+        # With the choice ``none`` a call is a call of an unknown tool.
         self.tools = {} if choice == "none" else tools
         call = msgspec.structs.replace(
             first,
@@ -268,10 +270,10 @@ class ModelTurn(StepTurn):
 
 
 def is_silent(reason: FinishReason) -> bool:
-    """Return whether the provider's stream began and ended, and nothing was in it."""
+    """Return whether the provider's stream was empty."""
     return reason.raw is None and reason.unified == "other"
 
 
 def is_truncated(reason: FinishReason) -> bool:
-    """Return whether the provider's stream ended without saying why."""
+    """Return whether the provider's stream ended without a finish reason."""
     return reason.raw is None and reason.unified in ("interrupted", "other")

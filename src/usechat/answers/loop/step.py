@@ -49,7 +49,7 @@ logger = logging.getLogger(__name__)
 
 
 class StepTurn(Turn):
-    """The step that a model's turn is at, and what earlier steps have left.
+    """The current step of a model's turn, and the state that earlier steps left.
 
     Args:
         request: The messages, the model, the tools and the options of the answer.
@@ -92,44 +92,44 @@ class StepTurn(Turn):
         self.messages: list[ModelMessage] = list(request.call.messages)
         self.system = request.call.system
         self.tools: Mapping[str, Tool] = request.tools
-        """Those of the step."""
+        """The tools of the step, by name."""
         self.steps: list[StepResult] = []
         self.settled: Sequence[ModelMessage] = ()
-        """What came of the approvals in the request, before the first step."""
+        """The results of the approvals in the request, from before the first step."""
         self.usage: Usage = Usage()
         self.recorder = StepRecorder()
         self.executions: list[Execution] = []
-        """The step's calls that are to be run."""
+        """The step's calls that wait to run."""
         self.deferred: dict[str, None] = {}
-        """Calls whose results the provider owes until a later step."""
+        """Ids of calls whose results the provider sends in a later step. An ordered set."""
         self.finish: FinishReason | None = None
         self.failure: BaseException | None = None
         self.tool_failed = False
         self.is_open = False
-        """Whether anything of the step was shown."""
+        """Whether a part of the step was shown."""
         self.has_begun = False
-        """Whether this try of the step has brought anything."""
+        """Whether this try of the step has brought a part."""
         self.retries = 0
         """How often the step was tried again."""
         self.is_retry = False
-        """Whether what comes next is the same step once more."""
+        """Whether the next model call tries the same step again."""
         self.step_call: tuple[Model, ModelCall] = (request.model, request.call)
-        self.delivered: Sequence[Delivery] = ()  # The user's messages that the step began with.
+        self.delivered: Sequence[Delivery] = ()  # The user's messages at the begin of the step.
         self.ended: ModelFinish | None = None
         self.batch_parts: list[Part] | None = None
-        """What was to be shown when the step's first part came, as long as nothing of it was handed on."""
+        """The list `parts` at the step's first part. While it still is `parts`, the driver has read nothing of the step."""
         self.batch_start = 0
-        """Where the step begins in it."""
+        """The index of the step's first part in `batch_parts`."""
 
     def failed(self, error: BaseException) -> Error:
-        """Note what failed, and return it as the client is told of it."""
+        """Record and log a failure. Return the error part for the client."""
         self.failure = error
         log_failure(logger, "the answer failed", error)
         return Error(shown_text(error, self.request.on_error(error)), error)
 
     @property
     def has_shown(self) -> bool:
-        """Whether anything of the step may have reached the client: the batch that opened it was handed on."""
+        """Whether a part of the step may have reached the client: the driver has read the batch that opened the step."""
         return self.is_open and self.parts is not self.batch_parts
 
     def may_retry(self, error: ProviderError) -> bool:
@@ -142,7 +142,7 @@ class StepTurn(Turn):
         return StartStep(message_id=self.request.message_id or generate_id("msg"))
 
     def take_batch(self, batch: Sequence[ModelPart]) -> Script[None]:
-        """Record what one read of the model brought, and show it as the client gets it."""
+        """Record one batch of the model and show it to the client."""
         if not self.is_open:
             self.batch_parts, self.batch_start = self.parts, len(self.parts)
         for part in batch:
@@ -205,7 +205,7 @@ class StepTurn(Turn):
             self.recorder.add_result(error_result(parsed.error))
 
     def _follow(self, verdict: Verdict) -> None:
-        """Do what the gate says, and show what of it the client is to see."""
+        """Record the gate's verdict and show its parts."""
         for part in verdict.parts:
             self.recorder.feed(part)
         self.parts += verdict.parts
@@ -215,7 +215,7 @@ class StepTurn(Turn):
             self.executions.append(verdict.execution)
 
     def run_tools(self) -> Script[None]:
-        """Run the calls that are to be run, and show what they bring."""
+        """Run the waiting calls and show their parts."""
         executions, self.executions = self.executions, []
         if not executions:
             return
@@ -229,7 +229,7 @@ class StepTurn(Turn):
             self.recorder.add_result(result)
 
     def _make_gate(self) -> ApprovalGate:
-        # Not kept: it refers back to the turn.
+        # Not stored: the gate refers to the turn, which would be a cycle.
         return ApprovalGate(
             self.request.tools,
             self.policy,
@@ -250,7 +250,7 @@ class StepTurn(Turn):
         )
 
     def settle_approvals(self) -> Script[None]:
-        """Carry out the decisions that came with the request: refusals first, then what was allowed."""
+        """Apply the decisions in the request: refusals first, then approvals."""
         if self.request.converts_outputs:
             self.messages = yield from convert_outputs(self.messages, self.request.tools)
         approvals = collect_approvals(self.messages)
@@ -267,7 +267,7 @@ class StepTurn(Turn):
         last = self.messages[-1]
         assert isinstance(last, ToolMessage)
         results: dict[str | None, ToolContent] = {**self.recorder.results}
-        # A refusal stands where the client has it; what was run now comes after all that there was.
+        # A refusal stays at its place in the client's message; results of calls that run now come last.
         content = [results.pop(answered_call(part), part) for part in last.content]
         if self.recorder.results:
             self.settled = (ToolMessage(tuple(self.recorder.results.values())),)
