@@ -202,7 +202,7 @@ class ApprovalGate:
         return Verdict(parts=tuple(written.parts), execution=parsed.execution)
 
     def _claim(self, approval: Approval) -> Script[bool]:
-        """Claim the approval and return whether it may be used. Called last: an approval refused before is not used up."""
+        """Claim the approval and return whether it may be used. Called last: a refusal uses nothing up."""
         if self.secret is None or self.used is None:
             # The client chooses an unsigned id, so the memory can say nothing about it.
             return True

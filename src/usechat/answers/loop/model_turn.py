@@ -218,7 +218,7 @@ class ModelTurn(StepTurn):
         return reason is None
 
     def _why_ending(self, finish: FinishReason | None) -> Script[Undelivered | None]:
-        """Return the reason to end; None when calls are answered, somebody has more to say and no stop condition holds."""
+        """Return the reason to end. None: calls are answered, somebody has more to say, no stop condition holds."""
         if finish is None or (finish.unified == "interrupted" and not self.policy.goes_on_after_truncation):
             return "error" if finish is None else "finished"
         if self.recorder.open_calls:

@@ -42,8 +42,10 @@ class LoopPolicy(msgspec.Struct, frozen=True, kw_only=True):
     reads_start_input: bool = True
     """Whether complete input in a call's start is used."""
     shows_empty_steps: bool = False
-    """Whether an empty step is shown, with empty metadata. A client that sends by itself after a tool's output sees a new
-    step only with its first part. Without one it sends the same message for ever."""
+    """Whether an empty step is shown, with empty metadata.
+
+    A client that sends by itself after a tool's output sees a new step only with its first part. Without one it sends
+    the same message for ever."""
     resets_steps: bool = False
     """Whether the reader can forget the parts of a step, so that the step can be tried again."""
 

@@ -117,7 +117,7 @@ class StepTurn(Turn):
         self.delivered: Sequence[Delivery] = ()  # The user's messages at the begin of the step.
         self.ended: ModelFinish | None = None
         self.batch_parts: list[Part] | None = None
-        """The list `parts` at the step's first part. While it still is `parts`, the driver has read nothing of the step."""
+        """The list `parts` at the step's first part. While it is `parts`, the driver has read nothing of the step."""
         self.batch_start = 0
         """The index of the step's first part in `batch_parts`."""
 
@@ -129,7 +129,7 @@ class StepTurn(Turn):
 
     @property
     def has_shown(self) -> bool:
-        """Whether a part of the step may have reached the client: the driver has read the batch that opened the step."""
+        """Whether the client may have a part of the step: the driver has read the batch that opened it."""
         return self.is_open and self.parts is not self.batch_parts
 
     def may_retry(self, error: ProviderError) -> bool:
