@@ -48,13 +48,13 @@ __all__ = ["CALLBACK_SECONDS", "Binding", "DrivenAnswer"]
 logger = logging.getLogger(__name__)
 
 CALLBACK_SECONDS = 30.0
-"""How long the answer's end waits for each callback that is told of it. One that takes longer goes on by itself."""
+"""Seconds that the answer's end waits for each callback. A slower callback goes on by itself."""
 DRIVERS: set[asyncio.Task[None]] = set()
-"""Those that run, and callbacks that are being told of an end: the event loop itself keeps no task alive."""
+"""Running drivers and callbacks of an end. The event loop itself keeps no strong reference to a task."""
 
 
 class Binding(NamedTuple):
-    """What an answer knows of the client that reads it; see `Answer.bind`."""
+    """The client that reads an answer; see `Answer.bind`."""
 
     dialect: Dialect
     options: EncoderOptions
@@ -67,9 +67,9 @@ class DrivenAnswer(ABC):
     """The state of an answer and its driver. `usechat.answers.answer.Answer` adds the ways to read it."""
 
     shaper: ChunkShaper
-    """Shapes what is sent and what is saved alike. There once the answer is bound to its client, or has begun."""
+    """Shapes the parts that are sent and saved. Set when the answer is bound to its client, or begins."""
     reducer: Reducer
-    """Builds the message; there with the shaper."""
+    """Builds the message. Set with the shaper."""
 
     def __init__(
         self,
@@ -81,23 +81,23 @@ class DrivenAnswer(ABC):
         self.transform = transform
         self.message_metadata = message_metadata
         self.keeps_tool_errors = False
-        """Whether what the model is told of failed tools is saved with the message."""
+        """Whether the model's texts of tool errors are saved with the message."""
         self.policy = LoopPolicy()
         self.message_id: str | None = None
         self.binding: Binding | None = None
-        """What `bind` was told, for answers that are merged into this one."""
+        """The arguments of `bind`, for answers that are merged into this one."""
         self.is_bound = False
         self.is_continuation = False
         self.aborting = asyncio.Event()
-        """That nothing more of it is to be made."""
+        """Set when nothing more is made."""
         self.abort_reason: str | None = None
         self.failure: BaseException | None = None
-        """What kept the answer from being made or sent; a model's failure is the turn's to tell."""
+        """The error that kept the answer from being made or sent. The turn reports a model's failure."""
         self.done = asyncio.Event()
-        """That what came of it is known."""
+        """Set when the outcome is known."""
         self.final: FinishEvent | None = None
         self.is_started = False
-        """Whether it has been begun; it can be once."""
+        """Whether the answer has begun. It can begin once."""
         self.turn: Turn | None = None
         self.task: asyncio.Task[Any] | None = None
         """The driver, while it runs."""
@@ -269,7 +269,7 @@ class DrivenAnswer(ABC):
                 output.end(last, shaped, self.failure)
 
     def note_end(self, *, is_aborted: bool) -> None:  # noqa: B027 - most answers have nothing to do
-        """Do what an answer of this kind does at its end, before that is told."""
+        """Hook for subclasses at the end, before the callbacks are called."""
 
     def _last_parts(self, *, is_aborted: bool) -> list[Part]:
         if is_aborted:
@@ -277,7 +277,7 @@ class DrivenAnswer(ABC):
         return [] if self.failure is None else [self.error_part(self.failure)]
 
     def error_part(self, error: BaseException) -> Error:
-        """Return what the client is told of an error that kept the answer from being made or sent."""
+        """Return the error part for an error that kept the answer from being made or sent."""
         return Error(shown_text(error, self.callbacks.error_text(error)), error)
 
     async def _tell(self, name: str, value: Any) -> None:
@@ -292,7 +292,7 @@ class DrivenAnswer(ABC):
             logger.warning("%s has not returned in %g seconds: the answer ends without it", name, CALLBACK_SECONDS)
 
     def progress(self) -> Outcome:
-        """Return how far the answer has come, or how it ended."""
+        """Return the outcome so far, or the final one."""
         return self._outcome() if self.final is None else self.final.outcome()
 
     def _outcome(self) -> Outcome:
