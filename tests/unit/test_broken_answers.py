@@ -12,7 +12,7 @@ import pytest
 from tests.support.waiting import PATIENCE, eventually
 from tests.unit.test_fastapi import Connection, chunks, spoken, types
 from usechat import FinishEvent, stream_object, stream_text, ui_message_stream
-from usechat.answers import answer as answer_module
+from usechat.answers import driven
 from usechat.answers.answer import Answer, Callbacks, Outcome
 from usechat.answers.loop.asks import Call, Script
 from usechat.answers.loop.turn import Turn
@@ -205,7 +205,7 @@ async def wait_for_ever(*_: Any) -> None:
 
 async def end_of(names: list[str], task: asyncio.Task[Any]) -> None:
     await asyncio.wait_for(task, PATIENCE)
-    left = [task for task in answer_module.DRIVERS if not task.done()]
+    left = [task for task in driven.DRIVERS if not task.done()]
     assert len(left) == len(names)
     for each in left:
         each.cancel()
@@ -215,7 +215,7 @@ async def end_of(names: list[str], task: asyncio.Task[Any]) -> None:
 async def test_reader_does_not_wait_for_ever_for_on_finish(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    monkeypatch.setattr(answer_module, "CALLBACK_SECONDS", 0.01)
+    monkeypatch.setattr(driven, "CALLBACK_SECONDS", 0.01)
     connection = Connection(stream_text(ScriptedModel(saying("Hi")), prompt="Hi", on_finish=wait_for_ever))
     await end_of(["on_finish"], asyncio.create_task(connection.run()))
     assert connection.body.endswith(b"data: [DONE]\n\n")
@@ -223,7 +223,7 @@ async def test_reader_does_not_wait_for_ever_for_on_finish(
 
 
 async def test_end_is_told_although_on_abort_does_not_return(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(answer_module, "CALLBACK_SECONDS", 0.01)
+    monkeypatch.setattr(driven, "CALLBACK_SECONDS", 0.01)
     ends: list[FinishEvent] = []
     result = stream_text(ScriptedModel(saying("Hi")), prompt="Hi", on_abort=wait_for_ever, on_finish=ends.append)
     await end_of(["on_abort"], asyncio.create_task(result.aclose()))
@@ -233,7 +233,7 @@ async def test_end_is_told_although_on_abort_does_not_return(monkeypatch: pytest
 async def test_stopped_answer_does_not_wait_for_ever_for_on_part(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    monkeypatch.setattr(answer_module, "CALLBACK_SECONDS", 0.01)
+    monkeypatch.setattr(driven, "CALLBACK_SECONDS", 0.01)
     begun = asyncio.Event()
 
     async def on_part(part: Part) -> None:
@@ -254,7 +254,7 @@ async def test_stopped_answer_does_not_wait_for_ever_for_on_part(
 
 
 async def test_callback_that_returns_in_time_is_not_interrupted(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(answer_module, "CALLBACK_SECONDS", PATIENCE)
+    monkeypatch.setattr(driven, "CALLBACK_SECONDS", PATIENCE)
     seen: list[str] = []
     before = asyncio.all_tasks()
 

@@ -91,6 +91,7 @@ PURE = (
     "answers/loop/asks",
     "answers/loop/model_turn",
     "answers/loop/recorder",
+    "answers/loop/step",
     "answers/loop/turn",
     "chats/history",
     "chats/matching",

@@ -1,4 +1,4 @@
-"""Tools that come ready: those that Anthropic defines, and those of MCP servers. Make your own with `usechat.tool`."""
+"""Ready-made tools: Anthropic's, and those of MCP servers. Make your own tools with `usechat.tool`."""
 
 from usechat.tools.mcp import mcp_tools
 from usechat.tools.provider_tools import (

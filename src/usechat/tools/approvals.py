@@ -1,9 +1,10 @@
-"""Approvals: what an application decides of a call, and the user's decisions, signed and checked.
+"""Approvals: the application's and the user's decisions on tool calls, with signatures.
 
-A request is signed when it is made and checked when it is answered, so that a forged, altered or replayed decision
-never runs a tool. The signature is the AI SDK's own (``tool-approval-signature.ts`` and ``canonical-hash.ts``,
-7.0.173), so that a chat may move between a TypeScript backend and this one in the middle of an approval. Clients that
-keep no signature (before late 6) get it within the approval's id, which every client sends back as it was.
+A request is signed when it is made. The signature is checked when the answer comes, so that a forged, altered or
+replayed decision never runs a tool. The signature is the AI SDK's own (``tool-approval-signature.ts`` and
+``canonical-hash.ts``, 7.0.173), so a chat can move between a TypeScript backend and this one during an approval.
+Clients that keep no signature (before late 6) get it within the approval's id: every client sends the id back
+unchanged.
 """
 
 from __future__ import annotations
@@ -46,37 +47,37 @@ __all__ = [
 ]
 
 SIGNED_ID = "."
-"""Between an approval's id and the signature, in an id that carries one; no id of ours has it."""
+"""Separator between an approval's id and its signature, in an id that carries one. Our ids do not contain it."""
 MAX_DECISIONS = 1000
-"""Decisions that one request may bring: each is checked, and its call looked for in the message."""
+"""The maximum number of decisions in one request: for each one the signature is checked and the call is searched."""
 MAX_EXACT_INTEGER = 2**53
-"""Beyond it JavaScript has floats only: the browser sends back, and the AI SDK hashes, the nearest one."""
+"""The largest exact integer of JavaScript. For a larger one the browser and the AI SDK's hash use the nearest float."""
 
 
 class Approve(msgspec.Struct, frozen=True):
-    """The call runs without asking; AI SDK 7's client sees that, and why."""
+    """The call runs without a question. AI SDK 7's client is shown this and the reason."""
 
     reason: str | None = None
 
 
 class Deny(msgspec.Struct, frozen=True):
-    """The call does not run; the model is told, and why."""
+    """The call does not run. The model gets the refusal and the reason."""
 
     reason: str | None = None
 
 
 class AskUser(msgspec.Struct, frozen=True):
-    """The user decides; AI SDK 7's client is told why it is asked."""
+    """The user decides. AI SDK 7's client gets the reason of the question."""
 
     reason: str | None = None
 
 
 ApprovalStatus: TypeAlias = Approve | Deny | AskUser
-"""What an application may decide of a tool call (``tool-approval-configuration.ts``)."""
+"""An application's decision on a tool call (``tool-approval-configuration.ts``)."""
 
 
 def read_status(answer: bool | ApprovalStatus | None) -> ApprovalStatus | None:
-    """Return a tool's ``needs_approval``, or what it returned, as a status; None: the call just runs."""
+    """Return a tool's ``needs_approval``, or its result, as a status. None: the call runs without approval."""
     if isinstance(answer, ApprovalStatus):
         return answer
     return AskUser() if answer else None
@@ -84,12 +85,12 @@ def read_status(answer: bool | ApprovalStatus | None) -> ApprovalStatus | None:
 
 @lru_cache(maxsize=1)
 def process_secret() -> str:
-    """Return a secret of this process, for applications that set none. Other processes do not share it."""
+    """Return this process's secret, for applications that set none. Other processes have another one."""
     return secrets.token_urlsafe(32)
 
 
 def canonical_json(value: Any) -> str:
-    """Return ``value`` as the AI SDK hashes it: keys sorted, no spaces, all else as ``JSON.stringify`` writes it."""
+    """Return ``value`` as the AI SDK hashes it: JSON with sorted keys and no spaces, else as ``JSON.stringify``."""
     pieces: list[str] = []
     write_canonical(value, pieces.append)
     return "".join(pieces)
@@ -142,12 +143,12 @@ def sign(secret: str, *, approval_id: str, tool_call_id: str, tool_name: str, in
 
 
 def verify(secret: str, signature: str, *, approval_id: str, tool_call_id: str, tool_name: str, input: Any) -> bool:
-    """Return whether a signature is ours, in today's form or the older one with newlines between the fields."""
+    """Return whether a signature is ours: in the current form, or in the older one with newlines between the fields."""
     fields = {"approval_id": approval_id, "tool_call_id": tool_call_id, "tool_name": tool_name}
     given = signature.encode("utf-8", "replace")
     if hmac.compare_digest(given, sign(secret, **fields, input=input).encode()):
         return True
-    # The older form is ambiguous where a field holds a newline.
+    # The older form is ambiguous when a field holds a newline.
     if any("\n" in value for value in fields.values()):
         return False
     text = replace_lone_surrogates("\n".join([*fields.values(), digest(input)])).encode()
@@ -155,13 +156,13 @@ def verify(secret: str, signature: str, *, approval_id: str, tool_call_id: str, 
 
 
 def sign_request(secret: str, approval_id: str, in_id: bool, **call: Any) -> tuple[str, str | None]:
-    """Return the id and the signature to send: ``in_id`` puts the latter into the former."""
+    """Return the id and the signature to send. With ``in_id``, the signature is part of the id."""
     signature = sign(secret, approval_id=approval_id, **call)
     return (f"{approval_id}{SIGNED_ID}{signature}", None) if in_id else (approval_id, signature)
 
 
 class Approval(msgspec.Struct, frozen=True, kw_only=True):
-    """A user's decision on one tool call of the history."""
+    """A user's decision on a tool call of the history."""
 
     call: ToolCallContent
     request: ToolApprovalRequestContent
@@ -169,12 +170,12 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def signed_id(self) -> str:
-        """The approval's id as it was signed, without a signature that travels in it."""
+        """The approval's id without a signature in it: this id was signed."""
         given = self.request.approval_id
         return given if self.request.signature else given.partition(SIGNED_ID)[0]
 
     def check(self, secret: str) -> None:
-        """Make sure that this server asked for exactly this call.
+        """Check that this server asked for exactly this call.
 
         Raises:
             InvalidToolApprovalError: The signature is missing or does not fit.
@@ -188,13 +189,13 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def collect_approvals(messages: Sequence[ModelMessage]) -> list[Approval]:
-    """Return the decisions in the last message that are still to be carried out, in the order of their calls.
+    """Return the open decisions in the last message, in the order of their calls.
 
-    One a call: the first counts, so that a second one neither runs it twice nor turns a refusal.
+    Only the first decision on a call counts: a second one can neither run the call twice nor reverse a refusal.
 
     Raises:
-        InvalidToolApprovalError: A decision on something that was never asked.
-        RequestError: More decisions than anybody makes.
+        InvalidToolApprovalError: A decision has no request.
+        RequestError: There are more than `MAX_DECISIONS` decisions.
     """
     last = messages[-1] if messages else None
     if not isinstance(last, ToolMessage):
@@ -227,7 +228,7 @@ def find_approval(
 
 
 def is_open(approval: Approval, results: Mapping[str, ToolResultContent]) -> bool:
-    """Return whether the decision has not been carried out: there is no result yet, or only the refusal itself."""
+    """Return whether the decision is open: the call has no result, or only the refusal as its result."""
     result = results.get(approval.call.tool_call_id)
     if approval.call.provider_executed and approval.response.approved:
         return False

@@ -1,4 +1,4 @@
-"""Docstrings of tools: what they say of the tool, and what of each of its parameters (Google's form and Sphinx's)."""
+"""Parse docstrings of tools: the tool's description and its parameters' (Google's form and Sphinx's)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _SPHINX: Final = re.compile(r":param\s+(?:[^:]*\s)?(\w+)\s*:\s*(.*)")
 
 
 def read_docstring(text: str | None, parameters: Collection[str]) -> tuple[str | None, dict[str, str]]:
-    """Return a docstring without what it says of the parameters, and that by their names.
+    """Return the docstring without its parameter descriptions, and these descriptions by parameter name.
 
-    A docstring that says nothing of these parameters is returned as it is.
+    A docstring that describes none of these parameters is returned unchanged.
     """
     if not text:
         return None, {}
@@ -32,9 +32,9 @@ def read_docstring(text: str | None, parameters: Collection[str]) -> tuple[str |
 
 
 def _read_lines(lines: list[str]) -> Iterator[tuple[str | None, str | None, str | None]]:
-    """Yield each line that is no parameter's as itself, and each other as the parameter's name and the words on it."""
+    """Yield a line of a parameter as the parameter's name and its description, and every other line unchanged."""
     current: str | None = None
-    # How far a parameter's own line is indented; None outside of a section.
+    # The indent of a parameter's first line; None outside a section.
     indent: int | None = None
     for line in lines:
         depth = len(line) - len(line.lstrip())

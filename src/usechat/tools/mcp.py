@@ -1,12 +1,12 @@
-"""Tools of MCP servers, through the ``mcp`` package (``usechat[mcp]``): it connects, this makes `Tool`s.
+"""Tools of MCP servers. The ``mcp`` package (``usechat[mcp]``) connects; this module makes `Tool`s.
 
     from mcp import Client, StdioServerParameters
 
     async with Client("http://localhost:9000/mcp") as client:      # or StdioServerParameters(command="uvx", …)
         result = stream_text(model, messages=…, tools=await mcp_tools(client))
 
-Clients get them as ``dynamic-tool`` parts, because nobody knows their types beforehand. What a server says went wrong
-is a result like any other, with ``isError``. Knows no transport. Upstream: ``@ai-sdk/mcp/src/tool/mcp-client.ts``
+Clients get the calls as ``dynamic-tool`` parts, because their types are not known beforehand. An error that a server
+reports is a normal result with ``isError``. Knows no transport. Upstream: ``@ai-sdk/mcp/src/tool/mcp-client.ts``
 (2.0.99).
 """
 
@@ -46,9 +46,9 @@ async def mcp_tools(
     """Return the tools of a connected MCP server.
 
     Args:
-        client: The ``mcp`` package's; it must stay open as long as the tools are used.
-        prefix: Put before each name, so that two servers' tools cannot meet.
-        only: The server's names of the tools that are wanted; all without it.
+        client: A client of the ``mcp`` package. Keep it open as long as the tools are used.
+        prefix: Text before each name, so that the names of two servers cannot collide.
+        only: The server's names of the tools to return; all by default.
         needs_approval: Whether the user must allow each call.
         timeout: Seconds that a call may take; None for no limit.
     """
@@ -82,7 +82,7 @@ async def list_tools(client: Client) -> list[ListedTool]:
 
 
 def choose_name(name: str, taken: set[str]) -> str:
-    """Return a name that Anthropic takes: MCP allows dots and slashes, which it refuses."""
+    """Return a name that Anthropic accepts. MCP allows dots and slashes; Anthropic refuses them."""
     chosen = plain = NOT_IN_NAMES.sub("_", name)[:MAX_NAME_LENGTH]
     number = 2
     while chosen in taken:
@@ -99,7 +99,7 @@ def input_of(tool: ListedTool) -> JsonSchemaInput:
     try:
         return JsonSchemaInput(closed(object_schema(tool.input_schema)))
     except NoObjectError:
-        # A server may say what it likes; that the tool takes an object is sure, and the server checks it itself.
+        # The server's schema may be anything, but the input is always an object, and the server checks it.
         logger.warning("the input of the MCP server's tool %s is described as no object", tool.name)
         return JsonSchemaInput({"type": "object"})
 
@@ -109,7 +109,7 @@ def closed(schema: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def metadata_of(client: Client, tool: ListedTool) -> dict[str, Any]:
-    """Return where a tool comes from and what its server says of it, as the AI SDK's clients get it."""
+    """Return the server and the annotations of a tool, in the form that clients of the AI SDK get."""
     metadata: dict[str, Any] = {"toolName": tool.name}
     if client.client_info is not None:
         metadata["clientName"] = client.client_info.name
@@ -129,7 +129,7 @@ def make_call(client: Client, name: str) -> Callable[[Mapping[str, Any]], Corout
 
 
 def model_output(result: Any) -> ToolResultOutput:
-    """Return what the model gets of an MCP result: its content, or the result as it is when that has none."""
+    """Return an MCP result for the model: its content, or the unchanged result when that has no content."""
     content = result.get("content") if isinstance(result, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     if not isinstance(content, list):
         return ToolResultOutput("text" if isinstance(result, str) else "json", result)
@@ -148,7 +148,7 @@ def model_content(item: Any) -> TextContent | FileContent:
             media_type
         ):
             return FileContent(media_type=media_type, data=blob)
-        # Other bytes no model reads, and their letters would cost as many tokens as a book.
+        # No model reads other bytes, and their base64 text would cost very many tokens.
         case {"type": "audio", "data": str(data)}:
             return as_text({**item, "data": left_out(data)})
         case {"type": "resource", "resource": {"blob": str(blob)}}:

@@ -1,11 +1,11 @@
-"""Tools that Anthropic defines: a typed constructor each.
+"""Tools that Anthropic defines: one typed constructor for each.
 
-Most of them Anthropic carries out itself (``web_search``, ``code_execution``, …): their calls and results come within
-the answer. ``bash``, ``text_editor``, ``computer``, ``computer_toolset`` and ``memory`` are defined by Anthropic and
-carried out here, by the function given, or by the client when there is none. ``version`` is the date in Anthropic's
-name of the tool. MCP servers that Anthropic calls are no tools but an option: `mcp_connector`.
+Anthropic executes most of them (``web_search``, ``code_execution``, …): their calls and results come within the answer.
+``bash``, ``text_editor``, ``computer``, ``computer_toolset`` and ``memory`` are defined by Anthropic and executed here
+by the given function, or by the client when no function is given. ``version`` is the date in Anthropic's name of the
+tool. MCP servers that Anthropic calls are not tools; they are an option: `mcp_connector`.
 
-Knows no request: what of a tool goes into it is `usechat.models.claude.request.tools`' affair. Upstream:
+Knows no request: `usechat.models.claude.request.tools` writes the tools into it. Upstream:
 ``@ai-sdk/anthropic/src/anthropic-tools.ts`` and ``src/tool`` (4.0.105).
 """
 
@@ -48,13 +48,13 @@ def provider_tool(
     needs_approval: NeedsApproval = False,
     defers_results: bool = False,
 ) -> Tool:
-    """Return any tool that a provider defines, by its id.
+    """Return a provider-defined tool by its id.
 
     Args:
-        id: As in ``anthropic.web_search_20250305``.
-        name: What the application calls it.
-        args: The definition's own fields; those that are None are left out.
-        execute: Carries it out, where the provider does not; gets the input as one argument.
+        id: The provider's id, for instance ``anthropic.web_search_20250305``.
+        name: The application's name for the tool.
+        args: The fields of the definition. Fields that are None are left out.
+        execute: The function that executes the tool when the provider does not. It gets the input as one argument.
         needs_approval: Whether the user must allow each call.
         defers_results: Whether a result may come in a later step.
     """
@@ -85,16 +85,16 @@ def web_search(
     """Search the web.
 
     Args:
-        max_uses: Searches in one request.
-        allowed_domains: Only these; not together with ``blocked_domains``.
-        blocked_domains: Not these.
+        max_uses: The maximum number of searches in one request.
+        allowed_domains: The only domains to use; not together with ``blocked_domains``.
+        blocked_domains: Domains not to use.
         user_location: ``{"type": "approximate", "city": …, "region": …, "country": …, "timezone": …}``.
         response_inclusion: Whether results that code has used up are shown; from version 20260318.
-        version: Of the tool.
-        name: What the application calls it.
+        version: The version of the tool: a date.
+        name: The application's name for the tool.
 
     Raises:
-        ConfigurationError: Both lists of domains were given, or what the version does not have.
+        ConfigurationError: Both lists of domains were given, or an option that the version does not have.
     """
     refuse_both_lists(allowed_domains, blocked_domains)
     require_version("20260318", version, response_inclusion=response_inclusion)
@@ -123,18 +123,18 @@ def web_fetch(
     """Read a page or a PDF by its URL.
 
     Args:
-        max_uses: Fetches in one request.
-        allowed_domains: Only these; not together with ``blocked_domains``.
-        blocked_domains: Not these.
-        citations: Whether the answer may cite what was fetched.
-        max_content_tokens: Tokens of a page that reach the model.
+        max_uses: The maximum number of fetches in one request.
+        allowed_domains: The only domains to use; not together with ``blocked_domains``.
+        blocked_domains: Domains not to use.
+        citations: Whether the answer may cite the fetched pages.
+        max_content_tokens: The maximum number of tokens of a page that the model gets.
         use_cache: Whether a page may come from Anthropic's cache; from version 20260318.
         response_inclusion: Whether results that code has used up are shown; from version 20260318.
-        version: Of the tool.
-        name: What the application calls it.
+        version: The version of the tool: a date.
+        name: The application's name for the tool.
 
     Raises:
-        ConfigurationError: Both lists of domains were given, or what the version does not have.
+        ConfigurationError: Both lists of domains were given, or an option that the version does not have.
     """
     refuse_both_lists(allowed_domains, blocked_domains)
     require_version("20260318", version, use_cache=use_cache, response_inclusion=response_inclusion)
@@ -173,14 +173,14 @@ def advisor(
     caching: Mapping[str, str] | None = None,
     name: str = "advisor",
 ) -> Tool:
-    """Let the model ask a stronger one.
+    """Return an advisor: a stronger model that the model can ask.
 
     Args:
         model: The advisor's name; at least as capable as the model itself.
-        max_uses: Calls in one request.
-        max_tokens: Of one piece of advice, at least 1024.
+        max_uses: The maximum number of calls in one request.
+        max_tokens: The maximum number of tokens of one piece of advice; at least 1024.
         caching: ``{"type": "ephemeral", "ttl": "5m"}``.
-        name: What the application calls it.
+        name: The application's name for the tool.
 
     Raises:
         ConfigurationError: ``max_tokens`` is too small.
@@ -196,15 +196,15 @@ class McpServer(TypedDict):
 
     name: str
     url: str
-    """https:."""
+    """The server's address, with ``https:``."""
     authorization_token: NotRequired[str]
     allowed_tools: NotRequired[Sequence[str]]
-    """Only these of its tools; all without it."""
+    """The names of the server's tools to offer; all by default."""
     enabled: NotRequired[bool]
 
 
 def mcp_connector(*servers: McpServer) -> dict[str, dict[str, Any]]:
-    """Provider options by which Anthropic itself calls MCP servers; the calls come within the answer.
+    """Return provider options that let Anthropic call MCP servers. The calls come within the answer.
 
     stream_text(model, provider_options=mcp_connector({"name": "tides", "url": "https://tides.example/mcp"}), …)
     """
@@ -235,10 +235,10 @@ def bash(
     """Return a shell; ``execute`` gets ``{"command": …}`` or ``{"restart": True}``.
 
     Args:
-        execute: Carries it out.
-        needs_approval: Whether the user must allow each call. Unless this says otherwise: yes, when it runs here.
-        version: Of the tool.
-        name: What the application calls it.
+        execute: The function that executes the tool.
+        needs_approval: Whether the user must allow each call. By default: yes when the tool runs here.
+        version: The version of the tool: a date.
+        name: The application's name for the tool.
     """
     asks = asks_when_run_here(execute, needs_approval)
     return provider_tool(f"anthropic.bash_{version}", name, execute=execute, needs_approval=asks)
@@ -255,11 +255,11 @@ def text_editor(
     """Return a file editor; ``execute`` gets ``{"command": …, "path": …, …}``.
 
     Args:
-        execute: Carries it out.
-        needs_approval: Whether the user must allow each call. Unless this says otherwise: yes, when it runs here.
-        max_characters: Of a file that is viewed; from version 20250728.
-        version: Of the tool.
-        name: What the application calls it; Anthropic's own name without it.
+        execute: The function that executes the tool.
+        needs_approval: Whether the user must allow each call. By default: yes when the tool runs here.
+        max_characters: The maximum number of characters of a viewed file; from version 20250728.
+        version: The version of the tool: a date.
+        name: The application's name for the tool; Anthropic's name by default.
 
     Raises:
         ConfigurationError: The version does not have ``max_characters``.
@@ -289,14 +289,14 @@ def computer(
     """Return a screen, a mouse and a keyboard; ``execute`` gets ``{"action": …, …}``.
 
     Args:
-        execute: Carries it out.
-        display_width_px: Pixels.
-        display_height_px: Pixels.
-        display_number: Of an X server.
-        enable_zoom: Whether the model may look closer; from version 20251124.
-        needs_approval: Whether the user must allow each action. Unless this says otherwise: yes, when it runs here.
-        version: Of the tool.
-        name: What the application calls it.
+        execute: The function that executes the tool.
+        display_width_px: The width of the screen in pixels.
+        display_height_px: The height of the screen in pixels.
+        display_number: The display number of an X server.
+        enable_zoom: Whether the model may zoom in; from version 20251124.
+        needs_approval: Whether the user must allow each action. By default: yes when the tool runs here.
+        version: The version of the tool: a date.
+        name: The application's name for the tool.
 
     Raises:
         ConfigurationError: The version does not have ``enable_zoom``.
@@ -347,10 +347,10 @@ def computer_toolset(
     """Return the computer as a set of small tools (20260801); each call of one comes as ``{"action": …, …}``.
 
     Args:
-        execute: Carries it out.
-        configs: What of a member differs from its default, which is enabled and loaded at once.
-        needs_approval: Whether the user must allow each action. Unless this says otherwise: yes, when it runs here.
-        name: What the application calls it.
+        execute: The function that executes the tool.
+        configs: Settings of single members. By default a member is enabled and loaded at once.
+        needs_approval: Whether the user must allow each action. By default: yes when the tool runs here.
+        name: The application's name for the tool.
     """
     return provider_tool(
         "anthropic.computer_toolset_20260801",
@@ -365,12 +365,12 @@ def computer_toolset(
 
 
 def asks_when_run_here(execute: Callable[..., Any] | None, needs_approval: NeedsApproval | None) -> NeedsApproval:
-    """Return what acts on this machine asks the user, unless the application decides; what the client does it asks itself."""
+    """Return the approval rule: by default, a tool that runs on this machine asks the user."""
     return execute is not None if needs_approval is None else needs_approval
 
 
 def require_version(since: str, version: str, **given: Any) -> None:
-    # The request would be made without them, and nobody would notice.
+    # The request would be sent without these options, and nobody would notice.
     unknown = [argument for argument, value in given.items() if value is not None]
     if unknown and version < since:
         raise ConfigurationError(f"{unknown[0]} needs version {since} of the tool, not {version}")

@@ -1,7 +1,7 @@
-"""Tool inputs: from a Python signature, a pydantic model or a JSON schema to what the model is told and is checked.
+"""Tool inputs: make the model's JSON schema and the input check of a signature, a pydantic model or a JSON schema.
 
-pydantic makes the schemas and does the checks. A plain JSON schema is handed on as it is; its input is checked only
-where the application gives a function for it, as with the AI SDK's ``jsonSchema()``.
+pydantic makes the schemas and does the checks. A plain JSON schema is used unchanged; its input is checked only when
+the application gives a function for that, as with the AI SDK's ``jsonSchema()``.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ __all__ = [
 
 
 class InputSchema(Protocol):
-    """What a tool takes."""
+    """The input of a tool."""
 
     @property
     def json_schema(self) -> Mapping[str, Any]:
-        """The schema as the model gets it."""
+        """The JSON schema for the model."""
         ...
 
     def check(self, value: Any) -> tuple[Any, Any]:
-        """Return ``value`` as the client is shown it (JSON) and as the function gets it.
+        """Return the checked ``value`` for the client (JSON) and for the function.
 
         Raises:
-            ValueError: It does not fit; the text says where.
+            ValueError: The value does not fit; the text names the path.
         """
         ...
 
 
 class ModelInput:
-    """An input that pydantic checks; keys that the model does not have are dropped, as zod's objects drop them."""
+    """An input that pydantic checks. Keys that the model does not have are dropped, as in zod's objects."""
 
     def __init__(self, model: Any) -> None:
         self.adapter: TypeAdapter[Any] = TypeAdapter(model)
@@ -77,11 +77,11 @@ class ModelInput:
 
 
 class SignatureInput(ModelInput):
-    """A function's parameters; the function gets them by their names.
+    """A function's parameters. The function gets them as keyword arguments.
 
     Args:
-        model: One field a parameter.
-        parameters: The parameters by their fields.
+        model: A model with one field for each parameter.
+        parameters: The parameters' names by field.
     """
 
     def __init__(self, model: Any, parameters: Mapping[str, str]) -> None:
@@ -95,30 +95,30 @@ class SignatureInput(ModelInput):
 
 
 class JsonSchemaInput:
-    """An input that only its JSON schema describes."""
+    """An input with a plain JSON schema."""
 
     def __init__(self, schema: Mapping[str, Any], check: Callable[[Any], Any] | None = None) -> None:
         self.json_schema: Mapping[str, Any] = schema
         self.checker = check
 
     def check(self, value: Any) -> tuple[Any, Any]:
-        """Return the value, or what the application's own check makes of it."""
+        """Return the value, or the result of the application's check."""
         value = read_members(value, self.json_schema)
         checked = value if self.checker is None else self.checker(value)
         return checked, checked
 
 
 def describe(error: ValidationError) -> str:
-    """Return every failure with its path, for the model to mend its call; nothing but the path and pydantic's words."""
+    """Return every failure with its path, so that the model can correct its call. Only paths and pydantic's texts."""
     failures = error.errors(include_url=False, include_input=False, include_context=False)
     return "; ".join(f"{'.'.join(map(str, failure['loc'])) or 'input'}: {failure['msg']}" for failure in failures)
 
 
-# Models write a list or an object now and then as a text that holds its JSON.
+# Models sometimes write a list or an object as a JSON text.
 
 
 def read_json_texts(value: Any, error: ValidationError) -> Any:
-    """Return ``value`` with JSON texts read where a list or an object was missed; None where there are none."""
+    """Return ``value`` with JSON texts parsed when a list or an object is expected; None when there are none."""
     changed = copy.deepcopy(value)
     is_changed = False
     for failure in error.errors(include_url=False, include_context=False):
@@ -139,7 +139,7 @@ def maybe_read(text: str) -> Any:
 
 
 def replace_at(value: Any, path: Sequence[int | str], old: str, new: Any) -> bool:
-    """Put ``new`` in the place of ``old``. Unions add names to the path that are no keys; these are passed over."""
+    """Replace ``old`` by ``new``. Skip path names that are no keys: pydantic adds them for unions."""
     holder = value
     for name in path:
         try:
@@ -158,7 +158,7 @@ def keys_of(value: Any) -> Mapping[Any, Any]:
 
 
 def read_members(value: Any, schema: Mapping[str, Any]) -> Any:
-    """Return ``value`` with JSON texts read in members of which the schema says that they are lists or objects."""
+    """Return ``value`` with JSON texts parsed in members that are lists or objects by the schema."""
     properties: Mapping[str, Any] = schema.get("properties") or {}
     changed: dict[str, Any] = {}
     given = keys_of(value)
@@ -178,7 +178,7 @@ VALUES = frozenset({"default", "examples", "example", "enum", "const"})
 
 
 def tidy(schema: Any) -> Any:
-    """Return ``schema`` without pydantic's ``title`` keys, which cost tokens and say nothing; properties so called stay."""
+    """Return ``schema`` without pydantic's ``title`` keys: they only cost tokens. Properties named ``title`` stay."""
     if isinstance(schema, list):
         return [tidy(item) for item in typing.cast("list[Any]", schema)]
     if not isinstance(schema, dict):
@@ -197,10 +197,10 @@ def tidy_keys(schema: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def read_input_schema(schema: Any) -> InputSchema:
-    """Return a tool's ``input_schema`` argument: a JSON schema, or anything pydantic makes a schema of.
+    """Parse a tool's ``input_schema`` argument: a JSON schema, or a type that pydantic knows.
 
     Raises:
-        ConfigurationError: It is neither.
+        ConfigurationError: The argument is neither.
     """
     if isinstance(schema, Mapping):
         return JsonSchemaInput(typing.cast("Mapping[str, Any]", schema))
@@ -216,7 +216,7 @@ NO_DESCRIPTIONS: Mapping[str, str] = {}
 
 
 class ToolInput(BaseModel):
-    """Base of the models made from signatures."""
+    """Base class of the models made from signatures."""
 
     model_config = ConfigDict(arbitrary_types_allowed=False)
 
@@ -224,13 +224,13 @@ class ToolInput(BaseModel):
 def input_from_signature(
     function: Callable[..., Any], name: str, skip: type, descriptions: Mapping[str, str] = NO_DESCRIPTIONS
 ) -> tuple[SignatureInput, str | None]:
-    """Return the input of a tool function, and the name of its parameter of type ``skip``, which is no input.
+    """Return the input of a tool function, and the name of its parameter of type ``skip``. That one is not input.
 
     Args:
-        function: The tool's.
+        function: The tool's function.
         name: The tool's name.
-        skip: The type of the parameter that is no input.
-        descriptions: What the function's docstring says of its parameters.
+        skip: The type of the parameter that is not input.
+        descriptions: Descriptions from the function's docstring, by parameter.
 
     Raises:
         ConfigurationError: A parameter is positional-only, variadic, or has no annotation that can be read.
@@ -250,7 +250,7 @@ def input_from_signature(
             raise ConfigurationError(f"tool {name}: parameter {parameter.name} has no annotation{mend}")
         if isinstance(hint, str):
             raise ConfigurationError(f"tool {name}: the annotation {hint!r} names nothing that its module has")
-        # A name of its own for each field: a parameter may be called as something that pydantic's models have.
+        # Fields get new names: a parameter's name may be an attribute of pydantic's models.
         field = f"field_{len(fields)}"
         parameters[field] = parameter.name
         default = ... if parameter.default is parameter.empty else parameter.default
@@ -260,8 +260,8 @@ def input_from_signature(
 
 
 def with_name(hint: Any, name: str, description: str | None) -> Any:
-    """Return the annotation with the parameter's name as the key; what it says itself of key and description counts more."""
-    # No alias generator: pydantic hands it down to dataclasses and typed dicts within.
+    """Return the annotation with the parameter's name as key and the description. The annotation's own values win."""
+    # No alias generator: pydantic would also apply it to nested dataclasses and typed dicts.
     own = Field(alias=name, description=description) if description else Field(alias=name)
     if typing.get_origin(hint) is not Annotated:
         return Annotated[hint, own]
@@ -282,7 +282,7 @@ def find_parameter(function: Callable[..., Any], class_: type) -> str | None:
 
 
 def read_parameters(function: Callable[..., Any]) -> Iterator[tuple[inspect.Parameter, Any]]:
-    """Yield the parameters that are still to be given, each with its type; an annotation that cannot be read stays text."""
+    """Yield the open parameters, each with its type. An unreadable annotation stays text."""
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError) as error:
@@ -294,12 +294,12 @@ def read_parameters(function: Callable[..., Any]) -> Iterator[tuple[inspect.Para
 
 
 def parameter_names(function: Callable[..., Any]) -> set[str]:
-    """Return the names of the parameters that are still to be given."""
+    """Return the names of the open parameters."""
     return {parameter.name for parameter, _ in read_parameters(function)}
 
 
 def find_annotated(function: Callable[..., Any]) -> tuple[Any, set[str]]:
-    """Return the function that has the annotations, behind partials and callable objects; and the arguments given already."""
+    """Return the annotated function behind partials and callable objects, and the names of arguments already given."""
     given: set[str] = set()
     while isinstance(function, partial):
         given |= set(function.keywords)
@@ -311,7 +311,7 @@ def find_annotated(function: Callable[..., Any]) -> tuple[Any, set[str]]:
 def read_annotation(parameter: inspect.Parameter, function: Any) -> Any:
     if not isinstance(parameter.annotation, str):
         return parameter.annotation
-    # One annotation at a time: what a function returns may well be known to type checkers only.
+    # One annotation at a time: the return type may be known to type checkers only.
     holder = types.FunctionType(find_annotated.__code__, getattr(function, "__globals__", {}))
     holder.__annotations__ = {parameter.name: parameter.annotation}
     try:

@@ -1,7 +1,7 @@
-"""Tools: what a model may call, and what a call is given.
+"""Tools: functions that a model may call, and the context of a call.
 
-``@tool`` makes one of a function; ``tool(name=…, input_schema=…)`` without a function makes one that the client
-carries out. Upstream: ``tool()`` in ``@ai-sdk/provider-utils`` (7.0.173).
+``@tool`` makes a tool from a function. ``tool(name=…, input_schema=…)`` without a function makes a tool that the client
+executes. Knows no model and no answer. Upstream: ``tool()`` in ``@ai-sdk/provider-utils`` (7.0.173).
 """
 
 from __future__ import annotations
@@ -51,79 +51,82 @@ Q = ParamSpec("Q")
 R = TypeVar("R")
 
 DEFAULT_TIMEOUT = 60.0
-"""Seconds a tool may run unless it says otherwise."""
+"""The default time limit of a tool in seconds."""
 
 
 class ToolWriter(Protocol):
-    """Sends parts of a tool's own into the answer, at once."""
+    """Writer of a tool's own parts into the answer."""
 
     def write(self, part: Part) -> None:
-        """Show ``part`` now; from any thread."""
+        """Write ``part`` to the client now. Callable from any thread."""
         ...
 
     async def drain(self) -> None:
-        """Wait while the reader is far behind: for tools that write much."""
+        """Wait while the reader is far behind. For tools that write many parts."""
         ...
 
 
 class ToolContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What a tool may know of its call: declare a parameter of this type to get it."""
+    """The context of a tool call. Declare a parameter of this type to get it."""
 
     tool_call_id: str
     tool_name: str
     messages: Sequence[ModelMessage]
-    """What the model was given when it made the call."""
+    """The messages that the model had when it made the call."""
     writer: ToolWriter
     abort: asyncio.Event
     """Set when the answer is stopped."""
     request: Any = None
-    """Whatever the application passed to `stream_text` as ``context``."""
+    """The value that the application passed to `stream_text` as ``context``."""
 
 
 ModelOutput: TypeAlias = ToolResultOutput | ToolResultOutputDict
-"""What the model gets of a result: as an object, or as the AI SDK's dict."""
+"""The form of a result for the model: an object, or the AI SDK's dict."""
 Decision: TypeAlias = bool | ApprovalStatus | None
-"""True is `AskUser`; False and None: the call just runs."""
+"""True is `AskUser`. With False and None the call runs without approval."""
 NeedsApproval: TypeAlias = Decision | Callable[[Any, ToolContext], "Decision | Awaitable[Decision]"]
 
 
 class Tool(msgspec.Struct, Generic[P, R_co], frozen=True, kw_only=True):
-    """A tool. Make it with `tool`. A call of it is a call of its function, and typed as that."""
+    """A tool. Make it with `tool`. Calling it calls its function, with the function's types."""
 
     name: str
     description: str | None = None
     schema: InputSchema = msgspec.field(default_factory=lambda: JsonSchemaInput({"type": "object"}))
     execute: Callable[..., Any] | None = None
-    """Plain, async, or a generator of preliminary results whose last one counts; None: the client carries it out."""
+    """The tool's function: plain, async, or a generator of preliminary results whose last value is the result.
+
+    None: the client executes the tool."""
     needs_approval: NeedsApproval = False
-    """Whether the user must allow each call: always, or as a function of the input says. It may also settle the matter
-    itself, with `Approve` or `Deny` and a reason."""
+    """Whether the user must allow each call: a bool, or a function of the input.
+
+    The function may also decide itself, with `Approve` or `Deny` and a reason."""
     timeout: float | None = DEFAULT_TIMEOUT
-    """Seconds; None for no limit."""
+    """The time limit of a call in seconds; None for no limit."""
     title: str | None = None
-    """What a client may show in place of the name."""
+    """The title that a client may show instead of the name."""
     dynamic: bool = False
-    """Whether clients get it as a ``dynamic-tool`` part, because they have no type for it."""
+    """Whether clients get calls as ``dynamic-tool`` parts, because they have no type for the tool."""
     metadata: Mapping[str, Any] | None = None
-    """What clients are told of the tool with each call, as ``toolMetadata`` (AI SDK 6 and 7)."""
+    """Metadata that clients get with each call, as ``toolMetadata`` (AI SDK 6 and 7)."""
     to_model_output: Callable[[Any], ModelOutput | Awaitable[ModelOutput]] | None = None
-    """What the model gets of a result, where that is not the result itself."""
+    """A function that makes the model's form of a result; the result itself by default."""
     provider_options: Mapping[str, Mapping[str, Any]] | None = None
     provider: ProviderTool | None = None
-    """Set for a tool that the provider defines."""
+    """The provider's definition, for a provider-defined tool."""
     context_parameter: str | None = None
     takes_keywords: bool = False
-    """Whether ``execute`` takes what the schema's check gives as keyword arguments, rather than as one."""
+    """Whether ``execute`` takes the checked input as keyword arguments instead of one argument."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        """Call the function itself, as if it had not been decorated."""
+        """Call the undecorated function."""
         if self.execute is None:
-            raise ConfigurationError(f"tool {self.name} has no function: the client carries it out")
+            raise ConfigurationError(f"tool {self.name} has no function: the client executes it")
         return self.execute(*args, **kwargs)
 
     @property
     def definition(self) -> ToolDefinition:
-        """The tool as the model gets it."""
+        """The tool's definition for the model."""
         if self.provider is not None:
             return self.provider
         return FunctionTool(
@@ -135,11 +138,11 @@ class Tool(msgspec.Struct, Generic[P, R_co], frozen=True, kw_only=True):
 
 
 Tools: TypeAlias = Iterable[Tool | Callable[..., Any]] | Mapping[str, Tool | Callable[..., Any]]
-"""Tools, or functions to make tools of; a mapping's keys are their names."""
+"""Tools, or functions to make into tools. The keys of a mapping are their names."""
 
 
 class ToolOptions(TypedDict, total=False):
-    """What may be said of a tool beside its function; see the fields of `Tool`."""
+    """The options of a tool; see the fields of `Tool`."""
 
     needs_approval: NeedsApproval
     timeout: float | None
@@ -151,10 +154,10 @@ class ToolOptions(TypedDict, total=False):
 
 
 class ToolDecorator(Protocol):
-    """What ``tool(…)`` without a function is."""
+    """The decorator that ``tool(…)`` returns without a function."""
 
     def __call__(self, function: Callable[Q, R], /) -> Tool[Q, R]:
-        """Make a tool of the function."""
+        """Make the function into a tool."""
         ...
 
 
@@ -192,7 +195,7 @@ def tool(
     execute: Callable[..., Any] | None = None,
     **options: Unpack[ToolOptions],
 ) -> Tool | ToolDecorator:
-    """Make a `Tool`: of a function, as a decorator, or of a schema.
+    """Make a `Tool` from a function, as a decorator, or from a schema.
 
         @tool
         async def get_weather(city: str) -> dict:
@@ -201,26 +204,26 @@ def tool(
         @tool(needs_approval=True, timeout=10)
         def delete_file(path: str) -> str: ...
 
-        ask_user = tool(name="ask_user", input_schema=Question)  # no function: the client carries it out
+        ask_user = tool(name="ask_user", input_schema=Question)  # no function: the client executes it
 
     Args:
-        function: What to decorate. Name, description and input come from its name, docstring and signature; what the
-            docstring's ``Args:`` say describes the parameters. Parameters may have any type that pydantic knows; one
+        function: The function to decorate. Its name, docstring and signature give the name, description and input. The
+            docstring's ``Args:`` describe the parameters. Parameters may have any type that pydantic knows; one
             of type `ToolContext` gets the call's context.
-        name: The name the model uses. One that a provider does not take is sent to it in a form that it takes.
-        description: What the model is told.
-        input_schema: A JSON schema or a type that pydantic knows; then the function gets the input as one argument.
-        execute: The function that goes with ``input_schema``. Plain, async, or a generator of preliminary results
-            whose last one counts.
-        **options: As below; they are fields of `Tool`.
+        name: The name that the model uses. A name that a provider does not accept is sent in an accepted form.
+        description: The description for the model.
+        input_schema: A JSON schema or a type that pydantic knows. The function then gets the input as one argument.
+        execute: The function for ``input_schema``: plain, async, or a generator of preliminary results whose last
+            value is the result.
+        **options: The options below; they are fields of `Tool`.
 
             - ``needs_approval``: whether the user must allow each call: True, or a function of the input and the
               context, which may also answer with `Approve` or `Deny`.
-            - ``timeout``: seconds that a call may take, 60 without it; None for no limit.
-            - ``title``: what a client may show in place of the name.
-            - ``dynamic``: whether clients get it as a ``dynamic-tool`` part, because they have no type for it.
-            - ``metadata``: what clients are told of the tool with each call, as ``toolMetadata`` (AI SDK 6 and 7).
-            - ``to_model_output``: makes what the model gets of a result, where that is not the result itself.
+            - ``timeout``: the time limit of a call in seconds, by default 60; None for no limit.
+            - ``title``: the title that a client may show instead of the name.
+            - ``dynamic``: whether clients get calls as ``dynamic-tool`` parts, because they have no type for the tool.
+            - ``metadata``: metadata that clients get with each call, as ``toolMetadata`` (AI SDK 6 and 7).
+            - ``to_model_output``: a function that makes the model's form of a result; the result itself by default.
             - ``provider_options``: ``{"anthropic": {…}}``, for instance ``cacheControl``.
 
     Raises:
@@ -265,7 +268,7 @@ def find_context_parameter(function: Callable[..., Any]) -> str | None:
 
 
 def require_object(schema: InputSchema, name: str) -> InputSchema:
-    """Return ``schema``, as one of an object: no provider takes anything else for a tool."""
+    """Return ``schema`` as an object's schema: providers accept no other for a tool."""
     try:
         told = object_schema(schema.json_schema)
     except NoObjectError as error:
@@ -289,16 +292,16 @@ def describe(function: Callable[..., Any] | None) -> str | None:
         function = function.func
     if function is None:
         return None
-    # What a callable object does when it is called is its method's to say; its class's docstring says what it is.
+    # The docstring of ``__call__`` describes the call of an object; the class's docstring describes the object.
     text = (function if inspect.isroutine(function) else type(function).__call__).__doc__
     return inspect.cleandoc(text) if text else None
 
 
 def read_tools(tools: Tools | None) -> dict[str, Tool]:
-    """Return tools by name; a mapping's keys are their names, as in the AI SDK. A plain function becomes a tool.
+    """Return tools by name. The keys of a mapping are the names, as in the AI SDK. A plain function becomes a tool.
 
     Raises:
-        ConfigurationError: Two tools have the same name, or something in it is no `Tool`.
+        ConfigurationError: Two tools have the same name, or an item is neither a `Tool` nor a function.
     """
     if tools is None:
         return {}

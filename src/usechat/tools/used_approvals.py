@@ -1,8 +1,8 @@
-"""Approvals that have been used: one allows one run of a tool, however often its message comes.
+"""Used approvals: an approval allows one run of a tool, however often the client sends its message.
 
-A signature says that this server asked; only a memory says that the tool has run since. A client can send an old
-message again, with the tool's output taken out of it. Knows no tool and no message; `usechat.runs.redis.approvals`
-is the memory that several processes share.
+A signature proves that this server asked. Only a memory shows that the tool has run since: a client can send an old
+message again without the tool's output. Knows no tool and no message; `usechat.runs.redis.approvals`
+is the memory for several processes.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from typing import Protocol
 __all__ = ["ProcessUsedApprovals", "UsedApprovals", "process_used_approvals"]
 
 MAX_REMEMBERED = 100_000
-"""Approvals, of some 100 bytes each; the oldest are forgotten first."""
+"""The maximum number of approvals, about 100 bytes each. The oldest are forgotten first."""
 
 
 class UsedApprovals(Protocol):
-    """What remembers the approvals by which a tool was run."""
+    """Memory of the approvals by which a tool was run."""
 
     async def claim(self, approval_id: str) -> bool:
-        """Note that an approval is being used; whether it was not used before.
+        """Record that an approval is used. Return whether this is its first use.
 
         Args:
-            approval_id: Of a request whose signature has been checked.
+            approval_id: The id of a request with a checked signature.
 
         Raises:
-            RunError: It cannot be known; the tool must not run.
+            RunError: The memory cannot be read. The tool must not run.
         """
         ...
 
 
 class ProcessUsedApprovals:
-    """The approvals that one process has seen used.
+    """Memory of one process for used approvals.
 
     Args:
-        limit: How many are remembered.
+        limit: The maximum number of approvals.
     """
 
     def __init__(self, limit: int = MAX_REMEMBERED) -> None:
@@ -44,7 +44,7 @@ class ProcessUsedApprovals:
         self.used: OrderedDict[str, None] = OrderedDict()
 
     async def claim(self, approval_id: str) -> bool:
-        """See `UsedApprovals.claim`."""
+        """Record a use; see `UsedApprovals.claim`."""
         if approval_id in self.used:
             return False
         self.used[approval_id] = None
@@ -55,5 +55,5 @@ class ProcessUsedApprovals:
 
 @lru_cache(maxsize=1)
 def process_used_approvals() -> ProcessUsedApprovals:
-    """Return what answers share that are given no memory of their own, as they share `process_secret`."""
+    """Return the process's memory. Answers without their own memory share it, as they share `process_secret`."""
     return ProcessUsedApprovals()

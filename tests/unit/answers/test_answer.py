@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.waiting import AT_ONCE, PATIENCE
 from usechat import FinishEvent, ToolContext, step_count_is, stream_text, tool
-from usechat.answers import answer as answer_module
+from usechat.answers import driven
 from usechat.answers.answer import Answer, Callbacks, Outcome
 from usechat.answers.loop import driver
 from usechat.answers.loop.asks import Open, Script, Stream
@@ -86,7 +86,7 @@ class Heard:
         for _ in range(10):
             await asyncio.sleep(0)
         assert asyncio.all_tasks() <= self.tasks
-        assert not answer_module.DRIVERS
+        assert not driven.DRIVERS
         (event,) = self.finished
         return event
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 def make_step(*tool_names: str) -> StepResult:
     recorder = StepRecorder()
     for number, name in enumerate(tool_names):
-        recorder.take(ToolInputAvailable(tool_call_id=str(number), tool_name=name, input={}))
+        recorder.feed(ToolInputAvailable(tool_call_id=str(number), tool_name=name, input={}))
     return recorder.result(0, FinishStep(finish_reason=FinishReason("stop"), usage=Usage()))
 
 

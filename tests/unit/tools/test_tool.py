@@ -77,7 +77,7 @@ def test_tool_of_the_client_has_no_function():
     ask = tool(name="ask", input_schema=Question)
     assert ask.execute is None
     assert ask.description is None
-    with pytest.raises(ConfigurationError, match="the client carries it out"):
+    with pytest.raises(ConfigurationError, match="the client executes it"):
         ask(text="?")
 
 

@@ -1,1 +1,1 @@
-"""Tool calls: read, decided on, run, and their results."""
+"""Tool calls: parsing, approval, execution and results."""

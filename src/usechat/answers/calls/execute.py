@@ -1,7 +1,7 @@
-"""Runs tools: in parallel, each with its time limit, cancelled with the answer.
+"""Run tools: in parallel, each with its time limit, cancelled with the answer.
 
-A plain function runs on a thread; a generator's values are preliminary outputs and its last one the result. Whatever
-a tool does, its call ends in an output or an error, and the model is told of it.
+A plain function runs on a thread. The values of a generator are preliminary outputs; the last one is the result. Each
+call ends in an output or an error, and the model gets it. Knows no approvals and no model.
 """
 
 from __future__ import annotations
@@ -35,37 +35,37 @@ __all__ = ["Execution", "MakeContext", "ToolRunner", "error_text"]
 logger = logging.getLogger(__name__)
 
 MakeContext: TypeAlias = Callable[[str, str, ToolWriter], ToolContext]
-"""Makes the context of a call: its id, its tool's name, and where parts of its own go."""
+"""Makes the context of a call from the call's id, the tool's name and the writer for the tool's own parts."""
 
 GRACE_SECONDS = 1.0
-"""How long a cancelled tool may take to end; one that does not is left behind."""
+"""Seconds that a cancelled tool may take to end. A slower one is left running."""
 CANCELLED = "The tool was cancelled."
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
-    """A call that is ready to run."""
+    """A tool call that is ready to run."""
 
     tool: Tool
     tool_call_id: str
     arguments: Any
-    """The checked input, as the function takes it."""
+    """The checked input in the form that the function takes."""
     dynamic: bool | None = None
     provider_metadata: ProviderMetadata | None = None
-    """The call's own, which its output repeats."""
+    """The call's metadata. Its output repeats them."""
 
 
 def error_text(error: BaseException) -> str:
-    """Return what the model, and an AI SDK 7 client, is told of a failed tool: the SDK's form ``Name: message``."""
+    """Return the text of a tool's error for the model and for AI SDK 7 clients: the SDK's form ``Name: message``."""
     name = error.sdk_name if isinstance(error, ToolError) else "Error"
     return f"{name}: {describe_error(error)}"
 
 
 class ToolRunner:
-    """Runs the calls of one step and hands over their parts as they come.
+    """Runner of the calls of one step. It yields their parts as they come.
 
     Args:
         make_context: Makes the context of a call.
-        on_error: Told of each exception; may give the text that the browser is to see.
+        on_error: Called with each exception. It may return the text for the browser.
     """
 
     def __init__(self, make_context: MakeContext, on_error: Callable[[BaseException], str | None]) -> None:
@@ -75,10 +75,10 @@ class ToolRunner:
         self.results: dict[str, ToolResultContent] = {}
 
     def write(self, part: Part) -> None:
-        """Show a tool's own part now; from any thread.
+        """Write a tool's own part to the client now. Callable from any thread.
 
         Raises:
-            InvalidPartError: It is no part, or a field has a wrong value.
+            InvalidPartError: The value is no part, or a field has a wrong value.
         """
         if (valid := maybe_valid_part(part)) is not None:
             self.queue.put(valid)
@@ -88,7 +88,7 @@ class ToolRunner:
         await self.queue.drain()
 
     async def run(self, executions: Sequence[Execution]) -> AsyncGenerator[list[Part]]:
-        """Run all calls at once, begun in their order; yields what they show, as soon as there is something."""
+        """Run all calls at once, started in their order. Yield their parts as soon as there are any."""
         running = {asyncio.create_task(self._run_one(execution)) for execution in executions}
         tasks = tuple(running)
 
@@ -101,7 +101,7 @@ class ToolRunner:
             task.add_done_callback(ended)
         try:
             while (batch := await self.queue.take()) is not None:
-                # Of calls that end in the same instant the AI SDK tells the failures first.
+                # When calls end in the same instant, the AI SDK sends the failures first.
                 batch.sort(key=is_last_output)
                 yield batch
         finally:
@@ -123,7 +123,7 @@ class ToolRunner:
             if is_being_cancelled():
                 raise
             self._fail(execution, self._error(execution, CANCELLED))
-        except Exception as error:  # noqa: BLE001 - whatever a tool raises is the model's to hear
+        except Exception as error:  # noqa: BLE001 - the model gets whatever a tool raises
             self._fail(execution, original_error(error))
         finally:
             await stop(work, execution)
@@ -137,7 +137,7 @@ class ToolRunner:
         except ApplicationError as error:
             if isinstance(error.error, asyncio.CancelledError):
                 raise self._error(execution, CANCELLED) from error.error
-            # No `except Exception` of the application's own has seen it.
+            # The application's own `except Exception` has not seen it.
             logger.error("tool %s raised what is no Exception", execution.tool.name, exc_info=error.error)  # noqa: TRY400
             raise
 
@@ -158,7 +158,7 @@ class ToolRunner:
         return ToolExecutionError(message, tool_name=execution.tool.name, tool_call_id=execution.tool_call_id)
 
     async def call(self, execution: Execution) -> Any:
-        """Return the tool's result; preliminary ones are shown on the way."""
+        """Return the tool's result. Write preliminary results as they come."""
         tool = execution.tool
         function = tool.execute
         assert function is not None
@@ -195,7 +195,7 @@ class ToolRunner:
         except (PydanticSerializationError, ValueError, RecursionError) as error:
             raise self._error(execution, "The tool's result cannot be written as JSON.") from error
         if (path := find_unsafe_key(shown)) is not None:
-            # A client refuses the chunk, and with it the whole answer.
+            # A client would refuse the chunk, and with it the whole answer.
             raise self._error(execution, f"The tool's result has the key {path}, which no client reads.")
         return shown
 
@@ -236,29 +236,29 @@ def is_last_output(part: Part) -> bool:
 
 
 def runs_on_loop(function: Callable[..., Any]) -> bool:
-    """Return whether calling it gives at once something to await or to iterate over; everything else may block."""
+    """Return whether a call of the function returns an awaitable or an async iterator at once. Others may block."""
     asks = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
     return any(ask(each) for ask in asks for each in (function, getattr(function, "__call__", None)))  # noqa: B004
 
 
 def model_output(output: Any) -> ToolResultOutput:
-    """Return a result as the model gets it: text as it is, everything else as JSON."""
+    """Return a result in the model's form: text unchanged, everything else as JSON."""
     return ToolResultOutput("text" if isinstance(output, str) else "json", output)
 
 
 async def stop(work: asyncio.Task[Any], execution: Execution) -> None:
-    """End a tool that has not ended, and wait for it as long as is fair."""
+    """Cancel a running tool and wait for its end, `GRACE_SECONDS` at most."""
     work.cancel()
     _, stubborn = await asyncio.wait({work}, timeout=GRACE_SECONDS)
     if stubborn:
         logger.warning("tool %s goes on although it was cancelled", execution.tool.name)
     elif not work.cancelled():
-        # What it raised has been told, or came too late to be.
+        # Its error has been reported already, or came too late.
         work.exception()
 
 
 async def as_generator(outputs: AsyncIterable[Any]) -> AsyncGenerator[Any]:
-    """Yield ``outputs``, closed with it where it can be closed."""
+    """Yield the items of ``outputs``. Closing this generator closes ``outputs`` when that has ``aclose``."""
     try:
         async for output in outputs:
             yield output
@@ -271,9 +271,9 @@ END = object()
 
 
 async def iterate_on_thread(values: Generator[Any]) -> AsyncGenerator[Any]:
-    """Yield a plain generator's values, each made on a thread."""
+    """Yield a plain generator's values. Each one is made on a thread."""
     is_over = threading.Event()
-    # One for all steps: what the generator sets in one it finds in the next.
+    # One context for all steps: the generator finds in the next step what it set in the last.
     context = contextvars.copy_context()
 
     def step() -> Any:
@@ -287,6 +287,6 @@ async def iterate_on_thread(values: Generator[Any]) -> AsyncGenerator[Any]:
             yield value
     finally:
         is_over.set()
-        # One that is running on its thread just then cannot be closed from here, and closes itself.
+        # A generator that is running on its thread cannot be closed from here; it closes itself.
         with suppress(ValueError):
             await anyio.to_thread.run_sync(context.run, values.close, abandon_on_cancel=True)

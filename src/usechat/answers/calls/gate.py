@@ -1,7 +1,7 @@
-"""The gate before a tool: what the application and the user decided of a call, and what follows from it.
+"""The gate before a tool: the decisions of the application and the user on a call, and their consequences.
 
-New calls are decided on as they come (``resolve-tool-approval.ts``); decisions of the user's that came with the
-request are checked again before anything runs (``validate-tool-approvals.ts``, 7.0.173). Knows no model and no step.
+New calls are decided on as they come (``resolve-tool-approval.ts``). The user's decisions in the request are checked
+again before anything runs (``validate-tool-approvals.ts``, 7.0.173). Knows no model and no step.
 """
 
 from __future__ import annotations
@@ -42,26 +42,26 @@ OnError: TypeAlias = Callable[[BaseException], str | None]
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What follows from a decision."""
+    """The consequences of a decision."""
 
     parts: tuple[Part, ...] = ()
-    """What the client is shown."""
+    """The parts for the client."""
     result: ToolResultContent | None = None
-    """What the model gets, when the call does not run."""
+    """The result for the model when the call does not run."""
     execution: Execution | None = None
-    """The call, when it is to run here and now."""
+    """The call when it runs here and now."""
 
 
 class ApprovalGate:
-    """Decides on tool calls.
+    """Gate that decides on tool calls.
 
     Args:
-        tools: The tools there are.
-        policy: How to behave towards the client.
-        secret: Signs requests, checks answers; None: neither.
-        used: Remembers the signed approvals by which a tool ran; None: each may be used again.
-        make_context: Makes the context of a call, for tools that decide by it.
-        on_error: Told of each error; may give the text that the browser is to see.
+        tools: All tools of the answer, by name.
+        policy: The behaviour that the client needs.
+        secret: Signs requests and checks answers. None: no signatures.
+        used: Memory of the signed approvals by which a tool ran. None: an approval may be used again.
+        make_context: Makes the context of a call, for tools whose decision needs it.
+        on_error: Called with each error. It may return the text for the browser.
     """
 
     __slots__ = (
@@ -91,7 +91,7 @@ class ApprovalGate:
         self.on_error = on_error
 
     def decide(self, parsed: ParsedCall) -> Script[Verdict]:
-        """Return what is to happen with a call that the model has just made, and that can be carried out."""
+        """Return the verdict on a valid new call of the model."""
         assert parsed.tool is not None
         written = PartList()
         status = yield from self._status(parsed.tool, parsed.call.tool_call_id, parsed.input, written)
@@ -135,7 +135,7 @@ class ApprovalGate:
         return Verdict(parts=(failed,), result=error_result(error))
 
     def _automatic(self, parsed: ParsedCall, status: Approve | Deny) -> tuple[Part, ...]:
-        """Return the request and the answer as AI SDK 7 shows what the application decided by itself."""
+        """Return the request and the response parts by which AI SDK 7 shows the application's own decision."""
         if not self.policy.shows_automatic_approvals:
             return ()
         request = self._request(parsed, is_automatic=True)
@@ -169,11 +169,11 @@ class ApprovalGate:
     # -- the user's answers -------------------------------------------------------------------------------------
 
     def settle(self, approval: Approval) -> Script[Verdict]:
-        """Return what is to happen with a call that the user has decided on.
+        """Return the verdict on a call that the user has decided on.
 
         Raises:
             InvalidToolApprovalError: This server did not ask for this call.
-            RunError: It cannot be known whether the approval was used before.
+            RunError: The memory cannot tell whether the approval was used before.
         """
         if not approval.response.approved:
             return denied_by(approval, approval.response.reason)
@@ -185,11 +185,11 @@ class ApprovalGate:
         if tool is None:
             return self._failed(no_such_tool(made, self.tools))
         if tool.execute is None:
-            return Verdict()  # the client's to carry out
+            return Verdict()  # the client executes it
         given = approval.request.input_schema_input
         parsed = check_input(made, tool, call.input if given is msgspec.UNSET else given)
         if parsed.error is None and not is_same(parsed.input, call.input):
-            # What runs must be what the user has seen.
+            # The input that runs must be the input that the user has seen.
             parsed = msgspec.structs.replace(parsed, error=altered_input(made))
         if parsed.error is not None:
             return self._failed(parsed.error)
@@ -202,21 +202,21 @@ class ApprovalGate:
         return Verdict(parts=tuple(written.parts), execution=parsed.execution)
 
     def _claim(self, approval: Approval) -> Script[bool]:
-        """Return whether the approval may be used: last of all, since what was refused before has used nothing."""
+        """Claim the approval and return whether it may be used. Called last: a refusal uses nothing up."""
         if self.secret is None or self.used is None:
-            # An id that is not signed is the client's to choose: nothing can be known of it.
+            # The client chooses an unsigned id, so the memory can say nothing about it.
             return True
         return (yield Call(self.used.claim, (approval.signed_id,)))
 
 
 class PartList:
-    """Where a tool's parts go while it is decided on."""
+    """Writer that collects a tool's parts during the decision."""
 
     def __init__(self) -> None:
         self.parts: list[Part] = []
 
     def write(self, part: Part) -> None:
-        """Show ``part`` with the decision.
+        """Add ``part`` to the parts of the decision.
 
         Raises:
             InvalidPartError: It is no part, or a field has a wrong value.
@@ -225,7 +225,7 @@ class PartList:
             self.parts.append(valid)
 
     async def drain(self) -> None:
-        """There is nothing to wait for."""
+        """Return at once: the list has no limit."""
 
 
 def is_same(a: object, b: object) -> bool:
@@ -251,7 +251,7 @@ def used_approval(call: ToolCall) -> InvalidToolApprovalError:
 def denied_by(approval: Approval, reason: str | None) -> Verdict:
     call = approval.call
     shown = ToolOutputDenied(tool_call_id=call.tool_call_id, tool_name=call.tool_name)
-    # What the provider would have run, it hears of from the decision itself.
+    # The provider gets the decision itself for a call that it would have run.
     return Verdict(parts=(shown,), result=None if call.provider_executed else denial(call, reason))
 
 

@@ -1,4 +1,6 @@
-"""Tool calls as the model made them, to calls that are known, parsed and checked, or to the error they are.
+"""Parse and validate the tool calls of a model.
+
+Knows no approvals and runs no tool.
 
 Upstream: ``parse-tool-call.ts`` (7.0.173).
 """
@@ -37,28 +39,28 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 RepairToolCall: TypeAlias = Callable[[ToolCall, ToolError], "ToolCall | Awaitable[ToolCall | None] | None"]
-"""Gets a broken call and why it is broken; gives a mended one, or None."""
+"""Gets a broken call and its error. Returns a corrected call, or None."""
 
 
 class ParsedCall(msgspec.Struct, frozen=True, kw_only=True):
-    """A call that can be carried out, or the reason why it cannot."""
+    """A valid call, or a broken call with its error."""
 
     call: ToolCall
     input: Any
-    """As JSON, as the tool's schema made it; the raw text when that is not JSON."""
+    """The input as JSON after the tool's schema check; the raw text when that is not JSON."""
     schema_input: Any = None
-    """As JSON, before the schema."""
+    """The input as JSON before the schema check."""
     execution: Execution | None = None
-    """Set when there is a function to run."""
+    """The execution, when the tool has a function to run."""
     tool: Tool | None = None
     error: ToolError | None = None
 
 
 def show_input_start(part: ToolInputStart, tools: Mapping[str, Tool]) -> ToolInputStart:
-    """Return the start of a call with what its tool adds to it."""
+    """Return the start of a call with the tool's title, metadata and kind."""
     tool = tools.get(part.tool_name)
     if tool is None:
-        # How AI SDK 6 and 7 begin a call of a tool they do not know.
+        # AI SDK 6 and 7 begin a call of an unknown tool like this.
         unknown = part.dynamic is None and not part.provider_executed
         return msgspec.structs.replace(part, dynamic=False) if unknown else part
     if tool.dynamic or tool.title is not None or tool.metadata is not None:
@@ -70,13 +72,13 @@ def show_input_start(part: ToolInputStart, tools: Mapping[str, Tool]) -> ToolInp
 def parse_call(
     call: ToolCall, tools: Mapping[str, Tool], *, reads_start_input: bool, repair: RepairToolCall | None
 ) -> Script[ParsedCall]:
-    """Parse and check a call, mended if need be and if it can be."""
+    """Parse and check a call. Repair a broken one when possible."""
     parsed = parse_once(call, tools, reads_start_input=reads_start_input)
     if parsed.error is None or repair is None:
         return parsed
     try:
         mended: Any = yield Call(repair, (call, parsed.error))
-    except Exception as error:  # noqa: BLE001 - the model is told, and may do better
+    except Exception as error:  # noqa: BLE001 - the model gets the error and may correct itself
         return msgspec.structs.replace(parsed, error=repair_failed(call, original_error(error)))
     if mended is None:
         return parsed
@@ -84,7 +86,7 @@ def parse_call(
         wrong = TypeError(f"repair_tool_call must return a ToolCall or None, not {type(mended).__name__}")
         return msgspec.structs.replace(parsed, error=repair_failed(call, wrong))
     again = parse_once(mended, tools, reads_start_input=reads_start_input)
-    # What is shown of a call that stays broken is what the model wrote.
+    # A call that stays broken is shown as the model wrote it.
     return again if again.error is None else msgspec.structs.replace(parsed, error=again.error)
 
 
@@ -103,12 +105,12 @@ def parse_once(call: ToolCall, tools: Mapping[str, Tool], *, reads_start_input: 
 
 
 def read_input(call: ToolCall) -> Any:
-    """Return a call's input as JSON; the raw text when it is none."""
+    """Return a call's input parsed as JSON; the raw text when it is not JSON."""
     return parse_text(call.input_text)[0]
 
 
 def parse_text(text: str) -> tuple[Any, bool]:
-    # Many models write nothing for a tool without arguments.
+    # Many models write an empty text for a tool without arguments.
     text = text.strip() or "{}"
     try:
         # The client parses what it is sent of it as the SDK does, and refuses the same keys; what is nested too deep
@@ -119,15 +121,15 @@ def parse_text(text: str) -> tuple[Any, bool]:
 
 
 def check_input(call: ToolCall, tool: Tool, value: Any) -> ParsedCall:
-    """Return ``value`` against the tool's schema."""
+    """Check ``value`` with the tool's schema and return the call."""
     if not isinstance(value, dict):
-        # No provider sends, and none takes back, anything else.
+        # Providers send and accept objects only.
         return ParsedCall(call=call, input=value, tool=tool, error=invalid_input(call, "input: must be an object"))
     try:
         with Contained():
             shown, arguments = tool.schema.check(value)
     except Exception as error:
-        # A schema may hold functions of the application's, which raise what they like.
+        # A schema may hold functions of the application, which may raise anything.
         raised = original_error(error)
         if not isinstance(raised, ValueError):
             logger.error("the input of tool %s could not be checked", tool.name, exc_info=raised)  # noqa: TRY400
@@ -145,7 +147,7 @@ def check_input(call: ToolCall, tool: Tool, value: Any) -> ParsedCall:
 
 
 def no_such_tool(call: ToolCall, tools: Mapping[str, Tool]) -> NoSuchToolError:
-    """Return the error of a call of a tool that is not there."""
+    """Return the error of a call of an unknown tool."""
     available = f"Available tools: {', '.join(tools)}." if tools else "No tools are available."
     return NoSuchToolError(
         f"Model tried to call unavailable tool '{call.tool_name}'. {available}",
@@ -155,7 +157,7 @@ def no_such_tool(call: ToolCall, tools: Mapping[str, Tool]) -> NoSuchToolError:
 
 
 def invalid_input(call: ToolCall, why: str) -> InvalidToolInputError:
-    """Return the error of a call whose input does not fit."""
+    """Return the error of a call with invalid input."""
     return InvalidToolInputError(
         f"Invalid input for tool {call.tool_name}: {why}", tool_name=call.tool_name, tool_call_id=call.tool_call_id
     )
@@ -168,13 +170,13 @@ def repair_failed(call: ToolCall, error: BaseException) -> ToolCallRepairError:
 
 
 def error_result(error: ToolError) -> ToolResultContent:
-    """Return what the model gets of a call that could not be carried out."""
+    """Return the model's result for a broken call."""
     output = ToolResultOutput("error-text", error_text(error))
     return ToolResultContent(tool_call_id=error.tool_call_id, tool_name=error.tool_name, output=output)
 
 
 def show_call(parsed: ParsedCall) -> ToolInputAvailable:
-    """Return a call as the client gets it."""
+    """Return a valid call as the part for the client."""
     tool, call = parsed.tool, parsed.call
     return ToolInputAvailable(
         tool_call_id=call.tool_call_id,
@@ -189,9 +191,9 @@ def show_call(parsed: ParsedCall) -> ToolInputAvailable:
 
 
 def show_broken_call(parsed: ParsedCall, on_error: Callable[[BaseException], str | None]) -> list[Part]:
-    """Return a call that cannot be carried out: shown as made, and as answered with its error.
+    """Return the parts of a broken call: the call itself and its error.
 
-    What answers a call that the provider carries out is the provider's to say.
+    A call that the provider executes has no error part here: the provider sends its result.
     """
     assert parsed.error is not None
     call = parsed.call

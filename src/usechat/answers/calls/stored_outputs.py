@@ -1,6 +1,7 @@
-"""Tool results that come back with a chat, as the model gets them: what `Tool.to_model_output` made of them before.
+"""Convert tool results that come back with a chat to the model's form, with `Tool.to_model_output`.
 
-Clients keep the result itself. Upstream: ``convertToModelMessages`` with ``tools`` (``ai/src/ui``, 7.0.173).
+Clients keep the original result, so it must be converted again in each request. Upstream: ``convertToModelMessages``
+with ``tools`` (``ai/src/ui``, 7.0.173).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 def convert_outputs(messages: Sequence[ModelMessage], tools: Mapping[str, Tool]) -> Script[list[ModelMessage]]:
-    """Return the messages, with each result that its tool has a say in converted by it."""
+    """Return the messages. Each result whose tool has ``to_model_output`` is converted."""
     if not any(tool.to_model_output for tool in tools.values()):
         return list(messages)
     converted: list[ModelMessage] = []
@@ -51,7 +52,7 @@ def convert_output(result: ToolResultContent, tools: Mapping[str, Tool]) -> Scri
     try:
         converted: Any = yield Call(tool.to_model_output, (result.output.value,))
     except Exception:
-        # The result is the client's and may be anything; the model gets it as it is.
+        # The result comes from the client and may be anything; the model then gets it unchanged.
         logger.exception("to_model_output of tool %s failed for a result of an earlier turn", tool.name)
         return result.output
     if isinstance(converted, ToolResultOutput):

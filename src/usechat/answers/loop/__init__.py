@@ -1,1 +1,1 @@
-"""The loop: a turn without I/O, the driver that does what it asks for, and what they share."""
+"""The loop: a turn without I/O, the driver that executes its asks, and their shared types."""

@@ -1,7 +1,7 @@
-"""What a turn asks of its driver, as values. A turn calls nothing and waits for nothing itself.
+"""Asks: a turn's requests to its driver, as values. A turn calls nothing and waits for nothing itself.
 
-A script is a plain generator that yields asks and is sent the answers; a failed ask is raised where it was yielded. So
-every rule of an answer reads from top to bottom, and is tested without an event loop.
+A script is a plain generator. It yields asks and is sent their results; the error of an ask is raised at its ``yield``.
+So the rules of an answer read from top to bottom and are tested without an event loop.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ T = TypeVar("T")
 
 
 class Call(msgspec.Struct, frozen=True):
-    """Call a function of the application's, and await what it returns where that can be awaited. Answered with that."""
+    """Call a function of the application and await an awaitable result. The result is that value."""
 
     function: Callable[..., Any]
     arguments: tuple[Any, ...] = ()
 
 
 class CallModel(msgspec.Struct, frozen=True):
-    """Begin a model call. What it brings is asked for with `Stream.READ`."""
+    """Begin a model call. `Stream.READ` reads its parts."""
 
     model: Model
     call: ModelCall
 
 
 class RunTools(msgspec.Struct, frozen=True):
-    """Begin to run tools. What they show is asked for with `Stream.READ`.
+    """Begin to run tools. `Stream.READ` reads their parts.
 
-    Answered with the results for the model, by call, which are complete when nothing more comes.
+    The result is a mapping of results for the model, by call id. It is complete at the end of the stream.
     """
 
     executions: Sequence[Execution]
@@ -48,18 +48,18 @@ class RunTools(msgspec.Struct, frozen=True):
 
 
 class Open(msgspec.Struct, frozen=True):
-    """Begin a stream of batches of the application's. What it brings is asked for with `Stream.READ`."""
+    """Begin a stream of the application's batches. `Stream.READ` reads them."""
 
     function: Callable[[], AsyncIterator[Any]]
 
 
 class Stream(Enum):
-    """What is asked of the stream that was begun last and has not ended."""
+    """Asks to the newest stream that has not ended."""
 
     READ = "the next batch"
-    """Answered with a batch of parts, or with None at its end."""
+    """The result is a batch of parts, or None at the end."""
     CLOSE = "no more of it"
-    """Have it closed now. Needed for one that has not ended."""
+    """Close the stream now. Needed when it has not ended."""
 
 
 Ask: TypeAlias = Call | CallModel | RunTools | Open | Stream

@@ -1,7 +1,7 @@
-"""The driver: does what a turn asks for, with plain ``await``, and yields what is to be shown.
+"""The driver: execute a turn's asks with plain ``await`` and yield the answer's parts.
 
-Everything that can take time or raise is called here: the model, the tools and the application's functions. What they
-raise comes back to the turn, which knows what follows from it. Knows no HTTP, no wire format and no message.
+Everything that can wait or raise is called here: the model, the tools and the application's functions. Their errors go
+to the turn, which decides what follows. Knows no HTTP, no wire format and no message.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ __all__ = ["call", "close", "read_turn"]
 logger = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 5.0
-"""How long a stream may take to stop; after that the answer ends without it."""
+"""Seconds that a stream may take to close. The answer then ends without it."""
 
 
 async def read_turn(turn: Turn) -> AsyncGenerator[list[Part]]:
-    """Yield an answer's parts, in the batches they come in. Closing it stops whatever makes them.
+    """Yield an answer's parts in the batches in which they come. Closing the generator stops the model and the tools.
 
     Raises:
-        Exception: What the turn does not deal with; nothing that is no `Exception`, whatever the application raises.
+        Exception: An error that the turn does not handle. Never a bare `BaseException` of the application.
     """
     # The one that ends first is the last; tools run while a model's stream is open.
     streams: list[AsyncIterator[Any]] = []
@@ -45,14 +45,14 @@ async def read_turn(turn: Turn) -> AsyncGenerator[list[Part]]:
                 yield turn.take()
             try:
                 answer = await do_in_time(ask, streams, limits)
-            except BaseException as error:  # noqa: BLE001 - the turn says what follows
-                # No frame keeps it: it would keep the frame.
+            except BaseException as error:  # noqa: BLE001 - the turn decides what follows
+                # Keep no reference in this frame: the error's traceback refers to the frame, which would be a cycle.
                 failure = contained(error, task)
                 if is_being_cancelled():
-                    # The application has put its own error in the cancellation's place; the answer is to end.
+                    # The application raised its own error in place of the cancellation; the answer must still end.
                     raise asyncio.CancelledError from None
             else:
-                # What was asked may hold the whole conversation.
+                # The ask may hold the whole conversation: free it.
                 ask = turn.go_on(answer)
                 continue
             ask = turn.fail(failure)
@@ -66,10 +66,10 @@ async def read_turn(turn: Turn) -> AsyncGenerator[list[Part]]:
 
 
 async def do_in_time(ask: Ask, streams: list[AsyncIterator[Any]], limits: TimeLimits) -> Any:
-    """Do what a turn asks for.
+    """Execute an ask within the time limits.
 
     Raises:
-        AnswerTimeoutError: It takes longer than the answer may.
+        AnswerTimeoutError: The ask takes longer than the answer may.
     """
     if isinstance(ask, CallModel):
         await do(CallModel(ask.model, limits.begin_call(ask.model, ask.call)), streams)
@@ -93,7 +93,7 @@ async def do_in_time(ask: Ask, streams: list[AsyncIterator[Any]], limits: TimeLi
 
 
 async def do(ask: Ask, streams: list[AsyncIterator[Any]]) -> Any:
-    """Do what a turn asks for, and return what comes of it."""
+    """Execute an ask and return its result."""
     if ask is Stream.READ:
         try:
             return await anext(streams[-1])
@@ -102,12 +102,12 @@ async def do(ask: Ask, streams: list[AsyncIterator[Any]]) -> Any:
             return None
     match ask:
         case Call(function, arguments):
-            # Others have their turn in between: there may be many, each after a signature that was checked.
+            # Let other tasks run: there may be many of these, each after a signature check.
             await asyncio.sleep(0)
             return await call(function, *arguments)
         case CallModel(model, model_call):
             stream = model.stream(model_call)
-            # What the package's own models bring is not looked at: each delta would pay for it.
+            # Parts of the package's own models are not validated: each delta would cost time.
             is_own = getattr(model, "parts_are_valid", False)
             streams.append(aiter(stream) if is_own else ValidBatches(stream, "a model's stream"))
         case RunTools(executions, make_context, on_error):
@@ -125,10 +125,10 @@ async def do(ask: Ask, streams: list[AsyncIterator[Any]]) -> Any:
 
 
 async def call(function: Any, *arguments: Any) -> Any:
-    """Call a function of the application's, and await what it returns where that can be awaited.
+    """Call a function of the application. Await the result when it is awaitable.
 
     Raises:
-        Exception: What it raises; an `ApplicationError` for what is no `Exception`.
+        Exception: The function's error; an `ApplicationError` in place of one that is no `Exception`.
     """
     with Contained():
         result = function(*arguments)
@@ -136,11 +136,11 @@ async def call(function: Any, *arguments: Any) -> Any:
 
 
 async def close(stream: Any, seconds: float | None = None) -> None:
-    """Close an async iterator, whatever it makes of that.
+    """Close an async iterator. Log its errors instead of raising them.
 
     Args:
         stream: The iterator.
-        seconds: How long it may take; `CLOSE_SECONDS` without it.
+        seconds: The time limit; `CLOSE_SECONDS` by default.
     """
     aclose = getattr(stream, "aclose", None)
     if aclose is None:
@@ -150,7 +150,7 @@ async def close(stream: Any, seconds: float | None = None) -> None:
             with Contained():
                 await aclose()
     except asyncio.CancelledError:
-        # The answer is being stopped, which this is part of.
+        # The answer is being stopped, and this close is part of that.
         logger.debug("closing a stream of an answer was cancelled")
     except Exception:
         logger.exception("closing a stream of an answer failed")

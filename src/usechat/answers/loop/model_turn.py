@@ -1,142 +1,63 @@
 """The turn of a model: model, tools, model, until a stop condition holds.
 
+`usechat.answers.loop.step` reads a step's parts and runs its tools. Knows no HTTP and no wire format.
+
 Upstream: ``streamText`` in ``ai/src/generate-text/stream-text.ts`` (7.0.173).
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
 from usechat.answers.callbacks import Outcome
-from usechat.answers.calls.execute import Execution
-from usechat.answers.calls.gate import ApprovalGate, Verdict
-from usechat.answers.calls.read import error_result, parse_call, show_broken_call, show_call, show_input_start
-from usechat.answers.calls.stored_outputs import convert_outputs
-from usechat.answers.loop.asks import Call, CallModel, RunTools, Script, Stream
-from usechat.answers.loop.policy import LoopPolicy
-from usechat.answers.loop.recorder import StepRecorder, StepResult
-from usechat.answers.loop.request import LoopRequest, StepSettings
-from usechat.answers.loop.steering import Delivery, Undelivered
-from usechat.answers.loop.turn import Turn
+from usechat.answers.loop.asks import Call, CallModel, Script, Stream
+from usechat.answers.loop.recorder import StepRecorder
+from usechat.answers.loop.request import StepSettings
+from usechat.answers.loop.steering import Undelivered
+from usechat.answers.loop.step import StepTurn
 from usechat.answers.stop import StepCount, is_met
 from usechat.checks import named
 from usechat.errors import ConfigurationError, ProviderError, ProviderStreamError
-from usechat.failures import log_failure, shown_text
+from usechat.failures import log_failure
 from usechat.guard import original_error
-from usechat.ids import generate_id
 from usechat.messages.dicts.ai_sdk import read_model_messages
-from usechat.messages.model import ModelMessage, ToolContent, ToolMessage, ToolResultContent
 from usechat.models.base import Model, ModelCall, Timeout
 from usechat.parts import (
-    Error,
     Finish,
     FinishReason,
     FinishStep,
     MessageMetadata,
     ModelFinish,
-    ModelPart,
-    Part,
     ResetStep,
     Start,
-    StartStep,
-    ToolCall,
-    ToolInputStart,
-    ToolOutputDenied,
-    ToolOutputError,
     Usage,
 )
-from usechat.tools.approvals import collect_approvals
-from usechat.tools.tool import Tool, ToolContext, ToolWriter
 
 __all__ = ["ModelTurn"]
 
 logger = logging.getLogger(__name__)
 
 MAX_STEPS = 100
-"""No answer takes more steps than this, whatever its stop conditions say: each one is paid for."""
+"""The maximum number of steps of an answer, also when no stop condition holds: each step costs money."""
 
 
-class ModelTurn(Turn):
-    """Makes one answer.
+class ModelTurn(StepTurn):
+    """The turn of one answer of a model.
 
     Args:
-        request: What to answer, with what.
-        policy: How to behave towards the client.
-        abort: That the answer is stopped; tools see it.
+        request: The messages, the model, the tools and the options of the answer.
+        policy: The behaviour that the client needs.
+        abort: Set when the answer is stopped; tools can read it.
     """
 
-    __slots__ = (
-        "abort",
-        "batch_parts",
-        "batch_start",
-        "deferred",
-        "delivered",
-        "ended",
-        "executions",
-        "failure",
-        "finish",
-        "has_begun",
-        "is_open",
-        "is_retry",
-        "messages",
-        "policy",
-        "recorder",
-        "request",
-        "retries",
-        "settled",
-        "step_call",
-        "steps",
-        "system",
-        "tool_failed",
-        "tools",
-        "usage",
-    )
-
-    def __init__(self, request: LoopRequest, policy: LoopPolicy, abort: asyncio.Event) -> None:
-        super().__init__()
-        self.request = request
-        self.policy = policy
-        self.abort = abort
-        self.messages: list[ModelMessage] = list(request.call.messages)
-        self.system = request.call.system
-        self.tools: Mapping[str, Tool] = request.tools
-        """Those of the step."""
-        self.steps: list[StepResult] = []
-        self.settled: Sequence[ModelMessage] = ()
-        """What came of the approvals in the request, before the first step."""
-        self.usage = Usage()
-        self.recorder = StepRecorder()
-        self.executions: list[Execution] = []
-        """The step's calls that are to be run."""
-        self.deferred: dict[str, None] = {}
-        """Calls whose results the provider owes until a later step."""
-        self.finish: FinishReason | None = None
-        self.failure: BaseException | None = None
-        self.tool_failed = False
-        self.is_open = False
-        """Whether anything of the step was shown."""
-        self.has_begun = False
-        """Whether this try of the step has brought anything."""
-        self.retries = 0
-        """How often the step was tried again."""
-        self.is_retry = False
-        """Whether what comes next is the same step once more."""
-        self.step_call: tuple[Model, ModelCall] = (request.model, request.call)
-        self.delivered: Sequence[Delivery] = ()  # The user's messages that the step began with.
-        self.ended: ModelFinish | None = None
-        self.batch_parts: list[Part] | None = None
-        """What was to be shown when the step's first part came, as long as nothing of it was handed on."""
-        self.batch_start = 0
-        """Where the step begins in it."""
+    __slots__ = ()
 
     @property
     def timeout(self) -> Timeout | None:
-        """Return what the caller has said."""
+        """Return the caller's time limits."""
         return self.request.call.timeout
 
     def outcome(self) -> Outcome:
@@ -151,7 +72,7 @@ class ModelTurn(Turn):
         )
 
     def script(self) -> Script[None]:
-        """Make the answer, from `Start` to `Finish`; after an error before a step's first part there is no end."""
+        """Make the answer, from `Start` to `Finish`. There is no `Finish` after an error before a step's first part."""
         self.parts.append(Start(message_id=self.request.message_id))
         try:
             yield from self.settle_approvals()
@@ -167,16 +88,8 @@ class ModelTurn(Turn):
         if self.finish is not None:
             self.parts.append(Finish(finish_reason=self.finish, total_usage=self.usage))
 
-    def failed(self, error: BaseException) -> Error:
-        """Note what failed, and return it as the client is told of it."""
-        self.failure = error
-        log_failure(logger, "the answer failed", error)
-        return Error(shown_text(error, self.request.on_error(error)), error)
-
-    # -- one step -----------------------------------------------------------------------------------------------
-
     def call_model(self) -> Script[ProviderError | None]:
-        """Ask the model for the next step and show what it brings; return what broke it off, if anything did."""
+        """Call the model for the next step and show its parts. Return the error that broke the stream, or None."""
         self.recorder, self.executions, self.finish, self.ended = StepRecorder(), [], None, None
         self.has_begun = False
         if not self.is_retry:
@@ -195,19 +108,14 @@ class ModelTurn(Turn):
         except ProviderError as error:
             failure = error
             if not self.has_shown and self.may_retry(error):
-                # Of the batch that broke off nothing was handed on yet.
+                # Nothing of the broken batch has been read yet.
                 del self.parts[self.batch_start :]
                 self.is_open = False
         yield Stream.CLOSE
         return failure
 
-    @property
-    def has_shown(self) -> bool:
-        """Whether anything of the step may have reached the client: the batch that opened it was handed on."""
-        return self.is_open and self.parts is not self.batch_parts
-
     def _is_last_call(self) -> bool:
-        """Return whether nobody will look at the messages again, whatever the model says."""
+        """Return whether the messages are not needed again after this call."""
         request, number = self.request, len(self.steps) + 1
         may_go_on = not any(isinstance(each, StepCount) and each.count <= number for each in request.stop_when)
         return not (may_go_on or request.tools or request.stream_retries)
@@ -218,13 +126,8 @@ class ModelTurn(Turn):
         self.request.call = msgspec.structs.replace(self.request.call, messages=())
         self.messages = []
 
-    def may_retry(self, error: ProviderError) -> bool:
-        """Return whether the step is to be tried again. What it has shown is shown anew, so the client must forget it."""
-        can_forget = self.policy.resets_steps or not self.has_shown
-        return self.has_begun and error.is_retryable and can_forget and self.retries < self.request.stream_retries
-
     def retry(self, error: ProviderError) -> None:
-        """Have the step tried again, and the client forget what the failed try has shown."""
+        """Try the step again. Make the client forget the parts of the failed try."""
         self.is_retry = True
         self.retries += 1
         log_failure(logger, "a step is tried again", error)
@@ -232,12 +135,8 @@ class ModelTurn(Turn):
         if self.is_open:
             self.parts.append(ResetStep())
 
-    def _start_step(self) -> StartStep:
-        # AI SDK 4 takes the message's id from here; its own server makes a new one for each step.
-        return StartStep(message_id=self.request.message_id or generate_id("msg"))
-
     def fail_first(self, error: ProviderStreamError) -> FinishStep | None:
-        """Show a model call whose stream failed before its first part; return the step's end, if it has one."""
+        """Show a model call whose stream failed before its first part. Return the step's end, or None."""
         if error.code == "no_events" and self.policy.accepts_empty_answer:
             return FinishStep(finish_reason=FinishReason("interrupted"), usage=Usage())
         if not self.policy.first_error_opens_step:
@@ -247,7 +146,7 @@ class ModelTurn(Turn):
         return FinishStep(finish_reason=FinishReason("error"), usage=Usage())
 
     def end_step(self, failure: ProviderError | None) -> Script[None]:
-        """Do what follows a model call: run its tools and end the step, unless it failed or is tried again."""
+        """Run the tools of a model call and end the step, unless the call failed or is tried again."""
         if failure is not None and self.may_retry(failure):
             self.retry(failure)
         elif failure is not None:
@@ -313,13 +212,13 @@ class ModelTurn(Turn):
             self.deferred.pop(answered, None)
 
     def goes_on(self, finish: FinishReason | None) -> Script[bool]:
-        """Return whether another step follows; if none does, what the user has sent meanwhile reaches no model."""
+        """Return whether another step follows. When none does, settle the user's waiting messages as undelivered."""
         if (reason := (yield from self._why_ending(finish))) is not None:
             self.request.steering.end(reason)
         return reason is None
 
     def _why_ending(self, finish: FinishReason | None) -> Script[Undelivered | None]:
-        """Return None where calls are answered, the model or the user has more to say, and no stop condition holds."""
+        """Return the reason to end. None: calls are answered, somebody has more to say, no stop condition holds."""
         if finish is None or (finish.unified == "interrupted" and not self.policy.goes_on_after_truncation):
             return "error" if finish is None else "finished"
         if self.recorder.open_calls:
@@ -348,7 +247,7 @@ class ModelTurn(Turn):
         active = settings.active_tools if settings.active_tools is not None else self.request.active_tools
         tools = {name: tool for name, tool in self.request.tools.items() if active is None or name in active}
         choice = first.tool_choice if settings.tool_choice is None else settings.tool_choice
-        # A model that calls a tool although it must not, calls one that is not there.
+        # With the choice ``none`` a call is a call of an unknown tool.
         self.tools = {} if choice == "none" else tools
         call = msgspec.structs.replace(
             first,
@@ -369,156 +268,12 @@ class ModelTurn(Turn):
             raise ConfigurationError(f"prepare_step must return StepSettings or None, not {named(settings)}")
         return settings or StepSettings()
 
-    # -- what the model brought ---------------------------------------------------------------------------------
-
-    def take_batch(self, batch: Sequence[ModelPart]) -> Script[None]:
-        """Record what one read of the model brought, and show it as the client gets it."""
-        if not self.is_open:
-            self.batch_parts, self.batch_start = self.parts, len(self.parts)
-        for part in batch:
-            if self.is_open and self.recorder.take_delta(part):
-                self.parts.append(cast("Part", part))
-            else:
-                yield from self._take_part(part)
-
-    def _take_part(self, part: ModelPart) -> Script[None]:
-        if isinstance(part, ModelFinish):
-            self.ended = part
-            return
-        if isinstance(part, ToolCall):
-            yield from self._take_call(part)
-            return
-        if isinstance(part, Error) and isinstance(part.error, ProviderError):
-            self.has_begun = True
-            if self.may_retry(part.error):
-                raise part.error
-        if isinstance(part, Error) and self.policy.runs_tools_before_error:
-            yield from self.run_tools()
-        self._show(self._adapt(part))
-
-    def _show(self, part: Part) -> None:
-        """Record a part of the step and show it."""
-        self.has_begun = True
-        if not self.is_open:
-            self.is_open = True
-            self.parts.append(self._start_step())
-        self.recorder.take(part)
-        self.parts.append(part)
-
-    def _adapt(self, part: ModelPart) -> Any:
-        match part:
-            case ToolInputStart():
-                return show_input_start(part, self.tools)
-            case Error():
-                return self.failed(part.error or ProviderError(part.error_text, provider=self.request.model.provider))
-            case ToolOutputError():
-                return msgspec.structs.replace(part, client_text=None)
-            case _:
-                return part
-
-    def _take_call(self, call: ToolCall) -> Script[None]:
-        parsed = yield from parse_call(
-            call,
-            self.tools,
-            reads_start_input=self.policy.reads_start_input,
-            repair=self.request.repair_tool_call,
-        )
-        if parsed.error is None:
-            self._show(show_call(parsed))
-            if parsed.tool is not None and not call.provider_executed:
-                self._follow((yield from self._make_gate().decide(parsed)))
-            return
-        for part in show_broken_call(parsed, self.request.on_error):
-            self._show(part)
-        if not call.provider_executed:
-            self.tool_failed = True
-            self.recorder.take_result(error_result(parsed.error))
-
-    def _follow(self, verdict: Verdict) -> None:
-        """Do what the gate says, and show what of it the client is to see."""
-        for part in verdict.parts:
-            self.recorder.take(part)
-        self.parts += verdict.parts
-        if verdict.result is not None:
-            self.recorder.take_result(verdict.result)
-        if verdict.execution is not None:
-            self.executions.append(verdict.execution)
-
-    # -- tools --------------------------------------------------------------------------------------------------
-
-    def run_tools(self) -> Script[None]:
-        """Run the calls that are to be run, and show what they bring."""
-        executions, self.executions = self.executions, []
-        if not executions:
-            return
-        results = yield RunTools(executions, self._make_context, self.request.on_error)
-        while (batch := (yield Stream.READ)) is not None:
-            for part in batch:
-                self.recorder.take(part)
-                self.tool_failed = self.tool_failed or isinstance(part, ToolOutputError)
-            self.parts += batch
-        for result in results.values():
-            self.recorder.take_result(result)
-
-    def _make_gate(self) -> ApprovalGate:
-        # Not kept: it refers back to the turn.
-        return ApprovalGate(
-            self.request.tools,
-            self.policy,
-            self.request.approval_secret,
-            self.request.used_approvals,
-            make_context=self._make_context,
-            on_error=self.request.on_error,
-        )
-
-    def _make_context(self, tool_call_id: str, tool_name: str, writer: ToolWriter) -> ToolContext:
-        return ToolContext(
-            tool_call_id=tool_call_id,
-            tool_name=tool_name,
-            messages=tuple(self.messages),
-            writer=writer,
-            abort=self.abort,
-            request=self.request.context,
-        )
-
-    def settle_approvals(self) -> Script[None]:
-        """Carry out the decisions that came with the request: refusals first, then what was allowed."""
-        if self.request.converts_outputs:
-            self.messages = yield from convert_outputs(self.messages, self.request.tools)
-        approvals = collect_approvals(self.messages)
-        if not approvals:
-            return
-        gate = self._make_gate()
-        verdicts: list[Verdict] = []
-        for approval in approvals:
-            verdicts += [(yield from gate.settle(approval))]
-        verdicts.sort(key=lambda verdict: (verdict.execution is not None, not is_denial(verdict)))
-        for verdict in verdicts:
-            self._follow(verdict)
-        yield from self.run_tools()
-        last = self.messages[-1]
-        assert isinstance(last, ToolMessage)
-        results: dict[str | None, ToolContent] = {**self.recorder.results}
-        # A refusal stands where the client has it; what was run now comes after all that there was.
-        content = [results.pop(answered_call(part), part) for part in last.content]
-        if self.recorder.results:
-            self.settled = (ToolMessage(tuple(self.recorder.results.values())),)
-        self.messages[-1] = ToolMessage((*content, *results.values()), last.provider_options)
-
-
-def is_denial(verdict: Verdict) -> bool:
-    return any(isinstance(part, ToolOutputDenied) for part in verdict.parts)
-
-
-def answered_call(part: ToolContent) -> str | None:
-    return part.tool_call_id if isinstance(part, ToolResultContent) else None
-
 
 def is_silent(reason: FinishReason) -> bool:
-    """Return whether the provider's stream began and ended, and nothing was in it."""
+    """Return whether the provider's stream was empty."""
     return reason.raw is None and reason.unified == "other"
 
 
 def is_truncated(reason: FinishReason) -> bool:
-    """Return whether the provider's stream ended without saying why."""
+    """Return whether the provider's stream ended without a finish reason."""
     return reason.raw is None and reason.unified in ("interrupted", "other")

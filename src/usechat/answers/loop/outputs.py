@@ -1,4 +1,4 @@
-"""Where a driver hands what an answer brings. A reader's frames are another output, at the HTTP edge."""
+"""Outputs: the destinations of the parts that a driver makes. The HTTP edge has another one, for a reader's frames."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ __all__ = ["Handover", "Nowhere", "Output"]
 
 
 class Output(Protocol):
-    """Takes an answer as it is made."""
+    """Destination of an answer's parts."""
 
     def begin(self) -> None:
-        """Take note that the answer begins."""
+        """Begin the answer."""
         ...
 
     def write(self, parts: list[Part], shaped: Sequence[Shaped]) -> None:
-        """Take what came together.
+        """Write one batch.
 
         Args:
             parts: The parts as they were made.
-            shaped: What the answer's shaper makes of them.
+            shaped: The parts from the answer's shaper.
         """
         ...
 
     @property
     def is_full(self) -> bool:
-        """Whether the reader is so far behind that the answer has to wait."""
+        """Whether the reader is so far behind that the answer must wait."""
         ...
 
     async def room(self) -> None:
-        """Wait while it is full."""
+        """Wait while the output is full."""
         ...
 
     def end(self, parts: list[Part], shaped: Sequence[Shaped], failure: BaseException | None) -> None:
-        """Take the last of it, after which nothing comes.
+        """Write the last parts and end the output.
 
         Args:
             parts: An `Abort`, an `Error`, or nothing.
-            shaped: What the end adds to what was shown.
-            failure: What kept the answer from being made or sent.
+            shaped: The shaped parts that the end adds.
+            failure: The error that kept the answer from being made or sent.
         """
         ...
 
 
 class Nowhere:
-    """The output of an answer that nobody reads: what came of it is awaited."""
+    """Output of an answer without a reader: the application awaits a value instead."""
 
     is_full = False
 
@@ -61,14 +61,14 @@ class Nowhere:
         """Do nothing."""
 
     async def room(self) -> None:
-        """There always is."""
+        """Return at once: this output is never full."""
 
     def end(self, parts: list[Part], shaped: Sequence[Shaped], failure: BaseException | None) -> None:
         """Do nothing."""
 
 
 class Handover:
-    """The output of an answer that the application iterates over: nothing is made before it asks for more."""
+    """Output of an answer that the application iterates over. Nothing is made before the application asks for more."""
 
     def __init__(self) -> None:
         self._parts: list[Part] = []
@@ -81,20 +81,20 @@ class Handover:
         """Do nothing."""
 
     is_full = True
-    """Each batch is waited for."""
+    """The driver waits after each batch."""
 
     def write(self, parts: list[Part], shaped: Sequence[Shaped]) -> None:
-        """Hand over a batch."""
+        """Write a batch for `read`."""
         self._parts += parts
         self._is_wanted.clear()
         self._has_come.set()
 
     async def room(self) -> None:
-        """Wait until the next batch is asked for."""
+        """Wait until the application asks for the next batch."""
         await self._is_wanted.wait()
 
     def end(self, parts: list[Part], shaped: Sequence[Shaped], failure: BaseException | None) -> None:
-        """Hand over the last batch, or the failure."""
+        """Write the last batch, or the failure, for `read`."""
         self._parts += parts if failure is None else []
         self._failure = failure
         self._is_over = True
@@ -104,7 +104,7 @@ class Handover:
         """Yield the batches.
 
         Raises:
-            Exception: What kept the answer from being made.
+            Exception: The error that kept the answer from being made.
         """
         while self._parts or not self._is_over:
             self._is_wanted.set()

@@ -1,6 +1,6 @@
-"""How the loop behaves towards one client: what AI SDK majors do differently beyond their frames (PROTOCOL.md).
+"""The loop's behaviour towards one client: differences of AI SDK majors beyond their frames (PROTOCOL.md).
 
-A row a difference, so that the loop itself knows no versions.
+One field for each difference, so that the loop itself knows no versions.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ __all__ = ["LoopPolicy", "policy_for"]
 
 
 class LoopPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """The default is what AI SDK 7 does, with a cut stream told as the error it is."""
+    """Behaviour towards a client. The default is AI SDK 7's, except that a cut stream is reported as an error."""
 
     approvals: bool = True
-    """Whether the client can be asked."""
+    """Whether the client can show an approval request."""
     shows_automatic_approvals: bool = True
-    """Whether the client is shown what the application approved or denied by itself."""
+    """Whether the client is shown the application's own approvals and denials."""
     has_signature_field: bool = True
     """Whether the client keeps an approval's signature; otherwise the approval's id carries it."""
     runs_tools_after: frozenset[str] = frozenset({"stop", "tool-calls"})
@@ -28,24 +28,26 @@ class LoopPolicy(msgspec.Struct, frozen=True, kw_only=True):
     tool_error_ends: bool = False
     """Whether a failed tool ends the answer: AI SDK 4 sends it as an error, where its client stops."""
     runs_tools_before_error: bool = False
-    """Whether called tools are run before an error in mid-stream is told, rather than not at all."""
+    """Whether called tools run before an error in mid-stream is sent. Otherwise they do not run."""
     first_error_opens_step: bool = False
-    """Whether an error event that is a model call's first comes within a step."""
+    """Whether a step is opened for an error that is the first event of a model call."""
     accepts_empty_answer: bool = False
-    """Whether a model call that brings nothing at all counts as an answer, rather than as an error."""
+    """Whether an empty model call counts as an answer. Otherwise it is an error."""
     counts_begun_blocks: bool = False
-    """Whether a block that has begun makes an answer, though nothing came of it."""
+    """Whether an empty block counts as an answer."""
     goes_on_after_truncation: bool = False
-    """Whether another step follows one that broke off, where all its calls have failed already."""
+    """Whether a step follows a cut step when all calls of the cut step have failed."""
     tells_truncation: bool = True
-    """Whether an answer that broke off ends in an error. The AI SDK ends it as if all were well."""
+    """Whether a cut answer ends in an error. The AI SDK ends it without one."""
     reads_start_input: bool = True
-    """Whether input that came whole with a call's start counts."""
+    """Whether complete input in a call's start is used."""
     shows_empty_steps: bool = False
-    """Whether a step that brought nothing is made known, by metadata that say nothing. A client that goes on by itself
-    after a tool's output sees a new step only with its first part, and else sends the same message for ever."""
+    """Whether an empty step is shown, with empty metadata.
+
+    A client that sends by itself after a tool's output sees a new step only with its first part. Without one it sends
+    the same message for ever."""
     resets_steps: bool = False
-    """Whether the reader can forget what a step has shown, so that it can be tried again."""
+    """Whether the reader can forget the parts of a step, so that the step can be tried again."""
 
 
 ALL_REASONS = frozenset({"stop", "tool-calls", "length", "content-filter", "other", "error"})
@@ -53,11 +55,11 @@ ALL_REASONS = frozenset({"stop", "tool-calls", "length", "content-filter", "othe
 
 @lru_cache(maxsize=32)
 def policy_for(dialect: Dialect, *, is_continuation: bool = False) -> LoopPolicy:
-    """Return the policy towards the client that ``dialect`` stands for.
+    """Return the policy for a client.
 
     Args:
         dialect: The client.
-        is_continuation: Whether the answer goes on with a message that the client has.
+        is_continuation: Whether the answer continues a message that the client has.
     """
     is_4, exact = dialect.shape == 4, dialect.exact
     return LoopPolicy(
@@ -65,7 +67,7 @@ def policy_for(dialect: Dialect, *, is_continuation: bool = False) -> LoopPolicy
         shows_automatic_approvals=dialect.approvals and dialect.accepts("tool-approval-response"),
         has_signature_field=dialect.accepts("tool-approval-request", "signature"),
         runs_tools_after=ALL_REASONS if is_4 else LoopPolicy().runs_tools_after,
-        # A client that is shown no calls could not tell what failed: the model goes on, and says it.
+        # A client without tool calls could not show which one failed: the model goes on and explains.
         tool_error_ends=is_4 and dialect.accepts("9"),
         runs_tools_before_error=is_4,
         first_error_opens_step=is_4,

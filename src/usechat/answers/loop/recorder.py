@@ -1,9 +1,12 @@
-"""Records a step: from its parts to the model messages that the next step is given, and to a `StepResult`."""
+"""Record the parts of a step: as model messages for the next step, and as a `StepResult`.
+
+Knows no model, no tools and no wire format.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -56,7 +59,7 @@ __all__ = ["StepRecorder", "StepResult", "ToolCallResult"]
 
 
 class ToolCallResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A tool call of a step and what came of it."""
+    """A tool call of a step and its outcome."""
 
     tool_call_id: str
     tool_name: str
@@ -82,17 +85,17 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage
     provider_metadata: ProviderMetadata | None
     response_id: str | None = None
-    """The provider's id of the model's answer."""
+    """The provider's id of the model's response."""
     model_id: str | None = None
-    """The model that answered, as the provider names it; where it does not, the one that was asked."""
+    """The provider's name of the model that answered; the name of the requested model when the provider gives none."""
     messages: Sequence[ModelMessage]
-    """What the step adds to the conversation."""
+    """The messages that the step adds to the conversation."""
     steering_messages: Sequence[UserMessage] = ()
-    """What the user had said in the meantime: it comes before ``messages``."""
+    """Messages that the user sent during the answer. They come before ``messages``."""
 
 
 class StepRecorder:
-    """Takes the parts of one step."""
+    """Recorder of the parts of one step."""
 
     __slots__ = (
         "answered",
@@ -111,34 +114,34 @@ class StepRecorder:
     def __init__(self) -> None:
         self.blocks: dict[tuple[str, str], Block] = {}
         self.text: dict[str, list[str]] = {}
-        """The pieces of each text block: deltas are added to them without coming by `take`."""
+        """The pieces of each text block, by block id. `feed_delta` appends to them directly."""
         self.reasoning: dict[str, list[str]] = {}
-        """The pieces of each reasoning block, likewise."""
+        """The pieces of each reasoning block, by block id. `feed_delta` appends to them directly."""
         self.content: list[Block | AssistantContent] = []
         self.results: dict[str, ToolResultContent] = {}
         self.decisions: list[ToolApprovalResponseContent] = []
         self.answered: dict[str, None] = {}
-        """The calls, of this step or an earlier one, that an output or an error has come for."""
+        """The calls, of this step or an earlier one, that have an output or an error. An ordered set."""
         self.calls: dict[str, ToolCallResult] = {}
         self.sources: list[SourceUrl | SourceDocument] = []
         self.files: list[File] = []
         self.has_begun_call = False
-        """Whether a tool's input has begun, which is recorded when it is whole."""
+        """Whether a tool's input has begun. The call itself is recorded when its input is complete."""
 
     @property
     def has_content(self) -> bool:
-        """Whether there is anything that every client shows."""
+        """Whether the step has content that every client shows."""
         return any(not isinstance(part, CustomContent) for part in (*self.content, *self.sources, *self.files))
 
     @property
     def has_begun_block(self) -> bool:
-        """Whether a block has begun, though nothing may have come of it."""
+        """Whether a block has begun; it may still be empty."""
         return self.has_begun_call or self.has_content
 
-    def take_delta(self, part: ModelPart) -> bool:
-        """Record a delta of an open block; return False for any other part, which is left to `take`.
+    def feed_delta(self, part: ModelPart) -> bool:
+        """Record a delta of an open block. Return False for any other part; the caller feeds that to `feed`.
 
-        Tool input is recorded when it is whole.
+        A delta of a tool's input is dropped: the input is recorded when it is complete.
         """
         kind = type(part)
         if kind is ToolInputDelta:
@@ -152,18 +155,18 @@ class StepRecorder:
             pieces.append(part.delta)  # type: ignore[union-attr]
         return pieces is not None
 
-    def take(self, part: Part) -> None:
+    def feed(self, part: Part) -> None:
         """Record one part."""
-        handler = HANDLERS.get(type(part))
+        handler = self.HANDLERS.get(type(part))
         if handler is not None:
             handler(self, part)
 
-    def take_result(self, result: ToolResultContent) -> None:
-        """Record what the model is to get for a call, which may be other than what the client is shown."""
+    def add_result(self, result: ToolResultContent) -> None:
+        """Record the result of a call for the model. It may differ from the output that the client is shown."""
         self.results[result.tool_call_id] = result
 
     def resolve(self, tool_call_id: str, *, output: Any = None, error_text: str | None = None) -> None:
-        """Note how a call ended."""
+        """Record the output or the error of a call."""
         call = self.calls.get(tool_call_id)
         if call is not None:
             self.calls[tool_call_id] = msgspec.structs.replace(
@@ -172,16 +175,16 @@ class StepRecorder:
 
     @property
     def open_calls(self) -> list[ToolCallResult]:
-        """Calls that somebody else than the provider has still to answer."""
+        """Calls that have no output yet and that the provider does not execute."""
         return [call for call in self.own_calls if not call.is_resolved]
 
     @property
     def own_calls(self) -> list[ToolCallResult]:
-        """Calls that the provider does not carry out."""
+        """Calls that the provider does not execute."""
         return [call for call in self.calls.values() if not call.provider_executed]
 
     def messages(self) -> list[ModelMessage]:
-        """Return the assistant's message, and the tools' one when there are results."""
+        """Return the assistant message, and a tool message when there are results or decisions."""
         results = (self.results.get(call.tool_call_id) for call in self.own_calls)
         answers: tuple[ToolContent, ...] = (*self.decisions, *(result for result in results if result is not None))
         content = tuple(item.content() if isinstance(item, Block) else item for item in self.content)
@@ -189,7 +192,7 @@ class StepRecorder:
         return [*assistant, *([ToolMessage(answers)] if answers else [])]
 
     def result(self, step_number: int, finish: FinishStep, steering_messages: Sequence[UserMessage] = ()) -> StepResult:
-        """Return the step as a whole."""
+        """Return the whole step."""
         return StepResult(
             step_number=step_number,
             text=self.joined("text"),
@@ -207,8 +210,144 @@ class StepRecorder:
         )
 
     def joined(self, kind: str) -> str:
-        """Return all ``text`` or all ``reasoning`` so far."""
+        """Return the joined text of all blocks of a kind so far: ``text`` or ``reasoning``."""
         return "".join("".join(item.texts) for item in self.content if isinstance(item, Block) and item.kind == kind)
+
+    def _start_text(self, part: TextStart) -> None:
+        self.text[part.id] = self._start_block("text", part).texts
+
+    def _start_reasoning(self, part: ReasoningStart) -> None:
+        self.reasoning[part.id] = self._start_block("reasoning", part).texts
+
+    def _start_block(self, kind: str, part: TextStart | ReasoningStart) -> Block:
+        block = self.blocks[kind, part.id] = Block(kind, part.provider_metadata)
+        self.content.append(block)
+        return block
+
+    def _grow_text(self, part: TextDelta) -> None:
+        self._grow_block("text", part)
+
+    def _grow_reasoning(self, part: ReasoningDelta) -> None:
+        self._grow_block("reasoning", part)
+
+    def _grow_block(self, kind: str, part: TextDelta | ReasoningDelta) -> None:
+        block = self.blocks.get((kind, part.id))
+        if block is not None:
+            block.texts.append(part.delta)
+            block.merge(part.provider_metadata)
+
+    def _end_text(self, part: TextEnd) -> None:
+        self._end_block("text", part)
+
+    def _end_reasoning(self, part: ReasoningEnd) -> None:
+        self._end_block("reasoning", part)
+
+    def _end_block(self, kind: str, part: TextEnd | ReasoningEnd) -> None:
+        block = self.blocks.get((kind, part.id))
+        if block is not None:
+            block.merge(part.provider_metadata)
+
+    def _add_call(self, part: ToolInputAvailable | ToolInputError) -> None:
+        self.calls[part.tool_call_id] = ToolCallResult(
+            tool_call_id=part.tool_call_id,
+            tool_name=part.tool_name,
+            input=part.input,
+            provider_executed=bool(part.provider_executed),
+        )
+        # A broken call goes back without an input that is a text or a number (``to-response-messages.ts``, 7.0.173).
+        is_broken = isinstance(part, ToolInputError) and isinstance(part.input, str | int | float)
+        self.content.append(
+            ToolCallContent(
+                tool_call_id=part.tool_call_id,
+                tool_name=part.tool_name,
+                input={} if is_broken else part.input,
+                provider_executed=part.provider_executed,
+                provider_options=part.provider_metadata,
+            )
+        )
+
+    def _add_output(self, part: ToolOutputAvailable) -> None:
+        if part.preliminary:
+            return
+        self.answered[part.tool_call_id] = None
+        self.resolve(part.tool_call_id, output=part.output)
+        if part.provider_executed:
+            self._add_provider_result(part, ToolResultOutput("json", part.output))
+
+    def _add_error(self, part: ToolOutputError) -> None:
+        self.answered[part.tool_call_id] = None
+        self.resolve(part.tool_call_id, error_text=part.error_text)
+        if part.provider_executed:
+            self._add_provider_result(part, ToolResultOutput("error-json", part.error_text))
+
+    def _add_provider_result(self, part: ToolOutputAvailable | ToolOutputError, output: ToolResultOutput) -> None:
+        self.content.append(
+            ToolResultContent(
+                tool_call_id=part.tool_call_id,
+                tool_name=part.tool_name,
+                output=output,
+                provider_options=part.provider_metadata,
+            )
+        )
+
+    def _add_denial(self, part: ToolOutputDenied) -> None:
+        self.resolve(part.tool_call_id)
+
+    def _add_request(self, part: ToolApprovalRequest) -> None:
+        self.content.append(
+            ToolApprovalRequestContent(
+                approval_id=part.approval_id,
+                tool_call_id=part.tool_call_id,
+                signature=part.signature,
+                is_automatic=part.is_automatic,
+                reason=part.reason,
+                input_schema_input=msgspec.UNSET if part.input_schema_input is None else part.input_schema_input,
+            )
+        )
+
+    def _add_decision(self, part: ToolApprovalResponse) -> None:
+        self.decisions.append(
+            ToolApprovalResponseContent(approval_id=part.approval_id, approved=part.approved, reason=part.reason)
+        )
+
+    def _add_source(self, part: SourceUrl | SourceDocument) -> None:
+        self.sources.append(part)
+
+    def _add_file(self, part: File) -> None:
+        self.files.append(part)
+        head, _, data = part.url.partition(",")
+        is_data = head.startswith("data:")
+        self.content.append(
+            FileContent(media_type=part.media_type, url=None if is_data else part.url, data=data if is_data else None)
+        )
+
+    def _add_custom(self, part: Custom) -> None:
+        self.content.append(CustomContent(part.kind, part.provider_metadata))
+
+    def _add_input_start(self, part: ToolInputStart) -> None:
+        self.has_begun_call = True
+
+    HANDLERS: ClassVar[dict[type, Any]] = {
+        TextStart: _start_text,
+        TextDelta: _grow_text,
+        TextEnd: _end_text,
+        ReasoningStart: _start_reasoning,
+        ReasoningDelta: _grow_reasoning,
+        ReasoningEnd: _end_reasoning,
+        ToolInputStart: _add_input_start,
+        ToolInputAvailable: _add_call,
+        ToolInputError: _add_call,
+        ToolOutputAvailable: _add_output,
+        ToolOutputError: _add_error,
+        ToolOutputDenied: _add_denial,
+        ToolApprovalRequest: _add_request,
+        ToolApprovalResponse: _add_decision,
+        SourceUrl: _add_source,
+        SourceDocument: _add_source,
+        File: _add_file,
+        Custom: _add_custom,
+    }
+    """Recorders by type of part. A part without a row leaves nothing for the model."""
 
 
 class Block:
@@ -228,148 +367,3 @@ class Block:
     def content(self) -> AssistantContent:
         class_ = TextContent if self.kind == "text" else ReasoningContent
         return class_("".join(self.texts), self.metadata or None)
-
-
-def start(kind: str):
-    def take(self: StepRecorder, part: TextStart | ReasoningStart) -> None:
-        block = Block(kind, part.provider_metadata)
-        self.blocks[kind, part.id] = block
-        self.content.append(block)
-        (self.text if kind == "text" else self.reasoning)[part.id] = block.texts
-
-    return take
-
-
-def grow(kind: str):
-    def take(self: StepRecorder, part: TextDelta | ReasoningDelta) -> None:
-        block = self.blocks.get((kind, part.id))
-        if block is not None:
-            block.texts.append(part.delta)
-            block.merge(part.provider_metadata)
-
-    return take
-
-
-def end(kind: str):
-    def take(self: StepRecorder, part: TextEnd | ReasoningEnd) -> None:
-        block = self.blocks.get((kind, part.id))
-        if block is not None:
-            block.merge(part.provider_metadata)
-
-    return take
-
-
-def take_call(self: StepRecorder, part: ToolInputAvailable | ToolInputError) -> None:
-    self.calls[part.tool_call_id] = ToolCallResult(
-        tool_call_id=part.tool_call_id,
-        tool_name=part.tool_name,
-        input=part.input,
-        provider_executed=bool(part.provider_executed),
-    )
-    # A broken call goes back without an input that is a text or a number (``to-response-messages.ts``, 7.0.173).
-    is_broken = isinstance(part, ToolInputError) and isinstance(part.input, str | int | float)
-    self.content.append(
-        ToolCallContent(
-            tool_call_id=part.tool_call_id,
-            tool_name=part.tool_name,
-            input={} if is_broken else part.input,
-            provider_executed=part.provider_executed,
-            provider_options=part.provider_metadata,
-        )
-    )
-
-
-def take_output(self: StepRecorder, part: ToolOutputAvailable) -> None:
-    if part.preliminary:
-        return
-    self.answered[part.tool_call_id] = None
-    self.resolve(part.tool_call_id, output=part.output)
-    if part.provider_executed:
-        add_provider_result(self, part, ToolResultOutput("json", part.output))
-
-
-def take_error(self: StepRecorder, part: ToolOutputError) -> None:
-    self.answered[part.tool_call_id] = None
-    self.resolve(part.tool_call_id, error_text=part.error_text)
-    if part.provider_executed:
-        add_provider_result(self, part, ToolResultOutput("error-json", part.error_text))
-
-
-def add_provider_result(
-    self: StepRecorder, part: ToolOutputAvailable | ToolOutputError, output: ToolResultOutput
-) -> None:
-    self.content.append(
-        ToolResultContent(
-            tool_call_id=part.tool_call_id,
-            tool_name=part.tool_name,
-            output=output,
-            provider_options=part.provider_metadata,
-        )
-    )
-
-
-def take_denied(self: StepRecorder, part: ToolOutputDenied) -> None:
-    self.resolve(part.tool_call_id)
-
-
-def take_request(self: StepRecorder, part: ToolApprovalRequest) -> None:
-    self.content.append(
-        ToolApprovalRequestContent(
-            approval_id=part.approval_id,
-            tool_call_id=part.tool_call_id,
-            signature=part.signature,
-            is_automatic=part.is_automatic,
-            reason=part.reason,
-            input_schema_input=msgspec.UNSET if part.input_schema_input is None else part.input_schema_input,
-        )
-    )
-
-
-def take_decision(self: StepRecorder, part: ToolApprovalResponse) -> None:
-    self.decisions.append(
-        ToolApprovalResponseContent(approval_id=part.approval_id, approved=part.approved, reason=part.reason)
-    )
-
-
-def take_source(self: StepRecorder, part: SourceUrl | SourceDocument) -> None:
-    self.sources.append(part)
-
-
-def take_file(self: StepRecorder, part: File) -> None:
-    self.files.append(part)
-    head, _, data = part.url.partition(",")
-    is_data = head.startswith("data:")
-    self.content.append(
-        FileContent(media_type=part.media_type, url=None if is_data else part.url, data=data if is_data else None)
-    )
-
-
-def take_custom(self: StepRecorder, part: Custom) -> None:
-    self.content.append(CustomContent(part.kind, part.provider_metadata))
-
-
-def take_input_start(self: StepRecorder, part: ToolInputStart) -> None:
-    self.has_begun_call = True
-
-
-HANDLERS: dict[type, Any] = {
-    TextStart: start("text"),
-    TextDelta: grow("text"),
-    TextEnd: end("text"),
-    ReasoningStart: start("reasoning"),
-    ReasoningDelta: grow("reasoning"),
-    ReasoningEnd: end("reasoning"),
-    ToolInputStart: take_input_start,
-    ToolInputAvailable: take_call,
-    ToolInputError: take_call,
-    ToolOutputAvailable: take_output,
-    ToolOutputError: take_error,
-    ToolOutputDenied: take_denied,
-    ToolApprovalRequest: take_request,
-    ToolApprovalResponse: take_decision,
-    SourceUrl: take_source,
-    SourceDocument: take_source,
-    File: take_file,
-    Custom: take_custom,
-}
-"""Parts without a row leave nothing for the model."""

@@ -1,4 +1,4 @@
-"""What the loop is asked for: one answer, and what may change from step to step."""
+"""The loop's request: one answer, and the settings that may change from step to step."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ __all__ = ["LoopRequest", "PrepareStep", "StepSettings"]
 
 
 class StepSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What `prepare_step` may change; None leaves a setting as it is."""
+    """Settings that `prepare_step` may change. None keeps a setting."""
 
     model: Model | None = None
     """For this step."""
     system: str | None = None
-    """From this step on."""
+    """The system prompt from this step on."""
     messages: Sequence[ModelMessage | ModelMessageDict] | None = None
-    """From this step on: what later steps add comes after these."""
+    """Messages from this step on. Later steps add theirs after these."""
     active_tools: Sequence[str] | None = None
     """For this step."""
     tool_choice: ToolChoice | None = None
@@ -41,28 +41,28 @@ PrepareStep: TypeAlias = Callable[
     [int, Sequence[StepResult], Sequence[ModelMessage]],
     "StepSettings | Awaitable[StepSettings | None] | None",
 ]
-"""Gets the step's number, the steps before it and the messages; called before each model call."""
+"""Called before each model call with the step's number, the earlier steps and the messages."""
 
 
 class LoopRequest(msgspec.Struct, kw_only=True):
-    """One answer to be made."""
+    """Request for one answer."""
 
     model: Model
     call: ModelCall
-    """The first call; later ones differ in their messages only."""
+    """The first model call. Later calls differ in their messages."""
     tools: Mapping[str, Tool]
     stop_when: Sequence[StopCondition]
     active_tools: Sequence[str] | None = None
     prepare_step: PrepareStep | None = None
     repair_tool_call: RepairToolCall | None = None
     stream_retries: int = 0
-    """How often a step whose stream broke in the middle is tried again, towards clients that can forget it."""
+    """How often a step is tried again whose stream broke, for clients that can forget the first try."""
     approval_secret: str | None = None
     used_approvals: UsedApprovals | None = None
     steering: SteeringRun = msgspec.field(default_factory=SteeringRun)
     context: Any = None
     message_id: str | None = None
     converts_outputs: bool = False
-    """Whether results in the first call's messages are as clients have them, for `Tool.to_model_output` to convert."""
+    """Whether results in the first call's messages are in the client's form and need `Tool.to_model_output`."""
     on_error: Callable[[BaseException], str | None] = lambda error: None
     on_step_finish: Callable[[StepResult], Awaitable[None]] | None = None

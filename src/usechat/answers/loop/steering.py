@@ -1,4 +1,4 @@
-"""Steering: user messages for an answer that is being made, taken up between two of its steps.
+"""Steering: user messages for a running answer, delivered between two of its steps.
 
 Upstream: ``createSteering`` (``ai/src/generate-text/steering.ts``, 7.0.173). Knows no model, no loop and no client.
 """
@@ -27,66 +27,66 @@ Undelivered: TypeAlias = Literal[
 
 
 class SteeringOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a message."""
+    """The outcome of a message."""
 
     id: str
     message: UserMessage
     step_number: int | None = None
-    """The step, from 0, whose model call got it."""
+    """The number of the step, from 0, whose model call got the message."""
     reason: Undelivered | None = None
-    """Why no model call got it: it can be sent as a new message instead."""
+    """The reason why no model call got the message. It can be sent as a new message instead."""
 
     @property
     def is_delivered(self) -> bool:
-        """Whether a model call got it."""
+        """Whether a model call got the message."""
         return self.reason is None
 
 
 class Delivery:
-    """A message on its way: await it in a task, or ask for its `result` in a thread. It never fails.
+    """A message on its way. Await the delivery in a task, or call `result` in a thread. It never fails.
 
     Args:
-        id: The message's.
-        message: What the user says.
+        id: The message's id.
+        message: The user's message.
     """
 
     def __init__(self, id: str, message: UserMessage) -> None:
         self.id = id
         self.message = message
         self._future: Future[SteeringOutcome] = Future()
-        # A task that is cancelled while it waits leaves the outcome to all others.
+        # Cancelling one waiting task must not cancel the outcome for the others.
         self._future.set_running_or_notify_cancel()
 
     def __await__(self) -> Generator[Any, None, SteeringOutcome]:
         return asyncio.wrap_future(self._future).__await__()
 
     def result(self, timeout: float | None = None) -> SteeringOutcome:
-        """Wait for the outcome; not on the event loop, which would stand still.
+        """Wait for the outcome and return it. Do not call this on the event loop: it blocks.
 
         Args:
-            timeout: Seconds.
+            timeout: The limit in seconds; None for no limit.
 
         Raises:
-            TimeoutError: It is not known in time.
+            TimeoutError: The outcome is not known in time.
         """
         return self._future.result(timeout)
 
     def settle(self, *, step_number: int | None = None, reason: Undelivered | None = None) -> None:
-        """Tell the outcome; once."""
+        """Set the outcome. Only the first call counts."""
         outcome = SteeringOutcome(id=self.id, message=self.message, step_number=step_number, reason=reason)
         self._future.set_result(outcome)
 
     def part(self) -> SteeringMessage:
-        """Return what the client is shown."""
+        """Return the part for the client."""
         return SteeringMessage(id=self.id, parts=tuple(map(ui_part, self.message.content)))
 
     def is_among(self, messages: Sequence[ModelMessage]) -> bool:
-        """Return whether the message is one of these, or one with the same content, as `prepare_step` may have made it."""
+        """Return whether the messages hold this one, or a copy of it that `prepare_step` made."""
         return any(isinstance(one, UserMessage) and one.content == self.message.content for one in messages)
 
 
 class Steering:
-    """Sends user messages into one running answer: ``stream_text(…, steering=steering)``.
+    """Entrance for user messages into one running answer: ``stream_text(…, steering=steering)``.
 
     Both methods may be called from any task and any thread of the process, also before the answer begins. A message
     keeps the answer going for another step unless a stop condition holds; without ``stop_when`` the first step is the
@@ -97,22 +97,22 @@ class Steering:
         self.run = SteeringRun()
 
     def steer(self, message: str | UserMessage, *, id: str | None = None) -> Delivery:
-        """Have a message taken up at the next step, once the current one and its tools are done.
+        """Deliver a message with the next step, after the current step and its tools.
 
         Args:
             message: The user's message, or its text.
-            id: The message's. One that was sent before is not sent again: its delivery is returned.
+            id: The message's id. A known id is not sent again: its delivery is returned.
 
         Raises:
-            ConfigurationError: It is no user message.
-            RequestError: It is blank, which a model would refuse in the middle of the answer.
+            ConfigurationError: The value is no user message.
+            RequestError: The message is blank. A model would refuse it during the answer.
         """
         return self.run.add(message, id, waits=False)
 
     def queue(self, message: str | UserMessage, *, id: str | None = None) -> Delivery:
-        """Have a message taken up once the model has given its answer. Several are taken up one after the other.
+        """Deliver a message after the model's answer. Several are delivered one after the other.
 
-        Takes and raises what `steer` does.
+        Arguments and errors are those of `steer`.
         """
         return self.run.add(message, id, waits=True)
 
@@ -135,12 +135,12 @@ class SteeringRun:
         self.is_ended = False
         self.deliveries: dict[str, Delivery] = {}
         self.pending: list[Delivery] = []
-        """For the next step."""
+        """Messages for the next step."""
         self.queued: list[Delivery] = []
-        """For later steps, each of which follows an answer."""
+        """Messages for later steps. Each of these follows an answer."""
 
     def add(self, message: str | UserMessage, id: str | None, *, waits: bool) -> Delivery:
-        """Take a message in."""
+        """Add a message and return its delivery."""
         if isinstance(message, str):
             message = UserMessage((TextContent(message),))
         elif not isinstance(message, UserMessage):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -159,10 +159,10 @@ class SteeringRun:
         return delivery
 
     def start(self) -> SteeringRun:
-        """Give it to an answer.
+        """Attach the steering to an answer.
 
         Raises:
-            ConfigurationError: It has been given to one.
+            ConfigurationError: It is attached to an answer already.
         """
         with self.lock:
             if self.is_started:
@@ -171,10 +171,10 @@ class SteeringRun:
         return self
 
     def has_next(self, *, is_cut_off: bool) -> bool:
-        """Return whether a message waits for the next step, now that the model has given its answer.
+        """Return whether a message waits for the next step after the model's answer.
 
         Args:
-            is_cut_off: Whether the answer is not whole; then the queue waits on.
+            is_cut_off: Whether the answer is incomplete. The queue then waits longer.
         """
         with self.lock:
             if not self.pending and self.queued and not is_cut_off:
@@ -182,20 +182,20 @@ class SteeringRun:
             return bool(self.pending)
 
     def take(self) -> list[Delivery]:
-        """Return what waits for the step that begins; to be settled by `deliver`."""
+        """Remove and return the messages for the step that begins. `deliver` settles them."""
         with self.lock:
             return list(self.pending)
 
     def deliver(self, taken: Sequence[Delivery], step_number: int, sent: Sequence[ModelMessage]) -> list[Delivery]:
-        """Settle what was taken.
+        """Settle the messages that `take` returned.
 
         Args:
-            taken: Of `take`.
-            step_number: The step's.
-            sent: What the model is sent.
+            taken: The deliveries that `take` returned.
+            step_number: The step's number, from 0.
+            sent: The messages that the model gets.
 
         Returns:
-            Those that are among ``sent``.
+            The deliveries whose message is among ``sent``.
         """
         with self.lock:
             if self.is_ended:
@@ -210,7 +210,7 @@ class SteeringRun:
         return delivered
 
     def end(self, reason: Undelivered) -> None:
-        """Settle all that waits, and whatever comes later: no step follows. Only the first call counts."""
+        """Settle all waiting and all later messages: no step follows. Only the first call counts."""
         with self.lock:
             if self.is_ended:
                 return

@@ -1,4 +1,4 @@
-"""Until when each wait of an answer may last. It is told the time; it waits for nothing and knows no provider."""
+"""Deadlines of an answer's waits. It gets its clock, waits for nothing and knows no provider."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class TimeLimits:
     """The limits of one answer, which begins now.
 
     Args:
-        timeout: The caller's; None where there is none.
+        timeout: The caller's limits; None when there are none.
         now: Returns the time in seconds.
     """
 
@@ -33,15 +33,15 @@ class TimeLimits:
         self._timeout = Timeout.resolve(timeout)
         self._provider = ""
         self.stream: object = None
-        """The model's, once it is open."""
+        """The model's stream, once it is open."""
         self._has_content = False
-        # The end of the answer or of its step, whichever comes first.
+        # The deadline of the answer or of its step, whichever comes first.
         self._outer: tuple[float, Limit] = (self._begun_at + (self._timeout.total or math.inf), "total")
-        # That of what is waited for now.
+        # The deadline of the current wait.
         self._ends = self._outer
 
     def begin_call(self, model: Model, call: ModelCall) -> ModelCall:
-        """Begin a step, and return its call, which says how much time is left."""
+        """Begin a step. Return its call with the time that is left."""
         self._timeout = timeout = Timeout.resolve(call.timeout, getattr(model, "timeout", None))
         now = self._now()
         total, step = self._begun_at + (timeout.total or math.inf), now + (timeout.step or math.inf)
@@ -51,14 +51,14 @@ class TimeLimits:
         self._provider = model.provider
         if math.isinf(self._outer[0]):
             return call
-        # The model sees when it is not worth trying again.
+        # The model's retries need the time that is left.
         return replace(call, timeout=replace(timeout, step=max(self._outer[0] - now, 0.001)))
 
     def until(self, stream: object) -> float | None:
-        """Return until when the next thing may be waited for; None without end.
+        """Return the deadline of the next wait; None for no limit.
 
         Args:
-            stream: The stream that is read; None where it is a function of the application.
+            stream: The stream that is read; None for a function of the application.
         """
         if stream is None or stream is not self.stream:
             self._ends = self._outer
@@ -67,11 +67,11 @@ class TimeLimits:
         return None if math.isinf(self._ends[0]) else self._ends[0]
 
     def feed(self, batch: Sequence[ModelPart], stream: object) -> None:
-        """Take note of what a stream brought. Of the model's, metadata alone is nothing to show."""
+        """Feed a batch of a stream. Metadata alone does not count as the model's first content."""
         if not self._has_content and stream is self.stream:
             self._has_content = not all(isinstance(part, Custom) for part in batch)
 
     def error(self) -> AnswerTimeoutError:
-        """Return what to raise when the last wait took too long."""
+        """Return the error for a last wait that took too long."""
         limit = self._ends[1]
         return AnswerTimeoutError(limit, getattr(self._timeout, limit), provider=self._provider)

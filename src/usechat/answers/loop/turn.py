@@ -1,7 +1,7 @@
-"""A turn: all that an answer is while it is made, as one object without I/O, event loop or clock.
+"""A turn: the whole state of an answer in the making, without I/O, event loop or clock.
 
-It is asked what comes next and answers with a value (`usechat.answers.loop.asks`); it is told what came of that, and
-holds the parts that are to be shown. Modelled on h11's ``Connection``. Whoever drives it does all the waiting.
+A turn returns an ask (`usechat.answers.loop.asks`) for the next action. The driver executes the ask, does all the
+waiting and feeds the result to the turn. The turn holds the parts to show. Modelled on h11's ``Connection``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Turn(ABC):
 
     def __init__(self) -> None:
         self.parts: list[Part] = []
-        """What is to be shown next, in order; `take` empties it."""
+        """The parts to show next, in order. `take` empties the list."""
         self._script: Script[None] | None = None
 
     @abstractmethod
@@ -32,7 +32,7 @@ class Turn(ABC):
 
     @property
     def timeout(self) -> Timeout | None:
-        """Return how long the answer may take; None where nobody has said."""
+        """Return the caller's time limits; None when there are none."""
         return None
 
     @abstractmethod
@@ -40,12 +40,12 @@ class Turn(ABC):
         """Return how far the answer has come."""
 
     def begin(self) -> Ask | None:
-        """Return what is to be done first; None when there is nothing."""
+        """Return the first ask; None when there is none."""
         self._script = self.script()
         return next(self._script, None)
 
     def go_on(self, answer: object = None) -> Ask | None:
-        """Take what came of the last ask; return what is to be done next, or None at the end."""
+        """Feed the result of the last ask. Return the next ask, or None at the end."""
         assert self._script is not None
         try:
             return self._script.send(answer)
@@ -53,10 +53,10 @@ class Turn(ABC):
             return None
 
     def fail(self, error: Exception) -> Ask | None:
-        """Take that the last ask failed; return what is to be done next, or None at the end.
+        """Feed the error of the last ask. Return the next ask, or None at the end.
 
         Raises:
-            Exception: The error, where the turn knows no way on.
+            Exception: The error, when the turn does not handle it.
         """
         assert self._script is not None
         try:
@@ -65,11 +65,11 @@ class Turn(ABC):
             return None
 
     def take(self) -> list[Part]:
-        """Return the parts that are to be shown now."""
+        """Remove and return the parts to show now."""
         parts, self.parts = self.parts, []
         return parts
 
     def end(self) -> None:
-        """Nothing more is made."""
+        """End the turn: nothing more is made."""
         if self._script is not None:
             self._script.close()

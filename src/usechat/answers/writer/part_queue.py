@@ -1,4 +1,4 @@
-"""Parts on their way from whoever makes them, on this event loop or on a thread, to the one who reads them."""
+"""A queue of parts from writers, on the event loop or on threads, to one reader."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from usechat.parts import Part
 __all__ = ["PartQueue"]
 
 MANY = 256
-"""How many parts may wait before `drain` holds the maker up."""
+"""The number of waiting parts from which `drain` waits."""
 
 
 class PartQueue:
-    """Takes parts at once and hands over all that wait in one batch. Made on the reader's event loop."""
+    """Queue that returns all waiting parts as one batch. Create it on the reader's event loop."""
 
     def __init__(self) -> None:
         self.parts: list[Part] = []
@@ -26,7 +26,7 @@ class PartQueue:
         self.has_room.set()
 
     def put(self, part: Part) -> None:
-        """Add a part; from any thread."""
+        """Add a part. Callable from any thread."""
         if threading.get_ident() == self.thread:
             self._put(part)
         else:
@@ -39,16 +39,16 @@ class PartQueue:
             self.has_room.clear()
 
     async def drain(self) -> None:
-        """Wait while the reader is far behind, so that what waits for it cannot grow without bound."""
+        """Wait while the reader is far behind, so that the queue cannot grow without bound."""
         await self.has_room.wait()
 
     def close(self) -> None:
-        """Say that nothing more comes."""
+        """Close the queue: no more parts come."""
         self.is_closed = True
         self.arrived.set()
 
     async def take(self) -> list[Part] | None:
-        """Return all parts that wait, or else the next; None at the end."""
+        """Return all waiting parts, or wait for the next; None at the end."""
         while not self.parts:
             if self.is_closed:
                 return None

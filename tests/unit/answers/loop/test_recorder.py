@@ -55,9 +55,9 @@ FINISH = FinishStep(finish_reason=FinishReason("stop"), usage=Usage(output=3), p
 def record(*parts: Part, results: tuple[ToolResultContent, ...] = ()) -> StepRecorder:
     recorder = StepRecorder()
     for part in parts:
-        recorder.take(part)
+        recorder.feed(part)
     for result in results:
-        recorder.take_result(result)
+        recorder.add_result(result)
     return recorder
 
 
@@ -116,7 +116,7 @@ def test_tool_call_and_its_result():
         results=(answer("c1"),),
     )
     assert [call.tool_call_id for call in recorder.open_calls] == ["c1"]
-    recorder.take(ToolOutputAvailable(tool_call_id="c1", tool_name="t", output="done"))
+    recorder.feed(ToolOutputAvailable(tool_call_id="c1", tool_name="t", output="done"))
     assert recorder.open_calls == []
     assert set(recorder.answered) == {"c1"}
     call = ToolCallContent(tool_call_id="c1", tool_name="t", input={"a": 1}, provider_options={"a": {}})

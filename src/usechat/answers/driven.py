@@ -1,0 +1,354 @@
+"""The making of an answer: the driver, its output, and the end, which is told exactly once.
+
+The driver is one task. It reads the answer's turn, shapes the parts and writes them to an output. Cancelling the driver
+ends the answer early. Knows no HTTP, no encoder and no reader.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from msgspec.structs import replace
+
+from usechat.answers.callbacks import Callbacks, FinishEvent, MessageMetadataCallback, Outcome
+from usechat.answers.loop.driver import CLOSE_SECONDS, close, read_turn
+from usechat.answers.loop.outputs import Output
+from usechat.answers.loop.policy import LoopPolicy
+from usechat.answers.loop.turn import Turn
+from usechat.answers.masked_errors import warn_of_masked_errors
+from usechat.answers.smooth import Transform
+from usechat.answers.writer.valid_parts import ValidBatches, why_no_json
+from usechat.errors import ConfigurationError
+from usechat.failures import shown_text
+from usechat.guard import Contained, contained, is_being_cancelled, original_error
+from usechat.ids import generate_id
+from usechat.parts import (
+    Abort,
+    Error,
+    Finish,
+    MessageMetadata,
+    Part,
+    ReasoningDelta,
+    Start,
+    TextDelta,
+    ToolInputDelta,
+)
+from usechat.protocol.dialects import Dialect
+from usechat.protocol.options import EncoderOptions, WireFormat
+from usechat.protocol.reducer import Reducer
+from usechat.protocol.shaping import NEWEST_CLIENT, ChunkShaper, Shaped
+
+__all__ = ["CALLBACK_SECONDS", "Binding", "DrivenAnswer"]
+
+logger = logging.getLogger(__name__)
+
+CALLBACK_SECONDS = 30.0
+"""Seconds that the answer's end waits for each callback. A slower callback goes on by itself."""
+DRIVERS: set[asyncio.Task[None]] = set()
+"""Running drivers and callbacks of an end. The event loop itself keeps no strong reference to a task."""
+
+
+class Binding(NamedTuple):
+    """The client that reads an answer; see `Answer.bind`."""
+
+    dialect: Dialect
+    options: EncoderOptions
+    message: Mapping[str, Any] | None
+    message_id: str | None
+    wire_format: WireFormat | None
+
+
+class DrivenAnswer(ABC):
+    """The state of an answer and its driver. `usechat.answers.answer.Answer` adds the ways to read it."""
+
+    shaper: ChunkShaper
+    """Shapes the parts that are sent and saved. Set when the answer is bound to its client, or begins."""
+    reducer: Reducer
+    """Builds the message. Set with the shaper."""
+
+    def __init__(
+        self,
+        callbacks: Callbacks,
+        message_metadata: MessageMetadataCallback | None = None,
+        transform: Transform | None = None,
+    ) -> None:
+        self.callbacks = callbacks
+        self.transform = transform
+        self.message_metadata = message_metadata
+        self.keeps_tool_errors = False
+        """Whether the model's texts of tool errors are saved with the message."""
+        self.policy = LoopPolicy()
+        self.message_id: str | None = None
+        self.binding: Binding | None = None
+        """The arguments of `bind`, for answers that are merged into this one."""
+        self.is_bound = False
+        self.is_continuation = False
+        self.aborting = asyncio.Event()
+        """Set when nothing more is made."""
+        self.abort_reason: str | None = None
+        self.failure: BaseException | None = None
+        """The error that kept the answer from being made or sent. The turn reports a model's failure."""
+        self.done = asyncio.Event()
+        """Set when the outcome is known."""
+        self.final: FinishEvent | None = None
+        self.is_started = False
+        """Whether the answer has begun. It can begin once."""
+        self.turn: Turn | None = None
+        self.task: asyncio.Task[Any] | None = None
+        """The driver, while it runs."""
+        self.is_driving = False
+        """Whether the driver has taken its first step, and is not at the end yet."""
+        self.is_telling = False
+        """Whether the driver waits for ``on_part``."""
+        self.is_cancelled = False
+        """Whether `abort` has cancelled the driver."""
+
+    @abstractmethod
+    def make_turn(self) -> Turn:
+        """Return the turn that makes this answer; called once, when the answer begins."""
+
+    def prepare(self) -> None:  # noqa: B027 - most answers have nothing to check
+        """Check what can be checked before anything is sent.
+
+        Raises:
+            RequestError: The request cannot be answered.
+        """
+
+    def abort(self, reason: str | None = None) -> None:
+        """Stop: the provider's connection is closed, the client gets ``abort``. Does nothing after the end."""
+        if self.aborting.is_set():
+            return
+        self.abort_reason = reason
+        self.aborting.set()
+        if self.is_telling:
+            # The callback may have called this. The driver sees by itself that it is to stop, when that returns.
+            asyncio.get_running_loop().call_later(CALLBACK_SECONDS, self._interrupt)
+        else:
+            self._cancel()
+
+    def _interrupt(self) -> None:
+        if self.is_telling:
+            logger.warning("on_part has not returned in %g seconds: the answer ends without it", CALLBACK_SECONDS)
+            self._cancel()
+
+    def _cancel(self) -> None:
+        # A task that was cancelled before its first step would tell no end; it sees by itself that it is to stop.
+        if self.is_driving and self.task is not None:
+            self.is_cancelled = self.task.cancel()
+
+    def _check_new(self) -> None:
+        if self.is_started:
+            raise ConfigurationError("an answer can be read once; use on_part to see its parts beside a response")
+
+    def start(self, output: Output) -> asyncio.Task[None]:
+        """Begin to make the answer, in a task of its own; see `drive`."""
+        task = asyncio.create_task(self.drive(output))
+        DRIVERS.add(task)
+        task.add_done_callback(DRIVERS.discard)
+        self.task = task
+        return task
+
+    def drive(self, output: Output) -> Coroutine[Any, Any, None]:
+        """Begin the answer. Return the coroutine that makes it, from its beginning to its end, in one task: the driver.
+
+        However it ends, the end is told and ``output`` gets a legal one before the coroutine returns.
+
+        Args:
+            output: Takes what the answer brings.
+
+        Raises:
+            ConfigurationError: The answer was begun before.
+            RequestError: The request cannot be answered.
+        """
+        self._begin()
+        return self._drive(output)
+
+    def _begin(self) -> None:
+        self._check_new()
+        self.prepare()
+        self.is_started = True
+        if not self.is_bound:
+            self.shaper = ChunkShaper(NEWEST_CLIENT, EncoderOptions())
+            self.reducer = Reducer(generate_id("msg", 16), shaper=self.shaper)
+
+    async def _drive(self, output: Output) -> None:
+        self.task = task = current_task()
+        cancellations = task.cancelling()
+        self.is_driving = True
+        try:
+            output.begin()
+            if not self.aborting.is_set():
+                await self._make(output)
+        except BaseException as error:  # noqa: BLE001 - the client gets a legal end, whatever fails
+            if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+                self.aborting.set()
+            else:
+                self.failure = original_error(contained(error, task))
+        self.is_driving = False
+        is_aborted = self.aborting.is_set() and self.failure is None
+        self.aborting.set()
+        if self.is_cancelled:
+            with suppress(asyncio.CancelledError):
+                # Not yet delivered, where something that this very task was running has called `abort`.
+                await asyncio.sleep(0)
+            task.uncancel()
+        await self._end(output, is_aborted=is_aborted)
+        self.task = None
+        if task.cancelling() > cancellations:
+            raise asyncio.CancelledError
+
+    async def _make(self, output: Output) -> None:
+        """Read the turn to its end, shape what it brings and hand it on."""
+        with Contained():
+            self.turn = self.make_turn()
+        made = read_turn(self.turn)
+        streams: list[AsyncIterator[list[Part]]] = [made]
+        try:
+            if self.transform is not None:
+                with Contained():
+                    streams.insert(0, ValidBatches(self.transform(made), "a transform"))
+            async for batch in streams[0]:
+                shown = batch if self.message_metadata is None else self.add_metadata(batch)
+                shaped = self.shaper.feed_all(shown)
+                self.reducer.apply_all(shaped)
+                # Nothing is waited for since it was shaped: what is saved is sent.
+                output.write(shown, shaped)
+                if self.callbacks.on_part is not None:
+                    await self._tell_parts(shown)
+                if output.is_full:
+                    await output.room()
+                if self.aborting.is_set():
+                    break
+        finally:
+            for stream in streams:
+                # What it reads itself is closed within half of this.
+                await close(stream, 2 * CLOSE_SECONDS)
+
+    async def _tell_parts(self, parts: list[Part]) -> None:
+        self.is_telling = True
+        try:
+            for part in parts:
+                await self.callbacks.call("on_part", part)
+        finally:
+            self.is_telling = False
+
+    async def _end(self, output: Output, *, is_aborted: bool) -> None:
+        """Tell how the answer ended, and give the output a legal end."""
+        self.note_end(is_aborted=is_aborted)
+        outcome = self._outcome()
+        last = self._last_parts(is_aborted=is_aborted)
+        message, shaped = self._close_message(last)
+        values = {name: getattr(outcome, name) for name in Outcome.__struct_fields__}
+        values["error"] = outcome.error or self.failure
+        self.final = final = FinishEvent(
+            ui_message=message,
+            tool_errors=self.shaper.masked_errors,
+            is_aborted=is_aborted,
+            abort_reason=self.abort_reason if is_aborted else None,
+            is_continuation=self.is_continuation,
+            **values,
+        )
+        if self.shaper.masked_errors and not self.keeps_tool_errors:
+            warn_of_masked_errors(self.shaper.masked_errors, message)
+        # Most of what made the answer refers back to it. All of it is freed with the last reference now, not when the
+        # garbage collector comes, which is the dearer the more it finds.
+        self.turn = None
+        self.done.set()
+        try:
+            if is_aborted:
+                await self._tell("on_abort", final.steps)
+        finally:
+            try:
+                await self._tell("on_finish", final)
+            finally:
+                output.end(last, shaped, self.failure)
+
+    def note_end(self, *, is_aborted: bool) -> None:  # noqa: B027 - most answers have nothing to do
+        """Hook for subclasses at the end, before the callbacks are called."""
+
+    def _last_parts(self, *, is_aborted: bool) -> list[Part]:
+        if is_aborted:
+            return [Abort(self.abort_reason)]
+        return [] if self.failure is None else [self.error_part(self.failure)]
+
+    def error_part(self, error: BaseException) -> Error:
+        """Return the error part for an error that kept the answer from being made or sent."""
+        return Error(shown_text(error, self.callbacks.error_text(error)), error)
+
+    async def _tell(self, name: str, value: Any) -> None:
+        """Call a callback and wait for it, for a while: a reader waits for the end of the answer until then."""
+        if getattr(self.callbacks, name) is None:
+            return
+        telling = asyncio.create_task(self.callbacks.call(name, value))
+        DRIVERS.add(telling)
+        telling.add_done_callback(DRIVERS.discard)
+        _, late = await asyncio.wait({telling}, timeout=CALLBACK_SECONDS)
+        if late:
+            logger.warning("%s has not returned in %g seconds: the answer ends without it", name, CALLBACK_SECONDS)
+
+    def progress(self) -> Outcome:
+        """Return the outcome so far, or the final one."""
+        return self._outcome() if self.final is None else self.final.outcome()
+
+    def _outcome(self) -> Outcome:
+        """Ask the turn how far it has come, whatever it makes of that: the end is told."""
+        try:
+            with Contained():
+                return Outcome() if self.turn is None else self.turn.outcome()
+        except Exception as error:
+            logger.exception("the answer's turn does not say how it ended")
+            self.failure = self.failure or original_error(error)
+            return Outcome()
+
+    def _close_message(self, last: list[Part]) -> tuple[Mapping[str, Any], list[Shaped]]:
+        """Return the message as the client has it in the end, and what the end adds to what was shown."""
+        shaped: list[Shaped] = []
+        try:
+            shaped = [*self.shaper.feed_all(last), *self.shaper.finish()]
+            self.reducer.apply_all(shaped)
+            return self.reducer.message(), shaped
+        except Exception as error:
+            logger.exception("the answer's message is not whole")
+            self.failure = self.failure or error
+            # Without what cannot be read of it.
+            return self.reducer.state.known(), shaped
+
+    def add_metadata(self, batch: list[Part]) -> list[Part]:
+        """Return the batch with what the application's callback says of its parts."""
+        shown: list[Part] = []
+        for part in batch:
+            shown.append(part)
+            if isinstance(part, TextDelta | ReasoningDelta | ToolInputDelta):
+                continue
+            metadata = self._metadata_of(part)
+            if metadata is None:
+                continue
+            if isinstance(part, Start | Finish):
+                shown[-1] = replace(part, message_metadata=metadata)
+            else:
+                shown.append(MessageMetadata(metadata))
+        return shown
+
+    def _metadata_of(self, part: Part) -> Any:
+        assert self.message_metadata is not None
+        try:
+            with Contained():
+                metadata = self.message_metadata(part)
+        except Exception:
+            logger.exception("message_metadata failed")
+            return None
+        if (why := why_no_json(metadata)) is not None:
+            logger.error("what message_metadata returned is left out: it %s", why)
+            return None
+        return metadata
+
+
+def current_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
