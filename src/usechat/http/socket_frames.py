@@ -90,7 +90,7 @@ def read_frame(message: Mapping[str, Any], limits: BodyLimits) -> Mapping[str, A
 
 
 def read_headers(frame: Mapping[str, Any]) -> dict[str, str]:
-    """Return the headers of a frame, as the HTTP transport would have sent them; what no HTTP header can hold is left out."""
+    """Return a frame's headers as the HTTP transport would send them, without those that HTTP cannot hold."""
     headers = frame.get("headers")
     given = cast("dict[str, Any]", headers) if isinstance(headers, dict) else {}
     return {

@@ -17,7 +17,7 @@ _HOW_TO_CHANGE = "Set ANTHROPIC_API_KEY (or ANTHROPIC_BASE_URL) for Anthropic, o
 
 
 def resolve_model(name: str) -> Model:
-    """Return the model of that name: ``local``, ``demo``, or any other at Anthropic, with ``anthropic/`` before it or not."""
+    """Return the model with this name: ``local``, ``demo``, or one of Anthropic's, with or without ``anthropic/``."""
     # Each model is imported only when it is asked for: its libraries take up to half a second.
     match name:
         case "local":
@@ -35,7 +35,7 @@ def resolve_model(name: str) -> Model:
 
 
 def default_model(environ: Mapping[str, str]) -> tuple[str, str]:
-    """Return the name of the model that answers when none was chosen, and in plain words why it does and how to change it.
+    """Return the name of the default model, and in plain words why it is the default and how to change it.
 
     Args:
         environ: The environment; only whether Anthropic's variables are set is looked at.

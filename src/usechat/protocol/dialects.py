@@ -174,7 +174,7 @@ class Dialect:
         )
 
     def accepts(self, chunk: str, field: str | None = None) -> bool:
-        """Return whether the client accepts a chunk type, or an optional field of it; before AI SDK 5, a line's code."""
+        """Return whether the client accepts a chunk type or one of its fields; before AI SDK 5, a line's code."""
         return (chunk if field is None else f"{chunk}.{field}") not in self.refused
 
     @property

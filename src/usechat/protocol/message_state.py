@@ -44,7 +44,7 @@ class MessageState:
         """Open tool inputs by call: the part and the JSON text so far."""
 
     def message(self) -> dict[str, Any]:
-        """Return the message as of now, a copy down to its parts; values within parts are shared and not to be changed."""
+        """Return a copy of the message, down to its parts. Values within parts are shared: do not change them."""
         for part, texts in self.blocks.values():
             part["text"] = join(texts)
         for call in self.inputs:
@@ -127,7 +127,7 @@ def present(**values: Any) -> dict[str, Any]:
 
 
 def merge_metadata(old: Any, new: Any) -> Any:
-    """Return two metadata values as one: objects are merged deeply, anything else is replaced (``merge-objects.ts``)."""
+    """Merge metadata: objects are merged deeply, anything else is replaced (``merge-objects.ts``)."""
     if not isinstance(old, Mapping) or not isinstance(new, Mapping):
         return new
     merged = dict(cast("Mapping[str, Any]", old))

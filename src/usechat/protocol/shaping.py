@@ -298,7 +298,7 @@ def adapt_output_error(self: ChunkShaper, part: ToolOutputError) -> tuple[Part, 
 
 
 def match_dynamic(self: ChunkShaper, part: Any) -> Part:
-    """Return ``part`` as dynamic as its call: the client of AI SDK 5 looks for the call among that kind only, and throws."""
+    """Return ``part`` with its call's ``dynamic``: AI SDK 5 looks for the call among that kind only, and throws."""
     dynamic = self.dynamic_calls.get(part.tool_call_id)
     if self.dialect.major >= 6 or dynamic is None:
         return part

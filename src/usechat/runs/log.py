@@ -189,7 +189,7 @@ class RunLog(Protocol):
         ...
 
     def read(self, run_id: str, after: int = 0) -> AsyncGenerator[Entry]:
-        """Return the run's frames from the one after ``after`` on, as they come, to its end; waits for a log that is away.
+        """Read the run's frames after ``after``, as they come, to its end. Wait while the log is away.
 
         Args:
             run_id: The run.

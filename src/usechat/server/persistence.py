@@ -85,7 +85,7 @@ def open_conversations(
 
 
 def find_wait_until() -> Callable[[Awaitable[object]], None] | None:
-    """Return what tells Vercel that a function has work beyond its response; None, with a warning, where it is not installed.
+    """Return Vercel's function for work beyond a response; None, with a warning, when it is not installed.
 
     Upstream: ``vercel.functions.wait_until`` (vercel 0.12). It does nothing outside of a request.
     """

@@ -47,7 +47,7 @@ def setting(default: Any, purpose: str, expects: str, **constraints: Any) -> Any
 
 
 def split_list(value: Any) -> Any:
-    """Return the items of a list that is written with commas or as JSON; an empty list is not what somebody meant to set."""
+    """Return the items of a list written with commas or as JSON. An empty list is a mistake."""
     if not isinstance(value, str):
         return value
     items: Any = json.loads(value) if value.lstrip().startswith("[") else value.split(",")

@@ -175,7 +175,7 @@ class StreamObjectResult(Answer, Generic[T_co]):
         return finished.object
 
     async def partial_objects(self) -> AsyncIterator[Any]:
-        """Yield the value as it grows, whenever what can be read of it has changed; nothing of an object is checked yet.
+        """Yield the growing value each time its readable part has changed. An object is not checked yet.
 
         An array's elements are whole and checked, as far as they fit. A long value is shown less often, when it has
         grown by a sixteenth, so that the work stays linear in its length.

@@ -187,7 +187,7 @@ async def from_text(texts: AsyncIterator[str]) -> AsyncGenerator[Part]:
 
 
 async def from_events(events: AsyncIterator[Any]) -> AsyncGenerator[Part]:
-    """Yield one step, of the one message that such a stream holds; a tool call is shown as made and is not carried out."""
+    """Yield the one step of the stream's one message. Tool calls are shown as made and are not executed."""
     reader = AnthropicStream()
     yield StartStep(message_id=generate_id("msg"))
     async for event in events:
@@ -226,7 +226,7 @@ def show_part(part: Any) -> Part:
 
 
 def rename_blocks(part: Part, prefix: str) -> Part:
-    """Return ``part`` with its block's id made different from another stream's: both may call their first block ``0``."""
+    """Return ``part`` with a prefix in its block's id: two streams may both call their first block ``0``."""
     return msgspec.structs.replace(part, id=f"{prefix}{part.id}") if isinstance(part, BLOCK_PARTS) else part
 
 

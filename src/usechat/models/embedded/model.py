@@ -81,7 +81,7 @@ class LocalModel:
 
 
 def local() -> Model:
-    """Return the embedded model, of ``usechat[local]``. `usechat.models.local_available` says whether it can run here."""
+    """Return the embedded model (``usechat[local]``). `usechat.models.local_available` tells whether it can run."""
     return LocalModel()
 
 

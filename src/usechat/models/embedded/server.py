@@ -98,7 +98,7 @@ def local_available() -> str | None:
 
 
 def missing_requirements() -> str | None:
-    """Return what this machine lacks for the embedded model, in plain words; None when nothing is known to be missing."""
+    """Return in plain words what this machine lacks for the embedded model; None when nothing is missing."""
     missing = [wheel for module, wheel in _WHEELS.items() if importlib.util.find_spec(module) is None]
     if missing:
         return (

@@ -72,7 +72,7 @@ def arrange(messages: Iterable[Message]) -> list[Message]:
 
 
 def is_orderly(turns: Sequence[Message]) -> bool:
-    """Return whether arranged turns are of an ordinary kind that `put_in_order` leaves as they are, which most chats are.
+    """Return whether arranged turns, as of most chats, are in order already, so that `put_in_order` changes nothing.
 
     The user begins and has the last word, and every call is followed by its result; there is nothing else but text
     and what the user sent.
@@ -269,7 +269,7 @@ def _with_results(calls: Sequence[str], blocks: Sequence[Block]) -> list[Block]:
 
 
 def _tell_apart(turns: Sequence[Message]) -> list[Message]:
-    """Return calls that the provider ran under an id that was used before get a mark, and so does what follows of each."""
+    """Mark the id of a provider-executed call that was used before, in the call and in its result."""
     used: dict[str, int] = {}
 
     def mark(block: Block) -> Block:

@@ -86,7 +86,7 @@ def _mcp_content(value: Any) -> Any:
 
 
 def server_result_block(result: ToolResultContent, provider_name: str) -> Block | None:
-    """Return what a tool that Anthropic ran answered; nothing for a tool it does not have or an output it did not give."""
+    """Return the result block of a tool that Anthropic ran; None for an unknown tool or a foreign output."""
     convert = _RESULTS.get(provider_name)
     return None if convert is None else convert(result)
 
