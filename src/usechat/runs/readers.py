@@ -16,8 +16,9 @@ __all__ = ["DisconnectPolicy", "Readers"]
 DisconnectPolicy: TypeAlias = Literal["auto", "cancel", "finish", "grace"]
 """The policy for a run whose last reader in its own process has left.
 
-``cancel``: stop it at once. ``finish``: let it go on. ``grace``: stop it when no reader, in any process, has come back for
-some seconds. ``auto``: ``grace`` if a client has ever asked for the chat's stream, as resuming clients do, else ``cancel``.
+``cancel``: stop it at once. ``finish``: let it go on. ``grace``: stop it when no reader, in any process, has come back
+for some seconds. ``auto``: ``grace`` if a client has ever asked for the chat's stream, as resuming clients do, else
+``cancel``.
 """
 
 
