@@ -87,7 +87,7 @@ class MessageEnd:
             "cache_creation_input_tokens",
             "iterations",
         )
-        self.stop_reason = delta.get("stop_reason")
+        self.stop_reason = delta.get("stop_reason") or self.stop_reason
         self._metadata["stopSequence"] = delta.get("stop_sequence")
         self._metadata["container"] = _container(delta.get("container"), with_skills=True)
         self._metadata["stopDetails"] = _stop_details(delta.get("stop_details"))
