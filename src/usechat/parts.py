@@ -291,6 +291,8 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     provider_metadata: ProviderMetadata | None = None
     start_input_text: str = ""
     """Input that came whole with the block's start, which AI SDK 4 and 5 do not see."""
+    is_cut: bool = False
+    """Whether the message ended at a limit in the middle of the call, so that it must not run."""
 
 
 class ToolInputAvailable(msgspec.Struct, frozen=True, kw_only=True):
@@ -392,6 +394,8 @@ class ModelFinish(msgspec.Struct, frozen=True, kw_only=True):
     provider_metadata: ProviderMetadata | None = None
     response_id: str | None = None
     model_id: str | None = None
+    is_complete: bool = True
+    """Whether the message came to its end. Without a reason of the provider, an incomplete one was cut."""
 
 
 class FinishStep(msgspec.Struct, frozen=True, kw_only=True):

@@ -220,7 +220,7 @@ class RunLog(Protocol):
         ...
 
     async def seconds_unread(self, run_id: str) -> float:
-        """Return a lower bound of the seconds since another process read the run, at most a third of a lease too small."""
+        """Return the seconds since another process read the run, or up to a third of a lease less."""
         ...
 
     async def seconds_silent(self, run_id: str) -> float | None:

@@ -118,6 +118,7 @@ class MessageEnd:
         """Return the finish of a message that never came to its end: like the AI SDK's, it counts no tokens."""
         return ModelFinish(
             finish_reason=FinishReason(unified),
+            is_complete=False,
             usage=Usage(),
             response_id=self.response_id,
             model_id=self.model_id,
