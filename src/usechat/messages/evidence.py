@@ -35,7 +35,10 @@ _APPROVAL_KEYS_OF_7: Final = ("isAutomatic", "requestReason")
 Version: TypeAlias = tuple[int, int, int]
 
 SENDS_NO_ID: Final[Version] = (3, 0, 0)
-"""The oldest release assumed for a body without parts and id. AI SDK 2 sends the same bodies; its releases since 2.2.32 read the same lines."""
+"""The oldest release assumed for a body without parts and id.
+
+AI SDK 2 sends the same bodies; its releases since 2.2.32 read the same lines.
+"""
 SENDS_ID: Final[Version] = (4, 0, 36)
 SENDS_PARTS: Final[Version] = (4, 1, 20)
 MARKS_STEPS: Final[Version] = (4, 2, 8)
