@@ -60,7 +60,7 @@ __all__ = [
     "ui_message_stream",
 ]
 
-# Loaded when asked for: an import of the package alone brings no web framework and no provider's package.
+# Imported on first use, so that `import usechat` alone imports no web framework and no provider's package.
 HOMES = {
     "Answer": "usechat.answers.answer",
     "Approve": "usechat.tools.approvals",

@@ -16,7 +16,7 @@ def main() -> None:
         with needing("server"):
             from usechat.cli import main as run
     except ConfigurationError as error:
-        # As the command line itself ends where it is not set up.
+        # The same text and exit code as the command line has for a wrong configuration.
         print(f"usechat: {error}", file=sys.stderr)  # noqa: T201 - the command's own output
         sys.exit(2)
     run()

@@ -1,8 +1,8 @@
 """Runs the work of large requests in threads, so that other requests do not wait for it.
 
-Nearly all requests are small and are worked on in place: a hop to a thread would cost more than it saves. Whoever reads
-a request marks a large one once (`mark_large`); later work for it, in any task, finds the mark in its context. Knows no
-message and no HTTP.
+Nearly all requests are small, and their work runs in place: a hop to a thread would cost more than it saves. The code
+that reads a large request marks its context once (`mark_large`). Later work for the request, in any task, finds the
+mark there. Knows no message and no HTTP.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["is_large", "mark_large", "work_apart"]
 ResultT = TypeVar("ResultT")
 
 _THREADS: Final = 2
-"""More would not be faster: Python runs one thread at a time, and the event loop would wait for each."""
+"""More threads would not be faster: Python runs one thread at a time, and the event loop waits for each."""
 
 _SWITCH_SECONDS: Final = 0.0005
 """Seconds after which a thread gives way to the event loop. Python's 5 ms would delay each use of a socket."""
@@ -31,19 +31,19 @@ _pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="usechat-large")
 
 
 def mark_large() -> None:
-    """Mark this context: its work is done for a large request from now on."""
+    """Mark the current context as work for a large request."""
     _is_large.set(True)
 
 
 def is_large() -> bool:
-    """Return whether the request that is being answered is large."""
+    """Return whether the current context works for a large request."""
     return _is_large.get()
 
 
 async def work_apart(work: Callable[[], ResultT]) -> ResultT:
-    """Run the work and return its result; for a large request in a thread, with the caller's context.
+    """Run the work and return its result. For a large request, run it in a thread with the caller's context.
 
-    The work must not touch the event loop. A caller that is cancelled does not wait for its end.
+    The work must not touch the event loop. A cancelled caller does not wait for the end of the work.
     """
     if not _is_large.get():
         return work()
@@ -52,10 +52,10 @@ async def work_apart(work: Callable[[], ResultT]) -> ResultT:
 
 
 class _GivingWay:
-    """While a thread is in this block, threads give way sooner and the garbage collector pauses.
+    """A block in which threads give way sooner and the garbage collector pauses.
 
-    A large request is many objects, none of them garbage. The collector would look through all of them again and again
-    while they become more, and nothing else can run meanwhile.
+    A large request makes many objects, none of them garbage. The collector would scan all of them again and again while
+    their number grows, and nothing else runs during a scan.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Checks of what an application gives: each mistake is one sentence, at the call that it was made in."""
+"""Checks the arguments of an application. Each error is one sentence, raised in the call with the mistake."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ __all__ = [
 
 @cache
 def option_names(function: Callable[..., Any]) -> Sequence[str]:
-    """Return the names of a function's keyword options, those of its typed ``**options`` included."""
+    """Return the names of a function's keyword-only options, those of its typed ``**options`` included."""
     parameters = inspect.signature(function).parameters.values()
     return [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
 
 
 def refuse_unknown(what: str, given: Iterable[str], options: type, *more: str) -> None:
-    """Refuse options that there are none of.
+    """Refuse unknown options.
 
     Args:
         what: The function's name.
-        given: The options' names.
-        options: A typed dict of those that there are.
-        more: Others that there are.
+        given: The names of the options passed.
+        options: A typed dict of the known options.
+        more: Names of further known options.
 
     Raises:
-        ConfigurationError: The nearest option that there is stands in its text.
+        ConfigurationError: An option is unknown. The text has the nearest known one.
     """
     known = options.__annotations__
     for name in given:
@@ -49,10 +49,10 @@ def refuse_unknown(what: str, given: Iterable[str], options: type, *more: str) -
 
 
 def check_model(what: str, model: Any) -> None:
-    """Refuse what is no model.
+    """Refuse a value that is no model.
 
     Raises:
-        ConfigurationError: It is none.
+        ConfigurationError: ``model`` is no model.
     """
     if isinstance(model, str):
         raise ConfigurationError(f'{what} takes a model, not its name: write anthropic("{model}")')
@@ -61,20 +61,20 @@ def check_model(what: str, model: Any) -> None:
 
 
 def check_function(name: str, value: Any, of: str = "a function") -> None:
-    """Refuse what cannot be called; None is no function and may be left out.
+    """Refuse a value that is neither callable nor None.
 
     Raises:
-        ConfigurationError: It cannot be called.
+        ConfigurationError: ``value`` is not callable.
     """
     if value is not None and not callable(value):
         raise ConfigurationError(f"{name} must be {of}, not {named(value)}")
 
 
 def check_number(name: str, value: Any, *, least: float | None = None, most: float | None = None) -> None:
-    """Refuse what is no number, and one that no provider takes; None is left out.
+    """Refuse a value that is no number or is out of range; None is allowed.
 
     Raises:
-        ConfigurationError: It is none.
+        ConfigurationError: ``value`` is no number from ``least`` to ``most``.
     """
     if value is None:
         return
@@ -87,10 +87,12 @@ def check_number(name: str, value: Any, *, least: float | None = None, most: flo
 
 
 def check_texts(name: str, value: Any) -> None:
-    """Refuse what is no list of texts; None is left out.
+    """Refuse a value that is no list of texts; None is allowed.
+
+    A single text is refused too, because it would be read as a list of letters.
 
     Raises:
-        ConfigurationError: It is none; a text alone would be taken for a list of its letters.
+        ConfigurationError: ``value`` is no list of texts.
     """
     is_list = isinstance(value, Collection) and not isinstance(value, str | bytes | Mapping)
     if value is None or (is_list and all(isinstance(item, str) for item in cast("Collection[Any]", value))):
@@ -99,7 +101,7 @@ def check_texts(name: str, value: Any) -> None:
 
 
 def named(value: Any) -> str:
-    """Return what a value is, for an error's text; never the value, which may be long or secret."""
+    """Return the type of a value, for an error's text. The value itself may be long or secret."""
     if isinstance(value, Mapping):
         return "a dict"
     return "None" if value is None else f"{type(value).__name__}"

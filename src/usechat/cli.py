@@ -1,4 +1,4 @@
-"""The ``usechat`` command. Everything heavy is imported by the command that needs it."""
+"""The ``usechat`` command. Each command imports the heavy modules that it needs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def serve(  # noqa: PLR0917 - typer calls it by name
 ) -> None:
     """Serve the chat API and, where it has been built, the page."""
     given = {"HOST": host, "PORT": port, "MODEL": model, "WORKERS": workers, "INSECURE": "true" if insecure else None}
-    # Workers and reloads are processes of their own: the environment is what they all see.
+    # Workers and reloads are other processes, which read the environment.
     for name, value in given.items():
         if value is not None:
             os.environ[f"USECHAT_{name}"] = value
@@ -72,7 +72,7 @@ def settings(env_file: EnvFile = None) -> None:
 
 @app.command()
 def migrate(env_file: EnvFile = None) -> None:
-    """Make or alter the tables of USECHAT_DATABASE_URL; SQLite's are made at the start of the server."""
+    """Create or change the tables of USECHAT_DATABASE_URL. The server creates SQLite's tables when it starts."""
     name_env_file(env_file)
     try:
         import asyncio

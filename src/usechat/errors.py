@@ -4,25 +4,25 @@
     ├─ ConfigurationError      a key, a setting or an optional dependency is missing or wrong
     ├─ RequestError            the client's body is wrong: path into it and an HTTP status
     ├─ StreamProtocolError     an illegal part was about to be sent: our bug, never the client's
-    ├─ InvalidPartError        the application brought something that is no part, or has a field of a wrong type
-    ├─ ApplicationError        the application's code raised what is no `Exception`, `SystemExit` for instance
-    ├─ DecodeError             bytes that are none of the frames a decoder knows
+    ├─ InvalidPartError        the application sent something that is no part, or a part with a field of a wrong type
+    ├─ ApplicationError        the application's code raised something that is no `Exception`, such as `SystemExit`
+    ├─ DecodeError             bytes that are no frame of a decoder's format
     ├─ ProviderError           the model provider failed
     │  ├─ ProviderStatusError  it answered with an HTTP error status
     │  ├─ ProviderStreamError  it sent an error event, or its stream was cut
-    │  ├─ ProviderConnectionError  it could not be reached, or in time
+    │  ├─ ProviderConnectionError  it could not be reached, or not in time
     │  └─ AnswerTimeoutError   a time limit of the answer has passed
-    ├─ ToolError               a tool call that cannot be carried out
-    │  ├─ NoSuchToolError      the model named a tool that is not there
+    ├─ ToolError               a tool call cannot be executed
+    │  ├─ NoSuchToolError      the model named an unknown tool
     │  ├─ InvalidToolInputError  the input does not fit the tool's schema
     │  ├─ ToolCallRepairError  the application's repair of a call failed
-    │  ├─ ToolExecutionError   the tool raised, hung or answered something JSON cannot hold
-    │  └─ InvalidToolApprovalError  an approval that is forged, altered or out of place
-    ├─ NoObjectGeneratedError  the model answered with something else than the object asked for
+    │  ├─ ToolExecutionError   the tool raised, hung or returned something that JSON cannot hold
+    │  └─ InvalidToolApprovalError  an approval is forged, altered or answers no open request
+    ├─ NoObjectGeneratedError  the model's answer is not the requested object
     ├─ RunError                a run cannot be created, read or written
-    └─ ChatError               a saved chat is not there, not yours, or somebody else is writing to it
+    └─ ChatError               a saved chat is missing, belongs to another owner or is being written
 
-Errors carry data, not only text: what a caller decides on is an attribute.
+Errors carry data, not only text: everything that a caller decides on is an attribute.
 """
 
 from __future__ import annotations
@@ -69,12 +69,12 @@ class UsechatError(Exception):
 
     @property
     def log_id(self) -> str:
-        """An id of this one failure, which stands in its log line and in what the browser is told of it."""
+        """An id of this failure, which is in its log line and in the browser's text."""
         return self.__dict__.setdefault("_log_id", secrets.token_hex(4))
 
 
 class ConfigurationError(UsechatError):
-    """A key, a setting or an optional dependency is missing or wrong. The text says how to mend it."""
+    """A key, a setting or an optional dependency is missing or wrong. The text says how to fix it."""
 
 
 class RequestError(UsechatError):
@@ -82,7 +82,7 @@ class RequestError(UsechatError):
 
     Args:
         message: One short sentence; it never repeats what the client sent.
-        path: Where in the body, as in ``messages[2].parts[0].type``; empty for the body as a whole.
+        path: The path in the body, for example ``messages[2].parts[0].type``; empty for the whole body.
         status: The HTTP status to answer with (400, 401, 409, 413, 415 or 422).
     """
 
@@ -98,12 +98,12 @@ class StreamProtocolError(UsechatError):
 
 
 class InvalidPartError(UsechatError, TypeError):
-    """The application brought something that cannot be part of an answer.
+    """The application sent something that cannot be part of an answer.
 
     Args:
         message: What is wrong, with the names of part, field and type. It repeats no value.
-        part: The part's class, or the class of what is none.
-        field: The field that has a wrong value; None for the part as a whole.
+        part: The name of the part's class, or of the wrong value's class.
+        field: The field with the wrong value; None for the whole part.
     """
 
     def __init__(self, message: str, *, part: str, field: str | None = None) -> None:
@@ -113,13 +113,13 @@ class InvalidPartError(UsechatError, TypeError):
 
 
 class ApplicationError(UsechatError):
-    """The application's code raised what is no `Exception`: `SystemExit`, the panic of a Rust extension.
+    """The application's code raised something that is no `Exception`: `SystemExit`, the panic of a Rust extension.
 
-    Whoever reads the answer gets this one in its place, because `SystemExit` would end the event loop. Callbacks get
-    the original.
+    Readers of the answer get this error instead, because `SystemExit` would end the event loop. Callbacks get the
+    original.
 
     Args:
-        error: What was raised.
+        error: The original.
     """
 
     def __init__(self, error: BaseException) -> None:
@@ -135,16 +135,16 @@ class ProviderError(UsechatError):
     """The model provider failed.
 
     Args:
-        message: The provider's own words, for logs; the browser gets fixed ones for each kind of failure. Of a long one
-            the beginning is kept, because it goes into log lines.
-        provider: For instance ``anthropic``.
-        code: The provider's error type, for instance ``overloaded_error``; or one of ours: ``timeout``,
+        message: The provider's own text, for logs; the browser gets a fixed text for each kind of failure. A long
+            message is cut, because it goes into log lines.
+        provider: The provider's name, for example ``anthropic``.
+        code: The provider's error type, for example ``overloaded_error``; or one of this package: ``timeout``,
             ``connection_error``, ``connection_lost``, ``invalid_response``, ``invalid_json``, ``no_events``,
             ``empty_answer``, ``incomplete_answer``.
-        status: The HTTP status, where there was one.
-        request_id: The provider's id of the request, where there was one.
+        status: The HTTP status, if there was one.
+        request_id: The provider's id of the request, if there was one.
         is_retryable: Whether the same request may succeed later.
-        retry_after: After how many seconds the provider wants to be asked again, where it says so.
+        retry_after: Seconds after which the provider asks for another try; None if it does not say.
     """
 
     def __init__(
@@ -186,9 +186,9 @@ class AnswerTimeoutError(ProviderError):
     """A time limit of the answer has passed; its ``code`` is ``timeout``.
 
     Args:
-        limit: Which one of `usechat.Timeout`.
-        seconds: How long it is.
-        provider: Of the model that was waited for.
+        limit: The field of `usechat.Timeout`.
+        seconds: The limit in seconds.
+        provider: The provider of the model.
     """
 
     def __init__(
@@ -198,7 +198,7 @@ class AnswerTimeoutError(ProviderError):
             f"the answer was ended: {_PASSED[limit]} {seconds:g} s (timeout.{limit})",
             provider=provider,
             code="timeout",
-            # Another try may be quicker; the time for all tries is over.
+            # For these limits another try may be quicker. For the others, the time of all tries has passed.
             is_retryable=limit in ("first_chunk", "chunk"),
         )
         self.limit = limit
@@ -206,10 +206,10 @@ class AnswerTimeoutError(ProviderError):
 
 
 class ToolError(UsechatError):
-    """A tool call that cannot be carried out.
+    """A tool call cannot be executed.
 
     Args:
-        message: What went wrong, for the model to read.
+        message: The text for the model.
         tool_name: The name the model used.
         tool_call_id: The id of the call.
     """
@@ -225,7 +225,7 @@ class ToolError(UsechatError):
 
 
 class NoSuchToolError(ToolError):
-    """The model named a tool that is not among those it was given."""
+    """The model named a tool that it was not given."""
 
     sdk_name = "AI_NoSuchToolError"
 
@@ -237,29 +237,29 @@ class InvalidToolInputError(ToolError):
 
 
 class ToolCallRepairError(ToolError):
-    """The application's repair of a broken tool call failed itself."""
+    """The application's repair of a broken tool call failed."""
 
     sdk_name = "AI_ToolCallRepairError"
 
 
 class ToolExecutionError(ToolError):
-    """The tool raised, did not end in time, or answered something JSON cannot hold."""
+    """The tool raised, did not end in time, or returned something that JSON cannot hold."""
 
 
 class InvalidToolApprovalError(ToolError):
-    """An approval that is unsigned, forged, altered or answers no open request."""
+    """An approval is unsigned, forged, altered or answers no open request."""
 
     sdk_name = "AI_InvalidToolApprovalError"
 
 
 class NoObjectGeneratedError(UsechatError):
-    """The model's text is no JSON, or not the object it was asked for.
+    """The model's text is no JSON, or not the requested object.
 
     Args:
-        message: What is wrong with it.
-        text: What the model wrote.
-        finish_reason: Why it ended, in AI SDK 7's words: after ``length`` the text is cut, after ``content-filter`` the
-            model has refused.
+        message: The mistake in the text.
+        text: The model's text.
+        finish_reason: The finish reason in AI SDK 7's words: after ``length`` the text is cut, after ``content-filter``
+            the model has refused.
     """
 
     def __init__(self, message: str, *, text: str, finish_reason: str | None = None) -> None:
@@ -273,8 +273,8 @@ class RunError(UsechatError):
     """A run cannot be created, read or written.
 
     Args:
-        message: What went wrong.
-        code: What a caller can decide on.
+        message: One short sentence.
+        code: The kind of failure: ``missing``, ``exists``, ``fenced``, ``full`` or ``unavailable``.
     """
 
     def __init__(self, message: str, *, code: Literal["missing", "exists", "fenced", "full", "unavailable"]) -> None:
@@ -283,9 +283,9 @@ class RunError(UsechatError):
 
 
 class AnswerFailedError(UsechatError):
-    """An answer failed, and its wire format cannot say so: the client gets an error status, or a broken connection.
+    """An answer failed, and its wire format has no frame for errors.
 
-    Its text is for the client.
+    The client gets an error status or a broken connection. The text is for the client.
     """
 
 
@@ -294,11 +294,11 @@ class ChatError(UsechatError):
 
     Args:
         message: One short sentence, fit for the client.
-        code: What a caller can decide on: ``missing``, there is no such chat; ``forbidden``, it is another owner's;
-            ``conflict``, another turn is being written or was written meanwhile; ``unavailable``, the database is not
-            to be reached, locked, full or damaged.
-        run_id: The run that holds the chat, where that is the conflict. Without one, the chat has moved on: what was
-            planned on its earlier state can be planned anew.
+        code: The kind of failure. ``missing``: there is no such chat. ``forbidden``: the chat is another owner's.
+            ``conflict``: another turn is being written, or was written meanwhile. ``unavailable``: the database is
+            locked, full or damaged, or cannot be reached.
+        run_id: The run that holds the chat, for a conflict with an open turn. A conflict without it means that the chat
+            has changed since the turn was planned, so the turn can be planned again.
     """
 
     def __init__(

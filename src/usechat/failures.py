@@ -1,7 +1,7 @@
-"""What is said of a failure: fixed words for the browser, the error's own for the log, and an id in both.
+"""Texts of failures: a fixed text for the browser, the error's own text for the log, and an id in both.
 
-The words of a provider name keys, organisations and models, so none of them is shown. Each kind of failure has a text
-of its own instead, which says what can be done. Knows no provider's client.
+A provider's texts name keys, organisations and models, so the browser never gets them. Each kind of failure has a fixed
+text instead, which says what the user can do. Knows no provider's client.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ WORDS: Final[dict[str, str]] = {
     "too-long": "The conversation is too long for the model.",
     "unknown-model": "The model's provider does not know the model.",
 }
-"""What the browser is told, by kind of failure; of any other it is told `MASKED_ERROR`."""
+"""The browser's texts by kind of failure. For other failures it gets `MASKED_ERROR`."""
 KINDS: Final[dict[str | int, str]] = {
-    # the provider's code, or the HTTP status where it gave none that is known here
+    # the provider's code, or the HTTP status if the code is unknown
     "authentication_error": "authentication",
     "billing_error": "billing",
     "connection_error": "connection",
@@ -73,7 +73,7 @@ KINDS: Final[dict[str | int, str]] = {
     529: "busy",
 }
 REFUSALS: Final = (
-    # An invalid request has no finer code; Anthropic's words tell these apart (errors of the Messages API, 2026-09).
+    # An invalid request has no finer code, only Anthropic's text (errors of the Messages API, 2026-09).
     (re.compile(r"credit balance", re.IGNORECASE), "billing"),
     (re.compile(r"prompt is too long|context (limit|window)|exceed.* maximum .*tokens", re.IGNORECASE), "too-long"),
     (re.compile(r"\b(image|images|document|pdf|file)\b", re.IGNORECASE), "file"),
@@ -81,16 +81,16 @@ REFUSALS: Final = (
 
 
 def shown_text(error: BaseException, chosen: str | None) -> str:
-    """Return what the browser is told of a failure.
+    """Return the browser's text for a failure.
 
     Args:
-        error: What failed.
-        chosen: What ``on_error`` returned; it goes before our own words.
+        error: The failure.
+        chosen: The text that ``on_error`` returned. It overrides the fixed texts.
     """
     if chosen is not None:
         return chosen
     if isinstance(error, RequestError):
-        # What is wrong with a request is for whoever made it to know, and repeats nothing of it.
+        # The client must learn the mistake in its request. The text repeats nothing of the request.
         return describe_error(error)
     words = WORDS.get(kind_of(error) or "")
     if words is None and not isinstance(error, ProviderError):
@@ -100,7 +100,7 @@ def shown_text(error: BaseException, chosen: str | None) -> str:
 
 
 def kind_of(error: BaseException) -> str | None:
-    """Return what kind of failure an error is, among those that there are words for."""
+    """Return the kind of a failure, a key of `WORDS`; None when no kind fits."""
     match error:
         case ConfigurationError():
             return "misconfigured"
@@ -124,7 +124,7 @@ def kind_of_failure(error: ProviderError) -> str | None:
 
 
 def log_failure(logger: logging.Logger, what: str, error: BaseException) -> None:
-    """Log a failure: in one line with its id where it is known, with its traceback where it is not."""
+    """Log a failure: an error of this package in one line with its id, any other with its traceback."""
     if isinstance(error, UsechatError):
         code = f", {error.code}" if isinstance(error, ProviderError) and error.code else ""
         logger.warning("%s (error %s%s): %s", what, error.log_id, code, describe_error(error))

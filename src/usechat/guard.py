@@ -1,9 +1,9 @@
-"""Contains what an application's code raises, so that only its own answer fails.
+"""Contains the exceptions of an application's code, so that only its own answer fails.
 
-asyncio lets `SystemExit`, which ``sys.exit`` and argparse raise, end the whole event loop when it leaves a task, and so
-every stream on it. Other exceptions that are no `Exception` (the panic of a Rust extension, a `BaseExceptionGroup`)
-pass every ``except Exception``, and whoever waits for their task waits for ever. So none of them leaves the code that
-calls the application. Knows no answer and no protocol.
+``sys.exit`` and argparse raise `SystemExit`. When it leaves a task, asyncio ends the whole event loop, and so every
+stream on it. Other exceptions that are no `Exception` (the panic of a Rust extension, a `BaseExceptionGroup`) pass
+every ``except Exception``, and code that waits for their task waits for ever. So the code that calls the application
+lets none of them pass. Knows no answer and no protocol.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ __all__ = [
     "original_error",
 ]
 
-CAUSES_TOLD = 5
-"""How many of an exception group are told in its text."""
+CAUSES_SHOWN = 5
+"""The number of exceptions of a group that its text includes."""
 _MAX_TEXT = 4000
-"""Characters of an error's text in a log line."""
+"""Most characters of an error's text in a log line."""
 
 
 class Contained:
-    """Turn what the application raises in this block and is no `Exception` into an `ApplicationError`.
+    """A block that raises an `ApplicationError` for an error of the application that is no `Exception`.
 
-    `KeyboardInterrupt` passes, and so does the cancellation of the task itself. A `CancelledError` that nobody
-    requested is an error like others.
+    `KeyboardInterrupt` passes, and so does the cancellation of the task itself. A `CancelledError` without a
+    cancellation of the task is an error like others.
     """
 
     __slots__ = ("task",)
@@ -45,7 +45,7 @@ class Contained:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Raise the error that takes the original's place."""
+        """Raise the error that replaces the original."""
         if error is not None and (raised := contained(error, self.task)) is not error:
             raise raised from error
 
@@ -54,22 +54,22 @@ def contained(error: BaseException, task: asyncio.Task[Any] | None) -> Exception
     """Return the exception that `Contained` raises in place of ``error``.
 
     Args:
-        error: What was raised.
+        error: The original.
         task: The task in which the application was called.
 
     Raises:
-        BaseException: ``error`` itself, when the task is cancelled or closed, or the process is to end.
+        BaseException: ``error`` itself, when the task is cancelled or closed, or the process must end.
     """
     if isinstance(error, Exception):
         return error
-    # A coroutine that is dropped before its end is closed from outside of its task.
+    # Python closes a coroutine that is dropped before its end from outside its task.
     is_closed = isinstance(error, GeneratorExit) and task is not _current_task()
     is_cancelled = isinstance(error, asyncio.CancelledError) and is_being_cancelled()
     if is_closed or is_cancelled or isinstance(error, KeyboardInterrupt):
         try:
             raise error
         finally:
-            # It refers to this frame, which must not refer to it.
+            # The error refers to this frame. A reference back would be a cycle.
             del error
     return ApplicationError(error)
 
@@ -98,23 +98,23 @@ def exception_for(error: BaseException) -> Exception:
 
 
 def describe_error(error: BaseException) -> str:
-    """Return an exception's text; its class's name where it has no text, or cannot write it.
+    """Return an exception's text, or the name of its class when it has no text or its ``__str__`` raises.
 
-    What is no `Exception` says little without its class: the text of ``SystemExit(2)`` is ``2``.
+    The text of an exception that is no `Exception` begins with its class: the text of ``SystemExit(2)`` alone is ``2``.
     """
     name = type(error).__name__
     try:
         with Contained():
             text = str(error)
-    except Exception:  # noqa: BLE001 - an exception that cannot be written is reported all the same
+    except Exception:  # noqa: BLE001 - an exception without a text is reported too
         return name
     if isinstance(error, BaseExceptionGroup):
-        # Its own text says only how many there are.
+        # A group's own text has only the number of its exceptions.
         causes = cast("BaseExceptionGroup[BaseException]", error).exceptions
-        more = [f"and {len(causes) - CAUSES_TOLD} more"] if len(causes) > CAUSES_TOLD else []
-        text = f"{error.message}: " + "; ".join([*map(describe_error, causes[:CAUSES_TOLD]), *more])
+        more = [f"and {len(causes) - CAUSES_SHOWN} more"] if len(causes) > CAUSES_SHOWN else []
+        text = f"{error.message}: " + "; ".join([*map(describe_error, causes[:CAUSES_SHOWN]), *more])
     if len(text) > _MAX_TEXT:
-        # It goes into log lines, and may repeat what somebody else has sent.
+        # The text goes into log lines, and may repeat what a client has sent.
         text = f"{text[:_MAX_TEXT]} … ({len(text) - _MAX_TEXT} more characters)"
     if isinstance(error, Exception):
         return text or name

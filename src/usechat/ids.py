@@ -1,4 +1,4 @@
-"""Ids as the AI SDK makes them: letters and digits, with a prefix."""
+"""Makes ids like those of the AI SDK: letters and digits, with a prefix."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _LETTERS = bytes(ord(ALPHABET[byte % len(ALPHABET)]) for byte in range(256))
 
 
 def generate_id(prefix: str = "", size: int = 24) -> str:
-    """Return a random id of ``size`` letters and digits, after ``prefix-`` where there is a prefix.
+    """Return a random id of ``size`` letters and digits, after ``prefix-`` if there is a prefix.
 
-    The AI SDK's own are of 16, those of its messages of 24.
+    The AI SDK's ids have 16 characters, its message ids 24.
     """
     text = os.urandom(size).translate(_LETTERS).decode()
     return f"{prefix}-{text}" if prefix else text

@@ -1,7 +1,8 @@
-"""JSON as JavaScript reads and writes it: the one encoder and the one decoder of the package.
+"""Reads and writes JSON as JavaScript does: the only encoder and the only decoder of the package.
 
-msgspec does the work. What it refuses and JavaScript does not takes the standard library's slower way: halves of UTF-16
-pairs (lone surrogates), numbers beyond all floats, keys that are no text. This module knows no message and no chunk.
+msgspec does the work. The standard library, which is slower, handles values that JavaScript accepts and msgspec
+refuses: lone surrogates (halves of UTF-16 pairs), numbers beyond all floats, keys that are not text. Knows no message
+and no chunk.
 
 Source: ECMA-262, ``JSON.parse``, ``JSON.stringify`` (QuoteJSONString) and ``Number::toString``.
 """
@@ -36,29 +37,29 @@ __all__ = [
 ]
 
 MAX_DEPTH = 200
-"""How deep objects and lists may be nested; deeper ones exhaust the stack of what reads them later."""
+"""Deepest nesting of objects and lists. Deeper values exhaust the stack of later readers."""
 MAX_VALUE_DEPTH = MAX_DEPTH - 8
-"""How deep what a model or an application puts into a message may be: a client posts it again, within a body."""
+"""Deepest nesting of a value within a message. It is lower, because the client posts the value again within a body."""
 
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-"""Half of a UTF-16 pair: a page that cuts a text in the middle of an emoji sends one."""
-_LOOKED_AT_ONCE = 64 * 1024
-_NAMES_TOLD = frozenset({"content", "data", "input", "messages", "metadata", "output", "parts", "toolInvocations"})
-"""Names of ours: others are the client's, which errors do not repeat."""
-_STEPS_TOLD = 5
+"""Half of a UTF-16 pair. A page sends one when it cuts a text within an emoji."""
+_SCANNED_AT_ONCE = 64 * 1024
+_NAMES_SHOWN = frozenset({"content", "data", "input", "messages", "metadata", "output", "parts", "toolInvocations"})
+"""Keys that an error may name. Other keys are the client's, which errors do not repeat."""
+_STEPS_SHOWN = 5
 _EXPONENT_ZERO = re.compile(r"e([+-])0(?=\d)")
 _END_OF_INTEGERS = 2**64
 _MIN_INTEGER = -(2**63)
-"""Beyond 64 bits, with a sign or without, is what msgspec does not write."""
+"""msgspec writes integers from `_MIN_INTEGER` to below `_END_OF_INTEGERS`: 64 bits, with or without a sign."""
 _MAX_EXACT = 2**53
-"""Below it each integer is a float of its own, and its digits are those of both."""
+"""Each integer below it is exactly one float, and both have the same digits."""
 _AS_THEY_ARE = frozenset({bool, str, type(None)})
 _WRITTEN_ALIKE = frozenset({*_AS_THEY_ARE, int})
 _HOLDERS = frozenset({dict, list})
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 _decode = msgspec.json.Decoder().decode
 _DICT: Any = dict
-"""A comparison with it narrows no type, so that what is known to be an object needs no call of `cast`."""
+"""``type(x) is _DICT`` narrows no type, so the code below needs no `cast`."""
 
 
 class JsonDepthError(ValueError):
@@ -68,8 +69,8 @@ class JsonDepthError(ValueError):
 def encode_json(value: Any) -> bytes:
     r"""Return a value as compact JSON in UTF-8.
 
-    NaN and infinities become ``null``, lone surrogates ``\udXXX`` escapes, dates and enumerations what msgspec makes of
-    them. Numbers are JSON's, but not always printed as JavaScript prints them; `write_json` does that.
+    NaN and infinities become ``null``, lone surrogates ``\udXXX`` escapes, dates and enumerations are written as
+    msgspec writes them. Numbers are valid, but not always printed as in JavaScript; `write_json` does that.
 
     Raises:
         TypeError: The value holds something that JSON cannot hold, or is nested too deep.
@@ -102,7 +103,7 @@ def _to_builtins(value: Any) -> Any:
         case list() | tuple() | AbstractSet():
             return [_to_builtins(item) for item in cast("list[Any]", value)]
         case _:
-            # Raises TypeError for what msgspec does not know either.
+            # msgspec knows more types, and raises TypeError for others.
             return json.loads(_encode(value))
 
 
@@ -111,17 +112,17 @@ def _escape_surrogates(text: str) -> str:
 
 
 def decode_json(text: bytes | str) -> Any:
-    """Return the value of a JSON text, whatever numbers it holds and however deep it is nested.
+    """Return the value of a JSON text, with numbers of any size and any depth that Python can read.
 
     Raises:
         ValueError: The text is not JSON (``NaN`` and ``Infinity`` are not), or its bytes are not UTF-8.
-        JsonDepthError: It is nested deeper than Python can read.
+        JsonDepthError: The value is nested deeper than Python can read.
     """
     try:
         return _decode(text)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        # The standard library reads some texts that msgspec refuses: numbers beyond all floats, halves of UTF-16
-        # pairs, other encodings than UTF-8. What both read, both read alike.
+        # The standard library reads some texts that msgspec refuses: numbers beyond all floats, lone surrogates,
+        # other encodings than UTF-8. For texts that both read, the values are equal.
         return _decode_slowly(text)
 
 
@@ -141,26 +142,26 @@ def parse_json(text: bytes | str) -> Any:
 
     Raises:
         ValueError: The text is not JSON, or its bytes are not UTF-8.
-        JsonDepthError: It is nested deeper than `MAX_DEPTH`.
+        JsonDepthError: The value is nested deeper than `MAX_DEPTH`.
     """
     return to_json_value(decode_json(text))
 
 
 def to_json_value(value: Any, max_depth: int = MAX_DEPTH) -> Any:
-    """Return a value in which numbers that JavaScript cannot hold are what it makes of them.
+    """Return a value whose numbers JavaScript can hold.
 
     ``1e999`` is infinite, which ``JSON.stringify`` writes as ``null``; integers beyond 64 bits become floats. A value
-    that needs none of this is given back as it is, any other as a copy.
+    without such numbers is returned itself, any other as a copy.
 
     Raises:
-        JsonDepthError: Nested too deep.
+        JsonDepthError: The value is nested too deep.
     """
     return value if is_json_value(value, max_depth) else _to_json_value(value, max_depth)
 
 
 def is_json_value(value: Any, max_depth: int = MAX_DEPTH) -> bool:
-    """Return whether `to_json_value` would give the value back as it is."""
-    # Level by level, in one expression each: a function call for each value would cost five times as much.
+    """Return whether `to_json_value` would return the value itself."""
+    # One expression for each level: a function call for each value would cost five times as much.
     level: list[Any] = [[value]]
     for _ in range(max_depth + 1):
         level = [
@@ -169,7 +170,7 @@ def is_json_value(value: Any, max_depth: int = MAX_DEPTH) -> bool:
             for item in (holder.values() if type(holder) is _DICT else holder)
             if type(item) not in _AS_THEY_ARE
             and not (type(item) is int and _MIN_INTEGER <= item < _END_OF_INTEGERS)
-            # Infinity less itself is no number.
+            # Infinity minus itself is NaN, so this is false for infinities and NaN.
             and not (type(item) is float and item - item == 0)
         ]
         if not level:
@@ -180,7 +181,7 @@ def is_json_value(value: Any, max_depth: int = MAX_DEPTH) -> bool:
 
 
 def is_nested_at_most(value: Any, max_depth: int) -> bool:
-    """Return whether a JSON value is nested no deeper."""
+    """Return whether a JSON value is nested at most ``max_depth`` deep."""
     level: list[Any] = [value] if type(value) in _HOLDERS else []
     for _ in range(max_depth):
         level = [
@@ -195,7 +196,7 @@ def is_nested_at_most(value: Any, max_depth: int) -> bool:
 
 
 def find_deep(value: Any, max_depth: int = MAX_DEPTH) -> str:
-    """Return where a JSON value is nested deeper: the path's beginning, as far as its names are known."""
+    """Return the path at which a JSON value is nested too deep, up to the first key of the client or five steps."""
     left: list[tuple[Any, int, tuple[int | str, ...]]] = [(value, 0, ())]
     while left:
         holder, depth, path = left.pop()
@@ -203,13 +204,13 @@ def find_deep(value: Any, max_depth: int = MAX_DEPTH) -> str:
             return _write_path(path)
         if type(holder) in _HOLDERS:
             items = holder.items() if type(holder) is _DICT else enumerate(holder)
-            left += [(item, depth + 1, (*path[:_STEPS_TOLD], step)) for step, item in items if type(item) in _HOLDERS]
+            left += [(item, depth + 1, (*path[:_STEPS_SHOWN], step)) for step, item in items if type(item) in _HOLDERS]
     return ""
 
 
 def _write_path(steps: Sequence[int | str]) -> str:
-    told = itertools.takewhile(lambda step: isinstance(step, int) or step in _NAMES_TOLD, steps[:_STEPS_TOLD])
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in told).removeprefix(".")
+    shown = itertools.takewhile(lambda step: isinstance(step, int) or step in _NAMES_SHOWN, steps[:_STEPS_SHOWN])
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in shown).removeprefix(".")
 
 
 def _to_json_value(value: Any, depth_left: int) -> Any:
@@ -240,13 +241,13 @@ def _to_float(value: int) -> float | None:
 def write_json(value: Any) -> str:
     """Return ``JSON.stringify(value)``: no spaces, the keys in their order, numbers as JavaScript prints them.
 
-    For texts that must equal JavaScript's to the byte: what a model reads, what is signed. What JSON cannot hold is
-    written as its text.
+    For texts that must equal JavaScript's to the byte: texts for models and signed texts. A value that JSON cannot hold
+    is written as its ``str``.
     """
     try:
         return msgspec.json.encode(_for_encoder(value)).decode()
     except (_OtherNotationError, OverflowError, UnicodeEncodeError):
-        # Integers beyond 64 bits and halves of UTF-16 pairs are JavaScript's, too.
+        # JavaScript also has integers beyond 64 bits and lone surrogates.
         return _write_json(value)
 
 
@@ -255,12 +256,12 @@ class _OtherNotationError(Exception):
 
 
 def _for_encoder(value: Any) -> Any:
-    """Return a value that msgspec writes as JavaScript writes the one given."""
+    """Return a value that msgspec writes as JavaScript writes ``value``."""
     if type(value) is _DICT:
         return {
             key if type(key) is str else str(key): item
             if type(item) in _WRITTEN_ALIKE
-            # As in `_number_for_encoder`; without a call for each of what may be many numbers.
+            # The rule of `_number_for_encoder`, without a call for each of many numbers.
             or (type(item) is float and item % 1 and (1e-4 <= item < _MAX_EXACT or -_MAX_EXACT < item <= -1e-4))
             else _for_encoder(item)
             for key, item in value.items()
@@ -286,7 +287,7 @@ def _number_for_encoder(value: float) -> float | None:
         return None
     if not value % 1 and -_MAX_EXACT < value < _MAX_EXACT:
         return int(value)
-    # Of these both print the shortest digits that are the number's own, and no exponent.
+    # In this range both print the shortest exact digits and no exponent.
     if 1e-4 <= value < _MAX_EXACT or -_MAX_EXACT < value <= -1e-4:
         return value
     raise _OtherNotationError
@@ -320,20 +321,20 @@ def _write_number(value: float) -> str:
         return "null"
     if value == 0:
         return "0"
-    # JavaScript turns to exponents below 1e-6 and from 1e21 on, and pads them with no zero.
+    # JavaScript writes exponents below 1e-6 and from 1e21, without a leading zero.
     if 1e-6 <= abs(value) < 1e21:
         return format(Decimal(repr(value)), "f").removesuffix(".0")
     return _EXPONENT_ZERO.sub(r"e\1", repr(value))
 
 
 def _replace_surrogates(text: str) -> str:
-    # Piece by piece: nothing else can run while all of a long text is looked through.
-    pieces = (text[start : start + _LOOKED_AT_ONCE] for start in range(0, len(text), _LOOKED_AT_ONCE))
+    # Piece by piece: one search of a long text would block the event loop.
+    pieces = (text[start : start + _SCANNED_AT_ONCE] for start in range(0, len(text), _SCANNED_AT_ONCE))
     return "".join([LONE_SURROGATE.sub("\ufffd", piece) for piece in pieces])
 
 
 def replace_lone_surrogates(value: Any) -> Any:
-    """Return a copy in which halves of UTF-16 pairs, which UTF-8 cannot carry, are U+FFFD."""
+    """Return a copy with U+FFFD for each lone surrogate, which UTF-8 cannot encode."""
     match value:
         case str():
             return value if value.isascii() else _replace_surrogates(value)

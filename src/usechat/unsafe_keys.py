@@ -1,7 +1,7 @@
-"""Finds keys that clients refuse: ``__proto__``, and ``prototype`` within ``constructor``.
+"""Finds and removes keys that clients refuse: ``__proto__``, and ``prototype`` within ``constructor``.
 
-The AI SDK parses what it reads with ``secureJsonParse``, which refuses the whole text where an object at any depth has
-such a key. A text that only mentions one is fine. This module finds such keys and removes them, and does nothing else.
+The AI SDK parses JSON with ``secureJsonParse``, which refuses the whole text if an object at any depth has such a key.
+A text that only mentions a key is accepted. Knows no message and no chunk.
 
 Source: ``provider-utils/src/secure-json-parse.ts``, the same in AI SDK 5 to 7.
 """
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 _PROTO = "__proto__"
 _CONSTRUCTOR = "constructor"
 _PROTOTYPE = "prototype"
-# `\u00` begins the escaped spelling of each letter that the keys are made of.
+# `\u00` begins the escaped form of each letter of the keys.
 _HINTS = (_PROTO, _CONSTRUCTOR, "\\u00")
 _HINTS_IN_BYTES = tuple(hint.encode() for hint in _HINTS)
 _DICT: Any = dict
@@ -40,14 +40,14 @@ _ELLIPSIS = "..."
 _MAX_NAME = 40
 _MAX_STEPS = 20
 _Path: TypeAlias = "tuple[_Path, str | int] | None"
-"""The last step and those before it. Only the path in an error is joined to text."""
+"""The last step and the path before it. Only the path of an error is joined to a text."""
 
 
 class UnsafeKeyError(ValueError):
-    """A value has a key that no client reads.
+    """A value has a key that clients refuse.
 
     Attributes:
-        path: Where, as in ``a.b[0].__proto__``.
+        path: The path of the key, for example ``a.b[0].__proto__``.
     """
 
     def __init__(self, path: str) -> None:
@@ -66,11 +66,11 @@ def refuse_unsafe_keys(text: bytes | str, value: Any) -> Any:
     """Return the value, or raise when it has a key that clients refuse.
 
     Args:
-        text: The text.
+        text: The JSON text.
         value: The value of the text.
 
     Raises:
-        UnsafeKeyError: It has a key that no client reads.
+        UnsafeKeyError: The value has a key that clients refuse.
     """
     if may_hold_unsafe_key(text) and (path := find_unsafe_key(value)) is not None:
         raise UnsafeKeyError(path)
@@ -78,12 +78,12 @@ def refuse_unsafe_keys(text: bytes | str, value: Any) -> Any:
 
 
 def find_unsafe_key(value: Any) -> str | None:
-    """Return the path of a key that no client reads, as in ``a.b[0].__proto__``; None where there is none.
+    """Return the path of a key that clients refuse, for example ``a.b[0].__proto__``; None when there is none.
 
     Args:
         value: JSON: objects are dicts, lists are lists.
     """
-    # With a list of what is left to do: a parser reads deeper nesting than calls may have.
+    # A list instead of recursion: a parser reads deeper nesting than Python's stack allows.
     left: list[tuple[Any, _Path]] = [(value, None)]
     while left:
         holder, path = left.pop()
@@ -116,12 +116,12 @@ def _written(path: _Path) -> str:
 
 
 def _is_short_name(key: str) -> bool:
-    # Others may be as long as the text, or no Unicode.
+    # Other keys may be as long as the text, or have lone surrogates.
     return len(key) <= _MAX_NAME and key.isascii() and key.replace(".", "_").isidentifier()
 
 
 def without_unsafe_keys(value: Any) -> Any:
-    """Return a copy of a JSON value that lacks ``__proto__``, and ``constructor`` where that holds ``prototype``."""
+    """Return a copy of a JSON value without ``__proto__``, and without ``constructor`` if that has ``prototype``."""
     copied: list[Any] = []
     left: list[tuple[Any, Any]] = [([value], copied)]
     while left:
@@ -142,14 +142,14 @@ def _begin_copy(value: Any, left: list[tuple[Any, Any]]) -> Any:
 
 
 def make_safe(value: Any) -> Any:
-    """Return the value, or as JSON without the keys that no client reads, if it has any; the log tells of them.
+    """Return the value, or its JSON value without the keys that clients refuse if it has any. Log removed keys.
 
-    One that JSON cannot hold is returned as it is, for its encoder to refuse.
+    A value that JSON cannot hold is returned unchanged; its encoder refuses it.
     """
     if type(value) in _HOLD_NOTHING:
         return value
     try:
-        # Not by a walk over the value: it may be of any type that msgspec knows, and encoding is faster.
+        # Encode it instead of walking over it: it may have any type that msgspec knows, and encoding is faster.
         text = encode_json(value)
     except TypeError:
         return value
@@ -157,7 +157,7 @@ def make_safe(value: Any) -> Any:
 
 
 def encode_safe_json(value: Any) -> bytes:
-    """Return the value as `encode_json` does, without the keys that no client reads.
+    """Encode the value as `encode_json` does, without the keys that clients refuse.
 
     Raises:
         TypeError: The value holds something that JSON cannot hold, or is nested too deep.
@@ -173,5 +173,5 @@ def _drop_unsafe_keys(value: Any, text: bytes) -> Any:
     read = decode_json(text)
     if (path := find_unsafe_key(read)) is None:
         return value
-    logger.error("left out the key %s of what a client is sent: it would refuse the whole answer", path)
+    logger.error("left out the key %s, because clients refuse an answer with it", path)
     return without_unsafe_keys(read)

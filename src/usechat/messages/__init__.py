@@ -1,1 +1,1 @@
-"""Messages: what a client posts, what a model is given, and the way from one to the other."""
+"""Messages: those that a client posts, those that a model gets, and the conversion between them."""

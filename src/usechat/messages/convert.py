@@ -1,7 +1,8 @@
-"""UI messages to model messages: what was said, in the order the model needs it.
+"""Converts UI messages to model messages, in the order that the model needs.
 
-An assistant's UI message holds all the steps of an answer; here each step becomes one assistant message and, where
-tools ran or the user decided on one, one tool message. It repairs nothing that depends on a provider and knows none.
+An assistant's UI message holds all steps of an answer. Each step becomes one assistant message. When tools ran in it,
+or the user decided on a call, one tool message follows. Knows no provider; a provider's model repairs what only that
+provider refuses.
 
 Source: ``ai/src/ui/convert-to-model-messages.ts`` and ``ai/src/prompt/create-tool-model-output.ts`` (7.0.173).
 """
@@ -42,10 +43,10 @@ __all__ = ["ConvertDataPart", "ConvertToolOutput", "convert_to_model_messages", 
 UIPart: TypeAlias = Mapping[str, Any]
 
 ConvertDataPart: TypeAlias = Callable[[UIPart], UserContent | None]
-"""Turns a ``data-NAME`` part into text or a file for the model, or into nothing."""
+"""Converts a ``data-NAME`` part to text or a file for the model, or to None, which leaves the part out."""
 
 ConvertToolOutput: TypeAlias = Callable[[ToolCallContent, Any], ToolResultOutput | None]
-"""Turns a tool's output into what the model gets; None leaves it to `tool_result_output`."""
+"""Converts a tool's output for the model. When it returns None, `tool_result_output` converts it."""
 
 _STEP_ENDS: Final = frozenset({"step-start", "steering-message"})
 _COMPLETE_STATES: Final = frozenset({"approval-responded", "output-available", "output-error", "output-denied"})
@@ -56,7 +57,7 @@ _UNAVAILABLE: Final = "Tool output omitted because the tool is no longer availab
 
 class _Options(msgspec.Struct, frozen=True, kw_only=True):
     newest: int
-    """Which message a file that cannot be read is refused in; in history a note takes its place."""
+    """The index of the newest message. A file there must be readable; in older messages a note replaces it."""
     allow_system: bool
     allow_http: bool
     ignore_incomplete_tool_calls: bool
@@ -65,33 +66,33 @@ class _Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Place(msgspec.Struct, frozen=True):
-    """Where a message or a part is, and what it is read with."""
+    """The place of a message or part, and the options of the conversion."""
 
     index: int
     options: _Options
     is_superseded: bool = False
-    """Whether the user has spoken since, so that an open approval request is void."""
+    """Whether a later user message makes open approval requests void."""
     within: _Place | None = None
-    """What holds the part; None for a message."""
+    """The place of the message or part that holds this part; None for a message."""
 
     @property
     def message_index(self) -> int:
-        """Which message it is in, or is."""
+        """The index of the message."""
         return self.index if self.within is None else self.within.message_index
 
     @property
     def path(self) -> str:
-        """For errors: most places are never named."""
+        """The path for errors, built on demand because most places are never named."""
         return f"messages[{self.index}]" if self.within is None else f"{self.within.path}.parts[{self.index}]"
 
     def part(self, index: int) -> _Place:
-        """Return the place of one of its parts; asked for only where it may be named."""
+        """Return the place of the part at an index. Call it only when an error may name the place."""
         return _Place(index, self.options, self.is_superseded, self)
 
 
 _ContentT = TypeVar("_ContentT")
 _Convert: TypeAlias = Callable[[UIPart, _Place, int], _ContentT | None]
-"""Makes content of a part, given the place of what holds the part and its index there; None where it makes none."""
+"""Converts a part, given the place of its holder and its index there. Returns None when the model gets nothing."""
 
 
 def convert_to_model_messages(
@@ -103,19 +104,19 @@ def convert_to_model_messages(
     convert_data_part: ConvertDataPart | None = None,
     convert_tool_output: ConvertToolOutput | None = None,
 ) -> list[ModelMessage]:
-    """Return what a model is given for a chat.
+    """Return the model messages of a chat.
 
     Args:
         messages: The chat, from any AI SDK major.
-        allow_system: Whether ``system`` messages count. They are the client's, so by default they are dropped.
-        allow_http: Whether files may have http: URLs; data: and https: URLs are always taken.
-        ignore_incomplete_tool_calls: Leave out calls that have neither result nor decision. Otherwise they stay, and
-            the model's own conversion says that they were not carried out.
-        convert_data_part: What the model sees of ``data-NAME`` parts; without it nothing.
-        convert_tool_output: What the model sees of a tool's output, where a tool has a say in it.
+        allow_system: Whether to keep ``system`` messages. The client can write them, so they are dropped by default.
+        allow_http: Whether files may have http: URLs. data: and https: URLs are always accepted.
+        ignore_incomplete_tool_calls: Leave out calls that have neither a result nor a decision. Otherwise they stay,
+            and the provider's request says that they were not carried out.
+        convert_data_part: Converts ``data-NAME`` parts for the model; without it they are left out.
+        convert_tool_output: Converts the outputs of tools that choose what the model sees.
 
     Raises:
-        RequestError: A file in the newest message has a URL that is not taken or cannot be read.
+        RequestError: A file in the newest message has a URL that is not accepted or cannot be read.
     """
     options = _Options(
         newest=len(messages) - 1,
@@ -133,7 +134,7 @@ def convert_to_model_messages(
 
 
 def tool_result_output(output: Any) -> ToolResultOutput:
-    """Return a tool's output as the model gets it when the tool has no say: text as text, anything else as JSON."""
+    """Return a tool's output for the model by the default rule: text as text, anything else as JSON."""
     return ToolResultOutput("text" if isinstance(output, str) else "json", output)
 
 
@@ -206,7 +207,7 @@ def _user_content(parts: Sequence[UIPart], place: _Place) -> tuple[UserContent, 
 
 
 class _Converters(dict[str, _Convert[_ContentT]]):
-    """By the type of a part; of any type."""
+    """Converters by type of part. Unknown types have a converter too: it leaves the part out."""
 
     def __missing__(self, kind: str) -> _Convert[_ContentT]:
         return self["data-"] if kind.startswith("data-") else _ignore_part
@@ -232,12 +233,12 @@ def _convert_user_file(part: UIPart, place: _Place, index: int) -> UserContent:
     except RequestError:
         if place.message_index == place.options.newest:
             raise
-        # Whoever sent it was told then; the chat goes on.
+        # The client got an error when it sent the file. Another error here would block the chat for ever.
         return TextContent(unreadable_note(part.get("filename")))
 
 
 def _convert_assistant_file(part: UIPart, place: _Place, index: int) -> FileContent | None:
-    # The model made it and no provider takes it back, so a URL that cannot be read is no reason to refuse.
+    # The model made the file and no provider accepts it back, so an unreadable URL is no reason to refuse.
     try:
         return read_file_part(part, place.part(index).path, allow_http=True)
     except RequestError:
@@ -287,7 +288,7 @@ def _is_kept(part: UIPart, place: _Place) -> bool:
 
 
 def _add_tool(part: UIPart, place: _Place, content: list[AssistantContent], answers: list[ToolContent]) -> None:
-    """A call and what the provider answered go into its step's content, other answers and decisions follow it."""
+    """Add a tool call and a provider's result to the step's content, other results and decisions to ``answers``."""
     call = _tool_call(part)
     content.append(call)
     if part.get("approval") is not None:
@@ -305,7 +306,7 @@ def _tool_call(part: UIPart) -> ToolCallContent:
     is_error = part["state"] == "output-error"
     given = part.get("input", {})
     if is_error and part.get("input") is None:
-        # A call whose input could not be read keeps the raw text beside it; none at all is an empty input.
+        # A call whose input could not be parsed has the raw text in `rawInput`. No input at all means an empty one.
         given = part.get("rawInput", {})
     metadata = part.get("callProviderMetadata")
     if metadata is None and is_error:
@@ -351,7 +352,7 @@ def _maybe_answer(part: UIPart, call: ToolCallContent, place: _Place) -> ToolRes
     reason = _text_or_none(approval.get("reason"))
     if state == "approval-responded" and approval.get("approved") is False:
         return ToolResultOutput("execution-denied", reason)
-    # The denial of a call that the provider would have run is the provider's to hear of through the decision alone.
+    # The provider learns of the denial of its own call from the decision alone.
     if state == "output-denied" and not call.provider_executed:
         return ToolResultOutput("error-text", _DENIED if reason is None else reason)
     return None
@@ -375,7 +376,7 @@ def _output(part: UIPart, call: ToolCallContent, place: _Place, *, error_type: A
     converted = None if convert is None else convert(call, output)
     if converted is not None:
         return converted
-    # AI SDK 7 marks so what belonged to a tool that the application has taken away since.
+    # AI SDK 7 marks a call so when the application has removed its tool since.
     if part["type"] == "dynamic-tool" and part.get("dynamic") is False:
         return ToolResultOutput("text", _UNAVAILABLE)
     return tool_result_output(output)

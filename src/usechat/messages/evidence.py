@@ -1,8 +1,8 @@
-"""Which AI SDK a chat request proves to come from.
+"""Finds out which versions of the AI SDK can have sent a chat request.
 
-The first requests of AI SDK 5, 6 and 7 are the same to the byte, and so are those of 2, 3 and early 4: a request proves
-a lower bound at most, except where the browser sent the SDK's user agent. It decides nothing: what follows from the
-evidence is the dialect's affair.
+The first requests of AI SDK 5, 6 and 7 are equal to the byte, and so are those of 2, 3 and early 4. So a request proves
+only a lower bound, unless the browser sent the SDK's user agent. This module decides nothing: the caller chooses the
+dialect.
 
 Source: first requests of ai 2.2.37, 3.0.0, 3.0.35, 3.1.37, 3.2.45, 3.3.44, 3.4.33, 4.0.0, 4.0.36, 4.1.0, 4.1.20, 4.2.0,
 4.3.19, 5.0.0, 5.0.277, 6.0.0, 6.0.324, 7.0.0 and 7.0.173, compared byte by byte; between them, what each release of
@@ -35,27 +35,30 @@ _APPROVAL_KEYS_OF_7: Final = ("isAutomatic", "requestReason")
 Version: TypeAlias = tuple[int, int, int]
 
 SENDS_NO_ID: Final[Version] = (3, 0, 0)
-"""AI SDK 2 sends the same bodies; those of its releases that read lines (since 2.2.32) read the same ones."""
+"""The oldest release assumed for a body without parts and id.
+
+AI SDK 2 sends the same bodies; its releases since 2.2.32 read the same lines.
+"""
 SENDS_ID: Final[Version] = (4, 0, 36)
 SENDS_PARTS: Final[Version] = (4, 1, 20)
 MARKS_STEPS: Final[Version] = (4, 2, 8)
 
 
 class ClientEvidence(msgspec.Struct, frozen=True):
-    """What a request proves about the AI SDK that sent it."""
+    """The proof in a request of the AI SDK that sent it."""
 
     major: Literal[4, 5, 6, 7] | None
-    """The major, where it is certain."""
+    """The major; None when it is uncertain."""
     minimum_major: int
     """The oldest major that can have sent it."""
     version: str | None = None
-    """The exact version, where the user agent says it."""
+    """The exact version; None unless the user agent has it."""
     oldest: Version | None = None
-    """The oldest release that can have sent a body of the form from before AI SDK 5."""
+    """The oldest release that can have sent a body in the form before AI SDK 5."""
 
 
 def detect(chat: ChatRequest, headers: Mapping[str, str] | None = None) -> ClientEvidence:
-    """Return what a request proves about its sender.
+    """Return the evidence of the sender's version.
 
     Args:
         chat: The request's body.
@@ -64,7 +67,7 @@ def detect(chat: ChatRequest, headers: Mapping[str, str] | None = None) -> Clien
     if chat.is_v4:
         oldest = _oldest_release(chat)
         return ClientEvidence(None if oldest == SENDS_NO_ID else 4, oldest[0], oldest=oldest)
-    # Nearly all parts of a long chat are of kinds that every major has.
+    # Skip the kinds that every major has: nearly all parts of a long chat.
     telling = [part for message in chat.messages for part in message.parts if part["type"] not in _OF_EVERY_MAJOR]
     proven = max(map(_oldest_major, telling), default=5)
     version, major = _version(headers or {})
@@ -76,7 +79,7 @@ def detect(chat: ChatRequest, headers: Mapping[str, str] | None = None) -> Clien
 def _oldest_release(chat: ChatRequest) -> Version:
     posted = [message.original for message in chat.messages]
     if not all(isinstance(message.get("parts"), list) for message in posted):
-        # An `id` that the page itself adds comes after the messages.
+        # The SDK's own `id` comes first; an `id` that the page adds comes after the messages.
         return SENDS_ID if chat.begins_with_id else SENDS_NO_ID
     parts = [part for message in posted for part in cast("list[Any]", message["parts"])]
     return MARKS_STEPS if {"type": "step-start"} in parts else SENDS_PARTS

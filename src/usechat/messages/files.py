@@ -1,7 +1,7 @@
-"""Files in messages: which URLs are taken, what a data: URL holds, what kind of image it is.
+"""Reads the files of messages: checks URLs, decodes data: URLs, detects image types.
 
-Nothing is fetched here or anywhere else: an https: URL goes to the provider as it is. Every other scheme but data:
-is refused (``file:``, ``http:`` unless allowed, ``javascript:`` and the rest).
+Nothing is fetched here or anywhere else: an https: URL goes to the provider unchanged. All schemes except data: and
+https: are refused (``file:``, ``javascript:``, and ``http:`` unless allowed).
 
 Source: ``ai/src/prompt/file-part-data.ts``, ``@ai-sdk/provider-utils/src/detect-media-type.ts`` (7.0.173), RFC 2397.
 """
@@ -35,14 +35,14 @@ _IMAGE_SIGNATURES: Final = (
     ("image/heic", re.compile(rb"\0{3}.ftypheic", re.DOTALL)),
 )
 _MAX_URL: Final = 64 * 1024
-"""Characters of a URL that holds no file itself; no server takes a longer one."""
+"""Longest URL in characters, data: URLs excepted; no server accepts a longer one."""
 _MAX_NAME: Final = 200
-"""Characters at the end of a file's name that its extension is among."""
+"""Characters at the end of a file name that are searched for its extension."""
 _UNQUOTED_AT_ONCE: Final = 64 * 1024
 _STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 _WHITE_SPACE: Final = b" \t\n\r\x0b\x0c"
 _SIGNATURE_BASE64_LENGTH: Final = 24
-"""Characters of base64 that hold the longest signature."""
+"""Length of the longest signature in base64 characters."""
 
 
 def read_file_part(part: Mapping[str, Any], path: str, *, allow_http: bool = False) -> FileContent:
@@ -50,11 +50,11 @@ def read_file_part(part: Mapping[str, Any], path: str, *, allow_http: bool = Fal
 
     Args:
         part: The UI part.
-        path: Where the part is in the request, for errors.
-        allow_http: Whether http: URLs are taken too.
+        path: The path of the part in the request, for errors.
+        allow_http: Whether http: URLs are accepted too.
 
     Raises:
-        RequestError: 422 for a URL of another scheme, or one that cannot be read.
+        RequestError: 422 for a URL with another scheme or one that cannot be read.
     """
     reference = part.get("providerReference")
     url = part.get("url") or ""
@@ -80,7 +80,7 @@ def read_file_part(part: Mapping[str, Any], path: str, *, allow_http: bool = Fal
 
 
 def provider_options(metadata: Any) -> Mapping[str, Mapping[str, Any]] | None:
-    """Provider metadata of a UI part as provider options: only objects within an object are kept."""
+    """Return the provider options for a UI part's provider metadata. Only objects within an object are kept."""
     if metadata is None or not isinstance(metadata, Mapping):
         return None
     members = cast("Mapping[Any, Any]", metadata).items()
@@ -107,13 +107,13 @@ def _checked_url(url: str, path: str, *, allow_http: bool) -> str:
     if split.scheme not in allowed or not has_host:
         names = " or ".join(f"{scheme}:" for scheme in ("data", *allowed))
         raise RequestError(f"must be a {names} URL", path=path, status=422)
-    # As `new URL` writes it: a path at least, and nothing in it that needs escaping.
+    # Write it as JavaScript's `new URL` does: with a path, and everything escaped that needs it.
     tail = (quote(text, safe=_URL_SAFE) for text in (split.path or "/", split.query, split.fragment))
     return urlunsplit((split.scheme, split.netloc.lower(), *tail))
 
 
 def _read_data_url(url: str, path: str) -> tuple[str, str]:
-    """Return the media type ("" where it is left out) and the content as base64."""
+    """Return the media type ("" when the URL has none) and the content as base64."""
     header, comma, content = url[5:].partition(",")
     if not comma or len(header) > _MAX_URL:
         raise RequestError("must be a data: URL", path=path, status=422)
@@ -125,12 +125,12 @@ def _read_data_url(url: str, path: str) -> tuple[str, str]:
 
 
 def _unquote(text: str) -> bytes:
-    # Piece by piece: nothing else can run while all the escapes of a long text are looked for.
+    # Piece by piece: unquoting a long text in one call would block the event loop.
     pieces: list[bytes] = []
     start = 0
     while start < len(text):
         end = start + _UNQUOTED_AT_ONCE
-        # An escape has three characters, and is not cut in two.
+        # Do not cut within an escape, which has three characters.
         cut = text.rfind("%", max(end - 2, start + 1), end)
         end = end if cut < 0 else cut
         pieces.append(unquote_to_bytes(text[start:end]))
@@ -139,7 +139,7 @@ def _unquote(text: str) -> bytes:
 
 
 def _checked_base64(text: bytes, path: str) -> str:
-    # The common case, whole and standard, costs one pass; the rest is put in order first, as `atob` would.
+    # Standard base64, the common case, costs one pass. Anything else is normalized first, as JavaScript's `atob` does.
     try:
         binascii.a2b_base64(text, strict_mode=True)
         return text.decode("ascii")

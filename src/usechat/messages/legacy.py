@@ -1,8 +1,8 @@
-"""Messages of AI SDK 3 and 4 as UI messages of AI SDK 5 and later.
+"""Converts messages of AI SDK 3 and 4 to UI messages of AI SDK 5 and later.
 
-They post ``content``, ``experimental_attachments``, ``toolInvocations`` and parts of their own shapes; here these
-become the parts that everything behind this module reads. Messages of later majors, and parts stored by them among
-older ones, pass through as they are. It knows neither pydantic nor what a model is given.
+AI SDK 3 and 4 post ``content``, ``experimental_attachments``, ``toolInvocations`` and parts of their own shapes. All
+other modules read only the later parts. Messages and parts of later majors are not changed. Knows neither pydantic nor
+model messages.
 
 Source: ``@ai-sdk/ui-utils/src/types.ts`` (1.2.11, with ``ai`` 4.3.19) and ``ai/src/ui/ui-messages.ts`` (7.0.173).
 """
@@ -17,15 +17,15 @@ __all__ = ["is_legacy_message", "to_ui_message"]
 JsonObject: TypeAlias = Mapping[str, Any]
 
 _KEYS_OF_4: Final = frozenset({"content", "experimental_attachments", "toolInvocations"})
-"""Keys of a message that only AI SDK 4 gives a meaning."""
+"""Keys of a message that have a meaning only in AI SDK 4."""
 _CONSUMED_KEYS: Final = frozenset({*_KEYS_OF_4, "parts"})
-"""What the parts now say; other keys (``createdAt``, ``annotations``, ``data``) are kept as unknown ones."""
+"""Keys that the new parts replace. Other keys (``createdAt``, ``annotations``, ``data``) are kept as unknown ones."""
 
 _TOOL_STATES: Final = {"partial-call": "input-streaming", "call": "input-available", "result": "output-available"}
 
 
 def is_legacy_message(message: JsonObject) -> bool:
-    """Return whether a message as posted has a shape that only AI SDK 4 makes."""
+    """Return whether a posted message has a shape that only AI SDK 3 and 4 send."""
     if "experimental_attachments" in message or "toolInvocations" in message:
         return True
     parts = message.get("parts")
@@ -37,7 +37,7 @@ def is_legacy_message(message: JsonObject) -> bool:
 
 
 def _is_legacy_part(part: Any) -> bool:
-    """Return whether a part has a shape that only AI SDK 4 makes."""
+    """Return whether a part has a shape that only AI SDK 3 and 4 send."""
     kind = _type_of(part)
     return (
         kind in ("tool-invocation", "source")
@@ -47,7 +47,7 @@ def _is_legacy_part(part: Any) -> bool:
 
 
 def to_ui_message(message: JsonObject) -> dict[str, Any]:
-    """Return the same message with the parts of AI SDK 5 and later; the argument is left as it is."""
+    """Return a copy of the message with the parts of AI SDK 5 and later."""
     kept = {key: value for key, value in message.items() if key not in _CONSUMED_KEYS}
     return {**kept, "parts": [*_attachment_parts(message), *_body_parts(message)]}
 
@@ -73,8 +73,8 @@ def _body_parts(message: JsonObject) -> list[Any]:
     called = [converted for part in invocations for converted in _convert_part(part)]
     content = message.get("content")
     text = [{"type": "text", "text": content}] if isinstance(content, str) and (content or not called) else []
-    # Without parts their order is lost. AI SDK 4 takes the text for the end of the last step, and where there is only
-    # one step for what introduced its tool calls.
+    # Without parts their order is lost. AI SDK 4 treats the text as the end of the last step, or, when there is only
+    # one step, as the introduction of its tool calls.
     has_more_steps = any(part.get("step", 0) != 0 for part in called if _type_of(part))
     return _with_step_starts([*called, *text] if has_more_steps else [*text, *called])
 
@@ -110,7 +110,7 @@ def _convert_tool_invocation(part: JsonObject) -> list[Any]:
 
 
 def _untold_state(call: JsonObject) -> str:
-    # Clients before 3.2.28 tell no state: a call has its result, or none yet.
+    # Clients before 3.2.28 send no state: a call with a result is complete.
     return "output-available" if "result" in call else "input-available"
 
 
@@ -157,7 +157,7 @@ _CONVERTERS: Final[Mapping[str, Callable[[JsonObject], list[Any]]]] = {
 
 
 def _with_step_starts(parts: Sequence[Any]) -> list[Any]:
-    """Mark where steps begin: older AI SDK 4 clients told them by the number in the tool call only."""
+    """Insert step starts. Older AI SDK 4 clients mark a step only by the number in its tool calls."""
     if any(_type_of(part) == "step-start" for part in parts):
         return [_without_step(part) for part in parts]
     marked: list[Any] = []

@@ -1,9 +1,9 @@
-"""How much a body may hold, found out before it becomes Python objects.
+"""Limits the size of a request body before it becomes Python objects.
 
-A body of a few megabytes can hold millions of values, each of which costs far more than its bytes: to read, to check,
-to convert, to store, and for the garbage collector to look through. So values are counted in the bytes, which takes
-milliseconds, and a large body is decoded piece by piece: no single call holds the interpreter for long. Knows JSON's
-punctuation, and of messages only where lists of them stand.
+A body of a few megabytes can hold millions of values. Each costs far more than its bytes: to read, check, convert,
+store and collect. So values are counted in the bytes, which takes milliseconds. A large body is decoded piece by piece,
+so that no single call holds the interpreter for long. Knows JSON's punctuation, and the keys of lists of messages and
+parts; no other content of messages.
 """
 
 from __future__ import annotations
@@ -19,47 +19,47 @@ from usechat.json import decode_json
 __all__ = ["DEFAULT_LIMITS", "LARGE_BYTES", "BodyLimits", "decode_limited"]
 
 LARGE_BYTES: Final = 128 * 1024
-"""From this size on a body is large: it takes milliseconds to read."""
+"""Bytes from which a body is large: reading it takes milliseconds."""
 
 
 Decode: TypeAlias = Callable[[memoryview], Any]
 
 
 class BodyLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request's body may hold at most. The defaults are far beyond what chats are found to hold."""
+    """Limits of a request body. The defaults are far above the size of real chats."""
 
     messages: int = 20_000
-    """Messages of a chat: an hour's talk has a hundred."""
+    """Most messages in a chat. An hour of chat has about a hundred."""
     parts: int = 10_000
-    """Parts of one message: a step of an answer has two or three."""
+    """Most parts in one message. A step of an answer has two or three."""
     values: int = 500_000
-    """Values of all kinds, objects and lists included: a message of text has seven, a tool call about fifteen."""
+    """Most values of all kinds, objects and lists included. A text message has seven, a tool call about fifteen."""
 
 
 DEFAULT_LIMITS: Final = BodyLimits()
 
 _SLICE: Final = 64 * 1024
-"""Bytes that are looked at, or decoded, at a time: well below a millisecond's work."""
+"""Bytes that one step scans or decodes: less than a millisecond of work."""
 _FEWEST_BYTES: Final = 2
-"""Of a value in a list, with its comma."""
+"""Fewest bytes of a value in a list, its comma included."""
 _FEWEST_BYTES_OF_PART: Final = len('{"type":"a"},')
-"""Of a part that is not refused for other reasons; a message has more."""
+"""Fewest bytes of a valid part. A message has more."""
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _PART_LISTS: Final = ("parts", "content", "toolInvocations", "experimental_attachments")
-"""The last three are AI SDK 4's."""
+"""Keys of lists in a message. The last three are from AI SDK 3 and 4."""
 _DICT: Final[Any] = dict
 _LIST_TYPE: Final[Any] = list
-"""Comparisons with these narrow no type, so that what is known to be an object needs no call of ``cast``."""
+"""With these, ``type(x) is _DICT`` narrows no type, so the code below needs no ``cast``."""
 
 
 def decode_limited(body: bytes, limits: BodyLimits = DEFAULT_LIMITS) -> Any:
-    """Return the value of a body, as `usechat.json.decode_json` reads it.
+    """Decode a body as `usechat.json.decode_json` does, within limits.
 
     Raises:
-        RequestError: 413 when it holds more than it may.
-        ValueError: No JSON, or not UTF-8.
-        JsonDepthError: Nested deeper than can be read.
+        RequestError: 413 when the body exceeds a limit.
+        ValueError: The body is not JSON or not UTF-8.
+        JsonDepthError: The body is nested too deep to read.
     """
     if len(body) > limits.values * _FEWEST_BYTES:
         _check_values(body, limits.values)
@@ -73,13 +73,13 @@ def decode_limited(body: bytes, limits: BodyLimits = DEFAULT_LIMITS) -> Any:
 
 
 def _check_values(body: bytes, limit: int) -> None:
-    # Of a usual body that is already enough: a few commas within texts more do no harm.
+    # This upper bound is enough for a usual body. It also counts commas within texts.
     if _count_marks(body) < limit:
         return
     found, quotes, place, is_within_text = 1, 0, 0, False
     while place < len(body):
         piece = body[place : place + _SLICE]
-        # An escape is not cut in two.
+        # Do not cut within an escape.
         if (len(piece) - len(piece.rstrip(b"\\"))) % 2:
             piece += body[place + _SLICE : place + _SLICE + 1]
         place += len(piece)
@@ -87,13 +87,13 @@ def _check_values(body: bytes, limit: int) -> None:
         found += _count_marks(b"".join(between[is_within_text::2]))
         quotes += len(between) - 1
         is_within_text ^= len(between) % 2 == 0
-        # Each value is at most two texts, its key and itself, with two quotes each.
+        # A value has at most two texts, its key and itself, with two quotes each.
         if max(found, quotes // 4) > limit:
             raise RequestError(f"The body holds more than {limit} values.", status=413)
 
 
 def _count_marks(text: bytes) -> int:
-    """Return how many values begin there, at most: each follows a comma, or is the first of what holds it."""
+    """Return an upper bound of the values that begin in a text: a value follows a comma or is first in its holder."""
     return text.count(b",") + text.count(b"[") + text.count(b"{")
 
 
@@ -124,13 +124,13 @@ def _decode_fields(piece: bytes | memoryview, apart: Mapping[str, Decode]) -> An
     try:
         fields = _OBJECT.decode(piece)
     except (msgspec.MsgspecError, UnicodeError):
-        # No object, or what only the slower decoder reads, such as halves of UTF-16 pairs.
+        # Not an object, or JSON that only the slower decoder reads, such as lone surrogates.
         return _decode_whole(piece)
     return {key: apart.get(key, _decode_whole)(memoryview(raw)) for key, raw in fields.items()}
 
 
 def _decode_items(piece: memoryview, decode: Decode) -> Any:
-    """Decode the items of a list: large ones with ``decode``, of others as many at once as make a slice."""
+    """Decode the items of a list: each large item with ``decode``, small ones together in slices."""
     try:
         raws = _LIST.decode(piece)
     except (msgspec.MsgspecError, UnicodeError):

@@ -1,9 +1,9 @@
-"""Model messages: what a model is given, free of any wire format and any provider.
+"""Model messages: the input of a model, independent of wire formats and providers.
 
 Pure values in the shape of the AI SDK's ``ModelMessage`` (``@ai-sdk/provider-utils/src/types``), in snake case.
-UI messages become these in `usechat.messages.convert`; a model turns these into its provider's request. A long chat is
-many of them for as long as its answer is open, so the garbage collector does not look at them: nothing in them refers
-back to them.
+`usechat.messages.convert` makes them from UI messages; a model converts them to its provider's request. They are frozen
+and refer to nothing that refers back, so ``gc=False`` is safe: the garbage collector would scan the many messages of a
+long chat again and again while its answer is open.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ ProviderOptions: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 
 class TextContent(msgspec.Struct, frozen=True, gc=False):
-    """Text, from either side."""
+    """Text of the user or the model."""
 
     text: str
     provider_options: ProviderOptions | None = None
@@ -62,14 +62,14 @@ class ReasoningContent(msgspec.Struct, frozen=True, gc=False):
 
 
 class CustomContent(msgspec.Struct, frozen=True, gc=False):
-    """Something only one provider understands."""
+    """Content that only one provider understands."""
 
     kind: str
     provider_options: ProviderOptions | None = None
 
 
 class ToolCallContent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A tool call the model made."""
+    """A tool call of the model."""
 
     tool_call_id: str
     tool_name: str
@@ -79,7 +79,7 @@ class ToolCallContent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ToolResultOutput(msgspec.Struct, frozen=True, gc=False):
-    """A tool's result as the model gets it.
+    """A tool's result for the model.
 
     ``value`` is a string for ``text`` and ``error-text``, any JSON for ``json`` and ``error-json``, a sequence of
     `TextContent`, `FileContent` and `CustomContent` for ``content``, and the reason (or None) for
@@ -91,7 +91,7 @@ class ToolResultOutput(msgspec.Struct, frozen=True, gc=False):
 
 
 class ToolResultContent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a tool answered; within an assistant message when the provider ran it."""
+    """The result of a tool call. It is in an assistant message when the provider ran the tool."""
 
     tool_call_id: str
     tool_name: str
@@ -100,20 +100,20 @@ class ToolResultContent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ToolApprovalRequestContent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The server asked whether a tool call may run."""
+    """A request to the user to approve a tool call."""
 
     approval_id: str
     tool_call_id: str
     signature: str | None = None
     is_automatic: bool | None = None
     reason: str | None = None
-    """Why it was asked, as the server said when it asked."""
+    """The server's reason for the request."""
     input_schema_input: Any = msgspec.UNSET
-    """The input before the tool's schema changed it, where the server sent it along; ``None`` is a value."""
+    """The input before the tool's schema changed it; ``UNSET`` when the server sent none. ``None`` is a value."""
 
 
 class ToolApprovalResponseContent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The answer to such a request."""
+    """The decision on an approval request."""
 
     approval_id: str
     approved: bool
@@ -142,21 +142,21 @@ class SystemMessage(msgspec.Struct, frozen=True, gc=False):
 
 
 class UserMessage(msgspec.Struct, frozen=True, gc=False):
-    """What the user said."""
+    """A user message."""
 
     content: tuple[UserContent, ...]
     provider_options: ProviderOptions | None = None
 
 
 class AssistantMessage(msgspec.Struct, frozen=True, gc=False):
-    """What the model said in one step."""
+    """The content of one step of the model."""
 
     content: tuple[AssistantContent, ...]
     provider_options: ProviderOptions | None = None
 
 
 class ToolMessage(msgspec.Struct, frozen=True, gc=False):
-    """What tools answered to one step, and decisions on calls of it."""
+    """The tool results of one step, and the decisions on its calls."""
 
     content: tuple[ToolContent, ...]
     provider_options: ProviderOptions | None = None

@@ -1,6 +1,6 @@
-"""What must be right about a UI part before anything reads it: only what later code relies on.
+"""Checks a UI part for what later code relies on, and for nothing else.
 
-A refusal names the place within the part. It knows no message and no HTTP.
+An error has the path within the part. Knows no message and no HTTP.
 
 Source: ``ai/src/ui/ui-messages.ts`` of 5.0.277, 6.0.324 and 7.0.173.
 """
@@ -35,15 +35,15 @@ _OBJECTS: Final = (
     "approval",
 )
 _MAX_PARTS_WITHIN_PARTS: Final = 50
-"""Clients have none within others; each takes several calls, of which there may not be too many."""
+"""Deepest nesting of parts in parts. Clients nest none; each level costs several calls of Python's limited stack."""
 _OBJECT_KEYS: Final = frozenset(_OBJECTS)
 
 
 def check_part(part: dict[str, Any]) -> dict[str, Any]:
-    """Return the part itself.
+    """Check a part and return it.
 
     Raises:
-        PydanticCustomError: A ``ui_part`` error with the key of what is wrong.
+        PydanticCustomError: A ``ui_part`` error with the key of the wrong value.
     """
     _check_part(part, 0)
     return part

@@ -1,4 +1,4 @@
-"""Which files are text, what is written in them, and what stands for one that cannot be read."""
+"""Recognizes and decodes text files, and makes the note that replaces an unreadable file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TEXT_TYPES: Final = frozenset(
     )
 )  # fmt: skip
 _VAGUE_TYPES: Final = frozenset({"", "application/octet-stream", "application/vnd.ms-excel"})
-"""What browsers say of files that they do not know, and of CSV where Excel is installed: there the name decides."""
+"""Media types that browsers give to unknown files, and to CSV when Excel is installed. For these the name decides."""
 _TEXT_ENDINGS: Final = frozenset(
     [
         "c", "cfg", "conf", "cpp", "cs", "css", "csv", "go", "graphql", "h", "htm", "html", "ini", "java", "js", "json",
@@ -31,11 +31,11 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _EXAMINED_BYTES: Final = 64 * 1024
-"""How much of a text is looked at to find its encoding: enough for any language, and bounded in time."""
+"""Bytes of a text that are examined for its encoding: enough for any language, and bounded in time."""
 
 
 def is_text(media_type: str, filename: str | None) -> bool:
-    """Return whether a file of this type and name is text that a model can be given."""
+    """Return whether a file of this type and name is text that a model can get."""
     if media_type.startswith("text/") or media_type in _TEXT_TYPES or media_type.endswith(("+json", "+xml", "+yaml")):
         return True
     ending = (filename or "").rpartition(".")[2].lower()
@@ -43,14 +43,14 @@ def is_text(media_type: str, filename: str | None) -> bool:
 
 
 def decode_text(data: bytes) -> str:
-    """Return the text of a file: in UTF-8, in what its byte order mark says, or in what it looks like."""
+    """Decode a text file: as UTF-8, by its byte order mark, or by the encoding detected."""
     encoding = next((name for mark, name in _MARKS if data.startswith(mark)), None)
     if encoding is not None:
         return data.decode(encoding, "replace").removeprefix("\ufeff")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
-        # Imported when it is needed: most texts are UTF-8.
+        # Imported on demand: most texts are UTF-8.
         from charset_normalizer import from_bytes
 
         found = from_bytes(data[:_EXAMINED_BYTES]).best()
@@ -58,6 +58,6 @@ def decode_text(data: bytes) -> str:
 
 
 def unreadable_note(filename: str | None) -> str:
-    """Return what the model reads in the place of a file that it cannot be given."""
+    """Return the note that the model gets instead of an unreadable file."""
     name = f' "{filename}"' if filename else ""
     return f"[The file{name} cannot be read and was left out.]"

@@ -1,8 +1,8 @@
-"""UI messages in the form of AI SDK 3 and 4, for a client of that age that loads a stored chat.
+"""Converts UI messages to the form of AI SDK 3 and 4, for an old client that loads a stored chat.
 
-The way back from `usechat.messages.legacy`: what is stored has the parts of AI SDK 5 and later, which AI SDK 4 does not
-know. What it has no part for is left out (documents as sources, data and custom parts); files that are no base64 become
-attachments. It knows neither pydantic nor what a model is given.
+This is the reverse of `usechat.messages.legacy`. Stored messages have the parts of AI SDK 5 and later. Parts that AI
+SDK 4 does not have are left out (documents as sources, data and custom parts). Files that are not base64 become
+attachments. Knows neither pydantic nor model messages.
 
 Source: ``@ai-sdk/ui-utils/src/types.ts`` (1.2.11, with ``ai`` 4.3.19).
 """
@@ -19,24 +19,24 @@ JsonObject: TypeAlias = Mapping[str, Any]
 _REPLACED_KEYS: Final = ("parts", "metadata")
 _BASE64: Final = ";base64"
 _DENIED: Final = "Tool call execution denied."
-"""What the data stream says of such a call, too."""
+"""The result of a denied call. The data stream sends the same text."""
 
 
 def to_legacy_message(message: JsonObject) -> dict[str, Any]:
-    """Return the same message as AI SDK 4 has it; the argument is left as it is."""
+    """Return a copy of the message in the form of AI SDK 3 and 4."""
     parts = [cast("JsonObject", part) for part in _list(message.get("parts")) if isinstance(part, Mapping)]
     converted = {key: value for key, value in message.items() if key not in _REPLACED_KEYS}
     converted["content"] = "".join(str(part.get("text", "")) for part in parts if part.get("type") == "text")
     converted["parts"] = [*_convert_parts(parts)]
     invocations = [part["toolInvocation"] for part in converted["parts"] if part["type"] == "tool-invocation"]
     if invocations:
-        # Clients before 4.1.20 know no parts; later ones keep both, too.
+        # Clients before 4.1.20 know no parts. Later clients keep both, so both are sent.
         converted["toolInvocations"] = invocations
     attachments = [_attachment(part) for part in parts if part.get("type") == "file" and not _is_base64(part)]
     if attachments:
         converted["experimental_attachments"] = attachments
     if message.get("metadata") is not None:
-        # Where the data stream puts it, too.
+        # The data stream puts metadata there too.
         converted["annotations"] = [*_list(message.get("annotations")), message["metadata"]]
     return converted
 
@@ -46,7 +46,7 @@ def _list(value: Any) -> Sequence[Any]:
 
 
 def _object(value: Any) -> JsonObject:
-    # A client may have posted anything there.
+    # The client wrote this value, so it may be of any type.
     return cast("JsonObject", value) if isinstance(value, Mapping) else {}
 
 
@@ -117,7 +117,7 @@ def _invocation(part: JsonObject, name: Any, step: int) -> JsonObject:
         case "output-available":
             return {"state": "result", **call, "result": part.get("output")}
         case "output-error":
-            # AI SDK 4 has no state for a call that failed: without a result it would wait for one.
+            # AI SDK 4 has no state for a failed call: without a result the client would wait for one.
             return {"state": "result", **call, "result": {"error": part.get("errorText")}}
         case "output-denied":
             return {"state": "result", **call, "result": _DENIED}

@@ -1,9 +1,9 @@
-"""What ``useChat`` and ``useCompletion`` of AI SDK 3 to 7 post, read leniently.
+"""Parses leniently the requests of ``useChat`` and ``useCompletion`` of AI SDK 3 to 7.
 
-A part stays the object it arrived as: what is checked is only what later code relies on, what is unknown is kept, and
-`UIMessage.to_json` gives back what came in. AI SDK 4's messages are brought into the later form; what was posted stays
-in `UIMessage.original`. A refusal is one `RequestError` that names a place and never repeats what the client sent.
-This module knows no HTTP framework; `ChatRequest` is a pydantic model and so also a FastAPI body parameter.
+A part stays the object that was posted. Only what later code relies on is checked. Unknown keys are kept, and
+`UIMessage.to_json` returns what was posted. Messages of AI SDK 3 and 4 are converted to the later form;
+`UIMessage.original` has the posted message. An error is one `RequestError` that names a path and never repeats the
+client's values. Knows no HTTP framework; `ChatRequest` is a pydantic model, so FastAPI accepts it as a body parameter.
 
 Source: ``ai/src/ui/ui-messages.ts`` and ``http-chat-transport.ts`` of 5.0.277, 6.0.324 and 7.0.173;
 ``@ai-sdk/ui-utils/src/call-chat-api.ts`` for AI SDK 4.3.
@@ -52,7 +52,7 @@ __all__ = [
 
 
 def is_tool_part(part: Mapping[str, Any]) -> bool:
-    """Return whether a UI part is a tool call, of a tool known by name or a dynamic one."""
+    """Return whether a UI part is a tool call, of a static or a dynamic tool."""
     return part["type"] == "dynamic-tool" or part["type"].startswith("tool-")
 
 
@@ -62,21 +62,21 @@ def tool_name(part: Mapping[str, Any]) -> str:
 
 
 UIPart: TypeAlias = Annotated[dict[str, Any], AfterValidator(check_part)]
-"""One part of a UI message, as the AI SDK's ``UIMessagePart`` in JSON."""
+"""A part of a UI message: the AI SDK's ``UIMessagePart`` in JSON."""
 
 
 class UIMessage(BaseModel):
-    """One message of a chat, as ``useChat`` keeps it."""
+    """A message of a chat in the form of ``useChat``."""
 
     model_config = ConfigDict(extra="allow")
 
     id: str | None = None
-    """As the client gave it; AI SDK 4 sends none."""
+    """The client's id of the message; AI SDK 4 sends none."""
     role: Literal["system", "user", "assistant", "data"]
-    """``data`` is AI SDK 4's own and never reaches a model."""
+    """The author. Only AI SDK 4 has ``data``; no model gets such a message."""
     metadata: Any = None
     parts: Annotated[list[UIPart], FailFast()]
-    """The first that is wrong is told of; a list of all that are would be as long as the body."""
+    """The parts. An error names only the first wrong one; a list of all could be as long as the body."""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -90,16 +90,16 @@ class UIMessage(BaseModel):
 
     @property
     def original(self) -> Mapping[str, Any]:
-        """The message exactly as it was posted, AI SDK 4's form included."""
+        """The message exactly as posted, in AI SDK 4's form if the client is that old."""
         return self.to_json()
 
     @property
     def text(self) -> str:
-        """The text parts, joined."""
+        """The texts of the text parts, joined."""
         return "".join(part["text"] for part in self.parts if part["type"] == "text")
 
     def to_json(self) -> dict[str, Any]:
-        """Return the message in the form of AI SDK 5 and later: what was set and what is unknown, nothing else."""
+        """Return the message in the form of AI SDK 5 and later: the set and the unknown keys, no defaults."""
         return {
             **{name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set},
             **(self.model_extra or {}),
@@ -107,14 +107,14 @@ class UIMessage(BaseModel):
 
 
 class LegacyUIMessage(UIMessage):
-    """A message in a shape that only AI SDK 4 posts, brought into the later form."""
+    """A message of AI SDK 3 or 4, converted to the later form."""
 
     _posted: Mapping[str, Any] = PrivateAttr(default_factory=dict[str, Any])
 
     @classmethod
     def of(cls, message: UIMessage, posted: Mapping[str, Any]) -> LegacyUIMessage:
-        """Return the message, and what was posted of it."""
-        # Whatever else a client has put into its message has names of its choice, which are no arguments.
+        """Return the message with its posted form."""
+        # Unknown keys can have any name, so they cannot be keyword arguments.
         legacy = cls.model_construct(
             message.model_fields_set,
             id=message.id,
@@ -128,7 +128,7 @@ class LegacyUIMessage(UIMessage):
 
     @property
     def original(self) -> Mapping[str, Any]:
-        """The message exactly as it was posted."""
+        """The message exactly as posted."""
         return self._posted
 
 
@@ -151,15 +151,15 @@ class _Body(BaseModel):
 
     @property
     def extra(self) -> dict[str, Any]:
-        """Every other key of the body: ``model``, ``data`` and whatever the page adds."""
+        """All other keys of the body: ``model``, ``data`` and those that the page adds."""
         return self.model_extra or {}
 
 
 def refuse_unsafe_value(value: Any) -> Any:
-    """Return the value, for pydantic: what a client sends is shown to clients again.
+    """Return the value, for pydantic. Clients get the value back later, so it must have no unsafe key.
 
     Raises:
-        PydanticCustomError: It has a key that no client reads (`usechat.unsafe_keys`).
+        PydanticCustomError: The value has a key that clients refuse (`usechat.unsafe_keys`).
     """
     if (path := find_unsafe_key(value)) is not None:
         raise PydanticCustomError("unsafe_key", "must not be a key", {"key": path})
@@ -167,11 +167,11 @@ def refuse_unsafe_value(value: Any) -> Any:
 
 
 _ALREADY_CLEAN: Final = "clean JSON"
-"""Tells the validation of a body that `to_json_value` has been called."""
+"""The validation context of a body that `to_json_value` has processed."""
 
 
 def _check_id(name: str | None, key: str | None = None) -> None:
-    # No URL, no key of Redis and no header can hold one.
+    # No URL, Redis key or header can hold a lone surrogate.
     if name is not None and not name.isascii() and LONE_SURROGATE.search(name) is not None:
         raise PydanticCustomError("lone_surrogate", "{key}", {"key": key})
 
@@ -185,7 +185,7 @@ class ChatRequest(_Body):
     trigger: str | None = None
     """``submit-message`` or ``regenerate-message``; AI SDK 4 sends none."""
     message_id: str | None = Field(default=None, alias="messageId")
-    """The message that is edited, regenerated or continued."""
+    """The id of the message that is edited, regenerated or continued."""
 
     _begins_with_id: bool = PrivateAttr(default=False)
 
@@ -202,7 +202,7 @@ class ChatRequest(_Body):
     def _not_empty(cls, messages: list[UIMessage]) -> list[UIMessage]:
         if not messages:
             raise PydanticCustomError("empty", "must not be empty")
-        # Nearly always one look at all of them; only one that is found is looked for.
+        # One check of all messages is nearly always enough. The wrong one is searched only when there is one.
         if not "".join([message.id or "" for message in messages]).isascii():
             for index, message in enumerate(messages):
                 _check_id(message.id, f"[{index}].id")
@@ -216,7 +216,7 @@ class ChatRequest(_Body):
 
     @property
     def begins_with_id(self) -> bool:
-        """Whether the body's first key is the chat's id, as in what AI SDK 4 sends since 4.0.36."""
+        """Whether the first key of the body is the chat's id: AI SDK 4 sends it first since 4.0.36."""
         return self._begins_with_id
 
     @property
@@ -227,13 +227,13 @@ class ChatRequest(_Body):
 
     @property
     def continues_message_id(self) -> str | None:
-        """The id of the assistant's message that the answer goes on with, when the last message is one."""
+        """The id of the assistant message that the answer continues; None when the last message is no such message."""
         last = self.messages[-1]
         return last.id if last.role == "assistant" else None
 
     @property
     def is_continuation(self) -> bool:
-        """Whether the answer goes on with the last message, which may have no id."""
+        """Whether the answer continues the last message, which may have no id."""
         return self.messages[-1].role == "assistant"
 
 
@@ -254,8 +254,8 @@ def parse_chat_request(body: bytes, limits: BodyLimits = DEFAULT_LIMITS) -> Chat
     """Read the body of a ``useChat`` request.
 
     Raises:
-        RequestError: 400 for what is no JSON or has no messages, 413 for more of them, of parts or of values than
-            there may be, 422 for a value of the wrong type.
+        RequestError: 400 when the body is not JSON or has no messages, 413 when it exceeds a limit, 422 when a value
+            has the wrong type.
     """
     return parse_body(ChatRequest, body, limits)
 
@@ -264,17 +264,17 @@ def parse_completion_request(body: bytes, limits: BodyLimits = DEFAULT_LIMITS) -
     """Read the body of a ``useCompletion`` request.
 
     Raises:
-        RequestError: 400 for what is no JSON or has no prompt, 413 for more values than there may be, 422 for a value
-            of the wrong type.
+        RequestError: 400 when the body is not JSON or has no prompt, 413 when it exceeds a limit, 422 when a value has
+            the wrong type.
     """
     return parse_body(CompletionRequest, body, limits)
 
 
 def decode_body(body: bytes, limits: BodyLimits) -> Any:
-    """Return the value of a body.
+    """Decode a body.
 
     Raises:
-        RequestError: 400 for what is no JSON, 413 for more than there may be in it.
+        RequestError: 400 when the body is not JSON, 413 when it exceeds a limit.
     """
     try:
         return refuse_unsafe_keys(body, decode_limited(body, limits))
@@ -294,8 +294,8 @@ def parse_body(model: type[BodyT], body: bytes, limits: BodyLimits = DEFAULT_LIM
     """Read a JSON body as a pydantic model.
 
     Raises:
-        RequestError: 400 for what is no JSON, 413 for more than there may be in it, otherwise as
-            `request_error_from_validation` tells it.
+        RequestError: 400 when the body is not JSON, 413 when it exceeds a limit, otherwise the error of
+            `request_error_from_validation`.
     """
     value = decode_body(body, limits)
     try:
@@ -307,7 +307,7 @@ def parse_body(model: type[BodyT], body: bytes, limits: BodyLimits = DEFAULT_LIM
 
 
 class _Validation(Protocol):
-    """pydantic's ``ValidationError`` and FastAPI's ``RequestValidationError``."""
+    """The common interface of pydantic's ``ValidationError`` and FastAPI's ``RequestValidationError``."""
 
     def errors(self) -> Any: ...
 
@@ -332,10 +332,10 @@ _ESSENTIAL_PATHS: Final = frozenset({"", "messages", "prompt"})
 
 
 def request_error_from_validation(error: _Validation) -> RequestError:
-    """Return the first failure of a validation as the one short error that a client gets.
+    """Return the short error that a client gets for the first failure of a validation.
 
-    Takes pydantic's ``ValidationError`` and FastAPI's ``RequestValidationError``. Nothing of what the client sent is in
-    the result: its texts are this module's own, its path is made of field names and indices.
+    Accepts pydantic's ``ValidationError`` and FastAPI's ``RequestValidationError``. The result
+    repeats nothing that the client sent: its text comes from this module, its path is made of field names and indices.
     """
     first: Mapping[str, Any] = error.errors()[0]
     kind: str = first["type"]
@@ -347,7 +347,7 @@ def request_error_from_validation(error: _Validation) -> RequestError:
 
 
 def _path(location: tuple[int | str, ...], key: str | None) -> str:
-    # FastAPI says first that the value came in the body.
+    # FastAPI puts `body` first in each path.
     steps = location[1:] if location[:1] == ("body",) else location
     path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
     return (f"{path}.{key}" if key else path).replace(".[", "[").removeprefix(".")

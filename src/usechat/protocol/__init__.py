@@ -1,1 +1,1 @@
-"""The AI SDK's stream protocols: pure and synchronous, bytes on one side, parts on the other."""
+"""The AI SDK's stream protocols: conversion between parts and bytes. Pure; knows no HTTP and no provider."""

@@ -1,8 +1,8 @@
-"""Chunks: the objects of the UI message stream (AI SDK 5, 6, 7), one row a type, read in both directions.
+"""Chunks: the objects of the UI message stream (AI SDK 5, 6, 7). One table encodes and decodes them, one row a type.
 
 Upstream: ``ai/src/ui-message-stream/ui-message-chunks.ts`` and ``to-ui-message-chunk.ts`` (7.0.173); PROTOCOL.md
-section 2. The order of the fields is the SDK's own. A field that is not required is left out when it is None: every
-client refuses an explicit ``null`` there.
+section 2. The fields are in the SDK's order. An optional field that is None is left out: every client refuses an
+explicit ``null`` there. Knows no bytes and no order of chunks.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Field(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """One chunk type and the part it stands for."""
+    """One chunk type and its part."""
 
     type: str
     part: type
@@ -74,7 +74,7 @@ def snake(key: str) -> str:
 
 
 def read_row(type_: str, part: type, keys: str) -> Chunk:
-    """Return ``id delta providerMetadata?`` as fields; ``toolCallId=id`` where the part calls it otherwise."""
+    """Parse a row such as ``id delta providerMetadata?``. ``key=attribute`` names a part's attribute that differs."""
 
     def fields() -> Iterator[Field]:
         for word in keys.split():
@@ -135,7 +135,7 @@ BY_PART: dict[type, Chunk] = {row.part: row for row in CHUNKS}
 BY_TYPE: dict[str, Chunk] = {row.type: row for row in CHUNKS}
 
 NEEDS: dict[type, Mapping[str, Any]] = {
-    # what a part has beyond its chunk, so that a decoder can make one
+    # Fields that a part requires and its chunk does not have: values for a decoded part.
     FinishStep: {"finish_reason": FinishReason("other"), "usage": Usage()},
     Finish: {"total_usage": Usage()},
     ToolOutputAvailable: {"tool_name": ""},
@@ -143,12 +143,12 @@ NEEDS: dict[type, Mapping[str, Any]] = {
 }
 
 VALUE_TYPES: Mapping[str, type | tuple[type, ...]] = {
-    # input and output may be absent for the schemas; JavaScript has undefined there, we None
+    # The schemas allow input and output to be absent: JavaScript has `undefined` there, Python None.
     **dict.fromkeys(("input", "output", "messageMetadata"), object),
     "approved": bool,
     "parts": (list, tuple),
 }
-"""The required keys that hold something else than text."""
+"""The types of required keys that are not text."""
 
 FINISH_REASONS: Mapping[str, UnifiedFinishReason] = {word: word for word in get_args(UnifiedFinishReason)}
 
@@ -156,7 +156,7 @@ FINISH_REASONS: Mapping[str, UnifiedFinishReason] = {word: word for word in get_
 def encode_chunk(part: Part, dialect: Dialect) -> dict[str, Any] | None:
     """Return the chunk for ``part`` with the fields that ``dialect`` accepts; None when it has no such chunk.
 
-    Without the keys that no client reads, ``__proto__`` and the like: one of them breaks the whole answer.
+    Unsafe keys such as ``__proto__`` are left out of it: clients refuse them, and one breaks the whole answer.
     """
     if isinstance(part, Data):
         return encode_data(part)
@@ -184,15 +184,15 @@ def encode_data(part: Data) -> dict[str, Any]:
 
 
 def is_chunk_type(type_: str) -> bool:
-    """Return whether chunks have this type."""
+    """Return whether a chunk type exists."""
     return type_ in BY_TYPE or type_.startswith("data-")
 
 
 def decode_chunk(chunk: Any) -> Part:
-    """Return the part a chunk stands for; keys that are not in the table are ignored.
+    """Return the part of a chunk. Keys that are not in the table are ignored.
 
     Raises:
-        DecodeError: It is no chunk of the UI message stream.
+        DecodeError: The value is no chunk of the UI message stream.
     """
     match chunk:
         case {"type": str(type_)} if type_.startswith("data-"):
@@ -223,7 +223,7 @@ def decode_row(row: Chunk, chunk: Mapping[str, Any]) -> Part:
         if field.required or value is not None:
             values[field.attribute] = value
     if "error_text" in values and row.part is not Error:
-        # What the browser was told; what the model was told is not in the chunk.
+        # The chunk has the browser's text only, not the model's.
         values["client_text"] = values["error_text"]
     if row.part is Finish:
         values["finish_reason"] = read_finish_reason(values.get("finish_reason"))

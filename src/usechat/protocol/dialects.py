@@ -1,13 +1,12 @@
-"""Dialects: what one version of the AI SDK's client accepts, line by line and chunk by chunk.
+"""Dialects: the lines, chunks and fields that one version of the AI SDK's client accepts.
 
-Two tables say since when: `LINES` for the data stream of AI SDK 3 and 4, whose parser throws at a code that it does not
-know, and `SINCE` for the chunks of AI SDK 5, 6 and 7. Clients before 5.0.217, 6.0.231 and 7.0.32 refuse a chunk with a
-key they do not know and end the chat with an error, and every client refuses an unknown chunk type: so what is not in a
-table for a version is not sent to it (PROTOCOL.md section 2).
+Two tables have the first release for each: `LINES` for the data stream of AI SDK 3 and 4, whose parser throws at an
+unknown code, and `SINCE` for the chunks of AI SDK 5, 6 and 7. Clients before 5.0.217, 6.0.231 and 7.0.32 refuse a chunk
+with an unknown key and end the chat with an error. Every client refuses an unknown chunk type. So a client gets only
+what the tables allow for its version (PROTOCOL.md section 2). Knows no frames.
 
-A version is told whole (``6.0.100``: that release, with the frames of its SDK's own server), by its major or its minor
-(``6``, ``3.4``: what every release of it accepts), or not at all (`auto`: what every release accepts that can have sent
-the request).
+A version is a whole release (``6.0.100``: the frames of that release's own server), a major or minor (``6``, ``3.4``:
+what all its releases accept), or unknown (`auto`: what all releases accept that can have sent the request).
 
 Source: the parsers of all releases, compared: ``ai/react/dist`` up to 3.1.30, ``@ai-sdk/ui-utils/dist`` as each later
 release of ``ai`` up to 4.3.19 depends on it, ``uiMessageChunkSchema`` of ``ai`` from 5.0.0 on.
@@ -37,14 +36,14 @@ Version: TypeAlias = tuple[int, int, int]
 DialectName: TypeAlias = Literal["auto", "2", "3", "4", "5", "6", "7"] | str
 
 NEWEST: dict[int, Version] = {4: (4, 3, 19), 5: (5, 0, 277), 6: (6, 0, 324), 7: (7, 0, 173)}
-"""The newest release of each major that was compared with."""
+"""The newest release of each major that the tables were compared with."""
 
 LINES: dict[str, Version] = {
-    # line, or line.feature: the first release of `ai` that reads it; any earlier one throws "Invalid code" or what it
-    # expects of the line, and the answer is lost. `0`, `2`, `3` and `8` are read by every release of 3.
+    # line, or line.feature: the first release of `ai` that reads it. Earlier releases throw, for example "Invalid
+    # code", and the answer is lost. Every release of 3 reads `0`, `2`, `3` and `8`.
     "9": (3, 1, 7),
     "a": (3, 1, 7),
-    "a.short": (3, 2, 42),  # without the call's `toolName` and `args`, which were demanded before
+    "a.short": (3, 2, 42),  # without the call's `toolName` and `args`, which earlier releases require
     "b": (3, 2, 28),
     "c": (3, 2, 28),
     "d": (3, 2, 38),
@@ -57,11 +56,11 @@ LINES: dict[str, Version] = {
     "i": (4, 1, 46),
     "j": (4, 1, 46),
     "k": (4, 1, 63),
-    # An output of a call from an earlier answer; before, "tool_result must be preceded by a tool_call".
+    # An output of a call from an earlier answer. Earlier releases throw "tool_result must be preceded by a tool_call".
     "a.of_message": (4, 1, 12),
 }
 NEEDS_STREAM_DATA_HEADER_BEFORE: Version = (3, 0, 20)
-"""Until then a client shows the lines as text unless a header says what they are."""
+"""Clients before this release show the lines as text unless the header ``x-experimental-stream-data`` is set."""
 
 SINCE: dict[str, tuple[str | None, str | None, str | None]] = {
     # chunk or chunk.field: first release of major 5, 6 and 7 that accepts it; None: no release of that major does
@@ -83,7 +82,7 @@ SINCE: dict[str, tuple[str | None, str | None, str | None]] = {
     "tool-output-error.providerMetadata": (None, "6.0.120", "7.0.0"),
     "tool-output-error.toolMetadata": (None, "6.0.176", "7.0.0"),
     "tool-approval-request": (None, "6.0.0", "7.0.0"),
-    # Before, a client shows no buttons: the whole answer ends in an error at the request.
+    # With this key, an earlier client shows no buttons: the whole answer ends in an error at the request.
     "tool-approval-request.signature": (None, "6.0.202", "7.0.0"),
     "tool-approval-request.approvalDescriptor": (None, "6.0.274", "7.0.87"),
     "tool-approval-request.inputSchemaInput": (None, "6.0.290", "7.0.113"),
@@ -98,7 +97,7 @@ SINCE: dict[str, tuple[str | None, str | None, str | None]] = {
 }
 
 UNKNOWN_TO_OLD_MAJORS: dict[int, dict[str | None, str]] = {
-    # the provider's stop reason: what the major calls it where that is not AI SDK 7's word (PROTOCOL.md, Stop reasons)
+    # provider's stop reason: the major's word for it, if it is not AI SDK 7's (PROTOCOL.md, Stop reasons)
     4: dict.fromkeys(("pause_turn", "refusal", "model_context_window_exceeded", "compaction"), "unknown"),
     5: {"model_context_window_exceeded": "unknown", "compaction": "other"},
     6: {},
@@ -106,12 +105,12 @@ UNKNOWN_TO_OLD_MAJORS: dict[int, dict[str | None, str]] = {
 }
 OTHER_REASON: dict[int, str] = {4: "unknown", 5: "unknown", 6: "other", 7: "other"}
 INTERRUPTED_SINCE: Version = (7, 0, 149)
-"""Any earlier release refuses a `finish` with a finish reason that is not among those of its schema."""
+"""Earlier releases refuse a `finish` with a finish reason that their schema does not have."""
 
 UI_MESSAGE_STREAM_SINCE = 5
 """The first major that reads chunks."""
 LINE_MAJORS = (3, 4)
-"""The majors that read lines; what is before them reads text."""
+"""The majors that read lines. Earlier majors read text."""
 
 PRERELEASE = r"-[0-9A-Za-z][-.0-9A-Za-z]{0,63}"
 VERSION = re.compile(rf"([2-7])(?:\.([0-9]{{1,9}})(?:\.([0-9]{{1,9}})({PRERELEASE})?)?)?")
@@ -123,13 +122,13 @@ def parse_version(text: str) -> Version:
 
 
 class Dialect:
-    """What one client version accepts, and how its SDK's own server behaves.
+    """The protocol of one client version: what it accepts, and how its SDK's own server behaves.
 
     Args:
-        version: The client's version; the oldest that it may have, where that is all that is known.
-        exact: Whether the version is known rather than guessed. Then the frames are the AI SDK's own for it;
-            a guessed client gets the same protocol with open blocks closed before an error.
-        is_release: Whether ``version`` is the one release that the client is of.
+        version: The client's version, or the oldest possible one when the version is not known.
+        exact: Whether the version is known rather than guessed. If known, the frames are those of the AI SDK's own
+            server of that version. A guessed client gets the same protocol, with open blocks closed before an error.
+        is_release: Whether ``version`` is the client's release, not only its major or minor.
     """
 
     def __init__(self, version: Version, *, exact: bool, is_release: bool | None = None) -> None:
@@ -153,17 +152,17 @@ class Dialect:
 
     @property
     def major(self) -> int:
-        """From 2 to 7."""
+        """The AI SDK major, from 2 to 7."""
         return self.version[0]
 
     @property
     def shape(self) -> int:
-        """The major whose words for usage and finish reasons this client reads: AI SDK 3 has those of 4."""
+        """The major of usage and finish reasons that this client reads: AI SDK 3 has those of 4."""
         return max(self.major, 4)
 
     @cached_property
     def refused(self) -> frozenset[str]:
-        """What this client does not accept: chunks (``custom``) and fields (``finish.finishReason``), or lines."""
+        """The chunks (``custom``) and fields (``finish.finishReason``), or lines, that this client does not accept."""
         if self.major < UI_MESSAGE_STREAM_SINCE:
             return frozenset(name for name, since in LINES.items() if self.version < since)
         column = self.major - UI_MESSAGE_STREAM_SINCE
@@ -179,7 +178,7 @@ class Dialect:
 
     @property
     def needs_stream_data_header(self) -> bool:
-        """Whether the client may take lines for text unless ``x-experimental-stream-data`` says otherwise."""
+        """Whether the client may show lines as text unless the header ``x-experimental-stream-data`` is set."""
         return self.version < NEEDS_STREAM_DATA_HEADER_BEFORE
 
     @property
@@ -189,11 +188,11 @@ class Dialect:
 
     @property
     def unique_block_ids(self) -> bool:
-        """Whether a block id that this answer has used already is replaced by a new one."""
+        """Whether a block id that the answer used before must be replaced by a new one."""
         return not self.exact or self.major >= 6
 
     def finish_reason(self, reason: FinishReason) -> str:
-        """This major's word for a finish reason; always one that its client's schema knows."""
+        """Return this major's word for a finish reason. The client's schema always has the word."""
         if reason.raw in (table := UNKNOWN_TO_OLD_MAJORS[self.shape]):
             return table[reason.raw]
         if reason.unified == "interrupted":
@@ -202,7 +201,7 @@ class Dialect:
 
 
 AUTO = Dialect((5, 0, 0), exact=False)
-"""A client from 5.0.0 on, its version unknown."""
+"""A client of unknown version, 5.0.0 or later."""
 
 
 @lru_cache(maxsize=64)
@@ -210,11 +209,11 @@ def parse_dialect(name: str) -> Dialect | None:
     """Return the dialect that a setting, an argument or the ``x-usechat-sdk`` header names; None for ``auto``.
 
     Args:
-        name: ``auto``; a release (``6.0.100``); or a major (``7``) or minor (``3.4``), which means what every release
-            of it accepts. A prerelease (``7.0.0-beta.3``) gets what every release of the line before accepts.
+        name: ``auto``; a release (``6.0.100``); or a major (``7``) or minor (``3.4``), for what all its releases
+            accept. A prerelease (``7.0.0-beta.3``) gets what all releases of the line before it accept.
 
     Raises:
-        ConfigurationError: It names no version of the AI SDK from 2 to 7.
+        ConfigurationError: ``name`` is no version of the AI SDK from 2 to 7.
     """
     text = name.strip().removeprefix("v")
     if text == "auto":
@@ -230,11 +229,11 @@ def parse_dialect(name: str) -> Dialect | None:
 
 
 def version_before(version: Version) -> Version:
-    """Return the oldest version of the line that a prerelease grew from: it may lack all that the new line brought."""
+    """Return the oldest version of the line before a prerelease, which may lack every feature of its new line."""
     major, minor, patch = version
     if patch > 0:
         return major, minor, 0
     if minor > 0:
         return major, minor - 1, 0
-    # The prereleases of 3 and 5 are the first to speak their protocols.
+    # 3 and 5 brought new protocols, and their prereleases already have them.
     return version if major in (2, 3, UI_MESSAGE_STREAM_SINCE) else (major - 1, 0, 0)

@@ -125,9 +125,9 @@ UNKNOWN_FINISH = FinishReason("other")
 CLOSED_STEP = FinishStep(finish_reason=UNKNOWN_FINISH, usage=Usage())
 
 REPAIRS: dict[tuple[State, Kind], Parts | None] = {
-    # what to send first; None: the part is dropped
+    # parts to send first; None: drop the part
     (State.NEW, Kind.STEP_END): None,
-    # Outside a step it would take away what an earlier step has shown.
+    # Outside a step the client would remove an earlier step.
     (State.NEW, Kind.RESET): None,
     (State.OPEN, Kind.RESET): None,
     (State.STEP, Kind.STEP_START): (CLOSED_STEP,),
@@ -188,7 +188,7 @@ class Lifecycle:
         self.closes_blocks = closes_blocks
         self.resets_steps = resets_steps
         self.reports = True
-        """Whether what is mended is logged: not in an answer whose parts pass another one's lifecycle."""
+        """Whether to log mended parts. False when another lifecycle checks the same parts."""
         self.state = State.NEW
         self.has_failed = False
         self.open_blocks: dict[tuple[str, str], Part] = {}
@@ -197,7 +197,7 @@ class Lifecycle:
         self.tool_calls: dict[str, None] = dict.fromkeys(known_tool_calls)
         self.calls_of_step: dict[str, None] = {}
         self.approvals: dict[str, str] = dict.fromkeys(known_approvals, "")
-        """Approval ids and the calls they are for, where that is known."""
+        """The tool call id of each approval; empty when it is unknown."""
 
     def admit(self, part: Part) -> Parts:
         """Return the parts to send for ``part``, in order.
@@ -236,10 +236,10 @@ class Lifecycle:
     def finish(self) -> Parts:
         """Return the parts that end the stream: ends of open blocks, of the step and of the message."""
         if self.state is State.DONE or (self.has_failed and not self.closes_blocks):
-            # The AI SDK's own server sends nothing after an error that it has nothing to add to.
+            # The AI SDK's own server sends nothing after an error.
             return ()
         due = (*self.close_blocks(), *((CLOSED_STEP,) if self.state is State.STEP else ()))
-        # An answer that ended between steps, as after an error before the first step, needs no `finish`.
+        # An answer that ended between steps needs no `finish`, for example after an error before the first step.
         ended = (*due, Finish(finish_reason=UNKNOWN_FINISH, total_usage=Usage())) if due else ()
         self.state = State.DONE
         return ended
@@ -304,7 +304,7 @@ class Lifecycle:
         self, part: ToolOutputAvailable | ToolOutputError | ToolOutputDenied | ToolApprovalRequest
     ) -> Parts | None:
         if part.tool_call_id in self.tool_calls:
-            # More of the input would take the client back to the state before this.
+            # A later input delta would return the client to the state before the output.
             self.open_inputs.pop(part.tool_call_id, None)
             return ()
         self.complain(part, "for an unknown tool call")
@@ -313,7 +313,7 @@ class Lifecycle:
     def _ask_approval(self, part: ToolApprovalRequest) -> Parts | None:
         admitted = self._of_call(part)
         if admitted is not None:
-            # A call holds one approval: a second request takes the first one's place.
+            # A call has one approval: a second request replaces the first.
             self.approvals = {key: call for key, call in self.approvals.items() if call != part.tool_call_id}
             self.approvals[part.approval_id] = part.tool_call_id
         return admitted

@@ -1,8 +1,8 @@
-"""The UI message that is being built, and what of it is still growing.
+"""The UI message under construction, with its open blocks and tool inputs.
 
-Keys whose value JavaScript has as ``undefined`` are absent, as in what ``useChat`` posts. Text is gathered in lists
-and joined when it is read, so that a long answer costs no more per delta than a short one; partial tool inputs are
-parsed only then, too. Knows the parts of a message, not the chunks that change them.
+Keys that are ``undefined`` in JavaScript are absent, as in the messages that ``useChat`` posts. Deltas are kept in
+lists and joined when the message is read, so that a delta of a long answer costs no more than one of a short answer.
+Partial tool inputs are parsed only then, too. Knows the parts of a message, not the chunks that change them.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ FORBIDDEN_KEYS = frozenset({"__proto__", "constructor", "prototype"})
 
 
 class MessageState:
-    """One UI message.
+    """A UI message under construction.
 
     Args:
-        message: The message to go on with. Neither it nor its parts are changed; values within parts are shared.
+        message: The message to continue. It and its parts are not changed; values within parts are shared.
         dialect: The client whose message it is.
     """
 
@@ -52,28 +52,28 @@ class MessageState:
         return {**self.values, "parts": [dict(part) for part in self.parts]}
 
     def known(self) -> dict[str, Any]:
-        """Return the message as far as it was brought up to date: without what open blocks have got meanwhile."""
+        """Return the message without the deltas that open blocks got since the last call of `message`."""
         return {**self.values, "parts": [dict(part) for part in self.parts]}
 
     def open_block(self, kind: str, block_id: str, part: UIPart) -> None:
-        """Add a text or reasoning part that is going to grow."""
+        """Add a text or reasoning part that will get deltas."""
         self.close_block(kind, block_id)
         self.parts.append(part)
         self.blocks[kind, block_id] = (part, [])
 
     def close_block(self, kind: str, block_id: str) -> None:
-        """Expect no more of a block, if one of that id is open; its part keeps what came."""
+        """Close a block if it is open. Its part keeps the text so far."""
         found = self.blocks.pop((kind, block_id), None)
         if found is not None:
             part, texts = found
             part["text"] = join(texts)
 
     def open_input(self, tool_call_id: str, part: UIPart) -> None:
-        """Expect the input of a tool call."""
+        """Open the input of a tool call."""
         self.inputs[tool_call_id] = (part, [])
 
     def show_input(self, tool_call_id: str) -> None:
-        """Bring what is known of a growing input into its part: the raw text, and its value as far as it goes."""
+        """Update the part of an open tool input: its raw text, and the value of the text so far."""
         part, texts = self.inputs[tool_call_id]
         if not texts:
             return
@@ -85,7 +85,7 @@ class MessageState:
             part["input"] = value
 
     def close_input(self, tool_call_id: str) -> None:
-        """Expect no more of a tool call's input; its part keeps what came."""
+        """Close the input of a tool call if it is open. Its part keeps the input so far."""
         if tool_call_id in self.inputs:
             self.show_input(tool_call_id)
             del self.inputs[tool_call_id]
@@ -98,7 +98,7 @@ class MessageState:
         return self.parts[:]
 
     def reset_step(self) -> None:
-        """Forget what the current step has shown."""
+        """Close all blocks and tool inputs, and remove the parts of the current step."""
         for kind, block in list(self.blocks):
             self.close_block(kind, block)
         for call in list(self.inputs):
@@ -106,16 +106,16 @@ class MessageState:
         del self.parts[len(self.parts) - len(self.current_step()) :]
 
     def add_metadata(self, metadata: Any) -> None:
-        """Merge more metadata into the message's own."""
+        """Merge metadata into the message's metadata."""
         if metadata is not None:
             self.values["metadata"] = merge_metadata(self.values.get("metadata"), metadata)
 
 
 def join(texts: list[str]) -> str:
-    """Return the texts as one, which takes their place in the list."""
+    """Join the texts, replace them in the list by the joined text, and return it."""
     text = "".join(texts)
     if SURROGATE.search(text) is not None:
-        # Two halves of a character that came in different deltas are one character in JavaScript.
+        # JavaScript joins two halves of a character from different deltas to one character.
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
     texts[:] = [text]
     return text

@@ -1,9 +1,8 @@
-"""Partial JSON: the value of a JSON text that is still growing, or was cut.
+"""Parses partial JSON: a text that is still growing, or was cut.
 
-A text that is no JSON yet is mended as the client does it (``ai/src/util/fix-json.ts``, ``parse-partial-json.ts``,
-7.0.173): cut back to the last place where a value ended or could end, and closed from there. One pass, a stack, no
-recursion; `RULES` is the automaton. It does not check the text: the parser behind it does, and what that refuses has
-no value.
+Incomplete JSON is mended as the client does it (``ai/src/util/fix-json.ts``, ``parse-partial-json.ts``, 7.0.173): cut
+back to the last place where a value ended or could end, then closed. One pass with a stack, no recursion; `RULES` is
+the automaton. The automaton does not validate the text. The JSON parser does, and a text that it refuses has no value.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ __all__ = ["mend_json", "parse_partial_json"]
 
 
 class Inside(Enum):
-    """What a character stands in."""
+    """The context of a character."""
 
     ROOT = 0
     AFTER_ROOT = 1
@@ -46,7 +45,7 @@ class Inside(Enum):
 
 
 class Rule(NamedTuple):
-    """What a character does: what stands in place of the innermost state, and whether the text may end there."""
+    """The effect of a character: the states that replace the innermost one, and whether the text may end there."""
 
     states: tuple[Inside, ...]
     ends: bool
@@ -57,7 +56,7 @@ HEX_DIGITS = DIGITS + "abcdefABCDEF"
 
 
 def value_starts(after: Inside) -> dict[str, Rule]:
-    """Return the characters a value can begin with; ``after`` is what its end leads to."""
+    """Return the rules of characters that begin a value; ``after`` is the state after the value."""
     return {
         '"': Rule((after, Inside.STRING), ends=True),
         "{": Rule((after, Inside.OBJECT), ends=True),
@@ -92,7 +91,7 @@ RULES: dict[Inside, Mapping[str, Rule]] = {
     Inside.AFTER_ITEM: {",": Rule((Inside.AFTER_ITEM_COMMA,), ends=False), "]": Rule((), ends=True)},
     Inside.AFTER_ITEM_COMMA: value_starts(Inside.AFTER_ITEM),
 }
-"""A character without a rule changes nothing, but for `OTHERWISE`."""
+"""The rules by state and character. For other characters, `OTHERWISE` applies."""
 
 OTHERWISE: dict[Inside, Rule] = {
     Inside.STRING: Rule((Inside.STRING,), ends=True),
@@ -115,18 +114,18 @@ CLOSES: dict[Inside, str] = {
     ),
     **dict.fromkeys((Inside.ARRAY, Inside.AFTER_ITEM, Inside.AFTER_ITEM_COMMA), "]"),
 }
-"""What is due at the end of the text for each state that is open."""
+"""The text that closes each open state at the end."""
 
 BARE = (Inside.NUMBER, Inside.LITERAL)
-"""Values without an end of their own: what follows them ends them."""
+"""Values without a closing character: the next character ends them."""
 LITERALS = ("true", "false", "null")
 PLAIN_TEXT = re.compile(r'[^"\\]+')
 
 
 def parse_partial_json(text: str) -> Any:
-    """Return the value of ``text``, mended where it is no JSON yet; `msgspec.UNSET` where there is none.
+    """Return the value of ``text``, mended if it is incomplete; `msgspec.UNSET` when it has no value.
 
-    A value that the client's parser refuses, for its keys ``__proto__`` or ``constructor``, is none either.
+    A value with keys that the client's parser refuses (``__proto__``, ``constructor``) counts as no value.
     """
     for candidate in (text, mend_json(text)):
         try:
@@ -138,7 +137,7 @@ def parse_partial_json(text: str) -> Any:
 
 
 def mend_json(text: str) -> str:
-    """Return ``text`` cut back to where a value ended or could end, with everything that is open there closed."""
+    """Cut ``text`` back to where a value ended or could end, close all that is open there, and return it."""
     stack = [Inside.ROOT]
     end = 0
     literal_start = 0

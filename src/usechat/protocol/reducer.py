@@ -1,7 +1,7 @@
-"""The reducer: chunks to the UI message that the real client has at the end.
+"""The reducer: builds from chunks the UI message that the real client has at the end.
 
-Upstream: ``ai/src/ui/process-ui-message-stream.ts`` (7.0.173). Like ``readUIMessageStream``, and like the AI SDK's
-server when it saves a message, it goes on after an error, so that the usage on ``finish`` is kept.
+Upstream: ``ai/src/ui/process-ui-message-stream.ts`` (7.0.173). It continues after an error, so that the usage on
+``finish`` is kept; so do ``readUIMessageStream`` and the AI SDK's server when it saves a message. Knows no bytes.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ class Reducer:
 
     Args:
         message_id: The id of the message until a `Start` part names another.
-        message: The assistant message that the answer continues, as the client posted it; it is not changed.
+        message: The assistant message that the answer continues, as posted by the client. It is not changed.
         dialect: The client whose message is built; the newest by default.
-        options: What the application chose about the frames.
-        shaper: The answer's own, in place of ``dialect`` and ``options``; then call `apply_all` and `message` only.
+        options: The application's options for the frames.
+        shaper: The answer's shaper, instead of ``dialect`` and ``options``. With it, call only `apply_all` and
+            `message`.
     """
 
     __slots__ = ("inputs", "reasoning", "shaper", "state", "text")
@@ -53,7 +54,7 @@ class Reducer:
 
     @property
     def parts(self) -> list[UIPart]:
-        """The message's parts so far; text that is still growing is not in them yet."""
+        """The message's parts so far, without the text of open blocks."""
         return self.state.parts
 
     def feed(self, part: Part) -> None:
@@ -65,11 +66,11 @@ class Reducer:
         self.feed_all((part,))
 
     def feed_all(self, parts: Iterable[Part]) -> None:
-        """Shape several parts and apply them; raises as `feed` does."""
+        """Shape several parts and apply them. Raises the errors of `feed`."""
         self.apply_all(self.shaper.feed_all(parts))
 
     def apply_all(self, shaped: Iterable[Shaped]) -> None:
-        """Do to the message what the client does for what the shaper gave."""
+        """Apply shaped parts to the message as the client does."""
         for each in shaped:
             if type(each) is TextDelta:
                 self.text[each.id].append(each.delta)
@@ -82,7 +83,7 @@ class Reducer:
                     self.apply(chunk)
 
     def apply(self, chunk: Chunk) -> None:
-        """Do to the message what the client does for ``chunk``."""
+        """Apply a chunk to the message as the client does."""
         handler = add_data if chunk["type"].startswith("data-") else HANDLERS.get(chunk["type"])
         if handler is not None:
             handler(self.state, chunk)
@@ -103,19 +104,19 @@ class Reducer:
                 pass
 
     def finish(self) -> None:
-        """Apply what is still due at the end of the stream."""
+        """Apply the last chunks: ends of open blocks, of the step and of the message."""
         self.apply_all(self.shaper.finish())
 
     def message(self) -> dict[str, Any]:
         """Return the UI message as of now: ``{id, role, parts, metadata?}``.
 
-        A copy down to its parts; values within parts are shared and not to be changed.
+        It is a copy down to its parts. Values within parts are shared: do not change them.
         """
         return self.state.message()
 
 
 def keeps_reasoning_ids(dialect: Dialect) -> bool:
-    # One whose version is guessed may be new enough; an older one passes over what it does not know.
+    # A client of guessed version may be new enough. An older one ignores the unknown key.
     return not dialect.exact or dialect.version >= KEEPS_REASONING_IDS[dialect.major]
 
 
@@ -151,13 +152,13 @@ def add_part(state: MessageState, chunk: Chunk) -> None:
 
 
 def add_file(state: MessageState, chunk: Chunk) -> None:
-    # AI SDK 5 takes a file's provider metadata and does not keep it.
+    # AI SDK 5 accepts a file's provider metadata and drops it.
     dropped = "providerMetadata" if state.dialect.major < 6 else None
     state.parts.append({key: value for key, value in chunk.items() if key != dropped})
 
 
 def add_steering(state: MessageState, chunk: Chunk) -> None:
-    # A message is plain JSON, and may come back without having been written as such.
+    # The part's tuple becomes a list: a message is plain JSON, also when it is never encoded.
     state.parts.append({**chunk, "parts": [*chunk["parts"]]})
 
 
@@ -210,4 +211,4 @@ HANDLERS: dict[str, Callable[[MessageState, Chunk], None]] = {
     "reset-step": reset_step,
     **TOOL_HANDLERS,
 }
-"""What a chunk does to the message; the others do nothing to it."""
+"""Handlers by chunk type. Other chunks do not change the message."""

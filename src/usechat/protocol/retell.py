@@ -1,9 +1,9 @@
-"""A UI message told once more: the parts of an answer that makes it, for a reader that holds nothing of it.
+"""Encodes the old parts of a continued UI message again, for a client that resumes.
 
-An answer that goes on with a message (after a tool's output, an approval) streams only what is new. Since 5.0.233,
+An answer that continues a message (after a tool's output or an approval) streams only the new parts. Since 5.0.233,
 6.0.250 and 7.0.61 ("Prevent `resumeStream` from copying the previous assistant message into the resumed response"), a
-client that resumes begins an empty message, so what it reads must tell of the old parts, too. Older clients go on with
-the message they have. Knows messages as plain JSON, whatever is in them.
+client that resumes begins with an empty message, so it must get the old parts too. Older clients continue the message
+that they have. Messages are plain JSON of the client, so any value may be wrong.
 """
 
 from __future__ import annotations
@@ -46,60 +46,61 @@ from usechat.protocol.dialects import Dialect, Version
 from usechat.protocol.encoders.base import WireFormat
 from usechat.protocol.encoders.choose import make_encoder
 
-__all__ = ["retell", "retold_parts"]
+__all__ = ["answer_parts", "retell"]
 
 UIPart: TypeAlias = Mapping[str, Any]
 
 RESUMES_EMPTY: Final[Mapping[int, Version]] = {5: (5, 0, 233), 6: (6, 0, 250), 7: (7, 0, 61)}
-"""The first client of each major that begins an empty message when it resumes."""
+"""The first client of each major that begins with an empty message when it resumes."""
 
 
 def retell(message: UIPart, dialect: Dialect, wire_format: WireFormat | None) -> bytes:
-    """Return the frames that tell of a message, to stand before those that go on with it; empty where none are needed.
+    """Return the frames of a message's old parts, to send before those that continue it; empty when none are needed.
 
     Args:
-        message: The assistant's message, as the client posted it.
-        dialect: The client's. One whose version is guessed is taken for a newer one: it would end the chat with an
-            error at the output of a call that it does not know, where an older one shows a text twice for a while.
-        wire_format: What it reads.
+        message: The assistant message, as posted by the client.
+        dialect: The client's dialect. A guessed version counts as new: a new client without the old parts would end the
+            chat with an error at the output of a call that it does not know. An old client that gets them only shows a
+            text twice for a while.
+        wire_format: The wire format that the client reads.
     """
     is_read = wire_format == "ui-message-stream" or (wire_format is None and dialect.major >= 5)
     first = RESUMES_EMPTY.get(dialect.major, dialect.version)
     if not is_read or (dialect.is_release and dialect.version < first):
         return b""
-    return make_encoder(wire_format, dialect).feed_all(retold_parts(message, dialect))
+    return make_encoder(wire_format, dialect).feed_all(answer_parts(message, dialect))
 
 
-def retold_parts(message: UIPart, dialect: Dialect) -> Iterator[Part]:
-    """Yield the parts that make the message of a client, all its blocks closed."""
-    tells_decisions = dialect.accepts("tool-approval-response")
+def answer_parts(message: UIPart, dialect: Dialect) -> Iterator[Part]:
+    """Yield the parts of an answer that makes the client's message, with all blocks closed."""
+    accepts_decisions = dialect.accepts("tool-approval-response")
     yield Start(message_id=message.get("id"), message_metadata=message.get("metadata"))
     is_in_step = False
     for number, part in enumerate(message.get("parts", ())):
-        if not tells_decisions:
-            part = without_decision(part)  # noqa: PLW2901 - as it can be told
+        if not accepts_decisions:
+            part = without_decision(part)  # noqa: PLW2901 - the part as the dialect can hold it
         if part.get("type") == "step-start":
             if is_in_step:
                 yield END_OF_STEP
             is_in_step = True
             yield StartStep()
         else:
-            yield from tell(part, f"told-{number}")
+            yield from make_parts(part, f"told-{number}")
     if is_in_step:
         yield END_OF_STEP
 
 
 def without_decision(part: UIPart) -> UIPart:
-    """Return the part for AI SDK 6, which cannot be told of a decision and would show an approval as an open one."""
+    """Return the part without its decided approval: AI SDK 6 has no chunk for decisions and would show it as open."""
     approval: Any = part.get("approval")
     is_decided = isinstance(approval, Mapping) and "approved" in approval
     return {name: value for name, value in part.items() if name != "approval"} if is_decided else part
 
 
-def tell(part: UIPart, block_id: str) -> list[Part]:
-    """Return the parts that make one part of the message; none of one that lacks what every client gives it."""
+def make_parts(part: UIPart, block_id: str) -> list[Part]:
+    """Return the parts for one part of the message; none when it lacks a key that every client sets."""
     kind = str(part.get("type"))
-    by_kind = tell_tool if kind.startswith("tool-") else tell_data if kind.startswith("data-") else TELL.get(kind)
+    by_kind = make_tool if kind.startswith("tool-") else make_data if kind.startswith("data-") else MAKERS.get(kind)
     try:
         return [] if by_kind is None else [*by_kind(part, block_id)]
     except (KeyError, TypeError, AttributeError):
@@ -109,21 +110,21 @@ def tell(part: UIPart, block_id: str) -> list[Part]:
 END_OF_STEP: Final = FinishStep(finish_reason=FinishReason("other"), usage=Usage())
 
 
-def tell_text(part: UIPart, block_id: str) -> Iterator[Part]:
+def make_text(part: UIPart, block_id: str) -> Iterator[Part]:
     metadata = part.get("providerMetadata")
     yield TextStart(block_id)
     yield TextDelta(block_id, part.get("text", ""))
     yield TextEnd(block_id, metadata)
 
 
-def tell_reasoning(part: UIPart, block_id: str) -> Iterator[Part]:
+def make_reasoning(part: UIPart, block_id: str) -> Iterator[Part]:
     block_id = part.get("id") or block_id
     yield ReasoningStart(block_id)
     yield ReasoningDelta(block_id, part.get("text", ""))
     yield ReasoningEnd(block_id, part.get("providerMetadata"))
 
 
-def tell_source_url(part: UIPart, _: str) -> Iterator[Part]:
+def make_source_url(part: UIPart, _: str) -> Iterator[Part]:
     yield SourceUrl(
         source_id=part["sourceId"],
         url=part["url"],
@@ -132,7 +133,7 @@ def tell_source_url(part: UIPart, _: str) -> Iterator[Part]:
     )
 
 
-def tell_source_document(part: UIPart, _: str) -> Iterator[Part]:
+def make_source_document(part: UIPart, _: str) -> Iterator[Part]:
     yield SourceDocument(
         source_id=part["sourceId"],
         media_type=part["mediaType"],
@@ -142,24 +143,24 @@ def tell_source_document(part: UIPart, _: str) -> Iterator[Part]:
     )
 
 
-def tell_file(part: UIPart, _: str) -> Iterator[Part]:
+def make_file(part: UIPart, _: str) -> Iterator[Part]:
     make = File if part["type"] == "file" else ReasoningFile
     yield make(media_type=part["mediaType"], url=part["url"], provider_metadata=part.get("providerMetadata"))
 
 
-def tell_custom(part: UIPart, _: str) -> Iterator[Part]:
+def make_custom(part: UIPart, _: str) -> Iterator[Part]:
     yield Custom(part["kind"], part.get("providerMetadata"))
 
 
-def tell_steering(part: UIPart, _: str) -> Iterator[Part]:
+def make_steering(part: UIPart, _: str) -> Iterator[Part]:
     yield SteeringMessage(id=part["id"], parts=tuple(part["parts"]))
 
 
-def tell_data(part: UIPart, _: str) -> Iterator[Part]:
+def make_data(part: UIPart, _: str) -> Iterator[Part]:
     yield Data(name=part["type"].removeprefix("data-"), id=part.get("id"), data=part.get("data"))
 
 
-def tell_tool(part: UIPart, _: str) -> Iterator[Part]:
+def make_tool(part: UIPart, _: str) -> Iterator[Part]:
     kind: str = part["type"]
     call: dict[str, Any] = {
         "tool_call_id": part["toolCallId"],
@@ -187,11 +188,11 @@ def tell_tool(part: UIPart, _: str) -> Iterator[Part]:
         yield ToolInputError(**described, input=part["rawInput"], error_text=error, client_text=error)
         return
     yield ToolInputAvailable(**described, input=part.get("input"))
-    yield from tell_approval(part)
-    yield from tell_outcome(part, {**call, "provider_metadata": part.get("resultProviderMetadata")})
+    yield from make_approval(part)
+    yield from make_outcome(part, {**call, "provider_metadata": part.get("resultProviderMetadata")})
 
 
-def tell_approval(part: UIPart) -> Iterator[Part]:
+def make_approval(part: UIPart) -> Iterator[Part]:
     approval: UIPart | None = part.get("approval")
     if approval is None:
         return
@@ -207,7 +208,7 @@ def tell_approval(part: UIPart) -> Iterator[Part]:
         )
 
 
-def tell_outcome(part: UIPart, call: dict[str, Any]) -> Iterator[Part]:
+def make_outcome(part: UIPart, call: dict[str, Any]) -> Iterator[Part]:
     match part.get("state"):
         case "output-available":
             preliminary = part.get("preliminary")
@@ -221,14 +222,14 @@ def tell_outcome(part: UIPart, call: dict[str, Any]) -> Iterator[Part]:
             pass
 
 
-TELL: Final[Mapping[str, Callable[[UIPart, str], Iterator[Part]]]] = {
-    "text": tell_text,
-    "reasoning": tell_reasoning,
-    "source-url": tell_source_url,
-    "source-document": tell_source_document,
-    "file": tell_file,
-    "reasoning-file": tell_file,
-    "custom": tell_custom,
-    "steering-message": tell_steering,
-    "dynamic-tool": tell_tool,
+MAKERS: Final[Mapping[str, Callable[[UIPart, str], Iterator[Part]]]] = {
+    "text": make_text,
+    "reasoning": make_reasoning,
+    "source-url": make_source_url,
+    "source-document": make_source_document,
+    "file": make_file,
+    "reasoning-file": make_file,
+    "custom": make_custom,
+    "steering-message": make_steering,
+    "dynamic-tool": make_tool,
 }

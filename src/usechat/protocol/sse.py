@@ -1,8 +1,8 @@
-"""Server-sent events: the framing alone, in both directions.
+"""Server-sent events: encodes and decodes the framing.
 
-Lines end in CR, LF or CRLF and in nothing else: U+2028, U+0085 and vertical tabs are ordinary text
-(https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream). This is the only splitter of
-the package: providers' streams and our own are read by it. It knows nothing of JSON or of what the events mean.
+Lines end only in CR, LF or CRLF: U+2028, U+0085 and vertical tabs are ordinary text
+(https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream). This is the package's only
+splitter, for providers' streams and its own. Knows neither JSON nor the meaning of events.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ DONE = b"data: [DONE]\n\n"
 DONE_EVENT = DONE.removesuffix(b"\n\n")
 KEEP_ALIVE = b": keep-alive\n\n"
 STREAM_OPEN = b": stream-open\n\n"
-"""The two comments the AI SDK itself sends when its ``keepAliveMs`` is set."""
+"""This comment and `KEEP_ALIVE` are those that the AI SDK sends when its ``keepAliveMs`` is set."""
 MAX_EVENT_BYTES = 32 * 2**20
-"""The largest unfinished event that is held. The largest that providers send is a fetched document in base64."""
+"""Most bytes of an unfinished event that are held. Providers' largest events hold a fetched document in base64."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LINE_FEED = 0x0A
@@ -27,38 +27,38 @@ _MAX_HEAD_BYTES = 256
 
 
 def encode_event(data: bytes) -> bytes:
-    """Return one event with ``data``, which must be free of line ends (JSON is)."""
+    """Return one event with ``data``, which must have no line ends. JSON has none."""
     return b"data: " + data + b"\n\n"
 
 
 def chunks_of(frames: bytes) -> list[bytes]:
     """Return the chunks in whole frames of a UI message stream that `encode_event` has made.
 
-    No parser of streams: one write holds whole events of one data line each, and JSON has no line end in it.
+    This is no stream parser: it relies on whole events with one data line each, and on JSON without line ends.
     """
     events = frames.removesuffix(b"\n\n").split(b"\n\n")
     return [event[6:] for event in events if event.startswith(b"data: ") and event != DONE_EVENT]
 
 
 class SSEDecoder:
-    """Split a byte stream, cut anywhere, into the data of its events.
+    """Split a byte stream, which may be cut anywhere, into the data of its events.
 
-    Comments, names, ids and retry times are skipped. An event without data is none. At most one unfinished event is
-    held between two calls.
+    Comments, names, ids and retry times are skipped. An event without data is skipped too. At most one unfinished event
+    is held between two calls.
 
     Args:
-        max_event_bytes: The largest unfinished event that is held.
+        max_event_bytes: Most bytes of an unfinished event that are held.
     """
 
     __slots__ = ("_after_carriage_return", "_at_start", "_heads", "_max_event_bytes", "_pending", "_pending_size")
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
-        # Unjoined, so that a long event costs no more for arriving in pieces.
+        # Not joined before the event is complete: joining each piece would cost quadratic time for a long event.
         self._pending: list[bytes] = []
         self._pending_size = 0
         self._after_carriage_return = False
         self._at_start = True
-        # Stands before an event's only data line. An event that begins with one of these needs no look at its lines.
+        # The bytes before an event's only data line. An event with a known head is not split into lines.
         self._heads: set[bytes] = {b""}
         self._max_event_bytes = max_event_bytes
 
@@ -66,9 +66,9 @@ class SSEDecoder:
         """Return the data of each event that ``data`` completes; several data lines are joined with LF.
 
         Raises:
-            DecodeError: The unfinished event that came before is too long already.
+            DecodeError: The unfinished event before ``data`` is too long.
         """
-        # Here and not when it grows: the events that came in the same read are whole, and count.
+        # Checked here, not when the event grows: complete events of the same read must be returned first.
         if self._pending_size > self._max_event_bytes:
             raise DecodeError(f"an event is longer than {self._max_event_bytes} bytes")
         if self._after_carriage_return or b"\r" in data:
@@ -104,7 +104,7 @@ class SSEDecoder:
         heads = self._heads
         head, separator, rest = events.partition(b"data: ")
         if separator and head in heads:
-            # A burst is mostly of one kind. That its events are alike is counted, which costs nothing for each.
+            # The events of a burst mostly have the same head. Counting line ends proves it without a look at each.
             alike = rest.split(b"\n\n" + head + separator)
             if rest.count(b"\n") == (len(alike) - 1) * (2 + head.count(b"\n")):
                 return alike
@@ -128,12 +128,12 @@ class SSEDecoder:
             self._remember(head)
 
     def _remember(self, head: bytes) -> None:
-        # A stream that numbers its events has another head for each.
+        # Limited, because a stream that numbers its events has a new head for each.
         if len(self._heads) < _MAX_HEADS and len(head) <= _MAX_HEAD_BYTES:
             self._heads.add(head)
 
     def _with_line_feeds(self, data: bytes) -> bytes:
-        # The LF of a CRLF that two reads have torn apart must not count as a second line end.
+        # When two reads split a CRLF, its LF must not count as a second line end.
         if self._after_carriage_return and data[:1] == b"\n":
             data = data[1:]
             self._after_carriage_return = False

@@ -1,7 +1,7 @@
-"""What the chunks of a tool call do to its part of the UI message.
+"""Applies the chunks of a tool call to its part of the UI message.
 
 Upstream: ``updateToolPart`` and ``updateDynamicToolPart`` in ``ai/src/ui/process-ui-message-stream.ts`` (5.0.277,
-6.0.324, 7.0.173). The three differ in little, which is named where it is.
+6.0.324, 7.0.173). Comments name the few differences between the three. Knows no other parts.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ __all__ = ["TOOL_HANDLERS"]
 Chunk: TypeAlias = dict[str, Any]
 
 OF_ONE_STATE = ("input", "output", "errorText", "rawInput", "preliminary", "inputEncoding")
-"""The keys of a tool part that each new state sets anew."""
+"""The keys of a tool part that each new state replaces."""
 KEPT = ("title", "toolMetadata", "providerExecuted")
-"""The keys that stay once they were said."""
+"""The keys that stay after they were set."""
 
 
 def is_tool(part: UIPart) -> bool:
@@ -30,13 +30,13 @@ def is_dynamic(part: UIPart) -> bool:
 
 
 def find_call(state: MessageState, tool_call_id: str) -> UIPart | None:
-    """Return a tool call's part: the first of this step, or else the newest."""
+    """Return the part of a tool call: the first in this step, otherwise the newest."""
     parts = (*state.current_step(), *reversed(state.parts))
     return next((part for part in parts if part.get("toolCallId") == tool_call_id and is_tool(part)), None)
 
 
 def find_in_step(state: MessageState, chunk: Chunk, *, dynamic: bool) -> UIPart | None:
-    """Return the call's part in this step, among dynamic or other tools only."""
+    """Return the part of a call in this step, searching only dynamic or only static tools."""
     same = (part for part in state.current_step() if part.get("toolCallId") == chunk["toolCallId"])
     return next((part for part in same if is_tool(part) and is_dynamic(part) is dynamic), None)
 
@@ -50,7 +50,7 @@ def add_call(state: MessageState, chunk: Chunk, *, dynamic: bool) -> UIPart:
 
 
 def update_call(state: MessageState, chunk: Chunk, new_state: str, *, dynamic: bool, **values: Any) -> UIPart:
-    """Bring the call's part in this step to a new state; a call that has none gets one."""
+    """Set the call's part in this step to a new state. Add the part if there is none."""
     part = find_in_step(state, chunk, dynamic=dynamic)
     is_new = part is None
     if part is None:
@@ -102,13 +102,13 @@ def fail_input(state: MessageState, chunk: Chunk) -> None:
     state.close_input(chunk["toolCallId"])
     dynamic = bool(chunk.get("dynamic"))
     if state.dialect.major >= 6:
-        # A call that was begun stays what it began as.
+        # A call keeps the kind, dynamic or static, that it began with.
         same = (part for part in state.current_step() if part.get("toolCallId") == chunk["toolCallId"])
         begun = next(filter(is_tool, same), None)
         dynamic = dynamic if begun is None else is_dynamic(begun)
     shown_as = "input" if dynamic or state.dialect.major >= 7 else "rawInput"
     values = {shown_as: chunk["input"], "errorText": chunk["errorText"]}
-    # Their clients make no use of a title here.
+    # The clients ignore a title here.
     chunk = {key: value for key, value in chunk.items() if key != "title"}
     update_call(state, chunk, "output-error", dynamic=dynamic, **values)
 
@@ -191,4 +191,4 @@ TOOL_HANDLERS: dict[str, Callable[[MessageState, Chunk], None]] = {
     "tool-approval-request": request_approval,
     "tool-approval-response": answer_approval,
 }
-"""What a chunk does to its call's part."""
+"""Handlers by chunk type."""

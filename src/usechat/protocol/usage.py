@@ -1,4 +1,4 @@
-"""Usage as each AI SDK major shows it in message metadata (PROTOCOL.md section 2, Usage)."""
+"""Converts usage to and from the shape of each AI SDK major in message metadata (PROTOCOL.md section 2, Usage)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["parse_count", "parse_usage", "show_usage", "usage_for_major"]
 
 
 def usage_for_major(usage: Usage, major: int) -> dict[str, Any]:
-    """Return ``usage`` in the shape of AI SDK ``major``, keys without a value left out."""
+    """Return ``usage`` in the shape of AI SDK ``major``, without keys that have no value."""
     return present(SHAPES[major](usage))
 
 
 def shape_4(usage: Usage) -> dict[str, Any]:
-    # AI SDK 4 counts what was announced when the answer began, without cached tokens.
+    # AI SDK 4 counts the input tokens announced at the start of the answer, without cached ones.
     prompt, completion = usage.input_first or 0, usage.output or 0
     return {"promptTokens": prompt, "completionTokens": completion}
 
@@ -58,7 +58,7 @@ SHAPES = {4: shape_4, 5: shape_5, 6: shape_6, 7: shape_7}
 
 
 def parse_usage(shown: Any) -> Usage:
-    """Return the usage that message metadata show, in the shape of any major; what is no count is unknown."""
+    """Parse the usage in message metadata, in the shape of any major. A value that is no count becomes None."""
     if not isinstance(shown, Mapping):
         return Usage()
     counts = cast("Mapping[str, Any]", shown)
@@ -66,7 +66,7 @@ def parse_usage(shown: Any) -> Usage:
         read, made = details(counts, "inputTokenDetails"), details(counts, "outputTokenDetails")
         no_cache = parse_count(read.get("noCacheTokens"))
         return Usage(
-            # Without details all of it was new.
+            # Without details, all input tokens were uncached.
             input_no_cache=no_cache if read else parse_count(counts.get("inputTokens")),
             input_cache_read=parse_count(read.get("cacheReadTokens")),
             input_cache_write=parse_count(read.get("cacheWriteTokens")),
@@ -93,7 +93,7 @@ def details(counts: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def parse_count(value: Any) -> int | None:
-    """Return a count that a message tells; None for anything else, which a client could have written there."""
+    """Return ``value`` if it is a count, otherwise None: the client can write anything there."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53 else None
 
 
@@ -102,7 +102,7 @@ def present(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def show_usage(metadata: Any, dialect: Dialect) -> Any:
-    """Return ``metadata`` with each `Usage` in it replaced by the dialect's shape of it."""
+    """Return ``metadata`` with each `Usage` in it replaced by its shape for the dialect."""
     if isinstance(metadata, Usage):
         return usage_for_major(metadata, dialect.shape)
     if isinstance(metadata, Mapping):

@@ -1,1 +1,1 @@
-"""Model messages as dicts: the AI SDK's ModelMessage JSON and Anthropic's own form."""
+"""Model messages as dicts: the AI SDK's ``ModelMessage`` in JSON, and Anthropic's own form."""

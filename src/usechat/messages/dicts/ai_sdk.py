@@ -1,7 +1,9 @@
-"""Model messages in JSON: the AI SDK's ``ModelMessage``, read and written; Anthropic's own message dicts, read.
+"""Reads and writes model messages in JSON (the AI SDK's ``ModelMessage``), and reads Anthropic's message dicts.
 
-What is read is read whole or refused with its path: a key that means nothing here is one that would be lost. Upstream:
-``@ai-sdk/provider-utils/src/types`` and ``ai/src/prompt`` (7.0.173).
+A dict with an unknown key is refused, because the key would be lost; the error has the path of the key. Knows no
+provider but Anthropic.
+
+Upstream: ``@ai-sdk/provider-utils/src/types`` and ``ai/src/prompt`` (7.0.173).
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ _OPTIONS: Final = "providerOptions"
 
 
 class _Row(NamedTuple):
-    """One type of content: its class, and its keys with the attributes that they are."""
+    """One type of content: its class, and the attribute for each of its keys."""
 
     content: type[msgspec.Struct]
     keys: Mapping[str, str]
@@ -86,7 +88,7 @@ _FILE_TYPES: Final = frozenset({"file", "file-data", "file-url", "file-id", "ima
 
 
 def is_model_dict(message: Any) -> bool:
-    """Return whether a dict is a model message and no UI message."""
+    """Return whether a dict is a model message rather than a UI message."""
     if not isinstance(message, Mapping):
         return False
     given = cast("Object", message)
@@ -98,15 +100,15 @@ def is_model_dict(message: Any) -> bool:
 def read_model_messages(
     messages: Sequence[Any], *, allow_system: bool = True, path: str = "messages"
 ) -> list[ModelMessage]:
-    """Return model messages that are objects, dicts of the AI SDK's form, or dicts of Anthropic's.
+    """Return the model messages for objects, dicts in the AI SDK's form and dicts in Anthropic's form.
 
     Args:
-        messages: Each may be any of them.
-        allow_system: Whether dicts may be system messages, which a client could have sent.
-        path: Where they are, for errors.
+        messages: The messages; the three forms may be mixed.
+        allow_system: Whether dicts may be system messages. A client could have sent them.
+        path: The path of the list, for errors.
 
     Raises:
-        RequestError: One cannot be read whole; the text has its path.
+        RequestError: A message has something that is unknown or of a wrong type. The text has its path.
     """
     read: list[ModelMessage] = []
     names: dict[str, str] = {}
@@ -125,10 +127,10 @@ def read_model_messages(
 
 
 def read_tool_output(output: Any, path: str) -> ToolResultOutput:
-    """Return a tool's result for the model from the AI SDK's form of it.
+    """Return a tool's result for the model, read from the AI SDK's form.
 
     Raises:
-        RequestError: It is none.
+        RequestError: The value is no such result.
     """
     given = required_object(output, path)
     type_ = given.get("type")
@@ -154,7 +156,7 @@ def read_tool_output(output: Any, path: str) -> ToolResultOutput:
 
 
 def write_model_message(message: ModelMessage) -> ModelMessageDict:
-    """Return a message in the AI SDK's JSON form; `read_model_messages` reads it back."""
+    """Return a message in the AI SDK's JSON form, which `read_model_messages` reads."""
     role: Any = {SystemMessage: "system", UserMessage: "user", AssistantMessage: "assistant", ToolMessage: "tool"}[
         type(message)
     ]

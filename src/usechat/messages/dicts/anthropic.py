@@ -1,6 +1,6 @@
-"""Messages as Anthropic's API takes them (``anthropic.types.MessageParam``), read as model messages.
+"""Reads messages in the form of Anthropic's API (``anthropic.types.MessageParam``) as model messages.
 
-Blocks of tools that Anthropic carries out are refused: what they mean depends on the answer that they came in.
+Blocks of tools that Anthropic runs itself are refused, because their meaning depends on the answer that they came in.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ __all__ = ["is_anthropic_content", "read_anthropic_message"]
 Block: TypeAlias = Mapping[str, Any]
 
 _OWN: Final = frozenset({"document", "tool_use", "tool_result", "thinking", "redacted_thinking", "server_tool_use"})
-"""Types of blocks that the AI SDK has none of."""
+"""Types of blocks that the AI SDK does not have."""
 _OWN_KEYS: Final = frozenset({"source", "cache_control", "citations"})
-"""Keys by which blocks of a type that both have are Anthropic's."""
+"""Keys that only Anthropic's blocks have, for types that the AI SDK has too."""
 
 
 def is_anthropic_content(content: Any) -> bool:
-    """Return whether a message's content is blocks of Anthropic's."""
+    """Return whether a message's content has a block in Anthropic's form."""
     blocks: list[Any] = [*cast("list[Any]", content)] if isinstance(content, list | tuple) else []
     return any(_is_block(cast("Block", block)) for block in blocks if isinstance(block, Mapping))
 
@@ -48,15 +48,15 @@ def _is_block(block: Block) -> bool:
 
 
 def read_anthropic_message(message: Block, path: str, tool_names: Mapping[str, str]) -> list[ModelMessage]:
-    """Return what a message is: results of tools and what the user says with them are messages of their own.
+    """Return the model messages of one message. Tool results and the user's content beside them become two messages.
 
     Args:
-        message: With a list of blocks.
-        path: Where it is, for errors.
-        tool_names: Of the calls in earlier messages, by their ids.
+        message: The message; its ``content`` is a list of blocks.
+        path: The path of the message, for errors.
+        tool_names: The tool names of the calls in earlier messages, by tool call id.
 
     Raises:
-        RequestError: It cannot be read whole; the text has the path.
+        RequestError: The message has something that is unknown or of a wrong type. The text has its path.
     """
     refuse_unknown_keys(message, {"role", "content"}, path)
     blocks = [required_object(block, f"{path}.content[{at}]") for at, block in enumerate(message["content"])]

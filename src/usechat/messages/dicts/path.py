@@ -1,4 +1,4 @@
-"""Checks of JSON that an application gives, each refusal with the path of what is wrong."""
+"""Checks JSON that an application passes in. Each error has the path of the wrong value."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["refuse_unknown_keys", "required_list", "required_object", "required_
 
 
 def required_object(value: Any, path: str) -> Mapping[str, Any]:
-    """Return ``value``, which must be an object.
+    """Return ``value`` if it is an object.
 
     Raises:
-        RequestError: It is none.
+        RequestError: ``value`` is no object.
     """
     if not isinstance(value, Mapping):
         raise RequestError("must be an object", path=path)
@@ -25,7 +25,7 @@ def required_text(given: Mapping[str, Any], key: str, path: str) -> str:
     """Return the text under a key.
 
     Raises:
-        RequestError: There is none.
+        RequestError: There is no text under the key.
     """
     if not isinstance(given.get(key), str):
         raise RequestError("must be a text", path=f"{path}.{key}")
@@ -36,7 +36,7 @@ def required_list(given: Mapping[str, Any], key: str, path: str) -> Sequence[Any
     """Return the list under a key.
 
     Raises:
-        RequestError: There is none.
+        RequestError: There is no list under the key.
     """
     value: Any = given.get(key)
     if not isinstance(value, list | tuple):
@@ -45,10 +45,10 @@ def required_list(given: Mapping[str, Any], key: str, path: str) -> Sequence[Any
 
 
 def refuse_unknown_keys(given: Mapping[str, Any], known: Collection[str], path: str) -> None:
-    """Refuse keys that nobody reads: they would be lost. One whose value is None says nothing.
+    """Refuse unknown keys, which would be lost. A key with the value None is ignored.
 
     Raises:
-        RequestError: There is one.
+        RequestError: There is an unknown key.
     """
     for key, value in given.items():
         if key not in known and value is not None:

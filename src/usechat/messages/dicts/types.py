@@ -1,7 +1,6 @@
 """Types of model messages as dicts, for type checkers: the AI SDK's ``ModelMessage`` and Anthropic's messages, in JSON.
 
-Upstream: ``@ai-sdk/provider-utils/src/types`` (7.0.173); the Messages API. What reads them is
-`usechat.messages.dicts.ai_sdk`.
+`usechat.messages.dicts.ai_sdk` reads them. Upstream: ``@ai-sdk/provider-utils/src/types`` (7.0.173); the Messages API.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ class ImagePartDict(TypedDict):
 
 
 class FilePartDict(TypedDict):
-    """A file: base64, a data: or an https: URL, bytes, or the names that providers know it by."""
+    """A file: base64, a data: or an https: URL, bytes, or its ids at providers."""
 
     type: Literal["file"]
     data: str | bytes | Mapping[str, Any]
@@ -50,7 +49,7 @@ class ReasoningPartDict(TypedDict):
 
 
 class CustomPartDict(TypedDict):
-    """What only one provider understands."""
+    """Content that only one provider understands."""
 
     type: Literal["custom"]
     kind: str
@@ -69,7 +68,7 @@ class ToolCallPartDict(TypedDict):
 
 
 class ToolResultOutputDict(TypedDict):
-    """A tool's result; ``value`` is text, JSON or content parts, and ``reason`` that of a denial."""
+    """A tool's result; ``value`` is text, JSON or content parts; ``reason`` is the reason of a denial."""
 
     type: Literal["text", "json", "error-text", "error-json", "content", "execution-denied"]
     value: NotRequired[Any]
@@ -87,7 +86,7 @@ class ToolResultPartDict(TypedDict):
 
 
 class ApprovalRequestPartDict(TypedDict):
-    """The question whether a call may run."""
+    """A request to approve a tool call."""
 
     type: Literal["tool-approval-request"]
     approvalId: str
@@ -99,7 +98,7 @@ class ApprovalRequestPartDict(TypedDict):
 
 
 class ApprovalResponsePartDict(TypedDict):
-    """The answer to it."""
+    """The decision on an approval request."""
 
     type: Literal["tool-approval-response"]
     approvalId: str
@@ -117,7 +116,7 @@ class SystemMessageDict(TypedDict):
 
 
 class UserMessageDict(TypedDict):
-    """What the user said."""
+    """A user message."""
 
     role: Literal["user"]
     content: str | Sequence[TextPartDict | ImagePartDict | FilePartDict]
@@ -125,7 +124,7 @@ class UserMessageDict(TypedDict):
 
 
 class AssistantMessageDict(TypedDict):
-    """What the model said."""
+    """An assistant message."""
 
     role: Literal["assistant"]
     content: (
@@ -144,7 +143,7 @@ class AssistantMessageDict(TypedDict):
 
 
 class ToolMessageDict(TypedDict):
-    """What tools answered."""
+    """A tool message: results and decisions."""
 
     role: Literal["tool"]
     content: Sequence[ToolResultPartDict | ApprovalResponsePartDict]
@@ -152,11 +151,11 @@ class ToolMessageDict(TypedDict):
 
 
 ModelMessageDict: TypeAlias = SystemMessageDict | UserMessageDict | AssistantMessageDict | ToolMessageDict
-"""A message as the AI SDK's ``ModelMessage`` is in JSON."""
+"""A message in the JSON form of the AI SDK's ``ModelMessage``."""
 
 
 class UIMessageDict(TypedDict):
-    """A message as ``useChat`` keeps it."""
+    """A message in the form of ``useChat``."""
 
     id: NotRequired[str]
     role: Literal["system", "user", "assistant"]
@@ -165,7 +164,7 @@ class UIMessageDict(TypedDict):
 
 
 class AnthropicMessageDict(TypedDict):
-    """A message as Anthropic's API takes it (``anthropic.types.MessageParam``)."""
+    """A message in the form of Anthropic's API (``anthropic.types.MessageParam``)."""
 
     role: Literal["user", "assistant"]
     content: str | Sequence[Mapping[str, Any]]

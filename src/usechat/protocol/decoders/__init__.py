@@ -1,4 +1,4 @@
-"""Decoders: the bytes of a wire format back to parts. For tests, for readers of a log and for clients in Python."""
+"""Decoders: parse the bytes of a wire format to parts, for tests, readers of a log and clients in Python."""
 
 from usechat.protocol.decoders.data_stream import DataStreamDecoder
 from usechat.protocol.decoders.plain import EventsDecoder, TextStreamDecoder

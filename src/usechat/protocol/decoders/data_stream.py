@@ -1,6 +1,6 @@
-"""Reads the data stream v1 of AI SDK 4, as strictly as its client does (PROTOCOL.md section 1).
+"""Decodes the data stream v1 of AI SDK 4, as strictly as its client (PROTOCOL.md section 1).
 
-The format has no block ids and no ends: text and reasoning go on until something else comes.
+The format has no block ids and no ends: text and reasoning last until something else comes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = ["DataStreamDecoder"]
 
 
 class DataStreamDecoder:
-    """Decode lines, cut anywhere, to parts."""
+    """Decode lines to parts. The bytes may be cut anywhere."""
 
     def __init__(self) -> None:
         self.pending = b""
@@ -52,7 +52,7 @@ class DataStreamDecoder:
         """Return the parts that ``data`` completes.
 
         Raises:
-            DecodeError: A line has an unknown code, no colon, or a value that is not what its code demands.
+            DecodeError: A line has an unknown code, no colon, or a wrong value for its code.
         """
         *lines, self.pending = (self.pending + data).split(b"\n")
         return [part for line in lines for part in self.read(line)]
@@ -86,7 +86,7 @@ class DataStreamDecoder:
         return [] if ended is None else [ended(self.block)]
 
     def begin(self, start: type, end: type, metadata: ProviderMetadata | None = None) -> list[Part]:
-        """Start a block unless one of its kind is open. Return the parts for that."""
+        """Start a block unless one of its kind is open. Return the parts for it."""
         if self.open is end and metadata is None:
             return []
         closed = self.close()
@@ -108,7 +108,7 @@ class DataStreamDecoder:
     def _read_signature(self, value: Any) -> list[Part]:
         begun = self.begin(ReasoningStart, ReasoningEnd)
         signed = ReasoningDelta(self.block, "", anthropic("signature", value["signature"]))
-        # A signature ends its block: the next reasoning text is another one.
+        # A signature ends its block: later reasoning text is a new block.
         return [*begun, signed, *self.close()]
 
     def _read_redacted(self, value: Any) -> list[Part]:
@@ -188,7 +188,7 @@ class DataStreamDecoder:
 
 
 def anthropic(key: str, value: Any) -> ProviderMetadata:
-    # The only provider whose models answer here; the format itself names none.
+    # The format names no provider. Anthropic is the only provider of this package.
     return {"anthropic": {key: value}}
 
 

@@ -1,4 +1,4 @@
-"""Decoders for the two formats that carry only text."""
+"""Decoders of the two formats that have only text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BLOCK = "0"
 
 
 class TextStreamDecoder:
-    """Decode UTF-8, cut anywhere, to one text block (``processTextStream`` in ``ai/src/ui``)."""
+    """Decode UTF-8, which may be cut anywhere, to one text block (``processTextStream`` in ``ai/src/ui``)."""
 
     def __init__(self) -> None:
         self.characters = codecs.getincrementaldecoder("utf-8")(errors="replace")
@@ -27,7 +27,7 @@ class TextStreamDecoder:
         return self.read(self.characters.decode(data))
 
     def finish(self) -> list[Part]:
-        """Return the end of the block, if there was any text."""
+        """Return the last text and the end of the block; nothing when there was no text."""
         return [*self.read(self.characters.decode(b"", final=True)), *([TextEnd(BLOCK)] if self.is_open else [])]
 
     def read(self, text: str) -> list[Part]:
@@ -50,7 +50,7 @@ class EventsDecoder:
         """Return the parts that ``data`` completes.
 
         Raises:
-            DecodeError: An event is none of the format's three.
+            DecodeError: An event is not one of the format's three.
         """
         return [part for event in self.events.feed(data) for part in self.read(event)]
 

@@ -1,4 +1,4 @@
-"""Decodes the UI message stream of AI SDK 5, 6 and 7 as leniently as its clients do."""
+"""Decodes the UI message stream of AI SDK 5, 6 and 7 as leniently as its clients."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["UIMessageStreamDecoder"]
 
 
 class UIMessageStreamDecoder:
-    """Decode bytes, cut anywhere, to parts."""
+    """Decode bytes to parts. The bytes may be cut anywhere."""
 
     def __init__(self) -> None:
         self.events = SSEDecoder()
         self.is_done = False
-        """Whether ``[DONE]`` was read. Clients neither need it nor stop at it."""
+        """Whether ``[DONE]`` was read. Clients do not need it and do not stop at it."""
 
     def feed(self, data: bytes) -> list[Part]:
         """Return the parts that ``data`` completes.
@@ -31,7 +31,7 @@ class UIMessageStreamDecoder:
         """Return the part of a last event that lacks its blank line.
 
         Raises:
-            DecodeError: It is no chunk.
+            DecodeError: The event is no chunk.
         """
         return self.read(self.events.finish())
 

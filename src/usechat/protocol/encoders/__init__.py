@@ -1,4 +1,4 @@
-"""Encoders: parts to the bytes of one wire format. Synchronous and pure; each owns its headers and its heartbeat."""
+"""Encoders: write parts as the bytes of one wire format. Pure; each has its headers and its heartbeat."""
 
 from usechat.protocol.encoders.base import Encoder, WireFormat
 from usechat.protocol.encoders.choose import encode_for, make_encoder

@@ -1,4 +1,4 @@
-"""What every encoder is."""
+"""The base class of encoders."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from usechat.protocol.shaping import ChunkShaper, Shaped
 __all__ = ["PROXY_HEADERS", "Encoder", "WireFormat", "provider_value"]
 
 PROXY_HEADERS: Mapping[str, str] = {
-    # `no-cache` alone does not keep a Next.js rewrite from compressing, and so holding back, the stream.
+    # With `no-cache` alone a Next.js rewrite compresses the stream, and so holds it back.
     "cache-control": "no-cache, no-transform",
-    # nginx buffers otherwise.
+    # Without it nginx buffers the stream.
     "x-accel-buffering": "no",
 }
 
 
 class Encoder(ABC):
-    """Turn one answer's parts into the bytes of one wire format.
+    """Encode one answer's parts as the bytes of one wire format.
 
     Args:
-        shaper: What the parts pass first. An answer hands in its own, and then calls `encode` and `terminator` only.
+        shaper: Shapes the parts first. An answer that passes its own shaper calls only `encode` and `terminator`.
     """
 
     headers: Mapping[str, str]
     """The response's headers, ``content-type`` included."""
     opening: bytes = b""
-    """Bytes to send at once, before the first part; empty where the format has none."""
+    """Bytes to send at once, before the first part; empty when the format has none."""
     heartbeat: bytes | None = None
-    """Bytes that every client ignores, to send in a silence; None where the format has none."""
+    """Bytes to send while the answer is silent; every client ignores them. None when the format has none."""
 
     tells_errors: bool = True
-    """Whether the format can say that the answer failed."""
+    """Whether the format has a frame for errors."""
 
     __slots__ = ("shaper",)
 
@@ -51,33 +51,33 @@ class Encoder(ABC):
 
         Raises:
             StreamProtocolError: In strict mode, when ``part`` is illegal here.
-            TypeError: It holds something JSON cannot.
+            TypeError: The part has a value that JSON cannot hold.
         """
         return self.feed_all((part,))
 
     def feed_all(self, parts: Iterable[Part]) -> bytes:
-        """Return the frames for several parts, in one piece; raises as `feed` does."""
+        """Return the frames for several parts as one byte string. Raises the errors of `feed`."""
         return self.encode(self.shaper.feed_all(parts))
 
     def finish(self) -> bytes:
-        """Return what is due at the end: open blocks closed, the message ended, the terminator."""
+        """Return the last frames: ends of open blocks, the end of the message, the terminator."""
         return self.encode(self.shaper.finish()) + self.terminator()
 
     @abstractmethod
     def encode(self, shaped: Iterable[Shaped]) -> bytes:
-        """Return the frames of what the shaper gave.
+        """Return the frames of shaped parts.
 
         Raises:
-            TypeError: It holds something JSON cannot.
+            TypeError: The part has a value that JSON cannot hold.
         """
 
     @abstractmethod
     def terminator(self) -> bytes:
-        """Return what ends the stream after its last part."""
+        """Return the bytes that end the stream after the last part."""
 
 
 def provider_value(metadata: ProviderMetadata | None, key: str) -> Any:
-    """Return what any provider says under ``key``, for formats that know no providers; None when none does."""
+    """Return the value under ``key`` of the first provider that has it, or None. For formats without providers."""
     for values in (metadata or {}).values():
         if key in values:
             return values[key]

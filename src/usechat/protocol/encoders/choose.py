@@ -1,4 +1,4 @@
-"""One encoder for a wire format and a dialect."""
+"""Chooses the encoder of a wire format and a dialect."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ NEWEST_LINES: Final = Dialect(NEWEST[4], exact=True)
 def make_encoder(
     wire_format: WireFormat | None = None, dialect: Dialect = AUTO, options: EncoderOptions | None = None
 ) -> Encoder:
-    """Return an encoder for ``wire_format``; without one, for the chat format of the dialect's major."""
+    """Return an encoder for ``wire_format``; when it is None, for the chat format of the dialect's major."""
     shaper = ChunkShaper(chunk_dialect(dialect, wire_format), options or EncoderOptions())
     return encode_for(wire_format, dialect, shaper)
 
 
 def encode_for(wire_format: WireFormat | None, dialect: Dialect, shaper: ChunkShaper) -> Encoder:
-    """Return the encoder of an answer that has a shaper already; see `make_encoder`."""
+    """Return the encoder of an answer that has a shaper. See `make_encoder`."""
     match wire_format:
         case "text-stream":
             return TextStreamEncoder(shaper)
@@ -40,7 +40,7 @@ def encode_for(wire_format: WireFormat | None, dialect: Dialect, shaper: ChunkSh
         case None if dialect.major in LINE_MAJORS:
             return DataStreamEncoder(shaper, dialect)
         case None if dialect.major < UI_MESSAGE_STREAM_SINCE:
-            # AI SDK 2 shows whatever comes as text.
+            # AI SDK 2 shows all bytes as text.
             return TextStreamEncoder(shaper)
         case None:
             return UIMessageStreamEncoder(shaper)

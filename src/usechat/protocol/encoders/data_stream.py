@@ -1,8 +1,8 @@
 """The data stream v1 of AI SDK 3 and 4: lines ``CODE:JSON`` (PROTOCOL.md section 1).
 
-What it cannot say, it leaves out: documents as sources, approvals, preliminary outputs, custom parts; and each line
-that the dialect's client does not know, at which its parser would throw ("Invalid code f"). A failed tool is an error
-line, as from the AI SDK's own server; its client ends there.
+The format has no frames for documents as sources, approvals, preliminary outputs and custom parts, so these are left
+out. Lines that the client's version does not know are left out too, because its parser throws ("Invalid code f"). A
+failed tool is an error line, as the AI SDK's own server sends it; the client ends there.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ __all__ = ["DataStreamEncoder"]
 
 V4 = Dialect(NEWEST[4], exact=True)
 STREAM_DATA = "x-experimental-stream-data"
-"""What tells a client before 3.0.20 that it reads lines."""
+"""The header by which clients before 3.0.20 recognize lines."""
 
 
 def line(code: str, value: Any) -> bytes:
-    """Return one whole line: the client parses only when a network chunk ends in LF."""
+    """Return one whole line. The client parses only when a network chunk ends in LF."""
     return code.encode() + b":" + encode_safe_json(value) + b"\n"
 
 
@@ -64,11 +64,11 @@ class DataStreamEncoder(Encoder):
     """Encode parts as the lines that one client of AI SDK 3 or 4 reads.
 
     Args:
-        shaper: What the parts pass first.
+        shaper: Shapes the parts first.
         dialect: The client.
     """
 
-    # Unknown codes throw; an empty line is the only thing its parser passes over.
+    # The parser throws at unknown codes and ignores only empty lines.
     heartbeat = b"\n"
 
     __slots__ = (
@@ -96,20 +96,20 @@ class DataStreamEncoder(Encoder):
         self.streams_calls = self.options.tool_call_streaming and dialect.accepts("b")
         self.sends_reasoning = self.options.send_reasoning and dialect.accepts("g")
         self.prefixes: dict[str, bytes] = {}
-        """How a line of a growing tool input begins."""
+        """The beginning of each delta line, by open tool call."""
         self.begun_calls: dict[str, str] = {}
         known = self.options.known_tool_calls if dialect.accepts("a", "of_message") else ()
         self.shown_calls: dict[str, Mapping[str, Any]] = {call: {} for call in known}
-        """Calls that the client has, and what of them their output must repeat."""
+        """Calls that the client knows, and the fields that their output must repeat."""
         self.summaries: set[str] = set()
-        """Text blocks that sum the conversation up for the model: without metadata they would pass for the answer."""
+        """Text blocks with a summary for the model. The format has no metadata, so they would look like the answer."""
 
     def again(self, shaper: ChunkShaper) -> Encoder:
         """Return an encoder of this kind for another shaper."""
         return DataStreamEncoder(shaper, self.dialect)
 
     def encode(self, shaped: Iterable[Shaped]) -> bytes:
-        """Return the lines, in one piece."""
+        """Return the lines as one byte string."""
         frames: list[bytes] = []
         for each in shaped:
             if type(each) is TextDelta and each.id not in self.summaries:
@@ -133,7 +133,7 @@ class DataStreamEncoder(Encoder):
         return b""
 
     def usage(self, usage: Usage, code: str) -> dict[str, Any]:
-        """Return ``{"usage": …}``, or nothing when usage is switched off and the line may lack it."""
+        """Return ``{"usage": …}``, or an empty dict when usage is off and the client accepts the line without it."""
         if self.options.send_usage or not self.dialect.accepts(code, "short"):
             return {"usage": usage_for_major(usage, 4)}
         return {}
@@ -184,7 +184,7 @@ class DataStreamEncoder(Encoder):
         return line("h", value)
 
     def _encode_file(self, part: File) -> bytes:
-        # The format holds base64 only: a file elsewhere has no frame.
+        # The format has only base64: a file with another URL has no frame.
         head, comma, data = part.url.partition(",")
         whole = comma and head.startswith("data:") and head.endswith(";base64")
         return line("k", {"data": data, "mimeType": part.media_type}) if whole and "k" not in self.refused else b""
@@ -196,13 +196,13 @@ class DataStreamEncoder(Encoder):
         return line("2", [{**value, "data": part.data}])
 
     def _encode_input_start(self, part: ToolInputStart) -> bytes:
-        # The SDK begins a call with its first delta: one without any input is shown whole, or not at all.
+        # The SDK begins a call with its first delta. A call without deltas is shown whole, or not at all.
         if self.streams_calls:
             self.begun_calls[part.tool_call_id] = part.tool_name
         return b""
 
     def _encode_input_delta(self, part: ToolInputDelta) -> bytes:
-        # Empty ones are sent, too, as by the SDK.
+        # The SDK sends empty deltas too.
         if part.tool_call_id in self.prefixes:
             return self.prefixes[part.tool_call_id] + encode_json(part.delta) + b"}\n"
         tool_name = self.begun_calls.pop(part.tool_call_id, None)
@@ -217,7 +217,7 @@ class DataStreamEncoder(Encoder):
         self.prefixes.pop(part.tool_call_id, None)
         if not self.shows_calls:
             return b""
-        # A string or a number as `args` throws in the client; tools take objects.
+        # The client throws if `args` is a text or a number; tools get objects.
         args: Any = part.input
         if args is not None and not isinstance(args, Mapping | list | tuple):
             args = {"value": args}
@@ -229,8 +229,8 @@ class DataStreamEncoder(Encoder):
         if not self.shows_calls:
             return b""
         if part.provider_executed:
-            # The provider answers the call and the model goes on, so the answer goes on too. `args` must be an object:
-            # the raw text is left out.
+            # The provider returns an error to the model, which continues, so the answer must not end here. `args` must
+            # be an object, so the raw text is left out.
             return self._encode_input(
                 ToolInputAvailable(tool_call_id=part.tool_call_id, tool_name=part.tool_name, input={})
             )
@@ -248,7 +248,7 @@ class DataStreamEncoder(Encoder):
         if part.invalid_input or not self.shows_calls:
             return b""
         if part.provider_executed and part.tool_call_id in self.shown_calls:
-            # The model reads it and goes on, so the answer goes on too.
+            # The model reads the error and continues, so the answer must not end here.
             return self._encode_result(part.tool_call_id, {"error": MASKED_ERROR})
         return line("3", self.shaper.tool_error_text(part))
 

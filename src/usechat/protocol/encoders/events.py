@@ -1,7 +1,7 @@
-"""The plain events stream: what a hand-written ``fetch`` client reads.
+"""The plain events stream, for hand-written ``fetch`` clients.
 
-``data: {"text": …}`` for each text delta, then ``data: {"done": true, "usage": {…}}`` with the provider's own usage
-added up over the steps, or ``data: {"error": …}``. Nothing else is shown.
+Each text delta is ``data: {"text": …}``. The last event is ``data: {"done": true, "usage": {…}}``, with the sum of the
+provider's usage over all steps, or ``data: {"error": …}``. Nothing else is sent.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ END_OF_FRAME = b"}\n\n"
 
 
 class EventsEncoder(Encoder):
-    """Encode text, and how it ended."""
+    """Encode the text and the end of an answer as events."""
 
     headers: Mapping[str, str] = {"content-type": "text/event-stream", **PROXY_HEADERS, "connection": "keep-alive"}
     opening = STREAM_OPEN
@@ -37,7 +37,7 @@ class EventsEncoder(Encoder):
         self.ended = False
 
     def encode(self, shaped: Iterable[Shaped]) -> bytes:
-        """Return the events, in one piece."""
+        """Return the events as one byte string."""
         return b"".join([self.encode_one(each) for each in shaped if not self.ended])
 
     def encode_one(self, shaped: Shaped) -> bytes:
@@ -57,7 +57,7 @@ class EventsEncoder(Encoder):
         return b""
 
     def terminator(self) -> bytes:
-        """Return the end, where none was sent."""
+        """Return the last event, unless it was sent."""
         if self.ended:
             return b""
         self.ended = True
@@ -65,7 +65,7 @@ class EventsEncoder(Encoder):
 
 
 def add_usage(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge two of the provider's usage objects: add counts, merge objects, take the later of the rest."""
+    """Merge two usage objects of the provider: add counts, merge objects, keep the later of other values."""
     total = dict(a)
     for key, value in b.items():
         before = total.get(key)

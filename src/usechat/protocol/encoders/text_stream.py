@@ -1,4 +1,4 @@
-"""The text stream: nothing but the text (PROTOCOL.md section 7). It cannot say that anything went wrong."""
+"""The text stream: only the text (PROTOCOL.md section 7). The format has no frame for errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["TextStreamEncoder"]
 
 
 class TextStreamEncoder(Encoder):
-    """Text deltas of all steps, one after the other, as UTF-8."""
+    """Encode the text deltas of all steps, one after the other, as UTF-8."""
 
     headers: Mapping[str, str] = {"content-type": "text/plain; charset=utf-8", **PROXY_HEADERS}
 
@@ -27,13 +27,13 @@ class TextStreamEncoder(Encoder):
     def encode(self, shaped: Iterable[Shaped]) -> bytes:
         """Return the text of all text deltas."""
         text = self.half_character + "".join(text_of(each) for each in shaped)
-        # UTF-8 has no lone surrogates: half of a pair waits for the other half.
+        # UTF-8 has no lone surrogates, so the first half of a pair is held until the second comes.
         held = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
         self.half_character = held
         return encode_text(text.removesuffix(held) if held else text)
 
     def terminator(self) -> bytes:
-        """Return what was held back; the format has no terminator."""
+        """Return the surrogate that is held. The format has no terminator."""
         return encode_text(self.half_character)
 
 
@@ -46,5 +46,5 @@ def encode_text(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:
-        # Pairs become characters; a surrogate that is really alone becomes U+FFFD, as JavaScript's encoder has it.
+        # Pairs become characters. A lone surrogate becomes U+FFFD, as in JavaScript's TextEncoder.
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()

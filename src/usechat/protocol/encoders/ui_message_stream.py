@@ -1,7 +1,7 @@
 """The UI message stream of AI SDK 5, 6 and 7: one SSE event a chunk (PROTOCOL.md section 2).
 
-The hot path is a delta of an open block: its frame up to the text is made once, and each delta costs a look-up, one
-JSON string and an append.
+The hot path is a delta of an open block. The beginning of its frame is made once for the block, so each delta costs one
+look-up, one JSON string and one append.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class UIMessageStreamEncoder(Encoder):
         self.inputs: dict[str, bytes] = {}
 
     def encode(self, shaped: Iterable[Shaped]) -> bytes:
-        """Return the events, in one piece."""
+        """Return the events as one byte string."""
         frames: list[bytes] = []
         for each in shaped:
             if type(each) is TextDelta:
@@ -60,7 +60,7 @@ class UIMessageStreamEncoder(Encoder):
         return DONE
 
     def encode_chunk(self, chunk: Chunk) -> bytes:
-        """Return a chunk's event; a block's start also says how its deltas begin."""
+        """Return a chunk's event. For a block's start, prepare the beginning of its deltas; for its end, drop it."""
         match chunk["type"]:
             case "text-start":
                 self.text[chunk["id"]] = BLOCK_PREFIX % (b"text", encode_json(chunk["id"]))
