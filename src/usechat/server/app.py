@@ -51,11 +51,11 @@ logger = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings | None = None, *, on_finish: OnFinish | None = None) -> FastAPI:
-    """Return the server's application; also what ``uvicorn --factory usechat.server.app:create_app`` takes.
+    """Return the server's application, also for ``uvicorn --factory usechat.server.app:create_app``.
 
     Args:
-        settings: Without them, those of the environment and the ``.env`` file.
-        on_finish: Told of each saved answer's end once, whichever process makes or ends it.
+        settings: The settings; by default those of the environment and the ``.env`` file.
+        on_finish: Called once for each saved answer's end, in one process.
 
     Raises:
         ConfigurationError: A setting is wrong, or the server would be open to strangers by accident.
@@ -98,7 +98,7 @@ def create_app(settings: Settings | None = None, *, on_finish: OnFinish | None =
 
 
 def make_bare_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]], *, has_docs: bool) -> FastAPI:
-    """Return an application without routes that knows how to refuse."""
+    """Return an application without routes that answers errors."""
     app = FastAPI(
         title="usechat",
         version=usechat.__version__,
@@ -115,7 +115,7 @@ def make_bare_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None
 
 
 def make_routers(answers: Answers, guard: KeyGuard, conversations: Conversations | None) -> list[APIRouter]:
-    """Return all routes below ``/api``, those of saved chats only where chats are kept."""
+    """Return all routes below ``/api``, with those of saved chats if chats are saved."""
     settings = answers.settings
     kept: list[APIRouter] = []
     if conversations is not None:
@@ -123,16 +123,16 @@ def make_routers(answers: Answers, guard: KeyGuard, conversations: Conversations
         chats = make_chats_router(conversations, guard, settings)
         kept = [make_runs_router(conversations, guard, heartbeat), chats]
     socket = make_socket_router(answers, guard, conversations)
-    # Most requests are for the chat's own routes, so these are asked first.
+    # The chat's own routes first: most requests are for them.
     chat = make_chat_router(answers, guard, conversations)
     others = [route for router in (chat, *kept) for route in router.routes]
     return [chat, socket, *kept, make_api_router(answers, guard, others)]
 
 
 async def load_ahead() -> None:
-    """Import what every model speaks through: that takes a second, for which the first answer must not wait.
+    """Import the client package of the models, which takes a second, so that the first answer need not wait.
 
-    Nor must the start wait, or the end of a server that was told to stop at once.
+    It runs beside the server: neither its start nor its end waits for it.
     """
     await asyncio.sleep(LOAD_AFTER_SECONDS)
     await asyncio.to_thread(importlib.import_module, "anthropic")
@@ -150,9 +150,9 @@ def end_running(answers: Answers, conversations: Conversations | None) -> None:
 
 
 def add_middleware(app: FastAPI, settings: Settings, guard: KeyGuard, *, is_public: bool) -> None:
-    """The innermost first."""
+    """Add the middleware, the innermost first."""
     app.add_middleware(LastResort)
-    # Within CORS: preflights carry no key, and pages may read why they are refused.
+    # Inside CORS: preflights carry no key, and pages may read the reason of a refusal.
     app.add_middleware(KeyGate, guard=guard)
     if not (settings.api_keys or settings.insecure or is_public):
         app.add_middleware(LoopbackOnly, origins=settings.cors_origins)
@@ -165,7 +165,7 @@ def add_middleware(app: FastAPI, settings: Settings, guard: KeyGuard, *, is_publ
             allow_private_network=True,
             expose_headers=EXPOSED_HEADERS,
         )
-    # Around whatever may refuse a request without having read its body.
+    # Outside of everything that may refuse a request before its body is read.
     app.add_middleware(BodyGate, max_bytes=settings.max_body_bytes, seconds=settings.body_seconds)
     app.add_middleware(RequestIds)
     app.add_middleware(FailedStarts)

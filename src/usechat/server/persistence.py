@@ -1,4 +1,4 @@
-"""Where this server keeps its chats and running answers, as the settings say."""
+"""Opens the stores of chats and runs that the settings name."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 
 def database_url(settings: Settings, *, is_public: bool) -> str | None:
-    """Return where chats are kept; None where they are not. A serverless function has no disk to keep a file on."""
+    """Return the URL of the chats' database; None when chats are not saved. A serverless function has no disk."""
     if settings.database_url is not None:
         url = settings.database_url.get_secret_value()
         return None if url == OFF else url
@@ -47,14 +47,14 @@ def database_url(settings: Settings, *, is_public: bool) -> str | None:
 def open_conversations(
     settings: Settings, url: str | None, on_finish: OnFinish | None = None, *, is_public: bool = False
 ) -> Conversations | None:
-    """Return what keeps the chats and tells of their answers' ends; None where nothing is to be kept.
+    """Return the saved conversations; None when chats are not saved.
 
     Args:
         settings: The server's settings.
-        url: Where chats are kept.
-        on_finish: Told of each answer's end.
-        is_public: Whether this is a function of Vercel: one of several processes, each of which the platform ends or
-            freezes with its last response.
+        url: The chats' database.
+        on_finish: Called for each answer's end.
+        is_public: Whether this is a function of Vercel: a process that the platform ends or freezes with its last
+            response.
 
     Raises:
         ConfigurationError: The database's URL is wrong.
@@ -69,7 +69,7 @@ def open_conversations(
             "platform's" if is_public else settings.workers,
             ", and a chat whose process dies stays busy for an hour" if is_public else "",
         )
-    # Imported where chats are kept: SQLAlchemy is the heaviest thing that the server has.
+    # Imported only when chats are saved: SQLAlchemy is the server's heaviest package.
     from usechat.chats.sql.store import SqlChatStore
     from usechat.server.answering.conversations import Conversations
 
@@ -110,7 +110,7 @@ def make_log(settings: Settings) -> RunLog:
 
 
 def open_used_approvals(settings: Settings) -> RedisUsedApprovals | None:
-    """Return what remembers used approvals for all processes; None where each does so for itself.
+    """Return the shared memory of used approvals; None when each process remembers its own.
 
     Raises:
         ConfigurationError: Redis' URL is wrong.
@@ -125,10 +125,10 @@ def open_used_approvals(settings: Settings) -> RedisUsedApprovals | None:
 
 
 async def check_storage(settings: Settings) -> None:
-    """See that the database and Redis can be used, before a server starts.
+    """Check that the database and Redis can be used, before a server starts.
 
     Raises:
-        ConfigurationError: One of them cannot; the text says which, why and what to do.
+        ConfigurationError: One of them cannot be used; the text says which, why and what to do.
     """
     url = database_url(settings, is_public=False)
     if url is not None:
@@ -139,7 +139,7 @@ async def check_storage(settings: Settings) -> None:
 
 @asynccontextmanager
 async def running(conversations: Conversations | None, url: str | None) -> AsyncGenerator[None]:
-    """The time in which chats are kept: tables made before, answers ended after.
+    """Keep conversations open: create the tables before, end the runs after.
 
     Raises:
         ConfigurationError: The database cannot be used, or its tables are not of this version.

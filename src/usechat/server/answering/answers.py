@@ -1,4 +1,4 @@
-"""How this server answers: its model, its instructions, its limits, put together for one request."""
+"""Makes the server's answers: model, instructions and limits for one request."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ DEFAULT_SYSTEM_PROMPT: Final = "You are a helpful assistant."
 
 
 class Answers:
-    """Makes the answers of one server.
+    """Make the answers of one server.
 
     Args:
         settings: The server's settings.
-        choice: The model that answers where a client chooses none.
-        used_approvals: Remembers approvals for all processes of the server; None: this one's own do.
+        choice: The model that answers when a client chooses none.
+        used_approvals: Remembers used approvals for all processes of the server; None to remember them in this one.
     """
 
     def __init__(self, settings: Settings, choice: ModelChoice, used_approvals: UsedApprovals | None = None) -> None:
         self.settings = settings
         self.choice = choice
         self.models: list[str] = [choice.name, *(name for name in settings.models if name != choice.name)]
-        """The models that there are, the one that answers by default first."""
+        """The models of this server, the default one first."""
         self._resolved: dict[str, Model] = {}
         self._running: WeakSet[StreamTextResult] = WeakSet()
         secret = settings.approval_secret
@@ -52,7 +52,7 @@ class Answers:
     def to_saved_chat(
         self, turn: PlannedTurn, conversations: Conversations, wire_format: WireFormat | None
     ) -> StreamingAnswer:
-        """Return the answer to a ``useChat`` request whose chat is kept, as a response."""
+        """Return the answer to a ``useChat`` request of a saved chat, as a response."""
         name = self.chosen(turn.request.extra)
         tools = demo_tools() if name == "demo" else ()
         result = self.stream(name, messages=turn.messages, tools=tools)
@@ -71,7 +71,7 @@ class Answers:
     def to_fetch(self, chat: FetchChatBody) -> StreamingAnswer:
         """Return the answer to a hand-written client of the plain events stream.
 
-        Such a client may give instructions: after the operator's, or in place of the default ones.
+        Its instructions follow the operator's, or replace the default ones.
         """
         given = (self.settings.system_prompt, chat.instructions)
         system = "\n\n".join(text for text in given if text) or None
@@ -79,7 +79,7 @@ class Answers:
         return self.response(result, None, "events")
 
     def chosen(self, body: Mapping[str, Any]) -> str:
-        """Return the model that a client asks for, where the settings leave it the choice."""
+        """Return the name of the model that a client asks for, if the settings allow the choice."""
         wanted = body.get("model")
         return wanted if isinstance(wanted, str) and wanted in self.settings.models else self.choice.name
 
@@ -92,7 +92,7 @@ class Answers:
         system: str | None = None,
         tools: Sequence[Tool] = (),
     ) -> StreamTextResult:
-        """Return an answer by the model of that name."""
+        """Return an answer by the model with this name."""
         result = stream_text(
             self.model(name),
             messages=messages,
@@ -105,7 +105,7 @@ class Answers:
             max_output_tokens=self.settings.max_output_tokens,
             timeout=self.settings.timeout,
             on_error=str if self.settings.error_detail else None,
-            # Where there is one model only, the page knows it from /api/info.
+            # With one model only, the page knows it from /api/info.
             message_metadata=named(name) if self.settings.models else None,
         )
         self._running.add(result)
@@ -117,34 +117,34 @@ class Answers:
         request: ui.ChatRequest | ui.CompletionRequest | None,
         wire_format: WireFormat | None,
     ) -> StreamingAnswer:
-        """Return the answer on its way to the client."""
+        """Return the response with an answer."""
         return result.response(request, wire_format=wire_format, **self.options)
 
     @property
     def options(self) -> dict[str, Any]:
-        """Return what the settings say of every response."""
+        """The options of every response, from the settings."""
         settings = self.settings
         return {"sdk": settings.sdk, "heartbeat": settings.heartbeat or None, "tool_errors": settings.tool_errors}
 
     def abort_all(self, reason: str) -> None:
-        """Stop every answer that is being made; each still gets a legal end."""
+        """Stop every running answer. Each still gets a legal end."""
         for result in list(self._running):
             result.abort(reason)
 
     def model(self, name: str) -> Model:
-        """Return the model of that name, made at its first use."""
+        """Return the model with this name. It is made at its first use."""
         if name not in self._resolved:
             self._resolved[name] = resolve_model(name)
         return self._resolved[name]
 
 
 def named(model: str) -> Callable[[Part], Any]:
-    """Tells the client in the message's metadata which model writes it."""
+    """Return a function that tells the client the model, in the message's metadata."""
     return lambda part: {"model": model} if isinstance(part, Start) else None
 
 
 def demo_tools() -> Sequence[Tool]:
-    # Imported when the demo answers: its tools are nothing to other models.
+    # Imported only for the demo, whose tools no other model has.
     from usechat.demo import tools
 
     return tools.demo_tools()

@@ -1,4 +1,4 @@
-"""Which model answers, why, and what people are told about it."""
+"""Chooses the model that answers, with the reason and a notice for visitors."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ NO_KEY: Final = "No key for Anthropic is set: until ANTHROPIC_API_KEY is, every 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelChoice:
-    """The model that answers where a client chooses none."""
+    """The model that answers when a client chooses none."""
 
     name: str
     reason: str
-    """Why it answers and how to change it, for the log."""
+    """The reason for the choice and how to change it, for the log."""
     notice: str | None
-    """What a visitor of the page should know; None where there is nothing to be warned of."""
+    """A warning for visitors of the page; None when there is none."""
 
     @property
     def provider(self) -> str:
@@ -48,15 +48,15 @@ class ModelChoice:
 
     @property
     def label(self) -> str:
-        """Its name for people."""
+        """The model's name for people."""
         return LABELS.get(self.name, self.name.removeprefix("anthropic/"))
 
 
 def choose_model(settings: Settings) -> ModelChoice:
-    """Return the model that the settings name or, where they name none, the one that the environment has a key for.
+    """Return the model of the settings; without one, the model that the environment has a key for.
 
     Raises:
-        ConfigurationError: The local model is asked for by name and cannot run here.
+        ConfigurationError: The settings name the local model, and it cannot run here.
     """
     name = settings.model
     if name is None:

@@ -1,8 +1,8 @@
-"""Conversations that are kept: each answer to a chat is a turn that is saved and a run that outlives its reader.
+"""Saved conversations: each answer is a turn that is saved and a run that outlives its reader.
 
 A turn is planned on the chat as it is stored, held in the store for the run's time, and ended exactly once: by the
-process that made the run or, when that has died, by whoever notices (`usechat.server.answering.turn_ends`). What sends
-it to a reader is the response that reads any run (`usechat.http.response`).
+process that made the run or, when that has died, by another one (`usechat.server.answering.turn_ends`). The response
+that reads it is `usechat.http.response`.
 """
 
 from __future__ import annotations
@@ -41,25 +41,25 @@ __all__ = ["OWNER", "Conversations", "PlannedTurn", "can_have_run"]
 logger = logging.getLogger(__name__)
 
 OWNER: Final = "default"
-"""Whose every chat is: API keys say who may come in, not who is who."""
+"""The owner of every chat: API keys do not tell users apart."""
 
 STOPPING_SECONDS: Final = 1.0
-"""How long a turn waits for the one before it, which may have been stopped and be ending."""
+"""Seconds that a turn waits for the one before it, which may be ending."""
 
 
 class PlannedTurn(msgspec.Struct, frozen=True, kw_only=True):
-    """A request to a saved chat, and what it will do to it."""
+    """A request to a saved chat, with the planned changes."""
 
     chat_id: str
     request: ui.ChatRequest
     plan: TurnPlan
     turn_id: str
     messages: Sequence[ui.UIMessage]
-    """What the model is given."""
+    """The messages for the model."""
 
     @property
     def continued(self) -> Mapping[str, Any] | None:
-        """The assistant's message that the answer goes on with."""
+        """The assistant's message that the answer continues."""
         return self.plan.history[-1] if self.plan.continues is not None else None
 
 
@@ -67,11 +67,11 @@ class Conversations:
     """The saved chats of one server and their running answers.
 
     Args:
-        store: Where chats are kept.
-        runs: What makes answers and lets them be read; it tells of those that were lost.
-        history: Who holds the history of a chat.
-        on_finish: Told of each answer's end once, in one process of all.
-        is_lasting: Whether this process lives on between requests, so that others can see that it does.
+        store: The store of the chats.
+        runs: Makes the runs and finds lost ones.
+        history: Who holds the history of a chat: ``client`` or ``server``.
+        on_finish: Called once for each answer's end, in one process.
+        is_lasting: Whether this process lives on between requests, so that others can see it.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Conversations:
         runs.log.on_gone = self.ends.end_gone
 
     async def plan(self, request: ui.ChatRequest, chat_id: str) -> PlannedTurn:
-        """Return what a request does to its chat.
+        """Plan the changes that a request makes to its chat.
 
         Raises:
             ChatError: The chat is another owner's, or has moved on.
@@ -115,21 +115,21 @@ class Conversations:
         """Return the response that makes an answer as a turn of its chat.
 
         Args:
-            turn: What is answered.
-            answer: Not begun.
-            options: Those of `usechat.http.new_run.respond`.
+            turn: The planned turn.
+            answer: The answer, not begun.
+            options: Options of `usechat.http.new_run.respond`.
         """
-        # The model goes on from what it was told of a failed tool, whatever the browser was shown.
+        # The model continues from the true text of a failed tool, whatever the browser was shown.
         answer.keeps_tool_errors = True
         begin = partial(self._begin, turn, answer)
         return respond(answer, turn.request, runs=self.runs, begin=begin, continued=turn.continued, **options)
 
     async def _begin(self, turn: PlannedTurn, answer: Answer, plan: RunPlan) -> str:
-        """Hold the chat and begin the run that answers, read or not. Return its id.
+        """Hold the chat, begin the run that answers, and return the run's id.
 
         Args:
-            turn: What is answered.
-            answer: What is saved when the run has ended.
+            turn: The planned turn.
+            answer: The answer to save when the run has ended.
             plan: The run.
 
         Raises:
@@ -137,7 +137,7 @@ class Conversations:
             RunError: The log of runs cannot be reached, or the server shuts down.
         """
         self.runs.check_open()
-        # Not the turn: with it the chat's history would be held for as long as the answer takes.
+        # Only the ids: the turn would hold the chat's history for as long as the answer takes.
         chat_id, turn_id = turn.chat_id, turn.turn_id
         await self.store.begin_turn(OWNER, chat_id, turn_id, turn.plan)
         lost = LostRun(
@@ -166,7 +166,7 @@ class Conversations:
                 raise ChatError("This chat is being answered.", code="conflict") from error
             raise
         except Exception:
-            # Whatever it is, there is no run: the chat would be held until somebody takes it for an orphan.
+            # No run has begun, and the chat would stay held until it counts as orphaned.
             await self.ends.end(chat_id, turn_id, status="failed")
             raise
         return handle.info.id
@@ -183,20 +183,20 @@ class Conversations:
             )
 
     async def _await_end(self, chat_id: str, turn_id: str) -> None:
-        """Wait for the turn before, if it is ending or its process has died: no client need know how long.
+        """Wait for the turn before, if it is ending or its process has died.
 
         Raises:
-            RunError: ``unavailable``: this process shuts down, and another can wait.
+            RunError: ``unavailable``: this process shuts down; another one can wait.
         """
         until = time.monotonic() + STOPPING_SECONDS
         taking_over = asyncio.create_task(self.runs.take_over(chat_id))
         try:
-            # It may be another process that ends it, and nothing tells of that.
+            # Another process may end it, which sends no event here.
             while not await self._is_over(turn_id) and (time.monotonic() < until or not taking_over.done()):
                 self.runs.check_open()
                 await asyncio.sleep(STOPPING_SECONDS / 20)
         finally:
-            # What it has begun to end, it ends.
+            # Ends that have begun are finished.
             await asyncio.gather(taking_over, return_exceptions=True)
 
     async def _is_over(self, turn_id: str) -> bool:
@@ -204,12 +204,12 @@ class Conversations:
         return turn is None or await self.ends.end_orphan(turn)
 
     async def __aenter__(self) -> Self:
-        """Be seen by others, and begin to look for what they have left unended.
+        """Join the processes of the store, and begin to end turns that others have left open.
 
         Raises:
             ChatError: ``unavailable``.
         """
-        # Where the log of runs is shared, it tells who lives.
+        # A shared log of runs tells which processes are alive.
         if self.is_lasting and not self.runs.log.is_shared:
             await self.store.join(self.runs.log.limits.lease, self._lose_runs)
         await self.runs.__aenter__()
@@ -219,7 +219,7 @@ class Conversations:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End what runs here, and let go of the store."""
+        """End the runs of this process and close the store."""
         if self._orphans is not None:
             self._orphans.cancel()
             await asyncio.gather(self._orphans, return_exceptions=True)
@@ -229,10 +229,10 @@ class Conversations:
             await self.store.aclose()
 
     async def stop(self, chat_id: str) -> bool:
-        """Stop the chat's answer, wherever it is made; whether there was one.
+        """Stop the chat's answer, in any process. Return whether there was one.
 
         Raises:
-            ChatError: ``conflict``: there is one in the memory of another process, which goes on.
+            ChatError: ``conflict``: the answer is in the memory of another process, and goes on.
             RunError: ``unavailable``; never for a run of this process.
         """
         if not can_have_run(chat_id):
@@ -258,12 +258,12 @@ class Conversations:
         return None if chat.active_run_id is None else await self.store.find_turn(chat.active_run_id)
 
     def _lose_runs(self) -> None:
-        """Stop what others have ended: nobody may take it for saved."""
+        """Stop runs that other processes have ended: they are not saved here."""
         for handle in list(self.runs.handles.values()):
             handle.stop("lost")
 
     async def delete(self, chat_id: str) -> Chat:
-        """Remove a chat, and stop its answer; one that another process makes in its memory goes on, and is not saved.
+        """Remove a chat and stop its answer. An answer in another process's memory goes on and is not saved.
 
         Raises:
             ChatError: There is no such chat.
@@ -275,26 +275,26 @@ class Conversations:
 
 
 def can_have_run(chat_id: str) -> bool:
-    """Return whether a run log can be asked for a chat's run: names in Redis are UTF-8."""
+    """Return whether a run log can have a run of this chat: names in Redis are UTF-8."""
     return LONE_SURROGATE.search(chat_id) is None
 
 
 def plan_request(
     saved: SavedChat | None, request: ui.ChatRequest, history: HistoryMode
 ) -> tuple[TurnPlan, list[ui.UIMessage]]:
-    """Return what a request does to its chat, and what the model is given."""
+    """Return the plan of a request and the messages for the model."""
     asked = TurnRequest(
         messages=[message.to_json() for message in request.messages],
         trigger=request.trigger,
         message_id=request.message_id,
     )
-    # This server declares no tools for clients to carry out: no output of one is taken from them.
+    # This server has no client tools, so it takes no outputs from clients.
     plan = plan_turn(saved, asked, mode=history, is_client_tool=lambda _name: False)
     return plan, posted_history(request, plan) if history == "client" else stored_history(plan)
 
 
 def posted_history(request: ui.ChatRequest, plan: TurnPlan) -> list[ui.UIMessage]:
-    """Return what the client sent, with the ids that its messages have by the plan; it was checked when it came in."""
+    """Return the posted messages with the ids of the plan. They were checked when they came in."""
     return [posted_message(message, planned) for message, planned in zip(request.messages, plan.history, strict=True)]
 
 
@@ -310,7 +310,7 @@ def stored_history(plan: TurnPlan) -> list[ui.UIMessage]:
 
 
 def ending(info: RunInfo, final: FinishEvent | None) -> dict[str, Any]:
-    """Return how a run ended, as the store keeps it."""
+    """Return the end of a run in the store's terms."""
     if final is None:
         return {"status": "failed"}
     return {

@@ -1,4 +1,4 @@
-"""Lost runs: from the frames of an answer whose process died, the message they make and a legal end."""
+"""Lost runs: makes the message and a legal end from the frames of an answer whose process died."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Ending", "LostRun", "end_frames", "end_lost_run"]
 
 
 class LostRun(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run's log holds of it beside the frames, for whoever has to end it."""
+    """The data in a run's log for the process that has to end the run."""
 
     turn_id: str
     wire_format: WireFormat | None
@@ -29,31 +29,31 @@ class LostRun(msgspec.Struct, frozen=True, kw_only=True):
     is_exact: bool
     message_id: str | None
     preamble_bytes: int = 0
-    """How much of the frames tells again of the message that the answer goes on with."""
+    """Bytes of the frames that repeat the message which the answer continues."""
 
     @property
     def dialect(self) -> Dialect:
-        """The reader's."""
+        """The reader's dialect."""
         return Dialect(self.version, exact=self.is_exact)
 
 
 class Ending(msgspec.Struct, frozen=True):
-    """What is left to do for a run whose process cannot."""
+    """The end of a run whose process has died."""
 
     status: EndStatus
     message: dict[str, Any] | None
-    """What there is of the assistant's message, if anything."""
+    """The assistant's message so far; None when there is none."""
     frames: bytes = b""
-    """What ends the stream for its readers, where it has no end yet."""
+    """Frames that end the stream for its readers; empty when it has its end."""
 
 
 def end_lost_run(lost: LostRun, frames: bytes, continued: Mapping[str, Any] | None) -> Ending:
-    """Return how a run ends whose process died, or could not save what it had made.
+    """Return the end of a run whose process died or could not save it.
 
     Args:
-        lost: What is known of the run.
-        frames: All that was written.
-        continued: The stored message that the answer went on with.
+        lost: The data of the run.
+        frames: All frames of the run.
+        continued: The stored message that the answer continued.
     """
     parts, is_over = read_parts(lost, frames)
     failure = Error(MASKED_ERROR)
@@ -64,7 +64,7 @@ def end_lost_run(lost: LostRun, frames: bytes, continued: Mapping[str, Any] | No
 
 
 def status_of(parts: Sequence[Part]) -> EndStatus:
-    """Return what a stream that came to its end says of it."""
+    """Return the status that the parts of a whole stream tell."""
     for part in parts:
         match part:
             case Error():
@@ -79,21 +79,21 @@ def status_of(parts: Sequence[Part]) -> EndStatus:
 
 
 def end_frames(lost: LostRun, frames: bytes, continued: Mapping[str, Any] | None, last: Part) -> bytes:
-    """Return the frames that end a stream for readers who have ``frames``, with a last part that says why.
+    """Return frames that end a stream for readers who have ``frames``, with a last part that tells why.
 
-    None, where they have the end: a run whose frames are all there goes on until it is saved.
+    Empty when the readers have the end: such a run only waits to be saved.
     """
     parts, is_over = read_parts(lost, frames)
     if is_over:
         return b""
-    # The parts are encoded once more, for the encoder to know what is open; only its end is sent.
+    # Encode the parts again, so that the encoder knows the open blocks. Only its end is sent.
     encoder = make_encoder(lost.wire_format, lost.dialect, options_for(continued))
     encoder.feed_all(parts)
     return (b"" if says_end(parts) else encoder.feed(last)) + encoder.finish()
 
 
 def says_end(parts: Sequence[Part]) -> bool:
-    """Return whether the parts are all there are, though the stream's own end may be missing."""
+    """Return whether the parts are complete, though the stream's terminator may be missing."""
     return any(isinstance(part, Finish | Abort) for part in parts)
 
 
@@ -112,16 +112,16 @@ def options_for(continued: Mapping[str, Any] | None) -> EncoderOptions:
 
 
 def read_parts(lost: LostRun, frames: bytes) -> tuple[list[Part], bool]:
-    """Return the parts, and whether they are all there are."""
+    """Return the parts and whether they are complete."""
     decoder = make_decoder(lost)
     try:
         parts = decoder.feed(frames[lost.preamble_bytes :])
     except DecodeError:
-        # What is not ours cannot be read; the reader still gets its end.
+        # Foreign frames cannot be read. The reader still gets an end.
         return [], False
     if isinstance(decoder, UIMessageStreamDecoder):
         return parts, decoder.is_done
-    # Text alone has no end of its own.
+    # A text stream has no end of its own.
     return parts, any(isinstance(part, Finish) for part in parts)
 
 

@@ -1,8 +1,8 @@
-"""How turns end, exactly once: by the process that made the answer or, when that has died, by whoever notices.
+"""Ends turns exactly once: in the process that made the answer or, when that has died, in another one.
 
-The store decides who it was (`ChatStore.finish_turn`), and that one tells the application. Three kinds of turns have
-nobody to end them: those of lost runs, which the run log tells of; those whose process died before their run began or
-whose run the log has lost; and those whose end could not be saved, while the log still has what they made.
+The store decides which process ended a turn (`ChatStore.finish_turn`), and that one tells the application. Three kinds
+of turns are orphaned: turns of lost runs, which the run log reports; turns whose process died before the run began, or
+whose run the log has lost; and turns whose end could not be saved while the log still has their frames.
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ logger = logging.getLogger(__name__)
 
 ENDED: Final[Mapping[RunState, EndStatus]] = {"aborted": "partial", "failed": "failed"}
 TELL_SECONDS: Final = 30.0
-"""How long an answer's end waits for the application to take note of it."""
+"""Seconds that an answer's end waits for the application's ``on_finish``."""
 TELLING: Final[set[asyncio.Task[None]]] = set()
-"""The event loop itself keeps no task alive."""
+"""Running tasks: the event loop keeps no task alive."""
 ALONE_SECONDS: Final = 3600.0
-"""How old a turn has to be to count as orphaned where it may be that of a process of which nothing can be known: one of
-an older version, or a serverless platform's."""
+"""Age in seconds at which a turn of an unknown process counts as orphaned: of an older version, or of a serverless
+platform."""
 
 
 FIND_SECONDS: Final = 2.0
-"""How long a run is looked for whose turn is open: a log that has lost it gets it back with its producer's next sign of
-life, each second."""
+"""Seconds to look for the run of an open turn: a log that has lost a run gets it back when the producer renews, each
+second."""
 
 
 def run_of(turn_id: str) -> str:
-    """Return the id of the run that answers in a turn."""
+    """Return the id of a turn's run."""
     return f"run-{turn_id.removeprefix('turn-')}"
 
 
 class TurnEnd(msgspec.Struct, frozen=True, kw_only=True):
-    """How an answer to a saved chat ended, and what is saved of it."""
+    """The end of an answer to a saved chat."""
 
     chat_id: str
     turn_id: str
@@ -59,21 +59,21 @@ class TurnEnd(msgspec.Struct, frozen=True, kw_only=True):
     message: UIMessage | None = None
     """The assistant's message, whole or partial; None when there is none."""
     usage: Any = None
-    """Of this answer, with the AI SDK's names; None for one whose process died."""
+    """The usage of this answer, with the AI SDK's names; None when its process died."""
     finish_reason: str | None = None
 
 
 OnFinish: TypeAlias = Callable[[TurnEnd], "Awaitable[None] | None"]
-"""Told of each answer's end once, in one process of all: when it is saved."""
+"""Called once for each answer's end, in one process, when the answer is saved."""
 
 
 class TurnEnds:
-    """Ends turns.
+    """End turns.
 
     Args:
-        store: Where they are kept.
-        log: Where their runs are.
-        on_finish: Told of each end.
+        store: The store of the chats.
+        log: The log of the runs.
+        on_finish: Called for each end.
     """
 
     def __init__(self, store: ChatStore, log: RunLog, on_finish: OnFinish | None = None) -> None:
@@ -81,12 +81,12 @@ class TurnEnds:
         self.log = log
         self.on_finish = on_finish
         self._unsure: dict[str, str] = {}
-        """The attempts to end turns that failed."""
+        """The ids of failed attempts, by turn."""
         self._suspected: dict[str, float] = {}
-        """Since when turns have been seen without a run, on the event loop's clock."""
+        """When each turn was first seen without a run, on the event loop's clock."""
 
     async def end(self, chat_id: str, turn_id: str, **ending: Any) -> bool:
-        """End a turn; whether it was this call that did.
+        """End a turn. Return whether this call ended it.
 
         Args:
             chat_id: The turn's chat.
@@ -97,7 +97,7 @@ class TurnEnds:
         try:
             is_ours = await self.store.finish_turn(turn_id, **ending, attempt=attempt)
         except BaseException:
-            # It may have been kept all the same. Who tries again here finds out, and tells then.
+            # It may be saved all the same. The next try here finds out.
             self._unsure[turn_id] = attempt
             raise
         if not is_ours:
@@ -110,7 +110,7 @@ class TurnEnds:
         return True
 
     async def end_lost(self, info: RunInfo, frames: bytes) -> bytes:
-        """Save what there is of a run whose process died; the frames that end it for its readers."""
+        """Save a lost run and return the frames that end it for its readers."""
         lost = msgspec.convert(info.meta, LostRun)
         continued = await self.continued(await self.store.find_turn(lost.turn_id))
         ending = end_lost_run(lost, frames, continued)
@@ -118,19 +118,19 @@ class TurnEnds:
         return ending.frames
 
     async def end_for_readers(self, info: RunInfo, frames: bytes) -> bytes:
-        """Return the frames that end a run for readers whose process goes, while the run goes on elsewhere."""
+        """Return the frames that end a run for readers whose process shuts down, while the run goes on in another."""
         lost = msgspec.convert(info.meta, LostRun)
         continued = await self.continued(await self.store.find_turn(lost.turn_id))
         return end_frames(lost, frames, continued, Abort("shutdown"))
 
     async def end_gone(self, info: RunInfo, frames: bytes) -> bytes:
-        """Return the frames that end a run for readers that cannot read the rest: the log has lost it."""
+        """Return the frames that end a run for readers when the log has lost the rest."""
         lost = msgspec.convert(info.meta, LostRun)
         continued = await self.continued(await self.store.find_turn(lost.turn_id))
         return end_frames(lost, frames, continued, Error(MASKED_ERROR))
 
     async def find_run(self, chat_id: str) -> RunInfo | None:
-        """Return the run of a chat's open turn, which the log does not know by its chat.
+        """Return the run of a chat's open turn that the log does not find by its chat.
 
         Raises:
             RunError: ``unavailable``.
@@ -151,7 +151,7 @@ class TurnEnds:
             await asyncio.sleep(FIND_SECONDS / 20)
 
     async def is_saved(self, info: RunInfo) -> bool:
-        """Return whether the turn of a run has ended, though the run's log may not say so yet."""
+        """Return whether the turn of a run has ended, even if the run's log has no end yet."""
         try:
             turn = await self.store.find_turn(msgspec.convert(info.meta, LostRun).turn_id)
         except ChatError:
@@ -160,10 +160,10 @@ class TurnEnds:
         return turn is not None and not turn.is_open
 
     async def continued(self, turn: Turn | None) -> UIMessage | None:
-        """Return the stored message that a turn goes on with.
+        """Return the stored message that a turn continues.
 
         Raises:
-            ChatError: ``unavailable``: it cannot be known now.
+            ChatError: ``unavailable``: the store cannot be read.
         """
         if turn is None or turn.continues is None:
             return None
@@ -176,10 +176,8 @@ class TurnEnds:
         found = (one for one in saved.messages if one.id == turn.continues)
         return next((with_tool_errors(one.message, one.tool_errors) for one in found), None)
 
-    # -- orphans --------------------------------------------------------------------------------------------------
-
     async def end_orphans_for_ever(self) -> None:
-        """Look for turns that have nobody to end them, from the start on."""
+        """Look for orphaned turns, now and from time to time."""
         while True:
             try:
                 await self.end_orphans()
@@ -190,7 +188,7 @@ class TurnEnds:
             await asyncio.sleep(self.log.limits.lease / 2)
 
     async def end_orphans(self) -> None:
-        """End those that there are now.
+        """End the orphaned turns.
 
         Raises:
             RunError: ``unavailable``.
@@ -198,18 +196,18 @@ class TurnEnds:
         turns = await self.store.open_turns()
         opened = {turn.run_id for turn in turns}
         self._suspected = {turn_id: since for turn_id, since in self._suspected.items() if turn_id in opened}
-        # Once for each process, however many turns it has.
+        # Asked once for each process.
         named = {turn.process_id for turn in turns if turn.process_id is not None and self.is_foreign(turn)}
         dead = {process_id: await self.store.is_dead(process_id) for process_id in named}
         for turn in turns:
             await self.end_orphan(turn, dead)
 
     async def end_orphan(self, turn: Turn, dead: Mapping[str, bool] | None = None) -> bool:
-        """End a turn that has nobody to end it; whether it is over.
+        """End a turn if it is orphaned. Return whether it has ended.
 
         Args:
             turn: The turn.
-            dead: Which processes have died, where that is known already.
+            dead: Processes that are known to be dead or alive.
 
         Raises:
             ChatError: ``unavailable``.
@@ -224,7 +222,7 @@ class TurnEnds:
             # sign of life.
             is_alive = run is not None and is_running and await self.log.seconds_silent(run.id) is not None
         except RunError:
-            # A producer could not bring its run back meanwhile.
+            # A producer could not restore its run meanwhile.
             self._suspected.pop(turn.run_id, None)
             raise
         if is_alive:
@@ -254,21 +252,21 @@ class TurnEnds:
         return turn.process_id != self.store.process_id
 
     async def _is_orphan(self, turn: Turn, dead: Mapping[str, bool]) -> bool:
-        """Return whether a turn without a run will not get one any more, nor anybody save what its run has made."""
+        """Return whether a turn without a run is orphaned: no run will begin, and no process will save one."""
         if self.is_foreign(turn):
             if turn.process_id is None:
                 return time.time() - turn.began_at > ALONE_SECONDS
             known = dead.get(turn.process_id)
             return await self.store.is_dead(turn.process_id) if known is None else known
-        # A turn begins a moment before its run and ends a moment after it; a log that has lost a run gets it back from
-        # its producer; and who could not save one tries again. Each takes less than a lease.
+        # A turn begins before its run and ends after it; a producer restores a run that the log has lost; a failed save
+        # is tried again. Each takes less than a lease.
         now = asyncio.get_running_loop().time()
         return now - self._suspected.setdefault(turn.run_id, now) >= self.log.limits.lease
 
     async def _read_ending(self, turn: Turn, run: RunInfo) -> Ending:
         frames = await self.log.frames(run.id)
         ending = end_lost_run(msgspec.convert(run.meta, LostRun), frames, await self.continued(turn))
-        # Not every format says in its frames how it ended; the log does.
+        # The log tells how a run ended. Not every format does.
         return msgspec.structs.replace(ending, status=ENDED.get(run.state, ending.status))
 
 
@@ -276,7 +274,7 @@ async def tell(on_finish: OnFinish, end: TurnEnd) -> None:
     telling = asyncio.create_task(call(on_finish, end))
     TELLING.add(telling)
     telling.add_done_callback(TELLING.discard)
-    # The answer's readers wait for this.
+    # Readers wait for this.
     _, late = await asyncio.wait({telling}, timeout=TELL_SECONDS)
     if late:
         logger.warning("on_finish has not returned in %g seconds: the answer ends without it", TELL_SECONDS)

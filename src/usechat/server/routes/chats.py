@@ -1,4 +1,4 @@
-"""The routes of saved chats: their answers read again and stopped, their list, their messages."""
+"""The routes of saved chats: resume, stop, list, read, change, delete, export."""
 
 # Annotations are evaluated here, not postponed: FastAPI could not find the dependencies that the functions below make.
 from collections.abc import Callable
@@ -33,18 +33,18 @@ MAX_PAGE: Final = 100
 
 
 MAX_PATCH_BYTES: Final = 256 * 1024
-"""The largest change by hand: each list of chats has their titles and metadata."""
+"""The largest change in bytes: lists of chats hold titles and metadata."""
 
 
 class ChatPatch(BaseModel):
-    """What of a chat can be changed by hand."""
+    """The properties of a chat that a client can change."""
 
     title: str | None = None
     metadata: Annotated[dict[str, Any], AfterValidator(refuse_unsafe_value)] | None = None
 
 
 async def as_json(show: Callable[[], Any]) -> Response:
-    """Respond with what ``show`` gives; of a long chat it is made in a thread."""
+    """Respond with the result of ``show``; for a long chat it runs in a thread."""
     return Response(await work_apart(lambda: encode_json(show())), media_type="application/json")
 
 
@@ -77,9 +77,9 @@ def make_chats_router(conversations: Conversations, guard: KeyGuard, settings: S
     """Return the routes of saved chats.
 
     Args:
-        conversations: Where they are.
-        guard: Lets in who has a key.
-        settings: Say how large a change may be, and the clients' AI SDK version, where a request does not say it.
+        conversations: The saved chats.
+        guard: Checks keys.
+        settings: Limits of a change, and the AI SDK version of clients that do not name theirs.
     """
     router = APIRouter(prefix="/api", dependencies=[Depends(guard)])
     store = conversations.store
@@ -95,7 +95,7 @@ def make_chats_router(conversations: Conversations, guard: KeyGuard, settings: S
             lambda: {"chats": [show_chat(chat) for chat in page.chats], "nextCursor": page.next_cursor}
         )
 
-    # Before the chat itself, whose id may have slashes.
+    # Declared before the chat's own route, whose id may hold slashes.
     @router.get("/chats/{chat_id:chat}/export", response_model=dict[str, Any])
     async def export(chat_id: ChatId) -> Response:
         """A chat to take away: beside its messages, how each came about."""
@@ -139,7 +139,7 @@ def show_chat(chat: Chat) -> dict[str, Any]:
 
 
 def named_version(request: Request) -> dict[str, str]:
-    """Return the client's version as the header that says it."""
+    """Return the client's version from the query as the header that names it."""
     named = request.query_params.get("sdk")
     return {} if named is None else {SDK_HEADER: named}
 

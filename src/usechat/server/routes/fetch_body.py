@@ -1,7 +1,6 @@
 """The body of a hand-written client: messages of role and content, and instructions.
 
-Such clients keep in their messages whatever their page needs (ids that are numbers, times, states), so nothing but what
-the model is to read is looked at.
+Such clients keep anything in their messages (numbers as ids, times, states), so only the fields for the model are read.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ class FetchChatBody(ui.ChatRequest):
 
     @property
     def instructions(self) -> str | None:
-        """What the client tells the model beside the conversation: its system prompt, its system messages."""
+        """The client's system prompt and system messages."""
         systems = [message.text for message in self.messages if message.role == "system"]
         return "\n\n".join(text for text in (self.system_prompt, *systems) if text and text.strip()) or None
 
@@ -49,10 +48,10 @@ def read_keys(message: Any) -> Any:
 
 
 def empty_text(message: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an answer that was stopped before its first word is kept as one without text."""
+    """Return the message with an empty text when it has none: an answer that was stopped before its first word."""
     return {"content": ""} if message.get("content") is None and message.get("parts") is None else {}
 
 
 def fetch_chat_request(max_body_bytes: int, limits: BodyLimits) -> Callable[[Request], Any]:
-    """Return a dependency that reads such a body, of at most so many bytes, and no more in it than the limits allow."""
+    """Return a dependency that reads such a body within the limits."""
     return body_reader(partial(ui.parse_body, FetchChatBody), max_body_bytes, limits)

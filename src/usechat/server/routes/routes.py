@@ -1,4 +1,4 @@
-"""The server's routes. What they answer with is made in `usechat.server.answering.answers`."""
+"""The server's routes. `usechat.server.answering.answers` makes the answers."""
 
 # Annotations are evaluated here, not postponed: FastAPI could not find the dependencies that the function below makes.
 from collections.abc import Iterable, Mapping
@@ -34,9 +34,9 @@ def make_chat_router(answers: Answers, guard: KeyGuard, conversations: Conversat
     """Return the routes that answer.
 
     Args:
-        answers: What they answer with.
-        guard: Lets in who has a key.
-        conversations: Where chats are kept, if they are.
+        answers: Makes the answers.
+        guard: Checks keys.
+        conversations: The saved chats; None when chats are not saved.
     """
     max_bytes, limits = answers.settings.max_body_bytes, answers.settings.body_limits
     read_chat, read_completion = chat_request(max_bytes, limits=limits), completion_request(max_bytes, limits=limits)
@@ -62,25 +62,25 @@ def make_chat_router(answers: Answers, guard: KeyGuard, conversations: Conversat
 
 
 def make_api_router(answers: Answers, guard: KeyGuard, others: Iterable[BaseRoute] = ()) -> APIRouter:
-    """Return what is known of the models, and the answer to what is no route below ``/api``.
+    """Return the route that lists the models, and the one for unknown paths below ``/api``.
 
     Args:
-        answers: What knows the models.
-        guard: Lets in who has a key.
+        answers: Knows the models.
+        guard: Checks keys.
         others: Further routes of this server, asked before this router.
     """
     router = APIRouter(prefix="/api", dependencies=[Depends(guard)])
 
     @router.get("/info")
     async def info() -> dict[str, Any]:
-        """Return which model answers, and which others there are."""
+        """Return the model that answers, and the others."""
         choice = answers.choice
         model = {"id": choice.name, "provider": choice.provider, "label": choice.label}
         return {"model": model, "notice": choice.notice, "models": answers.models if answers.settings.models else []}
 
     known = [*router.routes, *others]
 
-    # The last one, so that nobody without a key learns which routes there are.
+    # The last route: without a key nobody learns which routes there are.
     @router.api_route("/{path:path}", methods=ANY_METHOD, include_in_schema=False)
     async def nothing_here(request: Request) -> None:
         allowed = {
@@ -121,7 +121,7 @@ def make_socket_router(answers: Answers, guard: KeyGuard, conversations: Convers
 async def answer_chat(
     answers: Answers, conversations: Conversations | None, body: ui.ChatRequest, protocol: WireFormat | None
 ) -> StreamingAnswer:
-    """Return the answer to a ``useChat`` request, saved where chats are kept.
+    """Return the answer to a ``useChat`` request; it is saved if chats are saved.
 
     Raises:
         ChatError: The chat is another owner's, has moved on, or cannot be read.
@@ -147,7 +147,7 @@ def make_open_router() -> APIRouter:
 
 
 def wire_format(request: Request, body: Mapping[str, Any]) -> WireFormat | None:
-    """Return the stream protocol that a client asks for, of the two that `useChat` and `useCompletion` have.
+    """Return the stream protocol that a client asks for.
 
     Nothing that the AI SDK sends by itself tells ``streamProtocol: "text"`` from ``"data"``.
 
