@@ -28,9 +28,9 @@ from usechat import (
     stream_text,
     tool,
 )
-from usechat.parts import Data, File
 from usechat.messages.model import FileContent, TextContent, ToolResultOutput
 from usechat.models import anthropic
+from usechat.parts import Data, File
 from usechat.tools import mcp_tools, web_search
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

@@ -79,7 +79,9 @@ class Verdict:
                 yield f"never ended; {session.server or 'nobody'} answered {session.status}, {len(session.data)} bytes"
             case "refused" if session.status not in CLEAR_REFUSALS:
                 yield f"refused with {session.status}"
-            case "cut" if not self.was_down(session) and not was_silent(user, session):
+            case "cut" if not (
+                self.was_down(session) or was_silent(user, session) or tells_failure(user, turn, session)
+            ):
                 yield f"cut by {session.server}, which was not ended"
             case "over" if not session.reading.end:
                 yield f"ended without a word: {session.data[-200:]!r}"
@@ -188,3 +190,8 @@ class Verdict:
         """The counts, for people."""
         width = max(map(len, self.counts))
         return "\n".join(f"{name:{width}}  {number:6}" for name, number in self.counts.items())
+
+
+def tells_failure(user: User, turn: Turn, session: Session) -> bool:
+    """Return whether the cut says that the rest of the answer cannot be had: a text stream has no other sign."""
+    return user.wire.name == "text" and session.reading.text != expected_text(turn.question)

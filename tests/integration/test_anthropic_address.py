@@ -37,8 +37,8 @@ async def test_every_form_of_an_address_is_the_same_one(form: str, monkeypatch: 
 async def test_blank_address_is_none(blank: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("ANTHROPIC_BASE_URL", blank)
     settings = ClientSettings("key")
-    client = await shared_client(settings)
-    assert str(getattr(client, "client", client).base_url).rstrip("/") == DEFAULT_BASE_URL
+    upstream = await shared_client(settings)
+    assert str(upstream.client.base_url).rstrip("/") == DEFAULT_BASE_URL
     await aclose_client(settings)
 
 

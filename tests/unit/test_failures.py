@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -105,7 +106,7 @@ async def test_the_id_finds_the_log_line(caplog: pytest.LogCaptureFixture):
 
 @pytest.mark.anyio
 async def test_the_id_of_what_is_no_part_finds_the_log_line(caplog: pytest.LogCaptureFixture):
-    async def items() -> Any:
+    async def items() -> AsyncIterator[Any]:
         yield "Hel"
         yield 3
 

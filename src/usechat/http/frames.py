@@ -1,4 +1,4 @@
-"""Write an answer to a run's log as the frames of one wire format."""
+"""Writes an answer to a run's log as the frames of one wire format."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ logger = logging.getLogger(__name__)
 
 
 class FrameLog(Protocol):
-    """Where an answer's frames go: a run's log, or a pipe to its only reader."""
+    """Takes an answer's frames: a run's log, or a pipe to its only reader."""
 
     @property
     def is_full(self) -> bool:
-        """Whether the reader is so far behind that the answer has to wait."""
+        """Whether the reader is so far behind that the answer must wait."""
         ...
 
     def append(self, data: bytes) -> None:
@@ -34,16 +34,16 @@ class FrameLog(Protocol):
         ...
 
     def end(self, error: BaseException | None = None) -> None:
-        """Take note that nothing more comes.
+        """Record that nothing more comes.
 
         Args:
-            error: What makes the run a failed one, though its frames do not say so.
+            error: The failure of the run, when its frames cannot tell it.
         """
         ...
 
 
 class TellError(Protocol):
-    """Makes the part that tells the client of an error."""
+    """Makes the part that tells the client about an error."""
 
     def __call__(self, error: BaseException, /) -> Error:
         """Return the part."""
@@ -56,8 +56,8 @@ class FrameWriter:
     Args:
         encoder: Of the answer's shaper.
         log: Where the frames go.
-        tell_error: What the client is told of an error that kept the answer from being sent.
-        breaks_on_error: Whether an answer that fails makes the run a failed one. Its frames do not say so then.
+        tell_error: Makes the part for an error that prevented the answer from being sent.
+        breaks_on_error: Whether a failed answer fails the run. Then its frames do not tell the failure.
     """
 
     __slots__ = ("breaks_on_error", "encoder", "failure", "is_broken", "log", "tell_error")
@@ -70,19 +70,19 @@ class FrameWriter:
         self.tell_error = tell_error
         self.breaks_on_error = breaks_on_error
         self.failure: AnswerFailedError | None = None
-        """What the client would have been told in a format that tells of errors."""
+        """The text that a format with errors would have sent."""
         self.is_broken = False
-        """Whether the encoder has failed in the middle of its work, and may not know what was sent."""
+        """Whether the encoder failed in the middle of its work, so that its state is unknown."""
 
     def begin(self) -> None:
-        """Write the opening, which may be empty."""
+        """Write the opening frame, if the format has one."""
         # A middleware may hold the headers back until the first bytes. Where an error is told by the status, they wait.
         if not self.breaks_on_error:
             self.log.append(self.encoder.opening)
 
     @property
     def is_full(self) -> bool:
-        """Whether the reader is so far behind that the answer has to wait."""
+        """Whether the reader is so far behind that the answer must wait."""
         return self.log.is_full
 
     async def room(self) -> None:
@@ -104,7 +104,7 @@ class FrameWriter:
     def end(self, parts: list[Part], shaped: Sequence[Shaped], failure: BaseException | None) -> None:
         """Write the last frames."""
         if isinstance(failure, StreamProtocolError):
-            # In strict mode, which is for tests.
+            # Only in strict mode, for tests.
             self.log.end(failure)
             return
         if failure is not None:
@@ -130,7 +130,7 @@ class FrameWriter:
             except Exception as error:
                 logger.exception("the answer's end could not be sent")
                 parts.append(self.tell_error(error))
-        # Of what was being encoded nothing was sent: the end is a stream of its own, which refers to nothing.
+        # Nothing of the failed batch was sent. The end is encoded from a fresh state, which refers to no open block.
         shaper = self.encoder.shaper
         encoder = self.encoder.again(ChunkShaper(shaper.dialect, shaper.options))
         return encoder.feed_all(parts) + encoder.finish()

@@ -1,7 +1,7 @@
-"""Negotiation: which dialect a request is answered in.
+"""Negotiation: chooses the dialect of a response.
 
-An argument or a setting says it for all requests, the ``x-usechat-sdk`` header for one; without them the request's own
-evidence raises the default as far as it proves (PROTOCOL.md section 6).
+An argument or a setting names it for all requests, the ``x-usechat-sdk`` header for one request. Without them, evidence
+in the request raises the default as far as it proves a version (PROTOCOL.md section 6).
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ def negotiate(chat: ChatRequest | None, headers: Mapping[str, str], sdk: str | i
     """Return the dialect to answer in.
 
     Args:
-        chat: The request's body; None where the body says nothing, as for a completion.
+        chat: The request's body; None when the body proves nothing, as of a completion.
         headers: The request's headers.
         sdk: The version that the application names, which goes before the header; None or ``auto`` to leave it to the
             request.
 
     Raises:
-        RequestError: The request's header names no version there is.
-        ConfigurationError: The application does.
+        RequestError: The request's header names no known version.
+        ConfigurationError: The application names no known version.
     """
     dialect = None if sdk is None else parse_dialect(str(sdk))
     named = headers.get(SDK_HEADER)

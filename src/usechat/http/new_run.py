@@ -1,7 +1,7 @@
-"""Begin a run that answers a request: fit the answer to the client, and have it made.
+"""Begins the run that answers a request.
 
-What differs between answers is how their run begins: in a pipe to the only reader, in the log of a `RunService`, or
-with whatever the application does beside that (`BeginRun`: a saved chat holds the chat for the run's time).
+A run begins in a pipe to its only reader, in the log of a `RunService`, or as the caller begins it (`BeginRun`: a saved
+chat is held for the time of the run).
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ USUAL_OPTIONS: Final = EncoderOptions()
 
 
 class AnswerOutput(Protocol):
-    """Takes an answer as it is made; see `usechat.answers.loop.outputs.Output`."""
+    """Takes an answer while it is made; see `usechat.answers.loop.outputs.Output`."""
 
     def begin(self) -> None:
-        """Take note that the answer begins."""
+        """Begin the answer."""
         ...
 
     def write(self, parts: list[Part], shaped: Sequence[Shaped]) -> None:
-        """Take what came together."""
+        """Write one batch."""
         ...
 
     @property
     def is_full(self) -> bool:
-        """Whether the answer has to wait."""
+        """Whether the answer must wait."""
         ...
 
     async def room(self) -> None:
@@ -57,22 +57,22 @@ class AnswerOutput(Protocol):
         ...
 
     def end(self, parts: list[Part], shaped: Sequence[Shaped], failure: BaseException | None) -> None:
-        """Take the last of it."""
+        """Write the end."""
         ...
 
 
 class AnswerToSend(Protocol):
-    """What is sent: `usechat.answers.answer.Answer`, of which this package knows no more than this."""
+    """An answer to send: the part of `usechat.answers.answer.Answer` that this package knows."""
 
     message_id: str | None
     shaper: ChunkShaper
 
     async def prepare_apart(self) -> None:
-        """Do in a thread what takes long for a large request."""
+        """Prepare a large request in a thread."""
         ...
 
     def prepare(self) -> None:
-        """Check what can be checked before anything is sent."""
+        """Check everything that can be checked before anything is sent."""
         ...
 
     def bind(
@@ -92,54 +92,53 @@ class AnswerToSend(Protocol):
         ...
 
     def error_part(self, error: BaseException) -> Error:
-        """Return what the client is told of an error."""
+        """Return the part that tells the client about an error."""
         ...
 
     def abort(self, reason: str | None = None) -> None:
-        """Stop."""
+        """Stop the answer."""
         ...
 
     async def aclose(self) -> None:
-        """Stop, if it is not over, and wait until the end is told."""
+        """Stop a running answer and wait until its callbacks were called."""
         ...
 
 
 class RunPlan(msgspec.Struct, frozen=True):
-    """A run that is to begin in a log."""
+    """A run to begin in a log."""
 
     make: Callable[[FrameLog], Coroutine[Any, Any, None]]
-    """Makes it: writes its frames to the log, to their legal end."""
+    """Makes the run: writes its frames to the log, to their legal end."""
     abort: Callable[[str | None], None]
-    """Has ``make`` come to that end, with a reason."""
+    """Ends ``make`` early, with a reason."""
     headers: Mapping[str, str]
-    """Of the response, for those who read the run later."""
+    """The response's headers, for later readers."""
     preamble: bytes
-    """What they have to read first: the message so far, when the answer goes on with one. The first reader passes it
-    over."""
+    """Frames for later readers to read first: the message so far, when the answer continues one. The first reader skips
+    them."""
     dialect: Dialect
     wire_format: WireFormat | None
     message_id: str | None
 
 
 BeginRun: TypeAlias = Callable[[RunPlan], Awaitable[str]]
-"""Begins a planned run and returns its id. What it raises of `RequestError`, `RunError` and `ChatError` refuses the
-request."""
+"""Begins a planned run and returns its id. Its `RequestError`, `RunError` or `ChatError` refuses the request."""
 
 
 class NewRun:
     """A run that begins with its response; a `usechat.http.response.RunSource`.
 
     Args:
-        answer: Not begun.
+        answer: The answer, not begun.
         chat: The request it answers.
-        runs: Where the run is kept; None for one that only this response reads.
-        begin: Begins it there.
-        continued: The assistant's message that the answer goes on with.
+        runs: The service that keeps the run; None for a run that only this response reads.
+        begin: Begins the run there.
+        continued: The assistant's message that the answer continues.
         wire_format: As for `respond`; so are the others.
         sdk: The client's version.
         message_id: The new message's id.
-        breaks_on_error: Whether a failure is told by the status or a broken connection, where frames cannot.
-        options: For the encoder.
+        breaks_on_error: Whether the status or a broken connection tells a failure that frames cannot.
+        options: The encoder's options.
     """
 
     def __init__(
@@ -173,7 +172,7 @@ class NewRun:
         """Fit the answer to the client."""
         await self.answer.prepare_apart()
         dialect = negotiate(self.chat, request, self.sdk)
-        # What is not needed any more may hold the whole conversation.
+        # Freed, because it may hold the whole conversation.
         self.chat = None
         self.answer.bind(
             dialect,
@@ -189,10 +188,10 @@ class NewRun:
         return RunHead(headers=encoder.headers, heartbeat=encoder.heartbeat, breaks_on_error=self.breaks_on_error)
 
     async def begin(self, headers: Mapping[str, str]) -> RunReader:
-        """Have the run made, and return its first reader."""
+        """Begin the run and return its first reader."""
         assert self.fitted is not None
         (dialect, encoder), begin, continued = self.fitted, self.begin_in_log, self.continued
-        # They may hold the whole conversation, and this is held for as long as the response is open.
+        # Freed, because they may hold the whole conversation and this object lives as long as the response.
         self.fitted = self.begin_in_log = self.continued = None
         make = partial(write_answer, self.answer, encoder, self.breaks_on_error)
         if self.runs is None or begin is None:
@@ -213,13 +212,13 @@ class NewRun:
         try:
             run_id = await asyncio.shield(beginning)
         except asyncio.CancelledError:
-            # The reader has gone. A run that is begun by half would leave its chat busy.
+            # The reader has gone. A run that is half begun would leave its chat busy.
             await asyncio.wait({beginning})
             raise
         return LogReader(self.runs, run_id, 1 if preamble else 0, breaks_on_error=self.breaks_on_error)
 
     def abort(self, reason: str) -> None:
-        """Have the answer end at once."""
+        """End the answer at once."""
         self.answer.abort(reason)
 
     def _choose_message_id(self) -> str | None:
@@ -253,12 +252,12 @@ def respond(
 
     Args:
         answer: Made by `stream_text` or `ui_message_stream`.
-        chat: The request it answers, from which the client's version is told and the continued message taken.
-        runs: Keeps the answer, so that it goes on without its reader and can be read again
+        chat: The request. It tells the client's version and the continued message.
+        runs: Keeps the answer, so that it continues without its reader and can be read again
             (`usechat.http.resume.replay`). Without it the answer ends when its reader leaves.
-        chat_id: The chat under which ``runs`` keeps it; the request's own without it.
+        chat_id: The chat under which ``runs`` keeps it; the request's own by default.
         begin: Begins the run, in place of ``runs.start``.
-        continued: The assistant's message that the answer goes on with; the request's own without it.
+        continued: The assistant's message that the answer goes on with; the request's own by default.
         wire_format: ``ui-message-stream``, ``data-stream``, ``text-stream`` or ``events``; without it, the chat
             format of the client's version.
         sdk: The client's AI SDK version: a release (``6.0.100``), or a major or minor (``7``, ``3.4``) for what every
@@ -267,9 +266,8 @@ def respond(
             with ``runs``: a reader that comes back may hold the message. Otherwise the client keeps the id it made.
         headers: Beside the format's own; None as a value takes one of those away.
         heartbeat: Seconds of silence after which a frame is sent that clients ignore; None for no such frame.
-        breaks_on_error: Whether an answer that fails in a text stream, which has no words for that, gets an error
-            status or, after its first byte, a connection that breaks. Otherwise it looks like one that is over, as with
-            the AI SDK.
+        breaks_on_error: A text stream cannot tell a failure. True: a failed one gets an error status or, after its
+            first byte, a broken connection. False: it looks like a finished one, as with the AI SDK.
         options: The fields of `EncoderOptions`: ``send_reasoning``, ``send_sources``, ``send_usage`` and so on.
     """
     request = chat if isinstance(chat, ui.ChatRequest) else None
@@ -305,11 +303,11 @@ async def begin_contained(begin: BeginRun, plan: RunPlan) -> str:
 
 
 async def begin_run(runs: RunService, chat_id: str, plan: RunPlan) -> str:
-    """Begin a run that is kept for as long as its log keeps it, and return its id.
+    """Begin a run in the log and return its id.
 
     Raises:
         RequestError: The request names no chat.
-        RunError: Another answer to the chat is in the making, or the log cannot be reached.
+        RunError: Another answer to the chat is running, or the log cannot be reached.
     """
     if not chat_id:
         raise RequestError("is missing", path="id")
@@ -318,14 +316,14 @@ async def begin_run(runs: RunService, chat_id: str, plan: RunPlan) -> str:
 
 
 def continued_message(chat: ui.ChatRequest | None) -> Mapping[str, Any] | None:
-    """Return the assistant's message that the answer goes on with, when it is the last one."""
+    """Return the last message when it is the assistant's and the answer continues it."""
     if chat is None or not chat.is_continuation:
         return None
     return chat.messages[-1].to_json()
 
 
 def known_ids(message: Mapping[str, Any] | None) -> dict[str, frozenset[str]]:
-    """Return the tool calls and approval requests of the continued message: what comes may refer to them."""
+    """Return the tool calls and approval requests of the continued message, which later parts may refer to."""
     if message is None:
         return {}
     parts: list[Mapping[str, Any]] = list(message.get("parts", ()))

@@ -1,4 +1,4 @@
-"""Turn what keeps a request from being answered into a short JSON response."""
+"""Turns errors that refuse a request into short JSON responses."""
 
 from __future__ import annotations
 

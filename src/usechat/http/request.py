@@ -1,4 +1,4 @@
-"""Read the bodies of chat requests, as FastAPI dependencies: a route annotates a parameter with `ChatRequest`.
+"""Reads the bodies of chat requests, as FastAPI dependencies: a route annotates a parameter with `ChatRequest`.
 
 Knows no answer and no stream.
 """
@@ -32,20 +32,20 @@ BodyT = TypeVar("BodyT")
 Parse: TypeAlias = Callable[[bytes, BodyLimits], BodyT]
 
 MAX_BODY_BYTES = 20 * 2**20
-"""The largest request body by default: a chat carries its attachments with each turn."""
+"""The largest request body by default. A chat posts its attachments with each turn."""
 
 
 async def read_body(request: Request, max_bytes: int = MAX_BODY_BYTES) -> bytes:
     """Return the request's body.
 
     Raises:
-        RequestError: 413 when it is larger than ``max_bytes``, of which no more is ever held; 400 when the client
-            went away before its end.
+        RequestError: 413 when the body is larger than ``max_bytes``, of which no more is ever held; 400 when the client
+            left before its end.
     """
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > max_bytes:
         raise too_large(max_bytes)
-    # No list of pieces: small ones would take many times their size.
+    # One buffer: a list of small pieces would take many times their size.
     body = bytearray()
     try:
         async for piece in request.stream():
@@ -62,9 +62,9 @@ def too_large(max_bytes: int) -> RequestError:
 
 
 async def parse_apart(parse: Parse[BodyT], body: bytes, limits: BodyLimits) -> BodyT:
-    """Return what ``parse`` makes of a body; of a large one it is made in a thread, so that nobody waits for it.
+    """Parse a body; a large one in a thread, so that other requests do not wait for it.
 
-    What is done for a large request later, to plan it or to ask the model, is done in a thread, too.
+    Later work for a large request is done in a thread as well.
 
     Raises:
         RequestError: The body is refused.

@@ -1,7 +1,7 @@
-"""The response to a chat request: it reads a run and sends what it reads.
+"""The response to a chat request: it reads a run and sends the frames.
 
-Every answer is a run. Whether it can be read again, who else reads it and what becomes of it when this reader leaves is
-the run's affair; see `usechat.http.new_run` and `usechat.http.resume`.
+Every answer is a run. The run decides whether it can be read again, and whether it ends when this reader leaves; see
+`usechat.http.new_run` and `usechat.http.resume`.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from usechat.runs.reader import STOPPED, RunReader
 __all__ = ["HEARTBEAT_SECONDS", "RunHead", "RunSource", "StreamingAnswer"]
 
 HEARTBEAT_SECONDS: Final = 15.0
-"""Proxies cut a stream that is silent for 30 s and more; this stays well below."""
+"""Seconds between heartbeats. Proxies cut a stream that is silent for 30 s."""
 
 
 class RunHead(msgspec.Struct, frozen=True):
-    """What a response needs to know of a run beside its frames."""
+    """The properties of a run that a response needs."""
 
     headers: Mapping[str, str]
-    """Of the response; names in lower case."""
+    """The response's headers; names in lower case."""
     heartbeat: bytes | None = None
-    """A frame that clients ignore, to send in a silence; None where the format has none."""
+    """A frame that clients ignore, sent in a silence; None when the format has none."""
     breaks_on_error: bool = False
-    """Whether the client is told by the status, or by a connection that breaks, when the run fails."""
+    """Whether a failure is told by the status or a broken connection."""
     gives_cursors: bool = False
-    """Whether each piece is followed by an id that the client can come back with."""
+    """Whether each piece is followed by an id from which the client can resume."""
 
 
 class RunSource(Protocol):
-    """Where a response gets its run from: one that begins with it, or one that was begun before."""
+    """The source of a response's run: a new run, or one that was begun before."""
 
     async def prepare(self, request: Headers) -> RunHead:
         """Fit the run to the client. Nothing is begun yet.
@@ -58,32 +58,32 @@ class RunSource(Protocol):
         ...
 
     async def begin(self, headers: Mapping[str, str]) -> RunReader:
-        """Return the reader of the run, which is being made by then.
+        """Begin the run if it is new, and return a reader of it.
 
         Args:
-            headers: Of the response, as they are sent.
+            headers: The response's headers, as they are sent.
 
         Raises:
             RequestError: The request cannot be answered.
             RunError: The run cannot be begun, or the log cannot be reached.
-            ChatError: The same for a saved chat.
+            ChatError: The saved chat cannot be read or written.
         """
         ...
 
     def abort(self, reason: str) -> None:
-        """Have a run that is being begun end at once."""
+        """End a run that is just beginning."""
         ...
 
 
 class StreamingAnswer(Response):
-    """An answer on its way to one reader: a run, read from a cursor to its end.
+    """The response that sends a run to one reader, from a cursor to the run's end.
 
     Made by `Answer.response` and `usechat.http.resume.replay`.
 
     Args:
         source: The run.
-        headers: Beside the format's own; None as a value takes one of those away.
-        heartbeat: Seconds of silence after which a frame is sent that clients ignore; None for no such frame.
+        headers: Further headers. None as a value removes one of the format's own.
+        heartbeat: Seconds of silence after which a frame is sent that clients ignore; None for no heartbeat.
     """
 
     def __init__(
@@ -100,11 +100,11 @@ class StreamingAnswer(Response):
         self.status_code = 200
         self.background: BackgroundTask | None = None
         self.body = b""
-        # Filled by whoever sets a header or a cookie on the response.
+        # Headers and cookies that a route sets on the response.
         self.raw_headers: list[tuple[bytes, bytes]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the run; leave it when the reader leaves."""
+        """Send the run. Leave it when the reader leaves."""
         try:
             head = await self.source.prepare(Headers(scope=scope))
             headers = self.all_headers(head)
@@ -148,27 +148,27 @@ class StreamingAnswer(Response):
             await self._leave(run)
 
     async def _leave(self, run: RunReader) -> None:
-        # Told even when the reader left before the first byte.
+        # Called even when the reader left before the first byte.
         await run.leave()
         if self.background is not None:
             await self.background()
 
     async def open(self, headers: list[tuple[bytes, bytes]]) -> RunReader:
-        """Begin the run, if need be. Call it once, after `RunSource.prepare`.
+        """Begin the run if it is new. Call this once, after `RunSource.prepare`.
 
         Args:
-            headers: Those that `all_headers` gives.
+            headers: The result of `all_headers`.
 
         Raises:
             RequestError: The request cannot be answered.
             RunError: The run cannot be begun, or the log cannot be reached.
-            ChatError: The same for a saved chat.
+            ChatError: The saved chat cannot be read or written.
         """
         self.run = run = await self.source.begin(decode_headers(tuple(headers)))
         return run
 
     async def stop(self) -> None:
-        """Have the run end, as the user wants it.
+        """Stop the run, as the user asked.
 
         Raises:
             RunError: The log cannot be reached.
@@ -179,7 +179,7 @@ class StreamingAnswer(Response):
             await self.run.stop(STOPPED)
 
     def all_headers(self, head: RunHead) -> list[tuple[bytes, bytes]]:
-        """Return the run's headers, what was asked for beside them, and what the route has set."""
+        """Return the headers of the run, of the caller and of the route, merged."""
         merged = {**head.headers, **{name.lower(): value for name, value in self.extra_headers.items()}}
         own = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in merged.items() if value is not None]
         if not self.raw_headers:
@@ -190,13 +190,13 @@ class StreamingAnswer(Response):
 
 @lru_cache(maxsize=16)
 def decode_headers(headers: tuple[tuple[bytes, bytes], ...]) -> Mapping[str, str]:
-    """Return the headers as a run's log has them: one mapping for all runs that have the same."""
+    """Return the headers as a mapping, shared by all runs with equal headers."""
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
 
 
 def add_place(run_id: str, entry: Entry) -> bytes:
-    """Return an entry's frames and the id of the place after them."""
-    # Who has the terminator has all, though the log may not know yet that the run has ended, and may lose the last of
-    # it with the process that made it. An id without data is no event to a client, but the last one it remembers.
+    """Return an entry's frames and the cursor after them as an event id."""
+    # A reader with the terminator has everything, though the log may not have the end yet and may lose it with its
+    # process. Clients remember an id without data, but see no event.
     is_end = entry.is_end or entry.data.endswith(DONE)
     return entry.data + f"id: {Cursor(run_id=run_id, after=entry.cursor, is_end=is_end)}\n\n".encode()

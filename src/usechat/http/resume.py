@@ -1,4 +1,4 @@
-"""Read a run again: ``useChat`` with ``resume``, a second tab, a client that lost its connection.
+"""Reads a run again: for ``useChat`` with ``resume``, a second tab, or a client that lost its connection.
 
 runs = RunService(MemoryLog())                     # or RedisLog("redis://…"), for several processes
 
@@ -38,10 +38,10 @@ class KnownRun:
     """A run that was begun before; a `usechat.http.response.RunSource`.
 
     Args:
-        runs: Where it is read.
+        runs: The service that reads it.
         info: The run.
-        cursor: Where to go on from; None to read from the beginning. With one, an id follows each piece, for a reader
-            that will come back with it.
+        cursor: The place to read from; None for the beginning. With a cursor, an id follows each piece, so that the
+            reader can resume again.
     """
 
     def __init__(self, runs: RunService, info: RunInfo, cursor: Cursor | None = None) -> None:
@@ -58,11 +58,11 @@ class KnownRun:
         )
 
     async def prepare(self, request: Headers) -> RunHead:
-        """Return what is known of the run."""
+        """Return the headers and heartbeat of the run."""
         return self.head
 
     async def begin(self, headers: Mapping[str, str]) -> LogReader:
-        """Return the reader of the run."""
+        """Return a reader of the run."""
         return LogReader(
             self.runs,
             self.info.id,
@@ -72,11 +72,11 @@ class KnownRun:
         )
 
     def abort(self, reason: str) -> None:
-        """Do nothing: nothing is being begun."""
+        """Do nothing: the run has begun long ago."""
 
 
 async def find_running(runs: RunService, chat_id: str) -> StreamingAnswer | None:
-    """Return the chat's running answer, from its beginning; None when nothing runs.
+    """Return a response with the chat's running answer from its beginning; None when nothing runs.
 
     Raises:
         RunError: The log cannot be reached.
@@ -93,17 +93,17 @@ async def replay(
     is_v4: bool = False,
     heartbeat: float | None = HEARTBEAT_SECONDS,
 ) -> Response:
-    """Return the response to a client that asks for its chat's stream; one without content when nothing runs.
+    """Return the response to a client that resumes its chat's stream: 204 when nothing runs.
 
     Args:
-        runs: What made the run.
+        runs: The service that has the run.
         chat_id: The chat.
-        request: ``?cursor=`` or ``Last-Event-ID`` say where the reader was.
-        is_v4: Whether it is AI SDK 4 that asks, whose client cannot read a 204.
-        heartbeat: Seconds of silence that are broken.
+        request: The request. ``?cursor=`` or ``Last-Event-ID`` give the reader's place.
+        is_v4: Whether AI SDK 4 asks, whose client cannot read a 204.
+        heartbeat: Seconds of silence after which a heartbeat is sent.
 
     Raises:
-        HTTPException: 400: the cursor is none.
+        HTTPException: 400: the cursor is not valid.
         RunError: The log cannot be reached.
     """
     cursor = read_cursor(request)
@@ -114,10 +114,10 @@ async def replay(
 
 
 def read_cursor(request: Request) -> Cursor | None:
-    """Return where a reader was, as it says; None for one that reads from the beginning.
+    """Return the cursor in a request; None to read from the beginning.
 
     Raises:
-        HTTPException: 400: the cursor is none.
+        HTTPException: 400: the cursor is not valid.
     """
     given = request.query_params.get("cursor") or request.headers.get("last-event-id")
     if given is None:

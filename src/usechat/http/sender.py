@@ -1,4 +1,4 @@
-"""Send a run's entries by an ASGI server, notice that the reader leaves, and break silences.
+"""Sends a run's entries through an ASGI server, notices when the reader leaves, and sends heartbeats.
 
 Knows no wire format.
 """
@@ -20,10 +20,10 @@ __all__ = ["DEFERRED_BODIES", "MAX_SEND_BYTES", "Render", "SendBody", "Sender", 
 logger = logging.getLogger(__name__)
 
 MAX_SEND_BYTES: Final = 64 * 2**10
-"""The most that is handed to the server in one piece, so that one stream's burst does not hold up the others."""
+"""The most bytes of one send, so that one stream's burst does not delay others."""
 
 Render: TypeAlias = Callable[[Entry], bytes]
-"""Makes what is sent of an entry."""
+"""Renders an entry to the bytes that are sent."""
 
 
 SendBody: TypeAlias = Callable[[Receive, Send], Awaitable[None]]
@@ -47,17 +47,17 @@ def defer_body(scope: Scope, send_body: SendBody) -> bool:
 
 
 class Sender:
-    """Send one answer.
+    """Send one run to one reader.
 
-    The bytes are sent by a task of their own, while the one that the server has made waits for the reader's leaving: a
-    delta then wakes nothing of what stands between the server and the route.
+    A task of its own sends the bytes, while the server's task waits for the reader to leave. So a delta wakes none of
+    the coroutines between the server and the route.
 
     Args:
-        receive: The server's; tells of the reader's leaving.
+        receive: The server's; tells when the reader leaves.
         send: The server's.
         start: The message that begins the response.
-        heartbeat: Breaks a silence; None where nothing can.
-        heartbeat_seconds: The longest silence; None for any.
+        heartbeat: The frame to send in a silence; None when the format has none.
+        heartbeat_seconds: The longest silence in seconds; None for no limit.
     """
 
     __slots__ = (
@@ -87,7 +87,7 @@ class Sender:
         self.receive = receive
         self.send = send
         self.start: Message | None = start
-        """What is to be sent before all else; None once it is."""
+        """The message to send first; None once it is sent."""
         self.heartbeat = heartbeat
         self.heartbeat_seconds = heartbeat_seconds
         self.loop = asyncio.get_running_loop()
@@ -96,28 +96,28 @@ class Sender:
         self.timer: asyncio.TimerHandle | None = None
         self.pump: asyncio.Task[None] | None = None
         self.aside: asyncio.Task[None] | None = None
-        """Sends a heartbeat."""
+        """The task that sends a heartbeat."""
         self.listener: asyncio.Task[Any] | None = None
         self.is_called_back = False
-        """Whether the task that listened was cancelled because all is sent."""
+        """Whether the listening task was cancelled because everything is sent."""
 
     @property
     def has_begun(self) -> bool:
-        """Return whether the client has been told a status."""
+        """Whether the status was sent."""
         return self.start is None
 
     async def begin(self) -> None:
-        """Send the beginning, if it was not sent before."""
+        """Send the first message unless it was sent before."""
         start, self.start = self.start, None
         if start is not None:
             await self.send(start)
 
     async def send_all(self, entries: AsyncGenerator[Entry], render: Render | None = None) -> None:
-        """Send all entries, or as many as the reader stays for, and close the generator.
+        """Send all entries, or those until the reader leaves. Close the generator.
 
         Args:
-            entries: Those of a run. What it raises is raised here, and the response gets no end.
-            render: Makes what is sent of an entry; None for its frames alone.
+            entries: The run's entries. An error of theirs is raised here, and the response gets no end.
+            render: Renders an entry; None to send its frames.
         """
         self.pump = pump = asyncio.create_task(self._pump(entries, render))
         if self.heartbeat is not None and self.heartbeat_seconds is not None:
@@ -129,7 +129,7 @@ class Sender:
             if self.timer is not None:
                 self.timer.cancel()
             await end(pump, self.aside)
-            # Its error, if it has one, refers to the calls that led to it, and these to this object.
+            # Its error would refer to frames that refer to this object: a cycle.
             self.pump = None
         if not (reader_left and pump.cancelled()):
             pump.result()
@@ -143,7 +143,7 @@ class Sender:
 
     async def _send(self, piece: bytes, *, more_body: bool) -> None:
         while self.aside is not None:
-            # Nothing may get into the middle of a frame.
+            # A heartbeat must not stand in the middle of a frame.
             await asyncio.wait({self.aside})
         self.is_sending = True
         if self.start is not None:
@@ -153,10 +153,8 @@ class Sender:
         self.is_sending = False
         self.last_sent = self.loop.time()
 
-    # -- the reader -----------------------------------------------------------------------------------------------
-
     async def _listen(self, pump: asyncio.Task[None]) -> None:
-        """Wait until the reader leaves or all is sent."""
+        """Wait until the reader leaves or everything is sent."""
         self.listener = task = asyncio.current_task()
         assert task is not None
         cancellations = task.cancelling()
@@ -175,7 +173,7 @@ class Sender:
             raise asyncio.CancelledError
 
     def _call_back(self, _: asyncio.Task[None]) -> None:
-        # Some servers say at an answer's end that the reader has left; the others are not asked any more.
+        # Some servers report a disconnect at the end; others would never return.
         if self.listener is not None:
             self.is_called_back = True
             self.listener.cancel()
@@ -183,7 +181,7 @@ class Sender:
     def _listen_for_silence(self, heartbeat: bytes, interval: float) -> None:
         silence = self.loop.time() - self.last_sent
         if self.is_sending or self.aside is not None:
-            # The reader is slow: what it is being sent breaks the silence.
+            # The reader is slow: the bytes on their way break the silence.
             seconds = interval / 2
         elif silence < interval:
             seconds = interval - silence
@@ -203,7 +201,7 @@ class Sender:
 
 
 async def end(*tasks: asyncio.Task[None] | None) -> None:
-    """Cancel what still runs, and wait for it."""
+    """Cancel running tasks and wait for them."""
     running = [task for task in tasks if task is not None and not task.done()]
     for task in running:
         task.cancel()

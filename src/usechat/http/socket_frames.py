@@ -32,11 +32,11 @@ __all__ = [
 
 
 class InvalidFrameError(Exception):
-    """The client sent what is no frame, so there is no request to refuse."""
+    """The client sent something that is not a frame, so no request can be refused."""
 
 
 class FrameHead(msgspec.Struct, rename="camel"):
-    """As much of a frame as says who sends it; the rest is skipped, not built."""
+    """The part of a frame that tells its sender. The rest is not decoded."""
 
     request_id: str
     headers: dict[str, Any] | None = None
@@ -46,7 +46,7 @@ decode_head = msgspec.json.Decoder(FrameHead).decode
 
 
 class ChunkFrames:
-    """A UI message stream as the frames of one request, whose chunks are numbered."""
+    """Encode a UI message stream as frames of one request, with numbered chunks."""
 
     def __init__(self, request_id: str) -> None:
         self.opening = b'{"type":"chunk","requestId":%s,"sequence":' % encode_json(request_id)
@@ -62,7 +62,7 @@ class ChunkFrames:
 
 
 def large_context(message: Mapping[str, Any]) -> Context | None:
-    """Make a context for what is done for a large frame; None for a small one."""
+    """Return a context that marks a large frame's work; None for a small frame."""
     if len(message.get("text") or "") < LARGE_BYTES:
         return None
     context = copy_context()
@@ -71,10 +71,10 @@ def large_context(message: Mapping[str, Any]) -> Context | None:
 
 
 def read_frame(message: Mapping[str, Any], limits: BodyLimits) -> Mapping[str, Any]:
-    """Return the frame of a message as the server hands it over.
+    """Return the frame in a server's message.
 
     Raises:
-        InvalidFrameError: It is none, or holds more than it may.
+        InvalidFrameError: The message is not a frame, or holds too much.
         WebSocketDisconnect: The client has gone.
     """
     if message["type"] == "websocket.disconnect":
@@ -104,7 +104,7 @@ def read_request(frame: Mapping[str, Any], limits: BodyLimits) -> ChatRequest:
     """Return a ``send`` frame as the body that the HTTP transport would have posted.
 
     Raises:
-        RequestError: It is no such body.
+        RequestError: The frame has no valid body.
     """
     body = frame.get("body")
     extra: dict[str, Any] = cast("dict[str, Any]", body) if isinstance(body, dict) else {}
@@ -116,7 +116,7 @@ def read_chat_id(frame: Mapping[str, Any]) -> str:
     """Return the chat that a ``resume`` frame asks for.
 
     Raises:
-        RequestError: It is no id, or one that no chat can have.
+        RequestError: The id is missing, or no chat can have it.
     """
     chat_id = frame.get("id")
     if not isinstance(chat_id, str):

@@ -1,12 +1,12 @@
-"""The WebSocket edge: what ``WebSocketChatTransport`` of AI SDK 7 speaks.
+"""The WebSocket edge, for ``WebSocketChatTransport`` of AI SDK 7.
 
     @app.websocket("/api/chat/ws")
     async def chat(websocket: WebSocket):
         await ChatSocket(websocket, lambda chat: stream_text(model, messages=chat.messages)).serve()
 
-One connection carries any number of answers, told apart by their request id; each chunk has a number, from 0. A client
-that stops an answer sends ``abort``; one that goes away leaves all of its answers, and those that are no runs end with
-it. Knows frames and who may send them; what is in a chunk is `usechat.protocol`'s affair. Upstream:
+One connection carries any number of answers, identified by their request id. Chunks are numbered from 0. A client sends
+``abort`` to stop an answer. When a client disconnects it leaves all its answers, and those without a log end. Knows
+frames and access, and no contents of chunks. Upstream:
 ``ai/src/ui/websocket-chat-transport.ts`` (7.0.173), ``WebSocketChatTransportRequest`` and ``…Response``.
 """
 
@@ -56,15 +56,15 @@ logger = logging.getLogger(__name__)
 Handler: TypeAlias = Callable[
     [ChatRequest], "AnswerToSend | StreamingAnswer | Awaitable[AnswerToSend | StreamingAnswer]"
 ]
-"""Makes the answer to a request, as a route's function does; also as a response, which may be a resumable one."""
+"""Makes the answer to a request, or a response with it, as a route's function does."""
 FindRunning: TypeAlias = Callable[[str], Awaitable[StreamingAnswer | None]]
-"""Gets a chat's id. Returns the answer that is being made there, or None: `usechat.http.resume.find_running`."""
+"""Returns the running answer of the chat with this id, or None, as `usechat.http.resume.find_running` does."""
 Authorize: TypeAlias = Callable[[Mapping[str, str]], "str | Awaitable[str | None] | None"]
-"""Gets the headers of a request, names in lower case. Refuses it with a text, or by raising `RequestError`."""
+"""Gets a request's headers, names in lower case. Refuses the request by returning a text or raising `RequestError`."""
 
 OLDEST_MAJOR = 7
 OLDEST_RELEASE = "7.0.135"
-"""The first with the transport: whatever speaks here reads what it reads."""
+"""The first release with this transport. Every client here reads what this release reads."""
 INVALID_DATA = 1007
 POLICY_VIOLATION = 1008
 TOO_LARGE = 1009
@@ -72,9 +72,9 @@ MAX_REQUESTS = 16
 """Answers at once on one connection."""
 
 FIRST_FRAME_BYTES = 256 * 1024
-"""The largest frame of a client that has not shown a key yet: the text of a long chat."""
+"""The largest frame before the client has shown a key: the text of a long chat."""
 KEY_SECONDS = 30.0
-"""How long a connection may stay open without a key."""
+"""Seconds that a connection may stay open without a key."""
 MAX_UNKNOWN = 256
 """Connections at once, in this process, that have not shown a key."""
 WIDEN = "usechat.frames"
@@ -84,31 +84,31 @@ KEY_PROTOCOL = "bearer."
 """Begins the subprotocol that carries a key: the only part of a handshake that a browser's page can fill."""
 
 STREAM_HEADER = "x-vercel-ai-ui-message-stream"
-"""Has every answer whose bytes hold the chunks that this transport sends."""
+"""The header of every answer whose bytes hold chunks that this transport can send."""
 
 
 class RefusedConnectionError(Exception):
-    """The connection must end; its argument is the close code."""
+    """Raised to end the connection. Its argument is the close code."""
 
 
 class ChatSocket:
-    """One connection.
+    """Serve one connection.
 
-    A client shows its key with the handshake (the header ``Authorization: Bearer KEY``, or the subprotocols ``usechat``
-    and ``bearer.KEY``) or in the headers of its frames. Until it has, its frames may be no larger than 256 KB (close
-    code 1009), and the connection lasts no longer than 30 seconds (1008).
+    A client shows its key in the handshake (the header ``Authorization: Bearer KEY``, or the subprotocols ``usechat``
+    and ``bearer.KEY``) or in the headers of its frames. Before that, frames may be at most 256 KB (close code 1009),
+    and the connection lasts at most 30 seconds (1008).
 
     Args:
-        websocket: Not yet accepted.
+        websocket: The connection, not accepted yet.
         handler: Makes an answer.
-        sdk: The clients' version, which goes before what their frames say; None to leave it to these, and to take
-            7.0.135, the first with this transport, where they do not say it.
-        find_running: What a client that resumes is to read. Without it there is nothing to come back to.
-        authorize: Whether a request may be answered. A browser can send no headers with the handshake, so the
+        sdk: The clients' version, which goes before the one in their frames. None: the version in the frames, or
+            7.0.135, the first with this transport.
+        find_running: Finds the answer for a client that resumes. Without it nothing can be resumed.
+        authorize: Decides whether a request is answered. A browser can send no headers with the handshake, so the
             transport puts them into its frames.
         limits: How many messages, parts of one message, and values a request may hold.
-        options: Others of `usechat.http.new_run.respond`, where the handler makes no response itself: ``message_id``
-            and the fields of `EncoderOptions`.
+        options: Further options of `usechat.http.new_run.respond`, for a handler that returns an answer:
+            ``message_id`` and the fields of `EncoderOptions`.
 
     Raises:
         ConfigurationError: ``sdk`` is a version without this transport.
@@ -139,10 +139,10 @@ class ChatSocket:
         self.is_known = False
         self.requests: dict[str, asyncio.Task[None]] = {}
         self.readings: dict[str, StreamingAnswer] = {}
-        """What is being read for requests, by their ids."""
+        """The responses that are being sent, by request id."""
 
     async def serve(self) -> None:
-        """Accept, and answer until the client goes away."""
+        """Accept the connection and answer until the client leaves."""
         self.is_known = await self._refusal(self.handshake) is None
         if not self.is_known and len(UNKNOWN) >= MAX_UNKNOWN:
             await self.websocket.close(POLICY_VIOLATION)
@@ -157,7 +157,7 @@ class ChatSocket:
         try:
             while True:
                 message = await self._receive(known_by)
-                # For the requests of large frames, and for them only, work is done apart.
+                # Only the work for large frames is done in threads.
                 context = large_context(message)
                 reading = asyncio.create_task(self._read(message), context=context) if context else self._read(message)
                 await self._take(await reading, context)
@@ -178,7 +178,7 @@ class ChatSocket:
         return await work_apart(partial(read_frame, message, self.limits))
 
     async def _receive(self, known_by: float) -> Mapping[str, Any]:
-        """Return the next message; until the client is known, only one that makes it so."""
+        """Return the next message. Before the client is known, return only one that carries a valid key."""
         if self.is_known:
             return await self.websocket.receive()
         try:
@@ -191,7 +191,7 @@ class ChatSocket:
             raise RefusedConnectionError(POLICY_VIOLATION) from None
 
     async def _admit(self, message: Mapping[str, Any]) -> bool:
-        """Return whether the message is to be looked at: its sender has a key, or has gone."""
+        """Return whether to process the message: its sender has a key, or has left."""
         if message["type"] == "websocket.disconnect":
             return True
         text: str = message.get("text") or ""
@@ -244,7 +244,7 @@ class ChatSocket:
 
     async def _begin(self, request_id: str, frame: Mapping[str, Any], context: Context | None) -> None:
         if request_id in self.requests:
-            # Nothing is sent: under this id the client would take a refusal for the end of the first request.
+            # Nothing is sent: the client would take a refusal under this id for the end of the first request.
             logger.debug("a request id came twice")
             return
         if len(self.requests) >= MAX_REQUESTS:
@@ -264,8 +264,6 @@ class ChatSocket:
             logger.warning("an answer could not be stopped: the log of runs cannot be reached")
         if task is not None:
             task.cancel()
-
-    # -- one request --------------------------------------------------------------------------------------------
 
     async def _serve_request(self, request_id: str, frame: Mapping[str, Any]) -> None:
         try:
@@ -322,8 +320,6 @@ class ChatSocket:
                     await self._send_text(frame)
         await self._send({"type": "end", "requestId": request_id})
 
-    # -- sending ------------------------------------------------------------------------------------------------
-
     async def _refuse(self, request_id: str, text: str) -> None:
         try:
             await self._send({"type": "error", "requestId": request_id, "errorText": text})
@@ -342,11 +338,11 @@ class ChatSocket:
 
 
 UNKNOWN: set[ChatSocket] = set()
-"""Connections of this process that have not shown a key."""
+"""The connections of this process that have not shown a key."""
 
 
 def handshake_key(websocket: WebSocket) -> dict[str, str]:
-    """Return the header that carries the key, if the handshake has one."""
+    """Return the handshake's key as a header, if it has one."""
     if (given := Headers(raw=list(websocket.scope.get("headers", ()))).get("authorization")) is not None:
         return {"authorization": given}
     offered: list[str] = websocket.scope.get("subprotocols", [])

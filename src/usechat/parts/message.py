@@ -52,6 +52,8 @@ class ModelFinish(msgspec.Struct, frozen=True, kw_only=True):
     provider_metadata: ProviderMetadata | None = None
     response_id: str | None = None
     model_id: str | None = None
+    is_complete: bool = True
+    """Whether the message came to its end. An incomplete one was cut, unless the provider gave a reason."""
 
 
 class FinishStep(msgspec.Struct, frozen=True, kw_only=True):

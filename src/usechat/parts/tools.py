@@ -44,7 +44,7 @@ class ToolInputDelta(msgspec.Struct, frozen=True, gc=False):
 
 
 class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
-    """A complete tool call of the model, not yet parsed or checked.
+    """A tool call of the model in one piece, not yet parsed or checked.
 
     Only models yield it; the loop replaces it by `ToolInputAvailable` or `ToolInputError`.
     """
@@ -58,6 +58,8 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     provider_metadata: ProviderMetadata | None = None
     start_input_text: str = ""
     """Input that came complete with the block's start. AI SDK 4 and 5 do not show it."""
+    is_cut: bool = False
+    """Whether the message ended at a limit within the call, so that the call must not run."""
 
 
 class ToolInputAvailable(msgspec.Struct, frozen=True, kw_only=True):

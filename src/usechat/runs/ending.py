@@ -1,4 +1,4 @@
-"""End the runs of a process that shuts down: each gets a legal end, and what it made is saved."""
+"""Ends the runs of a process that shuts down: each gets a legal end and is saved."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from usechat.runs.saving import Saves
 __all__ = ["ABORT_SECONDS", "end_runs"]
 
 ABORT_SECONDS = 5.0
-"""How long a run may take for its legal end when the process shuts down."""
+"""Seconds that a run may take for its legal end at shutdown."""
 LOG_SECONDS = 1.0
-"""How long the log may then take to take note of ends that are saved."""
+"""Seconds that the log may then take to record ends that are saved."""
 LOOK_SECONDS = 0.05
-"""How often a process that shuts down looks whether its runs are made."""
+"""Seconds between two looks at whether the runs are made."""
 
 
 async def end_runs(handles: Mapping[str, RunHandle], saves: Saves, seconds: float) -> None:
     """Let runs end, then stop them, then cancel what is left.
 
     Args:
-        handles: The runs; those that end leave it.
-        saves: What is to be saved yet.
-        seconds: How long they may go on.
+        handles: The runs. Those that end are removed by others.
+        saves: The runs that are not saved yet.
+        seconds: Seconds that they may go on.
     """
     await wait_until_made(handles, seconds)
     for handle in list(handles.values()):
         handle.stop("shutdown")
     await wait_until_made(handles, ABORT_SECONDS)
-    # A log that is away may take for ever to know of their ends. They are saved.
+    # A log that is away may never record their ends. They are saved.
     if tasks := tasks_of(handles):
         await asyncio.wait(tasks, timeout=LOG_SECONDS)
     await saves.aclose(ABORT_SECONDS)
@@ -43,7 +43,7 @@ async def end_runs(handles: Mapping[str, RunHandle], saves: Saves, seconds: floa
 
 
 async def wait_until_made(handles: Mapping[str, RunHandle], seconds: float) -> None:
-    """Wait until the runs are made, for so long at most."""
+    """Wait until the runs are made, for at most some seconds."""
     until = time.monotonic() + seconds
     while (tasks := tasks_of(handles, is_made=False)) and (left := until - time.monotonic()) > 0:
         await asyncio.wait(tasks, timeout=min(left, LOOK_SECONDS))

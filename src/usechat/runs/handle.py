@@ -1,4 +1,4 @@
-"""A run that this process makes: written to its log, and asked to end early."""
+"""The handle of a run that this process makes: writes to its log and ends it early."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RunHandle:
     """A run that this process makes.
 
     Args:
-        writer: The hold on its log.
+        writer: The run's writer in the log.
         abort: Asks the frames' generator for a legal end.
     """
 
@@ -44,19 +44,19 @@ class RunHandle:
     def __init__(self, writer: RunWriter, abort: Callable[[str | None], None]) -> None:
         self.writer = writer
         self.readers = 0
-        """Of this process."""
+        """The number of readers in this process."""
         self.is_stopped = False
         self.stop_reason: str | None = None
         self.is_saved: bool | None = None
-        """Whether it could be saved, once that was tried."""
+        """Whether the run was saved; None before that was tried."""
         self.task: asyncio.Task[EndState] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.is_made = False
-        """Whether it has its end and was saved, or could not be: all that is left is that the log takes note of it."""
+        """Whether the run has its end and saving was tried, so that only the log must record the end."""
         self.is_over = False
-        """Whether nothing more comes of it."""
+        """Whether the run is over."""
         self.failure: BaseException | None = None
-        """Why it failed, where its frames do not say so."""
+        """The failure of the run, when its frames do not tell it."""
         self._abort = abort
         writer.on_stop = self._heed
 
@@ -66,7 +66,7 @@ class RunHandle:
         return self.writer.info
 
     def stop(self, reason: str | None = None) -> None:
-        """Have the run end now; does nothing the second time."""
+        """End the run now. A second call does nothing."""
         if self.is_stopped:
             return
         self.is_stopped = True
@@ -77,7 +77,7 @@ class RunHandle:
             logger.exception("stopping a run failed")
 
     def _heed(self) -> None:
-        # Later: who asks may be in the middle of writing.
+        # Later: the caller may be in the middle of writing.
         asyncio.get_running_loop().call_soon(self._stop_as_asked)
 
     def _stop_as_asked(self) -> None:
@@ -85,43 +85,43 @@ class RunHandle:
             self.stop(self.writer.stop_reason)
 
     is_full = False
-    """A log takes whatever comes, whoever reads it."""
+    """Always false: a log never waits for readers."""
 
     def append(self, data: bytes) -> None:
-        """Write frames to the log; what it does not take stops the run."""
+        """Write frames to the log. A full log stops the run."""
         try:
             self.writer.append(data)
         except RunError as error:
-            # What does not fit is left out; smaller frames after it, the legal end among them, may fit again.
+            # Frames that do not fit are left out. Smaller ones after them, as the legal end, may fit again.
             self.stop("full" if error.code == "full" else "lost")
 
     async def room(self) -> None:
-        """There always is."""
+        """Return at once."""
 
     def end(self, error: BaseException | None = None) -> None:
-        """Take note that the frames are all there.
+        """Record that all frames are written.
 
         Args:
-            error: What makes the run a failed one, though its frames do not say so.
+            error: The failure of the run, when its frames do not tell it.
         """
         self.failure = error
         if error is not None:
             logger.error("a run failed", exc_info=error)
 
     async def wait(self) -> EndState:
-        """Return how the run ended, once it has; ``lost`` when it was taken from this process."""
+        """Wait for the end and return how the run ended; ``lost`` when another process took it."""
         assert self.task is not None
         return await asyncio.shield(self.task)
 
     def clear_timer(self) -> None:
-        """Somebody reads the run, or it is over."""
+        """Cancel the timer: the run is read, or is over."""
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
 
 
 async def make_run(handle: RunHandle, make: Make) -> EndState:
-    """Have a run made; return how that ended."""
+    """Make a run and return how it ended."""
     try:
         with Contained():
             await make(handle)

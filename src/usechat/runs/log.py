@@ -1,12 +1,12 @@
-"""A run and its log: what the in-memory log and the one on Redis both are.
+"""Runs and the protocol of a run log, which the logs in memory and on Redis implement.
 
 A run is one answer in the making: it has an id, a chat, an owner and a fencing token, and a log of frames that only
 grows. One producer writes it; the first response, a resume after a reload and a second tab are all readers of it.
 
 Rule 1: a run ends once, in one of `END_STATES`, and nothing is written after that.
-Rule 2: a producer writes only while it holds the run's token. One that was paused for longer than its lease has lost
-the run to whoever noticed, and can write no more once it learns so.
-Rule 3: a reader sees every entry once, in order, from wherever it begins, and then the last frames of a lost run.
+Rule 2: a producer writes only while it holds the run's token. A producer that was paused for longer than its lease has
+lost the run to another process, and cannot write once it learns so.
+Rule 3: a reader sees every entry after its cursor once, in order, and then the last frames of a lost run.
 """
 
 from __future__ import annotations
@@ -33,43 +33,43 @@ EndState: TypeAlias = Literal["finished", "aborted", "failed", "lost"]
 RunState: TypeAlias = Literal["running"] | EndState
 
 Save: TypeAlias = Callable[[], Awaitable[bool]]
-"""Saves what a run has made; whether it could."""
+"""Saves the answer of a run. Returns whether it was saved."""
 
 END_STATES: tuple[EndState, ...] = ("finished", "aborted", "failed", "lost")
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How much a log keeps, and for how long."""
+    """Limits of what a log keeps, and for how long."""
 
     max_entries: int = 200_000
-    """Of one run; an entry is what one write brought. At the limit the producer is asked to stop."""
+    """Entries of one run; each write is one entry. At the limit the producer is asked to stop."""
     max_bytes: int = 32 * 2**20
-    """Of one run, likewise."""
+    """Bytes of one run. At the limit the producer is asked to stop."""
     slack_entries: int = 1_000
-    """What may still be written after a limit is met, so that the run gets its legal end."""
+    """Entries that may still be written after a limit, so that the run gets its legal end."""
     slack_bytes: int = 2**20
-    """Likewise."""
+    """Bytes that may still be written after a limit."""
     lease: float = 15.0
-    """Seconds without a sign of life after which a producer counts as dead, and its run is ended by who notices."""
+    """Seconds without a renewal after which a producer counts as dead and another process ends its run."""
     silence: float = 5.0
-    """Seconds without one after which somebody who needs the chat may take the run already. No more than the lease; a
-    producer gives its sign at a fifth of them."""
+    """Seconds without a renewal after which a process that needs the chat may take the run.
+
+    At most ``lease``. A producer renews five times in this time.
+    """
     keep: float = 60.0
-    """Seconds that an ended run can still be read, for readers that are on their way."""
+    """Seconds that an ended run can still be read."""
     max_ended: int = 5_000
-    """How many ended runs the log in memory keeps for them; with more, the ones that ended first go earlier. Running
-    ones are always kept."""
+    """The most ended runs that the log in memory keeps; the oldest go first. Running ones are always kept."""
     max_ended_bytes: int = 64 * 2**20
-    """Of all ended runs, likewise; the last one to end is kept even if it is larger."""
+    """The most bytes of all ended runs. The last one to end is kept even if it is larger."""
     retain: float = 86_400.0
-    """Seconds that a run is kept whose producer died, until somebody notices and ends it; likewise one that has ended
-    and could not be saved."""
+    """Seconds that a run is kept whose producer died, until another process ends it, or that could not be saved."""
     remember: float = 30 * 86_400.0
-    """Seconds for which a chat counts as one whose client comes back."""
+    """Seconds for which a chat's client counts as one that resumes."""
 
 
 class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a run beside its frames."""
+    """A run without its frames."""
 
     id: str
     chat_id: str
@@ -80,19 +80,19 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float
     """Seconds since the epoch."""
     headers: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
-    """Of the response, for whoever reads the run later."""
+    """The response's headers, for later readers."""
     meta: Mapping[str, Any] = msgspec.field(default_factory=dict[str, Any])
-    """What the application needs to end the run in its producer's place; plain JSON."""
+    """The application's data for ending the run in its producer's place; plain JSON."""
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """Some frames, and where a reader stands after them."""
+    """Some frames, and the reader's place after them."""
 
     cursor: int
     """The number of entries up to here."""
     data: bytes
     is_end: bool = False
-    """Whether these are the last frames, given to a run by whoever ended it in its producer's place."""
+    """Whether these are last frames by another process than the producer."""
 
 
 class RunWriter(Protocol):
@@ -105,61 +105,63 @@ class RunWriter(Protocol):
 
     @property
     def is_stopped(self) -> bool:
-        """Whether somebody asked the producer to stop, a limit is met, or the run is not its own any more.
+        """Whether the producer must stop: it was asked to, a limit is met, or it has lost the run.
 
-        What it still appends after that is the run's legal end.
+        After that it may only append the run's legal end.
         """
         ...
 
     on_stop: Callable[[], None] | None
-    """Called once when it becomes so, or the run has ended, if it is set by then."""
+    """Called once when `is_stopped` becomes true or the run ends, if it is set by then."""
 
     @property
     def stop_reason(self) -> str | None:
-        """Why: what the one who asked said; ``full`` at a limit, ``lost`` when the run was taken away."""
+        """Why the producer must stop: the reason of the request, ``full`` at a limit, or ``lost``."""
         ...
 
     def append(self, data: bytes) -> None:
-        """Add frames. Readers of this process see them at once, others with the next flush; never waits.
+        """Append frames without waiting. Readers of this process see them at once, others with the next flush.
 
         Raises:
-            RunError: ``fenced``: the run belongs to somebody else by now, or has ended; ``full``: the slack after a
-                limit is used up too.
+            RunError: ``fenced``: another process has the run, or it has ended; ``full``: the slack after a limit is
+                used up.
         """
         ...
 
     async def finish(self, state: EndState, save: Save | None = None) -> bool:
-        """End the run; whether it was this producer that ended it.
+        """End the run. Return whether this producer ended it.
 
         Args:
-            state: How.
-            save: Awaited before any reader sees the end: what a reader looks for after the end is there. It is awaited
-                also while the log is away and when the run was taken from this producer, and has to find out itself
-                whether somebody else has saved the run. What it could not save is kept for longer.
+            state: How it ended.
+            save: Awaited before any reader sees the end, so that a reader finds the saved answer. It is also awaited
+                while the log is away and when this producer has lost the run, so it must find out whether another
+                process has saved the run. An unsaved run is kept for longer.
         """
         ...
 
 
 OnRelease: TypeAlias = Callable[[RunInfo, bytes], Awaitable[bytes]]
-"""Gets a run that goes on elsewhere and the frames that its readers have; returns a legal end for them."""
+"""Gets a run of another process and the frames that its readers here have. Returns a legal end for them."""
 
 
 class RunLog(Protocol):
-    """Where runs are kept. All methods but ``aclose`` raise `RunError` ``unavailable`` when that cannot be reached."""
+    """A log of runs. All methods but ``aclose`` raise `RunError` ``unavailable`` when the log cannot be reached."""
 
     @property
     def limits(self) -> Limits:
-        """How much is kept, and for how long."""
+        """The limits of what is kept."""
         ...
 
     @property
     def is_shared(self) -> bool:
-        """Whether it has the runs of other processes too, and outlives them."""
+        """Whether the log has the runs of all processes and outlives them."""
         ...
 
     on_gone: OnRelease | None
-    """Returns the end of a run that other processes' readers cannot read any further, though it is not over for them:
-    the log has lost its frames, and nobody is left who has them. Without it their reading fails as ``missing``."""
+    """Returns the end of a run whose remaining frames are lost, in the log and in every process.
+
+    Without it, reading such a run fails as ``missing``.
+    """
 
     async def open(
         self,
@@ -170,13 +172,13 @@ class RunLog(Protocol):
         meta: Mapping[str, Any],
         run_id: str | None = None,
     ) -> RunWriter:
-        """Begin a run. What is given is kept as it is: many runs can have the same ``headers``.
+        """Begin a run. The arguments are kept as they are: many runs can share ``headers``.
 
-        Without a ``run_id`` of the caller's making, by which he finds it when the log does not know it by its chat any
-        more, it gets one.
+        A ``run_id`` of the caller's making finds the run even when the log no longer knows it by its chat. Without one
+        the log makes an id.
 
         Raises:
-            RunError: ``exists``: the chat has one that is still running.
+            RunError: ``exists``: the chat has a running run.
         """
         ...
 
@@ -193,10 +195,11 @@ class RunLog(Protocol):
 
         Args:
             run_id: The run.
-            after: The cursor to go on from.
+            after: The cursor to read from.
 
         Raises:
-            RunError: ``missing``: there is no such run, or it is not kept any more; ``unavailable``: this process goes.
+            RunError: ``missing``: there is no such run, or it is not kept any more; ``unavailable``: this process
+                shuts down.
         """
         ...
 
@@ -205,41 +208,41 @@ class RunLog(Protocol):
         ...
 
     async def stop(self, run_id: str, reason: str | None = None) -> bool:
-        """Ask the run's producer, wherever it is, to stop; whether the run was still running."""
+        """Ask the run's producer, in any process, to stop. Return whether the run was still running."""
         ...
 
     async def note_resume(self, chat_id: str) -> None:
-        """Remember that a reader asked for this chat's stream: its client can come back."""
+        """Remember that a reader asked for this chat's stream, so its client resumes."""
         ...
 
     async def was_resumed(self, chat_id: str) -> bool:
-        """Return whether a reader ever asked for this chat's stream, as far as is remembered."""
+        """Return whether a reader is known to have asked for this chat's stream."""
         ...
 
     async def seconds_unread(self, run_id: str) -> float:
-        """For how long no other process has read the run: never too long, too short by a third of a lease at most."""
+        """Return the seconds since another process read the run, or up to a third of a lease less."""
         ...
 
     async def seconds_silent(self, run_id: str) -> float | None:
-        """For how long the run's producer has given no sign of life, wherever it is; None when it need not."""
+        """Return the seconds since the run's producer last renewed its lease; None when it needs no lease."""
         ...
 
     async def reap(self, run_id: str | None = None) -> Sequence[RunInfo]:
-        """Take the runs whose producer has died and mark them ``lost``; of one that is named, when it has been silent.
+        """Take the runs whose producers have died, or the named run when it is silent, and mark them ``lost``.
 
-        Each goes to one caller, which has a lease's time to end it with `adopt`. One that dies over it counts as the
-        producer did: the run goes to another, with a new token.
+        Each run goes to one caller, which has the time of a lease to end it with `adopt`. When that caller dies, the
+        run goes to another one, with a new token.
         """
         ...
 
     async def adopt(self, info: RunInfo, data: bytes = b"") -> bool:
-        """End a run that `reap` gave, with last frames for its readers; False when it went to somebody else since."""
+        """End a run of `reap`, with last frames for its readers. Return False when another process has it by now."""
         ...
 
     async def release_readers(self, end: OnRelease) -> None:
-        """Give the readers here of other processes' runs a legal end, though the runs go on."""
+        """Give readers here of other processes' runs a legal end. The runs go on."""
         ...
 
     async def aclose(self) -> None:
-        """Let go of connections and tasks. Readers that still wait get `RunError` ``unavailable``."""
+        """Close connections and end tasks. Waiting readers get `RunError` ``unavailable``."""
         ...

@@ -1,8 +1,8 @@
-"""The run log of one process: what a single worker needs, and the near half of the log on Redis.
+"""The run log in memory, for a single worker. The log on Redis uses its runs too.
 
-A reader that has caught up waits on a future that the next write resolves: no task, queue or lock per reader, and a
-slow one costs only the place where it stands. What a run has written is one piece of memory and the places where its
-entries end: an object for each entry would take as much again as its frames.
+A reader that has caught up waits on a future that the next write resolves: no task, queue or lock for each reader. A
+slow reader costs only its place. A run's frames are one piece of memory with the places where entries end: an object
+for each entry would take as much again as its frames.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from usechat.runs.log import EndState, Entry, Limits, OnRelease, RunInfo, RunWri
 __all__ = ["MemoryLog", "MemoryRun", "Place"]
 
 MAX_RESUMED = 100_000
-"""How many chats are remembered as ones whose client comes back."""
+"""The most chats that are remembered as ones whose client resumes."""
 
 
 def missing() -> RunError:
@@ -40,10 +40,10 @@ def unavailable() -> RunError:
 
 
 class Place:
-    """Where a reader stands.
+    """A reader's place in a run.
 
     Args:
-        position: How many entries it has; less than none is none.
+        position: The number of entries that the reader has; negative counts as 0.
     """
 
     __slots__ = ("future", "position")
@@ -53,23 +53,23 @@ class Place:
         self.future: asyncio.Future[None] | None = None
 
     def wait(self) -> asyncio.Future[None]:
-        """Until somebody calls `wake`; to be awaited."""
+        """Return a future that `wake` resolves."""
         self.future = asyncio.get_running_loop().create_future()
         return self.future
 
     def wake(self) -> None:
-        """Have the reader look again."""
+        """Wake the reader."""
         if self.future is not None and not self.future.done():
             self.future.set_result(None)
 
 
 class MemoryRun:
-    """One run: its frames, and who waits for more. A `RunWriter`.
+    """A run: its frames and its waiting readers. A `RunWriter`.
 
     Args:
         info: The run.
-        limits: How much it holds.
-        on_end: Called once, when it has ended.
+        limits: The limits of the log.
+        on_end: Called once when the run has ended.
     """
 
     def __init__(self, info: RunInfo, limits: Limits, on_end: Callable[[MemoryRun], None] | None = None) -> None:
@@ -79,9 +79,9 @@ class MemoryRun:
         self.stop_reason: str | None = None
         self.on_stop: Callable[[], None] | None = None
         self.frames: bytearray | bytes = bytearray()
-        """All that was written."""
+        """All frames."""
         self.ends = array("I")
-        """Where each entry ends in it."""
+        """The end of each entry in `frames`."""
         self.is_running = True
         self.ending = b""
         self.failure: RunError | None = None
@@ -89,7 +89,7 @@ class MemoryRun:
         self._on_end = on_end
 
     def append(self, data: bytes) -> None:
-        """Add frames and wake who waits for them.
+        """Append frames and wake waiting readers.
 
         Raises:
             RunError: ``fenced`` after the end; ``full`` when the slack after a limit is used up.
@@ -113,35 +113,35 @@ class MemoryRun:
             raise RunError("the run's log is full", code="full")
 
     def wake(self) -> None:
-        """Tell who waits for frames to look again."""
+        """Wake waiting readers."""
         waiting, self._waiting = self._waiting, []
         for place in waiting:
             place.wake()
 
     def since(self, first: int, last: int | None = None) -> bytes:
-        """Return the frames of the entries from ``first`` on, up to ``last`` or to what has come."""
+        """Return the frames of the entries from ``first`` to ``last``, or to the newest."""
         start, end = self.end_of(first), None if last is None else self.end_of(last)
         with memoryview(self.frames) as frames:
             return bytes(frames[start:end])
 
     def end_of(self, count: int) -> int:
-        """Return how many bytes the first ``count`` entries are."""
+        """Return the size in bytes of the first ``count`` entries."""
         return self.ends[count - 1] if count else 0
 
     async def finish(self, state: EndState, save: Save | None = None) -> bool:
-        """End the run; whether it was still running."""
+        """End the run. Return whether it was still running."""
         if self.is_running and save is not None:
             await save()
         return self.end(state)
 
     def end(self, state: EndState, data: bytes = b"") -> bool:
-        """End the run with some last frames, which every reader gets; whether it was still running."""
+        """End the run with last frames for every reader. Return whether it was still running."""
         if not self.is_running:
             return False
         self.is_running = False
         self.ending = data
         self.info = msgspec.structs.replace(self.info, state=state)
-        # What was room to grow is given back.
+        # Give back the room to grow.
         self.frames, self.ends = bytes(self.frames), self.ends[:]
         self._stop()
         self.wake()
@@ -151,13 +151,13 @@ class MemoryRun:
         return True
 
     def fail(self, error: RunError) -> None:
-        """End the run for its readers, if it has not ended: what comes after what they have cannot be had."""
+        """End the run for its readers, if it has not ended: later frames cannot be had."""
         if self.is_running:
             self.failure = error
             self.end("lost")
 
     def ask_to_stop(self, reason: str | None) -> bool:
-        """Tell the producer, the first time; whether there is one."""
+        """Ask the producer to stop, once. Return whether there is one."""
         if self.is_running and not self.is_stopped:
             self.stop_reason = reason
             self._stop()
@@ -170,10 +170,10 @@ class MemoryRun:
             on_stop()
 
     async def read(self, place: Place) -> AsyncGenerator[Entry]:
-        """Yield the frames after the reader's place, which moves; what came meanwhile comes in one piece.
+        """Yield the frames after the reader's place and move it. Frames that came meanwhile are one entry.
 
         Raises:
-            RunError: What `fail` said.
+            RunError: The error that `fail` was given.
         """
         while True:
             if place.position < len(self.ends):
@@ -196,7 +196,7 @@ class MemoryRun:
 
 
 class MemoryLog:
-    """All runs of this process. Nothing of it survives the process, so no producer can outlive its lease."""
+    """The runs of this process. The log ends with the process, so no producer outlives its lease."""
 
     is_shared = False
     on_gone: OnRelease | None = None
@@ -208,7 +208,7 @@ class MemoryLog:
         self._resumed: dict[str, None] = {}
         self._tokens = itertools.count(1)
         self._ended: dict[str, float] = {}
-        """When each ended run is forgotten, the first one first."""
+        """When each ended run is forgotten, in that order."""
         self._ended_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -269,12 +269,12 @@ class MemoryLog:
         return b"" if run is None else bytes(run.frames)
 
     async def stop(self, run_id: str, reason: str | None = None) -> bool:
-        """Ask the run's producer to stop; whether the run was still running."""
+        """Ask the run's producer to stop. Return whether the run was still running."""
         run = self.runs.get(run_id)
         return run is not None and run.ask_to_stop(reason)
 
     async def note_resume(self, chat_id: str) -> None:
-        """Remember that this chat's client can come back."""
+        """Remember that this chat's client resumes."""
         self._resumed.pop(chat_id, None)
         self._resumed[chat_id] = None
         while len(self._resumed) > MAX_RESUMED:
@@ -285,16 +285,16 @@ class MemoryLog:
         return chat_id in self._resumed
 
     async def seconds_unread(self, run_id: str) -> float:
-        """For ever: there is no other process."""
+        """Return infinity: there is no other process."""
         return math.inf
 
     async def seconds_silent(self, run_id: str) -> float | None:
-        """Return a producer of this process always is heard."""
+        """Return None: a producer of this process needs no lease."""
         run = self.runs.get(run_id)
         return 0.0 if run is not None and run.is_running else None
 
     async def reap(self, run_id: str | None = None) -> Sequence[RunInfo]:
-        """None: a producer of this process dies with its log."""
+        """Return nothing: a producer of this process dies with its log."""
         return ()
 
     async def adopt(self, info: RunInfo, data: bytes = b"") -> bool:
@@ -305,7 +305,7 @@ class MemoryLog:
         return run is not None and run.end("lost", data)
 
     async def release_readers(self, end: OnRelease) -> None:
-        """None: there is no other process."""
+        """Do nothing: there is no other process."""
 
     async def aclose(self) -> None:
         """End all runs and forget them."""
@@ -323,7 +323,7 @@ class MemoryLog:
         loop, limits = asyncio.get_running_loop(), self.limits
         self._ended[run.info.id] = loop.time() + limits.keep
         self._ended_bytes += len(run.frames)
-        # One that has just ended is kept, however large: its readers are on their way.
+        # The newest is kept, however large: its readers may not have the end yet.
         while len(self._ended) > limits.max_ended or (
             self._ended_bytes > limits.max_ended_bytes and len(self._ended) > 1
         ):

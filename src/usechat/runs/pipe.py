@@ -1,4 +1,4 @@
-"""A run that one reader reads as it is made. Its log forgets what that has read, and nobody comes back to it."""
+"""A run that one reader reads while it is made. Its log forgets the frames that were read, so it cannot be resumed."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ __all__ = ["Pipe", "PipeReader"]
 
 
 class Pipe:
-    """Frames on their way to their only reader."""
+    """A log of frames for one reader."""
 
     __slots__ = ("_error", "_is_over", "_pieces", "_reader", "_writer", "count", "is_full")
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
         self.count = 0
-        """How many entries were read."""
+        """The number of entries that were read."""
         self.is_full = False
-        """Whether the reader was not waiting for what came last: it is slow, and the answer is to wait for it."""
+        """Whether the reader was not waiting for the last frames: it is slow, and the answer must wait."""
         self._is_over = False
         self._error: BaseException | None = None
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
 
     def append(self, data: bytes) -> None:
-        """Add frames, and wake the reader."""
+        """Append frames and wake the reader."""
         self._pieces.append(data)
         self.is_full = not wake(self._reader)
 
     async def room(self) -> None:
-        """Wait until the reader has taken what there is."""
+        """Wait until the reader has taken all frames."""
         while self.is_full:
             self._writer = asyncio.get_running_loop().create_future()
             try:
                 await self._writer
             finally:
-                # One that was cancelled refers to the calls that led here, and these to this object.
+                # A cancelled future would refer to frames that refer to this object: a cycle.
                 self._writer = None
 
     def end(self, error: BaseException | None = None) -> None:
-        """Take note that nothing more comes. Only the first end counts.
+        """Record that nothing more comes. Only the first end counts.
 
         Args:
-            error: What the reader is to raise.
+            error: The error that the reader raises.
         """
         if not self._is_over:
             self._error = error
@@ -54,10 +54,10 @@ class Pipe:
             wake(self._reader)
 
     async def read(self) -> AsyncGenerator[Entry]:
-        """Yield what has come, in one piece each time, to the end.
+        """Yield the frames to the end. Frames that have gathered are one entry.
 
         Raises:
-            BaseException: What `end` was given.
+            BaseException: The error that `end` was given.
         """
         while self._pieces or not self._is_over:
             if self._pieces:
@@ -81,9 +81,9 @@ class PipeReader:
     """Make a run and be its only reader: the run ends when this reader leaves.
 
     Args:
-        make: Makes the run: appends its frames to the pipe, to their legal end. It begins at once, read or not.
-        abort: Has ``make`` come to that end, with a reason.
-        close: As ``abort``, without one; awaited.
+        make: Makes the run: appends its frames to the pipe, to their legal end. It begins at once.
+        abort: Ends ``make`` early, with a reason.
+        close: Ends ``make`` early and waits for its end.
     """
 
     __slots__ = ("_abort", "_close", "_pipe", "_task")
@@ -103,7 +103,7 @@ class PipeReader:
         self._task.add_done_callback(self._end)
 
     def _end(self, task: asyncio.Task[None]) -> None:
-        # Whatever has failed, the reader must not wait for ever.
+        # The reader must not wait for ever, whatever failed.
         self._pipe.end(None if task.cancelled() else task.exception())
 
     def read(self) -> AsyncGenerator[Entry]:
@@ -111,13 +111,13 @@ class PipeReader:
         return self._pipe.read()
 
     async def stop(self, reason: str) -> None:
-        """Have the run end now."""
+        """End the run now."""
         self._abort(reason)
 
     async def leave(self) -> None:
-        """End the run, if it has not ended, and wait until that was told."""
+        """End a running run, and wait until its callbacks were called."""
         await self._close()
-        # A callback that is called in the task itself cannot wait for its end.
+        # A callback within the task cannot wait for the task's end.
         if self._task is not asyncio.current_task():
             await asyncio.wait({self._task})
 

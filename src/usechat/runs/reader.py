@@ -1,6 +1,6 @@
-"""A run as one reader sees it: entries from a cursor to the end.
+"""A reader of a run: entries from a cursor to the end.
 
-A response and a WebSocket read every run in this way, wherever its log is and whatever becomes of it without readers.
+Responses and WebSockets read every run in this way, whatever its log and its policy.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ class RunReader(Protocol):
 
     @property
     def run_id(self) -> str:
-        """Return the run's id; empty where nobody can come back to it."""
+        """The run's id; empty when it cannot be read again."""
         ...
 
     def read(self) -> AsyncGenerator[Entry]:
-        """Yield the run's entries, as they come, to its end. Can be called once.
+        """Yield the run's entries, as they come, to its end. Call this once.
 
         Raises:
-            RunError: The log went away.
+            RunError: The log cannot be reached any more.
             AnswerFailedError: The run failed, and its client is to see the connection break.
         """
         ...
 
     async def stop(self, reason: str) -> None:
-        """Have the run end now, for all its readers.
+        """End the run now, for all its readers.
 
         Raises:
             RunError: The log cannot be reached.
@@ -43,19 +43,19 @@ class RunReader(Protocol):
         ...
 
     async def leave(self) -> None:
-        """Read no more. Return once whatever ends with this reader has ended."""
+        """Stop reading. Return once everything that ends with this reader has ended."""
         ...
 
 
 class LogReader:
-    """A reader of a run that is kept in a log. Its leaving ends the run only where the service's policy says so.
+    """A reader of a run in a log. When it leaves, the service's policy decides whether the run ends.
 
     Args:
-        runs: Where the run is read.
+        runs: The service that reads the run.
         run_id: The run.
         after: How many of its entries the reader has.
-        comes_back: Whether the client goes on from its cursor, in another process too, when this response is cut.
-        breaks_on_error: Whether `read` raises at the end of a run that has failed.
+        comes_back: Whether the client resumes from its cursor, in any process, when this response is cut.
+        breaks_on_error: Whether `read` raises at the end of a failed run.
     """
 
     __slots__ = ("after", "breaks_on_error", "comes_back", "run_id", "runs")
@@ -74,7 +74,7 @@ class LogReader:
         return self.runs.read(self.run_id, self.after, comes_back=self.comes_back, raises_failure=self.breaks_on_error)
 
     async def stop(self, reason: str) -> None:
-        """Have the run end now, wherever it is made."""
+        """End the run now, in any process."""
         await self.runs.stop_run(self.run_id, reason)
 
     async def leave(self) -> None:

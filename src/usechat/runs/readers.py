@@ -1,4 +1,4 @@
-"""The readers of a process' runs, and what becomes of a run that nobody reads."""
+"""Counts the readers of a process's runs, and ends runs without readers."""
 
 from __future__ import annotations
 
@@ -14,19 +14,22 @@ from usechat.runs.log import RunLog
 __all__ = ["DisconnectPolicy", "Readers"]
 
 DisconnectPolicy: TypeAlias = Literal["auto", "cancel", "finish", "grace"]
-"""What becomes of a run when the last reader in its own process has left. ``cancel``: it is stopped at once;
-``finish``: it goes on; ``grace``: it is stopped when nobody, in any process, has come back for some time; ``auto``:
-``grace`` if anybody ever asked for the chat's stream, as clients do that come back, and ``cancel`` otherwise."""
+"""The policy for a run whose last reader in its own process has left.
+
+``cancel``: stop it at once. ``finish``: let it go on. ``grace``: stop it when no reader, in any process, has come back
+for some seconds. ``auto``: ``grace`` if a client has ever asked for the chat's stream, as resuming clients do, else
+``cancel``.
+"""
 
 
 class Readers:
-    """Count the readers of runs, and stop the runs that nobody reads, as the policy has it.
+    """Count the readers of runs, and stop runs without readers as the policy says.
 
     Args:
-        log: Where the runs are kept.
-        handles: The runs that this process makes now, by their ids.
+        log: The log of the runs.
+        handles: The runs that this process is making, by id.
         disconnect: The policy.
-        grace: Seconds that a run goes on without readers, where the policy has it so.
+        grace: Seconds that a run goes on without readers, for the policies that use it.
     """
 
     def __init__(
@@ -37,17 +40,17 @@ class Readers:
         self.disconnect: DisconnectPolicy = disconnect
         self.grace = grace
         self.tasks: set[asyncio.Task[None]] = set()
-        """What is being decided now."""
+        """The tasks that decide about runs without readers."""
         self._coming_back: set[asyncio.Task[Any]] = set()
 
     def expect(self, handle: RunHandle) -> None:
         """Wait for the first reader of a run that begins."""
-        # A reader that left before it began to read has nobody to tell of it.
+        # A reader that left before it began to read never calls `leave`.
         if self.disconnect != "finish":
             self._wait(handle, self.grace)
 
     def come(self, run_id: str) -> RunHandle | None:
-        """Count a reader. Return the handle that `leave` wants."""
+        """Count a reader. Return the handle for `leave`."""
         handle = self.handles.get(run_id)
         if handle is not None:
             handle.readers += 1
@@ -55,7 +58,7 @@ class Readers:
         return handle
 
     def leave(self, handle: RunHandle | None) -> None:
-        """Count a reader no more, and do with a run that has none left what the policy says."""
+        """Remove a reader. Apply the policy when it was the last one."""
         if handle is None:
             return
         handle.readers -= 1
@@ -88,7 +91,7 @@ class Readers:
         handle.timer = loop.call_later(seconds, lambda: self.spawn(self._give_up(handle)))
 
     async def _give_up(self, handle: RunHandle) -> None:
-        """Stop the run, unless somebody has come, here or to another process."""
+        """Stop the run unless a reader has come, in any process."""
         try:
             unread = await self.log.seconds_unread(handle.info.id)
         except RunError:
@@ -101,14 +104,14 @@ class Readers:
             handle.stop("disconnected")
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do some work in a task that is among `tasks` until it is done."""
+        """Run some work in a task that `tasks` holds until it is done."""
         task = asyncio.create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
     @contextmanager
     def coming_back(self, run_id: str) -> Generator[None]:
-        """While the current task reads a run for somebody who, when cut, goes on where that was."""
+        """Mark the current task as reading for a client that resumes when it is cut."""
         task = asyncio.current_task()
         if task is None or run_id in self.handles:
             yield
@@ -120,6 +123,6 @@ class Readers:
             self._coming_back.discard(task)
 
     def cut_those_who_come_back(self) -> None:
-        """End the reading of other processes' runs for those who can go on elsewhere."""
+        """Cut readers of other processes' runs that can resume elsewhere."""
         for task in list(self._coming_back):
             task.cancel()

@@ -1,6 +1,6 @@
-"""What is to be done with a run once it has ended here: saved, and tried again where it could not be.
+"""Saves runs that have ended, and tries again when that fails.
 
-Knows neither what is saved nor where: it has a function to call, and patience.
+Knows neither what is saved nor where: it calls the caller's function.
 """
 
 from __future__ import annotations
@@ -19,14 +19,13 @@ __all__ = ["OnEnd", "Saves"]
 logger = logging.getLogger(__name__)
 
 OnEnd: TypeAlias = Callable[[RunInfo], Awaitable[None]]
-"""Saves a run that ended here, before its readers see the end. When it raises it is called again, for some minutes or
-until it does not."""
+"""Saves a run that ended here, before its readers see the end. When it raises, it is called again for some minutes."""
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 60.0, 60.0, 60.0)
 
 
 class Saves:
-    """The runs of this process that have ended and are not saved yet.
+    """The ended runs of this process that are not saved yet.
 
     Args:
         pauses: Seconds before each further try.
@@ -38,7 +37,7 @@ class Saves:
         self._is_last_try = asyncio.Event()
 
     async def save(self, info: RunInfo, on_end: OnEnd) -> bool:
-        """Save a run; whether that is done. If it is not, it is tried again in the background."""
+        """Save a run and return whether it is saved. If not, try again in the background."""
         try:
             with Contained():
                 await on_end(info)
@@ -57,7 +56,7 @@ class Saves:
             try:
                 with Contained():
                     await on_end(info)
-            except Exception as error:  # noqa: BLE001 - whatever it is, there is nobody else to hear of it
+            except Exception as error:  # noqa: BLE001 - no caller is left to get it
                 logger.warning("a run still could not be saved: %s", describe_error(error))
             else:
                 return
@@ -66,7 +65,7 @@ class Saves:
         logger.error("a run was not saved")
 
     async def aclose(self, seconds: float) -> None:
-        """Try once more what is left, for so long at most."""
+        """Try to save the rest once more, for at most some seconds."""
         self._is_last_try.set()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)

@@ -1,4 +1,4 @@
-"""The runs that a process makes: each in a task of its own, whoever reads it.
+"""The service that makes the runs of a process, each in its own task.
 
 Begins and ends runs, finds them for their readers and shuts them down with the process. Knows the frames as bytes.
 """
@@ -33,16 +33,15 @@ FindRun: TypeAlias = Callable[[str], Awaitable[RunInfo | None]]
 
 
 class RunService:
-    """All runs of this process, and its share in those that others have lost.
+    """Makes, finds and ends the runs of this process, and ends runs that other processes have lost.
 
     Args:
-        log: Where runs are kept; closed by `shutdown`.
-        disconnect: What becomes of a run when its last reader has left.
-        grace: Seconds that a run goes on without readers, where the policy has it so.
+        log: The log of the runs. `shutdown` closes it.
+        disconnect: The policy for a run whose last reader has left.
+        grace: Seconds that a run goes on without readers, for the policies that use it.
         shutdown_timeout: Seconds that running runs get to end by themselves when the process shuts down.
-        on_lost: Saves what there is of a lost run.
-        keep_alive: Called with each run's task: where a platform ends a process with its last response, this tells it
-            to wait.
+        on_lost: Saves a lost run.
+        keep_alive: Called with each run's task, so that a platform that ends a process with its last response waits.
     """
 
     def __init__(
@@ -60,22 +59,22 @@ class RunService:
         self.lost = LostRuns(log, on_lost)
         self.saves = Saves()
         self.on_release: OnRelease | None = None
-        """Ends a stream for readers whose process goes while the run goes on elsewhere."""
+        """Ends a stream for readers whose process shuts down while the run goes on in another."""
         self.is_saved: IsSaved | None = None
-        """Tells of a run that the log has no end of yet whether its message can be loaded already."""
+        """Tells whether the message of a run without an end in the log can be loaded already."""
         self.find_unlisted: FindRun | None = None
-        """Finds a chat's running run that a shared log does not know by its chat any more."""
+        """Finds a chat's run that a shared log no longer knows by its chat."""
         self.lost.find = self.find
         self.keep_alive = keep_alive
         self.handles: dict[str, RunHandle] = {}
-        """The runs that this process makes now, by their ids."""
+        """The runs that this process is making, by id."""
         self.is_closing = False
         """Whether new runs are refused."""
         self.readers = Readers(log, self.handles, disconnect, grace)
         self._reaper: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        """Begin to look for lost runs."""
+        """Begin to watch for lost runs."""
         self._reaper = asyncio.create_task(self.lost.reap_for_ever())
         return self
 
@@ -84,8 +83,6 @@ class RunService:
     ) -> None:
         """Shut down."""
         await self.shutdown()
-
-    # -- runs of this process -------------------------------------------------------------------------------------
 
     async def start(
         self,
@@ -100,24 +97,24 @@ class RunService:
         on_end: OnEnd | None = None,
         run_id: str | None = None,
     ) -> RunHandle:
-        """Make a run of some frames. It begins at once, read or not.
+        """Begin a run at once, whether it is read or not.
 
         Args:
-            chat_id: The chat that it answers in.
-            make: Makes it: appends its frames to what it is given, to their legal end.
-            abort: Has ``make`` come to that end, in time; called with the reason, once at most.
-            owner: Whose it is, for whoever asks the log.
-            headers: Of the response, for those who read the run later.
-            meta: What ``on_lost`` needs, should this process die.
-            preamble: Frames for those who read the run from its beginning later: the first entry of the log, which
-                the first reader passes over.
-            on_end: Awaited when the run has ended here. One that was taken from this process, which was paused or cut
-                off from the log for too long, is given to ``on_lost`` elsewhere, too: who saves decides which counts.
-            run_id: The run's id, where the caller wants to know it beforehand.
+            chat_id: The chat of the run.
+            make: Makes the run: appends its frames to the handle, to their legal end.
+            abort: Ends ``make`` early. Called with the reason, at most once.
+            owner: The owner of the run.
+            headers: The response's headers, for later readers.
+            meta: Data for ``on_lost``, in case this process dies.
+            preamble: Frames for later readers from the beginning: the first entry of the log, which the first reader
+                skips.
+            on_end: Awaited when the run has ended here. A run that another process took, because this one was paused or
+                cut off for too long, is given to ``on_lost`` there as well: whoever saves decides which one counts.
+            run_id: The run's id, if the caller makes it.
 
         Raises:
             RunError: ``exists``: the chat has a run already; ``unavailable``: the log cannot be reached, or this
-                process shuts down. ``make`` was not called then.
+                process shuts down. Then ``make`` was not called.
         """
         fields: dict[str, Any] = {} if run_id is None else {"run_id": run_id}
         writer = await self._open(chat_id, owner=owner, headers=headers or {}, meta=meta or {}, **fields)
@@ -132,7 +129,7 @@ class RunService:
                 with Contained():
                     self.keep_alive(handle.task)
             except Exception:
-                # The run is being made, and its reader is to get it.
+                # The run has begun, and its reader must get it.
                 logger.exception("keep_alive failed")
         return handle
 
@@ -172,7 +169,7 @@ class RunService:
         return handle.is_saved is not False
 
     def check_open(self) -> None:
-        """See that new runs are taken.
+        """Raise unless new runs are accepted.
 
         Raises:
             RunError: ``unavailable``: this process shuts down.
@@ -180,22 +177,21 @@ class RunService:
         if self.is_closing:
             raise RunError("this process shuts down", code="unavailable")
 
-    # -- readers --------------------------------------------------------------------------------------------------
-
     async def read(
         self, run_id: str, after: int = 0, *, comes_back: bool = False, raises_failure: bool = False
     ) -> AsyncGenerator[Entry]:
-        """Yield a run's frames, as they come, to its end; counts as a reader until it is closed.
+        """Yield a run's frames, as they come, to its end. The generator counts as a reader until it is closed.
 
         Args:
             run_id: The run, of this process or any other.
-            after: The cursor to go on from: that of the last entry the reader has.
-            comes_back: Whether the reader, when cut, goes on in another process. `close` cuts it then.
-            raises_failure: Whether to raise at the end of a run that has failed, whose frames do not say so.
+            after: The cursor of the last entry that the reader has.
+            comes_back: Whether a reader that is cut resumes in another process. Then `close` cuts it.
+            raises_failure: Whether to raise at the end of a failed run whose frames do not tell it.
 
         Raises:
-            RunError: ``missing``: it is not kept any more; ``unavailable``: the log, or this process, is going away.
-            AnswerFailedError: It has failed.
+            RunError: ``missing``: the run is not kept any more; ``unavailable``: the log or this process is shutting
+                down.
+            AnswerFailedError: The run has failed.
         """
         handle = self.readers.come(run_id)
         try:
@@ -216,11 +212,11 @@ class RunService:
             raise AnswerFailedError("An error occurred.")
 
     async def resume(self, chat_id: str, cursor: Cursor | None = None) -> RunInfo | None:
-        """Return the run that a client which asks for its chat's stream is to read; None when there is nothing to read.
+        """Return the run that a resuming client must read; None when there is nothing to read.
 
-        Without a cursor that is the running one, until its message is saved: a client that was loaded after that has
-        the message, and would show it twice. A client that has a cursor goes on with the run that it names, and may
-        have missed that one's end.
+        Without a cursor that is the running run, until its message is saved: a client that was loaded after that has
+        the message and would show it twice. A client with a cursor continues the run that the cursor names, and may
+        have missed its end.
 
         Raises:
             RunError: ``unavailable``.
@@ -254,7 +250,7 @@ class RunService:
         return await self.find_unlisted(chat_id)
 
     async def stop(self, chat_id: str, reason: str | None = None) -> bool:
-        """Have the chat's run end now, wherever it is made; whether there was one.
+        """End the chat's run now, in any process. Return whether there was one.
 
         Raises:
             RunError: ``unavailable``; never for a run of this process.
@@ -268,7 +264,7 @@ class RunService:
         return info is not None and info.state == "running" and await self.log.stop(info.id, reason)
 
     async def stop_run(self, run_id: str, reason: str | None = None) -> bool:
-        """Have this very run end now, wherever it is made; whether it was still running.
+        """End this run now, in any process. Return whether it was still running.
 
         Raises:
             RunError: ``unavailable``; never for a run of this process.
@@ -279,10 +275,8 @@ class RunService:
         handle.stop(reason)
         return True
 
-    # -- lost runs ------------------------------------------------------------------------------------------------
-
     async def reap(self) -> int:
-        """End the runs whose producers have died, wherever; how many this call ended.
+        """End the runs whose producers have died, in any process. Return how many this call ended.
 
         Raises:
             RunError: ``unavailable``.
@@ -290,22 +284,20 @@ class RunService:
         return await self.lost.reap()
 
     async def take_over(self, chat_id: str) -> bool:
-        """See that no dead producer holds a chat, which may take some seconds; False when a living one does.
+        """Free a chat from a dead producer, which may take some seconds. Return False when a living one holds it.
 
         Raises:
             RunError: ``unavailable``.
         """
         return await self.lost.take_over(chat_id)
 
-    # -- the end --------------------------------------------------------------------------------------------------
-
     def close(self) -> None:
-        """Take no new runs, and cut those who read others' runs here and can come back elsewhere."""
+        """Refuse new runs. Cut readers of other processes' runs that can resume in another process."""
         self.is_closing = self.lost.is_closing = True
         self.readers.cut_those_who_come_back()
 
     def release_readers(self) -> None:
-        """Have who reads other processes' runs here read elsewhere; who cannot gets a legal end."""
+        """Cut readers of other processes' runs that can resume elsewhere. Give the others a legal end."""
         if self.on_release is not None:
             self.readers.spawn(self._release_readers(self.on_release))
 
@@ -316,7 +308,7 @@ class RunService:
             logger.warning("the run log cannot be reached")
 
     async def shutdown(self) -> None:
-        """Take no new runs, let the running ones end or stop them, and close the log.
+        """Refuse new runs, let running ones end or stop them, and close the log.
 
         Readers of this process' runs get a legal end; those of others' get `RunError` ``unavailable``.
         """

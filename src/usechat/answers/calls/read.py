@@ -42,6 +42,9 @@ RepairToolCall: TypeAlias = Callable[[ToolCall, ToolError], "ToolCall | Awaitabl
 """Gets a broken call and its error. Returns a corrected call, or None."""
 
 
+CUT = "The call was cut off, because the answer reached its length limit. The tool did not run."
+
+
 class ParsedCall(msgspec.Struct, frozen=True, kw_only=True):
     """A valid call, or a broken call with its error."""
 
@@ -94,6 +97,8 @@ def parse_once(call: ToolCall, tools: Mapping[str, Tool], *, reads_start_input: 
     came_with_start = bool(call.start_input_text) and not reads_start_input
     value, is_json = parse_text("" if came_with_start else call.input_text)
     tool = tools.get(call.tool_name)
+    if call.is_cut:
+        return ParsedCall(call=call, input=value, tool=tool, error=invalid_input(call, CUT))
     if tool is None and not call.provider_executed:
         return ParsedCall(call=call, input=value, error=no_such_tool(call, tools))
     if not is_json:

@@ -159,9 +159,9 @@ class ModelTurn(StepTurn):
 
     def _end_whole_step(self) -> Script[None]:
         provider = self.step_call[0].provider
-        ended = self.ended or ModelFinish(finish_reason=FinishReason("interrupted"), usage=Usage())
+        ended = self.ended or ModelFinish(finish_reason=FinishReason("interrupted"), usage=Usage(), is_complete=False)
         reason = ended.finish_reason
-        has_answer = self.policy.counts_begun_blocks and self.recorder.has_begun_block
+        has_answer = self.recorder.has_content or (self.policy.counts_begun_blocks and self.recorder.has_begun_block)
         if is_silent(reason) and not (has_answer or self.policy.accepts_empty_answer):
             silence = ProviderStreamError(
                 "The provider's stream brought nothing.", provider=provider, code="empty_answer"
@@ -171,13 +171,15 @@ class ModelTurn(StepTurn):
         cut = ProviderStreamError(
             "The provider's stream ended early.", provider=provider, code="incomplete_answer", is_retryable=True
         )
-        if is_truncated(reason) and self.may_retry(cut):
+        is_truncated = is_truncated_by(ended)
+        if is_truncated and self.may_retry(cut):
             self.retry(cut)
             return
-        if is_truncated(reason) and self.policy.tells_truncation:
+        if is_truncated and self.policy.tells_truncation:
             reason = FinishReason("error")
             self.parts.append(self.failed(cut))
-        if reason.unified in self.policy.runs_tools_after:
+        # A whole message without a reason has whole calls.
+        if reason.unified in self.policy.runs_tools_after or (reason.raw is None and ended.is_complete):
             yield from self.run_tools()
         if self.policy.shows_empty_steps and not self.recorder.has_content:
             self.parts.append(MessageMetadata({}))
@@ -230,6 +232,9 @@ class ModelTurn(StepTurn):
                 return "error"
         if self.policy.tool_error_ends and self.tool_failed:
             return "error"
+        if self.cut_steps > 1:
+            # The model was told once that its call was cut. It would spend every step on the same call.
+            return "finished"
         ends = len(self.steps) >= MAX_STEPS or (yield from is_met(self.request.stop_when, self.steps))
         return "stop-condition" if ends else None
 
@@ -274,6 +279,9 @@ def is_silent(reason: FinishReason) -> bool:
     return reason.raw is None and reason.unified == "other"
 
 
-def is_truncated(reason: FinishReason) -> bool:
-    """Return whether the provider's stream ended without a finish reason."""
-    return reason.raw is None and reason.unified in ("interrupted", "other")
+def is_truncated_by(ended: ModelFinish) -> bool:
+    """Return whether the provider's stream ended before its message did."""
+    reason = ended.finish_reason
+    return reason.raw is None and (
+        reason.unified == "interrupted" or (reason.unified == "other" and not ended.is_complete)
+    )

@@ -61,6 +61,7 @@ class StepTurn(Turn):
         "abort",
         "batch_parts",
         "batch_start",
+        "cut_steps",
         "deferred",
         "delivered",
         "ended",
@@ -105,6 +106,8 @@ class StepTurn(Turn):
         self.finish: FinishReason | None = None
         self.failure: BaseException | None = None
         self.tool_failed = False
+        self.cut_steps = 0
+        """Steps that ended in a cut call."""
         self.is_open = False
         """Whether a part of the step was shown."""
         self.has_begun = False
@@ -200,6 +203,8 @@ class StepTurn(Turn):
             return
         for part in show_broken_call(parsed, self.request.on_error):
             self._show(part)
+        if call.is_cut:
+            self.cut_steps += 1
         if not call.provider_executed:
             self.tool_failed = True
             self.recorder.add_result(error_result(parsed.error))

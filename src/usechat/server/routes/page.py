@@ -21,6 +21,8 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+import usechat
+
 __all__ = ["PageFiles", "default_page_folder"]
 
 FOREVER: Final = "public, max-age=31536000, immutable"
@@ -58,7 +60,7 @@ npm --prefix web run build:static</pre>
 
 def default_page_folder() -> Path:
     """Return where ``make run`` builds the page in a checkout, whether it has done so or not."""
-    return Path(__file__).resolve().parents[3] / "web" / "out"
+    return Path(usechat.__file__).resolve().parents[2] / "web" / "out"
 
 
 class PageFiles(StaticFiles):

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from usechat.server.app import create_app
-from usechat.server.routes.page import PageFiles
+from usechat.server.routes.page import PageFiles, default_page_folder
 from usechat.server.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -149,3 +149,7 @@ async def test_page_that_is_not_built_says_how_to_build_it(tmp_path: Path) -> No
     assert response.status_code == 200
     assert "make run" in response.text
     assert missing.status_code == 404
+
+
+def test_page_of_a_checkout_lies_beside_its_sources() -> None:
+    assert default_page_folder() == Path(__file__).resolve().parents[4] / "web" / "out"

@@ -23,7 +23,7 @@ import msgspec
 from usechat.errors import ProviderError, ProviderStreamError
 from usechat.models.claude.response.citations import CitationDocument, Citations
 from usechat.models.claude.response.finish import MessageEnd, as_object
-from usechat.models.claude.response.open_blocks import BlockDelta, OpenBlock
+from usechat.models.claude.response.open_blocks import BlockDelta, OpenBlock, OpenToolInput
 from usechat.models.claude.response.openers import OPENERS, Message, prefilled_tool_call
 from usechat.models.claude.response.results import ServerTools
 from usechat.parts import (
@@ -63,6 +63,16 @@ _MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 _ANSWER_BLOCKS = {"redacted_thinking", "text", "thinking"}
 """Any other block shows that the text before it was not yet the answer."""
 _CONTINUATIONS = {"pause_turn", "tool_use"}
+_LIMITS = {"max_tokens", "model_context_window_exceeded"}
+"""Stop reasons of a message that may end in the middle of a block."""
+_DELTA_TYPES = {
+    "citations_delta",
+    "compaction_delta",
+    "input_json_delta",
+    "signature_delta",
+    "text_delta",
+    "thinking_delta",
+}
 _ID_LETTERS = string.ascii_letters + string.digits
 
 
@@ -98,13 +108,16 @@ class AnthropicStream:
 
     __slots__ = (
         "_blocks",
+        "_cut",
         "_end",
         "_error",
         "_finish",
         "_has_output",
         "_is_broken",
+        "_is_ending",
         "_is_open",
         "_message",
+        "_passed_over",
         "_reader",
         "event_count",
     )
@@ -128,8 +141,13 @@ class AnthropicStream:
         )
         self._end = MessageEnd()
         self._blocks: dict[int, OpenBlock] = {}
+        self._passed_over: set[int] = set()
+        """Indices of blocks that are not read, so that their deltas say nothing."""
+        self._cut: OpenToolInput | None = None
+        """A call that ended with an input that may be cut. The next event tells."""
         self._is_open = False
         self._is_broken = False
+        self._is_ending = False
         self._has_output = False
         self._finish: ModelPart | None = None
         self._error: ProviderError | None = None
@@ -172,6 +190,7 @@ class AnthropicStream:
         """
         # An event whose blank line is missing counts when it is whole; half an event is what a cut leaves.
         parts = self._feed_payloads([payload for payload in self._reader.finish() if _is_json(payload)])
+        self._settle_cut(parts)
         if self._finish is not None:
             parts.append(self._finish)
         elif self._error is not None:
@@ -211,7 +230,13 @@ class AnthropicStream:
             return
         try:
             self._dispatch(event, parts)
-        except _MALFORMED:
+        except _MALFORMED as error:
+            if event.get("type") == "content_block_start":
+                # A block that cannot be read is content that would be lost without a word.
+                self._report(_unreadable(f"a content block cannot be read ({type(error).__name__}: {error})"), parts)
+                if isinstance(index := event.get("index"), int):
+                    self._passed_over.add(index)
+                return
             logger.debug("passed over a malformed %s event", event.get("type"), exc_info=True)
 
     def _dispatch(self, event: Json, parts: list[Any]) -> None:
@@ -232,6 +257,9 @@ class AnthropicStream:
                 self._report(_stream_error(event), parts)
             case "ping":
                 pass
+            case None if isinstance(event.get("error"), dict):
+                # The type stands in the SSE event's name only.
+                self._report(_stream_error(event), parts)
             case unknown:
                 logger.debug("passed over an event of unknown type %r", unknown)
 
@@ -239,7 +267,15 @@ class AnthropicStream:
         try:
             delta = msgspec.convert(event, ContentBlockDelta)
         except msgspec.ValidationError as error:
-            logger.debug("passed over a delta: %s", error)
+            if as_object(event.get("delta")).get("type") not in _DELTA_TYPES:
+                logger.debug("passed over a delta: %s", error)
+                return
+            # Part of the block is lost. A tool must not run with the rest of its input.
+            index = event.get("index")
+            if isinstance(index, int):
+                self._blocks.pop(index, None)
+                self._passed_over.add(index)
+            self._report(_unreadable(f"a delta cannot be read: {error}"), parts)
             return
         self._feed_delta(delta, parts)
 
@@ -247,8 +283,12 @@ class AnthropicStream:
         block = self._blocks.get(event.index)
         if block is not None:
             block.feed(event.delta, parts)
+        elif event.index not in self._passed_over and not self._is_broken:
+            self._passed_over.add(event.index)
+            self._report(_unreadable(f"a delta is for content block {event.index}, which is not open"), parts)
 
     def _start_block(self, event: Json, parts: list[Any]) -> None:
+        self._settle_cut(parts)
         index, block = event["index"], as_object(event["content_block"])
         kind = block.get("type", "")
         opener = OPENERS.get(kind)
@@ -256,15 +296,32 @@ class AnthropicStream:
             self._message.held.clear()
         if opener is None:
             logger.debug("passed over a content block of unknown type %r", kind)
+            self._passed_over.add(index)
             return
         opened = opener(str(index), block, self._message, parts)
-        if opened is not None:
+        if opened is None:
+            self._passed_over.add(index)
+        else:
             self._blocks[index] = opened
+            self._passed_over.discard(index)
 
     def _stop_block(self, event: Json, parts: list[Any]) -> None:
         block = self._blocks.pop(event["index"], None)
         if block is not None:
+            self._close_block(block, parts)
+
+    def _close_block(self, block: OpenBlock, parts: list[Any]) -> None:
+        self._settle_cut(parts)
+        if isinstance(block, OpenToolInput) and block.may_be_cut():
+            self._cut = block
+        else:
             block.close(parts)
+
+    def _settle_cut(self, parts: list[Any]) -> None:
+        # Only the last block of a message can be cut, and only when the message ended at a limit.
+        block, self._cut = self._cut, None
+        if block is not None:
+            block.close(parts, is_cut=self._is_ending and self._end.stop_reason in _LIMITS)
 
     def _start_message(self, message: Json, parts: list[Any]) -> None:
         if self._is_open:
@@ -272,6 +329,8 @@ class AnthropicStream:
                 self._break(message, parts)
             return
         self._is_open = True
+        self._is_ending = False
+        self._passed_over.clear()
         self._finish = None
         self._end.start(message)
         metadata = {"id": self._end.response_id, "model": self._end.model_id, "usage": self._end.raw_usage}
@@ -289,6 +348,12 @@ class AnthropicStream:
 
     def _stop_message(self, parts: list[Any]) -> None:
         self._is_open = False
+        self._is_ending = True
+        # A block without its end is whole: the message has ended.
+        for block in self._blocks.values():
+            self._close_block(block, parts)
+        self._blocks.clear()
+        self._settle_cut(parts)
         shared = self._message
         parts.extend(shared.citations.closing_sources())
         if not shared.json_tool_called and self._end.stop_reason not in _CONTINUATIONS:
@@ -298,8 +363,13 @@ class AnthropicStream:
         self._finish = self._end.part(json_tool_called=shared.json_tool_called)
 
     def _report(self, error: ProviderStreamError, parts: list[Any]) -> None:
+        self._settle_cut(parts)
         self._error = error
         parts.append(Error(MASKED_ERROR_TEXT, error))
+
+
+def _unreadable(text: str) -> ProviderStreamError:
+    return ProviderStreamError(text, provider="anthropic", code="invalid_response")
 
 
 def _is_output(part: ModelPart) -> bool:

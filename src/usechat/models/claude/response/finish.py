@@ -87,7 +87,7 @@ class MessageEnd:
             "cache_creation_input_tokens",
             "iterations",
         )
-        self.stop_reason = delta.get("stop_reason")
+        self.stop_reason = delta.get("stop_reason") or self.stop_reason
         self._metadata["stopSequence"] = delta.get("stop_sequence")
         self._metadata["container"] = _container(delta.get("container"), with_skills=True)
         self._metadata["stopDetails"] = _stop_details(delta.get("stop_details"))
@@ -118,6 +118,7 @@ class MessageEnd:
         """Return the finish of a message that never came to its end: like the AI SDK's, it counts no tokens."""
         return ModelFinish(
             finish_reason=FinishReason(unified),
+            is_complete=False,
             usage=Usage(),
             response_id=self.response_id,
             model_id=self.model_id,

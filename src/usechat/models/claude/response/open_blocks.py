@@ -29,12 +29,16 @@ from usechat.parts import (
 __all__ = [
     "BlockDelta",
     "HeldText",
+    "InputJsonDelta",
     "OpenBlock",
     "OpenCodeExecution",
     "OpenReasoning",
     "OpenText",
     "OpenToolInput",
     "OpenToolsetInput",
+    "SignatureDelta",
+    "TextContentDelta",
+    "ThinkingDelta",
 ]
 
 Json = dict[str, Any]
@@ -202,12 +206,17 @@ class OpenToolInput:
             # Empty ones as well: AI SDK 4 sends them, and encoders of the others leave them out.
             parts.append(ToolInputDelta(self._start.tool_call_id, delta.partial_json))
 
-    def close(self, parts: list[ModelPart]) -> None:
+    def may_be_cut(self) -> bool:
+        """Return whether the input is no whole object, as at the end of a message that ended at a limit."""
+        return not self._start.provider_executed and _maybe_object("".join(self._pieces) or self._start_text) is None
+
+    def close(self, parts: list[ModelPart], *, is_cut: bool = False) -> None:
         """Append the whole call."""
         streamed = "".join(self._pieces)
-        parts.append(self._call(streamed or self._start_text or "{}", "" if streamed else self._start_text))
+        text = streamed or self._start_text or ("" if is_cut else "{}")
+        parts.append(self._call(text, "" if streamed else self._start_text, is_cut=is_cut))
 
-    def _call(self, input_text: str, start_text: str = "") -> ToolCall:
+    def _call(self, input_text: str, start_text: str = "", *, is_cut: bool = False) -> ToolCall:
         start = self._start
         return ToolCall(
             tool_call_id=start.tool_call_id,
@@ -217,6 +226,7 @@ class OpenToolInput:
             dynamic=start.dynamic,
             provider_metadata={"anthropic": self._metadata} if self._metadata else None,
             start_input_text=start_text,
+            is_cut=is_cut,
         )
 
 
@@ -245,7 +255,7 @@ class OpenCodeExecution(OpenToolInput):
         self._pieces.append(text)
         parts.append(ToolInputDelta(self._start.tool_call_id, text))
 
-    def close(self, parts: list[ModelPart]) -> None:
+    def close(self, parts: list[ModelPart], *, is_cut: bool = False) -> None:
         """Append the whole call."""
         streamed = "".join(self._pieces)
         text = _with_programmatic_type(streamed or self._start_text or "{}")
@@ -270,14 +280,14 @@ class OpenToolsetInput(OpenToolInput):
         if type(delta) is InputJsonDelta:
             self._pieces.append(delta.partial_json)
 
-    def close(self, parts: list[ModelPart]) -> None:
+    def close(self, parts: list[ModelPart], *, is_cut: bool = False) -> None:
         """Append the whole call."""
         text = "".join(self._pieces) or self._start_text or "{}"
         value = _maybe_object(text)
         if value is not None:
             text = write_json({**value, "action": self._member})
         parts.append(ToolInputDelta(self._start.tool_call_id, text))
-        parts.append(self._call(text))
+        parts.append(self._call(text, is_cut=is_cut))
 
 
 def _text_end(id: str, found: list[Json], citations: Citations) -> TextEnd:

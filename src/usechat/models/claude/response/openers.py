@@ -14,12 +14,16 @@ from usechat.models.claude.response.citations import Citations
 from usechat.models.claude.response.finish import as_object, pick
 from usechat.models.claude.response.open_blocks import (
     HeldText,
+    InputJsonDelta,
     OpenBlock,
     OpenCodeExecution,
     OpenReasoning,
     OpenText,
     OpenToolInput,
     OpenToolsetInput,
+    SignatureDelta,
+    TextContentDelta,
+    ThinkingDelta,
 )
 from usechat.models.claude.response.results import RESULT_BLOCKS, McpCall, ServerTools, caller_of
 from usechat.parts import (
@@ -93,18 +97,28 @@ def prefilled_tool_call(block: Json, parts: list[ModelPart]) -> None:
     )
 
 
-def _open_text(id: str, _: Json, message: Message, parts: list[ModelPart]) -> OpenBlock:
+def _open_text(id: str, block: Json, message: Message, parts: list[ModelPart]) -> OpenBlock:
+    opened: OpenBlock
     if message.uses_json_tool:
-        held = HeldText(id, message.citations)
-        message.held.append(held)
-        return held
-    parts.append(TextStart(id))
-    return OpenText(id, message.citations)
+        opened = HeldText(id, message.citations)
+        message.held.append(opened)
+    else:
+        parts.append(TextStart(id))
+        opened = OpenText(id, message.citations)
+    # Anthropic's own blocks begin empty. Other servers send the first words here.
+    if text := block.get("text"):
+        opened.feed(TextContentDelta(text), parts)
+    return opened
 
 
-def _open_thinking(id: str, _: Json, __: Message, parts: list[ModelPart]) -> OpenBlock:
+def _open_thinking(id: str, block: Json, _: Message, parts: list[ModelPart]) -> OpenBlock:
     parts.append(ReasoningStart(id))
-    return OpenReasoning(id)
+    opened = OpenReasoning(id)
+    if thinking := block.get("thinking"):
+        opened.feed(ThinkingDelta(thinking), parts)
+    if signature := block.get("signature"):
+        opened.feed(SignatureDelta(signature), parts)
+    return opened
 
 
 def _open_redacted_thinking(id: str, block: Json, _: Message, parts: list[ModelPart]) -> OpenBlock:
@@ -125,7 +139,9 @@ def _open_tool_use(id: str, block: Json, message: Message, parts: list[ModelPart
     if message.uses_json_tool and block["name"] == "json":
         message.json_tool_called = True
         parts.append(TextStart(id))
-        return OpenText(id, message.citations, is_json=True)
+        opened = OpenText(id, message.citations, is_json=True)
+        opened.feed(InputJsonDelta(_start_text(block)), parts)
+        return opened
     toolset = block.get("toolset_name")
     name = message.tools.custom_name(toolset) if toolset else block["name"]
     start = ToolInputStart(tool_call_id=block["id"], tool_name=name)

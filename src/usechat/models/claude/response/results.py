@@ -55,7 +55,7 @@ class ServerTools:
         return self._tool_names.get(provider_name, provider_name)
 
     def search_name(self, tool_call_id: str) -> str:
-        """Return the application's name of the tool search that a result answers. Its call may be in an earlier message."""
+        """Return the application's name of the tool search that a result belongs to. The call may be older."""
         name = self.searches.get(tool_call_id)
         if name is None:
             is_bm25 = "tool_search_tool_bm25" in self._tool_names

@@ -138,7 +138,8 @@ def test_broken_input_of_a_toolset_member_is_handed_on_as_it_is():
     stream.feed(frame_event(f'{{"type":"content_block_start","index":0,"content_block":{block}}}'))
     delta = '{"type":"input_json_delta","partial_json":"{\\"x\\""}'
     stream.feed(frame_event(f'{{"type":"content_block_delta","index":0,"delta":{delta}}}'))
-    (_, made) = stream.feed(frame_event('{"type":"content_block_stop","index":0}'))
+    stream.feed(frame_event('{"type":"content_block_stop","index":0}'))
+    (_, made) = stream.feed(frame_event('{"type":"message_stop"}'))
     assert isinstance(made, ToolCall)
     assert made.input_text == '{"x"'
 

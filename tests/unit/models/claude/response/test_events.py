@@ -88,7 +88,7 @@ SIGNATURE = signature("EqQBCkYIBRgCKkBUaWRlIHRhYmxlcw==")
         ("text", text("0", "High water ", "is at ", "14:20 ", "in Whitby.")),
         ("text-two-blocks", text("0", "First the tide.") + text("1", "Then the wind.")),
         ("text-empty-deltas", text("0", "Slack", "water")),
-        ("text-in-block-start", text("0", "streamed")),
+        ("text-in-block-start", text("0", "announced ", "streamed")),
         ("ping", text("0", "Still ", "here.")),
         ("empty-message", []),
         ("text-surrogates", text("0", "half a wave: \ud83c", "\udf0a and the other half", "alone \ude00")),
@@ -252,17 +252,10 @@ def test_what_is_unknown_is_passed_over_and_logged(
 @pytest.mark.parametrize(
     "event",
     [
-        '{"type":"content_block_start"}',
-        '{"type":"content_block_start","index":0,"content_block":{"type":"tool_use"}}',
-        '{"type":"content_block_start","index":0,"content_block":{"type":"redacted_thinking"}}',
-        '{"type":"content_block_start","index":0,"content_block":{"type":"web_search_tool_result","content":[]}}',
         '{"type":"content_block_start","index":0,"content_block":7}',
         '{"type":"content_block_stop"}',
         '{"type":"content_block_stop","index":[]}',
         '{"type":"content_block_delta"}',
-        '{"type":"content_block_delta","index":"0","delta":{"type":"text_delta","text":"x"}}',
-        '{"type":"content_block_delta","index":9,"delta":{"type":"text_delta","text":"to no block"}}',
-        '{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":null}}',
         '{"type":"message_start"}',
         '{"type":"message_start","message":{"content":[{"type":"tool_use"}]}}',
         '{"type":"message_start","message":{"content":[{"type":"text"}]}}',
@@ -279,6 +272,28 @@ def test_malformed_event_costs_only_itself(event: str):
     stream = AnthropicStream()
     before = stream.feed(frame_event(event)) if event.startswith("{") else stream.feed(f"data: {event}\n\n".encode())
     assert not any(isinstance(part, Error) for part in before)
+    events = [each for each in read_events("text") if "message_start" not in each]
+    after = stream.feed(b"".join(frame_event(each) for each in events)) + stream.finish()
+    assert TextDelta("0", "14:20 ") in after
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        '{"type":"content_block_start"}',
+        '{"type":"content_block_start","index":0,"content_block":{"type":"tool_use"}}',
+        '{"type":"content_block_start","index":0,"content_block":{"type":"redacted_thinking"}}',
+        '{"type":"content_block_start","index":0,"content_block":{"type":"web_search_tool_result","content":[]}}',
+        '{"type":"content_block_delta","index":"0","delta":{"type":"text_delta","text":"x"}}',
+        '{"type":"content_block_delta","index":9,"delta":{"type":"text_delta","text":"to no block"}}',
+        '{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":null}}',
+    ],
+)
+def test_content_that_cannot_be_read_is_an_error(event: str):
+    stream = AnthropicStream()
+    (error,) = [part for part in stream.feed(frame_event(event)) if isinstance(part, Error)]
+    assert isinstance(error.error, ProviderStreamError)
+    assert error.error.code == "invalid_response"
     events = [each for each in read_events("text") if "message_start" not in each]
     after = stream.feed(b"".join(frame_event(each) for each in events)) + stream.finish()
     assert TextDelta("0", "14:20 ") in after

@@ -77,6 +77,7 @@ def test_early_end_counts_no_tokens_and_leaves_its_block_open():
         usage=Usage(),
         response_id="msg_early_end",
         model_id="claude-sonnet-4-6",
+        is_complete=False,
     )
 
 

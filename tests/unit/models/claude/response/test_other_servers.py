@@ -1,0 +1,157 @@
+"""Streams as other servers than Anthropic's send them: nothing of an answer gets lost without a word."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from usechat.errors import ProviderStreamError
+from usechat.models.claude.response.events import AnthropicStream
+from usechat.parts import Error, ModelFinish, ModelPart, ReasoningDelta, TextDelta, TextEnd, ToolCall
+
+START: dict[str, Any] = {"type": "message_start", "message": {"id": "m", "model": "c", "usage": {}}}
+STOP: dict[str, Any] = {"type": "message_stop"}
+TOOL: dict[str, Any] = {"type": "tool_use", "id": "t", "name": "wipe", "input": {}}
+
+
+def read(*events: dict[str, Any], uses_json_tool: bool = False) -> list[ModelPart]:
+    stream = AnthropicStream(uses_json_tool=uses_json_tool)
+    parts = [part for event in (START, *events) for part in stream.feed_event(event)]
+    return parts + stream.finish()
+
+
+def begin(block: dict[str, Any], index: int = 0) -> dict[str, Any]:
+    return {"type": "content_block_start", "index": index, "content_block": block}
+
+
+def delta(index: int = 0, **fields: Any) -> dict[str, Any]:
+    return {"type": "content_block_delta", "index": index, "delta": fields}
+
+
+def end(index: int = 0) -> dict[str, Any]:
+    return {"type": "content_block_stop", "index": index}
+
+
+def stop_for(reason: str | None) -> dict[str, Any]:
+    return {"type": "message_delta", "delta": {"stop_reason": reason}}
+
+
+def input_delta(text: Any) -> dict[str, Any]:
+    return delta(type="input_json_delta", partial_json=text)
+
+
+def calls(parts: list[ModelPart]) -> list[ToolCall]:
+    return [part for part in parts if isinstance(part, ToolCall)]
+
+
+def errors(parts: list[ModelPart]) -> list[Any]:
+    return [part.error for part in parts if isinstance(part, Error)]
+
+
+def finish(parts: list[ModelPart]) -> ModelFinish:
+    assert isinstance(parts[-1], ModelFinish)
+    return parts[-1]
+
+
+@pytest.mark.parametrize("uses_json_tool", [False, True])
+def test_first_words_in_the_start_of_a_text_are_kept(uses_json_tool: bool):
+    more = delta(type="text_delta", text="words are here")
+    parts = read(
+        begin({"type": "text", "text": "The first "}),
+        more,
+        end(),
+        stop_for("end_turn"),
+        STOP,
+        uses_json_tool=uses_json_tool,
+    )
+    assert "".join(part.delta for part in parts if isinstance(part, TextDelta)) == "The first words are here"
+
+
+def test_first_words_and_signature_in_the_start_of_thinking_are_kept():
+    parts = read(begin({"type": "thinking", "thinking": "Well, ", "signature": "s"}), end(), stop_for("end_turn"), STOP)
+    (words, signature) = [part for part in parts if isinstance(part, ReasoningDelta)]
+    assert words.delta == "Well, "
+    assert signature.provider_metadata == {"anthropic": {"signature": "s"}}
+
+
+def test_input_in_the_start_of_the_forced_json_tool_is_kept():
+    block = {"type": "tool_use", "id": "t", "name": "json", "input": {"a": 1}}
+    parts = read(begin(block), end(), stop_for("tool_use"), STOP, uses_json_tool=True)
+    assert [part.delta for part in parts if isinstance(part, TextDelta)] == ['{"a":1}']
+
+
+def test_blocks_without_an_end_are_whole_at_the_end_of_the_message():
+    parts = read(
+        begin({"type": "text", "text": ""}),
+        delta(type="text_delta", text="Hello"),
+        begin(TOOL, 1),
+        delta(1, type="input_json_delta", partial_json='{"path":"/tmp"}'),
+        stop_for("tool_use"),
+        STOP,
+    )
+    assert any(isinstance(part, TextEnd) for part in parts)
+    assert [call.input_text for call in calls(parts)] == ['{"path":"/tmp"}']
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        pytest.param([begin(TOOL), input_delta(7), end()], id="input-that-is-no-text"),
+        pytest.param([begin({"type": "tool_use", "name": "wipe", "input": {}}), end()], id="call-without-id"),
+        pytest.param([{"type": "content_block_start", "content_block": TOOL}, end()], id="start-without-index"),
+        pytest.param([delta(type="text_delta", text="Hello")], id="delta-without-start"),
+    ],
+)
+def test_what_cannot_be_read_is_an_error_and_no_tool_runs_with_less(events: list[dict[str, Any]]):
+    parts = read(*events, stop_for("tool_use"), STOP)
+    (error,) = errors(parts)
+    assert isinstance(error, ProviderStreamError)
+    assert error.code == "invalid_response"
+    assert calls(parts) == []
+
+
+def test_deltas_of_an_unknown_block_are_passed_over():
+    assert (
+        errors(read(begin({"type": "hologram"}), delta(type="text_delta", text="?"), end(), stop_for("end_turn"), STOP))
+        == []
+    )
+
+
+def test_error_event_without_a_type_keeps_its_message():
+    (error,) = errors(read({"error": {"type": "overloaded_error", "message": "Overloaded"}}))
+    assert (error.message, error.code) == ("Overloaded", "overloaded_error")
+
+
+@pytest.mark.parametrize("later", [None, "missing"])
+def test_later_delta_without_a_reason_does_not_erase_it(later: str | None):
+    last: dict[str, Any] = {"type": "message_delta", "delta": {} if later else {"stop_reason": None}}
+    assert finish(read(stop_for("tool_use"), last, STOP)).finish_reason.unified == "tool-calls"
+
+
+def test_message_without_a_reason_is_complete_and_a_cut_one_is_not():
+    assert finish(read(stop_for(None), STOP)).is_complete
+    assert not finish(read(stop_for(None))).is_complete
+
+
+@pytest.mark.parametrize("reason", ["max_tokens", "model_context_window_exceeded"])
+@pytest.mark.parametrize("deltas", [[], [input_delta("")], [input_delta('{"path":"/')]])
+@pytest.mark.parametrize("ends", [True, False])
+def test_call_that_a_limit_cuts_says_so(reason: str, deltas: list[dict[str, Any]], ends: bool):
+    (call,) = calls(read(begin(TOOL), *deltas, *([end()] if ends else []), stop_for(reason), STOP))
+    assert call.is_cut
+
+
+@pytest.mark.parametrize(
+    ("events", "reason"),
+    [
+        pytest.param([begin(TOOL), input_delta('{"path":"/tmp"}'), end()], "max_tokens", id="whole-input"),
+        pytest.param([begin(TOOL), end()], "tool_use", id="no-limit"),
+        pytest.param(
+            [begin(TOOL), end(), begin({"type": "text", "text": "."}, 1), end(1)], "max_tokens", id="not-the-last"
+        ),
+    ],
+)
+def test_call_that_is_whole_is_not_cut(events: list[dict[str, Any]], reason: str):
+    (call,) = calls(read(*events, stop_for(reason), STOP))
+    assert not call.is_cut
