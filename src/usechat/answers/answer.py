@@ -155,7 +155,7 @@ class Answer(DrivenAnswer):
         return respond(self, chat, runs=runs, **options)
 
     async def aclose(self) -> None:
-        """Stop a running answer and wait until its callbacks were called. An answer that was never read counts as stopped."""
+        """Stop a running answer and wait for its callbacks. An answer that was never read counts as stopped."""
         self.abort()
         if not self.is_started:
             self.start(Nowhere())

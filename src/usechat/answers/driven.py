@@ -255,7 +255,7 @@ class DrivenAnswer(ABC):
         )
         if self.shaper.masked_errors and not self.keeps_tool_errors:
             warn_of_masked_errors(self.shaper.masked_errors, message)
-        # Most objects of the answer refer back to it. Break the cycles, so that all are freed without the garbage collector.
+        # Most objects of the answer refer back to it. Break the cycles, so that no garbage collector is needed.
         self.turn = None
         self.done.set()
         try:
