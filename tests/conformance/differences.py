@@ -113,6 +113,9 @@ _REASONS: Mapping[str, Collection[Row]] = {
     "Where AI SDK 5 and 6 go on after a call that cannot be read, and 7 does not, the model is told so in 7's words.": [
         ([5, 6], "steps-end-after-invalid-call", ASKED),
     ],
+    "What comes within a block's start is lost to the SDK. We show it.": [
+        ([4, 5, 6, 7], "text-in-block-start", SHOWN),
+    ],
     "AI SDK 4 tells a tool's failure the moment it happens, before the calls that come after it. We run tools when the "
     "model is done, as newer majors do.": [([4], "tool-throws-beside-one-that-works", SHOWN)],
     "AI SDK 4 goes on to another step when one of several calls was valid, though its client has stopped reading at "

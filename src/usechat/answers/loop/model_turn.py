@@ -161,7 +161,7 @@ class ModelTurn(StepTurn):
         provider = self.step_call[0].provider
         ended = self.ended or ModelFinish(finish_reason=FinishReason("interrupted"), usage=Usage(), is_complete=False)
         reason = ended.finish_reason
-        has_answer = self.recorder.has_content or (self.policy.counts_begun_blocks and self.recorder.has_begun_block)
+        has_answer = self.recorder.has_output or (self.policy.counts_begun_blocks and self.recorder.has_begun_block)
         if is_silent(reason) and not (has_answer or self.policy.accepts_empty_answer):
             silence = ProviderStreamError(
                 "The provider's stream brought nothing.", provider=provider, code="empty_answer"

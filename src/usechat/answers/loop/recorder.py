@@ -134,6 +134,13 @@ class StepRecorder:
         return any(not isinstance(part, CustomContent) for part in (*self.content, *self.sources, *self.files))
 
     @property
+    def has_output(self) -> bool:
+        """Whether the model has written something: text, reasoning, or any other content. An empty block is nothing."""
+        return any(
+            any(part.texts) if isinstance(part, Block) else not isinstance(part, CustomContent) for part in self.content
+        )
+
+    @property
     def has_begun_block(self) -> bool:
         """Whether a block has begun; it may still be empty."""
         return self.has_begun_call or self.has_content
