@@ -1,6 +1,6 @@
 """An answer: parts to iterate over, values to await, and an HTTP response.
 
-Says how an answer is read and fitted to its client; `usechat.answers.driven` makes it. Knows no HTTP and no encoder.
+Defines how an answer is read and bound to its client; `usechat.answers.driven` makes it. Knows no HTTP and no encoder.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ __all__ = ["Answer", "Callbacks", "FinishEvent", "MessageMetadataCallback", "Out
 class Answer(DrivenAnswer):
     """One answer. It is made once: by a response, by iterating, or by awaiting one of its values.
 
-    It belongs to the event loop that reads it; call its methods there.
+    It belongs to the event loop that reads it: call its methods there.
     """
 
     async def prepare_apart(self) -> None:
-        """Do of `prepare` what takes long for a large request, in a thread.
+        """Run the slow part of `prepare` for a large request in a thread.
 
         Raises:
             RequestError: The request cannot be answered.
@@ -60,10 +60,10 @@ class Answer(DrivenAnswer):
         return self.parts()
 
     async def batches(self) -> AsyncGenerator[list[Part]]:
-        """Yield the answer's parts, in the batches they came in. Closing it stops the answer.
+        """Yield the answer's parts in batches, as they come. Closing the generator stops the answer.
 
         Raises:
-            ConfigurationError: The answer was begun before.
+            ConfigurationError: The answer has begun already.
             RequestError: The request cannot be answered.
         """
         output = Handover()
@@ -93,17 +93,17 @@ class Answer(DrivenAnswer):
 
     @property
     def finish_reason(self) -> Awaitable[FinishReason | None]:
-        """Why the last step ended."""
+        """The reason for the end of the last step."""
         return self._field("finish_reason")
 
     @property
     def steps(self) -> Awaitable[Sequence[StepResult]]:
-        """All steps."""
+        """The steps of the answer."""
         return self._field("steps")
 
     @property
     def ui_message(self) -> Awaitable[Mapping[str, Any]]:
-        """The assistant's message as the client has it, partial when the answer failed."""
+        """The assistant's message as the client has it; partial when the answer failed."""
         return self._field("ui_message")
 
     def __iter__(self) -> Iterator[Any]:
@@ -111,7 +111,7 @@ class Answer(DrivenAnswer):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, *_: Any) -> Any:
-        # FastAPI asks for it where a route says that it returns an answer.
+        # FastAPI asks for it when a route is annotated to return an answer.
         raise ConfigurationError(f"{NO_RESPONSE}, and let its annotation be StreamingAnswer")
 
     def response(
@@ -121,11 +121,11 @@ class Answer(DrivenAnswer):
         runs: RunService | None = None,
         **options: Unpack[ResponseOptions],
     ) -> StreamingAnswer:
-        """Return the answer as an HTTP response in the protocol of whoever asked.
+        """Return the answer as an HTTP response in the client's protocol.
 
         Args:
-            chat: The request, from which the client's version is told and the continued message taken.
-            runs: Keeps the answer, so that it goes on without its reader and can be read again.
+            chat: The request. It tells the client's version and the continued message.
+            runs: Keeps the answer, so that it continues without its reader and can be read again.
             **options: As below; see `ResponseOptions`.
 
                 - ``sdk``: the client's AI SDK version: a release (``6.0.100``), a major or minor (``7``, ``3.4``) for
@@ -149,20 +149,20 @@ class Answer(DrivenAnswer):
             ConfigurationError: An option is unknown or wrong.
         """
         check_response_options(options)
-        # Loaded when it is asked for: an answer alone needs no web framework.
+        # Imported only here: an answer alone needs no web framework.
         from usechat.http.new_run import respond
 
         return respond(self, chat, runs=runs, **options)
 
     async def aclose(self) -> None:
-        """Stop, if it is not over, and wait until the end is told. An answer that was never read is told as stopped."""
+        """Stop a running answer and wait for its callbacks. An answer that was never read counts as stopped."""
         self.abort()
         if not self.is_started:
             self.start(Nowhere())
         elif self.is_telling and self.task is not asyncio.current_task():
-            # Nobody reads any more what `on_part` could be waited for.
+            # No reader is left for whom `on_part` would be awaited.
             self._cancel()
-        # A callback that is called in the driver's task cannot wait for its end.
+        # A callback in the driver's task cannot wait for the end of that task.
         if self.task is not None and self.task is not asyncio.current_task():
             await asyncio.wait({self.task})
 
@@ -175,22 +175,22 @@ class Answer(DrivenAnswer):
         message_id: str | None = None,
         wire_format: WireFormat | None = None,
     ) -> None:
-        """Fit the answer to the client that reads it, before it begins.
+        """Bind the answer to the client that reads it, before it begins.
 
         Args:
-            dialect: The client.
-            options: What its encoder is told.
+            dialect: The client's dialect.
+            options: The encoder's options.
             message: The assistant's message that the answer continues.
             message_id: The id to announce; None to leave it to the client.
-            wire_format: What the client reads; without one, the chat format of its version.
+            wire_format: The client's wire format; by default the chat format of its version.
 
         Raises:
-            ConfigurationError: The answer was begun before.
+            ConfigurationError: The answer has begun already.
         """
         self._check_new()
         self.binding = Binding(dialect, options, message, message_id, wire_format)
         policy = policy_for(dialect, is_continuation=message is not None)
-        # Only chunks can tell a client to forget what a step has shown.
+        # Only chunks can make a client forget the parts of a step.
         can_reset = wire_format in (None, "ui-message-stream")
         self.policy = policy if can_reset else replace(policy, resets_steps=False)
         self.is_bound = True
@@ -202,11 +202,11 @@ class Answer(DrivenAnswer):
         self.reducer = Reducer(message_id or generate_id("msg", 16), message=message, shaper=self.shaper)
 
     def bind_inner(self, inner: Answer) -> None:
-        """Fit an answer that is merged into this one to the same client, unless it was fitted or begun already."""
+        """Bind an answer that is merged into this one to the same client, unless it is bound or begun already."""
         if self.binding is None or inner.is_bound or inner.is_started:
             return
         known = self.binding
-        # What is illegal in it is this answer's to mend or to raise, and to log once.
+        # This answer mends or raises illegal parts of the inner one, and logs them once.
         options = replace(known.options, strict=False)
         inner.bind(
             known.dialect, options, message=known.message, message_id=known.message_id, wire_format=known.wire_format
@@ -215,7 +215,7 @@ class Answer(DrivenAnswer):
 
     async def _field(self, name: str) -> Any:
         if not self.is_started:
-            # Nobody is shown what a step that failed has brought.
+            # The parts of a failed step are shown to nobody.
             self.policy = replace(self.policy, resets_steps=True)
             task = self.start(Nowhere())
             try:

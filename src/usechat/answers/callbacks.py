@@ -1,4 +1,4 @@
-"""How an answer ends, and whom the application has told to hear of it. Knows no HTTP and no encoder."""
+"""The end of an answer, and the application's callbacks. Knows no HTTP and no encoder."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ logger = logging.getLogger(__name__)
 NO_RESPONSE = "an answer is no response: return answer.response(chat) from the route"
 
 MessageMetadataCallback: TypeAlias = Callable[[Part], Any]
-"""Asked about each part that is no delta; what it returns is merged into the message's metadata."""
+"""Called for each part except deltas. Its result is merged into the message's metadata."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How far an answer has come."""
+    """The progress of an answer."""
 
     text: str = ""
     finish_reason: FinishReason | None = None
@@ -39,39 +39,39 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FinishEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """How an answer ended: what ``on_finish`` gets, whole or partial."""
+    """The end of an answer, whole or partial: the argument of ``on_finish``."""
 
     ui_message: Mapping[str, Any]
-    """The assistant's message as the client has it, in JSON: save this."""
+    """The assistant's message as the client has it, as JSON. Save this."""
     text: str
     """The text of the last step."""
     finish_reason: FinishReason | None
-    """None when the answer was stopped or failed before it could have one."""
+    """None when the answer was stopped or failed before it had one."""
     usage: Usage
-    """Of all steps."""
+    """The usage of all steps."""
     steps: Sequence[StepResult]
     messages: Sequence[ModelMessage] = ()
-    """What the answer adds to the model's messages, results of approved tools included; a later call can take it."""
+    """The model messages that the answer adds, with the results of approved tools. A later call can take them."""
     tool_errors: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
-    """What the model was told of failed tools, by call, where the client was shown another text."""
+    """The model's text of failed tools, by call, for calls of which the client was shown another text."""
     is_aborted: bool = False
     """Whether the reader left or the answer was stopped."""
     abort_reason: str | None = None
-    """What was said to `Answer.abort`."""
+    """The reason given to `Answer.abort`."""
     is_continuation: bool = False
     """Whether the message continues the last one of the request."""
     error: BaseException | None = None
 
     def outcome(self) -> Outcome:
-        """Return how far the answer had come."""
+        """Return the event as an outcome."""
         return Outcome(**{name: getattr(self, name) for name in Outcome.__struct_fields__})
 
 
 class Callbacks(msgspec.Struct, frozen=True):
-    """What the application wants to hear of. Each may be plain or async; what it raises is logged, not spread.
+    """The application's callbacks. Each may be plain or async. Their exceptions are logged and not raised.
 
     Raises:
-        ConfigurationError: One is no function, or ``on_error`` is async: its text goes into the answer at once.
+        ConfigurationError: A callback is no function, or ``on_error`` is async: its text goes into the answer at once.
     """
 
     on_part: Callable[[Part], Any] | None = None
@@ -91,7 +91,7 @@ class Callbacks(msgspec.Struct, frozen=True):
         raise ConfigurationError(NO_RESPONSE)
 
     async def call(self, name: str, value: Any) -> None:
-        """Call one of them, if it is there."""
+        """Call a callback, if it is set."""
         callback = getattr(self, name)
         if callback is None:
             return
@@ -105,11 +105,11 @@ class Callbacks(msgspec.Struct, frozen=True):
             how = "was cancelled" if isinstance(raised, asyncio.CancelledError) else "failed"
             logger.error("%s %s", name, how, exc_info=raised)  # noqa: TRY400 - what was raised is said, not its stand-in
             if is_being_cancelled():
-                # The callback has put its own error in the cancellation's place; the answer is to end all the same.
+                # The callback raised its own error in place of the cancellation. The answer must end all the same.
                 raise asyncio.CancelledError from None
 
     def error_text(self, error: BaseException) -> str | None:
-        """Return what ``on_error`` wants the browser to see; None for the masked text."""
+        """Return the text of ``on_error`` for the browser; None for our own text."""
         if self.on_error is None:
             return None
         try:

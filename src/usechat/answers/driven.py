@@ -120,13 +120,13 @@ class DrivenAnswer(ABC):
         """
 
     def abort(self, reason: str | None = None) -> None:
-        """Stop: the provider's connection is closed, the client gets ``abort``. Does nothing after the end."""
+        """Stop the answer: close the provider's connection and send ``abort``. Does nothing after the end."""
         if self.aborting.is_set():
             return
         self.abort_reason = reason
         self.aborting.set()
         if self.is_telling:
-            # The callback may have called this. The driver sees by itself that it is to stop, when that returns.
+            # The callback may have called this. The driver stops by itself when the callback returns.
             asyncio.get_running_loop().call_later(CALLBACK_SECONDS, self._interrupt)
         else:
             self._cancel()
@@ -137,7 +137,7 @@ class DrivenAnswer(ABC):
             self._cancel()
 
     def _cancel(self) -> None:
-        # A task that was cancelled before its first step would tell no end; it sees by itself that it is to stop.
+        # A task that is cancelled before its first step would tell no end. It stops by itself.
         if self.is_driving and self.task is not None:
             self.is_cancelled = self.task.cancel()
 
@@ -146,7 +146,7 @@ class DrivenAnswer(ABC):
             raise ConfigurationError("an answer can be read once; use on_part to see its parts beside a response")
 
     def start(self, output: Output) -> asyncio.Task[None]:
-        """Begin to make the answer, in a task of its own; see `drive`."""
+        """Begin the answer in a task of its own; see `drive`."""
         task = asyncio.create_task(self.drive(output))
         DRIVERS.add(task)
         task.add_done_callback(DRIVERS.discard)
@@ -154,15 +154,15 @@ class DrivenAnswer(ABC):
         return task
 
     def drive(self, output: Output) -> Coroutine[Any, Any, None]:
-        """Begin the answer. Return the coroutine that makes it, from its beginning to its end, in one task: the driver.
+        """Begin the answer. Return the driver: the coroutine that makes it to its end.
 
-        However it ends, the end is told and ``output`` gets a legal one before the coroutine returns.
+        However the answer ends, the callbacks are called and ``output`` gets a legal end before the coroutine returns.
 
         Args:
-            output: Takes what the answer brings.
+            output: Takes the answer's parts and chunks.
 
         Raises:
-            ConfigurationError: The answer was begun before.
+            ConfigurationError: The answer has begun already.
             RequestError: The request cannot be answered.
         """
         self._begin()
@@ -194,7 +194,7 @@ class DrivenAnswer(ABC):
         self.aborting.set()
         if self.is_cancelled:
             with suppress(asyncio.CancelledError):
-                # Not yet delivered, where something that this very task was running has called `abort`.
+                # Code that runs in this task may have called `abort`: deliver the cancellation now.
                 await asyncio.sleep(0)
             task.uncancel()
         await self._end(output, is_aborted=is_aborted)
@@ -203,7 +203,7 @@ class DrivenAnswer(ABC):
             raise asyncio.CancelledError
 
     async def _make(self, output: Output) -> None:
-        """Read the turn to its end, shape what it brings and hand it on."""
+        """Read the turn to its end. Shape its parts and write them to the output."""
         with Contained():
             self.turn = self.make_turn()
         made = read_turn(self.turn)
@@ -216,7 +216,7 @@ class DrivenAnswer(ABC):
                 shown = batch if self.message_metadata is None else self.add_metadata(batch)
                 shaped = self.shaper.feed_all(shown)
                 self.reducer.apply_all(shaped)
-                # Nothing is waited for since it was shaped: what is saved is sent.
+                # No await since the shaping: whatever is saved is also sent.
                 output.write(shown, shaped)
                 if self.callbacks.on_part is not None:
                     await self._tell_parts(shown)
@@ -226,7 +226,7 @@ class DrivenAnswer(ABC):
                     break
         finally:
             for stream in streams:
-                # What it reads itself is closed within half of this.
+                # Its own inner stream is closed within half of this.
                 await close(stream, 2 * CLOSE_SECONDS)
 
     async def _tell_parts(self, parts: list[Part]) -> None:
@@ -238,7 +238,7 @@ class DrivenAnswer(ABC):
             self.is_telling = False
 
     async def _end(self, output: Output, *, is_aborted: bool) -> None:
-        """Tell how the answer ended, and give the output a legal end."""
+        """Call the callbacks of the end and give the output a legal end."""
         self.note_end(is_aborted=is_aborted)
         outcome = self._outcome()
         last = self._last_parts(is_aborted=is_aborted)
@@ -255,8 +255,7 @@ class DrivenAnswer(ABC):
         )
         if self.shaper.masked_errors and not self.keeps_tool_errors:
             warn_of_masked_errors(self.shaper.masked_errors, message)
-        # Most of what made the answer refers back to it. All of it is freed with the last reference now, not when the
-        # garbage collector comes, which is the dearer the more it finds.
+        # Most objects of the answer refer back to it. Break the cycles, so that no garbage collector is needed.
         self.turn = None
         self.done.set()
         try:
@@ -281,7 +280,7 @@ class DrivenAnswer(ABC):
         return Error(shown_text(error, self.callbacks.error_text(error)), error)
 
     async def _tell(self, name: str, value: Any) -> None:
-        """Call a callback and wait for it, for a while: a reader waits for the end of the answer until then."""
+        """Call a callback and wait for it, for a while: readers wait for the end of the answer until then."""
         if getattr(self.callbacks, name) is None:
             return
         telling = asyncio.create_task(self.callbacks.call(name, value))
@@ -296,7 +295,7 @@ class DrivenAnswer(ABC):
         return self._outcome() if self.final is None else self.final.outcome()
 
     def _outcome(self) -> Outcome:
-        """Ask the turn how far it has come, whatever it makes of that: the end is told."""
+        """Return the turn's outcome; an empty one when the turn raises, so that the end can be told."""
         try:
             with Contained():
                 return Outcome() if self.turn is None else self.turn.outcome()
@@ -306,7 +305,7 @@ class DrivenAnswer(ABC):
             return Outcome()
 
     def _close_message(self, last: list[Part]) -> tuple[Mapping[str, Any], list[Shaped]]:
-        """Return the message as the client has it in the end, and what the end adds to what was shown."""
+        """Return the client's message at the end, and the chunks that the end adds."""
         shaped: list[Shaped] = []
         try:
             shaped = [*self.shaper.feed_all(last), *self.shaper.finish()]
@@ -315,11 +314,11 @@ class DrivenAnswer(ABC):
         except Exception as error:
             logger.exception("the answer's message is not whole")
             self.failure = self.failure or error
-            # Without what cannot be read of it.
+            # Leave out the chunks that cannot be applied.
             return self.reducer.state.known(), shaped
 
     def add_metadata(self, batch: list[Part]) -> list[Part]:
-        """Return the batch with what the application's callback says of its parts."""
+        """Return the batch with the metadata of the application's callback."""
         shown: list[Part] = []
         for part in batch:
             shown.append(part)

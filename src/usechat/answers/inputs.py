@@ -1,4 +1,4 @@
-"""What an answer is asked with: UI messages, model messages or one prompt, as the model's messages."""
+"""Reads the messages of an answer: UI messages, model messages or one prompt."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MODEL_MESSAGES = (SystemMessage, UserMessage, AssistantMessage, ToolMessage)
 
 
 def given_messages(messages: Messages | None, prompt: str | None) -> Messages:
-    """Return the messages, or the prompt as one.
+    """Return the messages, or the prompt as one message.
 
     Raises:
         ConfigurationError: Both were given, or neither.
@@ -46,10 +46,10 @@ def given_messages(messages: Messages | None, prompt: str | None) -> Messages:
 
 
 def read_messages(messages: Sequence[Any], **options: Any) -> Sequence[ModelMessage]:
-    """Return the messages as the model gets them; ``options`` are `convert_to_model_messages`'.
+    """Return the messages as model messages. ``options`` go to `convert_to_model_messages`.
 
     Raises:
-        RequestError: There are none, one is no UI message, or cannot be expressed to a model.
+        RequestError: There are no messages, or one is not valid or cannot be expressed to a model.
         ConfigurationError: Model messages stand among UI messages.
     """
     if not messages:
@@ -59,7 +59,7 @@ def read_messages(messages: Sequence[Any], **options: Any) -> Sequence[ModelMess
     of_models = sum(isinstance(message, MODEL_MESSAGES) for message in messages)
     if of_models == len(messages):
         return messages
-    # A dict with nothing but a role and a text is both; what stands beside it tells what it is taken for.
+    # A dict with only a role and a text fits both forms. The other messages tell which is meant.
     dicts = sum(is_model_dict(message) for message in messages)
     if of_models + dicts == len(messages):
         return read_model_messages(messages, allow_system=bool(options.get("allow_system")))

@@ -1,6 +1,6 @@
-"""A warning for who masks tools' errors and leaves the history to the browser, where the model has signed its thinking.
+"""Warns when tool errors are masked while the browser holds the history and the model has signed its thinking.
 
-What comes back then differs from what the model read when it thought (AI SDK documentation, "Tool error text and
+The history that comes back then differs from the one that the model read (AI SDK documentation, "Tool error text and
 message history"). Models that check this refuse the request, unless they are asked to drop such thinking.
 """
 
@@ -17,10 +17,10 @@ logger = logging.getLogger(__name__)
 
 
 def warn_of_masked_errors(calls: Collection[str], message: Mapping[str, Any]) -> None:
-    """Warn, once in a process, where signed thinking follows a masked error.
+    """Log a warning, once in a process, when signed thinking follows a masked error.
 
     Args:
-        calls: The calls whose errors the browser was shown in other words.
+        calls: The calls with masked errors.
         message: The answer's message.
     """
     is_after = False

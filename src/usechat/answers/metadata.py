@@ -1,4 +1,4 @@
-"""The message's metadata that one flag asks for: which model, when, at what cost, how fast.
+"""The metadata of ``message_metadata=True``: model, times, usage and speed.
 
     stream_text(model, messages=…, message_metadata=True)
 
@@ -17,7 +17,7 @@ from usechat.protocol.usage import parse_count, parse_usage
 __all__ = ["DefaultMetadata"]
 
 BEFORE_CONTENT = (Start, StartStep, Custom, MessageMetadata, Data, FinishStep, Error)
-"""Parts that come before the model has said anything."""
+"""Parts that come before the model's first content."""
 
 
 class DefaultMetadata:
@@ -49,14 +49,14 @@ class DefaultMetadata:
         self.begun = clock()
         self.first: float | None = None
         self.earlier: Mapping[str, Any] = {}
-        """What the message said of itself before this answer went on with it."""
+        """The metadata of the continued message."""
 
     def continue_message(self, metadata: Any) -> None:
-        """Count on from what the continued message's metadata say."""
+        """Add to the counts in the continued message's metadata."""
         self.earlier = cast("Mapping[str, Any]", metadata) if isinstance(metadata, Mapping) else {}
 
     def __call__(self, part: Part) -> dict[str, Any] | None:
-        """Return what a part adds to the metadata; None for nothing."""
+        """Return the metadata that a part adds; None for nothing."""
         match part:
             case Start():
                 self.begun = self.clock()
@@ -71,7 +71,7 @@ class DefaultMetadata:
                 return None
 
     def at_finish(self, part: Finish) -> dict[str, Any]:
-        """Return what the end of the answer adds."""
+        """Return the metadata that the end of the answer adds."""
         duration = round((self.clock() - self.begun) * 1000)
         told: dict[str, Any] = {
             "usage": parse_usage(self.earlier.get("usage")) + part.total_usage,

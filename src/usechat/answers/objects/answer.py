@@ -43,20 +43,20 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True, default=Any)
 
 RepairText: TypeAlias = Callable[[str, NoObjectGeneratedError], "str | Awaitable[str | None] | None"]
-"""Gets a text that is not the JSON asked for and why it is not; gives a mended one, or None."""
+"""Gets a text that is not the requested JSON, and the error. Returns a corrected text, or None."""
 
 
 class ObjectFinishEvent(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
-    """How a `stream_object` ended."""
+    """The end of a `stream_object`."""
 
     object: T_co
     """The checked value; None when there is none, which `generate_object` raises for."""
     error: BaseException | None
-    """Why there is none: what failed, or a `NoObjectGeneratedError`."""
+    """The error when there is no value: the failure, or a `NoObjectGeneratedError`."""
     text: str
-    """What the model wrote."""
+    """The model's text."""
     finish_reason: FinishReason | None
-    """None when the answer was stopped or failed before it could have one."""
+    """None when the answer was stopped or failed before it had one."""
     usage: Usage
     is_aborted: bool = False
     """Whether the reader left or the answer was stopped."""
@@ -73,11 +73,11 @@ class ObjectTurn(ModelTurn):
         self.has_begun_array = False
 
     def take(self) -> list[Part]:
-        """Return the parts that are to be shown now."""
+        """Return the parts to show now."""
         return [self.show(part) if isinstance(part, TextDelta) else part for part in super().take()]
 
     def show(self, part: TextDelta) -> TextDelta:
-        """Return a delta as ``useObject`` is to read it."""
+        """Return a delta in the form that ``useObject`` reads."""
         self.text.append(part.delta)
         if self.elements is None or self.elements.is_complete:
             return part if self.elements is None else TextDelta(part.id, "")
@@ -97,7 +97,7 @@ class ObjectTurn(ModelTurn):
             return text
 
     def outcome(self) -> Outcome:
-        """Return how far the answer has come, in the model's own text."""
+        """Return the progress of the answer, with the model's own text."""
         return msgspec.structs.replace(super().outcome(), text="".join(self.text))
 
 
@@ -122,11 +122,11 @@ class StreamObjectResult(Answer, Generic[T_co]):
         self.on_object_finish = on_finish
         self.is_prepared = False
         self.reading = asyncio.Lock()
-        """Held while the value is made, which is done once."""
+        """Held while the value is made, once."""
         self.read: ObjectFinishEvent[Any] | None = None
 
     def prepare(self) -> None:
-        """Turn the messages into the model's.
+        """Convert the messages to model messages.
 
         Raises:
             RequestError: A message cannot be expressed to a model.
@@ -149,7 +149,7 @@ class StreamObjectResult(Answer, Generic[T_co]):
         runs: RunService | None = None,
         **options: Unpack[ResponseOptions],
     ) -> StreamingAnswer:
-        """Return the growing JSON as a text stream, as ``useObject`` reads it; takes what `Answer.response` does.
+        """Return the growing JSON as a text stream for ``useObject``. Takes the options of `Answer.response`.
 
         A value that is no object comes as ``{"value": …}``, one of an enum as ``{"result": …}``.
         """

@@ -1,6 +1,6 @@
-"""Other people's streams as parts: of text, of parts, of AI SDK chunks, or of the ``anthropic`` package's events.
+"""Reads foreign streams as parts: of text, parts, AI SDK chunks, or the ``anthropic`` package's events.
 
-Several of them may run in one answer at once, so that their blocks and steps are kept apart here.
+Several streams may run in one answer at once. Their blocks and steps are kept apart here.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ BLOCK_PARTS = (TextStart, TextDelta, TextEnd, ReasoningStart, ReasoningDelta, Re
 
 
 async def read_parts(stream: Any) -> AsyncGenerator[Part]:
-    """Yield the parts of ``stream``, whatever it is made of; the first item tells. It is closed at the end.
+    """Yield the parts of ``stream``, whose first item tells its kind. Close it at the end.
 
     Raises:
-        ConfigurationError: It is made of something else; the text names what came and what is taken.
+        ConfigurationError: The stream is of another kind. The text names what came and what is taken.
         InvalidPartError: A later item is of another kind than the first.
     """
     iterator = aiter(stream)
@@ -94,14 +94,14 @@ EVENT_TYPES = frozenset(
     {
         *("message_start", "message_delta", "message_stop", "ping", "error"),
         *("content_block_start", "content_block_delta", "content_block_stop"),
-        # Of the package's helper, which adds them to the events.
+        # Events of the package's helper, which adds them to the API's.
         *("text", "thinking", "signature", "citation", "input_json", "compaction"),
     }
 )
 
 
 def is_chunk(item: Any) -> bool:
-    """Return whether it is a chunk of the AI SDK's UI message stream."""
+    """Return whether an item is a chunk of the AI SDK's UI message stream."""
     if not isinstance(item, dict):
         return False
     chunk = cast("dict[str, Any]", item)
@@ -111,7 +111,7 @@ def is_chunk(item: Any) -> bool:
 
 
 def is_event(item: Any) -> bool:
-    """Return whether it is an event of the Messages API, as an object of the package or as a dict."""
+    """Return whether an item is an event of the Messages API, as an object of the package or as a dict."""
     if type(item).__module__.partition(".")[0] == "anthropic":
         return True
     type_: Any = cast("dict[str, Any]", item).get("type") if isinstance(item, dict) else getattr(item, "type", None)
@@ -119,7 +119,7 @@ def is_event(item: Any) -> bool:
 
 
 def describe_item(item: Any) -> str:
-    """Return what an item is: its class, with the type or the keys that tell it from others."""
+    """Describe an item: its class, with its type or keys."""
     class_: type[Any] = item.__class__
     package = class_.__module__.partition(".")[0]
     name = class_.__name__ if package in ("builtins", "__main__") else f"{package}'s {class_.__name__}"
@@ -147,7 +147,7 @@ async def close(stream: Any, method: str) -> None:
             if inspect.isawaitable(result):
                 await result
     except Exception:
-        # What it brought is there; and an error here would take the place of the cancellation that closes it.
+        # Its parts are sent. An error here would replace the cancellation that closes it.
         logger.exception("closing a stream failed")
 
 
@@ -157,7 +157,7 @@ async def from_parts(parts: AsyncIterator[Part]) -> AsyncGenerator[Part]:
 
 
 async def from_chunks(chunks: AsyncIterator[Any]) -> AsyncGenerator[Part]:
-    """Yield the chunks of an AI SDK server, or of whoever writes them; each a part of this answer."""
+    """Yield AI SDK chunks as parts of this answer."""
     async for chunk in chunks:
         if not is_chunk(chunk):
             name = describe_item(chunk)
@@ -231,13 +231,13 @@ def rename_blocks(part: Part, prefix: str) -> Part:
 
 
 class OpenSteps:
-    """One step where the steps of several streams overlap: an answer has one open at a time."""
+    """One open step for overlapping steps of several streams: an answer has one open step at a time."""
 
     def __init__(self) -> None:
         self.count = 0
 
     def admits(self, part: Part) -> bool:
-        """Return whether the part is to be sent: the first start and the last end of overlapping steps are."""
+        """Return whether to send the part: of overlapping steps only the first start and the last end."""
         if isinstance(part, StartStep):
             self.count += 1
             return self.count == 1

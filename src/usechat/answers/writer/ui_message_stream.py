@@ -1,4 +1,4 @@
-"""`ui_message_stream`: an answer that the application writes itself, for those who do not use the model loop.
+"""`ui_message_stream`: an answer that the application writes itself, without the model loop.
 
 Upstream: ``createUIMessageStream`` (``ai/src/ui-message-stream/create-ui-message-stream.ts``, 7.0.173).
 """
@@ -50,13 +50,13 @@ __all__ = ["UIMessageStream", "UIMessageStreamWriter", "ui_message_stream"]
 logger = logging.getLogger(__name__)
 
 GRACE_SECONDS = 1.0
-"""How long a cancelled writer or merged stream may take to end; one that does not is left behind."""
+"""Seconds that a cancelled writer or merged stream may take to end. A slower one is abandoned."""
 
 Execute: TypeAlias = Callable[["UIMessageStreamWriter"], Awaitable[None] | AsyncIterator[Any] | None]
 
 
 class UIMessageStreamWriter:
-    """What an application writes its answer with."""
+    """The writer of an application's answer."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class UIMessageStreamWriter:
     ) -> None:
         self.bind_inner = bind_inner
         self.answers: list[Answer] = []
-        """Those that are merged."""
+        """The merged answers."""
         self.queue = PartQueue()
         self.merging: list[asyncio.Task[None]] = []
         self.abort = abort
@@ -74,26 +74,26 @@ class UIMessageStreamWriter:
         self.on_error = on_error
         self.loop: asyncio.AbstractEventLoop | None = None
         self.thread = 0
-        """Those that the answer is made in, while a plain function writes in a thread of its own."""
+        """The event loop and its thread, while a plain function writes in another thread."""
 
     def write(self, part: Part | None) -> None:
-        """Send one part; from any thread. None, and a delta whose text is None, bring nothing.
+        """Send one part. Callable from any thread. None, and a delta whose text is None, send nothing.
 
         Raises:
-            InvalidPartError: It is no part, or a field has a wrong value; the text says which.
+            InvalidPartError: The part or one of its fields is wrong; the text says which.
         """
         if (valid := maybe_valid_part(part)) is not None:
             self.queue.put(valid)
 
     async def drain(self) -> None:
-        """Wait while the reader is far behind: for those who write much."""
+        """Wait while the reader is far behind. Call this when you write much."""
         await self.queue.drain()
 
     def write_text(self, text: str | None, *, id: str = "text") -> None:
-        """Send a whole text block; none for no text.
+        """Send a whole text block; nothing when the text is empty.
 
         Raises:
-            InvalidPartError: The text is something else than text.
+            InvalidPartError: The text is not a str.
         """
         if is_nothing(text):
             return
@@ -102,13 +102,13 @@ class UIMessageStreamWriter:
             self.queue.put(part)
 
     def write_data(self, name: str, data: Any, *, id: str | None = None, transient: bool = False) -> None:
-        """Send a ``data-NAME`` part; one with the same name and id replaces the earlier.
+        """Send a ``data-NAME`` part. A later one with the same name and id replaces it.
 
         Args:
-            name: What comes after ``data-``.
-            data: Whatever pydantic can write as JSON.
-            id: Within the message.
-            transient: Whether it reaches ``onData`` only and is not kept in the message.
+            name: The name after ``data-``.
+            data: Any value that pydantic can write as JSON.
+            id: The part's id within the message.
+            transient: True: only ``onData`` gets it; it is not kept in the message.
 
         Raises:
             ValueError: JSON cannot hold the data, it is nested too deep, or it has a key that no client reads:
@@ -120,15 +120,15 @@ class UIMessageStreamWriter:
         self.write(Data(name=name, data=shown, id=id, transient=transient or None))
 
     def merge(self, stream: Any) -> asyncio.Task[None]:
-        """Send another stream's parts as they come, beside what is written; await the task to wait for its end.
+        """Send another stream's parts as they come. Await the returned task to wait for the stream's end.
 
         Args:
             stream: An async iterator of text, of parts, of the AI SDK's chunks as dicts, or of the ``anthropic``
-                package's stream events; or an answer,
-                which is made for the client of this one: its approvals, errors and continued message.
+                package's stream events; or an answer, which is bound to this answer's client: approvals, errors and
+                the continued message.
 
         Raises:
-            ConfigurationError: It is something else.
+            ConfigurationError: The stream is something else.
         """
         if not hasattr(stream, "__aiter__"):
             raise ConfigurationError(f"merge takes an async iterator or an answer, not {named(stream)}")
@@ -159,7 +159,7 @@ class UIMessageStreamWriter:
             self.fail(original_error(error))
 
     async def run(self, execute: Execute) -> None:
-        """Let the application write, and wait until whatever it merges has ended."""
+        """Call the application's function, and wait until its merged streams have ended."""
         try:
             with Contained():
                 await self._call(execute)
@@ -209,7 +209,7 @@ class WriterTurn(Turn):
         self.answers: list[Answer] = []
 
     def script(self) -> Script[None]:
-        """Show what is written, as soon as it is."""
+        """Show the written parts as they come."""
         self.parts.append(Start(message_id=self.message_id))
         yield Open(self.write)
         while (batch := (yield Stream.READ)) is not None:
@@ -222,7 +222,7 @@ class WriterTurn(Turn):
         )
 
     def keep(self, part: Part) -> bool:
-        """Return whether to send the part now: there is one start, one finish, at the end, and one step at a time."""
+        """Return whether to send the part now: one start, one finish at the end, and one open step at a time."""
         match part:
             case TextDelta():
                 self.texts.append(part.delta)
@@ -237,7 +237,7 @@ class WriterTurn(Turn):
                 self.finish_reason = part.finish_reason
                 return self.steps.admits(part)
             case Abort():
-                # Of a merged answer, which was stopped by itself: this one goes on.
+                # A merged answer was stopped by itself. This one goes on.
                 return False
             case Error():
                 self.failure = part.error or UsechatError(part.error_text)
@@ -246,14 +246,14 @@ class WriterTurn(Turn):
                 return self.steps.admits(part)
 
     def note_finish(self, finish: Finish) -> None:
-        """Take over what a finish says that the application, or a merged answer, has sent."""
+        """Keep the values of a finish that the application or a merged answer has sent."""
         self.finish_reason = finish.finish_reason
         self.metadata = finish.message_metadata if finish.message_metadata is not None else self.metadata
         if self.usage == Usage():
             self.usage = finish.total_usage
 
     async def write(self) -> AsyncGenerator[list[Part]]:
-        """Let the application write; yield what it writes until it and whatever it merges have ended."""
+        """Call the application's function. Yield its parts until it and its merged streams have ended."""
         writer = self.make_writer()
         self.answers = writer.answers
         task = asyncio.create_task(writer.run(self.execute))
@@ -269,7 +269,7 @@ class WriterTurn(Turn):
                 logger.warning("a writer or a merged stream goes on although it was cancelled")
 
     def outcome(self) -> Outcome:
-        """Return how far the answer has come."""
+        """Return the progress of the answer."""
         merged = [answer.progress() for answer in self.answers]
         return Outcome(
             text="".join(self.texts),
@@ -318,18 +318,18 @@ def ui_message_stream(
         source: A function that gets a `UIMessageStreamWriter`, async or plain (which runs in a thread); or an async
             iterator of text, of parts, of the AI SDK's chunks as dicts, or of the ``anthropic`` package's stream
             events. Its first item tells which; any other kind is an error that names it. None and empty text among
-            its items bring nothing, as in the last chunk of other APIs. A later item of another kind is an
+            its items send nothing, as in the last chunk of other APIs. A later item of another kind is an
             `InvalidPartError`: what came before it is kept, ``on_error`` and ``on_finish`` hear of it, and the browser
             is shown fixed words.
         message_metadata: Asked about each part that is no delta; what it returns is merged into the metadata.
         on_part: Gets each part.
         on_finish: Gets how the answer ended, exactly once whatever happens. The reader's last frames wait for it, for
             30 seconds at most.
-        on_error: Gets each error; what it returns the browser is shown in place of our own words.
+        on_error: Gets each error. The browser is shown its result in place of our own text.
         on_abort: Called when the answer was stopped or its reader left.
 
     Raises:
-        ConfigurationError: The source is neither, or a callback is no function.
+        ConfigurationError: The source is of another kind, or a callback is no function.
     """
     is_stream = hasattr(source, "__aiter__")
     if not is_stream and not callable(source):

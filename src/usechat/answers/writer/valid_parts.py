@@ -1,7 +1,7 @@
-"""Checks what an application brings as parts: one place for writers, tools, transforms and models of its own.
+"""Checks the parts of an application: of its writers, tools, transforms and models.
 
-A wrong value is found where it enters, so that the error can name it, and what came before it is kept. What the
-package's own models bring is not looked at: each delta would pay for it.
+A wrong value is found when it enters, so that the error can name it and earlier parts are kept. Parts of the package's
+own models are not checked, because each delta would pay for it.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ __all__ = ["ValidBatches", "is_nothing", "maybe_valid_part", "why_no_json"]
 PARTS = frozenset((*Part.__args__, *ModelPart.__args__))
 DELTAS = frozenset((TextDelta, ReasoningDelta, ToolInputDelta))
 Complaint: TypeAlias = str | None
-"""What is wrong with a value, to be put after the field's name; None for nothing."""
+"""The fault of a value, to stand after the field's name; None when it has none."""
 
 
 def is_nothing(value: Any) -> bool:
-    """Return whether an application brings nothing with it, as APIs do that send ``null`` in their last chunk."""
+    """Return whether a value means nothing, as the ``null`` that some APIs send in their last chunk."""
     return value is None or (isinstance(value, str) and not value)
 
 
 def maybe_valid_part(part: Any) -> Any:
-    """Return a part whose fields have the types they must have; None for one that brings nothing.
+    """Return a part after checking its fields; None for one that means nothing.
 
     Raises:
-        InvalidPartError: It is no part, or a field has a wrong value.
+        InvalidPartError: The value is no part, or a field is wrong.
     """
     class_ = part.__class__
     is_plain = class_ is TextDelta and part.provider_metadata is None
@@ -56,7 +56,7 @@ def maybe_valid_part(part: Any) -> Any:
 
 
 def skip_deltas(batch: Sequence[Any]) -> int:
-    """Return the place of the first part that is no delta with plain text: few calls, as most parts are these."""
+    """Return the index of the first part that is not a delta with plain text. Most parts are such deltas."""
     index = 0
     for index, part in enumerate(batch, 1):
         class_ = part.__class__
@@ -70,13 +70,13 @@ def skip_deltas(batch: Sequence[Any]) -> int:
 
 
 class ValidBatches:
-    """A stream of batches that an application's code makes, with what is wrong in it as an `InvalidPartError`.
+    """Check an application's stream of batches. A wrong value raises `InvalidPartError`.
 
-    What comes before the wrong value is brought before the error is.
+    Parts before the wrong value are yielded before the error is raised.
 
     Args:
-        stream: The application's.
-        maker: What makes it, for the error's text.
+        stream: The application's stream.
+        maker: The maker of the stream, for the error's text.
     """
 
     __slots__ = ("error", "maker", "stream")
@@ -87,7 +87,7 @@ class ValidBatches:
         self.error: InvalidPartError | None = None
 
     def __aiter__(self) -> AsyncIterator[list[Any]]:
-        """Itself."""
+        """Return this object."""
         return self
 
     async def __anext__(self) -> list[Any]:
@@ -122,7 +122,7 @@ class ValidBatches:
         return valid
 
     async def aclose(self) -> None:
-        """Close the application's stream, where it can be closed."""
+        """Close the application's stream, if it can be closed."""
         aclose = getattr(self.stream, "aclose", None)
         if aclose is not None:
             await aclose()
@@ -132,21 +132,21 @@ class ValidBatches:
 
 
 def why_no_json(value: Any) -> Complaint:
-    """Return why JSON cannot hold a value; None if it can."""
+    """Return the reason why JSON cannot hold a value; None if it can."""
     if value is None or value.__class__ is str:
         return None
     try:
         text = encode_json(value)
     except Exception as error:  # noqa: BLE001 - a value of an application's own may raise anything
         return f"holds what JSON cannot: {describe_error(error)}"
-    # Most hold too little to be nested deep.
+    # Most values are too small to be nested deep.
     if text.count(b"[") + text.count(b"{") <= MAX_VALUE_DEPTH:
         return None
     return None if is_nested_at_most(decode_json(text), MAX_VALUE_DEPTH) else "is nested too deep"
 
 
 def find_wrong_field(value: msgspec.Struct) -> tuple[str, str] | None:
-    """Return the first field with a wrong value, and what is wrong with it."""
+    """Return the first wrong field and its fault."""
     for held, (name, usual, check) in zip(msgspec.structs.astuple(value), checks_of(type(value)), strict=True):
         if held.__class__ not in usual and (complaint := check(held)) is not None:
             return name, complaint
@@ -155,7 +155,7 @@ def find_wrong_field(value: msgspec.Struct) -> tuple[str, str] | None:
 
 @cache
 def checks_of(class_: type[msgspec.Struct]) -> Sequence[tuple[str, Collection[type], Callable[[Any], Complaint]]]:
-    """Return each field's name, the classes of which any value is right, and the check of all others."""
+    """Return for each field its name, the classes that need no check, and the check of other values."""
     hints = typing.get_type_hints(class_)
     return [(name, usual_classes(hints[name]), check_for(hints[name])) for name in class_.__struct_fields__]
 
@@ -170,7 +170,7 @@ def options_of(hint: Any) -> Sequence[Any]:
 
 
 def check_for(hint: Any) -> Callable[[Any], Complaint]:
-    """Make the check for a field's annotation."""
+    """Return the check for a field's annotation."""
     if hint is Any:
         return why_no_json
     options = options_of(hint)

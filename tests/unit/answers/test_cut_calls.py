@@ -1,0 +1,51 @@
+"""A tool call that the length limit cuts off: its tool never runs, and the model is told once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from usechat import step_count_is, stream_text, tool
+from usechat.answers.calls.read import CUT
+from usechat.parts import FinishReason, ModelFinish, ToolCall, ToolInputError, ToolInputStart, Usage
+from usechat.testing.models import ScriptedModel, saying
+
+pytestmark = pytest.mark.anyio
+
+
+def cutting(tool_call_id: str, input_text: str) -> list[Any]:
+    start = ToolInputStart(tool_call_id=tool_call_id, tool_name="wipe")
+    call = ToolCall(tool_call_id=tool_call_id, tool_name="wipe", input_text=input_text, is_cut=True)
+    return [[start, call], [ModelFinish(finish_reason=FinishReason("length", "max_tokens"), usage=Usage())]]
+
+
+@pytest.mark.parametrize("input_text", ["", '{"path":"/'])
+async def test_cut_call_never_runs_and_the_model_is_told_once(input_text: str):
+    wiped: list[str] = []
+
+    @tool
+    def wipe(path: str = "/") -> str:
+        wiped.append(path)
+        return "gone"
+
+    model = ScriptedModel(cutting("a", input_text), cutting("b", input_text), saying("never asked"))
+    result = stream_text(model, prompt="Wipe /tmp", tools=[wipe], stop_when=step_count_is(20))
+    errors = [part.error_text async for part in result if isinstance(part, ToolInputError)]
+    assert wiped == []
+    assert len(errors) == len(model.calls) == len(await result.steps) == 2
+    assert all(CUT in text for text in errors)
+    assert str(model.calls[1].messages).count(CUT) == 1
+
+
+async def test_whole_answer_without_a_stop_reason_runs_its_tools():
+    @tool
+    def look() -> str:
+        return "seen"
+
+    call = ToolCall(tool_call_id="a", tool_name="look", input_text="{}")
+    finish = ModelFinish(finish_reason=FinishReason("other"), usage=Usage())
+    model = ScriptedModel([[ToolInputStart(tool_call_id="a", tool_name="look"), call, finish]], saying("Done."))
+    result = stream_text(model, prompt="Look", tools=[look], stop_when=step_count_is(3))
+    assert await result.text == "Done."
+    assert len(model.calls) == 2
