@@ -15,6 +15,7 @@ __all__ = ["postgres_server", "redis_server"]
 _LONGEST = (
     *("test_shared_chats", "test_hostile_bodies", "test_server_start", "test_server_conversations"),
     *("test_what_is_kept", "test_server_process", "test_server_socket", "test_chat_store", "test_redis_failures"),
+    *("test_redis_drops_keys", "test_chat_store_lists"),
     *("test_local_model", "test_mcp_tools", "test_examples", "test_turn_ends"),
 )
 

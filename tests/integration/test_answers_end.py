@@ -1,6 +1,6 @@
 """Whatever an application's code raises or brings, its answer ends once, as clients can read, and the server goes on.
 
-One server in a process of its own: what is raised could end it. `tests.integration.failing_app` has the table.
+One server in a process of its own: what is raised could end it. `tests.integration.failing_values` has the table.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from tests.integration.failing_app import CALLBACKS, CASES, ERRORS, LEFT, PLACES, VALUES
+from tests.integration.failing_code import CALLBACKS, ERRORS, LEFT, PLACES
+from tests.integration.failing_values import CASES, VALUES
 from tests.support.backend import Backend
 from tests.support.waiting import eventually
 from usechat.failures import WORDS

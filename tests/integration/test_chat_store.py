@@ -1,32 +1,28 @@
-"""The store of chats, on SQLite and on PostgreSQL: one suite for both."""
+"""Turns of chats in a store, on every database."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Generator, Sequence
+from collections.abc import AsyncIterator, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from sqlalchemy import Engine, event
 
+from tests.integration.chat_stores import Message, assistant, begin, codes, contents, converse, user
 from tests.support.databases import DATABASES, make_url
 from tests.support.postgres import PostgresServer
 from usechat.chats.history import TurnRequest, plan_turn
 from usechat.chats.sql.database import Work
 from usechat.chats.sql.migrations.migrate import migrate
 from usechat.chats.sql.store import SqlChatStore
-from usechat.chats.store import ChatStore, EndStatus, SavedChat, TurnPlan
-from usechat.errors import ChatError, RequestError
-from usechat.ids import generate_id
+from usechat.chats.store import ChatStore, EndStatus, SavedChat
+from usechat.errors import ChatError
 
 pytestmark = pytest.mark.anyio
 
-Message = dict[str, Any]
 ResultT = TypeVar("ResultT")
 
 
@@ -52,38 +48,8 @@ async def other(url: str) -> AsyncIterator[ChatStore]:
     await made.aclose()
 
 
-def user(id: str, text: str = "Hello") -> Message:
-    return {"id": id, "role": "user", "parts": [{"type": "text", "text": text}]}
-
-
-def assistant(id: str, text: str = "Hi", **more: Any) -> Message:
-    return {"id": id, "role": "assistant", "parts": [{"type": "text", "text": text, "state": "done"}], **more}
-
-
-async def begin(store: ChatStore, run_id: str, *posted: Message, chat: str = "c", owner: str = "ada", **request: Any):
-    """Plan and begin a turn as a route does."""
-    [loaded] = await asyncio.gather(store.load_chat(owner, chat), return_exceptions=True)
-    saved = loaded if isinstance(loaded, SavedChat) else None
-    plan = plan_turn(saved, TurnRequest(messages=posted, **request))
-    return await store.begin_turn(owner, chat, run_id, plan)
-
-
-async def converse(store: ChatStore, chat: str, text: str, answer: str, *, owner: str = "ada") -> None:
-    """One whole turn."""
-    await begin(store, f"run-{chat}", user(f"{chat}-u", text), chat=chat, owner=owner)
-    assert await store.finish_turn(f"run-{chat}", status="whole", message=assistant(f"{chat}-a", answer))
-
-
-def contents(saved: SavedChat) -> list[Message]:
-    return [message.message for message in saved.messages]
-
-
 def statuses(saved: SavedChat) -> list[str]:
     return [message.status for message in saved.messages]
-
-
-def codes(results: Sequence[object]) -> list[str]:
-    return [result.code for result in results if isinstance(result, ChatError)]
 
 
 async def test_turn_saves_what_was_said(store: ChatStore) -> None:
@@ -299,181 +265,6 @@ async def test_open_turns_are_found(store: ChatStore) -> None:
     assert [(turn.run_id, turn.chat_id, turn.owner) for turn in turns] == [("r1", "one", "ada"), ("r2", "two", "bob")]
     assert list(await store.open_turns(before=turns[1].began_at)) == [turns[0]]
     assert await store.find_turn("r2") == turns[1]
-
-
-async def test_chat_of_another_owner_is_closed(store: ChatStore) -> None:
-    await converse(store, "c", "Hello", "Hi")
-    plan = TurnPlan(keep=0, revision=2)
-    tries = [
-        store.get_chat("bob", "c"),
-        store.load_chat("bob", "c"),
-        store.create_chat("bob", "c"),
-        store.update_chat("bob", "c", title="Mine now"),
-        store.delete_chat("bob", "c"),
-        store.begin_turn("bob", "c", "r2", plan),
-    ]
-    results = [(await asyncio.gather(one, return_exceptions=True))[0] for one in tries]
-    assert codes(results) == ["forbidden"] * 6
-    assert (await store.list_chats("bob")).chats == []
-    assert contents(await store.load_chat("ada", "c")) == [user("c-u"), assistant("c-a")]
-
-
-async def test_chat_that_is_not_there_is_missing(store: ChatStore) -> None:
-    tries = [
-        store.get_chat("ada", "c"),
-        store.load_chat("ada", "c"),
-        store.update_chat("ada", "c", title="T"),
-        store.delete_chat("ada", "c"),
-    ]
-    assert codes(await asyncio.gather(*tries, return_exceptions=True)) == ["missing"] * 4
-
-
-@pytest.mark.parametrize(("chat_id", "status"), [("", 400), ("x" * 1001, 422), ("\x00" * 200, 422)])
-async def test_id_that_cannot_be_one_is_refused(store: ChatStore, chat_id: str, status: int) -> None:
-    for attempt in (store.create_chat("ada", chat_id), begin(store, "r1", user("u1"), chat=chat_id)):
-        with pytest.raises(RequestError) as raised:
-            await attempt
-        assert (raised.value.status, raised.value.path) == (status, "id")
-
-
-async def test_longest_ids_are_kept(store: ChatStore) -> None:
-    owner, chat = "o" * 1000, "ö" * 500
-    await begin(store, "r1", user("u" * 100_000), chat=chat, owner=owner)
-    assert await store.finish_turn("r1", status="whole", message=assistant("a" * 100_000))
-    assert len((await store.load_chat(owner, chat)).messages) == 2
-
-
-async def test_title_and_metadata_change_alone(store: ChatStore) -> None:
-    await store.create_chat("ada", "c", title="Old", metadata={"a": 1, "b": {"c": 2, "d": 3}})
-    before = await store.get_chat("ada", "c")
-    named = await store.update_chat("ada", "c", title="New \x00 \ud800")
-    assert (named.title, named.metadata, named.updated_at) == ("New \x00 \ud800", before.metadata, before.updated_at)
-    patched = await store.update_chat("ada", "c", metadata={"a": None, "b": {"c": 5}})
-    assert (patched.title, patched.metadata) == (named.title, {"b": {"c": 5, "d": 3}})
-    assert await store.update_chat("ada", "c") == patched
-    assert (await store.update_chat("ada", "c", title=None)).title is None
-
-
-async def test_patches_at_once_are_all_kept(store: ChatStore, other: ChatStore) -> None:
-    await store.create_chat("ada", "c")
-    patches = (which.update_chat("ada", "c", metadata={str(n): n}) for n, which in enumerate((store, other) * 10))
-    await asyncio.gather(*patches)
-    assert (await store.get_chat("ada", "c")).metadata == {str(n): n for n in range(20)}
-
-
-async def test_deleted_chat_is_gone(store: ChatStore) -> None:
-    await converse(store, "c", "Hello", "Hi")
-    assert (await store.delete_chat("ada", "c")).title == "Hello"
-    assert (await store.list_chats("ada")).chats == []
-    assert await store.find_turn("run-c") is None
-    await begin(store, "r2", user("u2"))
-    assert contents(await store.load_chat("ada", "c")) == [user("u2")]
-
-
-async def test_turn_of_a_deleted_chat_ends_and_saves_nothing(store: ChatStore) -> None:
-    await begin(store, "r1", user("u1"))
-    assert (await store.delete_chat("ada", "c")).active_run_id == "r1"
-    await begin(store, "r2", user("u2"))
-    assert await store.finish_turn("r1", status="aborted", message=assistant("a1"))
-    assert not await store.finish_turn("r1", status="lost", message=assistant("a1"))
-    saved = await store.load_chat("ada", "c")
-    assert (contents(saved), saved.chat.active_run_id) == ([user("u2")], "r2")
-
-
-async def test_pages_hold_every_chat_once_latest_first(store: ChatStore) -> None:
-    for number in range(7):
-        await store.create_chat("ada", f"c{number}")
-    await store.create_chat("bob", "other")
-    seen: list[str] = []
-    cursor = None
-    for size in (3, 3, 1):
-        page = await store.list_chats("ada", limit=3, cursor=cursor)
-        assert len(page.chats) == size
-        seen += [chat.id for chat in page.chats]
-        cursor = page.next_cursor
-    assert cursor is None
-    assert seen == [f"c{number}" for number in reversed(range(7))]
-
-
-async def test_turn_brings_its_chat_to_the_front(store: ChatStore) -> None:
-    for number in range(3):
-        await store.create_chat("ada", f"c{number}")
-    await store.update_chat("ada", "c1", title="A new name moves nothing")
-    await begin(store, "r1", user("u1"), chat="c0")
-    assert [chat.id for chat in (await store.list_chats("ada")).chats] == ["c0", "c2", "c1"]
-
-
-async def test_page_has_at_least_one_chat_and_at_most_a_hundred(store: ChatStore) -> None:
-    await asyncio.gather(*(store.create_chat("ada", f"c{number}") for number in range(101)))
-    assert [len((await store.list_chats("ada", limit=limit)).chats) for limit in (-1, 1000)] == [1, 100]
-
-
-async def test_foreign_cursor_is_refused(store: ChatStore) -> None:
-    with pytest.raises(RequestError):
-        await store.list_chats("ada", cursor="nonsense")
-
-
-@pytest.mark.parametrize(
-    ("search", "found"),
-    [
-        ("", ["food", "trip"]),
-        ("  ", ["food", "trip"]),
-        ("STRASSE", ["trip"]),
-        ("straße berlin", ["trip"]),
-        ("soup", ["food"]),
-        ("SOUP é", ["food"]),
-        ("soup berlin", []),
-        ("100%", ["food"]),
-        ("100_", []),
-        ("\\", []),
-        ("%", ["food"]),
-        ("re[d", []),
-        ("renamed", ["trip"]),
-        ("\x00\ud800", []),
-        ("x" * 100_000, []),
-    ],
-)
-async def test_search_finds_words_in_titles_and_texts(store: ChatStore, search: str, found: list[str]) -> None:
-    await converse(store, "trip", "How do I get there?", "Take the Straße to Berlin.")
-    await store.update_chat("ada", "trip", title="Renamed")
-    await converse(store, "food", "Soup", "100% café: É")
-    await converse(store, "bobs", "soup berlin straße", "100%", owner="bob")
-    assert [chat.id for chat in (await store.list_chats("ada", search=search)).chats] == found
-
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=10,
-)
-odd_texts = st.text(st.characters() | st.sampled_from("\x00\ud800\udfff\\\u2028'\"%é😀"), max_size=20)
-ui_messages = st.fixed_dictionaries(
-    {
-        "id": odd_texts.filter(bool),
-        "role": st.just("user"),
-        "parts": st.lists(
-            st.fixed_dictionaries({"type": st.just("text"), "text": odd_texts})
-            | st.fixed_dictionaries({"type": st.text()}, optional={"data": json_values, "state": json_values}),
-            max_size=3,
-        ),
-    },
-    optional={"metadata": json_values, "x-unknown": json_values | odd_texts},
-)
-
-
-def as_javascript_has_it(value: Any) -> str:
-    """As JSON; two halves that make a pair are the pair there."""
-    return json.dumps(json.loads(json.dumps(value)))
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(message=ui_messages, chat=odd_texts)
-async def test_any_message_comes_back_as_it_was(store: ChatStore, message: Message, chat: str) -> None:
-    chat = f"{chat} {generate_id()}"
-    await store.begin_turn("ada", chat, generate_id(), TurnPlan(keep=0, added=[message]))
-    saved = await store.load_chat("ada", chat)
-    assert [as_javascript_has_it(kept) for kept in contents(saved)] == [as_javascript_has_it(message)]
-    assert saved.chat.id == chat
 
 
 class AnswersGetLost(SqlChatStore):

@@ -1,9 +1,8 @@
-"""What becomes of whole answers when Redis goes away, pauses or drops keys: what is saved, and what readers see."""
+"""Redis is away, pauses, refuses to write or gives an answer to another process."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -13,18 +12,17 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.integration.redis_answers import begin_to_answer, deltas
 from tests.integration.run_logs import LogMaker, collect
 from tests.integration.running_server import RunningServer, serving
-from tests.integration.test_turn_ends import Deployment, Process
+from tests.integration.test_turn_ends import Deployment
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import PATIENCE, eventually
 from usechat.chats.sql.migrations.migrate import migrate
 from usechat.chats.sql.store import SqlChatStore
 from usechat.chats.store import SavedChat
 from usechat.runs.log import Limits
-from usechat.runs.redis.log import RedisLog
 from usechat.server.answering.conversations import OWNER
-from usechat.testing.models import Step, saying
 from usechat.testing.replay import ReplayServer, Reply
 from usechat.testing.streams import read_events
 
@@ -58,46 +56,8 @@ async def deployment(server: RedisServer, tmp_path: Path) -> AsyncIterator[Deplo
         await logs.aclose()
 
 
-class Answering:
-    """An answer that has said ``Hello`` and goes on when it may."""
-
-    def __init__(self, process: Process) -> None:
-        self.said = asyncio.Event()
-        self.may_go_on = asyncio.Event()
-        self.task = asyncio.create_task(process.ask(self.step()))
-        self.runs = process.conversations.runs
-
-    def step(self) -> Step:
-        said = saying("Hello", " you", " there")
-
-        async def hold() -> None:
-            self.said.set()
-            await self.may_go_on.wait()
-
-        return [*said[:2], hold, *said[2:]]
-
-    async def end(self) -> bytes:
-        """Go on; what its own reader got."""
-        self.may_go_on.set()
-        response = await asyncio.wait_for(self.task, PATIENCE)
-        return response.content
-
-    async def leave(self) -> None:
-        """Read no more of it, and wait until its process has decided what becomes of it."""
-        self.task.cancel()
-        await asyncio.wait({self.task})
-        # That is asked of Redis, by a connection that must be there to be closed.
-        if deciding := self.runs.readers.tasks:
-            await asyncio.wait(set(deciding))
-
-
-async def begin_to_answer(process: Process) -> Answering:
-    answering = Answering(process)
-    await asyncio.wait_for(answering.said.wait(), PATIENCE)
-    return answering
-
-
 # -- Redis is away when an answer ends ----------------------------------------------------------------------------
+
 
 BODY = {"id": "c", "messages": [{"id": "u", "role": "user", "parts": [{"type": "text", "text": "Hi"}]}]}
 
@@ -126,11 +86,6 @@ async def load(folder: Path) -> SavedChat:
 
 def text_of(saved: SavedChat) -> str:
     return "".join(part.get("text", "") for part in saved.messages[-1].message["parts"])
-
-
-def deltas(seen: str) -> str:
-    frames = [json.loads(line[6:]) for line in seen.splitlines() if line.startswith("data: {")]
-    return "".join(frame["delta"] for frame in frames if frame["type"] == "text-delta")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
@@ -358,106 +313,6 @@ async def test_answers_outlive_a_redis_that_pauses_for_longer_than_a_lease(
 
 # -- Redis drops keys ---------------------------------------------------------------------------------------------
 
-KINDS = ("log", "run", "chat", "leases", "log run", "chat leases", "run chat leases", "log run chat leases")
-
-
-async def drop(server: RedisServer, prefix: str, kinds: str, run_id: str) -> None:
-    """Have Redis lose keys, once it has them, as when it is short of memory."""
-    names = {"log": f"log:{run_id}", "run": f"run:{run_id}", "chat": "chat:c", "leases": "leases"}
-    keys = [f"{prefix}{names[kind]}" for kind in kinds.split()]
-    await eventually(lambda: server.ask("EXISTS", *keys).startswith(b":%d" % len(keys)))
-    server.ask("DEL", *keys)
-
-
-@pytest.mark.parametrize("kinds", KINDS)
-async def test_readers_and_the_chat_have_the_whole_answer_whatever_redis_drops(
-    deployment: Deployment, server: RedisServer, kinds: str
-) -> None:
-    process, other, late = [await deployment.process() for _ in range(3)]
-    async with other.conversations, late.conversations:
-        answering = await begin_to_answer(process)
-        info = await other.conversations.runs.resume("c")
-        assert info is not None
-        begun: list[bytes] = []
-
-        async def read() -> bytes:
-            async for entry in other.conversations.runs.read(info.id):
-                begun.append(entry.data)  # noqa: PERF401 - looked at meanwhile
-            return b"".join(begun)
-
-        reading = asyncio.create_task(read())
-        await eventually(lambda: b"Hello" in b"".join(begun))
-        await drop(server, deployment.logs.prefix, kinds, info.id)
-        found = await late.conversations.runs.resume("c")
-        assert found is not None
-        assert found.id == info.id
-        reading_late = asyncio.create_task(collect(late.conversations.runs.log, info.id))
-        await asyncio.sleep(1.5 * LEASE)
-        assert deployment.told == []
-        seen = await answering.end()
-        assert deltas(seen.decode()) == "Hello you there"
-        assert await asyncio.wait_for(reading, PATIENCE) == seen
-        assert b"".join(entry.data for entry in await asyncio.wait_for(reading_late, PATIENCE)) == seen
-        assert await other.saved() == [("Hi", "whole"), ("Hello you there", "whole")]
-        assert [end.status for end in deployment.told] == ["whole"]
-
-
-@pytest.mark.parametrize("kinds", KINDS)
-async def test_whatever_redis_drops_an_answer_can_be_stopped(
-    deployment: Deployment, server: RedisServer, kinds: str
-) -> None:
-    process, other = await deployment.process(), await deployment.process()
-    answering = await begin_to_answer(process)
-    [run_id] = process.conversations.runs.handles
-    await drop(server, deployment.logs.prefix, kinds, run_id)
-    assert await other.conversations.stop("c")
-    await asyncio.wait_for(answering.task, PATIENCE)
-    assert [end.status for end in deployment.told] == ["aborted"]
-    assert await other.saved() == [("Hi", "whole"), ("Hello", "aborted")]
-
-
-@pytest.mark.parametrize("kinds", KINDS)
-async def test_whatever_redis_drops_before_a_process_dies_a_beginning_is_saved_and_readers_get_an_end(
-    deployment: Deployment, server: RedisServer, kinds: str
-) -> None:
-    process, other = await deployment.process(), await deployment.process()
-    answering = await begin_to_answer(process)
-    info = await other.conversations.runs.resume("c")
-    assert info is not None
-    begun: list[bytes] = []
-
-    async def read() -> None:
-        async for entry in other.conversations.runs.read(info.id):
-            begun.append(entry.data)  # noqa: PERF401 - looked at meanwhile
-
-    reading = asyncio.create_task(read())
-    await eventually(lambda: b"Hello" in b"".join(begun))
-    await die(process)
-    await drop(server, deployment.logs.prefix, kinds, info.id)
-    async with other.conversations:
-        await eventually(lambda: bool(deployment.told), within=PATIENCE)
-        await asyncio.wait_for(reading, PATIENCE)
-    seen = b"".join(begun)
-    assert seen.endswith(b"data: [DONE]\n\n")
-    assert seen.count(b'"type":"error"') == 1
-    assert deltas(seen.decode()) == "Hello"
-    assert [end.status for end in deployment.told] == ["lost"]
-    # Of what Redis has dropped only the processes that read it know.
-    assert [text for text, _ in await other.saved()][1:] in (["Hello"], [""], [])
-    await answering.leave()
-
-
-async def die(process: Process) -> None:
-    """Let nothing of a process reach Redis or the database any more."""
-    log = process.conversations.runs.log
-    assert isinstance(log, RedisLog)
-    producers = log._producers  # pyright: ignore[reportPrivateUsage]
-    tasks = producers._tasks  # pyright: ignore[reportPrivateUsage]
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    process.store.is_away = True
-
 
 @pytest.mark.parametrize(
     ("refuse", "take"),
@@ -484,24 +339,3 @@ async def test_a_redis_that_refuses_to_write_is_like_one_that_is_away(
     assert deltas(seen.decode()) == "Hello you there"
     assert b"".join(entry.data for entry in await collect(other.conversations.runs.log, info.id)) == seen
     assert [end.status for end in deployment.told] == ["whole"]
-
-
-@pytest.mark.parametrize("is_secret", [False, True], ids=["told", "told with INFO"])
-async def test_a_redis_that_drops_keys_is_warned_of(
-    deployment: Deployment, server: RedisServer, caplog: pytest.LogCaptureFixture, is_secret: bool
-) -> None:
-    server.ask("CONFIG", "SET", "maxmemory-policy", "volatile-lru")
-    if is_secret:
-        server.ask("ACL", "SETUSER", "default", "-config")
-    async with (await deployment.process()).conversations:
-        await eventually(lambda: "maxmemory-policy" in caplog.text)
-    assert "(maxmemory-policy volatile-lru)" in caplog.text
-    assert "set maxmemory-policy to noeviction" in caplog.text
-
-
-async def test_a_redis_that_keeps_its_keys_is_not_warned_of(
-    deployment: Deployment, caplog: pytest.LogCaptureFixture
-) -> None:
-    log = (await deployment.process()).conversations.runs.log
-    assert list(await log.reap()) == []
-    assert "maxmemory-policy" not in caplog.text

@@ -1,15 +1,15 @@
-"""Plans what a request changes in a chat, by who holds its history.
+"""Plans the changes that a request makes to a chat. The mode says which side holds the history.
 
-- ``client``, the AI SDK's way: the model sees what the client sends. The store follows: what is new is added, the
-  client's own messages are brought up to date. An answer of ours stays as its run left it, but for what the client may
-  add: a copy that a cut connection left half must not take the place of the whole.
-- ``server``: what is stored is the truth. Of the request only the new user message is taken, outputs of the client's
-  tools, and answers to approvals of calls that are really open.
+- ``client``, the AI SDK's way: the model sees the messages that the client sends. The store follows: new messages are
+  added, the client's own messages are updated. An answer of ours stays as its run left it, except for the outputs and
+  decisions that the client may add: a half copy, left by a cut connection, must not replace the whole answer.
+- ``server``: the stored chat is the truth. Only this is taken from the request: the new user message, outputs of the
+  client's tools, and answers to approvals of calls that are really open.
 
-In both a message is edited and an answer made anew by taking back the chat to before it. Nothing else removes what is
-stored: a tab that knows less than the store adds to it. Only AI SDK 4, which posts no ids, cannot say that it edits:
-where its messages go another way than the stored ones, that is an edit. Pure: the
-caller gives the function that makes ids for messages without one.
+In both modes, an edit or a regeneration cuts the chat back to before the message. Nothing else removes stored messages:
+a tab that knows less than the store adds to it. Only AI SDK 4, which posts no ids, cannot say that it edits: when its
+messages differ from the stored ones, that is an edit. Pure: the caller gives the function that makes ids for messages
+without one.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ HistoryMode: TypeAlias = Literal["client", "server"]
 
 
 class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client of any major asks for."""
+    """The request of a client of any major version."""
 
     messages: Sequence[Mapping[str, Any]]
     """UI messages as posted, in the form of AI SDK 5 and later; at least one. Those of AI SDK 4 have no ids."""
     trigger: str | None = None
     """``submit-message`` or ``regenerate-message``; AI SDK 4 sends none."""
     message_id: str | None = None
-    """The message that is edited, made anew or continued."""
+    """The message that is edited, regenerated or continued."""
 
 
 def plan_turn(
@@ -53,9 +53,9 @@ def plan_turn(
     """Plan the changes that a request makes to a chat, and what the model gets.
 
     Args:
-        saved: The chat as it is stored; ``None`` where there is none yet.
-        request: What the client asks for.
-        mode: Who holds the history.
+        saved: The stored chat; ``None`` when there is none yet.
+        request: The request of the client.
+        mode: The side that holds the history.
         is_client_tool: As for `usechat.chats.merge.merge_client_answers`.
         new_id: Makes ids for messages without one.
 
@@ -153,7 +153,7 @@ class _Posted:
     def point(self, *, is_only_message_new: bool = False) -> int:
         """Return how many stored messages stay before what the request adds or regenerates."""
         if self.target is not None and (self.is_regeneration or self.last_at is None):
-            # An answer is made anew in its place, and so is a message that is edited under another id.
+            # A regenerated answer takes the old one's place, and so does a message that is edited under another id.
             is_answered_anew = self.is_regeneration and self.stored[self.target].role != "assistant"
             return self.target + is_answered_anew
         if self.last_at is not None:
@@ -177,7 +177,7 @@ class _Posted:
         return [changed.get(saved.position, saved.message) for saved in self.stored[:keep]]
 
     def answers(self, keep: int) -> Iterator[tuple[int, UIMessage]]:
-        """Return what the client adds to the assistant's messages that stay."""
+        """Yield the answers to which the client adds outputs or decisions: the position and the new message."""
         for at, copy in self.copies(keep):
             if copy["role"] != "assistant":
                 continue
@@ -187,11 +187,11 @@ class _Posted:
                 yield at, merged
 
     def copies(self, keep: int) -> Sequence[tuple[int, UIMessage]]:
-        """Return the client's copies of the messages that stay; the last one of each, however often it was posted."""
+        """Return the client's copies of the messages that stay: the position and the last copy of each."""
         return [*{at: copy for copy, at in self.pairs() if at is not None and at < keep}.items()]
 
     def updates(self, keep: int) -> Iterator[tuple[int, UIMessage]]:
-        """Yield the client's own messages as it has them now, and what it adds to answers of ours."""
+        """Yield the messages that the request changes: answers with additions, and the client's own messages."""
         yield from self.answers(keep)
         for at, copy in self.copies(keep):
             if self.stored[at].run_id is None:
@@ -201,6 +201,6 @@ class _Posted:
 
 
 def _with_id(message: Mapping[str, Any], new_id: Callable[[], str]) -> UIMessage:
-    # No client says what a model was told.
+    # Clients must not choose the error texts that the model gets.
     copy, _ = split_tool_errors(message)
     return copy if message_id(copy) is not None else {"id": new_id(), **{k: v for k, v in copy.items() if k != "id"}}

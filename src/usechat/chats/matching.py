@@ -1,7 +1,7 @@
 """Matches posted messages with stored ones.
 
-AI SDK 5 and later give every message an id. AI SDK 4 posts none, so its messages are told by what they hold and by
-their order; an answer that the client never got, or got only half, is passed over. Pure.
+AI SDK 5 and later give every message an id. AI SDK 4 posts none, so its messages are recognized by their contents and
+their order. An answer that the client never got, or got only half, is skipped. Pure.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["Match", "find_position", "match_messages", "message_id"]
 
 Posted: TypeAlias = Mapping[str, Any]
 Contents: TypeAlias = list[tuple[Any, Any]]
-"""The contents of a message: kinds of parts and what they hold."""
+"""The contents of a message: the kind and the content of each part."""
 
 
 class Match(msgspec.Struct, frozen=True):
@@ -27,7 +27,8 @@ class Match(msgspec.Struct, frozen=True):
     positions: Sequence[int | None]
     """One position a posted message; ``None`` for a new one."""
     diverges_at: int | None = None
-    """Told by their order, where the client went another way than what is stored; what it posted is its own there."""
+    """The place where the client's messages first differ from the stored ones, when they are matched by order. From
+    there on, the client's messages count."""
 
 
 def message_id(message: Posted) -> str | None:
@@ -56,7 +57,7 @@ def _match_by_id(stored: Sequence[SavedMessage], posted: Sequence[Posted]) -> li
     for index, message in enumerate(posted):
         before = positions[index - 1] if index else None
         if positions[index] is None and before is not None and message["role"] == "assistant":
-            # A client that was not told the answer's id (a text stream tells none) gave it one of its own.
+            # A text stream carries no message id, so the client has made its own id for the answer.
             answer = stored[before + 1] if before + 1 < len(stored) else None
             if answer is None or answer.position in compared:
                 continue
@@ -92,7 +93,7 @@ def _is_in_place(saved: SavedMessage, message: Posted, read: dict[int, Contents]
     # There is one answer at a place, of which the client may have any version or any beginning.
     if saved.role == "assistant" or _has_same_id(saved.message, message):
         return True
-    # A place may be compared with many messages, so that what is there is read once.
+    # A place may be compared with many messages, so its contents are read only once.
     if saved.position not in read:
         read[saved.position] = _contents(saved.message)
     return read[saved.position] == _contents(message)

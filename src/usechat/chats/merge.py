@@ -1,10 +1,11 @@
 """Merges a client's tool outputs and approval answers into a stored assistant message.
 
-A client posts its copy of the message, in which it could have changed anything. Only this is taken from it: for a tool
-call that is stored as open, the output or error of a tool that the client carries out, or the user's decision where
-one was asked for. Everything else stays as stored. Pure.
+A client posts its copy of the message, and could have changed anything in it. Only this is taken from the copy, for a
+tool call that is stored as open: the output or error of a tool that the client runs, or the user's decision when an
+approval was asked for. Everything else stays as stored. Pure.
 
-Source: ``addToolOutput`` and ``addToolApprovalResponse`` in ``ai/src/ui/chat.ts`` (7.0.173): what they may write.
+Source: ``addToolOutput`` and ``addToolApprovalResponse`` in ``ai/src/ui/chat.ts`` (7.0.173): the fields that they
+write.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ __all__ = ["ClientTools", "add_usage", "is_tool_part", "merge_client_answers", "
 
 UIPart: TypeAlias = dict[str, Any]
 ClientTools: TypeAlias = Callable[[str], bool]
-"""Whether a tool, by its name, is one that the client carries out."""
+"""Tells by its name whether the client runs a tool."""
 
 _OPEN_STATES: Final = ("input-available", "approval-requested", "approval-responded")
 _NOT_OF_AN_OUTPUT: Final = ("state", "output", "errorText", "preliminary")
@@ -27,16 +28,16 @@ _NOT_OF_AN_OUTPUT: Final = ("state", "output", "errorText", "preliminary")
 def merge_client_answers(
     stored: UIMessage, copy: Mapping[str, Any], *, is_client_tool: ClientTools | None = None
 ) -> UIMessage:
-    """Return the stored message with what the client's copy says about calls that are really open.
+    """Return the stored message with the client's outputs and decisions for calls that are really open.
 
     Args:
         stored: The message as it is kept; it is not changed.
         copy: The message as the client posted it.
-        is_client_tool: Which tools the client carries out: outputs of others are not taken. Without it, the output of
-            any call that waits for one is taken, unless its tool asked for approval or is the provider's.
+        is_client_tool: Tells which tools the client runs. Outputs of other tools are not taken. Without it, the
+            output of any call that waits for one is taken, unless its tool asked for approval or is the provider's.
 
     Returns:
-        ``stored`` itself where there is nothing to take.
+        ``stored`` itself when there is nothing to take.
     """
     if not any(_may_be_open(part) for part in stored["parts"]):
         return stored
@@ -51,7 +52,7 @@ def _may_be_open(part: Any) -> bool:
 
 
 def is_tool_part(part: Any) -> bool:
-    """Return whether a UI part is a tool call that can be told by its id."""
+    """Return whether a UI part is a tool call with a usable id."""
     if not isinstance(part, dict):
         return False
     fields = cast("UIPart", part)

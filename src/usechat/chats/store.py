@@ -79,7 +79,7 @@ class SavedMessage(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str | None = None
     """The run that wrote it last; ``None`` for a message of the client."""
     tool_errors: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
-    """What the model was told of failed tools whose parts have another text, by call. For no client."""
+    """The error texts that the model got, by tool call id, when the parts have another text. Clients never get them."""
 
     @property
     def id(self) -> str:
@@ -171,7 +171,7 @@ class ChatStore(Protocol):
         ...
 
     async def maybe_load_chat(self, owner: str, chat_id: str) -> SavedChat | None:
-        """See `load_chat`; None where there is no such chat."""
+        """Return the chat with its messages, or None when it does not exist."""
         ...
 
     async def list_chats(self, owner: str, *, search: str = "", cursor: str | None = None, limit: int = 20) -> ChatPage:

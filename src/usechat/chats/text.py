@@ -1,4 +1,4 @@
-"""Reads out of UI messages what is stored beside them: the searched words, a title, and whether they are whole.
+"""Reads the values that are stored beside UI messages: the searched words, a title, and whether a message is whole.
 
 Pure.
 """
@@ -16,7 +16,7 @@ __all__ = ["derive_title", "fold", "imported_status", "message_text"]
 
 _TITLE_LENGTH: Final = 80
 _SPACE_FOR_TITLE: Final = 4096
-"""Characters among which a title is looked for."""
+"""Characters that are read for a title."""
 _MAX_SEARCHED: Final = 1_000_000
 """Characters of a message that are searched: a thousand pages."""
 _FOLDED_AT_ONCE: Final = 4096
@@ -33,8 +33,8 @@ def message_text(message: UIMessage) -> str:
 def fold(text: str) -> str:
     """Return ``text`` in the form that is searched: upper and lower case, and forms of a character, are the same.
 
-    Of a very long text that is the beginning, and no more of it than twice its length: some characters stand for whole
-    sentences.
+    Of a very long text, return the beginning. The result is at most twice as long as the text: some characters stand
+    for whole sentences.
     """
     if text.isascii() and "\x00" not in text:
         return text[:_MAX_SEARCHED].lower()
@@ -62,7 +62,7 @@ def _end_of_piece(text: str, start: int) -> int:
 
 
 def derive_title(messages: Sequence[UIMessage]) -> str | None:
-    """Return the beginning of the first thing the user says, cut at a word; ``None`` where there is no text."""
+    """Return the beginning of the user's first text, cut at a word; ``None`` when there is no text."""
     texts = (message_text(message) for message in messages if message.get("role") == "user")
     beginnings = (text.lstrip()[:_SPACE_FOR_TITLE] for text in texts)
     words = " ".join(next((beginning for beginning in beginnings if beginning), "").split())
@@ -82,5 +82,5 @@ def imported_status(message: UIMessage) -> MessageStatus:
 
 def _parts(message: UIMessage) -> list[Mapping[str, Any]]:
     parts: list[Any] = message.get("parts") or []
-    # What is declared needs no cast, which would be a call for each part.
+    # A declared type needs no `cast`, which would be a call for each part.
     return [part for part in parts if isinstance(part, Mapping)]

@@ -1,7 +1,8 @@
-"""What the model was told of failed tools, kept beside a saved message whose parts have what the browser was shown.
+"""Keeps the error texts that the model got for failed tools.
 
-A model that signs its thinking after a tool's error refuses a history in which that error reads otherwise. So the true
-text is in the message's row and in what the model is given, and in nothing that a client gets.
+They are kept beside a saved message whose parts have the texts that the browser was shown. A model that signs its
+thinking after a tool's error refuses a history in which that error has another text. So the true text is in the
+message's row and in the model's history. No client gets it.
 """
 
 from __future__ import annotations
@@ -18,21 +19,21 @@ KEY: Final = "toolErrorTexts"
 
 
 def with_tool_errors(message: Mapping[str, Any], errors: ToolErrors | None) -> dict[str, Any]:
-    """Return the message with the texts in a key of its own, as its row has it; those that it has stay."""
+    """Return the message with the texts under a separate key, as in its row. Keep the texts that it already has."""
     bare, earlier = split_tool_errors(message)
     texts = {**earlier, **(errors or {})}
     return {**bare, KEY: texts} if texts else bare
 
 
 def split_tool_errors(message: Mapping[str, Any]) -> tuple[dict[str, Any], ToolErrors]:
-    """Return the message as clients may have it, and the texts."""
+    """Return the message as clients may see it, and the texts."""
     bare = {name: value for name, value in message.items() if name != KEY}
     texts = message.get(KEY)
     return bare, cast("ToolErrors", texts) if isinstance(texts, Mapping) else {}
 
 
 def show_model(message: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the message as the model is to read it."""
+    """Return the message as the model reads it."""
     bare, errors = split_tool_errors(message)
     if not errors:
         return bare

@@ -1,63 +1,29 @@
+"""Runs are made, stopped, lost and shut down."""
+
 from __future__ import annotations
 
 import asyncio
 import logging
-import math
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
 import pytest
 
-from tests.support.waiting import AT_ONCE, PATIENCE, eventually
+from tests.support.waiting import PATIENCE, eventually
+from tests.unit.runs.services import SharedLog, Source, begin, over, read, service_on
 from usechat.errors import RunError
-from usechat.runs.cursor import Cursor
 from usechat.runs.log import EndState, Limits, RunInfo, RunWriter
 from usechat.runs.memory import MemoryLog, MemoryRun
-from usechat.runs.service import DisconnectPolicy, RunHandle, RunService
+from usechat.runs.service import RunService
 
 pytestmark = pytest.mark.anyio
-
 """More than anything here takes."""
-LONG = 3600.0
-"""Longer than any test waits."""
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-class Source:
-    """Frames as a test wants them; asked to stop, they end with ``<reason>``."""
-
-    def __init__(self, *, obeys: bool = True) -> None:
-        self.coming: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
-        self.reasons: list[str | None] = []
-        self.obeys = obeys
-        self.is_closed = False
-
-    def put(self, *frames: bytes | Exception | None) -> None:
-        for frame in frames:
-            self.coming.put_nowait(frame)
-
-    async def frames(self) -> AsyncGenerator[bytes]:
-        try:
-            while (frame := await self.coming.get()) is not None:
-                if isinstance(frame, Exception):
-                    raise frame
-                yield frame
-        finally:
-            self.is_closed = True
-
-    async def make(self, handle: RunHandle) -> None:
-        async for frame in self.frames():
-            handle.append(frame)
-
-    def abort(self, reason: str | None) -> None:
-        self.reasons.append(reason)
-        if self.obeys:
-            self.put(f"<{reason}>".encode(), None)
 
 
 class Ends:
@@ -70,69 +36,11 @@ class Ends:
         self.states.append(info.state)
 
 
-class SharedLog(MemoryLog):
-    """A log in memory that behaves as if other processes had a part in it."""
-
-    def __init__(self, limits: Limits | None = None) -> None:
-        super().__init__(limits)
-        self.unread: list[float] = []
-        self.is_away = False
-        self.lost: list[RunInfo] = []
-        self.asked: asyncio.Queue[None] = asyncio.Queue()
-        self.answers = asyncio.Event()
-        self.answers.set()
-
-    async def be_asked(self) -> None:
-        self.asked.put_nowait(None)
-        await self.answers.wait()
-        if self.is_away:
-            raise RunError("away", code="unavailable")
-
-    async def seconds_unread(self, run_id: str) -> float:
-        await self.be_asked()
-        return self.unread.pop(0)
-
-    async def was_resumed(self, chat_id: str) -> bool:
-        await self.be_asked()
-        return await super().was_resumed(chat_id)
-
-    async def seconds_silent(self, run_id: str) -> float | None:
-        silent = await super().seconds_silent(run_id)
-        return math.inf if silent is not None and run_id in {info.id for info in self.lost} else silent
-
-    async def reap(self, run_id: str | None = None) -> Sequence[RunInfo]:
-        await self.be_asked()
-        return [info for info in self.lost if self.runs[info.id].is_running and run_id in (None, info.id)]
-
-
-def service_on(log: MemoryLog, *, grace: float = LONG, shutdown_timeout: float = 0.0, **options: Any) -> RunService:
-    return RunService(log, grace=grace, shutdown_timeout=shutdown_timeout, **options)
-
-
 @pytest.fixture
 async def log() -> AsyncIterator[SharedLog]:
     log = SharedLog()
     yield log
     await log.aclose()
-
-
-async def read(service: RunService, handle: RunHandle, after: int = 0) -> bytes:
-    return b"".join([entry.data async for entry in service.read(handle.info.id, after)])
-
-
-async def over(handle: RunHandle) -> EndState:
-    async with asyncio.timeout(PATIENCE):
-        return await handle.wait()
-
-
-async def begin(service: RunService, source: Source, **options: Any) -> RunHandle:
-    return await service.start("chat", source.make, abort=source.abort, **options)
-
-
-async def read_and_leave(service: RunService, handle: RunHandle, source: Source) -> None:
-    async with aclosing(service.read(handle.info.id)) as entries:
-        source.put(b"x")
-        await anext(entries)
 
 
 # -- runs ---------------------------------------------------------------------------------------------------------
@@ -294,163 +202,6 @@ async def test_frame_that_fits_nowhere_is_left_out():
     assert await over(handle) == "aborted"
     assert await read(service, handle) == b"12345678<full>"
     await log.aclose()
-
-
-# -- readers that leave -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("policy", ["cancel", "auto"])
-async def test_run_is_stopped_at_once_when_its_reader_leaves(log: SharedLog, policy: DisconnectPolicy):
-    service, source = service_on(log, disconnect=policy), Source()
-    handle = await begin(service, source)
-    await read_and_leave(service, handle, source)
-    async with asyncio.timeout(AT_ONCE):
-        assert await handle.wait() == "aborted"
-    assert source.reasons == ["disconnected"]
-
-
-async def test_other_readers_keep_the_run_going(log: SharedLog):
-    service, source = service_on(log, disconnect="cancel"), Source()
-    handle = await begin(service, source)
-    reading = asyncio.create_task(read(service, handle))
-    await read_and_leave(service, handle, source)
-    source.put(b"y", None)
-    assert await over(handle) == "finished"
-    assert await reading == b"xy"
-
-
-async def test_run_that_is_to_finish_goes_on_without_readers(log: SharedLog):
-    service, source = service_on(log, disconnect="finish", grace=0.0), Source()
-    handle = await begin(service, source)
-    await read_and_leave(service, handle, source)
-    assert handle.timer is None
-    source.put(b"y", None)
-    assert await over(handle) == "finished"
-
-
-async def test_run_waits_for_its_readers_to_come_back(log: SharedLog):
-    service, source = service_on(log, disconnect="grace"), Source()
-    handle = await begin(service, source)
-    await read_and_leave(service, handle, source)
-    timer = handle.timer
-    assert timer is not None
-    async with aclosing(service.read(handle.info.id)) as entries:
-        await anext(entries)
-        assert timer.cancelled()
-        source.put(b"y", None)
-        assert await over(handle) == "finished"
-
-
-async def test_run_is_stopped_when_nobody_comes_back(log: SharedLog):
-    service, source = service_on(log, disconnect="grace", grace=0.01), Source()
-    log.unread = [float("inf")]
-    handle = await begin(service, source)
-    await read_and_leave(service, handle, source)
-    assert await over(handle) == "aborted"
-    assert source.reasons == ["disconnected"]
-
-
-@pytest.mark.parametrize("policy", ["cancel", "auto", "grace"])
-async def test_run_that_nobody_ever_reads_is_stopped(log: SharedLog, policy: DisconnectPolicy):
-    log.unread = [float("inf")]
-    service, source = service_on(log, disconnect=policy, grace=0.01), Source()
-    assert await over(await begin(service, source)) == "aborted"
-    assert source.reasons == ["disconnected"]
-
-
-async def test_reader_in_another_process_keeps_the_run_going(log: SharedLog):
-    log.unread = [0.0, 0.005, float("inf")]
-    service, source = service_on(log, disconnect="grace", grace=0.01), Source()
-    assert await over(await begin(service, source)) == "aborted"
-    assert log.unread == []
-
-
-async def test_run_goes_on_while_nobody_knows_whether_it_is_read(log: SharedLog):
-    service, source = service_on(log, disconnect="grace", grace=0.01), Source()
-    log.is_away = True
-    handle = await begin(service, source)
-    async with asyncio.timeout(PATIENCE):
-        await log.asked.get()
-        await log.asked.get()
-    assert source.reasons == []
-    source.put(None)
-    assert await over(handle) == "finished"
-
-
-async def test_reader_that_comes_at_the_last_moment_keeps_the_run(log: SharedLog):
-    service, source = service_on(log, disconnect="grace", grace=0.01), Source()
-    log.unread = [float("inf")]
-    log.answers.clear()
-    handle = await begin(service, source)
-    async with asyncio.timeout(PATIENCE):
-        await log.asked.get()
-    async with aclosing(service.read(handle.info.id)) as entries:
-        source.put(b"x")
-        await anext(entries)
-        log.answers.set()
-        await eventually(lambda: log.unread == [])
-        source.put(None)
-        assert await over(handle) == "finished"
-    assert source.reasons == []
-
-
-async def test_client_that_comes_back_gets_time(log: SharedLog):
-    service, source = service_on(log), Source()
-    assert await service.resume("chat") is None
-    handle = await begin(service, source)
-    await read_and_leave(service, handle, source)
-    await eventually(lambda: handle.timer is not None)
-    assert source.reasons == []
-    source.put(None)
-    assert await over(handle) == "finished"
-
-
-async def test_client_gets_time_when_nobody_knows_whether_it_comes_back(log: SharedLog):
-    service, source = service_on(log), Source()
-    handle = await begin(service, source)
-    log.is_away = True
-    await read_and_leave(service, handle, source)
-    await eventually(lambda: handle.timer is not None)
-    source.put(None)
-    assert await over(handle) == "finished"
-
-
-async def test_reader_that_comes_while_that_is_looked_up_keeps_the_run(log: SharedLog):
-    service, source = service_on(log), Source()
-    handle = await begin(service, source)
-    log.answers.clear()
-    await read_and_leave(service, handle, source)
-    await log.asked.get()
-    async with aclosing(service.read(handle.info.id)) as entries:
-        await anext(entries)
-        log.answers.set()
-        source.put(b"y", None)
-        assert await over(handle) == "finished"
-    assert source.reasons == []
-
-
-async def test_resume_finds_what_there_is_to_read(log: SharedLog):
-    service, source = service_on(log), Source()
-    assert await service.resume("chat", Cursor(after=3)) is None
-    handle = await begin(service, source)
-    assert await service.resume("chat") == handle.info
-    source.put(b"x", None)
-    await over(handle)
-    run_id = handle.info.id
-    assert await service.resume("chat") is None
-    assert await service.resume("chat", Cursor()) == handle.info
-    assert await service.resume("chat", Cursor(run_id=run_id)) == handle.info
-    assert await service.resume("another", Cursor(run_id=run_id)) is None
-    assert await service.resume("chat", Cursor(run_id="run-another")) is None
-    assert await service.resume("chat", Cursor(run_id=run_id, is_end=True)) is None
-    assert await read(service, handle) == b"x"
-
-
-async def test_run_that_is_not_there_is_missing(log: SharedLog):
-    service = service_on(log)
-    with pytest.raises(RunError) as raised:
-        await anext(service.read("run-none"))
-    assert raised.value.code == "missing"
 
 
 # -- lost runs ----------------------------------------------------------------------------------------------------

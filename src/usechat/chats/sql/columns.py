@@ -1,4 +1,4 @@
-r"""Column types that give back exactly what they were given, on any database.
+r"""Column types that return values exactly as they were written, on any database.
 
 PostgreSQL's text holds no NUL and no half of a UTF-16 pair, and its ``jsonb`` neither of them nor the order of keys;
 a browser sends all three. So JSON is kept as its own text, in which both are escapes, and other text escapes them with
@@ -46,9 +46,10 @@ def encode_stored(value: Any) -> str:
 
 
 def decode_shown(text: str) -> Any:
-    """Return the value of a stored text, with null in place of what is nested too deep for a client.
+    """Return the value of a stored text. Values that are nested too deep for a client become null.
 
-    Values that are written now are never too deep. One old chat that is must not make the list of chats unreadable.
+    Values that are written now are never too deep. One old chat with a deeper value must not make the list of chats
+    unreadable.
     """
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return decode_json(text)

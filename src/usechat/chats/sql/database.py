@@ -1,4 +1,4 @@
-"""What the chat store needs of a database: transactions whose work is written once for all databases.
+"""The protocol of a database for the chat store: transactions whose work is written once for all databases.
 
 The work of a transaction is a plain function of a SQLAlchemy connection. The database
 chooses where it runs: a thread for SQLite, a greenlet over PostgreSQL's asyncio driver.

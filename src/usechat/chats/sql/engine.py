@@ -38,8 +38,8 @@ _NOT_FOR_ASYNCPG: Final = frozenset(
 def parse_url(url: str) -> URL:
     """Return a database's URL with the name of our driver for it.
 
-    ``sqlite:///file.db``, ``postgresql://…`` and ``postgres://…``. What hosted databases put into their URLs for other
-    drivers is left out; the rest means what it does to libpq.
+    ``sqlite:///file.db``, ``postgresql://…`` and ``postgres://…``. Parameters that hosted databases add for other
+    drivers are left out. The others have the same meaning as in libpq.
 
     Raises:
         ConfigurationError: The URL names no database that is supported here. The text does not repeat it: it holds a
@@ -78,7 +78,7 @@ def open_database(url: str, *, may_create: bool = False, pauses: Sequence[float]
         ConfigurationError: As for `parse_url`.
     """
     parsed = parse_url(url)
-    # Each brings a driver along that the other does not need.
+    # Each module imports a driver that the other does not need.
     if is_sqlite(parsed):
         from usechat.chats.sql.sqlite import SqliteDatabase
 

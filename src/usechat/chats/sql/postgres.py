@@ -55,7 +55,7 @@ class PostgresDatabase:
         self._reader = self._writer.execution_options(isolation_level="AUTOCOMMIT")
 
     async def read(self, work: Work[ResultT]) -> ResultT:
-        """See `Database.read`; each statement sees what is there when it runs."""
+        """See `Database.read`. Each statement sees the data of the moment when it runs."""
 
         async def attempt() -> ResultT:
             with told_while_connecting():
@@ -81,10 +81,10 @@ class PostgresDatabase:
 
 @contextmanager
 def told_while_connecting() -> Generator[None]:
-    """Map what asyncpg raises while it connects to `OSError`.
+    """Turn asyncpg's errors while connecting into `OSError`.
 
-    SQLAlchemy wraps what statements raise, and what the connecting itself does, but not what goes wrong when a
-    connection that stands is set up and is cut just then.
+    SQLAlchemy wraps the errors of statements and of connecting. It does not wrap the errors of a connection that is cut
+    while it is set up.
     """
     try:
         yield

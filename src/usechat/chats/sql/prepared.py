@@ -1,8 +1,8 @@
-"""Runs the statements that are the same each time, for which SQLAlchemy takes far longer than SQLite does.
+"""Runs the statements that never change. SQLAlchemy takes far longer for them than SQLite does.
 
-What a statement is stays said once, with SQLAlchemy (`usechat.chats.sql.statements`), which also runs it. Only where a
-database's driver can be called at once is its text written one time and then given to the driver, with the values as
-the columns' types make them. Rows come as they are stored: what they mean is `usechat.chats.sql.rows`' affair.
+A statement is defined once, with SQLAlchemy (`usechat.chats.sql.statements`), which also runs it. Only when the
+database's driver can be called directly, its text is written one time and then given to the driver, with values that
+the columns' types have encoded. Rows come as they are stored; `usechat.chats.sql.rows` decodes them.
 
 Upstream: SQLAlchemy 2.0 and 2.1 (``Compiled.binds``, ``TypeEngine.bind_processor``, ``DBAPIError.instance``).
 """
@@ -34,12 +34,12 @@ _LOG: Final = logging.getLogger("sqlalchemy.engine")
 
 
 def run(connection: Connection, statement: Executable, values: Values | Sequence[Values]) -> Rows:
-    """Return the rows that a statement gives, none where it gives none.
+    """Run a statement and return its rows, if it has any.
 
     Args:
         connection: In a transaction.
         statement: One that outlives its use.
-        values: Its parameters; several sets of the same ones, to run it several times.
+        values: Its parameters. With several sets of the same parameters, the statement runs once for each.
 
     Raises:
         DBAPIError: It failed.
@@ -52,11 +52,11 @@ def run(connection: Connection, statement: Executable, values: Values | Sequence
 
 
 def use_driver(connection: Connection, driver: sqlite3.Connection) -> None:
-    """Have `run` go past SQLAlchemy on this connection.
+    """Make `run` call the driver directly on this connection, without SQLAlchemy.
 
     Args:
-        connection: Where statements would run.
-        driver: What they run on.
+        connection: SQLAlchemy's connection.
+        driver: The driver's connection, which runs the statements.
     """
     connection.execution_options(**{_DRIVER: DriverStatements(connection, driver)})
 
@@ -66,9 +66,9 @@ class _Written(msgspec.Struct, frozen=True):
 
     text: str
     constants: Values
-    """Parameters that are the statement's own."""
+    """The values that the statement fixes itself."""
     encoders: Sequence[tuple[str, Callable[[Any], Any]]]
-    """What makes a driver's value of a parameter's; null is null."""
+    """By parameter name, the function that encodes a value for the driver. Null stays null."""
 
     def encode(self, values: Values) -> Values:
         encoded = {**self.constants, **values}
@@ -94,7 +94,7 @@ class DriverStatements:
 
     @property
     def is_watched(self) -> bool:
-        """Whether somebody wants SQLAlchemy to tell of each statement."""
+        """Whether a listener or a log wants SQLAlchemy to report each statement."""
         return bool(self._dispatch.before_cursor_execute) or _LOG.isEnabledFor(logging.INFO)
 
     def run(self, statement: Executable, values: Values | Sequence[Values]) -> Rows:

@@ -1,8 +1,7 @@
 """Retries database work that failed because the connection or the server did.
 
-A server that restarts, or a network that cuts a connection, takes the transaction with it; so does a server that ends
-one of two that wait for each other. What is given here must be safe to run again, also when the first run was committed
-and only the answer got lost.
+A server that restarts, or a network that cuts a connection, ends the transaction. So does a server that resolves a
+deadlock. The work must be safe to run again, also when the first run was committed and only the reply was lost.
 
 Source: PostgreSQL 15, appendix A (error codes).
 """
@@ -22,14 +21,14 @@ PAUSES: Final = (0.0, 0.05, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0)
 
 _PASSING_STATES: Final = (
     "08",  # the connection broke, or could not be made
-    "40001",  # in another's way
-    "40P01",  # each in the other's way
+    "40001",  # a conflict with another transaction
+    "40P01",  # a deadlock
     "53300",  # too many connections
     "57P01",  # shutting down
     "57P02",  # crashed
     "57P03",  # starting up
 )
-"""How PostgreSQL's error codes begin that say nothing about what was asked."""
+"""Prefixes of PostgreSQL's error codes that do not depend on the statement."""
 
 ResultT = TypeVar("ResultT")
 
@@ -53,7 +52,7 @@ async def retry_when_cut(work: Callable[[], Awaitable[ResultT]], pauses: Sequenc
 
 def _is_passing(error: DBAPIError | OSError) -> bool:
     if isinstance(error, OSError):
-        # What took too long once would do so again, and who was turned away is turned away again.
+        # Work that timed out would time out again, and a refused login would be refused again.
         return not isinstance(error, TimeoutError | PermissionError)
     state = getattr(error.orig, "sqlstate", None) or ""
     return error.connection_invalidated or state.startswith(_PASSING_STATES)

@@ -1,12 +1,12 @@
 """The SQLite database, a file.
 
-A transaction runs in one go in a thread of the database's own: the event loop never waits for the disk, and a
-transaction costs one change of threads however many statements it has. One thread writes, in the order that work comes
-in, because SQLite has one writer at a time anyway; a few others read meanwhile, which WAL mode lets them.
+A whole transaction runs in one thread that belongs to the database. So the event loop never waits for the disk, and a
+transaction costs one thread switch, however many statements it has. One thread writes, in the order in which work comes
+in, because SQLite allows one writer at a time. A few other threads read meanwhile, which WAL mode allows.
 
-What writes says so at its beginning (``BEGIN IMMEDIATE``), because a transaction that turns from reading to writing can
-fail when another process was faster. A commit is not flushed to the disk by itself (``synchronous = NORMAL``): a power
-cut can take the last ones, a process that dies takes none, and neither leaves the file in between.
+A writing transaction takes the lock at its beginning (``BEGIN IMMEDIATE``), because a transaction that turns from
+reading to writing can fail when another process was faster. Not every commit is flushed to the disk (``synchronous =
+NORMAL``). A power cut can lose the last commits. A process that dies loses none. Neither leaves a half-written file.
 
 Source: https://www.sqlite.org/wal.html and pragma.html#pragma_synchronous.
 """
@@ -36,9 +36,9 @@ _BUSY_SECONDS: Final = 30
 _MAX_READERS: Final = 4
 _FIRST_PAUSE_SECONDS: Final = 0.0002
 _LAST_PAUSE_SECONDS: Final = 0.05
-"""Between tries to begin to write; the first is about as long as another worker takes."""
+"""Seconds between tries to begin a write. The first pause is about as long as another worker's transaction."""
 _MOST_TOGETHER: Final = 32
-"""How many transactions are made one where they wait for each other: what costs most of each is its commit."""
+"""How many waiting transactions are joined into one at most: the commit is the most expensive part of each."""
 _WAL_PAUSE_SECONDS: Final = 0.02
 
 ResultT = TypeVar("ResultT")
@@ -49,7 +49,7 @@ class SqliteDatabase:
 
     Args:
         url: As `usechat.chats.sql.engine.parse_url` gives it.
-        may_create: Whether the file is made when it is not there, with its folder, and put into WAL mode.
+        may_create: Create a missing file and its folder, and put the file into WAL mode.
     """
 
     def __init__(self, url: URL, *, may_create: bool = False) -> None:
@@ -62,7 +62,7 @@ class SqliteDatabase:
         self._readers = WorkerThreads(partial(_Session, engine, path, may_create), limit=_MAX_READERS)
 
     async def read(self, work: Work[ResultT]) -> ResultT:
-        """See `Database.read`; each statement sees what is there when it runs."""
+        """See `Database.read`. Each statement sees the data of the moment when it runs."""
         return await self._readers.run(work)
 
     async def write(self, work: Work[ResultT]) -> ResultT:
@@ -103,14 +103,14 @@ class _Session:
         try:
             return self._transact(work, check_wanted)
         except (DBAPIError, sqlite3.Error) as error:
-            # Locked, full, damaged: whatever it was, the next transaction begins with a connection of its own.
+            # After any failure (locked, full, damaged), the next transaction begins with a new connection.
             self.close()
             if isinstance(error, DBAPIError):
                 raise
             raise OperationalError(None, None, error) from error
 
     def _transact(self, work: Work[ResultT], check_wanted: Callable[[], None]) -> ResultT:
-        # Who reads wants no transaction: one costs as much again as a statement.
+        # Reading needs no transaction, which would cost as much again as a statement.
         return work(self._connect()[0])
 
     def _connect(self) -> tuple[Connection, sqlite3.Connection]:
@@ -169,7 +169,7 @@ class _WritingSession(_Session):
         except BaseException:
             driver.rollback()
             raise
-        # Not ``commit()``, which lets go of the interpreter's lock three times, and waits for it.
+        # Not ``commit()``, which releases the interpreter's lock three times and waits for it each time.
         driver.execute("COMMIT")
         return result
 

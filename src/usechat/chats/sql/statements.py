@@ -1,7 +1,7 @@
 """The statements of a turn, built once: building one takes longer than running it.
 
-Parameters that are not in a table are named with ``by_``. What is read is undecoded, as it is stored: there may be much
-of it, and SQLAlchemy takes its time for each value. `usechat.chats.sql.rows` makes sense of it.
+Parameters that are not in a table are named with ``by_``. Values are read as they are stored, not decoded: there may be
+many, and SQLAlchemy is slow for each value. `usechat.chats.sql.rows` decodes them.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ FREE_CHAT: Final = (
     .values(active_run_id=None, revision=chats.c.revision + 1, updated_at=bindparam("updated_at"))
     .returning(chats.c.revision)
 )
-"""Lets go of a chat; gives a row where the run held it."""
+"""Releases a chat. Returns a row if the run held it."""
 _IS_WANTED = messages.c.id == bindparam("by_id")
 _LAST = select(func.max(messages.c.position)).where(_BY_CHAT).scalar_subquery()
 FIND_PLACE: Final = (
@@ -121,4 +121,4 @@ FIND_PLACE: Final = (
     .where(_BY_CHAT, or_(_IS_WANTED, messages.c.position == _LAST))
     .order_by(messages.c.position.desc())
 )
-"""The last message, and before it those that have an id; whether each has it."""
+"""The last message, then the earlier messages that have a given id; with each, whether it has that id."""

@@ -105,13 +105,13 @@ class SqlChatStore:
         """See `ChatStore.maybe_load_chat`."""
 
         def work(connection: Connection) -> tuple[Chat, Sequence[SavedMessage] | Rows] | None:
-            # The chat comes first: were its messages changed in between, its revision is the older one, and a turn
-            # that is planned on it does not begin.
+            # The chat is read first. If its messages change in between, its revision is the older one, and a turn that
+            # is planned on it does not begin.
             chat = find_chat(connection, owner, chat_id)
             if chat is None:
                 return None
             rows = run(connection, MESSAGES, {"by_chat_id": chat_id})
-            # Much is not read here, where others wait for the database or, with PostgreSQL, for the event loop.
+            # A long chat is decoded outside: here others wait for the database or, with PostgreSQL, for the event loop.
             is_much = sum([len(row[0]) for row in rows]) >= _MUCH
             return chat, rows if is_much else [message_from_row(row) for row in rows]
 
@@ -199,7 +199,7 @@ class SqlChatStore:
         tries = itertools.count()
 
         def work(connection: Connection) -> Chat:
-            # A chat that the plan has seen nothing of is new, as a rule; where it is not, the next try finds it.
+            # A chat that the plan does not know is new, as a rule. If it exists after all, the next try finds it.
             return begin(connection, turn, is_new=plan.revision == 0 and next(tries) == 0)
 
         return await self._create(work)

@@ -1,7 +1,7 @@
 """The tables of saved chats. They are made and altered by `usechat.chats.sql.migrations`; a test compares the two.
 
-Times are seconds since the epoch. A message's place in its chat is its key: ids are the client's, of any length and not
-always its own. The names are such that the tables can share a database with an application's own.
+Times are seconds since the epoch. A message's place in its chat is its key: ids come from clients, have any length, and
+are not always unique. The tables' names let them share a database with an application's tables.
 """
 
 from __future__ import annotations

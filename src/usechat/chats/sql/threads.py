@@ -23,7 +23,7 @@ class Abandoned(Exception):  # noqa: N818 - no error: nobody waits for the resul
 
 
 class Session(Protocol):
-    """What a thread works with. It is made, used and closed in that thread."""
+    """The resource of one thread, such as a connection. It is made, used and closed in that thread."""
 
     def run(self, work: Callable[[Any], ResultT], check_wanted: Callable[[], None]) -> ResultT:
         """Run the work and return its result. Undo it when ``check_wanted`` raises `Abandoned` at its end."""
@@ -62,7 +62,7 @@ class _Job(Generic[ResultT]):
 
 
 class _Together:
-    """Jobs that are done as one, or not at all."""
+    """Jobs that are done together, or not at all."""
 
     def __init__(self, jobs: Sequence[_Job[Any]]) -> None:
         self.jobs = jobs
@@ -81,8 +81,8 @@ class WorkerThreads:
     Args:
         make_session: Makes a thread's session.
         limit: How many threads at most.
-        most_together: How much of what waits a thread takes at a time. It is done as one piece of work, and again one
-            by one where any of it fails: it must be safe to do again.
+        most_together: How many waiting jobs a thread takes at a time. They run as one piece of work. If one of them
+            fails, all run again one by one, so they must be safe to run again.
     """
 
     def __init__(self, make_session: Callable[[], Session], *, limit: int, most_together: int = 1) -> None:
@@ -97,14 +97,14 @@ class WorkerThreads:
     async def run(self, work: Callable[[Any], ResultT]) -> ResultT:
         """Run the work with a thread's session and return its result.
 
-        A task that is cancelled while it waits does not wait any longer; its work is not begun, or undone where it is
-        not at its end.
+        A task that is cancelled while it waits stops waiting. Its work is not begun, or is undone if it has not reached
+        its end.
         """
         job = _Job(work)
         with self._lock:
             self._unfinished += 1
             if len(self._threads) < min(self._unfinished, self._limit):
-                # A process may end without it: whoever waited for its work has ended as well.
+                # A daemon: the process may end without it, since the tasks that waited for its work have ended too.
                 thread = Thread(target=self._work, name="usechat-database", daemon=True)
                 self._threads.append(thread)
                 thread.start()
@@ -112,7 +112,7 @@ class WorkerThreads:
         return await job.future
 
     async def aclose(self) -> None:
-        """End the threads, after the work that was given. More work starts new ones."""
+        """End the threads after the work that was given. More work starts new threads."""
         with self._lock:
             ending, self._threads = self._threads, []
         for _ in ending:
@@ -124,7 +124,7 @@ class WorkerThreads:
         session = self._make_session()
         while (job := self._jobs.get()) is not None:
             jobs, is_last = self._with_others(job)
-            # Until the next job comes, nothing is held on to.
+            # Keep no reference to the last job while waiting for the next one.
             del job
             if len(jobs) == 1 or not self._do_together(session, jobs):
                 while jobs:
@@ -135,7 +135,7 @@ class WorkerThreads:
         session.close()
 
     def _with_others(self, job: _Job[Any]) -> tuple[list[_Job[Any]], bool]:
-        """Return a job and what waits behind it, and whether the thread is to end then."""
+        """Return a job with the jobs that wait behind it, and whether the thread must end after them."""
         jobs = [job]
         with suppress(Empty):
             while len(jobs) < self._most_together:
@@ -146,7 +146,7 @@ class WorkerThreads:
         return jobs, False
 
     def _do_together(self, session: Session, jobs: list[_Job[Any]]) -> bool:
-        """Do several jobs at once; False where that failed, and nothing is done."""
+        """Do several jobs together. Return False if that failed; then nothing is done."""
         together = _Together(jobs)
         try:
             results = session.run(together.work, together.check_wanted)

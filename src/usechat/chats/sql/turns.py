@@ -1,7 +1,8 @@
-"""Turns in SQL: what `SqlChatStore.begin_turn` and `finish_turn` do within one transaction.
+"""Turns in SQL: the work of `SqlChatStore.begin_turn` and `finish_turn` within one transaction.
 
-Whoever writes a chat's messages holds the lock on its row: PostgreSQL's row locks, SQLite's only writer. The usual case
-takes the fewest statements: what holds a chat that is as planned on is the same statement that finds out that it is.
+A transaction that writes a chat's messages holds the lock on its row: a row lock in PostgreSQL, the only writer in
+SQLite. The usual case takes the fewest statements: one statement checks that the chat is in the planned state and holds
+it.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Beginning(msgspec.Struct, frozen=True, kw_only=True):
     title: str | None = None
     """Of the chat, if it has none."""
     contents: Mapping[int, Mapping[str, Any]] = msgspec.field(default_factory=dict[int, Mapping[str, Any]])
-    """What is written of messages, by their place; of those that are not there it is made when it is written."""
+    """The columns of messages' contents, by position. Those that are missing are made when they are written."""
     process_id: str | None = None
 
 
@@ -77,7 +78,7 @@ def begin(connection: Connection, turn: Beginning, *, is_new: bool = False) -> C
 
     Args:
         connection: In a transaction.
-        turn: What is to begin.
+        turn: The turn to begin.
         is_new: Assume that there is no such chat yet.
 
     Raises:
@@ -92,7 +93,7 @@ def begin(connection: Connection, turn: Beginning, *, is_new: bool = False) -> C
         if chat is not None and chat.active_run_id == turn.run_id:
             return chat
         _check_state(chat, turn.plan)
-        # One that is there and free after all was let go of while its lock was waited for.
+        # A chat that is free after all was released while this transaction waited for its lock.
         held = _make_held(connection, turn, titles, now) if chat is None else _hold(connection, turn, titles, now)
         assert held is not None
     _carry_out(connection, turn, now)
@@ -161,12 +162,12 @@ def _added_rows(turn: Beginning, now: float) -> Iterator[Mapping[str, Any]]:
 
 
 class Ending:
-    """The end of a turn and what it leaves.
+    """The end of a turn, with its message and usage.
 
     Args:
         call_id: Of this very attempt to end it, however often its transaction is tried.
         status: How it ended.
-        message: What it wrote.
+        message: The message that the turn wrote.
         usage: In the application's shape.
         finish_reason: As the model gave it.
     """

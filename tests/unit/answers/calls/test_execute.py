@@ -1,4 +1,4 @@
-"""Tools as they run: at once, in time, and each to an output or an error."""
+"""The forms that a tool may have, and the results and failures of its calls."""
 
 from __future__ import annotations
 
@@ -11,19 +11,16 @@ from enum import Enum
 from functools import partial
 from typing import Any
 
-import anyio.to_thread
-import msgspec
 import pytest
 from pydantic import BaseModel
 
-from tests.support.waiting import PATIENCE
+from tests.unit.answers.calls.tool_runs import Run, make_context, returning
 from usechat import ToolContext, tool
-from usechat.answers.calls import execute
 from usechat.answers.calls.execute import Execution, ToolRunner, error_text
 from usechat.errors import InvalidToolInputError, ToolExecutionError
 from usechat.messages.model import ToolResultOutput
-from usechat.parts import Data, Part, ToolOutputAvailable, ToolOutputError
-from usechat.tools.tool import ToolWriter, read_tools
+from usechat.parts import ToolOutputError
+from usechat.tools.tool import read_tools
 
 pytestmark = pytest.mark.anyio
 
@@ -45,69 +42,6 @@ class Color(Enum):
     """A color."""
 
     RED = "red"
-
-
-def make_context(tool_call_id: str, tool_name: str, writer: ToolWriter) -> ToolContext:
-    return ToolContext(
-        tool_call_id=tool_call_id,
-        tool_name=tool_name,
-        messages=(),
-        writer=writer,
-        abort=asyncio.Event(),
-        request="the request",
-    )
-
-
-class Run:
-    """One step's tools, run to their end."""
-
-    def __init__(self, *functions: Any, timeout: float | None = 5.0, **options: Any) -> None:
-        self.told: list[BaseException] = []
-        self.runner = ToolRunner(make_context, self._tell)
-        tools = read_tools({f"t{number}": function for number, function in enumerate(functions)})
-        self.executions = [
-            Execution(tool=tool_with(made, timeout=timeout, **options), tool_call_id=f"c{number}", arguments={})
-            for number, made in enumerate(tools.values())
-        ]
-        self.batches: list[list[Part]] = []
-
-    def _tell(self, error: BaseException) -> str | None:
-        self.told.append(error)
-        return None
-
-    async def parts(self) -> list[Part]:
-        async for batch in self.runner.run(self.executions):
-            self.batches.append(batch)
-        return [part for batch in self.batches for part in batch]
-
-    async def output(self) -> Any:
-        """The only call's output."""
-        *_, last = await self.parts()
-        assert isinstance(last, ToolOutputAvailable)
-        assert not last.preliminary
-        return last.output
-
-    async def error(self) -> str:
-        """The only call's error."""
-        *_, last = await self.parts()
-        assert isinstance(last, ToolOutputError)
-        assert self.result() == ToolResultOutput("error-text", last.error_text)
-        return last.error_text
-
-    def result(self, tool_call_id: str = "c0") -> ToolResultOutput:
-        """What the model gets."""
-        return self.runner.results[tool_call_id].output
-
-
-def tool_with(made: Any, **options: Any) -> Any:
-    return msgspec.structs.replace(made, **options)
-
-
-def returning(value: Any) -> Callable[[], Any]:
-    async def run() -> Any:
-        return value
-
-    return run
 
 
 def raising(error: BaseException) -> Callable[[], Any]:
@@ -357,215 +291,3 @@ async def test_error_text_of_the_application_goes_to_the_browser_only():
         dynamic=True,
         provider_metadata={"a": {}},
     )
-
-
-# Time
-
-
-async def test_tools_begin_in_their_order_and_run_at_once():
-    begun: list[int] = []
-    all_begun = asyncio.Event()
-
-    def make(number: int) -> Any:
-        async def run() -> int:
-            begun.append(number)
-            if len(begun) == 3:
-                all_begun.set()
-            await all_begun.wait()
-            return number
-
-        return run
-
-    run = Run(*(make(number) for number in range(3)))
-    assert len(await run.parts()) == 3
-    assert begun == [0, 1, 2]
-
-
-async def test_fast_tool_is_shown_before_a_slow_one():
-    is_shown = asyncio.Event()
-
-    async def slow() -> str:
-        await is_shown.wait()
-        return "slow"
-
-    run = Run(slow, returning("fast"))
-    outputs: list[Any] = []
-    async for batch in run.runner.run(run.executions):
-        outputs += [part.output for part in batch]  # type: ignore[union-attr]
-        is_shown.set()
-    assert outputs == ["fast", "slow"]
-
-
-async def never() -> None:
-    await asyncio.Event().wait()
-
-
-async def endless() -> AsyncIterator[int]:
-    yield 1
-    await asyncio.Event().wait()
-
-
-@pytest.mark.parametrize("function", [never, endless])
-async def test_tool_that_takes_too_long_is_told_so(function: Any):
-    run = Run(function, timeout=0.02)
-    assert await run.error() == "Error: The tool did not end within 0.02 seconds."
-
-
-async def test_thread_that_takes_too_long_holds_nobody_up():
-    release = threading.Event()
-    run = Run(lambda: release.wait(), returning("other"), timeout=1)  # noqa: PLW0108 - a method of C has no types
-    try:
-        parts = await run.parts()
-    finally:
-        release.set()
-    assert [type(part) for part in parts] == [ToolOutputAvailable, ToolOutputError]
-
-
-async def test_generator_on_a_thread_that_takes_too_long_is_left_to_end():
-    release = threading.Event()
-    is_closed = threading.Event()
-
-    def slow() -> Iterator[int]:
-        try:
-            yield 1
-            release.wait()
-            yield 2
-        finally:
-            is_closed.set()
-
-    run = Run(slow, timeout=0.05)
-    try:
-        assert await run.error() == "Error: The tool did not end within 0.05 seconds."
-    finally:
-        release.set()
-    assert await anyio.to_thread.run_sync(is_closed.wait, PATIENCE)
-
-
-async def test_tool_without_a_limit_has_its_time():
-    async def run() -> str:
-        await asyncio.sleep(0)
-        return "done"
-
-    assert await Run(run, timeout=None).output() == "done"
-
-
-async def test_tool_that_ignores_its_end_is_left_behind(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-):
-    monkeypatch.setattr(execute, "GRACE_SECONDS", 0.02)
-    release = asyncio.Event()
-    is_over = asyncio.Event()
-
-    async def stubborn() -> AsyncIterator[int]:
-        while not release.is_set():
-            try:
-                await release.wait()
-            except asyncio.CancelledError:
-                continue
-        try:
-            yield 1  # too late to be shown
-        finally:
-            is_over.set()
-
-    run = Run(stubborn, timeout=0.02)
-    parts = await run.parts()
-    assert [type(part) for part in parts] == [ToolOutputError]
-    assert "t0 goes on although it was cancelled" in caplog.text
-    release.set()
-    async with asyncio.timeout(PATIENCE):
-        await is_over.wait()
-    assert run.runner.queue.parts == []
-
-
-async def test_tool_that_fails_while_it_is_stopped_is_told_as_late():
-    async def run() -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            raise ValueError("cleaning up")
-
-    assert await Run(run, timeout=0.02).error() == "Error: The tool did not end within 0.02 seconds."
-
-
-# Stopping
-
-
-async def test_stopping_cancels_all_tools_and_waits_for_them():
-    cleaned: list[str] = []
-
-    async def with_cleanup() -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            await asyncio.sleep(0)
-            cleaned.append("function")
-
-    async def outputs() -> AsyncIterator[int]:
-        try:
-            yield 1
-            await asyncio.Event().wait()
-        finally:
-            cleaned.append("generator")
-
-    before = asyncio.all_tasks()
-    run = Run(with_cleanup, outputs)
-    stream = run.runner.run(run.executions)
-    await anext(stream)
-    await stream.aclose()
-    assert sorted(cleaned) == ["function", "generator"]
-    assert asyncio.all_tasks() == before
-    assert run.runner.results == {}
-
-
-async def test_no_calls_are_over_at_once():
-    run = Run(returning(1))
-    assert len(await run.parts()) == 1
-
-
-# Parts of a tool's own
-
-
-async def test_tool_shows_parts_of_its_own_at_once():
-    is_shown = asyncio.Event()
-
-    async def run(context: ToolContext) -> str:
-        context.writer.write(Data(name="progress", data=1))
-        await context.writer.drain()
-        await is_shown.wait()
-        return "done"
-
-    made = Run(run)
-    async for batch in made.runner.run(made.executions):
-        made.batches.append(batch)
-        is_shown.set()
-    assert made.batches[0] == [Data(name="progress", data=1)]
-
-
-async def test_tool_on_a_thread_shows_parts_before_its_output():
-    def run(context: ToolContext) -> str:
-        for number in range(3):
-            context.writer.write(Data(name="progress", data=number))
-        return "done"
-
-    shown = await Run(run).parts()
-    assert [part.data for part in shown if isinstance(part, Data)] == [0, 1, 2]
-    assert isinstance(shown[-1], ToolOutputAvailable)
-
-
-async def test_generator_waits_for_a_reader_that_is_behind():
-    made = 0
-
-    async def many() -> AsyncIterator[int]:
-        nonlocal made
-        while made < 2000:
-            made += 1
-            yield made
-
-    run = Run(many)
-    stream = run.runner.run(run.executions)
-    await anext(stream)
-    for _ in range(2000):
-        await asyncio.sleep(0)
-    assert made < 600
-    rest = [part async for batch in stream for part in batch]
-    assert rest[-1] == ToolOutputAvailable(tool_call_id="c0", tool_name="t0", output=2000)

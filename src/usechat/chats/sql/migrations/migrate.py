@@ -50,7 +50,7 @@ async def check_tables(url: str, pauses: Sequence[float]) -> None:
         pauses: Seconds before each further try to connect.
 
     Raises:
-        ConfigurationError: They are missing or of another version; the text says what to do.
+        ConfigurationError: The tables are missing or of another version; the text tells how to fix that.
         OSError: The database cannot be reached.
     """
     database = open_database(url, pauses=pauses)

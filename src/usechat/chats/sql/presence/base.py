@@ -1,10 +1,10 @@
-"""How processes that share a database know which of them are alive.
+"""The protocol by which processes that share a database know which of them are alive.
 
 Only the turns of a dead process may be ended by another one.
 
-A process that keeps its running answers in its own memory joins, and each turn that it begins names it. SQLite's
-processes share a machine, and a lock of the system tells (`usechat.chats.sql.presence.file`); PostgreSQL's may not, and
-tell by a sign of life (`usechat.chats.sql.presence.row`).
+A process that keeps its running answers in its own memory joins, and each turn that it begins names it. Processes on
+SQLite share a machine, so a lock of the operating system shows that one is alive (`usechat.chats.sql.presence.file`).
+Processes on PostgreSQL may be on several machines, so each gives signs of life (`usechat.chats.sql.presence.row`).
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Presence(Protocol):
 
         Args:
             lease: Seconds of silence after which a process counts as dead, where it has to give signs of life.
-            on_lost: Called when the others took this process for dead, which may have been paused: what it was
-                answering is theirs by now. It has joined again by then.
+            on_lost: Called when other processes took this one for dead, as after a pause, and its answers are theirs
+                now. This process has joined again by then.
 
         Raises:
             OSError: The database cannot be reached.

@@ -1,4 +1,4 @@
-"""Finds out which processes use an SQLite file: each holds a lock on a small file of its own beside it.
+"""Finds out which processes use an SQLite file. Each process locks its own small file beside the database.
 
 The system releases a lock when its process ends, however it ends, and not while it is paused. So no clock, process id
 or sign of life is needed. The lock is taken by SQLite itself, so it works wherever the database does.
@@ -67,9 +67,9 @@ class FilePresence:
             process_id = secrets.token_hex(8)
             path = self._path(process_id)
             lock = sqlite3.connect(path, isolation_level=None, timeout=0, check_same_thread=False)
-            # Who looks for dead processes may be faster than the lock, and remove the file.
+            # Another process that looks for dead ones may remove the file before it is locked.
             if _try_to_lock(lock) and path.exists():
-                # As SQLite does with the files that it makes: who may use the database may use these.
+                # Like SQLite's own files: users who may use the database may use these.
                 with suppress(OSError):
                     path.chmod(self._file.stat().st_mode & 0o777)
                 self._lock, self._id = lock, process_id
@@ -80,7 +80,7 @@ class FilePresence:
                 _is_dead(path)
 
     def _path(self, process_id: str) -> Path:
-        # Beside the file itself, whatever name a process knows it by.
+        # Links are resolved, so that processes that know the file by different names use the same lock files.
         return Path(f"{os.path.realpath(self._file)}-process-{process_id}")
 
 
@@ -107,7 +107,7 @@ def _is_dead(path: Path) -> bool:
                 return False
             path.unlink(missing_ok=True)
     except (sqlite3.Error, OSError):
-        # What cannot be opened may be another user's, and held.
+        # A file that cannot be opened may belong to another user, who may hold its lock.
         return not path.exists()
     return True
 

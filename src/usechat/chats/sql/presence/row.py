@@ -1,8 +1,9 @@
 """Finds out which processes use a database server: each counts up a number in its own row, and the others watch it.
 
-No clock is compared with another one: a process is dead when its number has stood still for a lease (the longer one of
-both) in the time of who watches, who has looked often enough meanwhile to know that it was awake itself. A process that
-is taken for dead loses its row, in one statement with the look at the number, and learns so with its next count.
+Clocks of two processes are never compared. A process is dead when its number has not changed for a lease (the longer
+one of both), by the clock of the watching process. The watching process must have looked often enough in that time to
+know that it was not paused itself. One statement checks the number and removes the row of the dead process. If that
+process still lives, it notices with its next count.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ logger = logging.getLogger(__name__)
 _LEASE: Final = 15.0
 """The lease, in seconds, of a process that watches without having joined."""
 _BEATS: Final = 5
-"""How often a process counts in a lease."""
+"""How many times in a lease a process counts."""
 _LONGEST_GAP: Final = 0.75
-"""How much of a lease may lie between two looks of one watch: after a longer one, who watches may have been paused, and
-all others with it."""
+"""The longest gap between two looks of one watch, as a share of the lease. After a longer gap, the watching process may
+have been paused, and all others with it."""
 
 
 class _Watch(msgspec.Struct):
-    """A number that has not moved since a time."""
+    """A number, and the time since which it has not changed."""
 
     beats: int
     since: float
@@ -45,7 +46,7 @@ class RowPresence:
     """A `Presence` by signs of life.
 
     Args:
-        database: Where the rows are.
+        database: The database that holds the rows.
     """
 
     def __init__(self, database: Database) -> None:

@@ -10,7 +10,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Have turns name their process; those that are open are of an older version, which does not."""
+    """Add the process to turns. Turns that are open now have none: an older version began them."""
     op.add_column("usechat_turns", sa.Column("process_id", sa.Text))
     op.create_table(
         "usechat_processes",

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.waiting import PATIENCE, eventually
-from tests.unit.test_fastapi import Connection, chunks, spoken, types
+from tests.unit.http.connections import Connection, chunks, spoken, types
 from usechat import FinishEvent, stream_object, stream_text, ui_message_stream
 from usechat.answers import driven
 from usechat.answers.answer import Answer, Callbacks, Outcome

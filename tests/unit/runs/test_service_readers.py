@@ -1,0 +1,190 @@
+"""Readers of a run that leave and come back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import pytest
+
+from tests.support.waiting import AT_ONCE, PATIENCE, eventually
+from tests.unit.runs.services import SharedLog, Source, begin, over, read, service_on
+from usechat.errors import RunError
+from usechat.runs.cursor import Cursor
+from usechat.runs.service import DisconnectPolicy, RunHandle, RunService
+
+pytestmark = pytest.mark.anyio
+"""More than anything here takes."""
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def log() -> AsyncIterator[SharedLog]:
+    log = SharedLog()
+    yield log
+    await log.aclose()
+
+
+async def read_and_leave(service: RunService, handle: RunHandle, source: Source) -> None:
+    async with aclosing(service.read(handle.info.id)) as entries:
+        source.put(b"x")
+        await anext(entries)
+
+
+@pytest.mark.parametrize("policy", ["cancel", "auto"])
+async def test_run_is_stopped_at_once_when_its_reader_leaves(log: SharedLog, policy: DisconnectPolicy):
+    service, source = service_on(log, disconnect=policy), Source()
+    handle = await begin(service, source)
+    await read_and_leave(service, handle, source)
+    async with asyncio.timeout(AT_ONCE):
+        assert await handle.wait() == "aborted"
+    assert source.reasons == ["disconnected"]
+
+
+async def test_other_readers_keep_the_run_going(log: SharedLog):
+    service, source = service_on(log, disconnect="cancel"), Source()
+    handle = await begin(service, source)
+    reading = asyncio.create_task(read(service, handle))
+    await read_and_leave(service, handle, source)
+    source.put(b"y", None)
+    assert await over(handle) == "finished"
+    assert await reading == b"xy"
+
+
+async def test_run_that_is_to_finish_goes_on_without_readers(log: SharedLog):
+    service, source = service_on(log, disconnect="finish", grace=0.0), Source()
+    handle = await begin(service, source)
+    await read_and_leave(service, handle, source)
+    assert handle.timer is None
+    source.put(b"y", None)
+    assert await over(handle) == "finished"
+
+
+async def test_run_waits_for_its_readers_to_come_back(log: SharedLog):
+    service, source = service_on(log, disconnect="grace"), Source()
+    handle = await begin(service, source)
+    await read_and_leave(service, handle, source)
+    timer = handle.timer
+    assert timer is not None
+    async with aclosing(service.read(handle.info.id)) as entries:
+        await anext(entries)
+        assert timer.cancelled()
+        source.put(b"y", None)
+        assert await over(handle) == "finished"
+
+
+async def test_run_is_stopped_when_nobody_comes_back(log: SharedLog):
+    service, source = service_on(log, disconnect="grace", grace=0.01), Source()
+    log.unread = [float("inf")]
+    handle = await begin(service, source)
+    await read_and_leave(service, handle, source)
+    assert await over(handle) == "aborted"
+    assert source.reasons == ["disconnected"]
+
+
+@pytest.mark.parametrize("policy", ["cancel", "auto", "grace"])
+async def test_run_that_nobody_ever_reads_is_stopped(log: SharedLog, policy: DisconnectPolicy):
+    log.unread = [float("inf")]
+    service, source = service_on(log, disconnect=policy, grace=0.01), Source()
+    assert await over(await begin(service, source)) == "aborted"
+    assert source.reasons == ["disconnected"]
+
+
+async def test_reader_in_another_process_keeps_the_run_going(log: SharedLog):
+    log.unread = [0.0, 0.005, float("inf")]
+    service, source = service_on(log, disconnect="grace", grace=0.01), Source()
+    assert await over(await begin(service, source)) == "aborted"
+    assert log.unread == []
+
+
+async def test_run_goes_on_while_nobody_knows_whether_it_is_read(log: SharedLog):
+    service, source = service_on(log, disconnect="grace", grace=0.01), Source()
+    log.is_away = True
+    handle = await begin(service, source)
+    async with asyncio.timeout(PATIENCE):
+        await log.asked.get()
+        await log.asked.get()
+    assert source.reasons == []
+    source.put(None)
+    assert await over(handle) == "finished"
+
+
+async def test_reader_that_comes_at_the_last_moment_keeps_the_run(log: SharedLog):
+    service, source = service_on(log, disconnect="grace", grace=0.01), Source()
+    log.unread = [float("inf")]
+    log.answers.clear()
+    handle = await begin(service, source)
+    async with asyncio.timeout(PATIENCE):
+        await log.asked.get()
+    async with aclosing(service.read(handle.info.id)) as entries:
+        source.put(b"x")
+        await anext(entries)
+        log.answers.set()
+        await eventually(lambda: log.unread == [])
+        source.put(None)
+        assert await over(handle) == "finished"
+    assert source.reasons == []
+
+
+async def test_client_that_comes_back_gets_time(log: SharedLog):
+    service, source = service_on(log), Source()
+    assert await service.resume("chat") is None
+    handle = await begin(service, source)
+    await read_and_leave(service, handle, source)
+    await eventually(lambda: handle.timer is not None)
+    assert source.reasons == []
+    source.put(None)
+    assert await over(handle) == "finished"
+
+
+async def test_client_gets_time_when_nobody_knows_whether_it_comes_back(log: SharedLog):
+    service, source = service_on(log), Source()
+    handle = await begin(service, source)
+    log.is_away = True
+    await read_and_leave(service, handle, source)
+    await eventually(lambda: handle.timer is not None)
+    source.put(None)
+    assert await over(handle) == "finished"
+
+
+async def test_reader_that_comes_while_that_is_looked_up_keeps_the_run(log: SharedLog):
+    service, source = service_on(log), Source()
+    handle = await begin(service, source)
+    log.answers.clear()
+    await read_and_leave(service, handle, source)
+    await log.asked.get()
+    async with aclosing(service.read(handle.info.id)) as entries:
+        await anext(entries)
+        log.answers.set()
+        source.put(b"y", None)
+        assert await over(handle) == "finished"
+    assert source.reasons == []
+
+
+async def test_resume_finds_what_there_is_to_read(log: SharedLog):
+    service, source = service_on(log), Source()
+    assert await service.resume("chat", Cursor(after=3)) is None
+    handle = await begin(service, source)
+    assert await service.resume("chat") == handle.info
+    source.put(b"x", None)
+    await over(handle)
+    run_id = handle.info.id
+    assert await service.resume("chat") is None
+    assert await service.resume("chat", Cursor()) == handle.info
+    assert await service.resume("chat", Cursor(run_id=run_id)) == handle.info
+    assert await service.resume("another", Cursor(run_id=run_id)) is None
+    assert await service.resume("chat", Cursor(run_id="run-another")) is None
+    assert await service.resume("chat", Cursor(run_id=run_id, is_end=True)) is None
+    assert await read(service, handle) == b"x"
+
+
+async def test_run_that_is_not_there_is_missing(log: SharedLog):
+    service = service_on(log)
+    with pytest.raises(RunError) as raised:
+        await anext(service.read("run-none"))
+    assert raised.value.code == "missing"
