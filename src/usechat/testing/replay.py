@@ -241,7 +241,7 @@ class ReplayServer:
     async def _serve_one(
         self, ahead: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> bytes | None:
-        """Answer one request. Return the bytes already read of the next one, or ``None`` when the connection has ended."""
+        """Answer one request. Return the first bytes of the next one, or ``None`` once the connection is over."""
         request = await _read_request(ahead, reader)
         with self._lock:
             self.requests.append(request)

@@ -26,7 +26,7 @@ Check: TypeAlias = Callable[[Json], Iterator[str]]
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """One rule: its name, its source (the API's error text or a page), and a function that yields the paths breaking it."""
+    """One rule: its name, its source (the API's error text or a page), and a function that yields the bad paths."""
 
     name: str
     source: str
