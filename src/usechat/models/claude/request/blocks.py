@@ -1,7 +1,7 @@
-"""Content of model messages as content blocks of the Messages API.
+"""Convert the content of model messages to content blocks of the Messages API.
 
-One small converter per kind of content. Each sees one piece of content only: what depends on the neighbours (order,
-pairs of calls and results, turns) is `usechat.models.claude.request.repairs`.
+Each kind of content has a small converter, which sees one piece of content only.
+`usechat.models.claude.request.repairs` handles the rules between blocks (order, pairs of calls and results, turns).
 
 Source: ``@ai-sdk/anthropic/src/convert-to-anthropic-prompt.ts`` (4.0.105).
 """
@@ -54,31 +54,31 @@ _DENIED: Final = "Tool call execution denied."
 
 
 class BlockContext(msgspec.Struct, kw_only=True):
-    """What the converters of one request share."""
+    """The state that the converters of one request share."""
 
     cache: CacheBreakpoints
     tool_names: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
-    """The provider's names of its tools to the application's."""
+    """Maps the provider's names of its tools to the application's names."""
     toolsets: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
-    """The application's names of toolsets to the provider's."""
+    """Maps the application's names of toolsets to the provider's names."""
     sends_reasoning: bool = True
     betas: dict[str, None] = msgspec.field(default_factory=dict[str, None])
-    """Beta features, in the order they came up."""
+    """The beta features that the request needs, in order of their first use."""
     warnings: list[str] = msgspec.field(default_factory=list[str])
     user_files: list[FileContent] = msgspec.field(default_factory=list[FileContent])
-    """The files that the user has sent, in their order."""
+    """The files that the user has sent, in order."""
     is_newest: bool = True
-    """Whether the message is the newest: a file that cannot be read is refused there, and noted in history."""
+    """Whether the message is the newest. An unreadable file is an error there, and becomes a note in older messages."""
     mcp_tool_use_ids: set[str] = msgspec.field(default_factory=set[str])
 
 
 def user_blocks(message: UserMessage, context: BlockContext) -> list[Block]:
-    """Return the blocks of what the user said; blank text is left out.
+    """Return the blocks of a user message; blank text is left out.
 
     Raises:
-        RequestError: The newest message has a file that Anthropic does not take.
+        RequestError: The newest message has a file that Anthropic does not accept.
     """
-    last = _last_said(message) if message.provider_options else None
+    last = _last_spoken(message) if message.provider_options else None
     blocks: list[Block] = []
     for index, part in enumerate(message.content):
         if not isinstance(part, TextContent):
@@ -98,8 +98,8 @@ def user_blocks(message: UserMessage, context: BlockContext) -> list[Block]:
 
 
 def assistant_blocks(message: AssistantMessage, context: BlockContext) -> list[Block]:
-    """Return the blocks of what the model said in one step; what the API would refuse is left out."""
-    last = _last_said(message) if message.provider_options else None
+    """Return the blocks of an assistant message (one step). Content that the API would refuse is left out."""
+    last = _last_spoken(message) if message.provider_options else None
     blocks: list[Block] = []
     for index, part in enumerate(message.content):
         convert = None if _is_blank(part) else _ASSISTANT_PARTS.get(type(part))
@@ -115,13 +115,13 @@ def assistant_blocks(message: AssistantMessage, context: BlockContext) -> list[B
     return blocks
 
 
-def _last_said(message: UserMessage | AssistantMessage) -> int | None:
-    """Return where the part is that a breakpoint of the whole message goes to."""
+def _last_spoken(message: UserMessage | AssistantMessage) -> int | None:
+    """Return the index of the last part that is not blank; it gets the cache breakpoint of the whole message."""
     return next((index for index, part in reversed([*enumerate(message.content)]) if not _is_blank(part)), None)
 
 
 def tool_blocks(message: ToolMessage, context: BlockContext) -> list[Block]:
-    """Return the blocks of what tools answered; decisions of the user are not the model's affair."""
+    """Return the blocks of tool results. The user's approvals are left out, because the API has no block for them."""
     blocks: list[Block] = []
     for index, part in enumerate(message.content):
         if not isinstance(part, ToolResultContent):
@@ -150,7 +150,7 @@ def _is_blank(part: Any) -> bool:
 def _cache_control(own: Any, fallback: Any, place: str, context: BlockContext, can_cache: bool = True) -> Block:
     if not own and not fallback:
         return {}
-    return context.cache.take(own, place, can_cache=can_cache) or context.cache.take(
+    return context.cache.reserve(own, place, can_cache=can_cache) or context.cache.reserve(
         fallback, place, can_cache=can_cache
     )
 
@@ -164,7 +164,7 @@ def _file_or_note(file: FileContent, context: BlockContext, *, refuses: bool) ->
     except RequestError:
         if refuses:
             raise
-        # Whoever sent it was told then; the chat goes on.
+        # The sender got the error when the message was new. In history, a note lets the chat continue.
         return [{"type": "text", "text": unreadable_note(file.filename)}]
 
 
@@ -234,7 +234,7 @@ def _document(file: FileContent, source: Block) -> Block:
 
 
 def has_citations(file: FileContent) -> bool:
-    """Return whether the model is asked to quote a document."""
+    """Return whether the options of a document enable citations."""
     citations = anthropic_options(file.provider_options).get("citations")
     return isinstance(citations, Mapping) and cast("Mapping[str, Any]", citations).get("enabled") is True
 
@@ -246,7 +246,7 @@ def _result_content(output: ToolResultOutput, context: BlockContext) -> Any:
     match output.type:
         case "text":
             return str(output.value)
-        # The API refuses an error without words, in this turn and in each that follows.
+        # The API refuses an error without text, in this turn and in all later ones.
         case "error-text":
             return words_or(output.value, _FAILED)
         case "execution-denied":
@@ -260,7 +260,7 @@ def _result_content(output: ToolResultOutput, context: BlockContext) -> Any:
 
 
 def words_or(value: Any, default: str) -> str:
-    """Return a text, or the default where there is nothing to read in it."""
+    """Return the value as text, or the default if the text is blank."""
     text = "" if value is None else str(value)
     return text if text.strip() else default
 
@@ -279,7 +279,7 @@ def _result_block(part: Any, context: BlockContext) -> Block | None:
     return None
 
 
-# The assistant's own
+# Assistant content
 
 
 def _text_block(part: TextContent, context: BlockContext) -> Block:
@@ -315,7 +315,7 @@ def _reasoning_block(part: ReasoningContent, context: BlockContext) -> Block | N
         return {"type": "thinking", "thinking": part.text, "signature": signature}
     if isinstance(redacted, str) and redacted:
         return {"type": "redacted_thinking", "data": redacted}
-    # Thinking that was stopped before its signature, or is another provider's: the API refuses it.
+    # The API refuses thinking without a signature: it was stopped early, or is from another provider.
     context.warnings.append("reasoning without a signature was left out")
     return None
 
@@ -338,7 +338,7 @@ def _call_block(part: ToolCallContent, context: BlockContext) -> Block | None:
     given = _tool_input(part.input)
     name, member = part.tool_name, {}
     if toolset is not None:
-        # A member of a toolset is one tool to the application; its name is the `action` of the input.
+        # The application has one tool for a whole toolset; `action` in the input is the name of the member.
         action = given.get("action")
         name, member = (action if isinstance(action, str) else toolset), {"toolset_name": toolset}
     return {"type": "tool_use", "id": part.tool_call_id, "name": name, **member, "input": given, **_caller(options)}
@@ -392,7 +392,7 @@ def _caller(options: Mapping[str, Any]) -> Block:
 
 
 def _tool_input(value: Any) -> dict[str, Any]:
-    """Return the API wants an object: JSON text of one is read, anything else is wrapped."""
+    """Return the input as an object, because the API requires one. JSON text is parsed; any other value is wrapped."""
     parsed = value
     if isinstance(value, str):
         try:
