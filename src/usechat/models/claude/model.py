@@ -24,7 +24,8 @@ from usechat.models.claude.client import AnyClient, ClientSettings, Upstream, ac
 from usechat.models.claude.errors import mapped_errors
 from usechat.models.claude.keys import CacheBreakpoints
 from usechat.models.claude.names import WireNames
-from usechat.models.claude.request.blocks import BlockContext, user_blocks
+from usechat.models.claude.request.blocks import user_blocks
+from usechat.models.claude.request.context import BlockContext
 from usechat.models.claude.request.request import AnthropicRequest, build_request
 from usechat.models.claude.response.events import AnthropicStream
 from usechat.models.claude.source import Opened, Source, make_source, read_parts

@@ -8,13 +8,9 @@ Source: ``@ai-sdk/anthropic/src/convert-to-anthropic-prompt.ts`` (4.0.105).
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, cast
 
-import msgspec
-
-from usechat.errors import RequestError
 from usechat.json import parse_json, write_json
 from usechat.messages.model import (
     AssistantContent,
@@ -29,8 +25,9 @@ from usechat.messages.model import (
     ToolResultOutput,
     UserMessage,
 )
-from usechat.messages.text_files import decode_text, is_text, unreadable_note
-from usechat.models.claude.keys import CacheBreakpoints, anthropic_options
+from usechat.models.claude.keys import anthropic_options
+from usechat.models.claude.request.context import Block, BlockContext
+from usechat.models.claude.request.files import file_or_note
 from usechat.models.claude.request.server_tools import (
     MCP_TOOL_USE,
     mcp_result_block,
@@ -40,36 +37,11 @@ from usechat.models.claude.request.server_tools import (
 )
 from usechat.models.claude.request.tools import provider_tool_name
 
-__all__ = ["Block", "BlockContext", "assistant_blocks", "tool_blocks", "user_blocks"]
+__all__ = ["assistant_blocks", "tool_blocks", "user_blocks"]
 
-Block: TypeAlias = dict[str, Any]
-
-_FILES_BETA: Final = "files-api-2025-04-14"
-_PDF_BETA: Final = "pdfs-2024-09-25"
-_PDF: Final = "application/pdf"
-_IMAGES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _CALLERS: Final = ("code_execution_20250825", "code_execution_20260120")
 _FAILED: Final = "The tool failed."
 _DENIED: Final = "Tool call execution denied."
-
-
-class BlockContext(msgspec.Struct, kw_only=True):
-    """The state that the converters of one request share."""
-
-    cache: CacheBreakpoints
-    tool_names: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
-    """Maps the provider's names of its tools to the application's names."""
-    toolsets: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
-    """Maps the application's names of toolsets to the provider's names."""
-    sends_reasoning: bool = True
-    betas: dict[str, None] = msgspec.field(default_factory=dict[str, None])
-    """The beta features that the request needs, in order of their first use."""
-    warnings: list[str] = msgspec.field(default_factory=list[str])
-    user_files: list[FileContent] = msgspec.field(default_factory=list[FileContent])
-    """The files that the user has sent, in order."""
-    is_newest: bool = True
-    """Whether the message is the newest. An unreadable file is an error there, and becomes a note in older messages."""
-    mcp_tool_use_ids: set[str] = msgspec.field(default_factory=set[str])
 
 
 def user_blocks(message: UserMessage, context: BlockContext) -> list[Block]:
@@ -82,7 +54,7 @@ def user_blocks(message: UserMessage, context: BlockContext) -> list[Block]:
     blocks: list[Block] = []
     for index, part in enumerate(message.content):
         if not isinstance(part, TextContent):
-            said = _file_or_note(part, context, refuses=context.is_newest)
+            said = file_or_note(part, context, refuses=context.is_newest)
             if said and said[0]["type"] != "text":
                 context.user_files.append(part)
         elif part.text and not part.text.isspace():
@@ -155,90 +127,6 @@ def _cache_control(own: Any, fallback: Any, place: str, context: BlockContext, c
     )
 
 
-# Files
-
-
-def _file_or_note(file: FileContent, context: BlockContext, *, refuses: bool) -> list[Block]:
-    try:
-        return _file_blocks(file, context)
-    except RequestError:
-        if refuses:
-            raise
-        # The sender got the error when the message was new. In history, a note lets the chat continue.
-        return [{"type": "text", "text": unreadable_note(file.filename)}]
-
-
-def _file_blocks(file: FileContent, context: BlockContext) -> list[Block]:
-    if file.provider_reference is not None:
-        return [_reference_block(file, context)]
-    top_level = file.media_type.partition("/")[0]
-    if is_text(file.media_type, file.filename):
-        return _text_document(file, context)
-    if file.data == "":
-        raise RequestError("A file is empty.", path="messages", status=422)
-    if top_level == "image":
-        return [{"type": "image", "source": _image_source(file)}]
-    if file.media_type == _PDF:
-        context.betas[_PDF_BETA] = None
-        source = {"type": "url", "url": file.url} if file.data is None else _base64_source(_PDF, file.data)
-        return [_document(file, source)]
-    raise RequestError(
-        "A file has a type that the model cannot read; it takes images, PDF and text.", path="messages", status=415
-    )
-
-
-def _reference_block(file: FileContent, context: BlockContext) -> Block:
-    file_id = (file.provider_reference or {}).get("anthropic")
-    if not file_id:
-        raise RequestError("A file is known to another provider only.", path="messages", status=422)
-    context.betas[_FILES_BETA] = None
-    if anthropic_options(file.provider_options).get("container_upload") is True:
-        return {"type": "container_upload", "file_id": file_id}
-    kind = "image" if file.media_type.partition("/")[0] == "image" else "document"
-    return {"type": kind, "source": {"type": "file", "file_id": file_id}}
-
-
-def _image_source(file: FileContent) -> Block:
-    if file.data is None:
-        return {"type": "url", "url": file.url}
-    if file.media_type not in _IMAGES:
-        raise RequestError("An image is not JPEG, PNG, GIF or WebP.", path="messages", status=415)
-    return _base64_source(file.media_type, file.data)
-
-
-def _base64_source(media_type: str, data: str) -> Block:
-    return {"type": "base64", "media_type": media_type, "data": data}
-
-
-def _text_document(file: FileContent, context: BlockContext) -> list[Block]:
-    if file.data is None:
-        raise RequestError("Only images and PDF can be given by URL.", path="messages", status=415)
-    text = decode_text(base64.b64decode(file.data))
-    if not text.strip():
-        context.warnings.append("an empty text file was left out")
-        return []
-    return [_document(file, {"type": "text", "media_type": "text/plain", "data": text})]
-
-
-def _document(file: FileContent, source: Block) -> Block:
-    options = anthropic_options(file.provider_options)
-    block: Block = {"type": "document", "source": source}
-    title = options.get("title", file.filename)
-    if isinstance(title, str) and title:
-        block["title"] = title
-    if isinstance(options.get("context"), str) and options["context"]:
-        block["context"] = options["context"]
-    if has_citations(file):
-        block["citations"] = {"enabled": True}
-    return block
-
-
-def has_citations(file: FileContent) -> bool:
-    """Return whether the options of a document enable citations."""
-    citations = anthropic_options(file.provider_options).get("citations")
-    return isinstance(citations, Mapping) and cast("Mapping[str, Any]", citations).get("enabled") is True
-
-
 # Tool results
 
 
@@ -273,7 +161,7 @@ def _result_block(part: Any, context: BlockContext) -> Block | None:
         if options.get("type") == "tool-reference":
             return {"type": "tool_reference", "tool_name": options.get("tool_name")}
     if isinstance(part, FileContent):
-        blocks = _file_or_note(part, context, refuses=False)
+        blocks = file_or_note(part, context, refuses=False)
         return blocks[0] if blocks else None
     context.warnings.append("a tool answered with a part that the model cannot read")
     return None

@@ -27,14 +27,9 @@ from usechat.models.base import FunctionTool, ModelCall, ToolDefinition
 from usechat.models.claude.catalog import ModelCapabilities, model_capabilities
 from usechat.models.claude.keys import CacheBreakpoints
 from usechat.models.claude.names import illegal_keys
-from usechat.models.claude.request.blocks import (
-    Block,
-    BlockContext,
-    assistant_blocks,
-    has_citations,
-    tool_blocks,
-    user_blocks,
-)
+from usechat.models.claude.request.blocks import assistant_blocks, tool_blocks, user_blocks
+from usechat.models.claude.request.context import Block, BlockContext
+from usechat.models.claude.request.files import has_citations
 from usechat.models.claude.request.options import Settings, is_thinking, resolve_settings, uses_native_output
 from usechat.models.claude.request.repairs import repair_messages
 from usechat.models.claude.request.system import system_message

@@ -16,7 +16,7 @@ import msgspec
 from usechat.messages.model import SystemMessage
 from usechat.models.base import FunctionTool, ProviderTool, ToolDefinition
 from usechat.models.claude.keys import CacheBreakpoints, anthropic_options
-from usechat.models.claude.request.blocks import Block, BlockContext
+from usechat.models.claude.request.context import Block, BlockContext
 from usechat.models.claude.request.tools import ToolSettings, prepare_tools, provider_tool_name
 
 __all__ = ["ConvertedSystem", "system_message"]
