@@ -1,5 +1,6 @@
-"""The demo: a tour of everything that an answer can be made of, with no key, no account and no network.
+"""The demo model: a tour of all parts that an answer can have. Needs no key, no account and no network.
 
-`script` chooses what is said, `events` cuts it into the events of a Messages API stream, `model` plays them; `tools`
-and `picture` are what the script calls. The package knows models and tools, and no server.
+`script` chooses the blocks of an answer, `events` turns them into the events of a Messages API stream, and `model`
+plays the events. The script calls the tools in `tools`, one of which draws `picture`. Knows models and tools, but no
+server.
 """

@@ -1,4 +1,4 @@
-"""Blocks of the demo's answer as the events of a Messages API stream, cut into pieces the size of a model's tokens.
+"""Turn the blocks of the demo's answer into the events of a Messages API stream, in deltas of about one token.
 
 Pure and deterministic: ids and signatures are digests of the request. The order of events is that of
 https://docs.anthropic.com/en/docs/build-with-claude/streaming. Knows no HTTP and no pace.
@@ -22,7 +22,7 @@ _Deltas = Iterator[Json]
 
 _CHARACTERS_PER_TOKEN = 4
 _PIECE = re.compile(r"\s*\S{1,12}\s*")
-"""A word or so: what a model sends at a time."""
+"""About one word, like a token of a model."""
 
 
 def answer_events(request: Mapping[str, Any]) -> Iterator[Json]:
@@ -84,7 +84,7 @@ def _message_end(blocks: Sequence[Block]) -> Iterator[Json]:
 
 
 def _content_blocks(block: Block, digest: str) -> Iterator[tuple[Json, _Deltas]]:
-    """Yield the content blocks that make up one block of the script: what each starts with, and its deltas."""
+    """Yield the content blocks of one block of the script: the start of each, and its deltas."""
     match block:
         case Text(text):
             yield {"type": "text", "text": ""}, _text_deltas(text)
@@ -99,7 +99,7 @@ def _content_blocks(block: Block, digest: str) -> Iterator[tuple[Json, _Deltas]]
         case ToolUse(name, tool_input):
             yield _tool_block("tool_use", f"toolu_demo_{digest}", name), _input_deltas(tool_input)
         case _:
-            return  # a failure is an event of its own
+            return  # a failure becomes an error event, not a content block
 
 
 def _tool_block(block_type: str, tool_use_id: str, name: str) -> Json:
@@ -138,7 +138,7 @@ def _cited_deltas(block: Cited) -> _Deltas:
 
 
 def _input_deltas(tool_input: Mapping[str, Any]) -> _Deltas:
-    # The real API, too, begins with an empty piece.
+    # The real API also sends an empty delta first.
     pieces = ["", *_PIECE.findall(json.dumps(tool_input))]
     return ({"type": "input_json_delta", "partial_json": piece} for piece in pieces)
 
@@ -166,5 +166,5 @@ def _digest(value: Any) -> str:
 
 
 def _opaque(text: str) -> str:
-    """Something that looks like what only the provider can read, the same for the same text."""
+    """Return text that looks like the provider's encrypted values; the same text gives the same value."""
     return base64.b64encode(hashlib.sha512(text.encode()).digest()).decode()

@@ -1,9 +1,9 @@
 """`demo()`: the model that plays the tour.
 
-A script, not a language model: it answers the same to the same conversation. It writes the request that Anthropic's
-Messages API would get, and `AnthropicStream` reads the script's events, so that everything between the conversation
-and the parts is done as for a real model. The tools that it calls are `usechat.demo.tools`; without them it shows what
-needs none.
+A script and not a language model: the same conversation gets the same answer. It builds the request that Anthropic's
+Messages API would get, and `AnthropicStream` reads the script's events. So the same code runs between the conversation
+and the parts as for a real model. It calls the tools in `usechat.demo.tools`; without them it shows only the topics
+that need no tool.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ MODEL_ID = "usechat-demo"
 
 _ANSWER_TOKENS = 4096
 _PACE = 0.04
-"""Seconds between two deltas of a usual model."""
+"""Seconds between two deltas, as for a typical model."""
 
 logger = logging.getLogger(__name__)
 
 
 class DemoModel:
-    """The tour as a `usechat.models.base.Model`; make it with `demo`."""
+    """The tour as a `usechat.models.base.Model`. `demo` makes one."""
 
     provider = "demo"
     model_id = MODEL_ID
@@ -52,9 +52,9 @@ class DemoModel:
         """Run one call; see `Model.stream`.
 
         Raises:
-            RequestError: The messages hold nothing to answer, or a file that Anthropic could not read.
+            RequestError: The messages hold nothing to answer, or a file that Anthropic cannot read.
         """
-        # The Messages API wants a number, and no catalog has one for a model of this name.
+        # The Messages API requires a limit, and no catalog has one for this model id.
         call = msgspec.structs.replace(call, max_output_tokens=call.max_output_tokens or _ANSWER_TOKENS)
         request = await work_apart(partial(build_request, call, MODEL_ID))
         self._log(request.warnings)
@@ -64,12 +64,12 @@ class DemoModel:
             tool_names=request.tool_names,
         )
         parts: list[ModelPart] = []
-        for event in answer_events(_as_sent(request)):
+        for event in answer_events(_wire_body(request)):
             if event["type"] == "content_block_delta":
                 if parts:
                     yield parts
                     parts = []
-                # Also without a pace: it lets others run, and an answer that is stopped ends here.
+                # Also with a pace of 0: other tasks can run here, and a stopped answer is cancelled here.
                 await asyncio.sleep(self._pace)
             parts += stream.feed_event(event)
         yield [*parts, *stream.finish()]
@@ -82,14 +82,14 @@ class DemoModel:
 
 
 def demo(*, pace: float | None = None) -> Model:
-    """Return the model that plays the tour; say ``tour`` to it.
+    """Return the model that plays the tour; send it the message ``tour``.
 
     Args:
-        pace: Seconds between two deltas; None for that of a usual model, 0 for no wait.
+        pace: Seconds between two deltas; ``None`` for the pace of a typical model (0.04 s), 0 for no wait.
     """
     return DemoModel(pace=_PACE if pace is None else pace)
 
 
-def _as_sent(request: AnthropicRequest) -> dict[str, Any]:
+def _wire_body(request: AnthropicRequest) -> dict[str, Any]:
     # The script reads plain JSON; the body may hold other mappings and sequences.
     return request.body if request.content is None else json.loads(request.content)

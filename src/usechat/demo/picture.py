@@ -1,6 +1,6 @@
-"""The demo's picture: hills at sunset, painted in code and written as PNG. Knows nothing of chats.
+"""Draw the demo's picture, hills at sunset, as a PNG. Knows nothing of chats.
 
-PNG as in https://www.w3.org/TR/png-3/: signature, IHDR, IDAT with one filter byte a row, IEND.
+The format is in https://www.w3.org/TR/png-3/: signature, IHDR, IDAT with one filter byte for each row, IEND.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SKY: tuple[tuple[float, _Colour], ...] = (
     (0.8, (252, 190, 120)),
     (1.0, (255, 226, 170)),
 )
-"""Colours of the sky, from its top to the horizon."""
+"""Colours of the sky from the top (0) to the horizon (1), as red, green and blue from 0 to 255."""
 _SUN: _Colour = (255, 244, 214)
 _SUN_X, _SUN_Y, _SUN_RADIUS = 320.0, 150.0, 30.0
 _GLOW = 130.0
@@ -35,12 +35,12 @@ _HILLS: tuple[tuple[float, float, float, _Colour], ...] = (
     (222, 18, 0.023, (48, 30, 76)),
     (246, 12, 0.031, (20, 16, 44)),
 )
-"""Each range of hills, far to near: the height of its ridge, how much that varies, how often, and its colour."""
+"""The ranges of hills from far to near: y of the ridge in pixels, amplitude in pixels, frequency, and colour."""
 
 
 @cache
 def sunset_png() -> bytes:
-    """Return the picture, `WIDTH` by `HEIGHT` pixels; painted once, which takes a third of a second."""
+    """Return the picture as PNG, `WIDTH` by `HEIGHT` pixels. The first call takes a third of a second to draw it."""
     rows = b"".join(b"\x00" + row for row in _rows())
     header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, 8, 2, 0, 0, 0)
     return (
@@ -60,7 +60,7 @@ def _rows() -> Iterator[bytes]:
         for x in range(WIDTH):
             colour = _sunlit(sky, hypot(x - _SUN_X, y - _SUN_Y))
             for ridge, (_, _, _, hill) in zip(ridges, _HILLS, strict=True):
-                # How much of the pixel lies below the ridge: a soft edge instead of stairs.
+                # The share of the pixel below the ridge, for a smooth edge.
                 colour = _mix(colour, hill, min(max(y + 1 - ridge[x], 0.0), 1.0))
             row += bytes(map(int, colour))
         yield bytes(row)

@@ -1,10 +1,9 @@
-"""The demo's script: what it answers to a conversation, as blocks of a Messages API answer.
+"""The demo's script: choose the blocks that answer a Messages API request.
 
-Pure and deterministic: the same request gets the same answer. A topic is a row of acts; an act says something and may
-end in a call of one of the demo's tools, in which case the next request, which brings the result, goes on behind it. So
-the place in the script is read off the conversation: the results since the user's last words. Knows no HTTP, no
-pace and none of usechat's own types, and stands on the format of
-https://docs.anthropic.com/en/api/messages alone.
+Pure and deterministic: the same request gets the same answer. A topic is a sequence of acts. An act has blocks and may
+end with a call of one of the demo's tools; the next request brings the result, and the script continues after that act.
+So the number of tool results since the user's last message gives the position in the script. Knows no HTTP, no pace and
+none of usechat's types, only the format of https://docs.anthropic.com/en/api/messages.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ class Thinking(msgspec.Struct, frozen=True):
 
 
 class Cited(msgspec.Struct, frozen=True):
-    """A sentence that quotes a search hit."""
+    """A sentence with a citation of a search hit."""
 
     text: str
     hit: Mapping[str, str]
@@ -76,7 +75,7 @@ class ToolUse(msgspec.Struct, frozen=True):
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """The stream ends in an error event."""
+    """An error event, which ends the stream."""
 
     type: str
     message: str
@@ -86,14 +85,14 @@ Block: TypeAlias = Text | Thinking | Cited | Search | ToolUse | Failure
 
 
 class _Result(msgspec.Struct, frozen=True):
-    """A tool's result as the conversation has it."""
+    """A tool result of the conversation."""
 
     text: str
     is_error: bool
 
     @property
     def fields(self) -> Json:
-        """The result's own fields, when it is a JSON object."""
+        """The fields of the result when it is a JSON object; otherwise empty."""
         try:
             value: Any = json.loads(self.text)
         except ValueError:
@@ -105,9 +104,9 @@ class _Act(msgspec.Struct, frozen=True, kw_only=True):
     says: tuple[Block, ...]
     call: ToolUse | None = None
     reply: Callable[[_Result], str] | None = None
-    """What is said to the call's result."""
+    """Returns the text that follows the result of the call."""
     needs: str | None = None
-    """The provider's tool without which this cannot be shown."""
+    """The name of the provider's tool that this act requires."""
 
 
 def answer(request: Json) -> tuple[Block, ...]:
@@ -118,7 +117,7 @@ def answer(request: Json) -> tuple[Block, ...]:
 
 
 def _perform(acts: Sequence[_Act], results: Iterator[_Result], offered: set[str]) -> list[Block]:
-    """Return the blocks from behind the last call that has been answered to the next one that has not."""
+    """Return the blocks after the last call with a result, up to the next call without one."""
     blocks: list[Block] = []
     for act in acts:
         missing = next((name for name in (act.needs, act.call and act.call.name) if name and name not in offered), None)
@@ -136,7 +135,7 @@ def _perform(acts: Sequence[_Act], results: Iterator[_Result], offered: set[str]
 
 
 def _joined(blocks: Sequence[Block]) -> Iterator[Block]:
-    """Neighbouring texts as one: a model does not end a block in the middle of what it says."""
+    """Yield the blocks with neighbouring texts joined, because a model does not split a text into several blocks."""
     for is_text, group in groupby(blocks, key=lambda block: isinstance(block, Text)):
         if is_text:
             yield Text("".join(block.text for block in group if isinstance(block, Text)))
@@ -149,7 +148,7 @@ def _failed(call: ToolUse, result: _Result) -> str:
 
 
 def _last_turn(messages: Sequence[Json]) -> tuple[str, Iterator[_Result]]:
-    """Return the user's last words, and the results of the tools since."""
+    """Return the text of the user's last message, and the tool results after it."""
     words = ""
     results: list[_Result] = []
     for message in messages:
@@ -247,7 +246,7 @@ TOPICS: Mapping[Topic, tuple[frozenset[str], tuple[_Act, ...]]] = {
     "tool": (frozenset({"tool", "tools", "weather"}), (_TOOL,)),
     "text": (frozenset({"text", "markdown", "table", "code"}), (_TEXT,)),
 }
-"""What can be asked for: the words that choose a topic, and its acts. The first topic with a word wins."""
+"""The topics: the words that choose each, and its acts. The first topic that has a word of the message is chosen."""
 
 
 def _acts(words: str) -> tuple[_Act, ...]:

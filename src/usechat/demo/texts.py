@@ -1,4 +1,4 @@
-"""What the demo says. Words only: what they are part of is `usechat.demo.script`'s."""
+"""The texts of the demo. `usechat.demo.script` puts them into blocks."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ CITED: Sequence[tuple[str, int, str]] = (
         "All major browsers support server-sent events",
     ),
 )
-"""What is said, the number of the hit it rests on, and the words quoted from there."""
+"""The text of each sentence, the index of the cited hit in `SEARCH_HITS`, and the quoted words."""
 
 TOOL = "### A tool\n\nI ask the server for the weather.\n\n"
 

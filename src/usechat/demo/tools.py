@@ -1,6 +1,6 @@
-"""The tools that the demo calls: one that answers, one that asks first, one that draws, one that reports its progress.
+"""The demo's tools: weather, an e-mail that needs approval, a picture, and a job that reports its progress.
 
-None of them acts on the world. They are also what a tool looks like: a function with types and a docstring.
+None has an effect outside the process. They are also examples of tools: functions with types and a docstring.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ async def show_progress(
     steps: Annotated[int, Field(ge=1, le=20, description="How many steps to take")], context: ToolContext
 ) -> dict[str, int]:
     """Do some work in steps and show the user how far it is."""
-    # One id for all: each part takes the place of the one before.
+    # All parts have the same id, so that each replaces the one before it.
     progress_id = f"progress-{context.tool_call_id}"
     for step in range(1, steps + 1):
         label = _LABELS[(step - 1) % len(_LABELS)]
@@ -61,7 +61,7 @@ async def show_progress(
 
 
 def demo_tools() -> list[Tool]:
-    """Return all tools that the demo calls, among them Anthropic's web search, which the demo plays itself."""
+    """Return all tools that the demo calls. One is Anthropic's web search, whose results the demo makes up."""
     web_search = ProviderTool(id="anthropic.web_search_20250305", name="web_search")
     return [
         tool(get_weather),

@@ -1,4 +1,4 @@
-"""An HTTP/1.1 client for streams: pool, connection, response. It knows no provider, and its errors are its own."""
+"""An HTTP/1.1 client for streams: pool, connection, response. It has its own errors and knows no provider."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bodies that are compressed, inflated in pieces of a bounded size. Source: RFC 9110, section 8.4.1."""
+"""Inflate compressed bodies in pieces of a bounded size. Source: RFC 9110, section 8.4.1."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ __all__ = ["Body", "inflated", "read_at_most"]
 _MAX_PIECE_BYTES = 256 * 2**10
 _ZLIB = frozenset({b"gzip", b"x-gzip", b"deflate"})
 _ANY_HEADER = 47
-"""For zlib: gzip or zlib, whichever comes."""
+"""The ``wbits`` value with which zlib accepts both gzip and zlib headers."""
 
 
 class Body(Protocol):
-    """What a response brings, piece by piece."""
+    """The body of a response, read piece by piece."""
 
     def read(self) -> Awaitable[bytes]:
-        """Return what has come; nothing at the end."""
+        """Return the bytes that have arrived; empty bytes at the end of the body."""
         ...
 
     async def aclose(self) -> None:
-        """Let go of the connection."""
+        """Release the connection."""
         ...
 
 
@@ -33,20 +33,20 @@ def inflated(body: Body, encoding: bytes) -> Body:
     """Return a body without its compression.
 
     Args:
-        body: As it comes.
-        encoding: The response's ``content-encoding``. Another than gzip, deflate and identity is an error when the body
-            is read.
+        body: The body as the server sends it.
+        encoding: The response's ``content-encoding``: gzip, deflate or identity. With any other, reading the body
+            raises `RemoteProtocolError`.
     """
     encoding = encoding.strip().lower()
     return body if encoding in (b"", b"identity") else _Inflated(body, encoding)
 
 
 async def read_at_most(body: Body, size: int) -> bytes:
-    """Return a body, or its first bytes where it is longer.
+    """Return the first ``size`` bytes of a body, or the whole body if it is shorter.
 
     Args:
-        body: What to read. It is not closed.
-        size: How many bytes to return at most.
+        body: The body to read. This function does not close it.
+        size: The maximum number of bytes.
     """
     pieces: list[bytes] = []
     left = size
@@ -57,7 +57,10 @@ async def read_at_most(body: Body, size: int) -> bytes:
 
 
 class _Inflated:
-    """A kilobyte can hold a megabyte: what is inflated at once is bounded, and the rest waits as it came."""
+    """A body without its compression.
+
+    One compressed kilobyte can hold a megabyte. Each read inflates a bounded piece; the rest stays compressed.
+    """
 
     __slots__ = ("_body", "_encoding", "_inflater", "_rest")
 
@@ -74,7 +77,7 @@ class _Inflated:
             )
         while not self._inflater.eof:
             if self._rest:
-                # Nothing is waited for: other answers are to have their turn.
+                # This loop does not wait for the socket, so it yields to the tasks of other answers.
                 await asyncio.sleep(0)
             compressed = self._rest or await self._body.read()
             if not compressed:

@@ -1,7 +1,7 @@
-"""A connection to a server: sends a request, hands on its response in the pieces that the socket brought.
+"""Send a request over one connection, and return its response in the pieces that the socket delivers.
 
-What waits unread is bounded, each silence has its limit, and a connection that is dropped is gone at once. What the
-bytes mean is `usechat.http1.response`' job; which connection serves which request is `usechat.http1.pool`'s.
+Unread data is bounded, each silence has a time limit, and a dropped connection closes at once.
+`usechat.http1.response` parses the bytes; `usechat.http1.pool` chooses the connection for a request.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from usechat.http1.response import ResponseReader
 __all__ = ["Connection"]
 
 _MAX_UNREAD_BYTES = 256 * 2**10
-"""How much may wait for its reader before the socket is left unread."""
+"""Bytes that may wait for the reader before the connection stops reading from the socket."""
 
 
 class Connection(asyncio.Protocol):
-    """One connection, and the response that is coming over it.
+    """One connection and its current response.
 
     Args:
-        origin: What it is connected to.
-        on_lost: Told when it has ended, for whatever reason.
+        origin: The server at the other end.
+        on_lost: Called with this connection when it has ended, for any reason.
     """
 
     __slots__ = (
@@ -53,11 +53,11 @@ class Connection(asyncio.Protocol):
         self._response: ResponseReader | None = None
         self._error: Exception | None = None
         self.unread = 0
-        """How many bytes have come since the last `read`."""
+        """Number of bytes that have arrived since the last `read`."""
         self.is_held = False
-        """Whether the socket is left unread, for its reader is slow."""
+        """Whether reading from the socket is paused, because the reader of the response is slow."""
         self._is_clogged = False
-        """Whether the request is more than the socket takes at once."""
+        """Whether the socket's send buffer is full and part of the request still waits."""
         self._waiter: asyncio.Future[None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._deadline = 0.0
@@ -66,33 +66,33 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_open(self) -> bool:
-        """Whether a request can be sent over it, as far as is known."""
+        """Whether a request can be sent, as far as this side knows."""
         return self._transport is not None and not self._transport.is_closing()
 
     @property
     def is_reusable(self) -> bool:
-        """Whether the last response is whole and another request can follow."""
+        """Whether the last response is complete and another request can follow."""
         response = self._response
         is_whole = response is not None and response.is_complete and response.keeps_alive
         return is_whole and self.is_open and self._error is None and not self.is_held
 
     async def send(self, request: bytes, *, is_head: bool = False, limits: Limits) -> ResponseReader:
-        """Send a request; return its response when the head has come.
+        """Send a request and return its response as soon as the head has arrived.
 
         Args:
-            request: Head and body.
-            is_head: Whether its method is HEAD.
-            limits: How long nothing may happen.
+            request: The bytes of the head and the body.
+            is_head: Whether the method is HEAD, whose response has no body.
+            limits: Seconds of silence after which the request fails.
 
         Raises:
-            Http1Error: The connection broke, or something took too long.
+            Http1Error: The connection broke, or a limit was exceeded.
         """
         self._response = response = ResponseReader(is_to_head=is_head)
         self._read_limit = limits.read
         self.unread = 0
         assert self._transport is not None
         self._transport.write(request)
-        # A server may answer a request that it refuses before it has read it.
+        # A server that refuses a request may answer before it has read all of it.
         while self._is_clogged and not response.has_head:
             await self._wait(limits.write)
         while not response.has_head:
@@ -100,10 +100,10 @@ class Connection(asyncio.Protocol):
         return response
 
     async def read(self) -> bytes:
-        """Return what has come of the body; nothing at its end.
+        """Return the bytes of the body that have arrived; empty bytes at its end.
 
         Raises:
-            Http1Error: The connection broke, or was silent for too long.
+            Http1Error: The connection broke, or was silent longer than its read limit.
         """
         response = self._response
         assert response is not None
@@ -122,34 +122,37 @@ class Connection(asyncio.Protocol):
         return data
 
     def rest(self, seconds: float) -> None:
-        """The response is over: wait so long for `wake`, then close."""
+        """Mark the connection idle, and close it unless `wake` is called within this many seconds."""
         self._response = None
         self._silence()
         self._alarm = self._loop.call_later(seconds, self.abort)
 
     def wake(self) -> None:
-        """Another request follows."""
+        """Stop the idle timer, because another request follows."""
         self._silence()
 
     def abort(self) -> None:
-        """Drop the connection, whatever is still to come over it.
+        """Drop the connection at once and discard unread data.
 
-        Not ``close``, which with TLS waits for the server's farewell while the server goes on sending.
+        ``close`` is not used: with TLS it waits for the server's closing message, while the server continues to send.
         """
         self._silence()
         assert self._transport is not None
         self._transport.abort()
 
     def _wait(self, limit: float | None) -> asyncio.Future[None]:
-        """Anything that happens, to be awaited at once; no coroutine, for one would be held while an answer is open."""
+        """Return a future of the next event on the connection; await it at once.
+
+        A future and not a coroutine: the coroutine's frame would be held in memory for as long as an answer is open.
+        """
         if self._error is not None:
             raise self._error
         self._waiter = waiter = self._loop.create_future()
         self._limit = limit
         if limit is not None:
             self._deadline = self._loop.time() + limit
-            # An alarm that rings too early is set anew then: to do it now, for each token, would cost more than to
-            # read the token.
+            # An alarm that rings too early is set again when it rings. Setting it here, for each token, would cost
+            # more than reading the token.
             if self._alarm is None or self._alarm.when() > self._deadline:
                 self._set_alarm()
         return waiter
@@ -166,7 +169,7 @@ class Connection(asyncio.Protocol):
     def _ring(self) -> None:
         self._alarm = None
         if self._waiter is None or self._waiter.done() or self._limit is None:
-            # Nobody waits: who reads is busy with what has come.
+            # No call waits: the reader is still busy with data that has arrived.
             return
         if self._loop.time() < self._deadline:
             self._set_alarm()
@@ -175,25 +178,26 @@ class Connection(asyncio.Protocol):
 
     def _fail(self, error: Exception) -> None:
         if self._error is None:
-            # Its traceback holds a frame of this object, and would keep both until the garbage collector comes.
+            # The traceback holds a frame that refers to this object: a cycle, which would live until the garbage
+            # collector runs.
             self._error = error.with_traceback(None)
-        self._tell()
+        self._wake_waiter()
 
-    def _tell(self) -> None:
+    def _wake_waiter(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    # What the event loop calls.
+    # The methods of asyncio.Protocol, which the event loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The connection stands."""
+        """Keep the transport of the new connection."""
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """One read of the socket."""
+        """Parse the bytes of one read of the socket, and wake the reader."""
         response = self._response
         if response is None:
-            # Nobody has asked for anything.
+            # No request is open, so the server must not send.
             self.abort()
             return
         try:
@@ -208,19 +212,19 @@ class Connection(asyncio.Protocol):
         if self.unread > _MAX_UNREAD_BYTES and not self.is_held and self._transport is not None:
             self.is_held = True
             self._transport.pause_reading()
-        self._tell()
+        self._wake_waiter()
 
     def pause_writing(self) -> None:
-        """The socket does not take all of the request yet."""
+        """Note that the send buffer is full."""
         self._is_clogged = True
 
     def resume_writing(self) -> None:
-        """It has taken most of it."""
+        """Note that the send buffer has room again, and wake the sender."""
         self._is_clogged = False
-        self._tell()
+        self._wake_waiter()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection has ended."""
+        """Remove the connection from the pool, and end its response."""
         self._silence()
         self._on_lost(self)
         if self._response is None:
@@ -232,4 +236,4 @@ class Connection(asyncio.Protocol):
         except Http1Error as error:
             self._fail(error)
         else:
-            self._tell()
+            self._wake_waiter()

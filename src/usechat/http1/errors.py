@@ -1,11 +1,11 @@
-"""What can go wrong between us and a server, as exceptions of this package's own.
+"""The exceptions of this package: all failures between the client and a server.
 
 Http1Error
-├─ ConnectError          no connection comes about: no such name, nobody listens, a certificate is not trusted
+├─ ConnectError          the connection cannot be opened: unknown name, closed port, untrusted certificate
 ├─ ReadError             the connection broke
-├─ Http1TimeoutError     nothing happened for too long
-├─ RemoteProtocolError   what the server sends is not HTTP, or ends early
-└─ LocalProtocolError    the request cannot be written
+├─ Http1TimeoutError     the connection was silent for too long
+├─ RemoteProtocolError   the server's response is not HTTP, or ends early
+└─ LocalProtocolError    the request is malformed and cannot be sent
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Http1Error(Exception):
 
 
 class ConnectError(Http1Error):
-    """No connection comes about."""
+    """The connection cannot be opened: unknown name, closed port, or untrusted certificate."""
 
 
 class ReadError(Http1Error):
@@ -33,12 +33,12 @@ class ReadError(Http1Error):
 
 
 class Http1TimeoutError(Http1Error):
-    """Nothing happened for too long."""
+    """The connection was silent longer than its limit."""
 
 
 class RemoteProtocolError(Http1Error):
-    """What the server sends is not HTTP, or ends early."""
+    """The server's response is not HTTP, or ends early."""
 
 
 class LocalProtocolError(Http1Error):
-    """The request cannot be written."""
+    """The request is malformed and cannot be sent."""

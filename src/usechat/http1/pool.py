@@ -1,8 +1,8 @@
-"""A pool of HTTP/1.1 connections, made for streams: what one read of the socket brought is one piece.
+"""A pool of HTTP/1.1 connections for streams: each read of the socket becomes one piece of the body.
 
-General clients cost more for each event of a stream than all that is done with it. This one has no proxies, redirects,
-cookies or retries: those are its caller's. Which connection serves which request is decided here; what goes over one is
-`usechat.http1.connection`'s job. Knows no provider.
+General clients use more CPU for each event of a stream than all later processing of the event. This client has no
+proxies, redirects, cookies or retries; the caller does those. The pool chooses the connection for a request;
+`usechat.http1.connection` sends and reads over it. Knows no provider.
 """
 
 from __future__ import annotations
@@ -23,23 +23,25 @@ from usechat.http1.request import Limits, Origin, Request
 __all__ = ["Pool", "Response", "ResponseBody"]
 
 _MAX_IDLE_CONNECTIONS = 100
-"""For each origin."""
+"""Idle connections kept for each origin."""
 _MAX_IDLE_SECONDS = 30.0
-"""Load balancers drop idle connections after 60 s and more; a request must not meet a dropped one."""
+"""Load balancers drop idle connections after 60 s or more; a request must not be sent over a dropped one."""
 _NEXT_ADDRESS_SECONDS = 0.25
-"""When the next address is tried beside one that has not answered (RFC 8305, section 5)."""
+"""Seconds after which the next address is tried in parallel with one that has not answered (RFC 8305, section 5)."""
 _KEEPALIVE_OPTIONS = {"TCP_KEEPINTVL": 60, "TCP_KEEPCNT": 5, "TCP_KEEPIDLE": 60}
-"""Routers forget a connection on which a model thinks for minutes."""
+"""Seconds and a count. Without keep-alive probes, routers forget a connection that is silent while a model thinks for
+minutes."""
 _NO_LIMITS = Limits(None, None, None)
 
 
 class Pool:
-    """Connections, of which each open response holds one; their number has no limit.
+    """A pool of connections. Each open response holds one; their number has no limit.
 
     Args:
-        new_tls: Makes the context that verifies servers, in a thread and once; by default the standard library's.
-        max_idle: How many connections wait for another request, for each origin.
-        idle_seconds: How long they wait.
+        new_tls: Makes the TLS context that verifies servers; called once, in a thread. The default is the standard
+            library's.
+        max_idle: The maximum number of idle connections for each origin.
+        idle_seconds: Seconds after which an idle connection is closed.
     """
 
     def __init__(
@@ -54,14 +56,14 @@ class Pool:
         self._idle_seconds = idle_seconds
         self._tls: ssl.SSLContext | None = None
         self.connections: set[Connection] = set()
-        """Those that are open, idle ones included."""
+        """All open connections, idle ones included."""
         self._idle: dict[Origin, list[Connection]] = {}
 
     async def send(self, request: Request, limits: Limits = _NO_LIMITS) -> Response:
-        """Send a request; return its response as soon as its head has come.
+        """Send a request and return its response as soon as the head has arrived.
 
         Raises:
-            Http1Error: The server cannot be reached, takes too long, or answers with something else than HTTP.
+            Http1Error: The server cannot be reached, exceeds a limit, or does not answer in HTTP.
         """
         encoded = request.encode()
         connection = self._maybe_idle(request.origin) or await self._connect(request.origin, limits.connect)
@@ -72,10 +74,10 @@ class Pool:
             raise
         if request.is_last:
             response.keeps_alive = False
-        return Response(response.status, response.take_headers(), ResponseBody(connection, self._take_back))
+        return Response(response.status, response.detach_headers(), ResponseBody(connection, self._return_connection))
 
     async def aclose(self) -> None:
-        """Close all connections, those in use included."""
+        """Close all connections, also those in use."""
         for connection in list(self.connections):
             connection.abort()
 
@@ -88,7 +90,7 @@ class Pool:
                 return connection
         return None
 
-    def _take_back(self, connection: Connection) -> None:
+    def _return_connection(self, connection: Connection) -> None:
         idle = self._idle.setdefault(connection.origin, [])
         if connection.is_reusable and len(idle) < self._max_idle:
             connection.rest(self._idle_seconds)
@@ -115,7 +117,7 @@ class Pool:
     async def _open(self, origin: Origin) -> Connection:
         is_secure = origin.scheme == "https"
         if is_secure and self._tls is None:
-            # In a thread: it reads some hundred certificates.
+            # In a thread, because it reads some hundred certificates and would block the event loop.
             self._tls = await asyncio.to_thread(self._new_tls)
             self._tls.set_alpn_protocols(["http/1.1"])
         opened = await _open_socket(origin.host, origin.port)
@@ -133,24 +135,24 @@ class Pool:
 
 
 class Response(NamedTuple):
-    """A response whose head has come."""
+    """A response whose head has arrived."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
-    """Names and values as they came."""
+    """Names and values as the server sent them."""
     body: ResponseBody
 
     def header(self, name: bytes) -> bytes:
-        """Return the value of a header, with the values of several joined; empty without it.
+        """Return the value of a header: several values joined by commas, empty bytes if the header is missing.
 
         Args:
-            name: In lower case.
+            name: The name in lower case.
         """
         return b", ".join(value for key, value in self.headers if key.lower() == name)
 
 
 class ResponseBody:
-    """The body of a response, which holds the connection until it is closed."""
+    """The body of a response. It holds the connection until it is closed."""
 
     __slots__ = ("_connection", "_give_back")
 
@@ -159,28 +161,28 @@ class ResponseBody:
         self._give_back = give_back
 
     async def __aiter__(self) -> AsyncGenerator[bytes]:
-        """Yield as much at a time as has come."""
+        """Yield pieces of the body as they arrive."""
         while data := await self.read():
             yield data
 
     def read(self) -> Awaitable[bytes]:
-        """Return what has come; nothing at the end.
+        """Return the bytes that have arrived; empty bytes at the end of the body.
 
         Raises:
-            Http1Error: The connection broke, or was silent for too long.
+            Http1Error: The connection broke, or was silent longer than its read limit.
         """
         assert self._connection is not None
         return self._connection.read()
 
     async def aclose(self) -> None:
-        """Give the connection back; one with an unfinished response is closed at once."""
+        """Return the connection to the pool; close it at once if the response is unfinished."""
         if self._connection is not None:
             connection, self._connection = self._connection, None
             self._give_back(connection)
 
 
 async def _open_socket(host: str, port: int) -> socket.socket:
-    # uvloop's own `create_connection` tries one address after the other: a dead one would take all the time there is.
+    # uvloop's `create_connection` tries one address after the other: a dead address would use up the whole time limit.
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     opened = await start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS, interleave=1)
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -1,6 +1,6 @@
-"""Language models: what the loop asks of one (`usechat.models.base`), and the ones that come with this package.
+"""Language models: their protocol (`usechat.models.base`), and the models that come with this package.
 
-A model's module is imported when its name is first asked for, so that importing this package costs nothing.
+A model's module is imported when its name is first used, so that importing this package is fast.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the loop asks of a model, and what it hands over: the edge between `usechat.answers` and any provider.
+"""The protocol of a model and the input of a model call: the edge between `usechat.answers` and any provider.
 
 Knows no provider, no HTTP and no wire format.
 """
@@ -29,25 +29,25 @@ __all__ = [
 
 
 class FunctionTool(msgspec.Struct, frozen=True, kw_only=True):
-    """A tool the model may call and somebody else carries out."""
+    """A tool that the model may call and that the application or the client runs."""
 
     name: str
     description: str | None = None
     input_schema: Mapping[str, Any] = msgspec.field(default_factory=dict[str, Any])
-    """JSON schema of the input."""
+    """The JSON schema of the input."""
     provider_options: Mapping[str, Mapping[str, Any]] | None = None
 
 
 class ProviderTool(msgspec.Struct, frozen=True, kw_only=True):
-    """A tool that the provider defines and, mostly, carries out itself."""
+    """A tool that the provider defines and usually also runs."""
 
     id: str
-    """The provider and its type of the tool, as in ``anthropic.web_search_20250305``."""
+    """The provider and its tool type, for instance ``anthropic.web_search_20250305``."""
     name: str
-    """What the application calls it: the key in ``tools``."""
+    """The application's name for the tool: the key in ``tools``."""
     args: Mapping[str, Any] = msgspec.field(default_factory=dict[str, Any])
     defers_results: bool = False
-    """Whether a call's result may come in a later step, so that the loop goes on without it."""
+    """Whether the result of a call may arrive in a later step, so that the loop does not wait for it."""
 
 
 ToolDefinition: TypeAlias = FunctionTool | ProviderTool
@@ -57,7 +57,7 @@ ToolChoice: TypeAlias = Literal["auto", "none", "required"] | str
 
 
 class ResponseFormat(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask for JSON that fits a schema."""
+    """A request for an answer in JSON that matches a schema."""
 
     json_schema: Mapping[str, Any]
     name: str | None = None
@@ -65,23 +65,23 @@ class ResponseFormat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Timeout(msgspec.Struct, frozen=True, kw_only=True):
-    """How long an answer may take, in seconds; ``math.inf`` is no limit.
+    """The time limits of an answer in seconds; ``math.inf`` is no limit.
 
-    A limit that is None is the model's (``anthropic(…, timeout=Timeout(…))``), or else the default. When one has
-    passed, the answer ends with an `AnswerTimeoutError`, whose code is ``timeout``.
+    A limit of ``None`` falls back to the model's (``anthropic(…, timeout=Timeout(…))``), then to the default. When a
+    limit has passed, the answer ends with an `AnswerTimeoutError`, whose code is ``timeout``.
 
     Raises:
-        ConfigurationError: A limit is no number above zero.
+        ConfigurationError: A limit is not a number above zero.
     """
 
     total: float | None = None
-    """For the whole answer, tools included. No limit by default."""
+    """Seconds for the whole answer, tools included. No limit by default."""
     step: float | None = None
-    """For one model call and its tools. No limit by default."""
+    """Seconds for one model call and its tools. No limit by default."""
     first_chunk: float | None = None
-    """Until a model call brings something to show, all its retries included; by default five minutes."""
+    """Seconds until the first visible output of a model call, retries included. 300 by default."""
     chunk: float | None = None
-    """Between two things that it brings. A provider's pings are none; by default five minutes."""
+    """Seconds between two outputs of a model call. A provider's pings do not count as output. 300 by default."""
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
@@ -91,7 +91,7 @@ class Timeout(msgspec.Struct, frozen=True, kw_only=True):
 
     @staticmethod
     def resolve(*given: Timeout | None) -> Timeout:
-        """Return each limit as the first of these that has it says, or else the default."""
+        """Merge timeouts: for each limit, return the first that is set, or the default."""
         known = [timeout for timeout in given if timeout is not None]
         if not known:
             return DEFAULT_TIMEOUT
@@ -107,7 +107,7 @@ DEFAULT_TIMEOUT = Timeout(total=math.inf, step=math.inf, first_chunk=300.0, chun
 
 
 class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
-    """All that one model call needs. Unset options are left to the provider."""
+    """The input of one model call. The provider chooses the values of unset options."""
 
     messages: Sequence[ModelMessage]
     system: str | None = None
@@ -122,39 +122,39 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] | None = None
     response_format: ResponseFormat | None = None
     max_retries: int | None = None
-    """How often a request that failed before its first byte is tried again; ``None``: the client's own number."""
+    """How many times to retry a request that failed before its first byte; ``None`` for the number of the client."""
     timeout: Timeout | None = None
-    """How long it may take."""
+    """The time limits of the call."""
 
     def __post_init__(self) -> None:
-        # Told where it is written, and not when the answer is being made.
+        # Raised here, where the mistake is, and not later while the answer is made.
         if not isinstance(self.timeout, Timeout | None):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError("timeout must be a usechat.Timeout, for instance Timeout(total=60)")
 
 
 @runtime_checkable
 class Model(Protocol):
-    """A language model that streams."""
+    """A language model that streams its answers."""
 
     @property
     def provider(self) -> str:
-        """For instance ``anthropic``."""
+        """The name of the provider, for instance ``anthropic``."""
         ...
 
     @property
     def model_id(self) -> str:
-        """For instance ``claude-sonnet-4-6``."""
+        """The id of the model, for instance ``claude-sonnet-4-6``."""
         ...
 
     def stream(self, call: ModelCall) -> AsyncIterator[Sequence[ModelPart]]:
         """Run one call.
 
-        Yields batches of parts: what one read of the provider's connection brought. The last part of a call that
-        ended well, badly or early is a `ModelFinish`; an error event in mid-stream is an `Error` part.
-        Closing the iterator (``aclose``) closes the provider's connection.
+        Yields batches of parts; one batch has the parts of one read of the provider's connection. The last part is a
+        `ModelFinish`, also when the stream failed or was cut. An error event in the stream is an `Error` part. Closing
+        the iterator (``aclose``) closes the provider's connection.
 
         Raises:
             ProviderError: The provider failed before the first part.
-            RequestError: The messages cannot be expressed to this provider.
+            RequestError: The messages cannot be converted for this provider.
         """
         ...

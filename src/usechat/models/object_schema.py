@@ -1,4 +1,4 @@
-"""JSON schemas whose root is one plain object, which is all that providers take for a tool's input.
+"""Rewrite JSON schemas so that the root is one plain object, the only form that providers accept for a tool's input.
 
 Anthropic: "input_schema does not support oneOf, allOf, or anyOf at the top level", and ``type`` must be ``object``.
 Pydantic puts a ``$ref`` at the root of a model that refers to itself, and an ``anyOf`` at the root of a union. Knows
@@ -18,35 +18,35 @@ _UNIONS: Final = ("anyOf", "oneOf")
 _HANDLED: Final = ("allOf", "discriminator")
 _DEFINITIONS: Final = ("$defs", "definitions")
 _MAX_REFERENCES: Final = 20
-"""References that only lead to another one; a circle of them describes nothing."""
+"""The maximum length of a chain of references. A circle of references describes nothing."""
 
 
 class NoObjectError(ValueError):
-    """The schema describes something else than an object."""
+    """The schema does not describe an object."""
 
 
 def object_schema(schema: Schema) -> Schema:
     """Return the schema with an object at its root: references are inlined, alternatives are merged.
 
-    Merged alternatives allow more than the schema does, so that whoever checks a value does it with the original.
+    Merged alternatives allow more values than the original, so validate values with the original schema.
 
     Raises:
-        NoObjectError: It describes something else than an object, or may do.
+        NoObjectError: The schema allows values that are not objects.
     """
     found = _as_object(inline_root(schema), schema)
-    # Definitions cost tokens with each request; a merged root may need none of them.
+    # Definitions cost tokens in each request, and a merged root may not refer to them any more.
     return found if _has_reference(found) else {key: found[key] for key in found if key not in _DEFINITIONS}
 
 
 def inline_root(schema: Schema, root: Schema | None = None) -> Schema:
-    """Return the schema with what it refers to in place of the reference; definitions stay where they are.
+    """Return the schema with the reference at its root replaced by its target. Definitions stay where they are.
 
     Args:
         schema: The whole schema, or a part of it.
-        root: The whole schema, where ``schema`` is a part.
+        root: The whole schema, when ``schema`` is a part of it.
 
     Raises:
-        NoObjectError: It refers to nothing, or to itself.
+        NoObjectError: The target of the reference is missing, or is the reference itself.
     """
     found, whole = schema, schema if root is None else root
     for _ in range(_MAX_REFERENCES):
@@ -109,7 +109,7 @@ def _in_each(schemas: Sequence[Schema]) -> Sequence[str]:
 
 
 def _about(own: Schema, either: Sequence[Schema]) -> dict[str, Any]:
-    """Return what is said of alternatives as a whole."""
+    """Return the keywords that describe all alternatives together."""
     result: dict[str, Any] = {}
     if either and all(each.get("additionalProperties") is False for each in either):
         result["additionalProperties"] = False
@@ -142,7 +142,7 @@ def _either(schemas: Sequence[Any]) -> Any:
     values = list(_values(schemas))
     if len(values) < len(schemas):
         return {"anyOf": list(schemas)}
-    # What tells the alternatives from each other, in the form that models know best.
+    # The property that distinguishes the alternatives. Models know ``enum`` better than several ``const``.
     types = {each.get("type") for each in schemas}
     same = {"type": types.pop()} if len(types) == 1 and None not in types else {}
     return {**same, "enum": values}

@@ -1,4 +1,4 @@
-"""Which model a name means, and which one answers when no name is given."""
+"""Find the model for a name, and the default model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from usechat.models.embedded.server import local_available
 __all__ = ["ANTHROPIC_MODEL_ID", "default_model", "resolve_model"]
 
 ANTHROPIC_MODEL_ID = "claude-sonnet-4-6"
-"""The model that answers when only a key or an address is set."""
+"""The default model when a key or an address of Anthropic is set."""
 
 _ANTHROPIC_VARIABLES = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL")
 _HOW_TO_CHANGE = "Set ANTHROPIC_API_KEY (or ANTHROPIC_BASE_URL) for Anthropic, or choose another with --model."
@@ -18,7 +18,7 @@ _HOW_TO_CHANGE = "Set ANTHROPIC_API_KEY (or ANTHROPIC_BASE_URL) for Anthropic, o
 
 def resolve_model(name: str) -> Model:
     """Return the model with this name: ``local``, ``demo``, or one of Anthropic's, with or without ``anthropic/``."""
-    # Each model is imported only when it is asked for: its libraries take up to half a second.
+    # Each model is imported only when it is used, because its libraries take up to half a second to import.
     match name:
         case "local":
             from usechat.models.embedded.model import local
@@ -35,10 +35,10 @@ def resolve_model(name: str) -> Model:
 
 
 def default_model(environ: Mapping[str, str]) -> tuple[str, str]:
-    """Return the name of the default model, and in plain words why it is the default and how to change it.
+    """Return the name of the default model, and a text that says why it is the default and how to change it.
 
     Args:
-        environ: The environment; only whether Anthropic's variables are set is looked at.
+        environ: The environment variables. The function only checks whether Anthropic's are set.
     """
     variable = next((name for name in _ANTHROPIC_VARIABLES if environ.get(name)), None)
     if variable is not None:

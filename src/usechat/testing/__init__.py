@@ -1,1 +1,1 @@
-"""For tests of backends: scripted models, a replayed provider, rules of the protocols, strategies for hypothesis."""
+"""Tools for tests of backends: scripted models, a replayed provider, protocol rules, and hypothesis strategies."""

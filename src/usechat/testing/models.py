@@ -1,4 +1,4 @@
-"""Models for tests: they say what they are told to, without a network.
+"""Models for tests: they stream scripted parts, without a network.
 
 model = ScriptedModel(calling_tool("get_weather", {"city": "Whitby"}), saying("It is sunny."))
 result = stream_text(model, prompt="And the weather?", tools=[get_weather], stop_when=step_count_is(2))
@@ -36,20 +36,20 @@ USAGE = Usage(input_no_cache=10, output=5)
 
 
 class Hold:
-    """Put one into a step where the model is to fall silent, until the call is given up."""
+    """A pause of the model in a step, which lasts until the call is cancelled."""
 
     def __init__(self) -> None:
         self.reached = asyncio.Event()
-        """Set when the model has come to it."""
+        """Set when the model has reached the pause."""
 
     async def __call__(self) -> None:
-        """Wait for ever."""
+        """Set `reached`, then wait until the call is cancelled."""
         self.reached.set()
         await asyncio.Event().wait()
 
 
 def saying(*texts: str, finish: UnifiedFinishReason = "stop", usage: Usage = USAGE) -> Step:
-    """Return a step of one text block, each text a batch of its own."""
+    """Return a step with one text block, whose texts arrive one batch each."""
     ended = ModelFinish(finish_reason=FinishReason(finish, finish), usage=usage)
     return [[TextStart("0")], *([TextDelta("0", text)] for text in texts), [TextEnd("0"), ended]]
 
@@ -63,8 +63,8 @@ def calling_tools(*calls: tuple[str, str, Any], finish: UnifiedFinishReason = "t
     """Return a step that calls tools.
 
     Args:
-        calls: Id, name and input of each; an input that is text is taken for JSON text as it stands.
-        finish: Why the step ends.
+        calls: Id, name and input of each call. An input that is a string is sent unchanged, as JSON text.
+        finish: The finish reason of the step.
     """
     batches: list[list[ModelPart]] = []
     for tool_call_id, name, input in calls:
@@ -80,12 +80,12 @@ def calling_tools(*calls: tuple[str, str, Any], finish: UnifiedFinishReason = "t
 
 
 class ScriptedModel:
-    """A model that answers the first call with the first step and so on, and repeats the last.
+    """A model that answers each call with the next step, and repeats the last step.
 
     Args:
-        steps: What each call brings.
-        provider: As a real model says it.
-        model_id: As a real model says it.
+        steps: The steps, in the order of the calls.
+        provider: The provider name that the model reports.
+        model_id: The model id that the model reports.
     """
 
     def __init__(self, *steps: Step, provider: str = "scripted", model_id: str = "scripted") -> None:
@@ -95,11 +95,11 @@ class ScriptedModel:
         self.provider = provider
         self.model_id = model_id
         self.calls: list[ModelCall] = []
-        """What it was asked, in order."""
+        """All calls so far, in order."""
         self.open_count = 0
-        """How many of its streams have begun and not ended."""
+        """Number of streams that have begun and not ended."""
         self.closed = asyncio.Event()
-        """Set when a stream has ended, whole or not."""
+        """Set when a stream has ended, complete or not."""
 
     async def stream(self, call: ModelCall) -> AsyncGenerator[list[ModelPart]]:
         """Run one call; see `usechat.models.base.Model.stream`."""

@@ -3,9 +3,10 @@
     with ReplayServer(Reply("text"), Reply(status=529)) as server:
         client = anthropic.Anthropic(base_url=server.url, api_key="none")
 
-It answers the first request with the first reply and so on, and repeats the last. It records each request, and when the
-client went away before the reply was over. It runs on an event loop and a thread of its own, so that the code under
-test may block, be synchronous, or be cancelled. HTTP/1.1 only, and only as much of it as clients of the API use.
+The server answers each request with the next reply, and repeats the last reply. It records each request, and the time
+at which a client disconnected before the end of a reply. It runs its own event loop in its own thread, so that the code
+under test may block, be synchronous, or be cancelled. It implements only the part of HTTP/1.1 that clients of the API
+use.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ __all__ = ["ReplayServer", "ReplayedRequest", "Reply"]
 
 _REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests"}
 _BEFORE_RESET_SECONDS = 0.02
-_PATIENCE = 60.0
-"""Only a test that fails waits so long; on a busy machine what happens at once takes seconds."""
+_WAIT_SECONDS = 60.0
+"""Only a failing test waits so long. On a busy machine, even an immediate action takes seconds."""
 _ERROR_TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -42,72 +43,78 @@ _ERROR_TYPES = {
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """How one request is answered.
+    """The reply to one request.
 
-    Which events: ``stream`` (a name from `usechat.testing.streams`) or ``events``; for an HTTP error only ``status``.
+    Give either ``stream`` (a name from `usechat.testing.streams`) or ``events``; for an HTTP error, only ``status``.
     """
 
     stream: str | None = None
     """The name of a stream that ships with this package."""
     events: Sequence[str | Mapping[str, Any]] | None = None
-    """Events of your own, as JSON text or as what becomes JSON."""
+    """Your own events, as JSON text or as objects that are encoded as JSON."""
     status: int = 200
-    """From 400 on the body is an Anthropic error object, unless ``body`` says otherwise."""
+    """The HTTP status. With any other than 200, the body is an Anthropic error object unless ``body`` is given."""
     body: bytes | None = None
-    """The whole body, in place of events."""
+    """The whole body, instead of events."""
     content_type: str | None = None
     headers: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     framing: Framing = "lf"
     delay: float = 0.0
     """Seconds before each event."""
     split: int | None = None
-    """Send pieces of so many bytes; -1: everything in one piece. Otherwise one piece for each event."""
+    """Size of the pieces in bytes; -1 sends everything in one piece. By default each event is one piece."""
     cut_after: int | None = None
-    """Reset the connection after so many events."""
+    """Reset the connection after this many pieces."""
     end_after: int | None = None
-    """End the body, cleanly, after so many events."""
+    """End the body in an orderly way after this many events."""
     hold_after: int | None = None
-    """Fall silent after so many events, until the client goes away or the server closes."""
+    """Stop sending after this many pieces, until the client disconnects or the server closes."""
 
 
 Script: TypeAlias = Callable[["ReplayedRequest"], Reply]
 
 
 class ReplayedRequest:
-    """A request as it arrived, and how it ended."""
+    """A recorded request, and how its reply ended."""
 
     def __init__(self, method: str, path: str, headers: dict[str, str], body: bytes) -> None:
         self.method = method
         self.path = path
         self.headers = headers
-        """Names in lower case."""
+        """The headers, with names in lower case."""
         self.body = body
         self.aborted_at: float | None = None
-        """When the client went away before the reply was over, on `time.monotonic`'s clock."""
+        """The `time.monotonic` at which the client disconnected before the end of the reply; otherwise ``None``."""
         self.is_complete = False
-        """Whether the whole reply was sent."""
+        """Whether the server sent the whole reply."""
         self._over: Future[None] = Future()
 
     @property
     def json(self) -> Any:
-        """The body, parsed."""
+        """The body, parsed as JSON."""
         return json.loads(self.body)
 
     @property
     def is_aborted(self) -> bool:
-        """Whether the client went away before the reply was over."""
+        """Whether the client disconnected before the end of the reply."""
         return self.aborted_at is not None
 
-    def wait_over(self, *, within: float = _PATIENCE) -> None:
-        """Block until the reply is over or the client has gone away.
+    def wait_over(self, *, within: float = _WAIT_SECONDS) -> None:
+        """Block until the reply has ended or the client has disconnected.
+
+        Args:
+            within: Seconds to wait at most.
 
         Raises:
             TimeoutError: Neither happened in time.
         """
         self._over.result(within)
 
-    async def over(self, *, within: float = _PATIENCE) -> None:
-        """Wait until the reply is over or the client has gone away.
+    async def over(self, *, within: float = _WAIT_SECONDS) -> None:
+        """Wait until the reply has ended or the client has disconnected.
+
+        Args:
+            within: Seconds to wait at most.
 
         Raises:
             TimeoutError: Neither happened in time.
@@ -116,7 +123,7 @@ class ReplayedRequest:
             await asyncio.shield(asyncio.wrap_future(self._over))
 
     def end(self, *, aborted: bool) -> None:
-        """Note how it ended; the server calls this."""
+        """Note how the reply ended. Only the server calls this."""
         if self._over.done():
             return
         self.is_complete = not aborted
@@ -125,12 +132,16 @@ class ReplayedRequest:
 
 
 class ReplayServer:
-    """Serves replies in turn; use it as a context manager, synchronous or asynchronous.
+    """A server that sends replies in turn. Use it as a context manager, synchronous or asynchronous.
 
     Args:
-        replies: What the first, second, … request gets; the last is repeated. Or one function of the request.
-        port: Where to listen on 127.0.0.1; 0 takes a free one.
-        tls: Speak HTTPS, with the certificate that is loaded in it.
+        replies: The replies to the first, second, … request; the last one is repeated. Each is a `Reply`, the name of a
+            stream, or a function that takes the request and returns a `Reply`.
+        port: The port on 127.0.0.1; 0 for any free port.
+        tls: A context with a loaded certificate; the server then uses HTTPS.
+
+    Raises:
+        ValueError: There is no reply.
     """
 
     def __init__(self, *replies: Reply | str | Script, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
@@ -146,39 +157,43 @@ class ReplayServer:
         self._lock = threading.Lock()
         self._awaited: list[tuple[int, Future[None]]] = []
         self.requests: list[ReplayedRequest] = []
-        """Every request so far, in order."""
+        """All requests so far, in order."""
         self.connection_count = 0
-        """How many connections clients have opened."""
+        """Number of connections that clients have opened."""
 
     @property
     def url(self) -> str:
         """The base URL for clients of the ``anthropic`` package, without ``/v1``."""
         return f"{'http' if self._tls is None else 'https'}://127.0.0.1:{self._port}"
 
-    async def received(self, count: int = 1, *, within: float = _PATIENCE) -> ReplayedRequest:
-        """Wait until this many requests have come; return the last of them.
+    async def received(self, count: int = 1, *, within: float = _WAIT_SECONDS) -> ReplayedRequest:
+        """Wait until this many requests have arrived, and return the last of them.
+
+        Args:
+            count: The number of requests, counted from the start of the server.
+            within: Seconds to wait at most.
 
         Raises:
-            TimeoutError: They did not come in time.
+            TimeoutError: They did not arrive in time.
         """
         arrival: Future[None] = Future()
         with self._lock:
             self._awaited.append((count, arrival))
-            self._tell_waiters()
+            self._wake_waiters()
         async with asyncio.timeout(within):
             await asyncio.shield(asyncio.wrap_future(arrival))
         return self.requests[count - 1]
 
     def start(self) -> None:
-        """Listen. `close` undoes it."""
+        """Start listening. Call `close` at the end."""
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(_PATIENCE)
+        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(_WAIT_SECONDS)
 
     def close(self) -> None:
-        """Stop listening, reset what is open, end the thread."""
-        asyncio.run_coroutine_threadsafe(self._shut(), self._loop).result(_PATIENCE)
+        """Stop listening, reset the open connections, and end the thread."""
+        asyncio.run_coroutine_threadsafe(self._shut(), self._loop).result(_WAIT_SECONDS)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(_PATIENCE)
+        self._thread.join(_WAIT_SECONDS)
         self._loop.close()
 
     def __enter__(self) -> Self:
@@ -217,7 +232,7 @@ class ReplayServer:
                 while ahead is not None:
                     ahead = await self._serve_one(ahead, reader, writer)
         except asyncio.CancelledError:
-            # Only `_shut` cancels, and it waits for the end of this; nobody else is to hear of it.
+            # Only `_shut` cancels this task and waits for its end, so the cancellation is not raised further.
             writer.transport.abort()
         finally:
             self._connections.discard(task)
@@ -226,12 +241,12 @@ class ReplayServer:
     async def _serve_one(
         self, ahead: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> bytes | None:
-        """Answer one request; return what has come of the next, or None when the connection is over."""
+        """Answer one request. Return the first bytes of the next one, or ``None`` once the connection is over."""
         request = await _read_request(ahead, reader)
         with self._lock:
             self.requests.append(request)
             number = len(self.requests)
-            self._tell_waiters()
+            self._wake_waiters()
         reply = self._reply_to(request, number)
         next_byte = asyncio.ensure_future(reader.read(1))
         sending = asyncio.ensure_future(_send(reply, writer))
@@ -248,7 +263,7 @@ class ReplayServer:
             ahead_of, _ = await asyncio.gather(next_byte, sending, return_exceptions=True)
         return ahead_of if isinstance(ahead_of, bytes) else b""
 
-    def _tell_waiters(self) -> None:
+    def _wake_waiters(self) -> None:
         come = len(self.requests)
         for _, arrival in (waiter for waiter in self._awaited if waiter[0] <= come):
             arrival.set_result(None)
@@ -271,7 +286,7 @@ async def _read_request(ahead: bytes, reader: asyncio.StreamReader) -> ReplayedR
 
 
 async def _send(reply: Reply, writer: asyncio.StreamWriter) -> bool:
-    """Send the reply; return whether the connection can serve another request."""
+    """Send the reply. Return whether the connection can serve another request."""
     if reply.body is not None or reply.status != 200:
         await _send_whole(reply, writer)
         return True
@@ -288,7 +303,7 @@ async def _send(reply: Reply, writer: asyncio.StreamWriter) -> bool:
     if reply.hold_after is not None:
         await asyncio.Event().wait()
     if reply.cut_after is not None:
-        # Written bytes are lost with a reset: the client is to see them first.
+        # A reset discards unread bytes, so the client gets time to read them first.
         await asyncio.sleep(_BEFORE_RESET_SECONDS)
         writer.transport.abort()
         return False

@@ -1,6 +1,6 @@
 """Anthropic event streams that ship with this package: one for each block, delta, stop reason and error of the API.
 
-The files in ``streams/`` are what api.anthropic.com would send, byte for byte in its framing; their texts are made up.
+The files in ``streams/`` have the exact framing of api.anthropic.com; their texts are made up.
 `frame_event` writes the same events in the other framings that servers and proxies use.
 """
 
@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias, assert_never
 __all__ = ["Framing", "frame_event", "read_events", "read_stream", "stream_names"]
 
 Framing: TypeAlias = Literal["lf", "crlf", "cr", "multiline", "no-space", "comments", "no-event"]
-"""How events are written: with which line ends, over how many lines, with or without what the standard leaves open."""
+"""The framing of events: line ends, number of ``data`` lines, and the optional parts of the standard."""
 
 _STREAMS = files("usechat.testing") / "streams"
 
@@ -34,7 +34,7 @@ def read_stream(name: str) -> bytes:
 
 
 def read_events(name: str) -> list[str]:
-    """Return the JSON text of each event of one stream, as it stands in the file."""
+    """Return the JSON text of each event of one stream, unchanged from the file."""
     return list(_data_lines(read_stream(name).decode()))
 
 
@@ -42,12 +42,12 @@ def frame_event(event: str, framing: Framing = "lf", *, number: int = 0) -> byte
     """Return one event in this framing.
 
     Args:
-        event: Its JSON text.
-        framing: How it is written.
-        number: Its position in the stream, which the ``comments`` framing gives as its id.
+        event: The JSON text of the event.
+        framing: The framing to use.
+        number: The position of the event in the stream, which the ``comments`` framing writes as the event's id.
 
     Raises:
-        ValueError: It is not JSON.
+        ValueError: ``event`` is not JSON.
     """
     kind = _type_of(event)
     match framing:

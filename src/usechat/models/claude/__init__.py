@@ -1,1 +1,1 @@
-"""Claude and everything else that speaks Anthropic's Messages API."""
+"""Models on Anthropic's Messages API: Claude, and other servers with the same API."""

@@ -1,8 +1,8 @@
-"""The address and the keys of an Anthropic-like server, as people write them: put in order, or refused in a sentence.
+"""Clean or refuse the base URL and the keys that a user sets for an Anthropic-like server.
 
-The ``anthropic`` package takes them as they are: a base URL that ends in ``/v1`` becomes a request to
-``/v1/v1/messages`` and "404" in the log, an empty one a request without a host, and a key with a line end an error of
-the HTTP client's.
+The ``anthropic`` package uses them unchecked: a base URL that ends in ``/v1`` leads to requests to ``/v1/v1/messages``
+and "404" in the log, an empty one to a request without a host, and a key with a line end to an error of the HTTP
+client.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from usechat.errors import ConfigurationError
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
 
-__all__ = ["DEFAULT_BASE_URL", "put_in_order", "read_base_url", "read_key"]
+__all__ = ["DEFAULT_BASE_URL", "clean_client", "read_base_url", "read_key"]
 
 DEFAULT_BASE_URL: Final = "https://api.anthropic.com"
 _KEY: Final = re.compile(r"[!-~]+")
@@ -25,10 +25,14 @@ _SCHEMES: Final = frozenset({"http", "https"})
 
 
 def read_base_url(text: str | None, name: str = "ANTHROPIC_BASE_URL") -> str | None:
-    """Return a base URL without ``/v1`` and the slashes at its end; None for a blank one.
+    """Return a base URL without ``/v1`` and slashes at its end; ``None`` for a blank one.
+
+    Args:
+        text: The URL as the user wrote it.
+        name: The name of the setting, for the error.
 
     Raises:
-        ConfigurationError: It is none.
+        ConfigurationError: The text is not a URL of http or https.
     """
     url = (text or "").strip()
     if not url:
@@ -36,7 +40,7 @@ def read_base_url(text: str | None, name: str = "ANTHROPIC_BASE_URL") -> str | N
     try:
         split = urlsplit(url)
         is_right = split.scheme.lower() in _SCHEMES and bool(split.hostname) and url.isprintable() and " " not in url
-        # A port that is none is told of here only.
+        # Reading `port` raises ValueError for an invalid port; `urlsplit` does not.
         is_right = is_right and (split.port is None or split.port > 0)
     except ValueError:
         is_right = False
@@ -48,10 +52,14 @@ def read_base_url(text: str | None, name: str = "ANTHROPIC_BASE_URL") -> str | N
 
 
 def read_key(text: str | None, name: str = "ANTHROPIC_API_KEY") -> str | None:
-    """Return a key without white space around it; None for a blank one.
+    """Return a key without white space around it; ``None`` for a blank one.
+
+    Args:
+        text: The key as the user wrote it.
+        name: The name of the setting, for the error.
 
     Raises:
-        ConfigurationError: It cannot be sent in a header; its text does not repeat it.
+        ConfigurationError: The key cannot be sent in a header. The text of the error does not contain the key.
     """
     key = (text or "").strip()
     if not key:
@@ -61,13 +69,13 @@ def read_key(text: str | None, name: str = "ANTHROPIC_API_KEY") -> str | None:
     return key
 
 
-def put_in_order(client: AsyncAnthropic) -> None:
-    """Put in order what a client has taken from the environment.
+def clean_client(client: AsyncAnthropic) -> None:
+    """Clean the base URL and the keys that a client has read from the environment.
 
     Raises:
         ConfigurationError: A key or the address is wrong.
     """
-    # The package has escaped spaces, and put a slash after them.
+    # The package has already escaped spaces at the end and added a slash.
     client.base_url = read_base_url(_AROUND.sub("", str(client.base_url))) or DEFAULT_BASE_URL
     client.api_key = read_key(client.api_key)
     client.auth_token = read_key(client.auth_token, "ANTHROPIC_AUTH_TOKEN")

@@ -1,7 +1,7 @@
-"""What each Claude model can do, as far as a request depends on it.
+"""The capabilities of each Claude model that affect a request.
 
-A table: the first pattern that a model's name contains decides. A name with ``claude-`` that no pattern knows is taken
-for a model newer than this table, any other name for one about which nothing is known.
+A table: the first pattern found in a model's name decides. A name with ``claude-`` that matches no other pattern counts
+as a model newer than this table; any other name counts as unknown.
 
 Source: ``@ai-sdk/anthropic/src/anthropic-model-catalog.ts`` (4.0.105); prefill: Anthropic's migration notes for
 Claude 4.6 ("Prefill removed").
@@ -19,25 +19,25 @@ __all__ = ["ModelCapabilities", "model_capabilities"]
 
 
 class ModelCapabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model takes and what it refuses."""
+    """The features that a model supports, and its limits."""
 
     max_output_tokens: int = 4096
     is_known: bool = True
     has_structured_output: bool = False
-    """Native JSON output and strict tools."""
+    """Whether the model supports native JSON output and strict tools."""
     has_adaptive_thinking: bool = False
     has_budget_thinking: bool = True
     has_between_tools_thinking: bool = False
     can_drop_thinking: bool = False
-    """Whether thinking that does not match the messages before it can be dropped in place of an error."""
+    """Whether the API can drop thinking that does not match the messages before it, instead of an error."""
     takes_sampling: bool = True
-    """``temperature``, ``top_p`` and ``top_k``."""
+    """Whether the model accepts ``temperature``, ``top_p`` and ``top_k``."""
     can_disable_thinking: bool = True
     can_disable_thinking_above_high_effort: bool = True
     can_force_tools: bool = True
-    """``tool_choice`` of ``any`` or of one tool."""
+    """Whether ``tool_choice`` may be ``any`` or one tool."""
     takes_prefill: bool = True
-    """Whether the last message may be the assistant's own unfinished text."""
+    """Whether the last message may be an unfinished text of the assistant."""
 
 
 _CURRENT: Final = ModelCapabilities(
@@ -82,5 +82,5 @@ _UNKNOWN: Final = ModelCapabilities(is_known=False)
 
 @lru_cache(maxsize=64)
 def model_capabilities(model_id: str) -> ModelCapabilities:
-    """Return what the model of this name can do."""
+    """Return the capabilities of the model with this name."""
     return next((capabilities for pattern, capabilities in _RULES if pattern.search(model_id)), _UNKNOWN)

@@ -1,9 +1,9 @@
-"""The ``anthropic`` package's clients that models share: one for each event loop, key and base URL.
+"""Share clients of the ``anthropic`` package between models: one for each event loop, key and base URL.
 
-A client owns a pool of connections, and a pool belongs to the event loop that it was made in. Keys, base URL and the
-number of retries are the package's own: what is not given here it takes from ``ANTHROPIC_API_KEY``,
-``ANTHROPIC_AUTH_TOKEN``, ``ANTHROPIC_BASE_URL`` and its profiles. The package is imported at first use only, for that
-takes half a second.
+A client owns a pool of connections, and a pool belongs to the event loop in which it was created. The package reads
+keys, base URL and retries that are not given here from ``ANTHROPIC_API_KEY``, ``ANTHROPIC_AUTH_TOKEN``,
+``ANTHROPIC_BASE_URL``, its profiles and its defaults. The package is imported at first use, because its import takes
+half a second.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 
 from usechat.errors import ConfigurationError
-from usechat.models.claude.address import put_in_order
+from usechat.models.claude.address import clean_client
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
@@ -28,25 +28,25 @@ if TYPE_CHECKING:
 __all__ = ["AnyClient", "ClientSettings", "Upstream", "aclose_client", "shared_client"]
 
 AnyClient: TypeAlias = "AsyncAnthropic | AsyncAnthropicBedrock | AsyncAnthropicBedrockMantle | AsyncAnthropicVertex"
-"""The package's clients; those for the other clouds are `AsyncAnthropic`s."""
+"""The clients of the package. Those for other clouds are subclasses of `AsyncAnthropic`."""
 
 _PLACEHOLDER_KEY = "unused"
-"""Sent to servers other than Anthropic's when no key is set: the package insists on one, and they do not look at it."""
+"""The key for servers other than Anthropic's when none is set. The package requires a key; these servers ignore it."""
 
 
 class ClientSettings(msgspec.Struct, frozen=True):
-    """What tells one shared client from another."""
+    """The settings of a shared client. Models with equal settings share one."""
 
     api_key: str | None = None
     base_url: str | None = None
 
 
 class Upstream(msgspec.Struct, frozen=True):
-    """The way to a provider."""
+    """A client, and the connections with which it reaches the provider."""
 
     client: AnyClient
     pool: Pool | None = None
-    """Our connections; None where the package uses its own: through a proxy, or with a client of the caller's."""
+    """Our pool of connections; ``None`` when the package uses its own: with a proxy, or with the caller's client."""
 
 
 class _Shared(msgspec.Struct):
@@ -58,16 +58,16 @@ _clients: dict[tuple[asyncio.AbstractEventLoop, ClientSettings], _Shared] = {}
 
 
 async def shared_client(settings: ClientSettings) -> Upstream:
-    """Return the client with these settings for the running event loop, made when it is first asked for.
+    """Return the client with these settings for the running event loop. The first call creates the client.
 
-    It is closed with `aclose_client`, or when the event loop ends.
+    `aclose_client` closes the client, or else the end of the event loop.
 
     Raises:
-        ConfigurationError: No key is set, or the package cannot be configured.
+        ConfigurationError: No key is set, or the package refuses the configuration.
     """
     key = (asyncio.get_running_loop(), settings)
     if key not in _clients:
-        # In a thread: the import would keep every other answer waiting.
+        # In a thread, because the import would block all other answers.
         for name in ("anthropic", "usechat.models.claude.direct"):
             await asyncio.to_thread(importlib.import_module, name)
     shared = _clients.get(key)
@@ -80,7 +80,7 @@ async def shared_client(settings: ClientSettings) -> Upstream:
 
 
 async def aclose_client(settings: ClientSettings) -> None:
-    """Close the client with these settings and its connections; the next call makes a new one."""
+    """Close the client with these settings and its connections. The next call creates a new client."""
     shared = _clients.get((asyncio.get_running_loop(), settings))
     if shared is not None:
         await shared.closer.aclose()
@@ -98,7 +98,7 @@ def _new_upstream(settings: ClientSettings) -> Upstream:
         client = anthropic.AsyncAnthropic(api_key=settings.api_key, base_url=settings.base_url, http_client=http_client)
     except (anthropic.AnthropicError, ValueError, httpx2.InvalidURL) as error:
         raise ConfigurationError(f"the Anthropic client cannot be made: {error}") from error
-    put_in_order(client)
+    clean_client(client)
     if client.api_key is None and client.auth_token is None and client.credentials is None:
         if client.base_url.host.endswith("anthropic.com"):
             raise ConfigurationError(
@@ -111,8 +111,8 @@ def _new_upstream(settings: ClientSettings) -> Upstream:
 async def _close_at_the_end(
     upstream: Upstream, key: tuple[asyncio.AbstractEventLoop, ClientSettings]
 ) -> AsyncGenerator[None]:
-    # A generator that is suspended here is closed by `asyncio.run` (`loop.shutdown_asyncgens`), which is the only
-    # moment at which a library can close connections that nobody has told it to close.
+    # `asyncio.run` closes suspended generators at its end (`loop.shutdown_asyncgens`). A library has no other hook
+    # to close connections that the application did not close.
     try:
         yield
     finally:

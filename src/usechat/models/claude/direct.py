@@ -1,9 +1,9 @@
-"""Sends a request to the Messages API past the ``anthropic`` package, with the head that the package would write.
+"""Send a request to the Messages API without the ``anthropic`` package, with the headers that the package would send.
 
 Reading options, merging headers and passing a request through its layers costs the package 0.29 ms of the 1.2 ms that
-a whole request costs the server. Key, headers and base URL are the package's own, read from its public names each time.
-What is neither a stream nor an error is not judged here. `send_directly` is the only entrance; in its tests the
-package is the oracle.
+a whole request costs the server. Key, headers and base URL are read from the package's public attributes for each
+request. Responses that are neither a stream nor an error are left to the package. `send_directly` is the only entry
+point; its tests compare it with the package.
 
 Facts from ``anthropic`` 2.12 (``_base_client.py``: how headers are merged, which answers are errors).
 """
@@ -30,23 +30,23 @@ _PATH = b"/v1/messages"
 async def send_directly(
     client: AnyClient, pool: Pool, content: bytes, headers: Mapping[str, str], limits: Limits
 ) -> Response | None:
-    """Ask for a stream of events.
+    """Send a request for a stream of events.
 
     Args:
-        client: Whose key, headers and base URL are sent.
-        pool: The connections.
-        content: The body, as JSON text.
+        client: The client whose key, headers and base URL are used.
+        pool: The connections to use.
+        content: The body as JSON text.
         headers: More headers, with names in lower case.
-        limits: How long nothing may happen.
+        limits: Seconds of silence after which the request fails.
 
     Returns:
-        The response; None where the package has to send the request: it authenticates otherwise than with a header, or
-        the answer is a redirect.
+        The response; ``None`` when the package must send the request, because it authenticates with more than a header
+        or the response is a redirect.
 
     Raises:
-        ProviderStatusError: The provider refused.
-        Http1Error: It cannot be reached.
-        ConfigurationError: The base URL is none.
+        ProviderStatusError: The provider answered with an error status.
+        Http1Error: The provider cannot be reached.
+        ConfigurationError: The base URL is not a URL of http or https.
     """
     if client.custom_auth is not None:
         return None
@@ -63,7 +63,7 @@ async def send_directly(
 
 def _request(client: AnyClient, content: bytes, headers: Mapping[str, str]) -> Request:
     url = client.base_url
-    # The package marks a header that is to be left out with an object of its own.
+    # The package marks omitted headers with a special object that is not a string.
     own = {name.lower(): value for name, value in client.default_headers.items() if isinstance(value, str)}
     merged = {"host": url.netloc.decode("ascii"), "connection": "keep-alive", **own, **headers}
     return Request(
@@ -102,7 +102,7 @@ def _details(text: str) -> Mapping[str, Any]:
 
 
 def _package_message(status: int, text: str) -> str:
-    # The words of the package for a body that names no message (``_make_status_error_from_response``, 2.12).
+    # The package's text for a body without an error message (``_make_status_error_from_response``, 2.12).
     try:
         return f"Error code: {status} - {json.loads(text)}"
     except (ValueError, RecursionError):

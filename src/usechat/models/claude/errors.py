@@ -1,8 +1,9 @@
-"""The one place where failures of the ``anthropic`` package and of its transports become errors of our own.
+"""Map the exceptions of the ``anthropic`` package and of its transports to the errors of this package.
 
-The package lets some of its transport's exceptions through while a body is read, so httpx2's, aiohttp's, those of
-`usechat.http1` and the operating system's are mapped too. Our errors say what a caller decides on: a status, a code,
-whether to try again.
+While a body is read, the package does not catch all exceptions of its transport. So the exceptions of httpx2, aiohttp,
+`usechat.http1` and the operating system are mapped too. The mapped errors carry the data on which a caller decides: a
+status, a code, and whether to retry. No other module maps them.
+
 Facts from ``anthropic`` 2.12 (``_exceptions.py``, ``_base_client.py``, the vendored ``httpx_aiohttp``).
 """
 
@@ -27,7 +28,7 @@ __all__ = ["CODES", "is_retryable_status", "mapped_errors", "maybe_map_error", "
 
 _PROVIDER = "anthropic"
 _RETRYABLE_STATUSES = frozenset({408, 409, 429})
-"""As the package's own retries see it; every status from 500 is retryable too."""
+"""The statuses below 500 that the package retries. Every status from 500 is retryable too."""
 CODES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -38,19 +39,19 @@ CODES = {
     500: "api_error",
     529: "overloaded_error",
 }
-"""What Anthropic calls these statuses, for a body that does not say it: a proxy's page, for instance."""
+"""Anthropic's error types for these statuses, used when the body has none (for instance the page of a proxy)."""
 _RETRYABLE_TYPES = frozenset({"api_error", "overloaded_error", "rate_limit_error"})
 
 
 def maybe_map_error(error: Exception, *, is_reading: bool = False) -> UsechatError | None:
-    """Return our error for one that the ``anthropic`` package or its transport raised.
+    """Return the mapped error for an exception of the ``anthropic`` package or its transport.
 
     Args:
-        error: What was raised.
-        is_reading: Whether the response had begun: what fails then is the stream, not the way to it.
+        error: The raised exception.
+        is_reading: Whether the response had begun. If so, the result is an error of the stream and not of the request.
 
     Returns:
-        The error to raise in its place, or ``None`` when it is none of theirs and goes on as it is.
+        The error to raise instead; ``None`` when the exception comes from elsewhere and must not be changed.
     """
     import anthropic
     import httpx2
@@ -58,7 +59,7 @@ def maybe_map_error(error: Exception, *, is_reading: bool = False) -> UsechatErr
     from usechat import http1
 
     if isinstance(error, anthropic.APIConnectionError) and isinstance(error.__cause__, http1.Http1Error | UsechatError):
-        # The package takes whatever our transport raises for a lost connection.
+        # The package wraps any error of our transport as a lost connection.
         error = error.__cause__
     bad_addresses, failures = _errors_of_aiohttp()
     fail = _broken if is_reading else _unreachable
@@ -71,7 +72,7 @@ def maybe_map_error(error: Exception, *, is_reading: bool = False) -> UsechatErr
             _stalled if is_reading else _timeout,
         ),
         ((anthropic.APIError, anthropic.RetryableError), fail),
-        # What is left of the package's own: credentials, missing extras, arguments that exclude each other.
+        # The package's remaining errors: credentials, missing extras, arguments that exclude each other.
         ((anthropic.AnthropicError, httpx2.InvalidURL, httpx2.UnsupportedProtocol, *bad_addresses), _misconfigured),
         (http1.LocalProtocolError, _misconfigured),
         (
@@ -89,17 +90,17 @@ def maybe_map_error(error: Exception, *, is_reading: bool = False) -> UsechatErr
     for kinds, make in table:
         if isinstance(error, kinds):
             return make(error)
-    # How the package says that a client of the caller's own has no key.
+    # The package raises this TypeError when the caller's client has no key.
     return _misconfigured(error) if isinstance(error, TypeError) and "authentication method" in str(error) else None
 
 
 def is_retryable_status(status: int, code: object, headers: Mapping[str, str]) -> bool:
-    """Return whether the same request may succeed later, as the package sees it.
+    """Return whether the same request may succeed later, by the package's rules.
 
     Args:
         status: The HTTP status.
-        code: The type of the error that the body names.
-        headers: The response's, with names in lower case.
+        code: The error type in the body.
+        headers: The headers of the response, with names in lower case.
     """
     match headers.get("x-should-retry"):
         case "true":
@@ -111,10 +112,10 @@ def is_retryable_status(status: int, code: object, headers: Mapping[str, str]) -
 
 
 def read_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return after how many seconds the provider wants to be asked again; None where it does not say.
+    """Return the seconds after which the provider allows a retry; ``None`` when the headers do not say.
 
     Args:
-        headers: The response's, with names in lower case.
+        headers: The headers of the response, with names in lower case.
     """
     seconds = _number(headers.get("retry-after-ms"))
     if seconds is not None:
@@ -137,7 +138,7 @@ def _number(text: str | None) -> float | None:
 
 
 def _errors_of_aiohttp() -> tuple[tuple[type[Exception], ...], tuple[type[Exception], ...]]:
-    # Where it is not installed, no client speaks through it.
+    # Without aiohttp installed, no client uses it.
     try:
         import aiohttp
     except ImportError:
@@ -146,7 +147,7 @@ def _errors_of_aiohttp() -> tuple[tuple[type[Exception], ...], tuple[type[Except
 
 
 class _MappedErrors:
-    # No generator, as `contextlib` would have it: this is entered for each read.
+    # A class and not a `contextlib` generator, which is slower: each read enters this context.
     __slots__ = ("_is_reading",)
 
     def __init__(self, *, is_reading: bool) -> None:
@@ -166,7 +167,7 @@ _READING = _MappedErrors(is_reading=True)
 
 
 def mapped_errors(*, is_reading: bool = False) -> _MappedErrors:
-    """For ``with``: what is raised within and can be mapped is raised as our error; see `maybe_map_error`.
+    """Return a context manager that raises mapped errors instead of the exceptions in its body; see `maybe_map_error`.
 
     Args:
         is_reading: Whether the response had begun.
@@ -188,7 +189,7 @@ def _status_error(error: Exception) -> ProviderError:
 
     assert isinstance(error, anthropic.APIStatusError)
     status = error.status_code
-    # The package raises the same class, with status 200, for an error event in a stream that it reads itself.
+    # For an error event in a stream that the package reads, it raises the same class with status 200.
     kind = ProviderStatusError if status >= 400 else ProviderStreamError
     return kind(
         error.api_message or error.message,

@@ -1,7 +1,7 @@
-"""Provider options for Anthropic: their spelling, and the four cache breakpoints a request may have.
+"""Read the provider options for Anthropic: normalize their keys, and count the cache breakpoints (four in a request).
 
-Options are written in camelCase, as the AI SDK has them, or in snake_case, as the Messages API has them; behind this
-module there is only the latter.
+An application may write options in camelCase, like the AI SDK, or in snake_case, like the Messages API. This module
+returns snake_case only.
 
 Source: ``@ai-sdk/anthropic/src/get-cache-control.ts`` (4.0.105); prompt caching in Anthropic's documentation.
 """
@@ -19,7 +19,7 @@ _HUMP: Final = re.compile(r"(?<=[a-z0-9])([A-Z])")
 
 
 def snake_keys(value: Any) -> Any:
-    """Return the value with every key in it in snake_case; other values are left as they are."""
+    """Return the value with all keys in snake_case, at any depth. Other values do not change."""
     if isinstance(value, Mapping):
         members = cast("Mapping[Any, Any]", value).items()
         return {_snake(key) if isinstance(key, str) else key: snake_keys(item) for key, item in members}
@@ -31,7 +31,7 @@ def _snake(name: str) -> str:
 
 
 def anthropic_options(options: Mapping[str, Mapping[str, Any]] | None) -> dict[str, Any]:
-    """Return what stands under ``anthropic``, its own keys in snake_case; their values are as they were."""
+    """Return the options under ``anthropic``, with their keys in snake_case. Their values do not change."""
     own: Any = options.get("anthropic") if options else None
     if own is None or not isinstance(own, Mapping):
         return {}
@@ -39,20 +39,22 @@ def anthropic_options(options: Mapping[str, Mapping[str, Any]] | None) -> dict[s
 
 
 class CacheBreakpoints:
-    """Hands out the cache breakpoints of one request, in the order in which they are asked for."""
+    """The cache breakpoints of one request, granted in the order of the calls of `reserve`."""
 
     def __init__(self) -> None:
         self._asked = 0
         self.warnings: list[str] = []
 
-    def take(
+    def reserve(
         self, options: Mapping[str, Mapping[str, Any]] | None, place: str, *, can_cache: bool = True
     ) -> dict[str, Any]:
-        """Return the ``cache_control`` that the options ask for, as a key to add to a block; nothing where they do not.
+        """Return a dict with the ``cache_control`` of the options, to merge into a block; empty without one.
+
+        A breakpoint that the API would refuse is left out with a warning.
 
         Args:
             options: Provider options of a message, a part or a tool.
-            place: What they belong to, for the warning.
+            place: The kind of the message, part or tool, for the warning.
             can_cache: Whether the API allows a breakpoint there.
         """
         control = _cache_control(anthropic_options(options).get("cache_control"))
@@ -69,7 +71,7 @@ class CacheBreakpoints:
 
 
 def _cache_control(value: Any) -> dict[str, Any] | None:
-    # Clients can send these options back, so only what the API takes goes on.
+    # A client may have sent these options, so only values that the API accepts are kept.
     if not isinstance(value, Mapping):
         return None
     given = cast("Mapping[Any, Any]", value)

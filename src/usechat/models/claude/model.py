@@ -1,9 +1,8 @@
-"""Claude, and whatever else speaks Anthropic's Messages API: opens the stream, tries again, and reads it into parts.
+"""The model for Anthropic's Messages API: open a stream, retry if necessary, and yield its parts.
 
-The ``anthropic`` package authenticates; the raw body of the response is read here in the pieces that the connection
-brings, because the package's own event objects cost thirty times as much. What the events mean is
-`usechat.models.claude.response.events`' job, what to ask `usechat.models.claude.request.request`'s. Knows nothing
-of browsers.
+The ``anthropic`` package authenticates. The raw body of the response is read without the package, because its event
+objects cost thirty times as much. `usechat.models.claude.request.request` builds the request, and
+`usechat.models.claude.response.events` reads the events. Knows nothing of browsers.
 """
 
 from __future__ import annotations
@@ -25,7 +24,8 @@ from usechat.models.claude.client import AnyClient, ClientSettings, Upstream, ac
 from usechat.models.claude.errors import mapped_errors
 from usechat.models.claude.keys import CacheBreakpoints
 from usechat.models.claude.names import WireNames
-from usechat.models.claude.request.blocks import BlockContext, user_blocks
+from usechat.models.claude.request.blocks import user_blocks
+from usechat.models.claude.request.context import BlockContext
 from usechat.models.claude.request.request import AnthropicRequest, build_request
 from usechat.models.claude.response.events import AnthropicStream
 from usechat.models.claude.source import Opened, Source, make_source, read_parts
@@ -41,10 +41,10 @@ __all__ = ["AnthropicModel", "anthropic"]
 logger = logging.getLogger(__name__)
 
 _HEADERS = {
-    # Compressed events would have to be inflated, and come in lumps.
+    # Compressed events would cost CPU to inflate, and would arrive in lumps.
     "accept-encoding": "identity",
-    # The version that the AI SDK writes its requests for. From 2.12 on the package names 2026-10-21 otherwise, which
-    # refuses temperature, top_p and top_k.
+    # The API version of the AI SDK. Without this header, the package sends 2026-10-21 from 2.12 on, which refuses
+    # temperature, top_p and top_k.
     "anthropic-version": "2023-06-01",
 }
 _CONNECT_SECONDS = 5.0
@@ -66,23 +66,24 @@ def anthropic(
     headers: Mapping[str, str] | None = None,
     timeout: Timeout | None = None,
 ) -> AnthropicModel:
-    """Return a model of Anthropic's, or of any server that speaks its Messages API.
+    """Return a model of Anthropic, or of any server with its Messages API.
 
         model = anthropic("claude-sonnet-4-6")
         model = anthropic("qwen3", base_url="http://127.0.0.1:11434")
 
     Args:
-        model_id: The model's name, sent as it is written.
-        client: Your own client, for instance an ``AsyncAnthropicBedrock``; you close it. Otherwise one is shared.
-        api_key: Instead of ``ANTHROPIC_API_KEY``.
-        base_url: Instead of ``ANTHROPIC_BASE_URL``; with ``/v1`` at its end or without.
-        max_retries: How often a request that failed before its first byte is tried again; the package's number is 2.
-        headers: Sent with each request.
-        timeout: How long answers may take, where a call does not say. Whoever reads `AnthropicModel.stream` without
-            `stream_text` has of it the bound on silence only.
+        model_id: The name of the model, sent unchanged.
+        client: Your own client, for instance an ``AsyncAnthropicBedrock``; you close it. Without one, models share a
+            client.
+        api_key: The key, instead of ``ANTHROPIC_API_KEY``.
+        base_url: The address of the server, instead of ``ANTHROPIC_BASE_URL``; with or without ``/v1`` at its end.
+        max_retries: How many times to retry a request that failed before its first byte. The package's default is 2.
+        headers: Headers that are sent with each request.
+        timeout: The time limits of answers, used when a call sets none. Without `stream_text`, `AnthropicModel.stream`
+            enforces only the limit on silence.
 
     Raises:
-        ConfigurationError: Both ``client`` and what a client is made from were given, or one of these is wrong.
+        ConfigurationError: ``client`` was given together with ``api_key`` or ``base_url``, or one of these is wrong.
     """
     if client is not None and (api_key is not None or base_url is not None):
         raise ConfigurationError("give anthropic() either client= or api_key= and base_url=, not both")
@@ -97,18 +98,18 @@ def anthropic(
 
 
 class AnthropicModel:
-    """Made by `anthropic`; implements `usechat.models.base.Model`."""
+    """A model on the Messages API: a `usechat.models.base.Model`. `anthropic` makes one."""
 
     provider = "anthropic"
     parts_are_valid = True
-    """Nobody need check each delta: they are made by this package."""
+    """Whether the loop can skip checking each part. It can, because this package makes the parts."""
 
     __slots__ = (
         "_client",
         "_headers",
+        "_logged",
         "_max_retries",
         "_settings",
-        "_told",
         "model_id",
         "timeout",
     )
@@ -125,25 +126,25 @@ class AnthropicModel:
     ) -> None:
         self.model_id = model_id
         self.timeout = timeout
-        """How long answers may take, where a call does not say."""
+        """The time limits of answers, used when a call sets none."""
         self._client = client
         self._settings = settings
         self._max_retries = max_retries
         self._headers = headers
-        self._told: dict[str, None] = {}
+        self._logged: dict[str, None] = {}
 
     def __repr__(self) -> str:
         return f"anthropic({self.model_id!r})"
 
     async def aclose(self) -> None:
-        """Close the shared connections that this model uses on the running event loop, not a client of your own."""
+        """Close the shared connections of this model on the running event loop. Your own client stays open."""
         await aclose_client(self._settings)
 
     def check_messages(self, messages: Sequence[ModelMessage]) -> None:
-        """Check the newest message before anything of it is saved or sent.
+        """Check the last message before it is saved or sent.
 
         Raises:
-            RequestError: It has a file that Anthropic does not take.
+            RequestError: The message has a file that Anthropic does not accept.
         """
         if messages and isinstance(messages[-1], UserMessage):
             user_blocks(messages[-1], BlockContext(cache=CacheBreakpoints()))
@@ -153,10 +154,10 @@ class AnthropicModel:
 
         Raises:
             ConfigurationError: There is no key.
-            ProviderStatusError: The provider refused, after the retries that its status allows.
-            ProviderConnectionError: It could not be reached.
-            ProviderStreamError: Its stream failed before the first part.
-            RequestError: The messages cannot be expressed to it.
+            ProviderStatusError: The provider answered with an error status, also after the retries.
+            ProviderConnectionError: The provider cannot be reached.
+            ProviderStreamError: The stream failed before the first part.
+            RequestError: The messages cannot be converted for the provider.
         """
         names = WireNames.needed_for(call)
         if names is None:
@@ -164,13 +165,13 @@ class AnthropicModel:
         return names.read(read_parts(partial(self._begin, names.write(call))))
 
     async def _begin(self, call: ModelCall) -> Opened:
-        """Return the answer and its first parts; the request, with all that was said so far, is not held any longer.
+        """Open the stream and return it with its first parts, and release the request, which holds the whole chat.
 
-        While the provider is waited for, it is held as text where that will do: a long chat is many objects, at which
-        the garbage collector would look again and again.
+        While this waits for the provider, it keeps the request as text if possible: a long chat is many objects, which
+        the garbage collector would traverse again and again.
         """
         request = await work_apart(partial(build_request, call, self.model_id))
-        self._tell(request.warnings)
+        self._log(request.warnings)
         upstream = Upstream(self._client) if self._client is not None else await shared_client(self._settings)
         retries = _first_given(call.max_retries, self._max_retries, upstream.client.max_retries)
         timeout = Timeout.resolve(call.timeout, self.timeout)
@@ -185,16 +186,16 @@ class AnthropicModel:
                 return await _read_first(*await _open(attempt, new_stream, retry))
             except ProviderError as error:
                 pause = error.retry_after or _pause(retry)
-                # Whoever waits is told now what would be told when the time is over.
+                # A pause past the deadline would end in a timeout, so the provider's error is raised now.
                 if retry >= retries or not error.is_retryable or now() + pause > deadline:
                     raise
             await asyncio.sleep(pause)
             retry += 1
 
-    def _tell(self, warnings: Iterable[str]) -> None:
+    def _log(self, warnings: Iterable[str]) -> None:
         for warning in warnings:
-            if warning not in self._told:
-                self._told[warning] = None
+            if warning not in self._logged:
+                self._logged[warning] = None
                 logger.warning("%s: %s", self.model_id, warning)
 
     def _merged_headers(self, call: ModelCall, request: AnthropicRequest) -> dict[str, str]:
@@ -206,13 +207,13 @@ class AnthropicModel:
 
 
 class _Attempt(NamedTuple):
-    """What each try of a call sends."""
+    """The data that each try of a call sends."""
 
     upstream: Upstream
     body: bytes | dict[str, Any]
     headers: Mapping[str, str]
     silence: float | None
-    """Seconds in which nothing may happen."""
+    """Seconds of silence after which a try fails."""
 
 
 def _silence(timeout: Timeout) -> float | None:
@@ -221,7 +222,7 @@ def _silence(timeout: Timeout) -> float | None:
 
 
 def _body(request: AnthropicRequest, upstream: Upstream) -> bytes | dict[str, Any]:
-    # Clients for other clouds, and whatever hooks a client of the caller's own has, look into the body.
+    # Clients for other clouds, and hooks of the caller's client, read the body as an object.
     return request.content if upstream.pool is not None and request.content is not None else request.body
 
 
@@ -250,7 +251,7 @@ async def _send(attempt: _Attempt, retry: int) -> Response | AsyncStream[object]
     from usechat.http1 import Limits
     from usechat.models.claude.direct import send_directly
 
-    # The package says with each request how often it was tried before.
+    # The package sends the number of earlier tries with each request.
     headers = {"x-stainless-retry-count": str(retry), **attempt.headers}
     limits = Limits(_CONNECT_SECONDS, attempt.silence, attempt.silence)
     response = await send_directly(upstream.client, upstream.pool, body, headers, limits)
@@ -270,12 +271,16 @@ async def _send_by_package(attempt: _Attempt, body: bytes | dict[str, Any]) -> A
     except anthropic.AuthenticationError:
         if client.custom_auth is None:
             raise
-    # A token that the package has minted was refused. It mints another for a try that it makes itself.
+    # The server refused a token that the package had obtained. The package obtains a new one only for its own retry.
     return await send(options={"headers": attempt.headers, "max_retries": 1})
 
 
 async def _read_first(source: Source, stream: AnthropicStream) -> Opened:
-    """Return what an attempt brings first, which may be nothing but an end; raises what fails before that."""
+    """Return the stream with its first parts, which are empty if the stream ends at once.
+
+    Raises:
+        ProviderError: The stream failed before the first part.
+    """
     try:
         parts = await source.read()
         while parts is not None and not parts:
@@ -314,5 +319,5 @@ def _first_given(*values: int | None) -> int:
 
 
 def _pause(retry: int) -> float:
-    jitter = random.uniform(0.75, 1.0)  # noqa: S311 - it keeps clients from coming back all at once, no secret
+    jitter = random.uniform(0.75, 1.0)  # noqa: S311 - it spreads the retries of many clients, and is not a secret
     return min(_FIRST_PAUSE_SECONDS * 2**retry, _LONGEST_PAUSE_SECONDS) * jitter

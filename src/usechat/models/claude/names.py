@@ -1,7 +1,7 @@
-"""Names of tools and of their parameters that Anthropic refuses: sent in a form that it takes, and turned back.
+"""Replace names of tools and parameters that Anthropic refuses, and restore the application's names in the answer.
 
 Tools: ``^[a-zA-Z0-9_-]{1,128}$``; keys of ``properties``: ``^[a-zA-Z0-9_.-]{1,64}$``. The application and its clients
-see their own names only, but for the pieces of an input that is still being written. Knows no events.
+see only their own names, except in the deltas of an input. Knows no events.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _VALUES: Final = frozenset({"default", "examples", "enum", "const"})
 
 
 class WireNames:
-    """The names of one call that are sent in another form.
+    """The replaced names of one call.
 
     Args:
-        tools: What Anthropic gets in place of tools' names.
-        keys: By the application's name of a tool, what Anthropic gets in place of keys of its input.
+        tools: Maps the application's names of tools to the sent names.
+        keys: For each application's name of a tool, maps the keys of its input to the sent keys.
     """
 
     def __init__(self, tools: Mapping[str, str], keys: Mapping[str, Mapping[str, str]]) -> None:
@@ -49,17 +49,17 @@ class WireNames:
 
     @classmethod
     def needed_for(cls, call: ModelCall) -> WireNames | None:
-        """Return the names of a call; None, and so no work for its parts, where all of them can be sent as they are."""
+        """Return the replaced names of a call; ``None`` when all names are legal, so that its parts need no work."""
         functions = [tool for tool in call.tools if isinstance(tool, FunctionTool)]
         keys = {tool.name: names for tool in functions if (names := _key_names(tool.input_schema))}
-        # A call in the history may be one of a tool that is no longer there.
+        # The history may have calls of tools that the application no longer offers.
         names = {*(tool.name for tool in call.tools), *_called(call.messages)}
         if not keys and all(_TOOL.fullmatch(name) for name in names):
             return None
         return cls(_legal_names(sorted(names), _TOOL, _NOT_IN_TOOLS, 128), keys)
 
     def write(self, call: ModelCall) -> ModelCall:
-        """Return the call in names that Anthropic takes."""
+        """Return the call with names that Anthropic accepts."""
         choice = call.tool_choice
         if choice is not None and choice.startswith("tool:"):
             choice = f"tool:{self._sent(choice.removeprefix('tool:'))}"
@@ -71,7 +71,7 @@ class WireNames:
         )
 
     async def read(self, batches: AsyncGenerator[list[ModelPart]]) -> AsyncGenerator[list[ModelPart]]:
-        """Yield what the model brings, in the application's names."""
+        """Yield the batches of the model with the application's names."""
         try:
             async for batch in batches:
                 yield [self._read_part(part) for part in batch]
@@ -120,7 +120,7 @@ class WireNames:
 
 
 def illegal_keys(schema: Mapping[str, Any]) -> list[str]:
-    """Return the names of properties in a schema that a tool's input must not have."""
+    """Return the names of properties in a schema that are illegal in a tool's input."""
     return [name for name in dict.fromkeys(_property_names(schema)) if not _KEY.fullmatch(name)]
 
 
@@ -139,7 +139,7 @@ def _key_names(schema: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def _legal_names(names: Iterable[str], legal: re.Pattern[str], wrong: re.Pattern[str], length: int) -> dict[str, str]:
-    """Return a name that may be sent for each that may not; no two are the same."""
+    """Return a legal and unique name for each illegal one."""
     all_names = list(names)
     taken = {name for name in all_names if legal.fullmatch(name)}
     sent: dict[str, str] = {}
@@ -206,5 +206,5 @@ def _rename_text(text: str, names: Mapping[str, str]) -> str:
     try:
         return write_json(_rename(parse_json(text), names)) if text.strip() else text
     except ValueError:
-        # It is no JSON: whoever checks it says so.
+        # The text is not JSON. A later check of the input reports this.
         return text

@@ -1,9 +1,8 @@
-"""Where an answer's parts are read from: the raw body of a response, or events that the package has read itself.
+"""Read an answer's parts from the raw body of a response, or from events that the ``anthropic`` package has read.
 
-An open answer may last for minutes, and a server holds hundreds: what was needed to open it (the request with the whole
-conversation, the package's and ``httpx2``'s objects, headers) is let go of here, where only the connection is kept. How
-much one answer may bring is bounded here.
-What the bytes mean is `usechat.models.claude.response.events`' job.
+An answer may be open for minutes, and a server holds hundreds. So this module keeps only the connection, and releases
+the objects that opened it (the request with the whole conversation, objects of the package and of ``httpx2``, headers).
+It also bounds the size of an answer. `usechat.models.claude.response.events` parses the bytes.
 """
 
 from __future__ import annotations
@@ -26,18 +25,18 @@ if TYPE_CHECKING:
 __all__ = ["MAX_ANSWER_BYTES", "Opened", "Source", "make_source", "read_parts"]
 
 MAX_ANSWER_BYTES = 128 * 2**20
-"""How much one answer may bring, inflated. The longest of today (128,000 tokens, each in an event) has some 20 MiB."""
+"""The maximum size of an answer in inflated bytes. The longest today (128,000 tokens, one an event) has some 20 MiB."""
 
 _AWS_EVENT_STREAM = "application/vnd.amazon.eventstream"
 _DRAIN_SECONDS = 1.0
-"""How long the connection may take to end after ``message_stop``; one that does not is closed, not kept."""
+"""Seconds to wait for the end of the body after ``message_stop``. Later the connection is closed and not reused."""
 
 
 class Source(Protocol):
-    """Gives an answer's parts, in the batches that its connection brings."""
+    """A reader of an answer's parts, in batches as they arrive on the connection."""
 
     async def read(self) -> list[ModelPart] | None:
-        """Return the parts of the next read, which may be none; None when nothing more will come.
+        """Return the parts of the next read, which may be empty; ``None`` at the end.
 
         Raises:
             ProviderError: The connection broke.
@@ -45,27 +44,27 @@ class Source(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Let go of the connection; one that is not at its end is closed at once."""
+        """Release the connection. If the answer is not complete, the connection is closed at once."""
         ...
 
 
 class Opened(NamedTuple):
-    """An answer that has begun."""
+    """An open answer."""
 
     source: Source
     stream: AnthropicStream
     first: list[ModelPart]
-    """Its first batch; empty where it is at its end already."""
+    """The first batch of parts; empty when the answer has already ended."""
 
 
 async def read_parts(open_answer: Callable[[], Awaitable[Opened]]) -> AsyncGenerator[list[ModelPart]]:
-    """Yield the parts of one call, from its first batch to the `ModelFinish`. Closing it closes the connection.
+    """Yield the parts of one call, from its first batch to the `ModelFinish`. Closing this closes the connection.
 
     Args:
-        open_answer: Opens the answer, when the first batch is asked for; raises what fails before that.
+        open_answer: Opens the answer; called when the first batch is read. Its errors are raised unchanged.
     """
     source, stream, first = await open_answer()
-    # It holds the request, with all that was said so far.
+    # The function holds the request with the whole conversation.
     del open_answer
     try:
         if first:
@@ -81,11 +80,11 @@ async def read_parts(open_answer: Callable[[], Awaitable[Opened]]) -> AsyncGener
 
 
 def make_source(opened: Response | AsyncStream[object], stream: AnthropicStream) -> Source:
-    """Return the source of a response that has begun.
+    """Return the source of an open response.
 
     Args:
-        opened: The response, our own or as the package gives it.
-        stream: Reads what comes.
+        opened: The response, of our HTTP client or of the package.
+        stream: The parser of the events.
     """
     from usechat.http1 import Response, inflated
 
@@ -98,7 +97,7 @@ def make_source(opened: Response | AsyncStream[object], stream: AnthropicStream)
 
 
 class _PackageBody:
-    """A body that comes through the package's client."""
+    """A response body that the package's client reads."""
 
     def __init__(self, connection: AsyncStream[object]) -> None:
         self._connection = connection
@@ -113,7 +112,7 @@ class _PackageBody:
 
 
 class _RawBody:
-    """Reads the body by itself, because the package's event objects cost thirty times as much."""
+    """A source that parses the raw body, because the package's event objects cost thirty times as much."""
 
     __slots__ = ("_body", "_is_drained", "_size", "_stream")
 
@@ -140,7 +139,7 @@ class _RawBody:
             raise _too_large(str(error)) from None
 
     async def _drain(self) -> list[ModelPart]:
-        """Read to the end of a message that is complete, so that its connection can serve the next."""
+        """Read to the end of the body after a complete message, so that the connection can be reused."""
         self._is_drained = True
         parts: list[ModelPart] = []
         with contextlib.suppress(Exception):
@@ -154,7 +153,7 @@ class _RawBody:
 
 
 class _PackageEvents:
-    """Events in a framing that the package reads."""
+    """A source for framings that only the package can read (Amazon's event stream)."""
 
     def __init__(self, connection: AsyncStream[object], stream: AnthropicStream) -> None:
         self._connection = connection

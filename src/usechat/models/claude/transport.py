@@ -1,7 +1,7 @@
 """Our HTTP/1.1 client behind ``httpx2``'s interface, for requests that only the ``anthropic`` package can send.
 
-Those are the ones whose token it mints (profiles, workload identity), that are redirected, or whose body it writes. All
-others go past it: see `usechat.models.claude.direct`. What an answer may be bounded by is bounded here too.
+Only the package can send requests whose token it obtains (profiles, workload identity), that are redirected, or whose
+body it encodes. `usechat.models.claude.direct` sends all others. This module also bounds the size of error bodies.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from usechat.http1 import Body, Limits, Origin, Pool, Request, inflated, read_at
 __all__ = ["MAX_ERROR_BYTES", "PoolTransport", "can_reach_directly", "make_origin", "new_pool"]
 
 MAX_ERROR_BYTES = 2**20
-"""How much is read of a body that says why a request failed."""
+"""The maximum number of bytes read from the body of an error response."""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_OF_THE_ENCODING = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
+_ENCODING_HEADERS = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
 
 
 def can_reach_directly() -> bool:
-    """Return whether the system names no proxy: neither the environment nor, on macOS and Windows, the settings."""
+    """Return whether no proxy is set, in the environment or, on macOS and Windows, in the system's settings."""
     return urllib.request.getproxies().keys().isdisjoint({"http", "https", "all"})
 
 
 def new_pool() -> Pool:
-    """Return a pool that trusts the servers that ``httpx2`` trusts, with ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``."""
+    """Return a pool that trusts the same certificates as ``httpx2``, with ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``."""
     return Pool(_new_tls)
 
 
@@ -39,10 +39,10 @@ def _new_tls() -> ssl.SSLContext:
 
 
 def make_origin(url: httpx2.URL) -> Origin:
-    """Return what a URL leads to.
+    """Return the origin of a URL.
 
     Raises:
-        ConfigurationError: It is no URL of http or https.
+        ConfigurationError: The URL is not of http or https.
     """
     if url.scheme not in _DEFAULT_PORTS or not url.raw_host:
         raise ConfigurationError(f"the provider's address begins with neither http:// nor https:// but {url.scheme!r}")
@@ -50,20 +50,20 @@ def make_origin(url: httpx2.URL) -> Origin:
 
 
 class PoolTransport(httpx2.AsyncBaseTransport):
-    """Sends the package's requests through a pool, which it does not close.
+    """A transport that sends the package's requests through a pool. It does not close the pool.
 
     Args:
-        pool: The connections.
+        pool: The connections to use.
     """
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request; return its response as soon as its head has come.
+        """Send a request and return its response as soon as the head has arrived.
 
         Raises:
-            Http1Error: The server cannot be reached, takes too long, or answers with something else than HTTP.
+            Http1Error: The server cannot be reached, exceeds a limit, or does not answer in HTTP.
         """
         limits = request.extensions.get("timeout", {})
         response = await self._pool.send(
@@ -77,7 +77,7 @@ class PoolTransport(httpx2.AsyncBaseTransport):
             Limits(limits.get("connect"), limits.get("read"), limits.get("write")),
         )
         body = inflated(response.body, response.header(b"content-encoding"))
-        headers = [header for header in response.headers if header[0].lower() not in _OF_THE_ENCODING]
+        headers = [header for header in response.headers if header[0].lower() not in _ENCODING_HEADERS]
         stream = _ErrorStream(body) if response.status >= 300 else _Stream(body)
         return httpx2.Response(
             response.status, headers=headers, stream=stream, extensions={"http_version": b"HTTP/1.1"}
@@ -97,7 +97,7 @@ class _Stream(httpx2.AsyncByteStream):
 
 
 class _ErrorStream(_Stream):
-    """A body that the package reads whole."""
+    """The body of an error, which the package reads completely, so its size is bounded."""
 
     async def __aiter__(self) -> AsyncGenerator[bytes]:
         yield await read_at_most(self._body, MAX_ERROR_BYTES)

@@ -1,1 +1,1 @@
-"""The embedded model: a process of its own on this machine, with no key and no network."""
+"""The embedded model: a separate process on this machine, with no key and no network."""

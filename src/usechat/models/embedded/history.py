@@ -1,7 +1,7 @@
-"""What the embedded model is given of a conversation: text, and no more of it than it can read.
+"""Reduce a conversation to the text that the embedded model can read, and to the length that fits its context.
 
-Pure, but for the counting of tokens, which the caller lends. The model knows neither tools nor images; what it
-cannot read is left out, and `unsupported` names it so that somebody can say so.
+Pure, except for the token counter, which the caller passes in. The model has no tools and no images: unsupported
+content is left out, and `unsupported` names it for a log line.
 """
 
 from __future__ import annotations
@@ -37,21 +37,22 @@ __all__ = [
 ]
 
 SLOT_TOKENS = 4096
-"""What the prompt and its answer share; llama.cpp refuses a longer prompt."""
+"""Tokens that the prompt and its answer share. llama.cpp refuses a longer prompt."""
 ANSWER_TOKENS = 512
-"""The longest answer, unless the call says otherwise."""
+"""The default limit of an answer in tokens."""
 LONGEST_ANSWER_TOKENS = 1024
-"""The longest answer that a call may ask for."""
+"""The highest limit in tokens that a call can set."""
 HISTORY_TOKENS = 1536
-"""Up to here older turns are kept: reading takes a second for 170 tokens. One long message may take the whole slot."""
+"""Older turns are kept up to this number of tokens, because the model reads only 170 tokens a second. A single long
+message may still fill the whole slot."""
 _SPARE_TOKENS = 32
 
 CountTokens = Callable[[str | None, Sequence[ModelMessage]], Awaitable[int]]
-"""Tokens of a system text and messages, template included."""
+"""Counts the tokens of a system text and messages, with the model's template."""
 
 
 def unsupported(call: ModelCall) -> list[str]:
-    """Return what of a call the embedded model cannot do, in plain words."""
+    """Return the names of the features of a call that the embedded model does not support."""
     options = (call.provider_options or {}).get("anthropic", {})
     asked = {
         "tools": bool(call.tools) or any(isinstance(message, ToolMessage) for message in call.messages),
@@ -63,10 +64,12 @@ def unsupported(call: ModelCall) -> list[str]:
 
 
 def plain_call(call: ModelCall) -> ModelCall:
-    """Return the call with text alone: files become a note, tools, reasoning and provider options are left out.
+    """Return the call with text only: text files become text, other files become a note.
+
+    Tools, reasoning and provider options are left out.
 
     Raises:
-        RequestError: No text of the user is left.
+        RequestError: The messages have no text of the user.
     """
     spoken = [(message, message_text(message)) for message in call.messages if not isinstance(message, SystemMessage)]
     turns = [(isinstance(message, UserMessage), _sendable(text)) for message, text in spoken if text]
@@ -91,12 +94,16 @@ def plain_call(call: ModelCall) -> ModelCall:
 
 
 async def fit(call: ModelCall, count_tokens: CountTokens) -> ModelCall:
-    """Return the plain call without as many of the oldest turns as it takes; system text and last message always stay.
+    """Drop as many of the oldest turns as necessary to fit the model's context. Keep the system text and the last turn.
+
+    Args:
+        call: The result of `plain_call`.
+        count_tokens: Counts the tokens of the system text and the messages.
 
     Raises:
-        RequestError: These two alone are too long.
+        RequestError: The system text and the last turn alone are too long.
     """
-    # A turn begins with what the user said; before the first one there may be a greeting, which goes first.
+    # A turn begins with a user message. A greeting before the first one counts as a turn and is dropped first.
     starts = [index for index, message in enumerate(call.messages) if isinstance(message, UserMessage)]
     starts = starts if starts[0] == 0 else [0, *starts]
     low, high = 0, len(starts) - 1
@@ -119,7 +126,7 @@ async def fit(call: ModelCall, count_tokens: CountTokens) -> ModelCall:
 
 
 def message_text(message: ModelMessage) -> str:
-    """Return what a message says; files of the user are named, or read out where they are text."""
+    """Return the text of a message. Text files are included in full, other files as a note."""
     if isinstance(message, SystemMessage):
         return message.text
     texts = [content.text for content in message.content if isinstance(content, TextContent)]
@@ -138,12 +145,12 @@ def _message(is_user: bool, text: str) -> ModelMessage:
 
 
 def _sendable(text: str) -> str:
-    # Half an emoji, which a browser may well send, has no UTF-8.
+    # A browser may send a lone surrogate (half an emoji), which has no UTF-8 encoding.
     return text.encode(errors="replace").decode()
 
 
 def _file_text(file: FileContent) -> str:
-    """Return a text file's text, or a note that there is a file."""
+    """Return the text of a text file, or a note that names the file."""
     name = file.filename or "a file"
     if file.media_type.startswith("text/") and file.data is not None:
         try:

@@ -1,8 +1,8 @@
-"""`local()`: a real language model inside this machine, with no key and no network.
+"""`local()`: a real language model on this machine, with no key and no network.
 
-SmolLM2-135M-Instruct answers through llama.cpp's Anthropic-compatible endpoint on loopback, so that everything from
-the request to the parts is `AnthropicModel`'s. Its answers are those of a very small model: fluent and often wrong. It
-is there to see that streaming works, not to be believed.
+SmolLM2-135M-Instruct answers through llama.cpp's Anthropic-compatible endpoint on loopback, so `AnthropicModel` builds
+the request and reads the answer. The model is very small: its answers are fluent and often wrong. Its purpose is to
+show that streaming works.
 """
 
 from __future__ import annotations
@@ -39,32 +39,32 @@ class LocalServer(Protocol):
     """A server on this machine that speaks Anthropic's Messages API."""
 
     def start(self) -> tuple[str, str]:
-        """Start it unless it runs, from any thread; return its base URL and its API key."""
+        """Start the server unless it runs; return its base URL and its API key. Any thread may call this."""
         ...
 
 
 class LocalModel:
-    """The embedded model. Cheap to make; the server behind it is started with the first answer and shared."""
+    """The embedded model. Creating it is cheap: its server starts with the first answer, and all instances share it."""
 
     provider = "local"
     model_id = MODEL_ID
 
     def __init__(self, server: LocalServer = embedded_server) -> None:
         self._server = server
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
 
     def __repr__(self) -> str:
         return "local()"
 
     async def stream(self, call: ModelCall) -> AsyncGenerator[list[ModelPart]]:
-        """Run one call; see `Model.stream`. The oldest turns are left out where the history is too long.
+        """Run one call; see `Model.stream`. A history that is too long loses its oldest turns.
 
         Raises:
             ConfigurationError: The model cannot run on this machine.
             RequestError: There is no text, or the last message is too long.
             ProviderError: The server failed before the first part.
         """
-        self._tell_unsupported(call)
+        self._log_unsupported(call)
         plain = plain_call(call)
         base_url, api_key = await anyio.to_thread.run_sync(self._server.start, abandon_on_cancel=True)
         async with _client(base_url, api_key) as client:
@@ -73,28 +73,28 @@ class LocalModel:
                 async for batch in batches:
                     yield batch
 
-    def _tell_unsupported(self, call: ModelCall) -> None:
+    def _log_unsupported(self, call: ModelCall) -> None:
         for name in unsupported(call):
-            if name not in self._told:
-                self._told.add(name)
+            if name not in self._logged:
+                self._logged.add(name)
                 logger.warning("The local model does not know %s; they are left out.", name)
 
 
 def local() -> Model:
-    """Return the embedded model (``usechat[local]``). `usechat.models.local_available` tells whether it can run."""
+    """Return the embedded model (``usechat[local]``). `usechat.models.local_available` says whether it can run."""
     return LocalModel()
 
 
 def _client(base_url: str, api_key: str) -> AsyncAnthropic:
-    # One for each call: nothing is bound to an event loop, and nothing stays open. Imported at first use, because the
-    # package takes half a second.
+    # Each call has its own client, so that nothing is bound to an event loop or stays open. The package is imported
+    # here, because its import takes half a second.
     from anthropic import AsyncAnthropic, DefaultAioHttpClient
 
     with needing("local"):
-        # The client below speaks through it, and would name an extra of its own package.
+        # The client below needs aiohttp. Without this import, its error would name an extra of the anthropic package.
         importlib.import_module("aiohttp")
-    # trust_env: a proxy for the world outside cannot reach this machine's loopback.
-    # connection: close, because llama.cpp drops one in ten streams on a connection that is used again.
+    # trust_env=False, because a proxy cannot reach this machine's loopback.
+    # connection: close, because llama.cpp drops one in ten streams on a reused connection.
     return AsyncAnthropic(
         base_url=base_url,
         api_key=api_key,

@@ -1,11 +1,11 @@
-"""The embedded language model's own process: llama.cpp's HTTP server with SmolLM2, until standard input ends.
+"""The process of the embedded language model: llama.cpp's HTTP server with SmolLM2, until standard input ends.
 
-Run by path, never imported by the package; it must import nothing of it, so that it starts in the time the weights
-take. A process of its own, because the server cannot share one with Python: its destructor waits until the last client
-has hung up, leaving without it ends in a segmentation fault, loading holds the interpreter's lock, and on a processor
-without AVX2 it dies of an illegal instruction.
+This file is run by path and never imported by the package. It imports nothing of the package, so that its start takes
+only as long as loading the weights. The server needs a separate process for four reasons. Its destructor waits until
+the last client has disconnected. Exiting without the destructor ends in a segmentation fault. Loading holds the
+interpreter's lock. On a processor without AVX2 the process dies of an illegal instruction.
 
-One line of JSON comes in (`sys.path`, the file of the weights, the API key), one goes out (``address`` or ``error``).
+It reads one line of JSON (`sys.path`, the file of the weights, the API key) and writes one (``address`` or ``error``).
 Written for ``xllamacpp`` 2026.10.11549.
 """
 
@@ -19,25 +19,25 @@ import sys
 from typing import Any
 
 SLOTS = 2
-"""Answers at a time; further requests wait."""
+"""Number of answers at the same time. Further requests wait."""
 SLOT_TOKENS = 4096
-"""Tokens one answer has for its prompt and itself."""
+"""Tokens of one answer, its prompt included."""
 MODEL_ID = "smollm2-135m-instruct"
 
 
 def server_parameters(xllamacpp: Any, weights: str, api_key: str) -> Any:
-    """Settings of llama.cpp's server: loopback only, with a key, small and quiet."""
+    """Return the settings of llama.cpp's server: on loopback only, with a key, with little memory and no log."""
     parameters = xllamacpp.CommonParams()
     parameters.model.path = weights
     parameters.model_alias = {MODEL_ID}
-    # Its CORS answers any origin, so that without a key every web page in the user's browser could use it.
+    # Its CORS rules allow any origin: without a key, every web page in the user's browser could use the server.
     parameters.api_keys = [api_key]
     parameters.hostnames, parameters.port = ["127.0.0.1"], 0
     parameters.n_parallel, parameters.n_ctx = SLOTS, SLOTS * SLOT_TOKENS
-    # A prompt is read in batches, and only between two of them does the server notice that the client left: with
-    # the usual 2048 tokens that is after 12 seconds, with 128 after 0.3, and reading takes no longer.
+    # The server reads a prompt in batches, and notices a disconnected client only between two batches: after 12
+    # seconds with the default of 2048 tokens, after 0.3 seconds with 128. Reading is as fast with small batches.
     parameters.n_batch = parameters.n_ubatch = 128
-    # When the oldest turns are dropped the rest is found again in the slot's cache and not read anew.
+    # When the oldest turns are dropped, the server reuses the cached rest and does not read it again.
     parameters.n_cache_reuse = 64
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = 1
     parameters.sampling.temp, parameters.sampling.top_p, parameters.sampling.penalty_repeat = 0.2, 0.9, 1.1
@@ -48,24 +48,24 @@ def server_parameters(xllamacpp: Any, weights: str, api_key: str) -> Any:
 
 
 def start_server(order: dict[str, Any]) -> Any:
-    """Load the weights and listen. The server runs on threads of its own for as long as the object lives."""
+    """Load the weights, and return a listening server. It runs in its own threads until the object is deleted."""
     sys.path[:] = order["path"]
-    # Read when the library is loaded: without it the threads spin, and 70 tokens/s become 3 when the cores are busy.
+    # The library reads this at import. Without it, threads spin, and 70 tokens/s become 3 on busy cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     xllamacpp = importlib.import_module("xllamacpp")
     return xllamacpp.Server(server_parameters(xllamacpp, order["weights"], order["api_key"]))
 
 
 def main() -> None:
-    """Serve until standard input ends, which it does however the parent process ends."""
-    # Ctrl-C in a terminal reaches every process in it; when to end is the parent's to say.
+    """Serve until standard input ends, which happens whenever and however the parent process ends."""
+    # Ctrl-C reaches all processes of a terminal, but only the parent decides when this process ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    # Whatever the library prints must not be taken for the reply.
+    # Output of the library goes to standard error, so that the parent does not read it as the reply.
     os.dup2(2, 1)
     try:
         server = start_server(json.loads(sys.stdin.buffer.readline()))
-    except Exception as error:  # noqa: BLE001 - whatever it is, the parent process says it to the user
+    except Exception as error:  # noqa: BLE001 - the parent process reports any error to the user
         replies.write(json.dumps({"error": f"{type(error).__name__}: {error}"}) + "\n")
         replies.close()
         return

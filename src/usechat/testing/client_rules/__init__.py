@@ -1,7 +1,7 @@
-"""What the released clients of the AI SDK refuse: a reader of finished streams, for tests of any backend.
+"""Find what the released clients of the AI SDK refuse in a finished stream, for tests of any backend.
 
-A refusal is what makes the client throw, so that the chat ends in an error: a chunk or key that its schema does not
-have, a value of the wrong type, a chunk that belongs to nothing before it.
+A refusal makes the client throw, so that the chat ends in an error. Its cause is a chunk or key that is missing from
+the client's schema, a value of the wrong type, or a chunk that refers to an earlier chunk which is missing.
 """
 
 from usechat.testing.client_rules.data_stream import find_data_stream_refusals

@@ -1,4 +1,4 @@
-"""What the clients of AI SDK 3 and 4 refuse in a data stream. Written from ``process-chat-response.ts``."""
+"""Find what the clients of AI SDK 3 and 4 refuse in a data stream. Source: ``process-chat-response.ts``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LINES: Mapping[str, str] = {
     "e": "finishReason:text isContinued:flag",
     "d": "finishReason:text",
 }
-"""Each line code with what its value must be: a type, or an object with these keys."""
+"""For each line code, the shape of the value: a type, or an object with these keys."""
 
 LINES_SINCE: Mapping[str, Version] = {
     **dict.fromkeys("9a", (3, 1, 7)),
@@ -44,19 +44,25 @@ LINES_SINCE: Mapping[str, Version] = {
     **dict.fromkeys("ij", (4, 1, 46)),
     "k": (4, 1, 63),
 }
-"""The first releases that know a code, where some do not."""
-WANTED_BEFORE: Mapping[str, list[tuple[Version, str]]] = {
+"""The first release that knows each code. Codes that all releases know are left out."""
+REQUIRED_BEFORE: Mapping[str, list[tuple[Version, str]]] = {
     "a": [((3, 2, 42), "toolName:text args:any")],
     "d": [((3, 3, 35), "usage:object")],
     "e": [((3, 3, 35), "usage:object")],
 }
-"""Keys that clients wanted until then."""
+"""Keys that clients before a version required in addition."""
 
 
 def find_data_stream_refusals(
     body: bytes, version: Version = (4, 3, 19), *, known_tool_calls: Iterable[str] = ()
 ) -> list[str]:
-    """Return what the client of AI SDK ``version`` (3 or 4) refuses in a data stream; empty if it takes it all."""
+    """Return what the client of AI SDK ``version`` (3 or 4) refuses in a data stream; empty if it accepts all of it.
+
+    Args:
+        body: The whole response body.
+        version: The client's version.
+        known_tool_calls: Ids of the tool calls in the assistant message that the answer continues.
+    """
     if body and not body.endswith(b"\n"):
         return ["the last line is not whole"]
     client = DataStreamClient(version, known_tool_calls)
@@ -68,23 +74,23 @@ def find_data_stream_refusals(
 
 
 class DataStreamClient:
-    """As much of the client of AI SDK 3 or 4 as it takes to say whether it throws."""
+    """The parts of the client of AI SDK 3 or 4 that decide whether it throws."""
 
     def __init__(self, version: Version, known_tool_calls: Iterable[str]) -> None:
         self.version = version
         self.failed = False
         self.inputs: set[str] = set()
-        # Before, an answer makes a message of its own in any case.
+        # Older clients begin a new message with each answer, so earlier calls do not count.
         self.calls = set(known_tool_calls) if version >= (4, 1, 12) else set[str]()
 
     def read(self, line: bytes) -> Problems:
-        """Return what is refused in one line."""
+        """Return what the client refuses in one line."""
         code, colon, text = line.partition(b":")
         name = code.decode("ascii", "replace")
         shape = LINES.get(name)
         if not colon or shape is None or self.version < LINES_SINCE.get(name, (3, 0, 0)):
             return (f"{name[:1]} has no known code",)
-        shape = " ".join([shape, *(more for until, more in WANTED_BEFORE.get(name, ()) if self.version < until)])
+        shape = " ".join([shape, *(more for until, more in REQUIRED_BEFORE.get(name, ()) if self.version < until)])
         try:
             value = decode_json(text.decode("utf-8", "replace"))
         except ValueError:

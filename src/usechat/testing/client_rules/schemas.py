@@ -1,7 +1,7 @@
-"""The chunks of the UI message stream as the clients' schemas have them, for each version of the majors 5, 6 and 7.
+"""The clients' schemas of the UI message stream's chunks, for each version of the majors 5, 6 and 7.
 
-Written from the schemas of each release from 5.0.0 to 5.0.277, 6.0.326 and 7.0.173 whose schema is another than the one
-before. It shares no table with the encoders.
+Source: the schema of each release from 5.0.0 to 5.0.277, 6.0.326 and 7.0.173 that differs from the release before.
+Shares no table with the encoders, so that a mistake in one shows.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["SCHEMAS", "Key", "has"]
 
 
 class Key(NamedTuple):
-    """A key of a chunk, as the schemas have it."""
+    """A key of a chunk in the schemas."""
 
     name: str
     type: str
@@ -64,9 +64,9 @@ reset-step@-,-,7.0.70
 steering-message@-,-,7.0.163 id:text parts:list
 data-*                       id?:text data:any transient?:flag
 """
-"""A chunk a line: its type and keys, each with the first version of the majors 5, 6 and 7 that has it (``-``: none).
+"""One chunk a line: its type and keys, each with its first version in the majors 5, 6 and 7 (``-``: not in this major).
 
-``input``, ``output`` and ``data`` may be absent for the schemas; servers always send them.
+The schemas make ``input``, ``output`` and ``data`` optional; here they are required, because servers always send them.
 """
 
 
@@ -86,11 +86,11 @@ def _read_key(word: str) -> Key:
 
 
 SCHEMAS: Mapping[str, tuple[str, Mapping[str, Key]]] = _read_schemas()
-"""Of each type of chunk: the versions that have it, and its keys."""
+"""For each chunk type: its first versions, and its keys by name."""
 
 
 def has(version: Version, since: str) -> bool:
-    """Return whether ``version`` is late enough; ``since`` names a version for each of the majors 5, 6 and 7."""
+    """Return whether ``version`` is ``since`` or later; ``since`` has one version for each of the majors 5, 6 and 7."""
     if not since:
         return True
     first = since.split(",")[version[0] - 5]

@@ -1,7 +1,6 @@
-"""What the clients of AI SDK 5 to 7 refuse in a UI message stream.
+"""Find what the clients of AI SDK 5 to 7 refuse in a UI message stream.
 
-Written from the clients' own schemas (`usechat.testing.client_rules.schemas`) and from
-``process-ui-message-stream.ts``.
+Source: the clients' schemas (`usechat.testing.client_rules.schemas`) and ``process-ui-message-stream.ts``.
 """
 
 from __future__ import annotations
@@ -21,19 +20,19 @@ Chunk: TypeAlias = Mapping[str, Any]
 Problems: TypeAlias = Iterable[str]
 
 REASONS = frozenset({"stop", "length", "content-filter", "tool-calls", "error", "other"})
-FORGETS_AT_STEP_END_BEFORE: Version = (7, 0, 79)
+CLOSES_BLOCKS_AT_STEP_END_BEFORE: Version = (7, 0, 79)
 
 
 def find_refusals(
     body: bytes, version: Version, *, known_tool_calls: Iterable[str] = (), known_approvals: Iterable[str] = ()
 ) -> list[str]:
-    """Return what the client of AI SDK ``version`` (5 to 7) refuses in a UI message stream; empty if it takes it all.
+    """Return what the client of AI SDK ``version`` (5 to 7) refuses in a UI message stream; empty if it accepts all.
 
     Args:
         body: The whole response body.
         version: The client's version.
-        known_tool_calls: Calls of the assistant message that the answer continues.
-        known_approvals: Approval requests of that message.
+        known_tool_calls: Ids of the tool calls in the assistant message that the answer continues.
+        known_approvals: Ids of the approval requests in that message.
     """
     events = SSEDecoder()
     texts = [*events.feed(body), *events.finish()]
@@ -47,7 +46,7 @@ def find_refusals(
 
 
 class Client:
-    """As much of a client as it takes to say whether it throws."""
+    """The parts of a client that decide whether it throws."""
 
     def __init__(self, version: Version, known_tool_calls: Iterable[str], known_approvals: Iterable[str]) -> None:
         self.version = version
@@ -55,19 +54,19 @@ class Client:
         self.open: dict[str, set[str]] = {"text": set(), "reasoning": set()}
         self.inputs: set[str] = set()
         self.calls: dict[str, bool | None] = dict.fromkeys(known_tool_calls)
-        """The calls, and whether each is dynamic; None where that is not known."""
+        """The tool calls by id, and whether each is dynamic; ``None`` if unknown."""
         self.approvals: dict[str, str] = dict.fromkeys(known_approvals, "")
         self.calls_before_step: set[str] = set()
 
     def read(self, text: bytes) -> list[str]:
-        """Return what is refused in the data of one event."""
+        """Return what the client refuses in the data of one event."""
         try:
             chunk: Any = decode_json(text.decode("utf-8", "replace"))
         except ValueError:
             return ["is not JSON"]
         if not is_object(chunk) or not isinstance(chunk.get("type"), str):
             return ["is no object with a type"]
-        # The schema is checked even of what comes after an error; it is ignored otherwise.
+        # After an error the client still checks the schema of each chunk, and ignores the chunk otherwise.
         refusals = self.check_keys(chunk)
         rule = RULES.get(chunk["type"])
         if not refusals and rule is not None and not self.failed:
@@ -75,7 +74,7 @@ class Client:
         return refusals
 
     def check_keys(self, chunk: Chunk) -> list[str]:
-        """Return what the client's schema refuses."""
+        """Return what the client's schema refuses in a chunk."""
         type_ = str(chunk["type"])
         since, keys = SCHEMAS.get("data-*" if type_.startswith("data-") else type_, ("-,-,-", {}))
         if not has(self.version, since):
@@ -118,7 +117,7 @@ class Client:
         return ()
 
     def fail_call(self, chunk: Chunk) -> Problems:
-        # From major 6 on, a call that was begun stays what it began as.
+        # From major 6 on, a call stays dynamic or static, as its first chunk said.
         if self.version[0] < 6 or chunk["toolCallId"] not in self.calls:
             self.add_call(chunk)
         return ()
@@ -151,7 +150,7 @@ class Client:
         return ()
 
     def finish_step(self, chunk: Chunk) -> Problems:
-        if self.version < FORGETS_AT_STEP_END_BEFORE:
+        if self.version < CLOSES_BLOCKS_AT_STEP_END_BEFORE:
             self.open = {"text": set(), "reasoning": set()}
         return ()
 

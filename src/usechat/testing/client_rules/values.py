@@ -1,4 +1,4 @@
-"""The types of values that the clients' schemas tell apart."""
+"""The value types that the clients' schemas distinguish."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""The Messages API's rules for a request, as far as they can be known without asking it.
+"""The Messages API's rules for a request body, as far as they are documented or known from its error texts.
 
-Each rule has a name and a source: the API's own words where it refuses, or the page that says so. Point it at the
-bodies that your backend sends and no history of any client will surprise you with a 400.
+Each rule has a name and a source: the API's error text, or the page of its documentation. Check the bodies that your
+backend sends, and you find the histories that the API would refuse with status 400.
 
     from usechat.testing.messages_api_rules import find_violations
 
     assert find_violations(body) == []
 
-It knows wire JSON only, none of this package's own types.
+Knows wire JSON only, and none of this package's types.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from usechat.testing.messages_api_rules.base import Json, Rule
 __all__ = ["RULES", "Rule", "Violation", "find_violations"]
 
 RULES: Final[tuple[Rule, ...]] = (*messages.RULES, *tools.RULES, *settings.RULES)
-"""Every rule known here."""
+"""All rules."""
 
 
 class Violation(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""What a rule of the Messages API is, and how the rules walk a request. Knows wire JSON only."""
+"""The type of a rule of the Messages API, and functions that walk a request. Knows wire JSON only."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Check: TypeAlias = Callable[[Json], Iterator[str]]
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """One rule: its name, the API's words or the page it is from, and what finds the places that break it."""
+    """One rule: its name, its source (the API's error text or a page), and a function that yields the bad paths."""
 
     name: str
     source: str
@@ -49,27 +49,27 @@ SERVER_RESULTS: Final = frozenset({*RESULT_OF.values(), "mcp_tool_result"})
 
 
 def turns(body: Json) -> list[tuple[str, Json]]:
-    """Return the messages with their paths, without those of the system."""
+    """Return the messages with their paths, without system messages."""
     numbered = enumerate(body["messages"])
     return [(f"messages[{index}]", message) for index, message in numbered if message["role"] != "system"]
 
 
 def blocks(body: Json, *types: str, role: str | None = None) -> Iterator[tuple[str, Json]]:
-    """Yield the blocks of these types, or all, in the messages of a role, or of all."""
+    """Yield the blocks with their paths; only of these types and of this role, if given."""
     for index, message in enumerate(body["messages"]):
         if role is None or message["role"] == role:
             yield from own_blocks(f"messages[{index}]", message, types)
 
 
 def own_blocks(path: str, message: Json, types: Sequence[str] = ()) -> Iterator[tuple[str, Json]]:
-    """Yield one message's blocks of these types, or all."""
+    """Yield the blocks of one message with their paths; only of these types, if given."""
     for index, block in enumerate(message["content"]):
         if not types or block["type"] in types:
             yield f"{path}.content[{index}]", block
 
 
 def nested(value: Any, path: str) -> Iterator[tuple[str, Json]]:
-    """Yield every object in the value."""
+    """Yield every JSON object in the value, at any depth, with its path."""
     if isinstance(value, Mapping):
         members = cast("Json", value)
         yield path, members

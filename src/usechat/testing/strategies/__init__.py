@@ -1,6 +1,6 @@
-"""Hypothesis strategies for answers: any legal sequence of parts, and any sequence at all.
+"""Hypothesis strategies for answers: any legal sequence of parts, and any sequence, legal or not.
 
-For tests of whatever takes parts or frames. Needs the ``hypothesis`` package, which this package alone imports.
+For tests of code that reads parts or frames. Requires the ``hypothesis`` package, which only this package imports.
 """
 
 from usechat.testing.strategies.illegal import any_parts

@@ -1,4 +1,4 @@
-"""An answer that is being made up, part by part, and its tool calls."""
+"""The state of an answer while a strategy draws it part by part, with its tool calls."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Answer", "Call", "as_strategies", "described", "named"]
 
 
 def as_strategies(values: dict[str, Any]) -> dict[str, st.SearchStrategy[Any]]:
-    """Return ``values``, those that are no strategies as such that give themselves."""
+    """Return ``values`` as strategies; a plain value becomes a strategy that always draws it."""
     return {key: as_strategy(value) for key, value in values.items()}
 
 
@@ -25,7 +25,7 @@ def as_strategy(value: Any) -> st.SearchStrategy[Any]:
 
 @dataclass
 class Call:
-    """A tool call of the answer that is being made up."""
+    """A tool call of the drawn answer."""
 
     id: str
     name: str
@@ -38,7 +38,7 @@ class Call:
 
 @dataclass
 class Answer:
-    """A legal answer as far as it goes."""
+    """A legal answer up to the last drawn part."""
 
     draw: Callable[[st.SearchStrategy[Any]], Any]
     parts: list[Part] = field(default_factory=list[Part])
@@ -49,28 +49,28 @@ class Answer:
     calls_before_step: int = 0
 
     def add(self, strategy: st.SearchStrategy[Any]) -> None:
-        """One part, drawn."""
+        """Draw a part and append it."""
         self.parts.append(self.draw(strategy))
 
     def make(self, part: type[Part], **values: Any) -> None:
-        """One part of these values, of which some may be strategies."""
+        """Append a part with these values; draw those that are strategies."""
         drawn = {key: self.draw(strategy) for key, strategy in as_strategies(values).items()}
         self.parts.append(part(**drawn))
 
     def pick(self, values: list[Any]) -> Any:
-        """Return one of ``values``."""
+        """Draw one of ``values``."""
         return self.draw(st.sampled_from(values))
 
     def open_calls(self) -> list[Call]:
-        """Return the calls whose input is still arriving."""
+        """Return the calls whose input is not complete."""
         return [call for call in self.calls if call.is_open]
 
     def ready_calls(self) -> list[Call]:
         """Return the calls that await a result."""
         return [call for call in self.calls if not call.is_open and not call.is_settled]
 
-    def forget_open(self) -> None:
-        """Nothing goes on from here that is open now."""
+    def drop_open(self) -> None:
+        """Drop all open blocks and calls, so that no later part continues them."""
         self.text.clear()
         self.reasoning.clear()
         self.calls = [call for call in self.calls if not call.is_open]

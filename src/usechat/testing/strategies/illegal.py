@@ -1,4 +1,4 @@
-"""Any sequence of parts, legal or not."""
+"""A strategy for any sequence of parts, legal or not."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = ["any_parts"]
 
 
 def any_parts(*, max_size: int = 20) -> st.SearchStrategy[list[Part]]:
-    """Return any sequence of parts, most of them illegal."""
+    """Draw any sequence of parts; most sequences are illegal."""
     call = Call("call_1", "search", dynamic=None, provider_executed=None)
     other = Call("call_2", "get_weather", dynamic=True, provider_executed=True)
     of_calls = [strategy for each in (call, other) for strategy in parts_of_call(each)]
@@ -48,12 +48,12 @@ def any_parts(*, max_size: int = 20) -> st.SearchStrategy[list[Part]]:
 
 
 def built(part: type[Part], **values: Any) -> st.SearchStrategy[Part]:
-    """Return a part of these values, of which some may be strategies."""
+    """Return a strategy for a part with these values, some of which may be strategies."""
     return st.builds(part, **as_strategies(values))
 
 
 def parts_of_call(call: Call) -> list[st.SearchStrategy[Any]]:
-    """Return every part that names a tool call."""
+    """Return a strategy for each kind of part that names a tool call."""
     said = {**named(call), "provider_executed": YES, "dynamic": YES}
     approval = f"approval_{call.id}"
     return [

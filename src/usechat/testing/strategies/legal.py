@@ -1,4 +1,4 @@
-"""Any legal answer: a row of actions, each drawn from those that may come next."""
+"""A strategy for any legal answer: a sequence of actions, each drawn from the actions that are legal next."""
 
 from __future__ import annotations
 
@@ -52,10 +52,14 @@ __all__ = ["legal_parts"]
 
 @st.composite
 def legal_parts(draw: Callable[[st.SearchStrategy[Any]], Any], *, max_size: int = 20) -> list[Part]:
-    """Return any legal sequence of parts, whole or broken off.
+    """Draw any legal sequence of parts, complete or cut.
 
-    Blocks interleave; there are several steps, tools of every kind with and without streamed input, approvals,
-    preliminary outputs, errors, aborts, data parts and metadata. Each tool call has an id of its own.
+    Blocks interleave. There are several steps, tools of every kind with and without streamed input, approvals,
+    preliminary outputs, errors, aborts, data parts and metadata. Each tool call has a unique id.
+
+    Args:
+        draw: Given by hypothesis.
+        max_size: The maximum number of actions in each step.
     """
     answer = Answer(draw)
     if draw(st.booleans()):
@@ -67,7 +71,7 @@ def legal_parts(draw: Callable[[st.SearchStrategy[Any]], Any], *, max_size: int 
             END_EARLY[end](answer)
             return answer.parts
         answer.add(finish_steps())
-        answer.forget_open()
+        answer.drop_open()
         settle_some(answer)
     answer.add(finishes())
     for _ in range(draw(st.integers(min_value=0, max_value=1))):
@@ -84,7 +88,7 @@ def add_step(answer: Answer, max_size: int) -> None:
 
 
 def settle_some(answer: Answer) -> None:
-    """Results may come between two steps, as after an approval."""
+    """Add some results between two steps, as happens after an approval."""
     for call in answer.ready_calls():
         if answer.draw(st.booleans()):
             add_result(answer, call)
@@ -102,7 +106,7 @@ def end_with_abort(answer: Answer) -> None:
 
 
 def end_in_the_middle(answer: Answer) -> None:
-    """The rest never came."""
+    """Add nothing: the answer is cut here."""
 
 
 END_EARLY = {"error": end_with_error, "abort": end_with_abort, "cut": end_in_the_middle}
@@ -259,4 +263,4 @@ ACTIONS: tuple[tuple[Callable[[Answer], None], Callable[[Answer], Any]], ...] = 
     (end_call, lambda answer: answer.ready_calls()),
     (reset_step, lambda answer: True),
 )
-"""What can come next, and when."""
+"""The actions, each with the condition under which it is legal."""

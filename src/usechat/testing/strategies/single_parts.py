@@ -1,4 +1,4 @@
-"""Strategies for parts that need no other part before them."""
+"""Strategies for parts that require no earlier part."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def starts() -> st.SearchStrategy[Start]:
 
 @cache
 def notes() -> st.SearchStrategy[Part]:
-    """Return what an application may send at any time."""
+    """Draw a part that an application may send at any time."""
     ids = st.sampled_from([None, "d1", "d2"])
     data = st.builds(Data, name=st.sampled_from(["x", "y"]), data=json_values(), id=ids, transient=FLAGS)
     return st.one_of(data, st.builds(MessageMetadata, message_metadata()))
@@ -84,7 +84,7 @@ def notes() -> st.SearchStrategy[Part]:
 
 @cache
 def single_parts() -> st.SearchStrategy[Part]:
-    """Content that stands for itself."""
+    """Draw a complete content part, such as a file or a source."""
     metadata = provider_metadata()
     document = st.builds(
         SourceDocument,

@@ -45,7 +45,7 @@ KEPT_BEFORE_7 = st.sampled_from([None, {}, KEPT])
 
 @cache
 def any_text() -> st.SearchStrategy[str]:
-    """Return text with all that breaks careless framing: line ends, quotes, NUL, lone halves of characters."""
+    """Draw text, also with characters that break careless framing: line ends, quotes, NUL, lone surrogates."""
     return st.one_of(st.sampled_from(SPECIAL_TEXTS), st.text(max_size=8))
 
 
@@ -54,7 +54,7 @@ INPUT_TEXTS = st.one_of(any_text(), st.sampled_from(['{"a": ', "[1, ", "tru", '"
 
 @cache
 def json_values() -> st.SearchStrategy[Any]:
-    """Return any value JSON has, large integers included."""
+    """Draw any JSON value, large integers included."""
     leaves = st.one_of(
         st.none(),
         st.booleans(),
@@ -77,11 +77,11 @@ def json_objects() -> st.SearchStrategy[dict[str, Any]]:
 
 @cache
 def provider_metadata() -> st.SearchStrategy[dict[str, dict[str, Any]] | None]:
-    """Return what a provider adds to a part, or nothing."""
+    """Draw a part's provider metadata, or ``None``."""
     return st.one_of(st.none(), st.fixed_dictionaries({"anthropic": json_objects()}))
 
 
 @cache
 def optional(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Draw nothing, or one of the values."""
+    """Draw ``None`` or one of the values."""
     return st.one_of(st.none(), values)

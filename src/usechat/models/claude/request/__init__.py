@@ -1,1 +1,1 @@
-"""A model call as a Messages API request. No I/O."""
+"""Build a Messages API request from a model call. No I/O."""

@@ -1,20 +1,16 @@
-"""Content of model messages as content blocks of the Messages API.
+"""Convert the content of model messages to content blocks of the Messages API.
 
-One small converter per kind of content. Each sees one piece of content only: what depends on the neighbours (order,
-pairs of calls and results, turns) is `usechat.models.claude.request.repairs`.
+Each kind of content has a small converter, which sees one piece of content only.
+`usechat.models.claude.request.repairs` handles the rules between blocks (order, pairs of calls and results, turns).
 
 Source: ``@ai-sdk/anthropic/src/convert-to-anthropic-prompt.ts`` (4.0.105).
 """
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, cast
 
-import msgspec
-
-from usechat.errors import RequestError
 from usechat.json import parse_json, write_json
 from usechat.messages.model import (
     AssistantContent,
@@ -29,8 +25,9 @@ from usechat.messages.model import (
     ToolResultOutput,
     UserMessage,
 )
-from usechat.messages.text_files import decode_text, is_text, unreadable_note
-from usechat.models.claude.keys import CacheBreakpoints, anthropic_options
+from usechat.models.claude.keys import anthropic_options
+from usechat.models.claude.request.context import Block, BlockContext
+from usechat.models.claude.request.files import file_or_note
 from usechat.models.claude.request.server_tools import (
     MCP_TOOL_USE,
     mcp_result_block,
@@ -40,49 +37,24 @@ from usechat.models.claude.request.server_tools import (
 )
 from usechat.models.claude.request.tools import provider_tool_name
 
-__all__ = ["Block", "BlockContext", "assistant_blocks", "tool_blocks", "user_blocks"]
+__all__ = ["assistant_blocks", "tool_blocks", "user_blocks"]
 
-Block: TypeAlias = dict[str, Any]
-
-_FILES_BETA: Final = "files-api-2025-04-14"
-_PDF_BETA: Final = "pdfs-2024-09-25"
-_PDF: Final = "application/pdf"
-_IMAGES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _CALLERS: Final = ("code_execution_20250825", "code_execution_20260120")
 _FAILED: Final = "The tool failed."
 _DENIED: Final = "Tool call execution denied."
 
 
-class BlockContext(msgspec.Struct, kw_only=True):
-    """What the converters of one request share."""
-
-    cache: CacheBreakpoints
-    tool_names: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
-    """The provider's names of its tools to the application's."""
-    toolsets: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
-    """The application's names of toolsets to the provider's."""
-    sends_reasoning: bool = True
-    betas: dict[str, None] = msgspec.field(default_factory=dict[str, None])
-    """Beta features, in the order they came up."""
-    warnings: list[str] = msgspec.field(default_factory=list[str])
-    user_files: list[FileContent] = msgspec.field(default_factory=list[FileContent])
-    """The files that the user has sent, in their order."""
-    is_newest: bool = True
-    """Whether the message is the newest: a file that cannot be read is refused there, and noted in history."""
-    mcp_tool_use_ids: set[str] = msgspec.field(default_factory=set[str])
-
-
 def user_blocks(message: UserMessage, context: BlockContext) -> list[Block]:
-    """Return the blocks of what the user said; blank text is left out.
+    """Return the blocks of a user message; blank text is left out.
 
     Raises:
-        RequestError: The newest message has a file that Anthropic does not take.
+        RequestError: The newest message has a file that Anthropic does not accept.
     """
-    last = _last_said(message) if message.provider_options else None
+    last = _last_spoken(message) if message.provider_options else None
     blocks: list[Block] = []
     for index, part in enumerate(message.content):
         if not isinstance(part, TextContent):
-            said = _file_or_note(part, context, refuses=context.is_newest)
+            said = file_or_note(part, context, refuses=context.is_newest)
             if said and said[0]["type"] != "text":
                 context.user_files.append(part)
         elif part.text and not part.text.isspace():
@@ -98,8 +70,8 @@ def user_blocks(message: UserMessage, context: BlockContext) -> list[Block]:
 
 
 def assistant_blocks(message: AssistantMessage, context: BlockContext) -> list[Block]:
-    """Return the blocks of what the model said in one step; what the API would refuse is left out."""
-    last = _last_said(message) if message.provider_options else None
+    """Return the blocks of an assistant message (one step). Content that the API would refuse is left out."""
+    last = _last_spoken(message) if message.provider_options else None
     blocks: list[Block] = []
     for index, part in enumerate(message.content):
         convert = None if _is_blank(part) else _ASSISTANT_PARTS.get(type(part))
@@ -115,13 +87,13 @@ def assistant_blocks(message: AssistantMessage, context: BlockContext) -> list[B
     return blocks
 
 
-def _last_said(message: UserMessage | AssistantMessage) -> int | None:
-    """Return where the part is that a breakpoint of the whole message goes to."""
+def _last_spoken(message: UserMessage | AssistantMessage) -> int | None:
+    """Return the index of the last part that is not blank; it gets the cache breakpoint of the whole message."""
     return next((index for index, part in reversed([*enumerate(message.content)]) if not _is_blank(part)), None)
 
 
 def tool_blocks(message: ToolMessage, context: BlockContext) -> list[Block]:
-    """Return the blocks of what tools answered; decisions of the user are not the model's affair."""
+    """Return the blocks of tool results. The user's approvals are left out, because the API has no block for them."""
     blocks: list[Block] = []
     for index, part in enumerate(message.content):
         if not isinstance(part, ToolResultContent):
@@ -150,93 +122,9 @@ def _is_blank(part: Any) -> bool:
 def _cache_control(own: Any, fallback: Any, place: str, context: BlockContext, can_cache: bool = True) -> Block:
     if not own and not fallback:
         return {}
-    return context.cache.take(own, place, can_cache=can_cache) or context.cache.take(
+    return context.cache.reserve(own, place, can_cache=can_cache) or context.cache.reserve(
         fallback, place, can_cache=can_cache
     )
-
-
-# Files
-
-
-def _file_or_note(file: FileContent, context: BlockContext, *, refuses: bool) -> list[Block]:
-    try:
-        return _file_blocks(file, context)
-    except RequestError:
-        if refuses:
-            raise
-        # Whoever sent it was told then; the chat goes on.
-        return [{"type": "text", "text": unreadable_note(file.filename)}]
-
-
-def _file_blocks(file: FileContent, context: BlockContext) -> list[Block]:
-    if file.provider_reference is not None:
-        return [_reference_block(file, context)]
-    top_level = file.media_type.partition("/")[0]
-    if is_text(file.media_type, file.filename):
-        return _text_document(file, context)
-    if file.data == "":
-        raise RequestError("A file is empty.", path="messages", status=422)
-    if top_level == "image":
-        return [{"type": "image", "source": _image_source(file)}]
-    if file.media_type == _PDF:
-        context.betas[_PDF_BETA] = None
-        source = {"type": "url", "url": file.url} if file.data is None else _base64_source(_PDF, file.data)
-        return [_document(file, source)]
-    raise RequestError(
-        "A file has a type that the model cannot read; it takes images, PDF and text.", path="messages", status=415
-    )
-
-
-def _reference_block(file: FileContent, context: BlockContext) -> Block:
-    file_id = (file.provider_reference or {}).get("anthropic")
-    if not file_id:
-        raise RequestError("A file is known to another provider only.", path="messages", status=422)
-    context.betas[_FILES_BETA] = None
-    if anthropic_options(file.provider_options).get("container_upload") is True:
-        return {"type": "container_upload", "file_id": file_id}
-    kind = "image" if file.media_type.partition("/")[0] == "image" else "document"
-    return {"type": kind, "source": {"type": "file", "file_id": file_id}}
-
-
-def _image_source(file: FileContent) -> Block:
-    if file.data is None:
-        return {"type": "url", "url": file.url}
-    if file.media_type not in _IMAGES:
-        raise RequestError("An image is not JPEG, PNG, GIF or WebP.", path="messages", status=415)
-    return _base64_source(file.media_type, file.data)
-
-
-def _base64_source(media_type: str, data: str) -> Block:
-    return {"type": "base64", "media_type": media_type, "data": data}
-
-
-def _text_document(file: FileContent, context: BlockContext) -> list[Block]:
-    if file.data is None:
-        raise RequestError("Only images and PDF can be given by URL.", path="messages", status=415)
-    text = decode_text(base64.b64decode(file.data))
-    if not text.strip():
-        context.warnings.append("an empty text file was left out")
-        return []
-    return [_document(file, {"type": "text", "media_type": "text/plain", "data": text})]
-
-
-def _document(file: FileContent, source: Block) -> Block:
-    options = anthropic_options(file.provider_options)
-    block: Block = {"type": "document", "source": source}
-    title = options.get("title", file.filename)
-    if isinstance(title, str) and title:
-        block["title"] = title
-    if isinstance(options.get("context"), str) and options["context"]:
-        block["context"] = options["context"]
-    if has_citations(file):
-        block["citations"] = {"enabled": True}
-    return block
-
-
-def has_citations(file: FileContent) -> bool:
-    """Return whether the model is asked to quote a document."""
-    citations = anthropic_options(file.provider_options).get("citations")
-    return isinstance(citations, Mapping) and cast("Mapping[str, Any]", citations).get("enabled") is True
 
 
 # Tool results
@@ -246,7 +134,7 @@ def _result_content(output: ToolResultOutput, context: BlockContext) -> Any:
     match output.type:
         case "text":
             return str(output.value)
-        # The API refuses an error without words, in this turn and in each that follows.
+        # The API refuses an error without text, in this turn and in all later ones.
         case "error-text":
             return words_or(output.value, _FAILED)
         case "execution-denied":
@@ -260,7 +148,7 @@ def _result_content(output: ToolResultOutput, context: BlockContext) -> Any:
 
 
 def words_or(value: Any, default: str) -> str:
-    """Return a text, or the default where there is nothing to read in it."""
+    """Return the value as text, or the default if the text is blank."""
     text = "" if value is None else str(value)
     return text if text.strip() else default
 
@@ -273,13 +161,13 @@ def _result_block(part: Any, context: BlockContext) -> Block | None:
         if options.get("type") == "tool-reference":
             return {"type": "tool_reference", "tool_name": options.get("tool_name")}
     if isinstance(part, FileContent):
-        blocks = _file_or_note(part, context, refuses=False)
+        blocks = file_or_note(part, context, refuses=False)
         return blocks[0] if blocks else None
     context.warnings.append("a tool answered with a part that the model cannot read")
     return None
 
 
-# The assistant's own
+# Assistant content
 
 
 def _text_block(part: TextContent, context: BlockContext) -> Block:
@@ -315,7 +203,7 @@ def _reasoning_block(part: ReasoningContent, context: BlockContext) -> Block | N
         return {"type": "thinking", "thinking": part.text, "signature": signature}
     if isinstance(redacted, str) and redacted:
         return {"type": "redacted_thinking", "data": redacted}
-    # Thinking that was stopped before its signature, or is another provider's: the API refuses it.
+    # The API refuses thinking without a signature: it was stopped early, or is from another provider.
     context.warnings.append("reasoning without a signature was left out")
     return None
 
@@ -338,7 +226,7 @@ def _call_block(part: ToolCallContent, context: BlockContext) -> Block | None:
     given = _tool_input(part.input)
     name, member = part.tool_name, {}
     if toolset is not None:
-        # A member of a toolset is one tool to the application; its name is the `action` of the input.
+        # The application has one tool for a whole toolset; `action` in the input is the name of the member.
         action = given.get("action")
         name, member = (action if isinstance(action, str) else toolset), {"toolset_name": toolset}
     return {"type": "tool_use", "id": part.tool_call_id, "name": name, **member, "input": given, **_caller(options)}
@@ -392,7 +280,7 @@ def _caller(options: Mapping[str, Any]) -> Block:
 
 
 def _tool_input(value: Any) -> dict[str, Any]:
-    """Return the API wants an object: JSON text of one is read, anything else is wrapped."""
+    """Return the input as an object, because the API requires one. JSON text is parsed; any other value is wrapped."""
     parsed = value
     if isinstance(value, str):
         try:

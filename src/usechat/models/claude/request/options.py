@@ -1,8 +1,8 @@
-"""Settings of a model call as fields of a Messages API request, with the beta features they need.
+"""Convert the settings of a model call to fields of a Messages API request, with the beta features they need.
 
-Every known provider option is one row of a table; an unknown one goes into the request under its snake_case name, so a
-field that the API gets tomorrow can be set today. Settings that a model refuses are changed or left out with a warning,
-never with an error.
+Every known provider option is one row of a table. An unknown option goes into the request under its snake_case name, so
+an application can set fields that this package does not know yet. Settings that a model refuses are changed or left out
+with a warning, never with an error.
 
 Source: ``AnthropicLanguageModel.prepareRequest`` in ``@ai-sdk/anthropic/src/anthropic-language-model.ts`` (4.0.105).
 """
@@ -36,7 +36,7 @@ _DEFAULT_BUDGET: Final = 1024
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Fields of the request, and what else the provider options say."""
+    """The fields of the request, and the provider options that affect other parts of it."""
 
     body: JsonObject
     betas: tuple[str, ...]
@@ -49,7 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def resolve_settings(call: ModelCall, model_id: str, capabilities: ModelCapabilities) -> Settings:
-    """Return the fields of a request that do not depend on messages and tools."""
+    """Return the fields of a request that come from settings and not from messages or tools."""
     options = anthropic_options(call.provider_options)
     warnings: list[str] = []
     thinking, effort = _resolve_thinking(options, capabilities, warnings)
@@ -80,17 +80,17 @@ def resolve_settings(call: ModelCall, model_id: str, capabilities: ModelCapabili
 
 
 def is_thinking(thinking_type: str | None) -> bool:
-    """Return whether the model thinks in this call, as far as the request says."""
+    """Return whether the ``type`` of ``thinking`` in the request enables thinking."""
     return thinking_type in ("enabled", "adaptive", "between_tools")
 
 
 def uses_native_output(call: ModelCall, mode: str, capabilities: ModelCapabilities) -> bool:
-    """Return whether the response format is asked for natively and not by a tool called ``json``."""
+    """Return whether the response format is requested natively, and not with a tool called ``json``."""
     if call.response_format is None:
         return False
     fits = supports_native_output(call.response_format.json_schema)
     is_automatic = mode == "auto" and capabilities.has_structured_output and fits
-    # The tool has to be forced, so a model that cannot be forced gets the native form wherever that works.
+    # The request must force the ``json`` tool. A model that cannot be forced gets the native form if possible.
     is_only_way = capabilities.has_structured_output and fits and not capabilities.can_force_tools
     return mode == "outputFormat" or is_automatic or is_only_way
 
@@ -118,9 +118,9 @@ def _resolve_thinking(
 
 
 def _may_mismatch(messages: Sequence[ModelMessage]) -> bool:
-    """Return whether the model may have thought after another error than the one that stands in the history.
+    """Return whether the history may have a tool error that differs from the one that the model saw when it thought.
 
-    A browser that was shown a masked text sends that back.
+    A browser sends back the masked text of an error, and the model saw the full text.
     """
     last_user = max((at for at, message in enumerate(messages) if isinstance(message, UserMessage)), default=0)
     has_failed = False
@@ -139,7 +139,7 @@ def _has_thought(message: AssistantMessage) -> bool:
 
 
 def _with_dropping(thinking: JsonObject | None) -> JsonObject | None:
-    # Block binding does not go with thinking between tools, and says nothing where the model does not think.
+    # block_binding cannot be combined with thinking between tools, and has no effect without thinking.
     if thinking is not None and ("block_binding" in thinking or thinking.get("type") in ("between_tools", "disabled")):
         return thinking
     return {**(thinking or {}), "block_binding": {"prefix_mismatch_behavior": "drop_block"}}
@@ -239,7 +239,7 @@ def _pass_through(key: str, value: Any) -> JsonObject:
     return {key: snake_keys(value)}
 
 
-def _as_it_is(key: str, value: Any) -> JsonObject:
+def _unchanged(key: str, value: Any) -> JsonObject:
     return {key: value} if value else {}
 
 
@@ -277,7 +277,7 @@ def _skill(skill: JsonObject) -> JsonObject:
 
 
 def _safeguards(key: str, value: Any) -> JsonObject:
-    # The classifier's context is the application's own and keeps its keys.
+    # The classifier's context is the application's data, so its keys do not change.
     renamed = [
         {("classifier_context" if name == "classifierContext" else name): item for name, item in guard.items()}
         for guard in value
@@ -286,11 +286,11 @@ def _safeguards(key: str, value: Any) -> JsonObject:
 
 
 _FIELDS: Final[Mapping[str, Callable[[str, Any], JsonObject]]] = {
-    "speed": _as_it_is,
-    "service_tier": _as_it_is,
-    "inference_geo": _as_it_is,
-    "fallbacks": _as_it_is,
-    "cache_control": _as_it_is,
+    "speed": _unchanged,
+    "service_tier": _unchanged,
+    "inference_geo": _unchanged,
+    "fallbacks": _unchanged,
+    "cache_control": _unchanged,
     "metadata": _metadata,
     "mcp_servers": _mcp_servers,
     "container": _container,

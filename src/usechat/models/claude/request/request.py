@@ -1,8 +1,8 @@
-"""A model call as the request that Anthropic's Messages API gets.
+"""Build the request to Anthropic's Messages API for a model call.
 
-Pure: model messages, tools and settings in, a JSON body and the beta features it needs out. For a history that the AI
-SDK 7 accepts the body is the one its Anthropic provider sends; other histories are repaired
-(`usechat.models.claude.request.repairs`). It knows no HTTP and no client.
+Pure: turns model messages, tools and settings into a JSON body and the beta features it needs. For a history that AI
+SDK 7 accepts, the body is the same as the body of its Anthropic provider; other histories are repaired
+(`usechat.models.claude.request.repairs`). Knows no HTTP and no client.
 
 Source: ``@ai-sdk/anthropic/src/anthropic-language-model.ts`` and ``convert-to-anthropic-prompt.ts`` (4.0.105).
 """
@@ -27,14 +27,9 @@ from usechat.models.base import FunctionTool, ModelCall, ToolDefinition
 from usechat.models.claude.catalog import ModelCapabilities, model_capabilities
 from usechat.models.claude.keys import CacheBreakpoints
 from usechat.models.claude.names import illegal_keys
-from usechat.models.claude.request.blocks import (
-    Block,
-    BlockContext,
-    assistant_blocks,
-    has_citations,
-    tool_blocks,
-    user_blocks,
-)
+from usechat.models.claude.request.blocks import assistant_blocks, tool_blocks, user_blocks
+from usechat.models.claude.request.context import Block, BlockContext
+from usechat.models.claude.request.files import has_citations
 from usechat.models.claude.request.options import Settings, is_thinking, resolve_settings, uses_native_output
 from usechat.models.claude.request.repairs import repair_messages
 from usechat.models.claude.request.system import system_message
@@ -54,21 +49,21 @@ _JSON_TOOL: Final = "json"
 
 
 class AnthropicRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request, and what reading its answer needs to know about it."""
+    """A request, and the facts about it that the reader of the answer needs."""
 
     body: dict[str, Any]
-    """The JSON body, ``stream`` set."""
+    """The JSON body, with ``stream`` set."""
     content: bytes | None = None
-    """The body as JSON text, unless it holds something that only the ``anthropic`` package can write."""
+    """The body as JSON text; ``None`` when it has values that only the ``anthropic`` package can encode."""
     betas: tuple[str, ...] = ()
     """Values for the ``anthropic-beta`` header."""
     warnings: tuple[str, ...] = ()
-    """What was left out or changed, for logs."""
+    """Texts for the log about settings and content that were changed or left out."""
     citation_documents: tuple[CitationDocument, ...] = ()
     uses_json_tool: bool = False
-    """Whether the answer's text is the input of a tool called ``json``."""
+    """Whether the answer is the input of a tool called ``json``."""
     tool_names: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
-    """Anthropic's names of the tools it defines to the application's."""
+    """Maps Anthropic's names of its own tools to the application's names."""
 
 
 def build_request(call: ModelCall, model_id: str) -> AnthropicRequest:
@@ -96,7 +91,7 @@ def build_request(call: ModelCall, model_id: str) -> AnthropicRequest:
         call, settings.structured_output_mode, capabilities
     )
     tools = _prepare(call, settings, capabilities, cache, uses_json_tool=uses_json_tool)
-    # A thread that goes on has its instructions and tools from its first request.
+    # A continued thread keeps the instructions and tools of its first request.
     starts_afresh = settings.body.get("thread", {}).get("type") != "continue"
     body, content = _encoded(
         {
@@ -142,7 +137,7 @@ def _convert_messages(call: ModelCall, context: BlockContext) -> tuple[list[Bloc
                 wire += converted.inline
     last = newest
     if isinstance(last, UserMessage) and not wire[-1]["content"]:
-        # Without it the model would be asked to go on with its own last answer.
+        # Without a user message at the end, the model would continue its own last answer.
         raise RequestError("The last message says nothing to the model.", path="messages", status=400)
     return system, wire
 
@@ -188,7 +183,7 @@ def _allowed_tools(call: ModelCall) -> Sequence[ToolDefinition]:
 def _json_tool(call: ModelCall) -> FunctionTool:
     schema: Mapping[str, Any] = {} if call.response_format is None else call.response_format.json_schema
     if illegal := illegal_keys(schema):
-        # Its text is shown as it comes, so that there is nobody who could turn another name back.
+        # The input streams to the client as text, so a replaced key could not be restored.
         raise ConfigurationError(
             f"this model takes a schema as a tool's, which can have no property called {illegal[0]!r}: "
             "give it another name, or an alias of a-z, A-Z, 0-9, _ and -"
@@ -213,7 +208,7 @@ def _choice_field(tools: PreparedTools) -> dict[str, Any]:
 
 
 def _mcp_fields(call: ModelCall, settings: Settings, tools: PreparedTools, *, uses_json_tool: bool) -> dict[str, Any]:
-    """MCP servers, switched off where the choice of one tool or none could not be sent and they would undo it."""
+    """Return the MCP servers, disabled if the tool choice excludes them but the request cannot express that choice."""
     choice = call.tool_choice or "auto"
     is_softened = uses_json_tool or (tools.tool_choice or {}).get("type") == "auto"
     undoes = (choice.startswith("tool:") and is_softened) or (choice == "none" and uses_json_tool)
@@ -228,7 +223,7 @@ def _mcp_fields(call: ModelCall, settings: Settings, tools: PreparedTools, *, us
 
 
 def _encoded(body: dict[str, Any]) -> tuple[dict[str, Any], bytes | None]:
-    """Return the body and its JSON text, without halves of UTF-16 pairs, which no JSON text can hold."""
+    """Return the body and its JSON text. Lone surrogates are replaced, because UTF-8 has no encoding for them."""
     try:
         return body, msgspec.json.encode(body)
     except (UnicodeEncodeError, OverflowError, TypeError):

@@ -1,7 +1,7 @@
-"""JSON schemas as Anthropic's structured output takes them.
+"""Rewrite JSON schemas for Anthropic's structured output.
 
-The constrained decoder refuses many keywords. What it cannot enforce is put into words in the description; the whole
-schema is still what the answer is checked with. It knows JSON schema and nothing of requests.
+The constrained decoder refuses many keywords. Constraints that it cannot enforce are described in words in the
+description; the answer is still validated with the whole schema. Knows JSON schema and nothing of requests.
 
 Source: ``@ai-sdk/anthropic/src/sanitize-json-schema.ts``, ``supports-native-structured-output-schema.ts`` and
 ``has-circular-schema-reference.ts`` (4.0.105).
@@ -21,7 +21,7 @@ __all__ = ["sanitize_schema", "supports_native_output"]
 Schema: TypeAlias = Mapping[str, Any]
 
 _MAX_OPTIONAL_PROPERTIES: Final = 10
-"""Grammars of more optional properties fail to compile (13 on the API, 11 on Vertex)."""
+"""A safe maximum: grammars with more optional properties fail to compile (with 13 on the API, 11 on Vertex)."""
 
 _KEPT_IF_SET: Final = ("$schema", "$id", "title", "description")
 _KEPT_IF_PRESENT: Final = ("default", "const")
@@ -117,8 +117,8 @@ def _in_words(value: Any) -> str:
 def supports_native_output(schema: Schema) -> bool:
     """Return whether native structured output can express the schema without refusing it or losing data.
 
-    It refuses schemas that refer to themselves and ones with many optional properties, and it closes open objects, so
-    that a model can answer only ``{}`` for them.
+    It refuses circular schemas and schemas with many optional properties. It also closes open objects, so that the
+    model can only answer ``{}`` for them.
     """
     if _is_circular(schema, "#", ()):
         return False
@@ -173,7 +173,7 @@ def _step_into(node: Any, segment: str) -> Any:
 
 
 def _walk(node: Any, root: Schema) -> Iterator[Schema]:
-    """Yield every schema within one, references followed at each use; there are no circles here."""
+    """Yield a schema and all schemas in it, following each use of a reference. The schema must not be circular."""
     if not isinstance(node, Mapping):
         return
     schema = cast("Schema", node)

@@ -1,7 +1,7 @@
-"""Calls and results of tools that Anthropic itself runs, on their way back into the Messages API.
+"""Convert calls and results of tools that Anthropic runs back to blocks of the Messages API.
 
-A chat keeps them in the AI SDK's shape, with camelCase keys; the API wants its own back, key for key. What a client has
-mangled beyond use becomes nothing, and the repairs then take out its other half.
+A chat stores them in the AI SDK's shape, with camelCase keys; the API requires its original keys. A call or result that
+a client has changed beyond recognition becomes ``None``, and the repairs then remove its other half.
 
 Source: ``@ai-sdk/anthropic/src/convert-to-anthropic-prompt.ts`` and the output schemas in ``src/tool`` (4.0.105).
 """
@@ -23,7 +23,7 @@ Block: TypeAlias = dict[str, Any]
 JsonObject: TypeAlias = Mapping[str, Any]
 
 MCP_TOOL_USE: Final = "mcp-tool-use"
-"""``providerMetadata.anthropic.type`` of a call to an MCP server."""
+"""The ``providerMetadata.anthropic.type`` of a call to an MCP server."""
 
 _CODE_SUBTOOLS: Final = ("bash_code_execution", "text_editor_code_execution")
 _PLAIN_TOOLS: Final = frozenset(
@@ -33,7 +33,7 @@ _UNAVAILABLE: Final = "unavailable"
 
 
 def mcp_use_block(call: ToolCallContent, server_name: Any) -> Block | None:
-    """Return a call to an MCP server; nothing without the server's name."""
+    """Return the block of a call to an MCP server; ``None`` without the server's name."""
     if not isinstance(server_name, str):
         return None
     return {
@@ -46,15 +46,15 @@ def mcp_use_block(call: ToolCallContent, server_name: Any) -> Block | None:
 
 
 def server_use_block(call: ToolCallContent, provider_name: str) -> Block | None:
-    """Return a call of a tool that Anthropic runs; nothing for a tool it does not have."""
+    """Return the block of a call of a tool that Anthropic runs; ``None`` for an unknown tool."""
     if provider_name not in _PLAIN_TOOLS:
         return None
     given = _as_object(call.input)
     name = provider_name
     if provider_name == "advisor":
-        given = {}  # the API takes no other input of it
+        given = {}  # the API accepts only an empty input for this tool
     elif provider_name == "code_execution" and given.get("type") in (*_CODE_SUBTOOLS, "programmatic-tool-call"):
-        # The AI SDK folds the sub-tool's name into the input.
+        # The AI SDK stores the sub-tool's name as ``type`` in the input.
         name = given["type"] if given["type"] in _CODE_SUBTOOLS else provider_name
         given = {key: value for key, value in given.items() if key != "type"}
     return {"type": "server_tool_use", "id": call.tool_call_id, "name": name, "input": given}
@@ -65,7 +65,7 @@ def _as_object(value: Any) -> dict[str, Any]:
 
 
 def mcp_result_block(result: ToolResultContent) -> Block | None:
-    """Return what an MCP server answered."""
+    """Return the block of a result of an MCP server; ``None`` for an output of another kind."""
     output = result.output
     if output.type not in ("json", "error-json", "text"):
         return None
@@ -86,7 +86,7 @@ def _mcp_content(value: Any) -> Any:
 
 
 def server_result_block(result: ToolResultContent, provider_name: str) -> Block | None:
-    """Return the result block of a tool that Anthropic ran; None for an unknown tool or a foreign output."""
+    """Return the result block of a tool that Anthropic ran; ``None`` for an unknown tool or an unreadable output."""
     convert = _RESULTS.get(provider_name)
     return None if convert is None else convert(result)
 
@@ -238,7 +238,7 @@ def _error(result: ToolResultContent, block_type: str, error_type: str) -> Block
 
 
 def _error_value(output: ToolResultOutput) -> JsonObject:
-    """Return the error of a failed call, which a client may hold as an object or as JSON text."""
+    """Return the error of a failed call. A client may store it as an object or as JSON text."""
     value = output.value
     if isinstance(value, str):
         try:

@@ -1,7 +1,7 @@
-"""System messages: the instructions at the start, and those in the middle of a conversation.
+"""Convert system messages: the instructions at the start, and those in the middle of a conversation.
 
-The first become the request's ``system``. Later ones stay where they are, and may change tools and effort from there on
-(``provider_options`` of the message); each such use needs a beta feature.
+Initial ones become the request's ``system``. Later ones stay in their place and may change tools and effort from there
+on (``provider_options`` of the message); each such change needs a beta feature.
 
 Source: ``@ai-sdk/anthropic/src/convert-to-anthropic-prompt.ts`` (4.0.105), the ``system`` block.
 """
@@ -16,7 +16,7 @@ import msgspec
 from usechat.messages.model import SystemMessage
 from usechat.models.base import FunctionTool, ProviderTool, ToolDefinition
 from usechat.models.claude.keys import CacheBreakpoints, anthropic_options
-from usechat.models.claude.request.blocks import Block, BlockContext
+from usechat.models.claude.request.context import Block, BlockContext
 from usechat.models.claude.request.tools import ToolSettings, prepare_tools, provider_tool_name
 
 __all__ = ["ConvertedSystem", "system_message"]
@@ -25,19 +25,19 @@ _OUTPUT_BETA: Final = "mid-conversation-output-config-2026-07-01"
 
 
 class ConvertedSystem(msgspec.Struct, frozen=True, kw_only=True):
-    """Blocks for ``system``, and messages for the middle of the conversation."""
+    """The blocks for ``system``, and the messages for the middle of the conversation."""
 
     initial: list[Block] = msgspec.field(default_factory=list[Block])
     inline: list[dict[str, Any]] = msgspec.field(default_factory=list[dict[str, Any]])
 
 
 def system_message(message: SystemMessage, context: BlockContext, *, is_initial: bool) -> ConvertedSystem:
-    """Return one system message in its place.
+    """Convert one system message.
 
     Args:
         message: The message.
-        context: What the request's converters share.
-        is_initial: Whether it stands before everything else, or nothing was said to the system before.
+        context: The state that the request's converters share.
+        is_initial: Whether the message is before all others, or is the first with instructions for ``system``.
     """
     options = anthropic_options(message.provider_options)
     text = _text_blocks(message, context)
@@ -61,7 +61,7 @@ def system_message(message: SystemMessage, context: BlockContext, *, is_initial:
 def _text_blocks(message: SystemMessage, context: BlockContext) -> list[Block]:
     if not message.text.strip():
         return []
-    return [{"type": "text", "text": message.text, **context.cache.take(message.provider_options, "system message")}]
+    return [{"type": "text", "text": message.text, **context.cache.reserve(message.provider_options, "system message")}]
 
 
 def _initial(text: list[Block], effort: Any, options: Mapping[str, Any], context: BlockContext) -> ConvertedSystem:
@@ -93,7 +93,7 @@ def _tool_change(change: Mapping[str, Any], context: BlockContext) -> Block | No
     if isinstance(tool, ProviderTool) and tool.id.startswith("anthropic.computer_"):
         context.warnings.append("computer tools can only be declared in tools and added by name")
         return None
-    # Repeated in every later request, so it must not depend on how this one is streamed.
+    # Every later request repeats this definition, so it must not depend on the streaming of this request.
     prepared = prepare_tools([tool], None, ToolSettings(streams_input=False), CacheBreakpoints())
     context.betas |= dict.fromkeys(prepared.betas)
     context.warnings += prepared.warnings

@@ -1,6 +1,6 @@
-"""Tools and tool choice as the Messages API takes them, with the beta features each one needs.
+"""Convert tools and the tool choice for the Messages API, with the beta features that each tool needs.
 
-One row of a table per tool that Anthropic defines. It knows neither messages nor how a tool is carried out.
+Each tool that Anthropic defines is one row of a table. Knows no messages, and does not run tools.
 
 Source: ``@ai-sdk/anthropic/src/anthropic-prepare-tools.ts`` (4.0.105).
 """
@@ -30,7 +30,7 @@ class _Row(msgspec.Struct, frozen=True):
     name: str | None
     beta: str | None = None
     args: tuple[str, ...] = ()
-    """Arguments that go into the definition, as the application names them."""
+    """The arguments that go into the definition, by the application's names."""
 
 
 _SEARCH: Final = ("maxUses", "allowedDomains", "blockedDomains", "userLocation")
@@ -76,10 +76,10 @@ _TOOLSETS: Final[Mapping[str, str]] = {"anthropic.computer_toolset_20260801": "c
 
 
 class ToolSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What of the call and the model bears on tools."""
+    """The settings of the call and of the model that affect tools."""
 
     streams_input: bool = True
-    """Whether tools get their input piece by piece unless they say otherwise."""
+    """Whether the inputs of tools are streamed, unless a tool's options decide."""
     has_strict_tools: bool = False
     announces_structured_output: bool = False
     can_force_tools: bool = True
@@ -87,7 +87,7 @@ class ToolSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PreparedTools(msgspec.Struct, frozen=True, kw_only=True):
-    """The ``tools`` and ``tool_choice`` of a request; None where there is none."""
+    """The ``tools`` and ``tool_choice`` of a request; ``None`` when the request has none."""
 
     tools: list[dict[str, Any]] | None = None
     tool_choice: dict[str, Any] | None = None
@@ -96,7 +96,7 @@ class PreparedTools(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def provider_tool_names(tools: Sequence[ToolDefinition]) -> dict[str, str]:
-    """Return the provider's name of each tool it defines, to the application's name for it."""
+    """Return a map from the provider's names of its tools to the application's names."""
     names = ((_provider_name(tool), tool.name) for tool in tools if isinstance(tool, ProviderTool))
     return {provider_name: name for provider_name, name in names if provider_name is not None}
 
@@ -107,19 +107,19 @@ def _provider_name(tool: ProviderTool) -> str | None:
 
 
 def provider_tool_name(tool_names: Mapping[str, str], custom_name: str) -> str:
-    """Return the provider's name of a tool, given the application's."""
+    """Return the provider's name for an application's name of a tool."""
     return next((theirs for theirs, ours in tool_names.items() if ours == custom_name), custom_name)
 
 
 def toolset_names(tools: Sequence[ToolDefinition]) -> dict[str, str]:
-    """Return the application's name of each toolset to the provider's, for calls of its members."""
+    """Return a map from the application's names of toolsets to the provider's names, for calls of their members."""
     return {tool.name: _TOOLSETS[tool.id] for tool in tools if isinstance(tool, ProviderTool) and tool.id in _TOOLSETS}
 
 
 def prepare_tools(
     tools: Sequence[ToolDefinition], choice: ToolChoice | None, settings: ToolSettings, cache: CacheBreakpoints
 ) -> PreparedTools:
-    """Return tools and choice as the request has them. Without tools there is no choice either."""
+    """Return the tools and the tool choice of the request. Without tools there is no choice."""
     if not tools:
         return PreparedTools()
     definitions: list[dict[str, Any]] = []
@@ -153,7 +153,7 @@ def _function_definition(
         definition["description"] = tool.description
     definition["input_schema"] = tool.input_schema
     if options:
-        definition |= cache.take(tool.provider_options, "tool definition")
+        definition |= cache.reserve(tool.provider_options, "tool definition")
     if options.get("eager_input_streaming", settings.streams_input):
         definition["eager_input_streaming"] = True
     if not options:
