@@ -258,14 +258,7 @@ class _OtherNotationError(Exception):
 def _for_encoder(value: Any) -> Any:
     """Return a value that msgspec writes as JavaScript writes ``value``."""
     if type(value) is _DICT:
-        return {
-            key if type(key) is str else str(key): item
-            if type(item) in _WRITTEN_ALIKE
-            # The rule of `_number_for_encoder`, without a call for each of many numbers.
-            or (type(item) is float and item % 1 and (1e-4 <= item < _MAX_EXACT or -_MAX_EXACT < item <= -1e-4))
-            else _for_encoder(item)
-            for key, item in value.items()
-        }
+        return _object_for_encoder(value)
     if type(value) in _WRITTEN_ALIKE:
         return value
     match value:
@@ -280,6 +273,17 @@ def _for_encoder(value: Any) -> Any:
             return int(value)
         case _:
             return str(value)
+
+
+def _object_for_encoder(value: Mapping[Any, Any]) -> dict[str, Any]:
+    return {
+        key if type(key) is str else str(key): item
+        if type(item) in _WRITTEN_ALIKE
+        # The rule of `_number_for_encoder`, without a call for each of many numbers.
+        or (type(item) is float and item % 1 and (1e-4 <= item < _MAX_EXACT or -_MAX_EXACT < item <= -1e-4))
+        else _for_encoder(item)
+        for key, item in value.items()
+    }
 
 
 def _number_for_encoder(value: float) -> float | None:

@@ -73,7 +73,7 @@ class StreamTextResult(Answer):
             self._use(messages)
 
     async def prepare_apart(self) -> None:
-        """As `Answer.prepare_apart`: the messages of a large request are turned into the model's in a thread."""
+        """Convert the messages of a large request in a thread; see `Answer.prepare_apart`."""
         if not self.is_prepared and is_large():
             try:
                 messages = await work_apart(partial(read_messages, self.messages, **self.convert_options))

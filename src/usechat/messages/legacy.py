@@ -67,6 +67,10 @@ def _body_parts(message: JsonObject) -> list[Any]:
     parts = _list(message.get("parts")) or _list(message.get("content"))
     if parts:
         return _with_step_starts([converted for part in parts for converted in _convert_part(part)])
+    return _body_without_parts(message)
+
+
+def _body_without_parts(message: JsonObject) -> list[Any]:
     invocations = [
         {"type": "tool-invocation", "toolInvocation": item} for item in _list(message.get("toolInvocations"))
     ]

@@ -69,16 +69,12 @@ def _resolve(root: Schema, reference: str) -> Schema:
 
 def _merged(schema: Schema, root: Schema) -> dict[str, Any]:
     own = {key: value for key, value in schema.items() if key not in (*_UNIONS, *_HANDLED)}
-    if "object" not in _listed(own.get("type", "object")) or "enum" in own or "const" in own:
+    if not _may_be_object(own):
         raise NoObjectError("it must describe an object")
     either = [_as_object(each, root) for key in _UNIONS for each in schema.get(key) or () if not _is_null(each)]
     both = [_as_object(each, root) for each in schema.get("allOf") or ()]
-    properties = {**own.get("properties", {})}
-    required = dict.fromkeys(own.get("required", ()))
-    for part in both:
-        properties |= part.get("properties", {})
-        required |= dict.fromkeys(part.get("required", ()))
-    properties |= {name: _either(found) for name, found in _by_name(either).items() if name not in properties}
+    properties, required = _members((own, *both))
+    properties |= {name: value for name, value in _alternatives(either).items() if name not in properties}
     required |= dict.fromkeys(_in_each(either))
     result: dict[str, Any] = {**own, "type": "object"}
     if properties or either or both:
@@ -86,6 +82,24 @@ def _merged(schema: Schema, root: Schema) -> dict[str, Any]:
     if required:
         result["required"] = list(required)
     return {**result, **_about(own, either)}
+
+
+def _alternatives(either: Sequence[Schema]) -> dict[str, Any]:
+    return {name: _either(found) for name, found in _by_name(either).items()}
+
+
+def _members(schemas: Sequence[Schema]) -> tuple[dict[str, Any], dict[str, None]]:
+    """Return the properties of all schemas, and the names that any of them requires."""
+    properties: dict[str, Any] = {}
+    required: dict[str, None] = {}
+    for schema in schemas:
+        properties |= schema.get("properties", {})
+        required |= dict.fromkeys(schema.get("required", ()))
+    return properties, required
+
+
+def _may_be_object(schema: Schema) -> bool:
+    return "object" in _listed(schema.get("type", "object")) and not {"enum", "const"} & schema.keys()
 
 
 def _has_reference(value: Any) -> bool:

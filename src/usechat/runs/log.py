@@ -116,7 +116,7 @@ class RunWriter(Protocol):
 
     @property
     def stop_reason(self) -> str | None:
-        """Why the producer must stop: the reason of the request, ``full`` at a limit, or ``lost``."""
+        """The reason to stop: the one of the request, ``full`` at a limit, or ``lost``."""
         ...
 
     def append(self, data: bytes) -> None:

@@ -223,18 +223,19 @@ class RunService:
         """
         await self.log.note_resume(chat_id)
         if cursor is None:
-            info = await self.find(chat_id)
-            if info is None or info.state != "running" or (self.is_saved is not None and await self.is_saved(info)):
-                return None
-            return info
+            return await self._find_running(chat_id)
         if cursor.is_end:
             return None
         if cursor.run_id is None:
             return await self.find(chat_id)
         info = await self.log.get(cursor.run_id) or await self._find_unlisted(chat_id)
-        if info is not None and info.id != cursor.run_id:
+        return info if info is not None and (info.id, info.chat_id) == (cursor.run_id, chat_id) else None
+
+    async def _find_running(self, chat_id: str) -> RunInfo | None:
+        info = await self.find(chat_id)
+        if info is None or info.state != "running":
             return None
-        return info if info is not None and info.chat_id == chat_id else None
+        return None if self.is_saved is not None and await self.is_saved(info) else info
 
     async def find(self, chat_id: str) -> RunInfo | None:
         """Return the newest run of a chat, while it is kept.

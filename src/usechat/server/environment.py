@@ -125,7 +125,7 @@ def env_file() -> Path | None:
 
 
 def export_others(file: Path) -> None:
-    """What the environment says already is left as it is."""
+    """Set the file's other variables in the environment, except those that are set already."""
     for name, value in dotenv_values(file).items():
         if value and not name.upper().startswith(PREFIX) and not os.environ.get(name):
             os.environ[name] = value

@@ -221,12 +221,12 @@ class Settings(BaseSettings):
 
     @property
     def body_limits(self) -> BodyLimits:
-        """What a request's body may hold at most."""
+        """The limits of a request's body."""
         return BodyLimits(messages=self.max_messages, parts=self.max_parts, values=self.max_values)
 
     @property
     def timeout(self) -> Timeout:
-        """How long an answer may take."""
+        """The time limits of answers."""
         return Timeout(
             total=self.answer_seconds or math.inf,
             step=self.step_seconds or math.inf,

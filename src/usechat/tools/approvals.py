@@ -200,19 +200,28 @@ def collect_approvals(messages: Sequence[ModelMessage]) -> list[Approval]:
     last = messages[-1] if messages else None
     if not isinstance(last, ToolMessage):
         return []
-    assistant = [part for message in messages if isinstance(message, AssistantMessage) for part in message.content]
-    calls = {part.tool_call_id: part for part in assistant if isinstance(part, ToolCallContent)}
-    requests = {part.approval_id: part for part in assistant if isinstance(part, ToolApprovalRequestContent)}
+    responses = [part for part in last.content if isinstance(part, ToolApprovalResponseContent)]
+    if not responses:
+        return []
+    calls, requests = _read_requests(messages)
     results = {part.tool_call_id: part for part in last.content if isinstance(part, ToolResultContent)}
     found: dict[str, Approval] = {}
-    for response in last.content:
-        if isinstance(response, ToolApprovalResponseContent):
-            if len(found) == MAX_DECISIONS:
-                raise RequestError(f"must not decide on more than {MAX_DECISIONS} tool calls at once", path="messages")
-            approval = find_approval(response, requests, calls)
-            if is_open(approval, results):
-                found.setdefault(approval.call.tool_call_id, approval)
+    for response in responses:
+        if len(found) == MAX_DECISIONS:
+            raise RequestError(f"must not decide on more than {MAX_DECISIONS} tool calls at once", path="messages")
+        approval = find_approval(response, requests, calls)
+        if is_open(approval, results):
+            found.setdefault(approval.call.tool_call_id, approval)
     return [found[tool_call_id] for tool_call_id in calls if tool_call_id in found]
+
+
+def _read_requests(
+    messages: Sequence[ModelMessage],
+) -> tuple[Mapping[str, ToolCallContent], Mapping[str, ToolApprovalRequestContent]]:
+    """Return the calls by their ids, and the approval requests by theirs."""
+    assistant = [part for message in messages if isinstance(message, AssistantMessage) for part in message.content]
+    calls = {part.tool_call_id: part for part in assistant if isinstance(part, ToolCallContent)}
+    return calls, {part.approval_id: part for part in assistant if isinstance(part, ToolApprovalRequestContent)}
 
 
 def find_approval(

@@ -38,7 +38,8 @@ def _read_lines(lines: list[str]) -> Iterator[tuple[str | None, str | None, str 
     indent: int | None = None
     for line in lines:
         depth = len(line) - len(line.lstrip())
-        if indent is not None and line.strip() and depth == 0:
+        is_blank = not line.strip()
+        if depth == 0 and not is_blank:
             current = indent = None
         if _SECTION.match(line):
             indent, current = 0, None
@@ -46,12 +47,12 @@ def _read_lines(lines: list[str]) -> Iterator[tuple[str | None, str | None, str 
         elif (sphinx := _SPHINX.match(line)) is not None:
             current = sphinx[1]
             yield None, current, sphinx[2].strip()
-        elif indent is not None and (google := _GOOGLE.match(line)) and (indent in (0, depth)):
+        elif indent in (0, depth) and (google := _GOOGLE.match(line)) is not None:
             current, indent = google[1], depth
             yield None, current, google[2].strip()
         elif current is not None and depth > 0:
             yield None, current, line.strip()
-        elif indent is not None and not line.strip():
+        elif is_blank and indent is not None:
             yield "", None, None
         else:
             current = None

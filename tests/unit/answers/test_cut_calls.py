@@ -49,3 +49,18 @@ async def test_whole_answer_without_a_stop_reason_runs_its_tools():
     result = stream_text(model, prompt="Look", tools=[look], stop_when=step_count_is(3))
     assert await result.text == "Done."
     assert len(model.calls) == 2
+
+
+async def test_call_before_a_limit_does_not_run_when_the_provider_gives_no_words_for_it():
+    ran: list[str] = []
+
+    @tool
+    def look() -> str:
+        ran.append("look")
+        return "seen"
+
+    call = ToolCall(tool_call_id="a", tool_name="look", input_text="{}")
+    finish = ModelFinish(finish_reason=FinishReason("length"), usage=Usage())
+    model = ScriptedModel([[ToolInputStart(tool_call_id="a", tool_name="look"), call, finish]])
+    result = stream_text(model, prompt="Look", tools=[look], stop_when=step_count_is(3))
+    assert (await result.finish_reason, ran) == (FinishReason("length"), [])

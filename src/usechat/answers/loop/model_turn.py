@@ -161,25 +161,23 @@ class ModelTurn(StepTurn):
         provider = self.step_call[0].provider
         ended = self.ended or ModelFinish(finish_reason=FinishReason("interrupted"), usage=Usage(), is_complete=False)
         reason = ended.finish_reason
-        has_answer = self.recorder.has_output or (self.policy.counts_begun_blocks and self.recorder.has_begun_block)
-        if is_silent(reason) and not (has_answer or self.policy.accepts_empty_answer):
+        if is_without_reason(reason) and not self._has_answer():
             silence = ProviderStreamError(
                 "The provider's stream brought nothing.", provider=provider, code="empty_answer"
             )
             self.parts.append(self.failed(silence))
             return
-        cut = ProviderStreamError(
-            "The provider's stream ended early.", provider=provider, code="incomplete_answer", is_retryable=True
-        )
-        is_truncated = is_truncated_by(ended)
-        if is_truncated and self.may_retry(cut):
-            self.retry(cut)
-            return
-        if is_truncated and self.policy.tells_truncation:
-            reason = FinishReason("error")
-            self.parts.append(self.failed(cut))
-        # A whole message without a reason has whole calls.
-        if reason.unified in self.policy.runs_tools_after or (reason.raw is None and ended.is_complete):
+        if is_truncated(ended):
+            cut = ProviderStreamError(
+                "The provider's stream ended early.", provider=provider, code="incomplete_answer", is_retryable=True
+            )
+            if self.may_retry(cut):
+                self.retry(cut)
+                return
+            if self.policy.tells_truncation:
+                reason = FinishReason("error")
+                self.parts.append(self.failed(cut))
+        if self._has_whole_calls(reason, ended):
             yield from self.run_tools()
         if self.policy.shows_empty_steps and not self.recorder.has_content:
             self.parts.append(MessageMetadata({}))
@@ -192,6 +190,16 @@ class ModelTurn(StepTurn):
                 model_id=ended.model_id or self.step_call[0].model_id,
             )
         )
+
+    def _has_whole_calls(self, reason: FinishReason, ended: ModelFinish) -> bool:
+        # The calls of a whole message are whole, even if it has no reason.
+        return reason.unified in self.policy.runs_tools_after or (is_without_reason(reason) and ended.is_complete)
+
+    def _has_answer(self) -> bool:
+        """Return whether the step has something that counts as an answer for the client."""
+        policy, recorder = self.policy, self.recorder
+        has_begun = policy.counts_begun_blocks and recorder.has_begun_block
+        return recorder.has_output or has_begun or policy.accepts_empty_answer
 
     def _close_step(self, finish: FinishStep) -> Script[None]:
         self.parts.append(finish)
@@ -221,22 +229,31 @@ class ModelTurn(StepTurn):
 
     def _why_ending(self, finish: FinishReason | None) -> Script[Undelivered | None]:
         """Return the reason to end. None: calls are answered, somebody has more to say, no stop condition holds."""
-        if finish is None or (finish.unified == "interrupted" and not self.policy.goes_on_after_truncation):
-            return "error" if finish is None else "finished"
+        if finish is None:
+            return "error"
+        if finish.unified == "interrupted" and not self.policy.goes_on_after_truncation:
+            return "finished"
         if self.recorder.open_calls:
             return "waiting-for-tool-results"
-        if not (self.recorder.own_calls or self.deferred):
-            if not self.request.steering.has_next(is_cut_off=finish.unified in ("length", "content-filter")):
-                return "finished"
-            if finish.unified == "error":
-                return "error"
+        if (reason := self._why_nothing_is_left(finish)) is not None:
+            return reason
         if self.policy.tool_error_ends and self.tool_failed:
             return "error"
         if self.cut_steps > 1:
             # The model was told once that its call was cut. It would spend every step on the same call.
             return "finished"
-        ends = len(self.steps) >= MAX_STEPS or (yield from is_met(self.request.stop_when, self.steps))
-        return "stop-condition" if ends else None
+        return "stop-condition" if (yield from self._stop_condition_holds()) else None
+
+    def _stop_condition_holds(self) -> Script[bool]:
+        return len(self.steps) >= MAX_STEPS or (yield from is_met(self.request.stop_when, self.steps))
+
+    def _why_nothing_is_left(self, finish: FinishReason) -> Undelivered | None:
+        """Return the reason to end after a step without calls. None: it had calls, or the user has more to say."""
+        if self.recorder.own_calls or self.deferred:
+            return None
+        if not self.request.steering.has_next(is_cut_off=finish.unified in ("length", "content-filter")):
+            return "finished"
+        return "error" if finish.unified == "error" else None
 
     def prepare_call(self) -> Script[tuple[Model, ModelCall]]:
         """Return the model and the call of the next step."""
@@ -274,14 +291,13 @@ class ModelTurn(StepTurn):
         return settings or StepSettings()
 
 
-def is_silent(reason: FinishReason) -> bool:
-    """Return whether the provider's stream was empty."""
+def is_without_reason(reason: FinishReason) -> bool:
+    """Return whether the provider gave no finish reason."""
     return reason.raw is None and reason.unified == "other"
 
 
-def is_truncated_by(ended: ModelFinish) -> bool:
+def is_truncated(ended: ModelFinish) -> bool:
     """Return whether the provider's stream ended before its message did."""
     reason = ended.finish_reason
-    return reason.raw is None and (
-        reason.unified == "interrupted" or (reason.unified == "other" and not ended.is_complete)
-    )
+    is_interrupted = reason.raw is None and reason.unified == "interrupted"
+    return is_interrupted or (is_without_reason(reason) and not ended.is_complete)

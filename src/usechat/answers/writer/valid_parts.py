@@ -177,8 +177,8 @@ def check_for(hint: Any) -> Callable[[Any], Complaint]:
     wanted = [option for option in options if option is not types.NoneType]
     is_optional = len(wanted) < len(options)
     is_right = [test_for(option) for option in wanted]
-    words = " or ".join([*(name_of(option) for option in wanted), *(["None"] if is_optional else [])])
-    holds_any = any(typing.get_origin(option) is not Literal and typing.get_args(option) for option in wanted)
+    words = " or ".join(map(name_of, options))
+    holds_any = any(map(holds_values, wanted))
 
     def check(value: Any) -> Complaint:
         if value is None and is_optional:
@@ -210,8 +210,14 @@ def test_for(hint: Any) -> Callable[[Any], bool]:
     return (lambda value: True) if hint is Any else (lambda value: isinstance(value, hint))
 
 
+def holds_values(hint: Any) -> bool:
+    return typing.get_origin(hint) is not Literal and bool(typing.get_args(hint))
+
+
 def name_of(hint: Any) -> str:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if hint is types.NoneType:
+        return "None"
     if origin is Literal:
         return "one of " + ", ".join(args)
     if origin is tuple:

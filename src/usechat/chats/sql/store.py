@@ -239,7 +239,7 @@ class SqlChatStore:
 
     @property
     def process_id(self) -> str | None:
-        """As `ChatStore.process_id`."""
+        """See `ChatStore.process_id`."""
         return self._presence.process_id
 
     async def join(self, lease: float, on_lost: Callable[[], None]) -> None:

@@ -23,6 +23,7 @@ from usechat.errors import (
     ProviderStreamError,
     UsechatError,
 )
+from usechat.models.claude.response.event_errors import RETRYABLE_TYPES
 
 __all__ = ["CODES", "is_retryable_status", "mapped_errors", "maybe_map_error", "read_retry_after"]
 
@@ -40,7 +41,6 @@ CODES = {
     529: "overloaded_error",
 }
 """Anthropic's error types for these statuses, used when the body has none (for instance the page of a proxy)."""
-_RETRYABLE_TYPES = frozenset({"api_error", "overloaded_error", "rate_limit_error"})
 
 
 def maybe_map_error(error: Exception, *, is_reading: bool = False) -> UsechatError | None:
@@ -108,7 +108,7 @@ def is_retryable_status(status: int, code: object, headers: Mapping[str, str]) -
         case "false":
             return False
         case _:
-            return status in _RETRYABLE_STATUSES or status >= 500 or code in _RETRYABLE_TYPES
+            return status in _RETRYABLE_STATUSES or status >= 500 or code in RETRYABLE_TYPES
 
 
 def read_retry_after(headers: Mapping[str, str]) -> float | None:

@@ -174,21 +174,19 @@ def _rename_schema(schema: Any, names: Mapping[str, str]) -> Any:
         return [_rename_schema(item, names) for item in cast("list[Any]", schema)]
     if not isinstance(schema, Mapping):
         return schema
-    renamed: dict[str, Any] = {}
-    for key, value in cast("Mapping[str, Any]", schema).items():
-        if key in _BY_NAME and isinstance(value, Mapping):
-            own = names if key == "properties" else dict[str, str]()
-            members = cast("Mapping[str, Any]", value).items()
-            renamed[key] = {own.get(name, name): _rename_schema(item, names) for name, item in members}
-        elif key == "required" and isinstance(value, list):
-            renamed[key] = [names.get(name, name) for name in cast("list[str]", value)]
-        elif key == "propertyName":
-            renamed[key] = names.get(value, value)
-        elif key in _VALUES:
-            renamed[key] = _rename(value, names)
-        else:
-            renamed[key] = _rename_schema(value, names)
-    return renamed
+    return {key: _rename_keyword(key, value, names) for key, value in cast("Mapping[str, Any]", schema).items()}
+
+
+def _rename_keyword(key: str, value: Any, names: Mapping[str, str]) -> Any:
+    if key in _BY_NAME and isinstance(value, Mapping):
+        own = names if key == "properties" else dict[str, str]()
+        members = cast("Mapping[str, Any]", value).items()
+        return {own.get(name, name): _rename_schema(item, names) for name, item in members}
+    if key == "required" and isinstance(value, list):
+        return [names.get(name, name) for name in cast("list[str]", value)]
+    if key == "propertyName":
+        return names.get(value, value)
+    return _rename(value, names) if key in _VALUES else _rename_schema(value, names)
 
 
 def _rename(value: Any, names: Mapping[str, str]) -> Any:

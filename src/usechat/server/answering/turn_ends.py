@@ -11,7 +11,7 @@ import asyncio
 import inspect
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -217,10 +217,7 @@ class TurnEnds:
             return True
         try:
             run = await self._find_run_of(turn)
-            is_running = run is not None and run.state == "running"
-            # One that runs without a lease is nobody's to take: Redis has lost that, and it comes back with the next
-            # sign of life.
-            is_alive = run is not None and is_running and await self.log.seconds_silent(run.id) is not None
+            is_alive = await self._is_alive(run)
         except RunError:
             # A producer could not restore its run meanwhile.
             self._suspected.pop(turn.run_id, None)
@@ -230,9 +227,11 @@ class TurnEnds:
             return False
         if not await self._is_orphan(turn, dead or {}):
             return False
-        taken = await self.log.reap(run.id) if run is not None and is_running else ()
-        if is_running and not taken:
-            return False
+        taken: Sequence[RunInfo] = ()
+        if run is not None and run.state == "running":
+            taken = await self.log.reap(run.id)
+            if not taken:
+                return False
         ending = Ending("lost", None) if run is None else await self._read_ending(turn, run)
         await self.end(turn.chat_id, turn.run_id, status=ending.status, message=ending.message)
         for info in taken:
@@ -244,6 +243,10 @@ class TurnEnds:
         if info is not None and info.meta.get("turn_id") == turn.run_id:
             return info
         return await self.log.get(run_of(turn.run_id))
+
+    async def _is_alive(self, run: RunInfo | None) -> bool:
+        # A running run without a lease is not alive: Redis has lost the lease, and a living producer renews it soon.
+        return run is not None and run.state == "running" and await self.log.seconds_silent(run.id) is not None
 
     def is_foreign(self, turn: Turn) -> bool:
         """Return whether the turn's run is in the memory of another process."""

@@ -62,12 +62,12 @@ def make_runs_router(conversations: Conversations, guard: KeyGuard, heartbeat: f
 
     @router.get("/chat")
     async def resume_v4(chat_id: Annotated[str, Query(alias="chatId")], request: Request) -> Response:
-        """As above, for AI SDK 4, whose client cannot read a 204."""
+        """Read the chat's running answer again, for AI SDK 4, whose client cannot read a 204."""
         return await replay(runs, chat_id, request, is_v4=True, heartbeat=heartbeat)
 
     @router.post("/chat/{chat_id:chat}/stop")
     async def stop(chat_id: ChatId) -> dict[str, bool]:
-        """Stop the chat's answer, wherever it is made; 409 where that cannot be reached. Asking twice does no harm."""
+        """Stop the chat's answer, in any process; 409 when that cannot be reached. A second request does no harm."""
         return {"stopped": await conversations.stop(chat_id)}
 
     return router
@@ -89,7 +89,7 @@ def make_chats_router(conversations: Conversations, guard: KeyGuard, settings: S
 
     @router.get("/chats", response_model=dict[str, Any])
     async def list_chats(search: str = "", cursor: str | None = None, limit: int = 20) -> Response:
-        """The chats, latest first; ``nextCursor`` asks for the next page."""
+        """List the chats, latest first; ``nextCursor`` asks for the next page."""
         page = await store.list_chats(OWNER, search=search, cursor=cursor, limit=max(1, min(limit, MAX_PAGE)))
         return await as_json(
             lambda: {"chats": [show_chat(chat) for chat in page.chats], "nextCursor": page.next_cursor}
@@ -98,12 +98,12 @@ def make_chats_router(conversations: Conversations, guard: KeyGuard, settings: S
     # Declared before the chat's own route, whose id may hold slashes.
     @router.get("/chats/{chat_id:chat}/export", response_model=dict[str, Any])
     async def export(chat_id: ChatId) -> Response:
-        """A chat to take away: beside its messages, how each came about."""
+        """Return a chat as a file, with the origin of each message."""
         return await as_json(partial(export_chat, await store.load_chat(OWNER, chat_id)))
 
     @router.get("/chats/{chat_id:chat}", response_model=dict[str, Any])
     async def get_chat(chat_id: ChatId, request: Request) -> Response:
-        """A chat and its messages, as ``useChat`` takes them; ``?sdk=4`` has them in the form of AI SDK 4."""
+        """Return a chat and its messages, as ``useChat`` takes them; ``?sdk=4`` has them in the form of AI SDK 4."""
         dialect = negotiate(None, {**request.headers, **named_version(request)}, settings.sdk)
         return await as_json(partial(show_saved, await store.load_chat(OWNER, chat_id), dialect))
 

@@ -39,7 +39,7 @@ class FilePresence:
 
     @property
     def process_id(self) -> str | None:
-        """As `Presence.process_id`."""
+        """See `Presence.process_id`."""
         return self._id
 
     async def join(self, lease: float, on_lost: Callable[[], None]) -> None:

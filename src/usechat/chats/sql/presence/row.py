@@ -59,7 +59,7 @@ class RowPresence:
 
     @property
     def process_id(self) -> str | None:
-        """As `Presence.process_id`."""
+        """See `Presence.process_id`."""
         return self._id
 
     async def join(self, lease: float, on_lost: Callable[[], None]) -> None:

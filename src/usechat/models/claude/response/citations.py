@@ -1,7 +1,7 @@
-"""What Anthropic's text quotes: citations on their text block, and the sources that the AI SDK makes of some of them.
+"""Citations of Anthropic's text, and the sources that the AI SDK makes of some of them.
 
-The majors disagree, so sources say which of them shows them: AI SDK 5 makes no source of a quoted web page, 6 makes one
-where the quote stands, 7 one at the message's end unless a web search has already listed the pages.
+The majors differ, so each source names the majors that show it: AI SDK 5 makes no source of a cited web page, 6 makes
+one at the citation, 7 one at the message's end unless a web search has already listed the pages.
 
 Facts from ``@ai-sdk/anthropic`` 4.0.105 (``map-anthropic-citation.ts``, ``createCitationSource``), 3.0.139 and 2.0.112.
 """
@@ -25,11 +25,11 @@ _PLACES = {
     "page_location": {"startPageNumber": "start_page_number", "endPageNumber": "end_page_number"},
     "char_location": {"startCharIndex": "start_char_index", "endCharIndex": "end_char_index"},
 }
-"""Where in a document a quote stands, for the locations that the AI SDK makes sources of."""
+"""The fields of a citation's place in a document, for locations of which the AI SDK makes sources."""
 
 
 class CitationDocument(msgspec.Struct, frozen=True):
-    """A document of the request for which citations were enabled; citations name it by its position."""
+    """A document of the request with citations enabled. Citations name it by its position."""
 
     title: str
     media_type: str
@@ -58,7 +58,7 @@ class Citations:
         self._web: list[Json] = []
 
     def sources_of(self, citation: Json) -> list[ModelPart]:
-        """Return the sources that stand where the citation does."""
+        """Return the sources that stand at the citation."""
         if citation.get("type") == _WEB:
             self._web.append(citation)
             return [self._web_source(citation, since_major=6, until_major=6)]
@@ -66,7 +66,7 @@ class Citations:
         return [] if source is None else [source]
 
     def closing_sources(self) -> list[ModelPart]:
-        """Return the quoted web pages that AI SDK 7 lists at the message's end."""
+        """Return the cited web pages that AI SDK 7 lists at the message's end."""
         citations, self._web = self._web, []
         if self.has_search_results:
             return []
@@ -143,7 +143,7 @@ class Citations:
 
 
 def citations_metadata(citations: Iterable[Mapping[str, Any]], *, web_only: bool = False) -> ProviderMetadata | None:
-    """Return the metadata of a text block that carries these citations; AI SDK 5 and 6 keep those of web pages only."""
+    """Return the metadata of a text block with these citations. AI SDK 5 and 6 keep only those of web pages."""
     kept = [citation for citation in citations if not web_only or citation.get("type") == _WEB]
     return {"anthropic": {"citations": kept}} if kept else None
 

@@ -1,9 +1,9 @@
-"""Anthropic's events in, parts out: the whole reading of an answer, without any I/O.
+"""Reads Anthropic's events as parts, without any I/O.
 
 `AnthropicStream` takes the bytes of a Messages API stream as they arrive, or the events of the ``anthropic`` package,
-and yields what they mean. It knows no HTTP, no client version and no wire format of our own. Text, reasoning and tool
-input go through typed msgspec structs; everything else is read as plain JSON. What it does not know (an event, a block,
-a delta, a key) it passes over, and says so at debug level, so that a new feature of the API costs nobody an answer.
+and returns their parts. It knows no HTTP, no client version and no wire format of ours. Deltas are decoded into typed
+msgspec structs, everything else into plain JSON. An unknown event, block, delta or key is skipped and logged at debug
+level, so that a new feature of the API breaks no answer. Content of a known kind that cannot be read is an error.
 
 The meaning is that of ``@ai-sdk/anthropic`` 4.0.105 (``anthropic-language-model.ts``, ``doStream``) and of
 https://docs.anthropic.com/en/docs/build-with-claude/streaming.
@@ -11,7 +11,6 @@ https://docs.anthropic.com/en/docs/build-with-claude/streaming.
 
 from __future__ import annotations
 
-import json
 import logging
 import secrets
 import string
@@ -21,7 +20,9 @@ from typing import Any, cast
 import msgspec
 
 from usechat.errors import ProviderError, ProviderStreamError
+from usechat.json import decode_json
 from usechat.models.claude.response.citations import CitationDocument, Citations
+from usechat.models.claude.response.event_errors import stream_error, unreadable
 from usechat.models.claude.response.finish import MessageEnd, as_object
 from usechat.models.claude.response.open_blocks import BlockDelta, OpenBlock, OpenToolInput
 from usechat.models.claude.response.openers import OPENERS, Message, prefilled_tool_call
@@ -44,24 +45,12 @@ Json = dict[str, Any]
 logger = logging.getLogger(__name__)
 
 MASKED_ERROR_TEXT = "An error occurred."
-"""What the browser is told of any failure unless the application says more."""
+"""The browser's text for a failure, unless the application gives another."""
 
-_ERROR_STATUS = {
-    "api_error": 500,
-    "authentication_error": 401,
-    "billing_error": 400,
-    "invalid_request_error": 400,
-    "not_found_error": 404,
-    "overloaded_error": 529,
-    "permission_error": 403,
-    "rate_limit_error": 429,
-    "request_too_large": 413,
-}
-_RETRYABLE = {"api_error", "overloaded_error", "rate_limit_error"}
 _MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
-"""What reading an event raises that lacks what its type promises."""
+"""Exceptions of reading an event that lacks a required field."""
 _ANSWER_BLOCKS = {"redacted_thinking", "text", "thinking"}
-"""Any other block shows that the text before it was not yet the answer."""
+"""Blocks of an answer. Any other block shows that the text before it was not the answer yet."""
 _CONTINUATIONS = {"pause_turn", "tool_use"}
 _LIMITS = {"max_tokens", "model_context_window_exceeded"}
 """Stop reasons of a message that may end in the middle of a block."""
@@ -77,7 +66,7 @@ _ID_LETTERS = string.ascii_letters + string.digits
 
 
 class ContentBlockDelta(msgspec.Struct, tag_field="type", tag="content_block_delta", gc=False):
-    """More for the block of this index."""
+    """A delta for the block with this index."""
 
     index: int
     delta: BlockDelta
@@ -87,20 +76,20 @@ _decode_delta = msgspec.json.Decoder(ContentBlockDelta).decode
 
 
 def generate_source_id() -> str:
-    """Return an id such as the AI SDK gives a source: 16 letters and digits."""
+    """Return an id in the AI SDK's form for sources: 16 letters and digits."""
     return "".join(secrets.choice(_ID_LETTERS) for _ in range(16))
 
 
 class AnthropicStream:
-    """Reads one streamed answer.
+    """Read one streamed answer.
 
-    Feed it in order, then call `finish`, whose last part is the `ModelFinish`. Batches of `feed` follow the reads:
-    nothing is held back but text before a forced ``json`` tool call.
+    Feed it in order, then call `finish`, whose last part is the `ModelFinish`. Each `feed` returns the parts of its
+    bytes at once, except text before a forced ``json`` tool call and a call that may be cut.
 
     Args:
         citation_documents: The documents of the request for which citations were enabled, in order.
         uses_json_tool: Whether the model was forced to answer through a tool named ``json``, whose input is the text.
-        tool_names: What the application calls each of the provider's own tools, for instance
+        tool_names: The application's names of the provider's own tools, for instance
             ``{"web_search": "search"}``.
         dynamic_code_execution: Whether the request has web tools that may run code, but no tool that runs code.
         generate_id: Makes the ids of sources.
@@ -142,9 +131,9 @@ class AnthropicStream:
         self._end = MessageEnd()
         self._blocks: dict[int, OpenBlock] = {}
         self._passed_over: set[int] = set()
-        """Indices of blocks that are not read, so that their deltas say nothing."""
+        """Indices of blocks that are skipped with their deltas."""
         self._cut: OpenToolInput | None = None
-        """A call that ended with an input that may be cut. The next event tells."""
+        """A call whose input may be cut off. The next event decides."""
         self._is_open = False
         self._is_broken = False
         self._is_ending = False
@@ -152,19 +141,19 @@ class AnthropicStream:
         self._finish: ModelPart | None = None
         self._error: ProviderError | None = None
         self.event_count = 0
-        """How many events have come; none at the end means that what came was no event stream."""
+        """The number of events. None at the end means that the body was no event stream."""
 
     @property
     def is_complete(self) -> bool:
-        """Whether the message has come to its end, so that only the connection's end is missing."""
+        """Whether the message has ended, so that only the connection's end is missing."""
         return self._finish is not None
 
     def feed(self, data: bytes) -> list[ModelPart]:
-        """Take what one read brought; return the parts of the events that it completes."""
+        """Return the parts of the events that ``data`` completes."""
         return self._feed_payloads(self._reader.feed(data))
 
     def feed_event(self, event: object) -> list[ModelPart]:
-        """Take one event that is decoded already: a mapping, or an event object of the ``anthropic`` package."""
+        """Return the parts of a decoded event: a mapping, or an event object of the ``anthropic`` package."""
         parts: list[Any] = []
         try:
             delta = msgspec.convert(event, ContentBlockDelta, from_attributes=True)
@@ -178,17 +167,17 @@ class AnthropicStream:
         return parts
 
     def fail(self, error: ProviderError) -> list[ModelPart]:
-        """Return the connection broke: return what the answer then says; `finish` still gives its last part."""
+        """Return the error part for a broken connection. `finish` still returns the last part."""
         self._error = error
         return [Error(MASKED_ERROR_TEXT, error)]
 
     def finish(self) -> list[ModelPart]:
-        """Nothing more will come: return the rest, which ends with a `ModelFinish`.
+        """Return the remaining parts at the end of the stream. The last one is a `ModelFinish`.
 
         Without a ``message_stop`` the finish reason is ``error`` after an error, ``interrupted`` when there was output,
-        and else ``other``; blocks that are open stay open.
+        and ``other`` otherwise. Open blocks stay open.
         """
-        # An event whose blank line is missing counts when it is whole; half an event is what a cut leaves.
+        # A whole event without its blank line counts. Half an event is left by a cut.
         parts = self._feed_payloads([payload for payload in self._reader.finish() if _is_json(payload)])
         self._settle_cut(parts)
         if self._finish is not None:
@@ -215,8 +204,8 @@ class AnthropicStream:
 
     def _feed_json(self, payload: bytes, parts: list[Any]) -> None:
         try:
-            event = _load(payload)
-        except (ValueError, RecursionError):
+            event = decode_json(payload.decode("utf-8", "replace"))
+        except ValueError:
             if payload != b"[DONE]":
                 self.event_count += 1
                 error = ProviderStreamError("an event is not JSON", provider="anthropic", code="invalid_json")
@@ -232,8 +221,8 @@ class AnthropicStream:
             self._dispatch(event, parts)
         except _MALFORMED as error:
             if event.get("type") == "content_block_start":
-                # A block that cannot be read is content that would be lost without a word.
-                self._report(_unreadable(f"a content block cannot be read ({type(error).__name__}: {error})"), parts)
+                # The content of the block would be lost without a word.
+                self._report(unreadable(f"a content block cannot be read ({type(error).__name__}: {error})"), parts)
                 if isinstance(index := event.get("index"), int):
                     self._passed_over.add(index)
                 return
@@ -254,12 +243,12 @@ class AnthropicStream:
             case "message_stop":
                 self._stop_message(parts)
             case "error":
-                self._report(_stream_error(event), parts)
+                self._report(stream_error(event), parts)
             case "ping":
                 pass
             case None if isinstance(event.get("error"), dict):
-                # The type stands in the SSE event's name only.
-                self._report(_stream_error(event), parts)
+                # The type is only in the name of the SSE event.
+                self._report(stream_error(event), parts)
             case unknown:
                 logger.debug("passed over an event of unknown type %r", unknown)
 
@@ -275,7 +264,7 @@ class AnthropicStream:
             if isinstance(index, int):
                 self._blocks.pop(index, None)
                 self._passed_over.add(index)
-            self._report(_unreadable(f"a delta cannot be read: {error}"), parts)
+            self._report(unreadable(f"a delta cannot be read: {error}"), parts)
             return
         self._feed_delta(delta, parts)
 
@@ -285,7 +274,7 @@ class AnthropicStream:
             block.feed(event.delta, parts)
         elif event.index not in self._passed_over and not self._is_broken:
             self._passed_over.add(event.index)
-            self._report(_unreadable(f"a delta is for content block {event.index}, which is not open"), parts)
+            self._report(unreadable(f"a delta is for content block {event.index}, which is not open"), parts)
 
     def _start_block(self, event: Json, parts: list[Any]) -> None:
         self._settle_cut(parts)
@@ -321,7 +310,8 @@ class AnthropicStream:
         # Only the last block of a message can be cut, and only when the message ended at a limit.
         block, self._cut = self._cut, None
         if block is not None:
-            block.close(parts, is_cut=self._is_ending and self._end.stop_reason in _LIMITS)
+            block.is_cut = self._is_ending and self._end.stop_reason in _LIMITS
+            block.close(parts)
 
     def _start_message(self, message: Json, parts: list[Any]) -> None:
         if self._is_open:
@@ -340,7 +330,7 @@ class AnthropicStream:
                 prefilled_tool_call(block, parts)
 
     def _break(self, message: Json, parts: list[Any]) -> None:
-        # Two answers in one: nothing that follows can be told apart, so nothing more is read.
+        # Two answers in one stream cannot be separated, so the rest is not read.
         self._is_broken = True
         self._blocks.clear()
         text = f"message {message.get('id')!r} began while {self._end.response_id!r} was still open"
@@ -368,10 +358,6 @@ class AnthropicStream:
         parts.append(Error(MASKED_ERROR_TEXT, error))
 
 
-def _unreadable(text: str) -> ProviderStreamError:
-    return ProviderStreamError(text, provider="anthropic", code="invalid_response")
-
-
 def _is_output(part: ModelPart) -> bool:
     match part:
         case TextDelta(delta=text) | ReasoningDelta(delta=text) | ToolInputDelta(delta=text):
@@ -382,18 +368,10 @@ def _is_output(part: ModelPart) -> bool:
             return False
 
 
-def _load(payload: bytes) -> Any:
-    try:
-        return msgspec.json.decode(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        # The standard library's parser also keeps lone surrogates, and numbers that nothing can hold.
-        return json.loads(payload.decode("utf-8", "replace"))
-
-
 def _is_json(payload: bytes) -> bool:
     try:
-        _load(payload)
-    except (ValueError, RecursionError):
+        decode_json(payload.decode("utf-8", "replace"))
+    except ValueError:
         return False
     return True
 
@@ -403,16 +381,3 @@ def _as_json(event: object) -> Json:
         return dict(cast("Mapping[str, Any]", event))
     dump = getattr(event, "model_dump", None)
     return as_object(dump(mode="json", exclude_unset=True, warnings=False)) if dump else {"type": type(event).__name__}
-
-
-def _stream_error(event: Json) -> ProviderStreamError:
-    details = as_object(event.get("error"))
-    code = details.get("type")
-    return ProviderStreamError(
-        str(details.get("message") or "the provider sent an error"),
-        provider="anthropic",
-        code=code,
-        status=_ERROR_STATUS.get(str(code)),
-        request_id=event.get("request_id"),
-        is_retryable=code in _RETRYABLE,
-    )

@@ -1,7 +1,7 @@
-"""How an Anthropic message ended: stop reasons, token counts and what else the AI SDK says of it at the end.
+"""The end of an Anthropic message: stop reason, token counts and the AI SDK's metadata of the end.
 
 Facts from ``@ai-sdk/anthropic`` 4.0.105 (``map-anthropic-stop-reason.ts``, ``convert-anthropic-usage.ts``, the
-``message_stop`` case of ``doStream``). Takes the events' JSON as it came and tolerates what is missing.
+``message_stop`` case of ``doStream``). Reads the events' JSON and tolerates missing fields.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _EDIT_FIELDS = {
 }
 _STOP_DETAILS = {"category": "category", "explanation": "explanation", "recommendedModel": "recommended_model"}
 _EXECUTOR_ITERATIONS = {"compaction", "message"}
-"""An advisor's iterations are billed otherwise and stay out of the totals."""
+"""Iterations that count for the totals. An advisor's are billed separately."""
 
 
 class MessageEnd:
-    """Gathers, from ``message_start`` and each ``message_delta``, what the finish will say."""
+    """Collect the values of the finish from ``message_start`` and each ``message_delta``."""
 
     __slots__ = (
         "_counts",
@@ -60,7 +60,7 @@ class MessageEnd:
         self._metadata: Json = {"stopSequence": None, "container": None, "contextManagement": None}
 
     def start(self, message: Json) -> None:
-        """Take in the message of a ``message_start``; counts of an earlier message are forgotten."""
+        """Read the message of a ``message_start``. Forget the counts of an earlier message."""
         usage = as_object(message.get("usage"))
         self.response_id = message.get("id")
         self.model_id = message.get("model")
@@ -75,7 +75,7 @@ class MessageEnd:
         self.stop_reason = message.get("stop_reason") or self.stop_reason
 
     def feed(self, event: Json) -> None:
-        """Take in a ``message_delta``."""
+        """Read a ``message_delta``."""
         usage, delta = as_object(event.get("usage")), as_object(event.get("delta"))
         self.raw_usage = {**self.raw_usage, **usage}
         self._count(
@@ -101,7 +101,7 @@ class MessageEnd:
         """Return the finish of a message that came to its end.
 
         Args:
-            json_tool_called: Whether the answer came as the input of a forced tool: ``tool_use`` is then no tool call.
+            json_tool_called: Whether the answer was the input of a forced tool: then ``tool_use`` is no tool call.
         """
         unified = _UNIFIED.get(self.stop_reason, "other")
         if json_tool_called and unified == "tool-calls":
@@ -115,7 +115,7 @@ class MessageEnd:
         )
 
     def early_part(self, unified: UnifiedFinishReason) -> ModelFinish:
-        """Return the finish of a message that never came to its end: like the AI SDK's, it counts no tokens."""
+        """Return the finish of a message that never ended. Like the AI SDK's, it counts no tokens."""
         return ModelFinish(
             finish_reason=FinishReason(unified),
             is_complete=False,
@@ -133,13 +133,7 @@ class MessageEnd:
 
     def _usage(self) -> Usage:
         counts = self._counts
-        input_tokens, output = counts.get("input_tokens"), counts.get("output_tokens")
-        iterations = [as_object(iteration) for iteration in counts.get("iterations") or ()]
-        executor = [iteration for iteration in iterations if iteration.get("type") in _EXECUTOR_ITERATIONS]
-        # After a fallback the totals are the served answer's already; the executor's iteration is the refused attempt.
-        if executor and all(iteration.get("type") != "fallback_message" for iteration in iterations):
-            input_tokens = sum(iteration.get("input_tokens") or 0 for iteration in executor)
-            output = sum(iteration.get("output_tokens") or 0 for iteration in executor)
+        input_tokens, output = _totals(counts)
         reasoning = as_object(counts.get("output_tokens_details")).get("thinking_tokens")
         return Usage(
             input_no_cache=input_tokens,
@@ -160,13 +154,26 @@ class MessageEnd:
         return metadata
 
 
+def _totals(counts: Json) -> tuple[int | None, int | None]:
+    """Return the message's input and output tokens."""
+    iterations = [as_object(iteration) for iteration in counts.get("iterations") or ()]
+    executor = [iteration for iteration in iterations if iteration.get("type") in _EXECUTOR_ITERATIONS]
+    # After a fallback the totals are those of the served answer. The executor's iteration is the refused attempt.
+    if not executor or any(iteration.get("type") == "fallback_message" for iteration in iterations):
+        return counts.get("input_tokens"), counts.get("output_tokens")
+    return (
+        sum(iteration.get("input_tokens") or 0 for iteration in executor),
+        sum(iteration.get("output_tokens") or 0 for iteration in executor),
+    )
+
+
 def as_object(value: Any) -> Json:
     """Return the value if it is a JSON object, else an empty one."""
     return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]
 
 
 def pick(source: Mapping[str, Any], names: Mapping[str, str]) -> Json:
-    """Return the values that are there and not null, under their new names."""
+    """Return the values that are present and not null, under their new names."""
     return {name: source[key] for name, key in names.items() if source.get(key) is not None}
 
 

@@ -1,8 +1,7 @@
-"""Content blocks of an Anthropic answer while they are open: what each delta adds to them, what their end says.
+"""Open content blocks of an Anthropic answer: the parts of their deltas and of their end.
 
-What opens them is `usechat.models.claude.response.openers`' job. A delta of a kind that a block cannot hold says
-nothing. Facts from ``@ai-sdk/anthropic`` 4.0.105 (``doStream``, cases ``content_block_delta`` and
-``content_block_stop``).
+`usechat.models.claude.response.openers` opens them. A delta of a kind that a block cannot hold adds nothing. Facts from
+``@ai-sdk/anthropic`` 4.0.105 (``doStream``, cases ``content_block_delta`` and ``content_block_stop``).
 """
 
 from __future__ import annotations
@@ -83,18 +82,18 @@ class CitationsDelta(msgspec.Struct, tag_field="type", tag="citations_delta"):
 BlockDelta: TypeAlias = (
     TextContentDelta | InputJsonDelta | ThinkingDelta | SignatureDelta | CompactionDelta | CitationsDelta
 )
-"""What a ``content_block_delta`` may carry."""
+"""The deltas of a ``content_block_delta``."""
 
 
 class OpenBlock(Protocol):
     """A block that takes deltas."""
 
     def feed(self, delta: BlockDelta, parts: list[ModelPart]) -> None:
-        """Append what the delta says."""
+        """Append the parts of a delta."""
         ...
 
     def close(self, parts: list[ModelPart]) -> None:
-        """Append what the block's end says."""
+        """Append the parts of the block's end."""
         ...
 
 
@@ -110,7 +109,7 @@ class OpenText:
         self._is_json = is_json
 
     def feed(self, delta: BlockDelta, parts: list[ModelPart]) -> None:
-        """Append what the delta says."""
+        """Append the parts of a delta."""
         if type(delta) is TextContentDelta:
             if delta.text and not self._is_json:
                 parts.append(TextDelta(self.id, delta.text))
@@ -125,12 +124,12 @@ class OpenText:
             parts.extend(self._citations.sources_of(delta.citation))
 
     def close(self, parts: list[ModelPart]) -> None:
-        """Append the end, with what the text quotes."""
+        """Append the end, with the text's citations."""
         parts.append(_text_end(self.id, self._found, self._citations))
 
 
 class HeldText:
-    """A text block whose showing waits for the message's end."""
+    """A text block that is held until the message's end."""
 
     __slots__ = ("_citations", "_found", "_pieces", "id")
 
@@ -141,7 +140,7 @@ class HeldText:
         self._pieces: list[str] = []
 
     def feed(self, delta: BlockDelta, parts: list[ModelPart]) -> None:
-        """Append what the delta says."""
+        """Append the parts of a delta."""
         if type(delta) is TextContentDelta:
             self._pieces.append(delta.text)
         elif type(delta) is CitationsDelta:
@@ -149,10 +148,10 @@ class HeldText:
             parts.extend(self._citations.sources_of(delta.citation))
 
     def close(self, parts: list[ModelPart]) -> None:
-        """Its end is shown with its text, or not at all."""
+        """Append nothing: the end is shown with the text, by `release`."""
 
     def release(self) -> list[ModelPart]:
-        """Return the whole block, now that it is known to be the answer."""
+        """Return the whole block, which is the answer."""
         text = "".join(self._pieces)
         if not text:
             return []
@@ -160,7 +159,7 @@ class HeldText:
 
 
 class OpenReasoning:
-    """A thinking block; a redacted one takes no deltas."""
+    """A thinking block. A redacted one takes no deltas."""
 
     __slots__ = ("_is_redacted", "id")
 
@@ -169,7 +168,7 @@ class OpenReasoning:
         self._is_redacted = is_redacted
 
     def feed(self, delta: BlockDelta, parts: list[ModelPart]) -> None:
-        """Append what the delta says."""
+        """Append the parts of a delta."""
         if self._is_redacted:
             return
         if type(delta) is ThinkingDelta:
@@ -186,37 +185,39 @@ class OpenToolInput:
     """A tool call whose input is arriving.
 
     Args:
-        start: What was said when it began; the call repeats it.
+        start: The start of the call. The call repeats its fields.
         start_text: Input that came whole with the block's start.
-        metadata: Who called, and which toolset the tool is of.
+        metadata: The caller, and the toolset of the tool.
     """
 
-    __slots__ = ("_metadata", "_pieces", "_start", "_start_text")
+    __slots__ = ("_metadata", "_pieces", "_start", "_start_text", "is_cut")
 
     def __init__(self, start: ToolInputStart, *, start_text: str = "", metadata: Json | None = None) -> None:
         self._start = start
         self._start_text = start_text
         self._metadata = metadata
         self._pieces: list[str] = []
+        self.is_cut = False
+        """Whether the message ended at a limit within the input. Set it before `close`."""
 
     def feed(self, delta: BlockDelta, parts: list[ModelPart]) -> None:
-        """Append what the delta says."""
+        """Append the parts of a delta."""
         if type(delta) is InputJsonDelta:
             self._pieces.append(delta.partial_json)
-            # Empty ones as well: AI SDK 4 sends them, and encoders of the others leave them out.
+            # Also empty ones: AI SDK 4 sends them. The encoders of other majors leave them out.
             parts.append(ToolInputDelta(self._start.tool_call_id, delta.partial_json))
 
     def may_be_cut(self) -> bool:
         """Return whether the input is no whole object, as at the end of a message that ended at a limit."""
         return not self._start.provider_executed and _maybe_object("".join(self._pieces) or self._start_text) is None
 
-    def close(self, parts: list[ModelPart], *, is_cut: bool = False) -> None:
+    def close(self, parts: list[ModelPart]) -> None:
         """Append the whole call."""
         streamed = "".join(self._pieces)
-        text = streamed or self._start_text or ("" if is_cut else "{}")
-        parts.append(self._call(text, "" if streamed else self._start_text, is_cut=is_cut))
+        text = streamed or self._start_text or ("" if self.is_cut else "{}")
+        parts.append(self._call(text, "" if streamed else self._start_text))
 
-    def _call(self, input_text: str, start_text: str = "", *, is_cut: bool = False) -> ToolCall:
+    def _call(self, input_text: str, start_text: str = "") -> ToolCall:
         start = self._start
         return ToolCall(
             tool_call_id=start.tool_call_id,
@@ -226,12 +227,12 @@ class OpenToolInput:
             dynamic=start.dynamic,
             provider_metadata={"anthropic": self._metadata} if self._metadata else None,
             start_input_text=start_text,
-            is_cut=is_cut,
+            is_cut=self.is_cut,
         )
 
 
 class OpenCodeExecution(OpenToolInput):
-    """Code that Anthropic runs: the AI SDK adds to its input which of three tools it is.
+    """A call of code that Anthropic runs. The AI SDK adds the kind of tool to its input.
 
     Args:
         kind: The ``type`` that goes first into the input.
@@ -245,7 +246,7 @@ class OpenCodeExecution(OpenToolInput):
         self._is_first = not start_text
 
     def feed(self, delta: BlockDelta, parts: list[ModelPart]) -> None:
-        """Append what the delta says."""
+        """Append the parts of a delta."""
         if type(delta) is not InputJsonDelta or not delta.partial_json:
             return
         text = delta.partial_json
@@ -255,7 +256,7 @@ class OpenCodeExecution(OpenToolInput):
         self._pieces.append(text)
         parts.append(ToolInputDelta(self._start.tool_call_id, text))
 
-    def close(self, parts: list[ModelPart], *, is_cut: bool = False) -> None:
+    def close(self, parts: list[ModelPart]) -> None:
         """Append the whole call."""
         streamed = "".join(self._pieces)
         text = _with_programmatic_type(streamed or self._start_text or "{}")
@@ -263,7 +264,7 @@ class OpenCodeExecution(OpenToolInput):
 
 
 class OpenToolsetInput(OpenToolInput):
-    """A call of one member of a toolset: its input is shown whole, with the member as its ``action``.
+    """A call of one member of a toolset. Its input is shown whole, with the member as ``action``.
 
     Args:
         member: The member's name.
@@ -276,18 +277,18 @@ class OpenToolsetInput(OpenToolInput):
         self._member = member
 
     def feed(self, delta: BlockDelta, parts: list[ModelPart]) -> None:
-        """Append what the delta says."""
+        """Append the parts of a delta."""
         if type(delta) is InputJsonDelta:
             self._pieces.append(delta.partial_json)
 
-    def close(self, parts: list[ModelPart], *, is_cut: bool = False) -> None:
+    def close(self, parts: list[ModelPart]) -> None:
         """Append the whole call."""
         text = "".join(self._pieces) or self._start_text or "{}"
         value = _maybe_object(text)
         if value is not None:
             text = write_json({**value, "action": self._member})
         parts.append(ToolInputDelta(self._start.tool_call_id, text))
-        parts.append(self._call(text, is_cut=is_cut))
+        parts.append(self._call(text))
 
 
 def _text_end(id: str, found: list[Json], citations: Citations) -> TextEnd:

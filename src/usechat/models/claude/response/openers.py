@@ -1,7 +1,7 @@
-"""What each type of content block in an Anthropic answer begins with: its first parts, and what takes its deltas.
+"""Opens content blocks of an Anthropic answer: the first parts of each type, and the block that takes its deltas.
 
-One opener for each type, in `OPENERS`; a type that is not there is passed over by the caller. A block that lacks what
-it must have raises `KeyError`. Facts from ``@ai-sdk/anthropic`` 4.0.105 (``doStream``, case ``content_block_start``).
+`OPENERS` has one opener for each type. The caller skips other types. A block without a required field raises
+`KeyError`. Facts from ``@ai-sdk/anthropic`` 4.0.105 (``doStream``, case ``content_block_start``).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _TOOL_SEARCHES = {"tool_search_tool_bm25", "tool_search_tool_regex"}
 
 
 class Message:
-    """What the blocks of one message share.
+    """The state that the blocks of one message share.
 
     Args:
         citations: Collects citations and makes sources of them.
@@ -78,11 +78,11 @@ class Message:
         self.dynamic_code_execution = dynamic_code_execution
         self.json_tool_called = False
         self.held: list[HeldText] = []
-        """Text that is the answer only if no tool block follows it and the json tool is never called."""
+        """Texts that are the answer only if no tool block follows and the json tool is never called."""
 
 
 def prefilled_tool_call(block: Json, parts: list[ModelPart]) -> None:
-    """Append a tool call that came whole within ``message_start``."""
+    """Append a tool call that is whole in ``message_start``."""
     caller = caller_of(block)
     text = write_json(block.get("input") or {})
     parts.append(ToolInputStart(tool_call_id=block["id"], tool_name=block["name"]))
@@ -129,7 +129,7 @@ def _open_redacted_thinking(id: str, block: Json, _: Message, parts: list[ModelP
 def _open_compaction(id: str, block: Json, message: Message, parts: list[ModelPart]) -> OpenBlock:
     signature = pick(block, {"signature": "signature"})
     parts.append(TextStart(id, {"anthropic": {"type": "compaction", **signature}}))
-    # A compaction that was asked for is signed and arrives whole; others come as deltas.
+    # A requested compaction is signed and arrives whole. Others come as deltas.
     if signature and block.get("content"):
         parts.append(TextDelta(id, block["content"]))
     return OpenText(id, message.citations)
@@ -218,4 +218,4 @@ OPENERS: dict[str, Opener] = {
     "tool_use": _open_tool_use,
     **dict.fromkeys(RESULT_BLOCKS, _open_result),
 }
-"""What begins with a block of each type: the parts it appends, and the block that takes its deltas, if it takes any."""
+"""Openers by block type. Each appends the first parts and returns the block that takes deltas, or None."""

@@ -1,7 +1,7 @@
-"""Results of the tools that Anthropic runs itself: their blocks, as the AI SDK shows them to the client.
+"""Results of the tools that Anthropic runs, in the form that the AI SDK shows to the client.
 
-Each ``*_tool_result`` block arrives whole with its ``content_block_start``. Keys become camelCase where the AI SDK
-makes them so, that is not within code execution. Facts from ``@ai-sdk/anthropic`` 4.0.105 (``doStream``).
+Each ``*_tool_result`` block arrives whole with its ``content_block_start``. Keys become camelCase as in the AI
+SDK, except within code execution. Facts from ``@ai-sdk/anthropic`` 4.0.105 (``doStream``).
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ Json = dict[str, Any]
 
 
 class McpCall(msgspec.Struct, frozen=True):
-    """A call to a tool of an MCP server, kept for its result."""
+    """A call of an MCP server's tool, kept for its result."""
 
     tool_name: str
     metadata: ProviderMetadata
 
 
 class ServerTools:
-    """What the results of a message need to know of the calls before them.
+    """The earlier calls that a message's results refer to.
 
     Args:
-        tool_names: What the application calls each of the provider's tools.
-        citations: Where fetched documents and search hits are noted.
+        tool_names: The application's names of the provider's tools.
+        citations: Records fetched documents and search hits.
     """
 
     __slots__ = (
@@ -47,7 +47,7 @@ class ServerTools:
         self.citations = citations
         self.mcp_calls: dict[str, McpCall] = {}
         self.searches: dict[str, str] = {}
-        """Which of the two tool searches a call was, by its id."""
+        """The name of the tool search, by call id."""
         self._tool_names = tool_names
 
     def custom_name(self, provider_name: str) -> str:
@@ -64,7 +64,7 @@ class ServerTools:
 
 
 def caller_of(block: Json) -> Json | None:
-    """Who called the tool, as the AI SDK shows it: the model itself, or code that it is running."""
+    """Return the tool's caller in the AI SDK's form: the model, or code that it runs."""
     caller = as_object(block.get("caller"))
     return {"type": caller.get("type"), **pick(caller, {"toolId": "tool_id"})} if caller else None
 
@@ -144,7 +144,7 @@ def _code_execution(block: Json, tools: ServerTools) -> list[ModelPart]:
 
 
 def _code_execution_command(block: Json, tools: ServerTools) -> list[ModelPart]:
-    # Errors too are outputs here: the AI SDK hands the content over as it is.
+    # Errors are outputs too: the AI SDK passes the content unchanged.
     return [_available(block, tools.custom_name("code_execution"), block.get("content"))]
 
 
@@ -210,4 +210,4 @@ RESULT_BLOCKS: dict[str, Callable[[Json, ServerTools], list[ModelPart]]] = {
     "web_fetch_tool_result": _web_fetch,
     "web_search_tool_result": _web_search,
 }
-"""The parts that each result block gives; a block that lacks what it must have raises `KeyError`."""
+"""Readers of result blocks by type. A block without a required field raises `KeyError`."""

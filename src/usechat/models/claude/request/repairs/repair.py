@@ -78,19 +78,23 @@ def is_orderly(turns: Sequence[Message]) -> bool:
         if turn["role"] != ("user" if is_users else "assistant") or not blocks:
             return False
         if is_users:
-            is_text = not calls and len(blocks) == 1 and blocks[0]["type"] == "text"
-            if not is_text and not _begins_with_results(blocks, calls):
+            if not _answers(blocks, calls):
                 return False
             continue
-        calls = []
-        for block in blocks:
-            if block["type"] == "text":
-                continue
-            if not _is_ordinary_call(block) or block["id"] in seen:
-                return False
-            seen.add(block["id"])
-            calls.append(block["id"])
+        used = [block for block in blocks if block["type"] != "text"]
+        if not all(map(_is_ordinary_call, used)):
+            return False
+        calls = [block["id"] for block in used]
+        if len({*seen, *calls}) < len(seen) + len(calls):
+            return False
+        seen.update(calls)
     return is_users
+
+
+def _answers(blocks: Sequence[Block], calls: Sequence[str]) -> bool:
+    """Return whether the user's blocks may follow the calls. Most are one text after no call."""
+    is_text = not calls and len(blocks) == 1 and blocks[0]["type"] == "text"
+    return is_text or _begins_with_results(blocks, calls)
 
 
 def _begins_with_results(blocks: Sequence[Block], calls: Sequence[str]) -> bool:
