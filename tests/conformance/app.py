@@ -155,6 +155,8 @@ def answer_chat(chat: ui.ChatRequest, sdk: str) -> StreamTextResult:
         used_approvals=False,
         provider_options=THINKING if body.get("thinking") else None,
         message_metadata=make_metadata(body["model"]) if body.get("usageMetadata") else None,
+        # The SDK takes a pause for the end.
+        continue_paused=False,
         steering=steering,
         on_step_finish=lambda step: steer(steering, body, step),
         max_retries=0,

@@ -68,6 +68,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
 
 OF_TEXT: list[tuple[dict[str, Any], str]] = [
     *MISTAKES,
+    ({"continue_paused": "no"}, "continue_paused must be True or False, not str"),
     ({"stop_when": 5}, r"stop_when must be a condition such as step_count_is\(5\), or a list of them, not int"),
     ({"stop_when": [step_count_is(2), 5]}, "stop_when must be a condition"),
     ({"stop_when": step_count_is}, "stop_when must be step_count_is"),

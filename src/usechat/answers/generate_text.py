@@ -36,6 +36,7 @@ class TextOptions(CallOptions, total=False):
     stop_sequences: Sequence[str]
     prepare_step: PrepareStep | None
     repair_tool_call: RepairToolCall | None
+    continue_paused: bool
     stream_retries: int
     approval_secret: str | bool
     used_approvals: UsedApprovals | bool

@@ -12,7 +12,16 @@ from usechat.answers.loop.recorder import StepResult
 from usechat.checks import named
 from usechat.errors import ConfigurationError
 
-__all__ = ["StepCount", "StopCondition", "has_tool_call", "is_met", "read_conditions", "step_count_is"]
+__all__ = [
+    "StepCount",
+    "StopCondition",
+    "has_tool_call",
+    "is_met",
+    "is_paused",
+    "read_conditions",
+    "step_count_is",
+    "without_pauses",
+]
 
 StopCondition: TypeAlias = Callable[[Sequence[StepResult]], "bool | Awaitable[bool]"]
 """Gets the steps so far; true ends the loop."""
@@ -68,3 +77,14 @@ def is_met(conditions: Sequence[StopCondition], steps: Sequence[StepResult]) -> 
         if (yield Call(condition, (steps,))):
             return True
     return False
+
+
+def is_paused(step: StepResult) -> bool:
+    """Return whether the provider paused its model in the step, and expects a request to go on."""
+    return step.finish_reason.raw == "pause_turn"
+
+
+def without_pauses(steps: Sequence[StepResult], limit: int) -> list[StepResult]:
+    """Return the steps without the first ``limit`` ones that ended in a pause."""
+    pauses = {step.step_number for step in [step for step in steps if is_paused(step)][:limit]}
+    return [step for step in steps if step.step_number not in pauses]

@@ -35,6 +35,9 @@ from usechat.tools.used_approvals import UsedApprovals, process_used_approvals
 
 __all__ = ["StreamTextResult", "stream_text"]
 
+FREE_PAUSES = 10
+"""Paused steps that the default stop condition does not count: who asks for one step does not know of pauses."""
+
 
 class StreamTextResult(Answer):
     """An answer by a model."""
@@ -121,6 +124,7 @@ def stream_text(
     stop_sequences: Sequence[str] = (),
     prepare_step: PrepareStep | None = None,
     repair_tool_call: RepairToolCall | None = None,
+    continue_paused: bool = True,
     stream_retries: int = 0,
     approval_secret: str | bool = True,
     used_approvals: UsedApprovals | bool = True,
@@ -156,6 +160,9 @@ def stream_text(
         prepare_step: Changes settings before each model call: gets the step's number, the steps before it and the
             messages, returns `StepSettings` or None.
         repair_tool_call: Mends a tool call that does not fit: gets the call and the error, returns a call or None.
+        continue_paused: Whether the model goes on in another step where the provider has paused it, as Anthropic does
+            when its own tools take long (``pause_turn``). ``stop_when`` bounds these steps like any others; without it
+            there are at most ten. False ends the answer there, as the AI SDK does.
         stream_retries: How often a step is tried again whose stream breaks after it has begun, where the provider
             says that this may help. The AI SDK leaves what the failed try has shown; here the client is told to
             forget it (``reset-step``). Towards clients that cannot (before 7.0.149, or a format of plain text) the
@@ -191,6 +198,7 @@ def stream_text(
     check_options(
         stop_sequences=stop_sequences,
         active_tools=active_tools,
+        continue_paused=continue_paused,
         stream_retries=stream_retries,
         steering=steering,
         message_metadata=message_metadata,
@@ -210,6 +218,8 @@ def stream_text(
         active_tools=active_tools,
         prepare_step=prepare_step,
         repair_tool_call=repair_tool_call,
+        continue_paused=continue_paused,
+        free_pauses=FREE_PAUSES if stop_when is None else 0,
         stream_retries=stream_retries,
         approval_secret=read_secret(approval_secret),
         used_approvals=process_used_approvals() if used_approvals is True else used_approvals or None,
@@ -242,6 +252,8 @@ def check_options(**given: Any) -> None:
         check_texts(name, given[name])
     for name in ("prepare_step", "repair_tool_call", "convert_data_part"):
         check_function(name, given[name])
+    if not isinstance(given["continue_paused"], bool):
+        raise ConfigurationError(f"continue_paused must be True or False, not {named(given['continue_paused'])}")
     check_number("stream_retries", given["stream_retries"], least=0)
     if given["steering"] is not None and not isinstance(given["steering"], Steering):
         raise ConfigurationError(f"steering must be a Steering, not {named(given['steering'])}")

@@ -18,7 +18,7 @@ from usechat.answers.loop.recorder import StepRecorder
 from usechat.answers.loop.request import StepSettings
 from usechat.answers.loop.steering import Undelivered
 from usechat.answers.loop.step import StepTurn
-from usechat.answers.stop import StepCount, is_met
+from usechat.answers.stop import StepCount, is_met, is_paused, without_pauses
 from usechat.checks import named
 from usechat.errors import ConfigurationError, ProviderError, ProviderStreamError
 from usechat.failures import log_failure
@@ -118,12 +118,15 @@ class ModelTurn(StepTurn):
         """Return whether the messages are not needed again after this call."""
         request, number = self.request, len(self.steps) + 1
         may_go_on = not any(isinstance(each, StepCount) and each.count <= number for each in request.stop_when)
+        # A provider pauses its model when its own tools take long. They are tools, or MCP servers among its options.
+        may_go_on = may_go_on or (request.free_pauses > 0 and bool(self.step_call[1].provider_options))
         return not (may_go_on or request.tools or request.stream_retries)
 
     def _forget_messages(self) -> None:
         model, call = self.step_call
         self.step_call = model, msgspec.structs.replace(call, messages=())
         self.request.call = msgspec.structs.replace(self.request.call, messages=())
+        self.request.continue_paused = False  # There is nothing left to go on with.
         self.messages = []
 
     def retry(self, error: ProviderError) -> None:
@@ -245,11 +248,18 @@ class ModelTurn(StepTurn):
         return "stop-condition" if (yield from self._stop_condition_holds()) else None
 
     def _stop_condition_holds(self) -> Script[bool]:
-        return len(self.steps) >= MAX_STEPS or (yield from is_met(self.request.stop_when, self.steps))
+        steps = without_pauses(self.steps, self.request.free_pauses) if self._continues_pause() else self.steps
+        return len(self.steps) >= MAX_STEPS or (yield from is_met(self.request.stop_when, steps))
+
+    def _continues_pause(self) -> bool:
+        return self.request.continue_paused and is_paused(self.steps[-1])
 
     def _why_nothing_is_left(self, finish: FinishReason) -> Undelivered | None:
-        """Return the reason to end after a step without calls. None: it had calls, or the user has more to say."""
-        if self.recorder.own_calls or self.deferred:
+        """Return the reason to end after a step without calls.
+
+        None: it had calls, the provider paused the model, or the user has more to say.
+        """
+        if self.recorder.own_calls or self.deferred or self._continues_pause():
             return None
         if not self.request.steering.has_next(is_cut_off=finish.unified in ("length", "content-filter")):
             return "finished"

@@ -55,6 +55,10 @@ class LoopRequest(msgspec.Struct, kw_only=True):
     active_tools: Sequence[str] | None = None
     prepare_step: PrepareStep | None = None
     repair_tool_call: RepairToolCall | None = None
+    continue_paused: bool = True
+    """Whether the model goes on in another step when the provider has paused it (``pause_turn``)."""
+    free_pauses: int = 0
+    """The maximum number of paused steps that do not count for the stop conditions."""
     stream_retries: int = 0
     """How often a step is tried again whose stream broke, for clients that can forget the first try."""
     approval_secret: str | None = None

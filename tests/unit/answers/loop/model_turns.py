@@ -20,6 +20,8 @@ from usechat.tools.tool import read_tools
 
 V4 = policy_for(Dialect(NEWEST[4], exact=True))
 
+V5 = policy_for(Dialect(NEWEST[5], exact=True))
+
 V7 = policy_for(Dialect(NEWEST[7], exact=True))
 
 GUESSED = policy_for(AUTO)
