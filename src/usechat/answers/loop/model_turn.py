@@ -141,6 +141,7 @@ class ModelTurn(StepTurn):
     def fail_first(self, error: ProviderStreamError) -> FinishStep | None:
         """Show a model call whose stream failed before its first part. Return the step's end, or None."""
         if error.code == "no_events" and self.policy.accepts_empty_answer:
+            self._show_empty_step()
             return FinishStep(finish_reason=FinishReason("interrupted"), usage=Usage())
         if not self.policy.first_error_opens_step:
             self.parts.append(self.failed(error))
@@ -182,8 +183,7 @@ class ModelTurn(StepTurn):
                 self.parts.append(self.failed(cut))
         if self._has_whole_calls(reason, ended):
             yield from self.run_tools()
-        if self.policy.shows_empty_steps and not self.recorder.has_content:
-            self.parts.append(MessageMetadata({}))
+        self._show_empty_step()
         yield from self._close_step(
             FinishStep(
                 finish_reason=reason,
@@ -193,6 +193,17 @@ class ModelTurn(StepTurn):
                 model_id=ended.model_id or self.step_call[0].model_id,
             )
         )
+
+    def _show_empty_step(self) -> None:
+        """Make a later step of the client's message visible when it has no content."""
+        is_later = bool(self.steps) or self.policy.is_continuation
+        is_seen = self.recorder.has_sure_content or (self.policy.shows_custom and self.recorder.has_custom)
+        if not self.policy.shows_empty_steps or not is_later or is_seen:
+            return
+        if not self.is_open:
+            # The servers of AI SDK 4 and 5 end such a step without having begun it.
+            self.parts.append(self._start_step())
+        self.parts.append(MessageMetadata({}))
 
     def _has_whole_calls(self, reason: FinishReason, ended: ModelFinish) -> bool:
         # The calls of a whole message are whole, even if it has no reason.

@@ -42,10 +42,14 @@ class LoopPolicy(msgspec.Struct, frozen=True, kw_only=True):
     reads_start_input: bool = True
     """Whether complete input in a call's start is used."""
     shows_empty_steps: bool = False
-    """Whether an empty step is shown, with empty metadata.
+    """Whether a later step without content is shown, with empty metadata.
 
     A client that sends by itself after a tool's output sees a new step only with its first part. Without one it sends
     the same message for ever."""
+    shows_custom: bool = True
+    """Whether the client gets a provider's own parts. One of them is enough for it to see a step."""
+    is_continuation: bool = False
+    """Whether the first step is a later one of a message that the client has."""
     resets_steps: bool = False
     """Whether the reader can forget the parts of a step, so that the step can be tried again."""
 
@@ -76,6 +80,8 @@ def policy_for(dialect: Dialect, *, is_continuation: bool = False) -> LoopPolicy
         goes_on_after_truncation=exact and dialect.major in (5, 6),
         tells_truncation=not exact,
         reads_start_input=not exact or dialect.major >= 6,
-        shows_empty_steps=is_continuation and not exact and not is_4,
+        shows_empty_steps=not is_4,
+        shows_custom=not is_4 and dialect.accepts("custom"),
+        is_continuation=is_continuation,
         resets_steps=not is_4 and dialect.accepts("reset-step"),
     )

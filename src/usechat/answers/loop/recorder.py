@@ -141,6 +141,19 @@ class StepRecorder:
         )
 
     @property
+    def has_sure_content(self) -> bool:
+        """Whether the step has content that no backend leaves out, as it may do with reasoning and sources."""
+        return bool(self.files) or any(
+            part.kind == "text" if isinstance(part, Block) else isinstance(part, ToolCallContent)
+            for part in self.content
+        )
+
+    @property
+    def has_custom(self) -> bool:
+        """Whether the step has a part of the provider's own."""
+        return any(isinstance(part, CustomContent) for part in self.content)
+
+    @property
     def has_begun_block(self) -> bool:
         """Whether a block has begun; it may still be empty."""
         return self.has_begun_call or self.has_content

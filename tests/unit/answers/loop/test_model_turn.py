@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.unit.answers.loop.model_turns import ANY, ASKED, GUESSED, V4, V7, WEATHER, Answered, answer, ended
+from tests.unit.answers.loop.model_turns import ANY, ASKED, GUESSED, V4, V5, V7, WEATHER, Answered, answer, ended
 from usechat import StepResult, StepSettings, ToolContext, has_tool_call, step_count_is, tool
 from usechat.answers.loop import model_turn
 from usechat.answers.loop.driver import read_turn
-from usechat.answers.loop.policy import policy_for
+from usechat.answers.loop.policy import LoopPolicy, policy_for
 from usechat.errors import ProviderStreamError
 from usechat.messages.model import (
     AssistantMessage,
@@ -90,9 +90,33 @@ async def test_step_that_brings_nothing_is_made_known_where_the_client_would_els
     assert (await answer(nothing, policy=going_on)).kinds() == [
         "Start", "StartStep", "Custom", "MessageMetadata", "FinishStep", "Finish",
     ]  # fmt: skip
-    for policy in (GUESSED, V7, policy_for(Dialect(NEWEST[6], exact=True), is_continuation=True)):
+    named = policy_for(Dialect(NEWEST[6], exact=True), is_continuation=True)
+    assert len((await answer(nothing, policy=named)).of(MessageMetadata)) == 1
+    # A client of 7 sees the provider's own part; nobody sends again after a first step.
+    newest = policy_for(Dialect(NEWEST[7], exact=True), is_continuation=True)
+    for policy in (GUESSED, V4, V5, V7, newest):
         assert (await answer(nothing, policy=policy)).of(MessageMetadata) == []
     assert (await answer(saying("Hi"), policy=going_on)).of(MessageMetadata) == []
+
+
+@pytest.mark.parametrize("major", [5, 6, 7])
+async def test_step_of_what_a_backend_may_leave_out_is_made_known(major: int):
+    going_on = policy_for(Dialect(NEWEST[major], exact=True), is_continuation=True)
+    hidden = [[ReasoningStart("0"), ReasoningDelta("0", "Hm"), ReasoningEnd("0"), ended()]]
+    for step in (hidden, [[ended()]]):
+        assert len((await answer(step, policy=going_on)).of(MessageMetadata)) == 1
+
+
+async def test_step_without_any_events_is_begun_where_it_is_made_known():
+    unsent = ProviderStreamError("no events", provider="scripted", code="no_events")
+    going_on = policy_for(Dialect(NEWEST[5], exact=True), is_continuation=True)
+    assert (await answer([unsent], policy=going_on)).kinds()[1:3] == ["StartStep", "MessageMetadata"]
+
+
+@pytest.mark.parametrize("policy", [V5, GUESSED])
+async def test_empty_step_after_another_is_made_known_in_a_first_answer(policy: LoopPolicy):
+    done = await answer(calling_tool("any"), [[ended()]], tools=[ANY], policy=policy)
+    assert len(done.of(MessageMetadata)) == 1
 
 
 async def test_everything_else_passes_through():
