@@ -139,7 +139,7 @@ _ONLY_SINCE_7 = [
 
 def _approval(name: str, outcome: ToolUse, **decision: Any) -> Case:
     """A call that waits for the user. A client of unknown version cannot be asked, so the tool is not run."""
-    refused = replace(_DELETION, error=MASKED)
+    refused = replace(_DELETION, error="The tool needs the user's approval, which this client cannot be asked for.")
     return Case(
         name=f"approval-{name}",
         replies=[_DELETE, answer()],

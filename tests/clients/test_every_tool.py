@@ -18,7 +18,7 @@ from tests.support.node import NodeProgram
 from usechat.testing.replay import ReplayedRequest, ReplayServer, Reply
 
 VERSIONS = ("4.3.19", "5.0.277", "6.0.324", "7.0.173")
-SINCE_5, SINCE_6 = (5, 0, 0), (6, 0, 0)
+SINCE_5, SINCE_6, SINCE_7 = (5, 0, 0), (6, 0, 0), (7, 0, 0)
 
 
 def use(tool: str, input: Any, number: int = 1, **outcome: Any) -> ToolUse:
@@ -50,9 +50,9 @@ def approving(name: str, tool: str, input: Any, outcome: ToolUse, **decision: An
 
 
 def deciding(name: str, tool: str, input: Any, outcome: ToolUse, in_older: ToolUse) -> Case:
-    """A case of a call that the application decides on."""
+    """A case of a call that the application decides on; before AI SDK 7 there is no place for its reason."""
     older, parts = ([Step(), each, Step(), THE_REST] for each in (in_older, outcome))
-    return Case(name=name, replies=calling((tool, input)), parts=older, parts_since={SINCE_6: parts}, since=SINCE_5)
+    return Case(name=name, replies=calling((tool, input)), parts=older, parts_since={SINCE_7: parts}, since=SINCE_5)
 
 
 PICTURE = {"type": "file", "mediaType": "image/png", "url": f"data:image/png;base64,{PIXEL}"}
@@ -126,7 +126,7 @@ CASES = [
         "send_mail",
         TO_ALL,
         use("send_mail", TO_ALL, state="output-denied"),
-        use("send_mail", TO_ALL, error="Tool call execution denied."),
+        use("send_mail", TO_ALL, error="that list is closed"),
     ),
     Case(
         name="provider",

@@ -51,7 +51,6 @@ ConvertToolOutput: TypeAlias = Callable[[ToolCallContent, Any], ToolResultOutput
 _STEP_ENDS: Final = frozenset({"step-start", "steering-message"})
 _COMPLETE_STATES: Final = frozenset({"approval-responded", "output-available", "output-error", "output-denied"})
 _RESULT_STATES: Final = frozenset({"output-available", "output-error"})
-_DENIED: Final = "Tool call execution denied."
 _UNAVAILABLE: Final = "Tool output omitted because the tool is no longer available."
 
 
@@ -308,6 +307,8 @@ def _tool_call(part: UIPart) -> ToolCallContent:
     if is_error and part.get("input") is None:
         # A call whose input could not be parsed has the raw text in `rawInput`. No input at all means an empty one.
         given = part.get("rawInput", {})
+    if is_error and isinstance(given, str | int | float | None):
+        given = {}  # As in the answer itself, where the step's recorder leaves such an input out.
     metadata = part.get("callProviderMetadata")
     if metadata is None and is_error:
         metadata = part.get("resultProviderMetadata")
@@ -354,7 +355,8 @@ def _maybe_answer(part: UIPart, call: ToolCallContent, place: _Place) -> ToolRes
         return ToolResultOutput("execution-denied", reason)
     # The provider learns of the denial of its own call from the decision alone.
     if state == "output-denied" and not call.provider_executed:
-        return ToolResultOutput("error-text", _DENIED if reason is None else reason)
+        # As the model was told of it in the answer itself: another form would change a cached prefix.
+        return ToolResultOutput("execution-denied", reason)
     return None
 
 

@@ -194,7 +194,7 @@ def test_a_steering_message_is_the_users_between_two_steps():
         (tool("output-available", output=[1], preliminary=True), ToolResultOutput("json", [1])),
         (tool("output-error", errorText="Error: no"), ToolResultOutput("error-text", "Error: no")),
         (tool("output-error"), ToolResultOutput("error-text", "unknown error")),
-        (tool("output-denied"), ToolResultOutput("error-text", "Tool call execution denied.")),
+        (tool("output-denied"), ToolResultOutput("execution-denied")),
         (
             {**tool("output-available", output=1, toolName="t", dynamic=False), "type": "dynamic-tool"},
             ToolResultOutput("text", "Tool output omitted because the tool is no longer available."),
@@ -222,10 +222,10 @@ def test_input_that_was_never_whole_is_left_out():
     assert convert(assistant(tool("input-streaming", rawInput='{"a'), {"type": "tool-t", "toolCallId": "2"})) == []
 
 
-def test_input_that_could_not_be_read_goes_back_as_it_was():
+def test_input_that_could_not_be_read_goes_back_empty_as_within_its_answer():
     part = {**tool("output-error", errorText="bad", rawInput='{"a'), "input": None}
     [message, _] = convert(assistant(part))
-    assert message == AssistantMessage((call(input='{"a'),))
+    assert message == AssistantMessage((call(input={}),))
 
 
 def test_an_abandoned_call_stays_unless_it_is_not_wanted():
@@ -298,7 +298,7 @@ def test_a_granted_request_waits_for_the_loop():
     [
         ("approval-responded", "execution-denied", None, None),
         ("approval-responded", "execution-denied", "no", "no"),
-        ("output-denied", "error-text", "no", "no"),
+        ("output-denied", "execution-denied", "no", "no"),
     ],
 )
 def test_a_denied_request_has_its_result(state: str, kind: str, value: str | None, reason: str | None):

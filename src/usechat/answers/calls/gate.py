@@ -20,7 +20,16 @@ from usechat.answers.writer.valid_parts import maybe_valid_part
 from usechat.errors import InvalidToolApprovalError, InvalidToolInputError, ToolError, ToolExecutionError
 from usechat.ids import generate_id
 from usechat.messages.model import ToolCallContent, ToolResultContent, ToolResultOutput
-from usechat.parts import Part, ToolApprovalRequest, ToolApprovalResponse, ToolCall, ToolOutputDenied, ToolOutputError
+from usechat.parts import (
+    Part,
+    ToolApprovalRequest,
+    ToolApprovalResponse,
+    ToolCall,
+    ToolOutputAvailable,
+    ToolOutputDenied,
+    ToolOutputError,
+)
+from usechat.protocol.options import DENIED
 from usechat.tools.approvals import (
     Approval,
     ApprovalStatus,
@@ -108,10 +117,17 @@ class ApprovalGate:
                 return Verdict(parts=(self._request(parsed, reason=status.reason),))
             case Approve():
                 return Verdict(parts=self._automatic(parsed, status), execution=parsed.execution)
+            case Deny() if not self._can_show(status):
+                reason = status.reason or DENIED
+                return self._refused(parsed.call, reason, reason)
             case _:
                 denied = ToolOutputDenied(tool_call_id=parsed.call.tool_call_id, tool_name=parsed.call.tool_name)
                 result = denial(parsed.call, status.reason)
                 return Verdict(parts=(*self._automatic(parsed, status), denied), result=result)
+
+    def _can_show(self, denial: Deny) -> bool:
+        """Return whether the client has denials, and a place for the reason if there is one."""
+        return self.policy.approvals and (denial.reason is None or self.policy.shows_automatic_approvals)
 
     def _status(self, tool: Tool, tool_call_id: str, input: object, writer: PartList) -> Script[ApprovalStatus | None]:
         needs = tool.needs_approval
@@ -123,7 +139,22 @@ class ApprovalGate:
         logger.warning("tool %s needs approval: name the client's AI SDK version (6 or later)", call.tool_name)
         text = "The tool needs the user's approval, which this client cannot be asked for."
         error = ToolExecutionError(text, tool_name=call.tool_name, tool_call_id=call.tool_call_id)
-        return self._failed(error)
+        return self._refused(call, text, self.on_error(error) or text)
+
+    def _refused(self, call: ToolCall, text: str, client_text: str) -> Verdict:
+        """Return the verdict on a call that does not run, for a client that cannot show the decision itself.
+
+        The client keeps the refusal as the call's result and sends it back, so the model reads the same text again.
+        """
+        call_id, name = call.tool_call_id, call.tool_name
+        shown: Part
+        if self.policy.shows_refusals:
+            shown = ToolOutputAvailable(tool_call_id=call_id, tool_name=name, output=client_text)
+            output = ToolResultOutput("text", client_text)
+        else:
+            shown = ToolOutputError(tool_call_id=call_id, tool_name=name, error_text=text, client_text=client_text)
+            output = ToolResultOutput("error-text", text)
+        return Verdict(parts=(shown,), result=ToolResultContent(tool_call_id=call_id, tool_name=name, output=output))
 
     def _failed(self, error: ToolError) -> Verdict:
         failed = ToolOutputError(

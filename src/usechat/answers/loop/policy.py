@@ -23,6 +23,8 @@ class LoopPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the client is shown the application's own approvals and denials."""
     has_signature_field: bool = True
     """Whether the client keeps an approval's signature; otherwise the approval's id carries it."""
+    shows_refusals: bool = False
+    """Whether a refused call gets its refusal as output: AI SDK 4 has no failed calls, and stops at errors."""
     runs_tools_after: frozenset[str] = frozenset({"stop", "tool-calls"})
     """The finish reasons after which called tools are run."""
     tool_error_ends: bool = False
@@ -70,6 +72,7 @@ def policy_for(dialect: Dialect, *, is_continuation: bool = False) -> LoopPolicy
         approvals=dialect.approvals,
         shows_automatic_approvals=dialect.approvals and dialect.accepts("tool-approval-response"),
         has_signature_field=dialect.accepts("tool-approval-request", "signature"),
+        shows_refusals=is_4,
         runs_tools_after=ALL_REASONS if is_4 else LoopPolicy().runs_tools_after,
         # A client without tool calls could not show which one failed: the model goes on and explains.
         tool_error_ends=is_4 and dialect.accepts("9"),

@@ -275,7 +275,8 @@ class StepRecorder:
             provider_executed=bool(part.provider_executed),
         )
         # A broken call goes back without an input that is a text or a number (``to-response-messages.ts``, 7.0.173).
-        is_broken = isinstance(part, ToolInputError) and isinstance(part.input, str | int | float)
+        # Without a null, too: clients drop it, and the model would read another input in later turns.
+        is_broken = isinstance(part, ToolInputError) and isinstance(part.input, str | int | float | None)
         self.content.append(
             ToolCallContent(
                 tool_call_id=part.tool_call_id,

@@ -22,7 +22,15 @@ from usechat.messages.model import (
     ToolCallContent,
     ToolResultOutput,
 )
-from usechat.parts import Data, ToolApprovalRequest, ToolApprovalResponse, ToolCall, ToolOutputDenied, ToolOutputError
+from usechat.parts import (
+    Data,
+    ToolApprovalRequest,
+    ToolApprovalResponse,
+    ToolCall,
+    ToolOutputAvailable,
+    ToolOutputDenied,
+    ToolOutputError,
+)
 from usechat.tools.approvals import Approval, verify
 from usechat.tools.tool import ToolWriter
 from usechat.tools.used_approvals import ProcessUsedApprovals
@@ -32,6 +40,7 @@ pytestmark = pytest.mark.anyio
 SECRET = "a secret of sixteen letters"
 V6 = LoopPolicy(shows_automatic_approvals=False)
 V6_EARLY = LoopPolicy(shows_automatic_approvals=False, has_signature_field=False)
+V4 = LoopPolicy(approvals=False, shows_automatic_approvals=False, shows_refusals=True)
 V5 = LoopPolicy(approvals=False, shows_automatic_approvals=False)
 
 
@@ -157,13 +166,24 @@ async def test_input_that_the_schema_changed_goes_with_the_request():
 async def test_client_that_cannot_be_asked_gets_an_error(caplog: pytest.LogCaptureFixture):
     told: list[Any] = []
     verdict = await decide(gate(deleting(), policy=V5, told=told))
-    text = "Error: The tool needs the user's approval, which this client cannot be asked for."
-    assert verdict.parts == (ToolOutputError(tool_call_id="c1", tool_name="delete", error_text=text),)
+    text = "The tool needs the user's approval, which this client cannot be asked for."
+    shown = ToolOutputError(tool_call_id="c1", tool_name="delete", error_text=text, client_text=text)
+    assert verdict.parts == (shown,)
     assert verdict.result is not None
     assert verdict.result.output == ToolResultOutput("error-text", text)
     assert verdict.execution is None
     assert len(told) == 1
     assert "name the client's AI SDK version" in caplog.text
+
+
+@pytest.mark.parametrize("needs", [True, Deny("It is locked."), Deny()])
+async def test_refusal_is_a_calls_output_to_a_client_that_ends_at_errors(needs: Any):
+    verdict = await decide(gate(deleting(needs), policy=V4))
+    (shown,) = verdict.parts
+    assert isinstance(shown, ToolOutputAvailable)
+    assert verdict.result is not None
+    assert verdict.result.output == ToolResultOutput("text", shown.output)
+    assert verdict.execution is None
 
 
 async def test_automatic_approval_is_shown_and_runs():
@@ -195,8 +215,23 @@ async def test_older_client_sees_of_an_automatic_decision_only_what_follows(poli
     approved = await decide(gate(deleting(Approve()), policy=policy))
     assert approved.parts == ()
     assert approved.execution is not None
-    denied = await decide(gate(deleting(Deny()), policy=policy))
+
+
+async def test_denial_without_a_reason_is_shown_as_a_denial_by_who_knows_one():
+    denied = await decide(gate(deleting(Deny()), policy=V6))
     assert denied.parts == (ToolOutputDenied(tool_call_id="c1", tool_name="delete"),)
+
+
+@pytest.mark.parametrize(("policy", "reason"), [(V6, "It is locked."), (V5, "It is locked."), (V5, None)])
+async def test_denial_that_a_client_has_no_place_for_is_an_error_in_the_models_words(
+    policy: LoopPolicy, reason: str | None
+):
+    denied = await decide(gate(deleting(Deny(reason)), policy=policy))
+    (shown,) = denied.parts
+    assert isinstance(shown, ToolOutputError)
+    assert denied.result is not None
+    assert denied.result.output == ToolResultOutput("error-text", reason or "Tool call execution denied.")
+    assert shown.client_text == denied.result.output.value
 
 
 async def test_clients_own_tool_may_be_approved_too():
