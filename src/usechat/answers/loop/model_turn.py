@@ -91,7 +91,7 @@ class ModelTurn(StepTurn):
     def call_model(self) -> Script[ProviderError | None]:
         """Call the model for the next step and show its parts. Return the error that broke the stream, or None."""
         self.recorder, self.executions, self.finish, self.ended = StepRecorder(), [], None, None
-        self.has_begun = False
+        self.has_begun = self.has_failed = False
         if not self.is_retry:
             self.is_open, self.retries = False, 0
             self.step_call = yield from self.prepare_call()
@@ -165,13 +165,13 @@ class ModelTurn(StepTurn):
         provider = self.step_call[0].provider
         ended = self.ended or ModelFinish(finish_reason=FinishReason("interrupted"), usage=Usage(), is_complete=False)
         reason = ended.finish_reason
-        if is_without_reason(reason) and not self._has_answer():
+        if is_without_reason(reason) and not self.has_failed and not self._has_answer():
             silence = ProviderStreamError(
                 "The provider's stream brought nothing.", provider=provider, code="empty_answer"
             )
             self.parts.append(self.failed(silence))
             return
-        if is_truncated(ended):
+        if is_truncated(ended) and not self.has_failed:
             cut = ProviderStreamError(
                 "The provider's stream ended early.", provider=provider, code="incomplete_answer", is_retryable=True
             )
@@ -180,8 +180,9 @@ class ModelTurn(StepTurn):
                 return
             if self.policy.tells_truncation:
                 reason = FinishReason("error")
+                self.has_failed = True
                 self.parts.append(self.failed(cut))
-        if self._has_whole_calls(reason, ended):
+        if not self.has_failed and self._has_whole_calls(reason, ended):
             yield from self.run_tools()
         self._show_empty_step()
         yield from self._close_step(
@@ -247,6 +248,9 @@ class ModelTurn(StepTurn):
             return "error"
         if finish.unified == "interrupted" and not self.policy.goes_on_after_truncation:
             return "finished"
+        if self.has_failed:
+            # What a client was told has failed must not grow behind its back.
+            return "error"
         if self.recorder.open_calls:
             return "waiting-for-tool-results"
         if (reason := self._why_nothing_is_left(finish)) is not None:

@@ -69,6 +69,7 @@ class StepTurn(Turn):
         "failure",
         "finish",
         "has_begun",
+        "has_failed",
         "is_open",
         "is_retry",
         "messages",
@@ -106,6 +107,8 @@ class StepTurn(Turn):
         self.finish: FinishReason | None = None
         self.failure: BaseException | None = None
         self.tool_failed = False
+        self.has_failed = False
+        """Whether the client was sent an error in the step: it reads no further."""
         self.cut_steps = 0
         """Steps that ended in a cut call."""
         self.is_open = False
@@ -183,6 +186,7 @@ class StepTurn(Turn):
             case ToolInputStart():
                 return show_input_start(part, self.tools)
             case Error():
+                self.has_failed = True
                 return self.failed(part.error or ProviderError(part.error_text, provider=self.request.model.provider))
             case ToolOutputError():
                 return msgspec.structs.replace(part, client_text=None)

@@ -30,6 +30,8 @@ from usechat.models.claude.response.results import ServerTools
 from usechat.parts import (
     Custom,
     Error,
+    FinishReason,
+    ModelFinish,
     ModelPart,
     ReasoningDelta,
     TextDelta,
@@ -138,7 +140,7 @@ class AnthropicStream:
         self._is_broken = False
         self._is_ending = False
         self._has_output = False
-        self._finish: ModelPart | None = None
+        self._finish: ModelFinish | None = None
         self._error: ProviderError | None = None
         self.event_count = 0
         """The number of events. None at the end means that the body was no event stream."""
@@ -355,6 +357,10 @@ class AnthropicStream:
     def _report(self, error: ProviderStreamError, parts: list[Any]) -> None:
         self._settle_cut(parts)
         self._error = error
+        if self._finish is not None:
+            # What fails after the end of the message has failed all the same.
+            failed = FinishReason("error", self._finish.finish_reason.raw)
+            self._finish = msgspec.structs.replace(self._finish, finish_reason=failed)
         parts.append(Error(MASKED_ERROR_TEXT, error))
 
 

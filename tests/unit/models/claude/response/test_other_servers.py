@@ -8,7 +8,7 @@ import pytest
 
 from usechat.errors import ProviderStreamError
 from usechat.models.claude.response.events import AnthropicStream
-from usechat.parts import Error, ModelFinish, ModelPart, ReasoningDelta, TextDelta, TextEnd, ToolCall
+from usechat.parts import Error, FinishReason, ModelFinish, ModelPart, ReasoningDelta, TextDelta, TextEnd, ToolCall
 
 START: dict[str, Any] = {"type": "message_start", "message": {"id": "m", "model": "c", "usage": {}}}
 STOP: dict[str, Any] = {"type": "message_stop"}
@@ -155,3 +155,13 @@ def test_call_that_a_limit_cuts_says_so(reason: str, deltas: list[dict[str, Any]
 def test_call_that_is_whole_is_not_cut(events: list[dict[str, Any]], reason: str):
     (call,) = calls(read(*events, stop_for(reason), STOP))
     assert not call.is_cut
+
+
+def test_error_after_the_end_of_the_message_is_its_reason():
+    parts = read(stop_for("end_turn"), STOP, {"type": "error", "error": {"type": "overloaded_error", "message": "x"}})
+    assert finish(parts).finish_reason == FinishReason("error", "end_turn")
+
+
+def test_error_before_the_end_of_the_message_is_told_once():
+    parts = read({"type": "error", "error": {"type": "overloaded_error", "message": "x"}}, STOP)
+    assert len(errors(parts)) == 1
