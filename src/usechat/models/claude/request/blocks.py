@@ -249,6 +249,7 @@ def _result_block_of_provider(part: ToolResultContent, context: BlockContext) ->
     block = server_result_block(part, provider_tool_name(context.tool_names, part.tool_name))
     if block is None:
         context.warnings.append("a result that Anthropic did not give was left out")
+        context.unanswered.add(part.tool_call_id)
         return None
     has_caller = block["type"] in ("web_search_tool_result", "web_fetch_tool_result")
     return {**block, **(_caller(anthropic_options(part.provider_options)) if has_caller else {})}

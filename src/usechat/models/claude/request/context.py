@@ -32,3 +32,5 @@ class BlockContext(msgspec.Struct, kw_only=True):
     is_newest: bool = True
     """Whether the message is the newest. An unreadable file is an error there, and becomes a note in older messages."""
     mcp_tool_use_ids: set[str] = msgspec.field(default_factory=set[str])
+    unanswered: set[str] = msgspec.field(default_factory=set[str])
+    """Ids of the provider's calls whose results were left out."""

@@ -9,7 +9,7 @@ Source: ``@ai-sdk/anthropic/src/anthropic-language-model.ts`` and ``convert-to-a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -32,6 +32,7 @@ from usechat.models.claude.request.context import Block, BlockContext
 from usechat.models.claude.request.files import has_citations
 from usechat.models.claude.request.options import Settings, is_thinking, resolve_settings, uses_native_output
 from usechat.models.claude.request.repairs import repair_messages
+from usechat.models.claude.request.repairs.turns import SERVER_USES
 from usechat.models.claude.request.system import system_message
 from usechat.models.claude.request.tools import (
     PreparedTools,
@@ -135,11 +136,19 @@ def _convert_messages(call: ModelCall, context: BlockContext) -> tuple[list[Bloc
                 converted = system_message(message, context, is_initial=not wire or not system)
                 system += converted.initial
                 wire += converted.inline
+    if context.unanswered:
+        wire = [_without_calls(message, context.unanswered) for message in wire]
     last = newest
     if isinstance(last, UserMessage) and not wire[-1]["content"]:
         # Without a user message at the end, the model would continue its own last answer.
         raise RequestError("The last message says nothing to the model.", path="messages", status=400)
     return system, wire
+
+
+def _without_calls(message: dict[str, Any], ids: Collection[str]) -> dict[str, Any]:
+    """Return the message without these calls of the provider's tools. The model would wait for their results."""
+    content = [block for block in message["content"] if block["type"] not in SERVER_USES or block["id"] not in ids]
+    return {**message, "content": content} if message["role"] == "assistant" else message
 
 
 def _citation_documents(files: Sequence[FileContent]) -> tuple[CitationDocument, ...]:

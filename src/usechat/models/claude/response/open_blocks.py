@@ -26,6 +26,7 @@ from usechat.parts import (
 )
 
 __all__ = [
+    "PROGRAMMATIC",
     "BlockDelta",
     "HeldText",
     "InputJsonDelta",
@@ -41,6 +42,9 @@ __all__ = [
 ]
 
 Json = dict[str, Any]
+
+PROGRAMMATIC = "programmatic-tool-call"
+"""The ``type`` in the input of a ``code_execution`` call."""
 
 
 class TextContentDelta(msgspec.Struct, tag_field="type", tag="text_delta", gc=False):
@@ -238,29 +242,53 @@ class OpenCodeExecution(OpenToolInput):
         kind: The ``type`` that goes first into the input.
     """
 
-    __slots__ = ("_is_first", "_kind")
+    __slots__ = ("_begun", "_kind")
 
     def __init__(self, start: ToolInputStart, kind: str, *, start_text: str = "", metadata: Json | None = None) -> None:
         super().__init__(start, start_text=start_text, metadata=metadata)
         self._kind = kind
-        self._is_first = not start_text
+        self._begun: str | None = ""
+        """The input up to its first key. None once it is known how the input begins."""
 
     def feed(self, delta: BlockDelta, parts: list[ModelPart]) -> None:
         """Append the parts of a delta."""
         if type(delta) is not InputJsonDelta or not delta.partial_json:
             return
         text = delta.partial_json
-        if self._is_first:
-            self._is_first = False
-            text = f'{{"type": "{self._kind}",{text[1:]}'
-        self._pieces.append(text)
-        parts.append(ToolInputDelta(self._start.tool_call_id, text))
+        if self._begun is not None:
+            text = self._with_kind_first(self._begun + text)
+        if text:
+            self._pieces.append(text)
+            parts.append(ToolInputDelta(self._start.tool_call_id, text))
+
+    def _with_kind_first(self, text: str) -> str:
+        """Return the begin of the input with the kind as its first key, or nothing while that is not possible yet."""
+        begin = text.lstrip()
+        inside = begin[1:].lstrip()
+        if not begin or (begin[0] == "{" and not inside):
+            # Without white space, which says nothing here: kept, it would be joined again with each piece.
+            self._begun = begin.rstrip()
+            return ""
+        self._begun = None
+        if begin[0] != "{":
+            return text
+        comma = "" if inside[0] == "}" else ","
+        return f'{{"type": "{self._kind}"{comma}{begin[1:]}'
 
     def close(self, parts: list[ModelPart]) -> None:
         """Append the whole call."""
-        streamed = "".join(self._pieces)
-        text = _with_programmatic_type(streamed or self._start_text or "{}")
-        parts.append(self._call(text, text if self._start_text and not streamed else ""))
+        streamed = "".join(self._pieces) + (self._begun or "")
+        came_with_start = not streamed.strip()
+        text = self._with_kind((self._start_text or "{}") if came_with_start else streamed)
+        parts.append(self._call(text, text if self._start_text and came_with_start else ""))
+
+    def _with_kind(self, text: str) -> str:
+        value = _maybe_object(text)
+        # A plain `code_execution` is a programmatic call only if it has code.
+        has_kind = self._kind != PROGRAMMATIC or (value is not None and "code" in value)
+        if value is None or "type" in value or not has_kind:
+            return text
+        return write_json({"type": self._kind, **value})
 
 
 class OpenToolsetInput(OpenToolInput):
@@ -306,10 +334,3 @@ def _maybe_object(text: str) -> Json | None:
     except ValueError:
         return None
     return value if isinstance(value, dict) else None  # pyright: ignore[reportUnknownVariableType]
-
-
-def _with_programmatic_type(text: str) -> str:
-    value = _maybe_object(text)
-    if value is None or "code" not in value or "type" in value:
-        return text
-    return write_json({"type": "programmatic-tool-call", **value})

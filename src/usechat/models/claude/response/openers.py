@@ -13,6 +13,7 @@ from usechat.json import write_json
 from usechat.models.claude.response.citations import Citations
 from usechat.models.claude.response.finish import as_object, pick
 from usechat.models.claude.response.open_blocks import (
+    PROGRAMMATIC,
     HeldText,
     InputJsonDelta,
     OpenBlock,
@@ -44,7 +45,7 @@ Json = dict[str, Any]
 
 _CODE_EXECUTION_KINDS = {
     "bash_code_execution": "bash_code_execution",
-    "code_execution": "programmatic-tool-call",
+    "code_execution": PROGRAMMATIC,
     "text_editor_code_execution": "text_editor_code_execution",
 }
 _TOOL_SEARCHES = {"tool_search_tool_bm25", "tool_search_tool_regex"}

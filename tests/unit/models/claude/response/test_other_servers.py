@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from usechat.errors import ProviderStreamError
 from usechat.models.claude.response.events import AnthropicStream
-from usechat.parts import Error, FinishReason, ModelFinish, ModelPart, ReasoningDelta, TextDelta, TextEnd, ToolCall
+from usechat.parts import (
+    Error,
+    FinishReason,
+    ModelFinish,
+    ModelPart,
+    ReasoningDelta,
+    TextDelta,
+    TextEnd,
+    ToolCall,
+    ToolInputDelta,
+)
 
 START: dict[str, Any] = {"type": "message_start", "message": {"id": "m", "model": "c", "usage": {}}}
 STOP: dict[str, Any] = {"type": "message_stop"}
@@ -165,3 +176,53 @@ def test_error_after_the_end_of_the_message_is_its_reason():
 def test_error_before_the_end_of_the_message_is_told_once():
     parts = read({"type": "error", "error": {"type": "overloaded_error", "message": "x"}}, STOP)
     assert len(errors(parts)) == 1
+
+
+# Code that the provider runs
+
+
+@pytest.mark.parametrize("tool", ["bash_code_execution", "text_editor_code_execution"])
+@pytest.mark.parametrize("given", [{}, {"command": "echo 42"}])
+def test_code_execution_keeps_its_kind_where_its_input_comes_with_the_start(tool: str, given: dict[str, Any]):
+    block: dict[str, Any] = {"type": "server_tool_use", "id": "srvtoolu_1", "name": tool, "input": given}
+    (made,) = calls(read(begin(block), end(), stop_for("end_turn"), STOP))
+    assert json.loads(made.input_text) == {"type": tool, **given}
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        ([' {"command": ', '"ls"}'], {"type": "bash_code_execution", "command": "ls"}),
+        (["\n", " ", "{", ' "command": "ls"}'], {"type": "bash_code_execution", "command": "ls"}),
+        (["{", " ", "}"], {"type": "bash_code_execution"}),
+        (["{}"], {"type": "bash_code_execution"}),
+        ([" "], {"type": "bash_code_execution"}),
+    ],
+)
+def test_white_space_around_the_begin_of_a_code_executions_input_says_nothing(
+    pieces: list[str], expected: dict[str, Any]
+):
+    block: dict[str, Any] = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "bash_code_execution", "input": {}}
+    (made,) = calls(read(begin(block), *map(input_delta, pieces), end(), stop_for("end_turn"), STOP))
+    assert json.loads(made.input_text) == expected
+
+
+@pytest.mark.parametrize("text", ["[1]", "{", '{"command": '])
+def test_code_executions_input_that_is_no_object_is_handed_on_as_it_is_not_mended(text: str):
+    block: dict[str, Any] = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "bash_code_execution", "input": {}}
+    (made,) = calls(read(begin(block), input_delta(text), end(), stop_for("end_turn"), STOP))
+    assert made.input_text.endswith(text.lstrip("{"))
+
+
+def test_shown_input_of_a_code_execution_is_the_input_of_its_call():
+    block: dict[str, Any] = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "bash_code_execution", "input": {}}
+    parts = read(begin(block), *map(input_delta, (" ", "{", ' "command": "ls"}')), end(), stop_for("end_turn"), STOP)
+    shown = "".join(part.delta for part in parts if isinstance(part, ToolInputDelta))
+    assert [call.input_text for call in calls(parts)] == [shown]
+
+
+def test_white_space_without_end_before_a_code_executions_input_costs_linear_time():
+    block: dict[str, Any] = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "bash_code_execution", "input": {}}
+    space = input_delta(" " * 100)
+    parts = read(begin(block), *[space] * 50_000, input_delta('{"command": "ls"}'), end(), stop_for("end_turn"), STOP)
+    assert [json.loads(call.input_text)["command"] for call in calls(parts)] == ["ls"]

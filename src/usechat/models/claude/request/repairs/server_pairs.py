@@ -29,6 +29,10 @@ _RESULT_TYPE_OF_TOOL: Final[Mapping[str, str]] = {
     "tool_search_tool_bm25": "tool_search_tool_result",
     "advisor": "advisor_tool_result",
 }
+_CODE_TOOLS: Final[Mapping[str, str]] = {
+    type_: name for name, type_ in _RESULT_TYPE_OF_TOOL.items() if name.endswith("code_execution")
+}
+"""The tools that run code, by the type of their results. The AI SDK has one tool for all of them."""
 _RESULT_TYPES: Final = frozenset({*_RESULT_TYPE_OF_TOOL.values(), "mcp_tool_result"})
 _SERVER_BLOCKS: Final = frozenset({*SERVER_USES, *_RESULT_TYPES})
 _MARK: Final = "\0"
@@ -112,12 +116,18 @@ def _without_halves(turns: Sequence[Message]) -> Iterator[Message]:
 def _server_results(turns: Sequence[Message]) -> dict[str, Block]:
     results: dict[str, Block] = {}
     expected: dict[str, str] = {}
+    calls: dict[str, Block] = {}
     for block in (block for turn in turns if turn["role"] == "assistant" for block in turn["content"]):
         if block["type"] in SERVER_USES:
+            calls[block["id"]] = block
             is_mcp = block["type"] == "mcp_tool_use"
             expected[block["id"]] = "mcp_tool_result" if is_mcp else _RESULT_TYPE_OF_TOOL.get(block["name"], "")
         elif block["type"] in _RESULT_TYPES and block["tool_use_id"] in expected:
             fitting = _fit_result(block, expected[block["tool_use_id"]])
+            call = calls[block["tool_use_id"]]
+            if fitting is None and block["type"] in _CODE_TOOLS and call.get("name") in _CODE_TOOLS.values():
+                # The input does not say which tool was called, but the result does. `_mark_ids` has copied the call.
+                call["name"], fitting = _CODE_TOOLS[block["type"]], block
             if fitting is not None:
                 results.setdefault(block["tool_use_id"], fitting)
     return results
