@@ -245,8 +245,9 @@ def _provider_call_block(part: ToolCallContent, options: Mapping[str, Any], cont
 
 def _result_block_of_provider(part: ToolResultContent, context: BlockContext) -> Block | None:
     if part.tool_call_id in context.mcp_tool_use_ids:
-        return mcp_result_block(part)
-    block = server_result_block(part, provider_tool_name(context.tool_names, part.tool_name))
+        block = mcp_result_block(part)
+    else:
+        block = server_result_block(part, provider_tool_name(context.tool_names, part.tool_name))
     if block is None:
         context.warnings.append("a result that Anthropic did not give was left out")
         context.unanswered.add(part.tool_call_id)

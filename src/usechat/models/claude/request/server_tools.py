@@ -73,16 +73,22 @@ def mcp_result_block(result: ToolResultContent) -> Block | None:
         "type": "mcp_tool_result",
         "tool_use_id": result.tool_call_id,
         "is_error": output.type == "error-json",
-        "content": _mcp_content(output.value),
+        "content": _mcp_content(output),
     }
 
 
-def _mcp_content(value: Any) -> Any:
+def _mcp_content(output: ToolResultOutput) -> Any:
+    value = output.value
     if isinstance(value, str):
-        return value
+        # The blocks of a failed call are stored as JSON text. They go back as they came.
+        blocks = _parsed(value) if output.type == "error-json" else None
+        return blocks if _are_texts(blocks) else value
+    return value if _are_texts(value) else write_json(value)
+
+
+def _are_texts(value: Any) -> bool:
     items = cast("list[Any]", value) if isinstance(value, list) else [None]
-    is_text = all(isinstance(item, Mapping) and _has(cast("JsonObject", item), text=str) for item in items)
-    return items if is_text else write_json(value)
+    return all(isinstance(item, Mapping) and _has(cast("JsonObject", item), text=str) for item in items)
 
 
 def server_result_block(result: ToolResultContent, provider_name: str) -> Block | None:
@@ -239,13 +245,15 @@ def _error(result: ToolResultContent, block_type: str, error_type: str) -> Block
 
 def _error_value(output: ToolResultOutput) -> JsonObject:
     """Return the error of a failed call. A client may store it as an object or as JSON text."""
-    value = output.value
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            return {}
+    value = _parsed(output.value) if isinstance(output.value, str) else output.value
     return cast("JsonObject", value) if isinstance(value, Mapping) else {}
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _object(output: ToolResultOutput) -> JsonObject:

@@ -72,3 +72,29 @@ def test_call_whose_result_cannot_be_sent_goes_with_it():
 def test_result_of_another_tool_does_not_rename_a_call():
     blocks = assistant_blocks(*server_call("web_search", {"query": "x"}, ToolResultOutput("json", BASH)))
     assert [block["type"] for block in blocks] == ["tool_use"]
+
+
+@pytest.mark.parametrize(
+    ("value", "content"),
+    [
+        ('[{"type":"text","text":"broken"}]', [{"type": "text", "text": "broken"}]),
+        ("broken", "broken"),
+        ('{"why": "broken"}', '{"why": "broken"}'),
+        ("[1]", "[1]"),
+    ],
+)
+def test_failed_mcp_result_goes_back_as_the_blocks_it_came_in(value: str, content: Any):
+    parts = server_call("echo", {}, ToolResultOutput("error-json", value), MCP)
+    _, result, _ = assistant_blocks(*parts)
+    assert (result["type"], result["is_error"], result["content"]) == ("mcp_tool_result", True, content)
+
+
+def test_text_of_an_mcp_server_that_looks_like_blocks_stays_a_text():
+    parts = server_call("echo", {}, ToolResultOutput("text", '[{"type":"text","text":"x"}]'), MCP)
+    _, result, _ = assistant_blocks(*parts)
+    assert (result["is_error"], result["content"]) == (False, '[{"type":"text","text":"x"}]')
+
+
+def test_mcp_call_whose_result_cannot_be_sent_goes_with_it():
+    blocks = assistant_blocks(*server_call("echo", {}, ToolResultOutput("error-text", "lost"), MCP))
+    assert [block["type"] for block in blocks] == ["tool_use"]
