@@ -23,18 +23,21 @@ def shape_4(usage: Usage) -> dict[str, Any]:
 
 
 def shape_5(usage: Usage) -> dict[str, Any]:
+    # AI SDK 5 has no count where the provider said nothing of its cache. Newer majors have 0.
+    is_silent = not usage.input_cache_read and usage.raw is not None and "cache_read_input_tokens" not in usage.raw
     return {
         "inputTokens": usage.input_no_cache,
         "outputTokens": usage.output,
         "totalTokens": add_counts(usage.input_no_cache, usage.output),
         "reasoningTokens": usage.output_reasoning,
-        "cachedInputTokens": usage.input_cache_read,
+        "cachedInputTokens": None if is_silent else usage.input_cache_read,
     }
 
 
 def shape_6(usage: Usage) -> dict[str, Any]:
     raw = {} if usage.raw is None else {"raw": dict(usage.raw)}
-    return {**shape_7(usage), "cachedInputTokens": usage.input_cache_read, **raw}
+    older = {"reasoningTokens": usage.output_reasoning, "cachedInputTokens": usage.input_cache_read}
+    return {**shape_7(usage), **older, **raw}
 
 
 def shape_7(usage: Usage) -> dict[str, Any]:

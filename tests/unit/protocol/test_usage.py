@@ -37,7 +37,13 @@ SHAPES: list[tuple[int, Usage, dict[str, Any]]] = [
         {"inputTokens": 10, "outputTokens": 5, "totalTokens": 15, "reasoningTokens": 2, "cachedInputTokens": 100},
     ),
     (5, Usage(output=5), {"outputTokens": 5, "totalTokens": 5}),
-    (6, USAGE, {**DETAILS_6, "cachedInputTokens": 100}),
+    (5, Usage(input_no_cache=1, input_cache_read=0, raw={}), {"inputTokens": 1, "totalTokens": 1}),
+    (
+        5,
+        Usage(input_no_cache=1, input_cache_read=0, raw={"cache_read_input_tokens": 0}),
+        {"inputTokens": 1, "totalTokens": 1, "cachedInputTokens": 0},
+    ),
+    (6, USAGE, {**DETAILS_6, "cachedInputTokens": 100, "reasoningTokens": 2}),
     (7, USAGE, DETAILS_6),
     (
         7,

@@ -116,7 +116,7 @@ def read_input(call: ToolCall) -> Any:
 
 def parse_text(text: str) -> tuple[Any, bool]:
     # Many models write an empty text for a tool without arguments.
-    text = text.strip() or "{}"
+    text = text if text.strip() else "{}"
     try:
         # The client parses what it is sent of it as the SDK does, and refuses the same keys; what is nested too deep
         # it could not send back.

@@ -101,7 +101,7 @@ async def test_unknown_tool_is_told_with_those_there_are():
 
 async def test_input_that_is_no_json_is_kept_as_text():
     parsed = await parse(call("get_weather", '{"city": '))
-    assert parsed.input == '{"city":'
+    assert parsed.input == '{"city": '
     assert str(error_of(parsed)) == "Invalid input for tool get_weather: AI_JSONParseError: JSON parsing failed."
 
 

@@ -98,11 +98,13 @@ class Citations:
     def _shown_document(self, citation: Json) -> Json:
         index = citation.get("document_index")
         document = self._document(index)
-        title = citation.get("document_title") or (document.title if document else f"Document {index}")
+        title = citation.get("document_title")
+        if title is None:
+            title = document.title if document else f"Document {index}"
         source: Json = {
             "type": "source",
             "sourceType": "document",
-            "id": citation.get("file_id") or str(index),
+            "id": str(index) if citation.get("file_id") is None else citation["file_id"],
             "mediaType": document.media_type if document else "text/plain",
             "title": title,
         }
@@ -133,10 +135,11 @@ class Citations:
         if places is None or document is None:
             return None
         place = {name: citation.get(key) for name, key in places.items()}
+        title = citation.get("document_title")
         return SourceDocument(
             source_id=self._generate_id(),
             media_type=document.media_type,
-            title=citation.get("document_title") or document.title,
+            title=document.title if title is None else title,
             filename=document.filename,
             provider_metadata={"anthropic": {"citedText": citation.get("cited_text"), **place}},
         )

@@ -102,7 +102,8 @@ def _web_fetch(block: Json, tools: ServerTools) -> list[ModelPart]:
     document = as_object(content.get("content"))
     source = as_object(document.get("source"))
     media_type = source.get("media_type") or "text/plain"
-    tools.citations.documents.append(CitationDocument(document.get("title") or content["url"], media_type))
+    title = content["url"] if document.get("title") is None else document["title"]
+    tools.citations.documents.append(CitationDocument(title, media_type))
     shown: Json = {"type": document.get("type"), "title": document.get("title")}
     if "citations" in document:
         shown["citations"] = document["citations"]

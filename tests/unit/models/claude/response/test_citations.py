@@ -210,3 +210,27 @@ def test_quoted_document_is_no_source_when_the_request_did_not_ask(name: str):
 def test_fetched_page_can_be_quoted_as_a_document():
     (part,) = [part for part in read("web-fetch") if isinstance(part, SourceDocument)]
     assert (part.title, part.media_type, part.filename) == ("Harbour notices", "text/plain", None)
+
+
+def quote(document_title: str, *documents: CitationDocument) -> list[ModelPart]:
+    place = {"type": "char_location", "document_index": 0, "start_char_index": 0, "end_char_index": 1}
+    citation = {**place, "cited_text": "x", "document_title": document_title}
+    stream = AnthropicStream(citation_documents=documents)
+    parts: list[ModelPart] = []
+    events: list[dict[str, Any]] = [
+        {"type": "message_start", "message": {"id": "m", "model": "c", "usage": {}}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "citations_delta", "citation": citation}},
+        {"type": "content_block_stop", "index": 0},
+    ]
+    for event in events:
+        parts += stream.feed_event(event)
+    return parts
+
+
+def test_quoted_document_with_an_empty_title_keeps_it():
+    (end,) = [part for part in quote("") if isinstance(part, TextEnd)]
+    assert end.citations is not None
+    assert end.citations[0]["source"]["title"] == ""
+    (made,) = [part for part in quote("", NOTES) if isinstance(part, SourceDocument)]
+    assert made.title == ""
