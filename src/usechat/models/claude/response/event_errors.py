@@ -7,7 +7,7 @@ from typing import Any
 from usechat.errors import ProviderStreamError
 from usechat.models.claude.response.finish import as_object
 
-__all__ = ["RETRYABLE_TYPES", "stream_error", "unreadable"]
+__all__ = ["RETRYABLE_TYPES", "is_error", "stream_error", "unreadable"]
 
 Json = dict[str, Any]
 
@@ -26,14 +26,21 @@ RETRYABLE_TYPES = frozenset({"api_error", "overloaded_error", "rate_limit_error"
 """Anthropic's error types after which the same request may succeed."""
 
 
+def is_error(event: Json) -> bool:
+    """Return whether an event without a type is an error. Its type is then only in the name of the SSE event."""
+    return isinstance(event.get("error"), dict | str) or isinstance(event.get("message"), str)
+
+
 def stream_error(event: Json) -> ProviderStreamError:
     """Return the error of an ``error`` event."""
-    details = as_object(event.get("error"))
+    given = event.get("error")
+    details = as_object(given)
     code = details.get("type")
+    message = given if isinstance(given, str) else details.get("message") or event.get("message")
     return ProviderStreamError(
-        str(details.get("message") or "the provider sent an error"),
+        str(message or "the provider sent an error"),
         provider="anthropic",
-        code=code,
+        code=code if isinstance(code, str) else None,
         status=_ERROR_STATUS.get(str(code)),
         request_id=event.get("request_id"),
         is_retryable=code in RETRYABLE_TYPES,

@@ -22,7 +22,7 @@ import msgspec
 from usechat.errors import ProviderError, ProviderStreamError
 from usechat.json import decode_json
 from usechat.models.claude.response.citations import CitationDocument, Citations
-from usechat.models.claude.response.event_errors import stream_error, unreadable
+from usechat.models.claude.response.event_errors import is_error, stream_error, unreadable
 from usechat.models.claude.response.finish import MessageEnd, as_object
 from usechat.models.claude.response.open_blocks import BlockDelta, OpenBlock, OpenToolInput
 from usechat.models.claude.response.openers import OPENERS, Message, prefilled_tool_call
@@ -56,6 +56,7 @@ _ANSWER_BLOCKS = {"redacted_thinking", "text", "thinking"}
 _CONTINUATIONS = {"pause_turn", "tool_use"}
 _LIMITS = {"max_tokens", "model_context_window_exceeded"}
 """Stop reasons of a message that may end in the middle of a block."""
+_CONTENT_STARTS = {"content_block_start", "message_start"}
 _DELTA_TYPES = {
     "citations_delta",
     "compaction_delta",
@@ -169,9 +170,11 @@ class AnthropicStream:
         return parts
 
     def fail(self, error: ProviderError) -> list[ModelPart]:
-        """Return the error part for a broken connection. `finish` still returns the last part."""
+        """Return the last parts before a broken connection, and its error. `finish` still returns the last part."""
+        parts: list[Any] = []
+        self._settle_cut(parts)
         self._error = error
-        return [Error(MASKED_ERROR_TEXT, error)]
+        return [*parts, Error(MASKED_ERROR_TEXT, error)]
 
     def finish(self) -> list[ModelPart]:
         """Return the remaining parts at the end of the stream. The last one is a `ModelFinish`.
@@ -222,9 +225,9 @@ class AnthropicStream:
         try:
             self._dispatch(event, parts)
         except _MALFORMED as error:
-            if event.get("type") == "content_block_start":
-                # The content of the block would be lost without a word.
-                self._report(unreadable(f"a content block cannot be read ({type(error).__name__}: {error})"), parts)
+            if event.get("type") in _CONTENT_STARTS:
+                # The content would be lost without a word.
+                self._report(unreadable(f"content cannot be read ({type(error).__name__}: {error})"), parts)
                 if isinstance(index := event.get("index"), int):
                     self._passed_over.add(index)
                 return
@@ -239,7 +242,7 @@ class AnthropicStream:
             case "content_block_stop":
                 self._stop_block(event, parts)
             case "message_start":
-                self._start_message(as_object(event["message"]), parts)
+                self._start_message(as_object(event.get("message")), parts)
             case "message_delta":
                 self._end.feed(event)
             case "message_stop":
@@ -248,7 +251,7 @@ class AnthropicStream:
                 self._report(stream_error(event), parts)
             case "ping":
                 pass
-            case None if isinstance(event.get("error"), dict):
+            case None if is_error(event):
                 # The type is only in the name of the SSE event.
                 self._report(stream_error(event), parts)
             case unknown:
@@ -258,11 +261,11 @@ class AnthropicStream:
         try:
             delta = msgspec.convert(event, ContentBlockDelta)
         except msgspec.ValidationError as error:
-            if as_object(event.get("delta")).get("type") not in _DELTA_TYPES:
+            index = event.get("index")
+            if as_object(event.get("delta")).get("type") not in _DELTA_TYPES or index in self._passed_over:
                 logger.debug("passed over a delta: %s", error)
                 return
             # Part of the block is lost. A tool must not run with the rest of its input.
-            index = event.get("index")
             if isinstance(index, int):
                 self._blocks.pop(index, None)
                 self._passed_over.add(index)
@@ -280,8 +283,11 @@ class AnthropicStream:
 
     def _start_block(self, event: Json, parts: list[Any]) -> None:
         self._settle_cut(parts)
-        index, block = event["index"], as_object(event["content_block"])
-        kind = block.get("type", "")
+        index, block = event["index"], event["content_block"]
+        if (unended := self._blocks.pop(index, None)) is not None:
+            self._close_block(unended, parts)
+            self._settle_cut(parts)
+        kind = block["type"]
         opener = OPENERS.get(kind)
         if kind not in _ANSWER_BLOCKS and kind != "fallback":
             self._message.held.clear()

@@ -28,10 +28,12 @@ from usechat.parts import (
 __all__ = [
     "PROGRAMMATIC",
     "BlockDelta",
+    "CitationsDelta",
     "HeldText",
     "InputJsonDelta",
     "OpenBlock",
     "OpenCodeExecution",
+    "OpenMcpInput",
     "OpenReasoning",
     "OpenText",
     "OpenToolInput",
@@ -289,6 +291,21 @@ class OpenCodeExecution(OpenToolInput):
         if value is None or "type" in value or not has_kind:
             return text
         return write_json({"type": self._kind, **value})
+
+
+class OpenMcpInput(OpenToolInput):
+    """A call to an MCP server. It is shown when it is whole, without its start."""
+
+    __slots__ = ()
+
+    def feed(self, delta: BlockDelta, parts: list[ModelPart]) -> None:
+        """Append nothing: the input is shown with the call."""
+        if type(delta) is InputJsonDelta:
+            self._pieces.append(delta.partial_json)
+
+    def close(self, parts: list[ModelPart]) -> None:
+        """Append the whole call."""
+        parts.append(self._call("".join(self._pieces) or self._start_text))
 
 
 class OpenToolsetInput(OpenToolInput):

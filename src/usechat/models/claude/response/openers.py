@@ -11,13 +11,15 @@ from typing import Any, TypeAlias
 
 from usechat.json import write_json
 from usechat.models.claude.response.citations import Citations
-from usechat.models.claude.response.finish import as_object, pick
+from usechat.models.claude.response.finish import pick
 from usechat.models.claude.response.open_blocks import (
     PROGRAMMATIC,
+    CitationsDelta,
     HeldText,
     InputJsonDelta,
     OpenBlock,
     OpenCodeExecution,
+    OpenMcpInput,
     OpenReasoning,
     OpenText,
     OpenToolInput,
@@ -108,7 +110,9 @@ def _open_text(id: str, block: Json, message: Message, parts: list[ModelPart]) -
         opened = OpenText(id, message.citations)
     # Anthropic's own blocks begin empty. Other servers send the first words here.
     if text := block.get("text"):
-        opened.feed(TextContentDelta(text), parts)
+        opened.feed(TextContentDelta(_text(text)), parts)
+    for citation in block.get("citations") or ():
+        opened.feed(CitationsDelta(citation), parts)
     return opened
 
 
@@ -116,9 +120,9 @@ def _open_thinking(id: str, block: Json, _: Message, parts: list[ModelPart]) -> 
     parts.append(ReasoningStart(id))
     opened = OpenReasoning(id)
     if thinking := block.get("thinking"):
-        opened.feed(ThinkingDelta(thinking), parts)
+        opened.feed(ThinkingDelta(_text(thinking)), parts)
     if signature := block.get("signature"):
-        opened.feed(SignatureDelta(signature), parts)
+        opened.feed(SignatureDelta(_text(signature)), parts)
     return opened
 
 
@@ -130,9 +134,9 @@ def _open_redacted_thinking(id: str, block: Json, _: Message, parts: list[ModelP
 def _open_compaction(id: str, block: Json, message: Message, parts: list[ModelPart]) -> OpenBlock:
     signature = pick(block, {"signature": "signature"})
     parts.append(TextStart(id, {"anthropic": {"type": "compaction", **signature}}))
-    # A requested compaction is signed and arrives whole. Others come as deltas.
-    if signature and block.get("content"):
-        parts.append(TextDelta(id, block["content"]))
+    # A requested compaction is signed and arrives whole. Anthropic sends others as deltas.
+    if block.get("content"):
+        parts.append(TextDelta(id, _text(block["content"])))
     return OpenText(id, message.citations)
 
 
@@ -172,19 +176,11 @@ def _open_server_tool_use(_: str, block: Json, message: Message, parts: list[Mod
     return OpenToolInput(start, start_text=_start_text(block), metadata=metadata)
 
 
-def _open_mcp_tool_use(_: str, block: Json, message: Message, parts: list[ModelPart]) -> None:
+def _open_mcp_tool_use(_: str, block: Json, message: Message, __: list[ModelPart]) -> OpenBlock:
     metadata: ProviderMetadata = {"anthropic": {"type": "mcp-tool-use", "serverName": block.get("server_name")}}
     message.tools.mcp_calls[block["id"]] = McpCall(block["name"], metadata)
-    parts.append(
-        ToolCall(
-            tool_call_id=block["id"],
-            tool_name=block["name"],
-            input_text=write_json(block.get("input", {})),
-            provider_executed=True,
-            dynamic=True,
-            provider_metadata=metadata,
-        )
-    )
+    start = ToolInputStart(tool_call_id=block["id"], tool_name=block["name"], provider_executed=True, dynamic=True)
+    return OpenMcpInput(start, start_text=write_json(block.get("input", {})), metadata=metadata["anthropic"])
 
 
 def _open_fallback(_: str, block: Json, __: Message, parts: list[ModelPart]) -> None:
@@ -202,8 +198,15 @@ def _caller_metadata(block: Json) -> Json:
 
 
 def _start_text(block: Mapping[str, Any]) -> str:
-    value = as_object(block.get("input"))
-    return write_json(value) if value else ""
+    value = block.get("input")
+    # Servers that translate from OpenAI's API send the JSON text.
+    return value if isinstance(value, str) else write_json(value) if value else ""
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a block begins with something else than text")
+    return value
 
 
 Opener: TypeAlias = Callable[[str, Json, Message, list[ModelPart]], OpenBlock | None]

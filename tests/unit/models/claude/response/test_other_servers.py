@@ -112,6 +112,11 @@ def test_blocks_without_an_end_are_whole_at_the_end_of_the_message():
         pytest.param([begin({"type": "tool_use", "name": "wipe", "input": {}}), end()], id="call-without-id"),
         pytest.param([{"type": "content_block_start", "content_block": TOOL}, end()], id="start-without-index"),
         pytest.param([delta(type="text_delta", text="Hello")], id="delta-without-start"),
+        pytest.param([begin({"type": "text", "text": 7}), end()], id="text-that-is-none"),
+        pytest.param([{"type": "content_block_start", "index": 0, "content_block": 7}, end()], id="block-that-is-none"),
+        pytest.param(
+            [STOP, {"type": "message_start", "message": {"content": [{"type": "tool_use"}]}}], id="prefilled-without-id"
+        ),
     ],
 )
 def test_what_cannot_be_read_is_an_error_and_no_tool_runs_with_less(events: list[dict[str, Any]]):
@@ -122,16 +127,68 @@ def test_what_cannot_be_read_is_an_error_and_no_tool_runs_with_less(events: list
     assert calls(parts) == []
 
 
-def test_deltas_of_an_unknown_block_are_passed_over():
-    assert (
-        errors(read(begin({"type": "hologram"}), delta(type="text_delta", text="?"), end(), stop_for("end_turn"), STOP))
-        == []
-    )
+@pytest.mark.parametrize("unread", [delta(type="text_delta", text="?"), input_delta(None)])
+def test_deltas_of_an_unknown_block_are_passed_over(unread: dict[str, Any]):
+    assert errors(read(begin({"type": "hologram"}), unread, end(), stop_for("end_turn"), STOP)) == []
 
 
-def test_error_event_without_a_type_keeps_its_message():
-    (error,) = errors(read({"error": {"type": "overloaded_error", "message": "Overloaded"}}))
-    assert (error.message, error.code) == ("Overloaded", "overloaded_error")
+def test_citations_in_the_start_of_a_text_are_kept():
+    cited = {"type": "page_location", "document_index": 0, "cited_text": "x"}
+    parts = read(begin({"type": "text", "text": "x", "citations": [cited]}), end(), stop_for("end_turn"), STOP)
+    (closed,) = [part for part in parts if isinstance(part, TextEnd)]
+    assert closed.provider_metadata == {"anthropic": {"citations": [cited]}}
+
+
+def test_unsigned_compaction_that_comes_whole_is_kept():
+    parts = read(begin({"type": "compaction", "content": "Earlier: tides."}), end(), stop_for("end_turn"), STOP)
+    assert [part.delta for part in parts if isinstance(part, TextDelta)] == ["Earlier: tides."]
+
+
+def test_input_that_comes_as_json_text_is_that_input():
+    parts = read(begin({**TOOL, "input": '{"path": "/a"}'}), end(), stop_for("tool_use"), STOP)
+    assert [call.input_text for call in calls(parts)] == ['{"path": "/a"}']
+
+
+def test_input_of_an_mcp_call_may_come_in_pieces():
+    block: dict[str, Any] = {"type": "mcp_tool_use", "id": "mcptoolu_1", "name": "echo", "server_name": "srv", "input": {}}
+    parts = read(begin(block), *map(input_delta, ('{"message": ', '"hi"}')), end(), stop_for("end_turn"), STOP)
+    (call,) = calls(parts)
+    assert (call.input_text, call.provider_executed) == ('{"message": "hi"}', True)
+
+
+def test_block_without_an_end_ends_where_its_index_is_used_again():
+    parts = read(begin(TOOL), input_delta("{}"), begin({"type": "text", "text": "Done."}), end(), STOP)
+    assert [call.input_text for call in calls(parts)] == ["{}"]
+    assert [part.delta for part in parts if isinstance(part, TextDelta)] == ["Done."]
+
+
+def test_call_whose_block_has_ended_is_told_before_the_connection_breaks():
+    stream = AnthropicStream()
+    for event in (START, begin(TOOL), end()):
+        stream.feed_event(event)
+    call, error = stream.fail(ProviderStreamError("cut", provider="anthropic"))
+    assert isinstance(call, ToolCall)
+    assert isinstance(error, Error)
+
+
+@pytest.mark.parametrize(
+    ("event", "code"),
+    [
+        ({"error": {"type": "overloaded_error", "message": "Overloaded"}}, "overloaded_error"),
+        ({"error": {"type": 7, "message": "Overloaded"}}, None),
+        ({"error": "Overloaded"}, None),
+        ({"message": "Overloaded"}, None),
+    ],
+)
+def test_error_event_without_a_type_keeps_its_message(event: dict[str, Any], code: str | None):
+    (error,) = errors(read(event))
+    assert (error.message, error.code) == ("Overloaded", code)
+
+
+def test_name_of_an_error_event_is_not_needed_to_read_it():
+    stream = AnthropicStream()
+    (error,) = errors(stream.feed(b'event: error\ndata: {"message": "Overloaded"}\n\n'))
+    assert error.message == "Overloaded"
 
 
 @pytest.mark.parametrize("later", [None, "missing"])
