@@ -40,6 +40,8 @@ from usechat.tools import advisor, code_execution, tool_search, web_fetch, web_s
 
 VERSIONS = ("4.3.19", "5.0.277", "6.0.324", "7.0.173")
 """The releases that are compared with: only to a client named whole do we answer as its own SDK's server."""
+ASKS_ALL = "ask_old_clients_too"
+"""A generic tool by whose presence deletions need approval, whatever the client."""
 SYSTEM = "You are a helpful assistant."
 THINKING = {"anthropic": {"thinking": {"type": "enabled", "budget_tokens": 1024}}}
 
@@ -98,7 +100,7 @@ SERVER_TOOLS: dict[str, Callable[[], Tool]] = {
 
 def make_tools(sdk: str, extra: list[str], server: list[str]) -> list[Tool]:
     """The tools every target has; AI SDK 4 and 5 know no approvals."""
-    asks = not sdk.startswith(("4", "5"))
+    asks = not sdk.startswith(("4", "5")) or ASKS_ALL in extra
     delete_file = tool(name="delete_file", description="Delete a file. Needs approval.", needs_approval=asks)(delete)
     provided = [SERVER_TOOLS[name]() for name in server if name in SERVER_TOOLS]
     return [get_weather, get_time, ask_user, delete_file, *map(make_generic_tool, extra), *provided]

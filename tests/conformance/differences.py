@@ -113,6 +113,38 @@ _REASONS: Mapping[str, Collection[Row]] = {
     "Where AI SDK 5 and 6 go on after a call that cannot be read, and 7 does not, the model is told so in 7's words.": [
         ([5, 6], "steps-end-after-invalid-call", ASKED),
     ],
+    "A null as a call's input goes back as none, in this turn and in later ones. The SDK sends it as a value, from 7 on "
+    "in this turn alone.": [
+        ([5, 6, 7], "tool-null-input two-turns-tool-null-input", ASKED),
+    ],
+    "An answer that holds nothing and gives no reason for its end is an error. The SDK ends it as if it were whole.": [
+        ([6, 7], "odd-no-stop-reason-nothing", SHOWN),
+    ],
+    "A message that calls tools and does not say why it ends, or takes back that it did, has called tools. The SDK "
+    "does not run them, or calls the reason unknown (4).": [
+        ([4], "odd-stop-reason-erased", ["frames"]),
+        ([5, 6, 7], "odd-no-stop-reason-call odd-stop-reason-erased", [*SHOWN, *ASKED]),
+    ],
+    "Behind an error, at which its client has stopped reading, the SDK runs tools and asks the model again. We end.": [
+        ([4, 5, 6, 7], "odd-error-then-call", ["frames", *ASKED]),
+        ([4, 6], "odd-call-then-error", ["frames", *ASKED]),
+        ([5, 7], "odd-call-then-error", [*SHOWN, *ASKED]),
+    ],
+    "An error behind the message's end is not the reason that these majors tell.": [
+        ([4, 5, 6], "odd-stop-then-error", ["frames"]),
+    ],
+    "A code execution whose input does not come as Anthropic sends it keeps its kind, and its result. The SDK writes a "
+    "broken input, or names another tool.": [
+        ([6, 7], "odd-bash-start-input odd-bash-space-first", SHOWN),
+        ([6, 7], "odd-bash-start-input-steps odd-bash-space-first-steps odd-bash-no-input-steps", [*SHOWN, *ASKED]),
+    ],
+    "In later turns the SDK sends a failed MCP call's blocks back as JSON text. We send them as they came, as both do "
+    "within one answer.": [
+        ([6, 7], "odd-mcp-error-turns", ASKED),
+    ],
+    "AI SDK 5 has a place for reasoning tokens, which its provider package does not fill.": [
+        ([5], "odd-usage-reasoning", SHOWN),
+    ],
     "What comes within a block's start is lost to the SDK. We show it.": [
         ([4, 5, 6, 7], "text-in-block-start", SHOWN),
     ],
@@ -124,7 +156,8 @@ _REASONS: Mapping[str, Collection[Row]] = {
 
 # The streams that ship are named as they are there.
 _SCENARIOS_OF_OUR_OWN = (
-    "two-turns-", "framing-", "cut-", "steps-", "steering-", "client-", "tool-throws-", "tool-invalid-"
+    "two-turns-", "framing-", "cut-", "steps-", "steering-", "client-", "tool-throws-", "tool-invalid-",
+    "tool-null-", "odd-",
 )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from usechat.testing.replay import Reply
 
-__all__ = ["answer", "call", "said", "search", "text", "thinking"]
+__all__ = ["answer", "call", "mcp_call", "quote", "said", "search", "server_call", "text", "thinking"]
 
 Event = dict[str, Any]
 Block = list[Event]
@@ -20,9 +20,18 @@ Block = list[Event]
 _PIECE = 7
 
 
-def said(*blocks: Block, stop: str = "end_turn", **reply: Any) -> Reply:
-    """A reply of some content blocks."""
-    usage = {"input_tokens": 25, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 1}
+def said(
+    *blocks: Block,
+    stop: str | None = "end_turn",
+    before_end: Sequence[Event] = (),
+    after_end: Sequence[Event] = (),
+    counts: Event | None = None,
+    usage: Event | None = None,
+    **reply: Any,
+) -> Reply:
+    """A reply of some content blocks; events may follow them, before and after the message's end."""
+    cached = {"cache_creation_input_tokens": 0, "cache_read_input_tokens": 0} if usage is None else usage
+    usage = {"input_tokens": 25, **cached, "output_tokens": 1}
     name = {"id": "msg_made", "type": "message", "role": "assistant", "model": "claude-sonnet-4-6"}
     content: list[Event] = []
     start = {**name, "content": content, "stop_reason": None, "stop_sequence": None, "usage": usage}
@@ -30,8 +39,10 @@ def said(*blocks: Block, stop: str = "end_turn", **reply: Any) -> Reply:
     events: list[Event] = [
         {"type": "message_start", "message": start},
         *({**event, "index": index} for index, block in enumerate(blocks) for event in block),
-        {"type": "message_delta", "delta": delta, "usage": {"output_tokens": 17}},
+        {"type": "message_delta", "delta": delta, "usage": {"output_tokens": 17, **(counts or {})}},
+        *before_end,
         {"type": "message_stop"},
+        *after_end,
     ]
     return Reply(events=events, **reply)
 
@@ -71,6 +82,30 @@ def search(query: str, *urls: str, id: str) -> tuple[Block, Block]:
         for url in urls
     ]
     return asked, _block({"type": "web_search_tool_result", "tool_use_id": id, "content": hits}, [])
+
+
+def server_call(tool: str, *pieces: str, id: str, result: Event | None = None, input: Any = None) -> list[Block]:
+    """A call that the provider carries out: its input with the block's start or in pieces, and what came of it."""
+    start: Event = {"type": "server_tool_use", "id": id, "name": tool, "input": input or {}}
+    made = _block(start, [{"type": "input_json_delta", "partial_json": piece} for piece in pieces])
+    if result is None:
+        return [made]
+    return [made, _block({"type": f"{tool}_tool_result", "tool_use_id": id, "content": result}, [])]
+
+
+def mcp_call(text: str, *, id: str, is_error: bool = False) -> list[Block]:
+    """A call of a tool of an MCP server, and the text that it answers."""
+    made = {"type": "mcp_tool_use", "id": id, "name": "echo", "input": {"message": "hi"}, "server_name": "srv"}
+    content = [{"type": "text", "text": text}]
+    result = {"type": "mcp_tool_result", "tool_use_id": id, "is_error": is_error, "content": content}
+    return [_block(made, []), _block(result, [])]
+
+
+def quote(words: str, **citation: Any) -> Block:
+    """A text block that quotes a document."""
+    place = {"type": "char_location", "document_index": 0, "start_char_index": 0, "end_char_index": 4}
+    quoted = {"type": "citations_delta", "citation": {**place, "cited_text": words, **citation}}
+    return _block({"type": "text", "text": ""}, [quoted, {"type": "text_delta", "text": words}])
 
 
 def answer(words: str = "The rest follows from that.") -> Reply:

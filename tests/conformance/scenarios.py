@@ -10,11 +10,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.conformance.replies import answer, call, said, search, text, thinking
+from tests.conformance.replies import answer, call, mcp_call, quote, said, search, server_call, text, thinking
 from usechat.testing.replay import Reply
 from usechat.testing.streams import stream_names
 
-__all__ = ["ANSWERED_WITH_NOTHING", "MAJORS", "NEWEST", "PNG", "SCENARIOS", "Scenario"]
+__all__ = [
+    "ANSWERED_WITH_NOTHING",
+    "MAJORS",
+    "NEWEST",
+    "PNG",
+    "REFUSED",
+    "REFUSED_AND_ANSWERED_WITH_NOTHING",
+    "SCENARIOS",
+    "Scenario",
+]
 
 MAJORS = (4, 5, 6, 7)
 NEWEST = MAJORS[-1]
@@ -371,6 +380,69 @@ _STEERED = [
     _steering("thinking", [_THINKS_FIRST, _THINKS_AFTER], {**_NOW, "afterStep": 0}, body={"thinking": True}),
 ]
 
+# Answers that do not come as Anthropic sends them
+
+_OVERLOADED_EVENT = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+_ERASED = {
+    "type": "message_delta",
+    "delta": {"stop_reason": None, "stop_sequence": None},
+    "usage": {"output_tokens": 5},
+}
+_BASH: dict[str, Any] = {
+    "type": "bash_code_execution_result",
+    "stdout": "42",
+    "stderr": "",
+    "return_code": 0,
+    "content": [],
+}
+_TIME = call("get_time", {}, id="toolu_time")
+
+
+def _bash(*pieces: str, input: Any = None) -> Sequence[Any]:
+    return server_call("bash_code_execution", *pieces, input=input, id="srvtoolu_bash", result=_BASH)
+
+
+def _odd(name: str, reply: Reply, **more: Any) -> Scenario:
+    return Scenario(name=f"odd-{name}", replies=[reply, answer()], **more)
+
+
+_CODE: dict[str, Any] = {"body": {"serverTools": ["code_execution"]}, "majors": SINCE_6}
+_ODD = [
+    _odd("no-stop-reason", said(text("A whole answer."), stop=None)),
+    _odd("no-stop-reason-thinking", said(thinking("hm", signature="c2ln"), stop=None), body={"thinking": True}),
+    _odd("no-stop-reason-call", said(_TIME, stop=None)),
+    _odd("no-stop-reason-nothing", said(stop=None)),
+    _odd("stop-reason-erased", said(_TIME, stop="tool_use", before_end=[_ERASED])),
+    _odd("error-then-stop", said(text("Half"), stop=None, before_end=[_OVERLOADED_EVENT])),
+    _odd("error-then-end-turn", said([_OVERLOADED_EVENT], text("Half"))),
+    _odd("error-then-call", said(text("Half"), [_OVERLOADED_EVENT], _TIME, stop="tool_use")),
+    _odd("stop-then-error", said(text("Whole"), after_end=[_OVERLOADED_EVENT])),
+    _odd("call-then-error", said(_TIME, stop="tool_use", after_end=[_OVERLOADED_EVENT])),
+    _odd("bash-start-input", said(*_bash(input={"command": "echo 42"}), text("42")), **_CODE),
+    _odd("bash-start-input-steps", said(*_bash(input={"command": "echo 42"}), _TIME, stop="tool_use"), **_CODE),
+    _odd("bash-no-input-steps", said(*_bash(), _TIME, stop="tool_use"), **_CODE),
+    _odd("bash-space-first", said(*_bash(' {"command": ', '"echo 42"}'), text("42")), **_CODE),
+    _odd("bash-space-first-steps", said(*_bash(" ", ' {"command": 1}'), _TIME, stop="tool_use"), **_CODE),
+    _odd("bash-steps", said(*_bash('{"command": ', '"echo 42"}'), _TIME, stop="tool_use"), **_CODE),
+    _odd(
+        "mcp-error-steps",
+        said(*mcp_call("broken", id="mcptoolu_1", is_error=True), _TIME, stop="tool_use"),
+        majors=SINCE_6,
+    ),
+    _odd("mcp-error-turns", said(*mcp_call("broken", id="mcptoolu_1", is_error=True)), flow=_TWO_TURNS, majors=SINCE_6),
+    _odd("mcp-steps", said(*mcp_call("fine", id="mcptoolu_1"), _TIME, stop="tool_use"), majors=SINCE_6),
+    _odd("untitled-document", said(quote("tide", document_title="")), majors=SINCE_5),
+    _odd("unparsable-input-with-spaces", said(call("get_weather", ' {"city": "Os ', id="toolu_1"), stop="tool_use")),
+    _odd(
+        "usage-reasoning",
+        said(text("x"), counts={"output_tokens_details": {"thinking_tokens": 4}}),
+        body={"usageMetadata": True},
+        majors=SINCE_5,
+    ),
+    _odd("usage-without-cache", said(text("x"), usage={}), body={"usageMetadata": True}, majors=[5]),
+    _odd("paused", said(text("Let me look."), stop="pause_turn")),
+]
+
 # Other formats
 
 _RECIPE = said(text('{"title": "So', 'up", "items": ["wa', 'ter", "salt"]}'))
@@ -410,4 +482,31 @@ ANSWERED_WITH_NOTHING = Scenario(
 )
 """Compared with nothing: with the real backend the clients of 5 and 6 would send the output for ever."""
 
-SCENARIOS: Sequence[Scenario] = (*_SHIPPED, *_TRANSPORT, *_BACKEND_TOOLS, *_CLIENT_TOOLS, *_TURNS, *_STEERED, *_OTHER)
+REFUSED_AND_ANSWERED_WITH_NOTHING = Scenario(
+    name="refused-and-answered-with-nothing",
+    replies=[_DELETE, Reply("empty-message")],
+    flow=(_send("Delete"),),
+    goes_on=True,
+    majors=SINCE_6,
+)
+"""Where the version is guessed, the client cannot be asked: the call is refused, and the same answer goes on."""
+
+REFUSED = Scenario(
+    name="refused",
+    replies=[_DELETE, answer("It was refused.")],
+    flow=(_send("Delete"), _send("And now?")),
+    body={"extraTools": ["ask_old_clients_too"]},
+    majors=(4, 5),
+)
+"""A tool that needs approval, and clients that cannot be asked. The SDK runs it."""
+
+SCENARIOS: Sequence[Scenario] = (
+    *_SHIPPED,
+    *_TRANSPORT,
+    *_BACKEND_TOOLS,
+    *_CLIENT_TOOLS,
+    *_TURNS,
+    *_STEERED,
+    *_ODD,
+    *_OTHER,
+)

@@ -18,7 +18,15 @@ from urllib.request import Request, urlopen
 
 from tests.conformance.compare import Conversation, without_prefix
 from tests.conformance.replies import answer
-from tests.conformance.scenarios import ANSWERED_WITH_NOTHING, MAJORS, NEWEST, SCENARIOS, Scenario
+from tests.conformance.scenarios import (
+    ANSWERED_WITH_NOTHING,
+    MAJORS,
+    NEWEST,
+    REFUSED,
+    REFUSED_AND_ANSWERED_WITH_NOTHING,
+    SCENARIOS,
+    Scenario,
+)
 from tests.support.backend import Backend
 from tests.support.node import NodeProgram
 from usechat.testing.replay import ReplayedRequest, ReplayServer, Reply
@@ -29,7 +37,8 @@ Side: TypeAlias = Literal["theirs", "ours"]
 
 JS = Path(__file__).parent / "js"
 OUR_APP = "tests.conformance.app:app"
-_BY_MODEL = {scenario.model(major): scenario for scenario in (*SCENARIOS, ANSWERED_WITH_NOTHING) for major in MAJORS}
+_OURS_ALONE = (ANSWERED_WITH_NOTHING, REFUSED, REFUSED_AND_ANSWERED_WITH_NOTHING)
+_BY_MODEL = {scenario.model(major): scenario for scenario in (*SCENARIOS, *_OURS_ALONE) for major in MAJORS}
 
 
 class Sides:
@@ -76,11 +85,11 @@ class Sides:
             _post(f"{url}{without_prefix(exchange['path'])}", exchange["body"])
         return self._conversation({"state": {}, "exchanges": []}, model, self._their_upstream, since=before)
 
-    def with_guess(self, major: int, scenario: Scenario) -> Conversation:
-        """What came of a scenario with our backend, which is not told the client's version."""
+    def with_guess(self, major: int, scenario: Scenario, *, is_named: bool = False) -> Conversation:
+        """What came of a scenario with our backend alone, which is told the client's version or is not."""
         self._ours.check()
         before = len(self._our_upstream.requests)
-        started = self._start(major, scenario, self._ours.url)
+        started = self._start(major, scenario, f"{self._ours.url}/v{major}" if is_named else self._ours.url)
         return self._finish(started, scenario.model(major), self._our_upstream, since=before)
 
     def over_socket(self, scenario: Scenario) -> Conversation:
