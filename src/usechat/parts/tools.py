@@ -59,7 +59,7 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     start_input_text: str = ""
     """Input that came complete with the block's start. AI SDK 4 and 5 do not show it."""
     is_cut: bool = False
-    """Whether the message ended at a limit within the call, so that the call must not run."""
+    """Whether the message ended at a limit or in a refusal within the call, so that the call must not run."""
 
 
 class ToolInputAvailable(msgspec.Struct, frozen=True, kw_only=True):

@@ -42,7 +42,7 @@ RepairToolCall: TypeAlias = Callable[[ToolCall, ToolError], "ToolCall | Awaitabl
 """Gets a broken call and its error. Returns a corrected call, or None."""
 
 
-CUT = "The call was cut off, because the answer reached its length limit. The tool did not run."
+CUT = "The call was cut off, because the answer ended before it was whole. The tool did not run."
 
 
 class ParsedCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +77,8 @@ def parse_call(
 ) -> Script[ParsedCall]:
     """Parse and check a call. Repair a broken one when possible."""
     parsed = parse_once(call, tools, reads_start_input=reads_start_input)
-    if parsed.error is None or repair is None:
+    # Nobody knows the missing part of a cut call, so there is nothing to repair.
+    if parsed.error is None or repair is None or call.is_cut:
         return parsed
     try:
         mended: Any = yield Call(repair, (call, parsed.error))

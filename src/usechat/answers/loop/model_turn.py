@@ -257,8 +257,9 @@ class ModelTurn(StepTurn):
             return reason
         if self.policy.tool_error_ends and self.tool_failed:
             return "error"
-        if self.cut_steps > 1:
-            # The model was told once that its call was cut. It would spend every step on the same call.
+        if self.cut_steps > 1 or (self.cut_steps and finish.unified == "content-filter"):
+            # The model was told once that its call was cut, and would spend every step on the same call; or it has
+            # refused to go on.
             return "finished"
         return "stop-condition" if (yield from self._stop_condition_holds()) else None
 

@@ -54,7 +54,7 @@ _MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 _ANSWER_BLOCKS = {"redacted_thinking", "text", "thinking"}
 """Blocks of an answer. Any other block shows that the text before it was not the answer yet."""
 _CONTINUATIONS = {"pause_turn", "tool_use"}
-_LIMITS = {"max_tokens", "model_context_window_exceeded"}
+_CUTS = {"max_tokens", "model_context_window_exceeded", "refusal"}
 """Stop reasons of a message that may end in the middle of a block."""
 _CONTENT_STARTS = {"content_block_start", "message_start"}
 _DELTA_TYPES = {
@@ -315,10 +315,10 @@ class AnthropicStream:
             block.close(parts)
 
     def _settle_cut(self, parts: list[Any]) -> None:
-        # Only the last block of a message can be cut, and only when the message ended at a limit.
+        # Only the last block of a message can be cut, and only when the message ended at a limit or in a refusal.
         block, self._cut = self._cut, None
         if block is not None:
-            block.is_cut = self._is_ending and self._end.stop_reason in _LIMITS
+            block.is_cut = self._is_ending and self._end.stop_reason in _CUTS
             block.close(parts)
 
     def _start_message(self, message: Json, parts: list[Any]) -> None:

@@ -150,7 +150,13 @@ def test_input_that_comes_as_json_text_is_that_input():
 
 
 def test_input_of_an_mcp_call_may_come_in_pieces():
-    block: dict[str, Any] = {"type": "mcp_tool_use", "id": "mcptoolu_1", "name": "echo", "server_name": "srv", "input": {}}
+    block: dict[str, Any] = {
+        "type": "mcp_tool_use",
+        "id": "mcptoolu_1",
+        "name": "echo",
+        "server_name": "srv",
+        "input": {},
+    }
     parts = read(begin(block), *map(input_delta, ('{"message": ', '"hi"}')), end(), stop_for("end_turn"), STOP)
     (call,) = calls(parts)
     assert (call.input_text, call.provider_executed) == ('{"message": "hi"}', True)
@@ -202,10 +208,10 @@ def test_message_without_a_reason_is_complete_and_a_cut_one_is_not():
     assert not finish(read(stop_for(None))).is_complete
 
 
-@pytest.mark.parametrize("reason", ["max_tokens", "model_context_window_exceeded"])
+@pytest.mark.parametrize("reason", ["max_tokens", "model_context_window_exceeded", "refusal"])
 @pytest.mark.parametrize("deltas", [[], [input_delta("")], [input_delta('{"path":"/')]])
 @pytest.mark.parametrize("ends", [True, False])
-def test_call_that_a_limit_cuts_says_so(reason: str, deltas: list[dict[str, Any]], ends: bool):
+def test_call_that_a_limit_or_a_refusal_cuts_says_so(reason: str, deltas: list[dict[str, Any]], ends: bool):
     (call,) = calls(read(begin(TOOL), *deltas, *([end()] if ends else []), stop_for(reason), STOP))
     assert call.is_cut
 
