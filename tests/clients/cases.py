@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.clients.app import PICTURE
 from tests.clients.expected import DataPart, Expected, Source, Step, Text, Thought, ToolUse
-from tests.conformance.replies import answer, call, said, text
+from tests.conformance.replies import answer, call, said, search, text
 from tests.conformance.scenarios import Scenario
 from usechat.failures import WORDS
 from usechat.testing.replay import Reply
@@ -114,6 +114,11 @@ _SEARCH = ToolUse(
     name="web_search",
     input={"query": "whitby tide"},
     output=[{**HIT, "pageAge": "2 days ago"}, {"url": "https://harbour.example/notices"}],
+)
+_LOOKING = search("whitby tide", HIT["url"], id="srvtoolu_ws")
+_FOUND = {"url": HIT["url"], "title": f"On {HIT['url']}"}
+_LOOKED_UP = ToolUse(
+    id="srvtoolu_ws", name="web_search", input={"query": "whitby tide"}, output=[{**_FOUND, "pageAge": None}]
 )
 _EXHAUSTED = ToolUse(
     id="srvtoolu_ws",
@@ -283,6 +288,19 @@ _OF_THE_PROVIDER = [
             (5, 0, 0): [Step(), replace(_EXHAUSTED, error=MASKED), Text("I could not search.")],
             (6, 0, 0): [Step(), _EXHAUSTED, Text("I could not search.")],
         },
+    ),
+    Case(
+        name="paused",
+        replies=[said(text("Let me look. "), stop="pause_turn"), answer()],
+        body={"continuePaused": True},
+        parts=[Step(), Text("Let me look. "), Step(), THE_REST],
+    ),
+    Case(
+        name="paused-in-a-search",
+        replies=[said(_LOOKING[0], stop="pause_turn"), said(_LOOKING[1], text("High water is at 14:20."))],
+        body={"continuePaused": True, "serverTools": ["web_search"]},
+        parts=[Step(), _LOOKED_UP, Step(), Source(**_FOUND), Text("High water is at 14:20.")],
+        since=(5, 0, 0),
     ),
     Case(
         name="mcp",

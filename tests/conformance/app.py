@@ -158,7 +158,7 @@ def answer_chat(chat: ui.ChatRequest, sdk: str) -> StreamTextResult:
         provider_options=THINKING if body.get("thinking") else None,
         message_metadata=make_metadata(body["model"]) if body.get("usageMetadata") else None,
         # The SDK takes a pause for the end.
-        continue_paused=False,
+        continue_paused=bool(body.get("continuePaused")),
         steering=steering,
         on_step_finish=lambda step: steer(steering, body, step),
         max_retries=0,

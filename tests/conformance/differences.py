@@ -113,8 +113,8 @@ _REASONS: Mapping[str, Collection[Row]] = {
     "Where AI SDK 5 and 6 go on after a call that cannot be read, and 7 does not, the model is told so in 7's words.": [
         ([5, 6], "steps-end-after-invalid-call", ASKED),
     ],
-    "A null as a call's input goes back as none, in this turn and in later ones. The SDK sends it as a value, from 7 on "
-    "in this turn alone.": [
+    "A null as a call's input goes back as none, in this turn and in later ones. The SDK sends it as a value; 7 "
+    "does so in this turn alone.": [
         ([5, 6, 7], "tool-null-input two-turns-tool-null-input", ASKED),
     ],
     "An answer that holds nothing and gives no reason for its end is an error. The SDK ends it as if it were whole.": [
