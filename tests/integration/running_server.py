@@ -60,7 +60,8 @@ def serving(folder: Path, *arguments: str, **variables: str) -> Generator[Runnin
         first_line = process.stdout.readline()
         assert "http://" in first_line, log.read_text()
         url = first_line[first_line.index("http://") :].split()[0]
-        with httpx.Client(base_url=url, timeout=20) as client:
+        # To load certificates that plain HTTP does not need takes a client longer than most tests.
+        with httpx.Client(base_url=url, timeout=20, verify=False) as client:
             await_start(client, log)
             yield RunningServer(client, process, first_line, log)
     finally:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from anthropic import DefaultAsyncHttpxClient
 from anthropic.lib.bedrock import AsyncAnthropicBedrock
 from anthropic.lib.foundry import AsyncAnthropicFoundry
 from anthropic.lib.vertex import AsyncAnthropicVertex
@@ -55,18 +56,21 @@ def aws_exception(kind: str, message: str) -> bytes:
     return aws_frame(headers, json.dumps({"message": message}).encode())
 
 
+def over_http(url: str) -> dict[str, Any]:
+    # To load certificates that plain HTTP does not need takes a client longer than a test.
+    return {"base_url": url, "max_retries": 0, "http_client": DefaultAsyncHttpxClient(verify=False)}
+
+
 def vertex(url: str) -> AsyncAnthropicVertex:
-    return AsyncAnthropicVertex(region="us-east5", project_id="p", access_token="token", base_url=url, max_retries=0)
+    return AsyncAnthropicVertex(region="us-east5", project_id="p", access_token="token", **over_http(url))
 
 
 def foundry(url: str) -> AsyncAnthropicFoundry:
-    return AsyncAnthropicFoundry(api_key="key", base_url=url, max_retries=0)
+    return AsyncAnthropicFoundry(api_key="key", **over_http(url))
 
 
 def bedrock(url: str) -> AsyncAnthropicBedrock:
-    return AsyncAnthropicBedrock(
-        aws_access_key="a", aws_secret_key="s", aws_region="us-east-1", base_url=url, max_retries=0
-    )
+    return AsyncAnthropicBedrock(aws_access_key="a", aws_secret_key="s", aws_region="us-east-1", **over_http(url))
 
 
 async def answer(client: AnyClient, name: str = "claude-sonnet-4-6") -> list[ModelPart]:

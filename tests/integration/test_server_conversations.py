@@ -58,6 +58,8 @@ def answer_events() -> list[dict[str, Any]]:
 ANSWER = "".join(f"word{n} " for n in range(WORDS))
 SLOW = Reply(events=answer_events(), delay=0.05)
 HELD = Reply(events=answer_events(), hold_after=12)
+LASTING = {"USECHAT_DISCONNECT": "finish", "USECHAT_SHUTDOWN_SECONDS": "1"}
+"""Settings with which an answer goes on without its reader, until its server stops."""
 SOON_LOST = {"USECHAT_DISCONNECT": "finish", "USECHAT_LEASE_SECONDS": "5"}
 """Settings with which the answer of a killed process is found out to be lost a few seconds later."""
 
@@ -91,52 +93,54 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def deployments() -> Iterator[tuple[ExitStack, dict[Any, Deployment]]]:
-    """Those that run, by kind and settings: a server takes seconds to start."""
+def start(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Starts servers of a kind with these settings, over an upstream."""
     with ExitStack() as stack:
-        yield stack, {}
+
+        def start(kind: str, settings: Mapping[str, str]) -> Deployment:
+            upstream = stack.enter_context(ScriptedUpstream())
+            parent = tmp_path_factory.mktemp("deployment")
+            variables = {
+                "ANTHROPIC_API_KEY": "k",
+                "ANTHROPIC_BASE_URL": upstream.url,
+                "USECHAT_MODEL": "a-model",
+                **settings,
+            }
+            if kind == "two processes":
+                redis: RedisServer = request.getfixturevalue("redis_server")
+                # Each has a database of Redis' to itself: whoever sees a lost run saves it where it keeps its chats.
+                variables["USECHAT_REDIS_URL"] = f"{redis.url.removesuffix('0')}{next(REDIS_DATABASES)}"
+                variables["USECHAT_DATABASE_URL"] = make_migrated_url("postgresql", request, parent)
+            count = 2 if kind == "two processes" else 1
+            servers = [stack.enter_context(serving(folder(parent, n), **variables)) for n in range(count)]
+            return Deployment(servers, upstream, "")
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def running() -> dict[Any, Deployment]:
+    """Those that run, by kind and settings: a server takes seconds to start."""
+    return {}
 
 
 @pytest.fixture
-def deploy(
-    kind: str,
-    deployments: tuple[ExitStack, dict[Any, Deployment]],
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Any]:
-    """Gives servers over an upstream that gives these replies, with these settings; without any chats."""
-    stack, running = deployments
+def deploy(kind: str, start: Any, running: dict[Any, Deployment]) -> Any:
+    """Gives servers over an upstream that gives these replies, with these settings; without any chats.
 
-    def start(stack: ExitStack, settings: Mapping[str, str]) -> Deployment:
-        upstream = stack.enter_context(ScriptedUpstream())
-        parent = tmp_path_factory.mktemp("deployment")
-        variables = {
-            "ANTHROPIC_API_KEY": "k",
-            "ANTHROPIC_BASE_URL": upstream.url,
-            "USECHAT_MODEL": "a-model",
-            **settings,
-        }
-        if kind == "two processes":
-            redis: RedisServer = request.getfixturevalue("redis_server")
-            # Each has a database of Redis' to itself: whoever sees a lost run saves it where it keeps its own chats.
-            variables["USECHAT_REDIS_URL"] = f"{redis.url.removesuffix('0')}{next(REDIS_DATABASES)}"
-            variables["USECHAT_DATABASE_URL"] = make_migrated_url("postgresql", request, parent)
-        count = 2 if kind == "two processes" else 1
-        servers = [stack.enter_context(serving(folder(parent, n), **variables)) for n in range(count)]
-        return Deployment(servers, upstream, "")
+    One that a test ends is spent.
+    """
 
-    with ExitStack() as own:
+    def give(*replies: Reply, is_spent: bool = False, **settings: str) -> Deployment:
+        key = (kind, *sorted(settings.items()))
+        deployment = running.pop(key, None) or start(kind, settings)
+        if not is_spent:
+            running[key] = deployment
+        deployment.clear()
+        deployment.upstream.will(*replies)
+        return replace(deployment, chat=f"chat-{next(NUMBERS)}")
 
-        def give(*replies: Reply, is_shared: bool = True, **settings: str) -> Deployment:
-            key = (kind, *sorted(settings.items()))
-            deployment = running.get(key) if is_shared else start(own, settings)
-            if deployment is None:
-                deployment = running[key] = start(stack, settings)
-            deployment.clear()
-            deployment.upstream.will(*replies)
-            return replace(deployment, chat=f"chat-{next(NUMBERS)}")
-
-        yield give
+    return give
 
 
 NUMBERS = itertools.count(1)
@@ -262,7 +266,7 @@ def without_ids(stream: str) -> str:
 
 
 def test_a_cursor_of_an_answer_is_none_in_the_next(deploy: Any):
-    deployment = deploy(SLOW, HELD, USECHAT_DISCONNECT="finish")
+    deployment = deploy(SLOW, HELD, **LASTING)
     chat = deployment.chat
     read_some(deployment.first, chat, until="word1 ")
     before = deployment.last.get(f"/api/chat/{chat}/stream", params={"cursor": 0}).text
@@ -302,7 +306,7 @@ def await_saved(client: httpx.Client, chat_id: str) -> tuple[list[dict[str, Any]
 
 
 def test_stop_reaches_the_model_from_any_process_and_ends_every_reader(deploy: Any):
-    deployment = deploy(HELD, USECHAT_DISCONNECT="finish")
+    deployment = deploy(HELD, **LASTING)
     read_some(deployment.first, deployment.chat, until="word3 ")
 
     with deployment.last.stream("GET", f"/api/chat/{deployment.chat}/stream") as reader:
@@ -320,7 +324,7 @@ def test_stop_reaches_the_model_from_any_process_and_ends_every_reader(deploy: A
 
 
 def test_a_second_turn_at_once_is_told_to_wait(deploy: Any):
-    deployment = deploy(HELD, USECHAT_DISCONNECT="finish")
+    deployment = deploy(HELD, **LASTING)
     read_some(deployment.first, deployment.chat, until="word3 ")
 
     refused = deployment.last.post("/api/chat", json=body(deployment.chat, "Me too"))
@@ -434,7 +438,7 @@ def read_until_cut(pieces: Iterator[bytes]) -> bytes:
 
 @pytest.mark.parametrize("kind", ["two processes"], indirect=True)
 def test_readers_of_a_server_that_stops_come_back_elsewhere_or_get_a_legal_end(deploy: Any):
-    deployment = deploy(HELD, USECHAT_DISCONNECT="finish", USECHAT_SHUTDOWN_SECONDS="1")
+    deployment = deploy(HELD, is_spent=True, **LASTING)
     read_some(deployment.first, "c1", until="word3 ")
     stopping = deployment.servers[1]
     with (
@@ -456,37 +460,52 @@ def test_readers_of_a_server_that_stops_come_back_elsewhere_or_get_a_legal_end(d
     assert text_of(message_of(seen + rest)).startswith("word0 word1 word2 ")
 
 
-# The log of one process alone dies with it.
-@pytest.mark.parametrize("kind", ["two processes"], indirect=True)
-def test_of_a_lost_answer_that_went_on_with_a_message_the_message_is_saved_once(deploy: Any):
-    deployment = deploy(HELD, is_shared=False, **SOON_LOST)
-    with deployment.first.stream("POST", "/api/chat", json=body_that_goes_on(deployment.chat)) as response:
-        next(piece for piece in response.iter_text() if "word" in piece)
-    await_words(deployment.last, deployment.chat)
+@dataclass(frozen=True)
+class Lost:
+    """The process that is left when another was killed in the middle of two answers."""
 
-    deployment.servers[0].process.kill()
-    message = message_of(deployment.last.get(f"/api/chat/{deployment.chat}/stream", timeout=60).content)
+    client: httpx.Client
+    new: httpx.Response
+    """The stream of an answer of its own, to the chat "new"."""
+    continued: httpx.Response
+    """The stream of an answer that went on with a message, to the chat "continued"."""
+
+
+@pytest.fixture(scope="module")
+def lost(start: Any) -> Lost:
+    # The log of one process alone dies with it.
+    deployment = start("two processes", SOON_LOST)
+    deployment.upstream.will(HELD, HELD, Reply(stream="text"))
+    read_some(deployment.first, "new", until="word3 ")
+    with deployment.first.stream("POST", "/api/chat", json=body_that_goes_on("continued")) as response:
+        next(piece for piece in response.iter_text() if "word" in piece)
+    for chat in ("new", "continued"):
+        await_words(deployment.last, chat)
+
+    with (
+        deployment.last.stream("GET", "/api/chat/new/stream", timeout=60) as new,
+        deployment.last.stream("GET", "/api/chat/continued/stream", timeout=60) as continued,
+    ):
+        deployment.servers[0].process.kill()
+        new.read()
+        continued.read()
+    return Lost(deployment.last, new, continued)
+
+
+def test_of_a_lost_answer_that_went_on_with_a_message_the_message_is_saved_once(lost: Lost):
+    message = message_of(lost.continued.content)
 
     assert message["parts"][:3] == CALLED["parts"]
-    messages, statuses = saved(deployment.last, deployment.chat)
+    messages, statuses = saved(lost.client, "continued")
     assert statuses == ["whole", "lost"]
     assert messages[1]["parts"] == message["parts"]
 
 
-# The log of one process alone dies with it.
-@pytest.mark.parametrize("kind", ["two processes"], indirect=True)
-def test_a_killed_process_leaves_a_legal_end_and_a_chat_that_goes_on(deploy: Any):
-    deployment = deploy(HELD, Reply(stream="text"), is_shared=False, **SOON_LOST)
-    read_some(deployment.first, deployment.chat, until="word3 ")
-    await_words(deployment.last, deployment.chat)
-
-    deployment.servers[0].process.kill()
-    ended = deployment.last.get(f"/api/chat/{deployment.chat}/stream", timeout=60)
-
-    assert b'"type":"error"' in ended.content
-    assert ended.content.endswith(b"data: [DONE]\n\n")
-    messages, statuses = saved(deployment.last, deployment.chat)
+def test_a_killed_process_leaves_a_legal_end_and_a_chat_that_goes_on(lost: Lost):
+    assert b'"type":"error"' in lost.new.content
+    assert lost.new.content.endswith(b"data: [DONE]\n\n")
+    messages, statuses = saved(lost.client, "new")
     assert statuses == ["whole", "lost"]
     assert text_of(messages[1]).startswith("word0 ")
-    again = deployment.last.post("/api/chat", json=body(deployment.chat, "Again"))
+    again = lost.client.post("/api/chat", json=body("new", "Again"))
     assert again.status_code == 200

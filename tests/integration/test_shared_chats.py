@@ -3,6 +3,7 @@ dead have left."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sqlite3
@@ -33,6 +34,8 @@ HELD_AT = [index for index, event in enumerate(EVENTS) if "text_delta" in event]
 WAIT = 60.0
 LEASE = 1.0
 """Of servers of which one has to notice that another is dead, or must not take it for dead."""
+LONG = 600.0
+"""Of servers that notice nothing within a test."""
 
 
 class HeldModel:
@@ -104,19 +107,24 @@ class Answer:
 
 @dataclass
 class Servers:
-    """Servers that share a database."""
+    """Servers that share a database. A server takes seconds to start, so tests leave those that they have not ended."""
 
     folder: Path
     url: str
     model: HeldModel
     stack: ExitStack
     readers: ThreadPoolExecutor
+    started: list[tuple[float, RunningServer]] = field(default_factory=list[tuple[float, RunningServer]])
+    """Each with its lease."""
+    numbers: Iterator[int] = field(default_factory=itertools.count)
 
-    def start(self, *arguments: str, lease: float = 600, **variables: str) -> RunningServer:
-        """One more."""
-        return self.stack.enter_context(
+    def start(self, *arguments: str, lease: float = LONG, **variables: str) -> RunningServer:
+        """Start one more."""
+        folder = self.folder / f"server-{next(self.numbers)}"
+        folder.mkdir()
+        server = self.stack.enter_context(
             serving(
-                self.folder,
+                folder,
                 *arguments,
                 USECHAT_DATABASE_URL=self.url,
                 USECHAT_LEASE_SECONDS=str(lease),
@@ -127,33 +135,37 @@ class Servers:
                 **variables,
             )
         )
+        self.started.append((lease, server))
+        return server
+
+    def find(self, *others: RunningServer, lease: float = LONG) -> RunningServer:
+        """Return one that runs, has this lease and is none of the others; start one if there is none."""
+        for known, server in self.started:
+            if known == lease and server not in others and server.process.poll() is None:
+                return server
+        return self.start(lease=lease)
+
+    def keep_only(self, *kept: RunningServer) -> None:
+        """Stop all others."""
+        for _, server in self.started:
+            if server not in kept and server.process.poll() is None:
+                assert server.stop() == 0
+
+    def chats(self, count: int) -> list[str]:
+        """Return ids of new chats."""
+        return [f"chat-{next(self.numbers)}" for _ in range(count)]
 
     def ask(self, server: RunningServer, *chats: str) -> list[Answer]:
-        """Answers that have begun."""
+        """Return answers that have begun."""
         answers = [Answer(chat) for chat in chats]
         for answer in answers:
             # A connection each, as pages have, so that each of several workers gets some.
-            client = self.stack.enter_context(httpx.Client(base_url=server.client.base_url))
+            client = self.stack.enter_context(httpx.Client(base_url=server.client.base_url, verify=False))
             answer.reading = self.readers.submit(answer.read, client)
         for answer in answers:
             assert answer.has_begun.wait(WAIT)
             assert "High water" in answer.text
         return answers
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two servers that share a database."""
-
-    servers: Servers
-    first: RunningServer
-    second: RunningServer
-
-
-@pytest.fixture(params=DATABASES)
-def servers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Servers]:
-    with sharing(make_migrated_url(request.param, request, tmp_path), tmp_path) as servers:
-        yield servers
 
 
 @contextmanager
@@ -167,22 +179,29 @@ def sharing(url: str, folder: Path) -> Generator[Servers]:
 
 
 @pytest.fixture(scope="module", params=DATABASES)
-def lasting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    """Two servers that outlive the tests which do them no harm: a server takes seconds to start."""
+def lasting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     folder = tmp_path_factory.mktemp("servers")
     with sharing(make_migrated_url(request.param, request, folder), folder) as servers:
-        yield Pair(servers, servers.start(), servers.start(lease=LEASE))
+        yield servers
 
 
 @pytest.fixture
-def pair(lasting: Pair) -> Pair:
-    """The two, whose model holds its answers again."""
-    lasting.servers.model.may_end.clear()
-    return lasting
+def servers(lasting: Servers) -> Iterator[Servers]:
+    """Servers of this and earlier tests, whose model holds its answers again."""
+    lasting.model.may_end.clear()
+    yield lasting
+    lasting.model.may_end.set()
 
 
-only_sqlite = pytest.mark.parametrize("servers", ["sqlite"], indirect=True)
-only_postgresql = pytest.mark.parametrize("servers", ["postgresql"], indirect=True)
+@pytest.fixture(params=DATABASES)
+def own(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Servers]:
+    """Servers of this test alone, and their database."""
+    with sharing(make_migrated_url(request.param, request, tmp_path), tmp_path) as servers:
+        yield servers
+
+
+def only(fixture: str, database: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(fixture, [database], indirect=True)
 
 
 def question(chat: str) -> dict[str, Any]:
@@ -218,48 +237,48 @@ def check_whole(server: RunningServer, answers: list[Answer]) -> None:
     assert [statuses(server, answer.chat) for answer in answers] == [["whole", "whole"]] * len(answers)
 
 
-def test_second_server_neither_answers_nor_stops_nor_resumes_what_the_first_is_answering(pair: Pair) -> None:
-    servers, first, second = pair.servers, pair.first, pair.second
-    answers = servers.ask(first, "a")
-    refused = second.client.post("/api/chat", json=question("a"))
+def test_second_server_neither_answers_nor_stops_nor_resumes_what_the_first_is_answering(servers: Servers) -> None:
+    first, second = servers.find(), servers.find(lease=LEASE)
+    [chat] = servers.chats(1)
+    answers = servers.ask(first, chat)
+    refused = second.client.post("/api/chat", json=question(chat))
     assert (refused.status_code, refused.json()) == (409, {"detail": "This chat is being answered already."})
-    stopped = second.client.post("/api/chat/a/stop")
+    stopped = second.client.post(f"/api/chat/{chat}/stop")
     assert stopped.status_code == 409
     assert stopped.json()["detail"].startswith("Another process makes this answer and cannot be told to stop")
-    assert second.client.get("/api/chat/a/stream").status_code == 204
+    assert second.client.get(f"/api/chat/{chat}/stream").status_code == 204
     assert second.client.post("/api/chat/nothing/stop").json() == {"stopped": False}
-    renamed = second.client.patch("/api/chats/a", json={"title": "Tides"})
+    renamed = second.client.patch(f"/api/chats/{chat}", json={"title": "Tides"})
     assert renamed.json()["title"] == "Tides"
     servers.model.may_end.set()
     check_whole(second, answers)
-    assert second.client.post("/api/chat/a/stop").json() == {"stopped": False}
+    assert second.client.post(f"/api/chat/{chat}/stop").json() == {"stopped": False}
 
 
-def test_chat_that_is_deleted_elsewhere_does_not_come_back(pair: Pair) -> None:
-    servers, first, second = pair.servers, pair.first, pair.second
-    answers = servers.ask(first, "deleted")
-    assert second.client.delete("/api/chats/deleted").status_code == 204
+def test_chat_that_is_deleted_elsewhere_does_not_come_back(servers: Servers) -> None:
+    first, second = servers.find(), servers.find(lease=LEASE)
+    [deleted] = servers.chats(1)
+    answers = servers.ask(first, deleted)
+    assert second.client.delete(f"/api/chats/{deleted}").status_code == 204
     servers.model.may_end.set()
     assert answers[0].is_whole()
-    assert "deleted" not in [chat["id"] for chat in second.client.get("/api/chats").json()["chats"]]
+    assert deleted not in [chat["id"] for chat in second.client.get("/api/chats").json()["chats"]]
 
 
-def test_old_server_ends_its_answers_beside_the_new_one(servers: Servers) -> None:
-    old = servers.start()
-    answers = servers.ask(old, "a", "b")
-    new = servers.start(lease=LEASE)
-    old.process.terminate()
-    let_it_look(new)
+@only("lasting", "postgresql")
+def test_server_that_is_paused_for_less_than_a_lease_keeps_its_answers(servers: Servers) -> None:
+    first, second = servers.find(), servers.find(lease=LEASE)
+    answers = servers.ask(first, *servers.chats(2))
+    first.process.send_signal(signal.SIGSTOP)
+    let_it_look(second)
+    first.process.send_signal(signal.SIGCONT)
     servers.model.may_end.set()
-    check_whole(new, answers)
-    assert old.process.wait(WAIT) == 0
-    [again] = servers.ask(new, "c")
-    assert again.is_whole()
+    check_whole(second, answers)
 
 
 def test_new_server_leaves_answers_of_the_old_one_alone_while_it_runs_and_when_it_stops(servers: Servers) -> None:
-    old = servers.start()
-    answers = servers.ask(old, "a", "b", "c")
+    old = servers.find()
+    answers = servers.ask(old, *servers.chats(3))
     new = servers.start(lease=LEASE)
     let_it_look(new)
     assert all(is_answering(new, answer.chat) for answer in answers)
@@ -269,115 +288,10 @@ def test_new_server_leaves_answers_of_the_old_one_alone_while_it_runs_and_when_i
     assert "lost" not in old.log.read_text()
 
 
-@only_sqlite
-def test_server_that_is_paused_for_many_leases_keeps_its_answers(servers: Servers) -> None:
-    first = servers.start(lease=LEASE)
-    answers = servers.ask(first, "a", "b")
-    second = servers.start(lease=LEASE)
-    first.process.send_signal(signal.SIGSTOP)
-    let_it_look(second)
-    assert is_answering(second, "a")
-    first.process.send_signal(signal.SIGCONT)
-    servers.model.may_end.set()
-    check_whole(second, answers)
-
-
-@only_postgresql
-def test_server_that_is_paused_for_less_than_a_lease_keeps_its_answers(servers: Servers) -> None:
-    first = servers.start(lease=60)
-    answers = servers.ask(first, "a", "b")
-    second = servers.start(lease=60)
-    first.process.send_signal(signal.SIGSTOP)
-    let_it_look(second)
-    first.process.send_signal(signal.SIGCONT)
-    servers.model.may_end.set()
-    check_whole(second, answers)
-
-
-@only_postgresql
-def test_server_that_was_taken_for_dead_tells_its_readers(servers: Servers) -> None:
-    first = servers.start(lease=LEASE)
-    [answer] = servers.ask(first, "a")
-    second = servers.start(lease=LEASE)
-    first.process.send_signal(signal.SIGSTOP)
-    until(lambda: not is_answering(second, "a"))
-    first.process.send_signal(signal.SIGCONT)
-    assert not answer.is_whole()
-    assert '"type":"abort"' in answer.text
-    assert answer.text.endswith("data: [DONE]\n\n")
-    assert "was paused, or cut off, and taken for dead" in first.log.read_text()
-    # It is among the living again.
-    servers.model.may_end.set()
-    check_whole(second, servers.ask(first, "b"))
-
-
-def test_second_server_ends_what_a_killed_one_was_answering(servers: Servers) -> None:
-    first, second = servers.start(lease=LEASE), servers.start(lease=LEASE)
-    [lost] = servers.ask(first, "a")
-    [other] = servers.ask(second, "b")
-    first.process.kill()
-    until(lambda: not is_answering(second, "a"))
-    assert not lost.is_whole()
-    assert is_answering(second, "b")
-    servers.model.may_end.set()
-    check_whole(second, [other])
-    assert servers.ask(second, "a")[0].is_whole()
-
-
-@only_sqlite
-def test_question_to_a_chat_of_a_killed_server_is_answered_at_once(servers: Servers) -> None:
-    # However long a lease is: a lock tells at once.
-    first, second = servers.start(lease=600), servers.start(lease=600)
-    servers.ask(first, "a")
-    first.process.kill()
-    first.process.wait()
-    servers.model.may_end.set()
-    check_whole(second, servers.ask(second, "a"))
-
-
-@only_sqlite
-def test_next_start_ends_what_a_killed_server_was_answering(servers: Servers) -> None:
-    first = servers.start(lease=600)
-    servers.ask(first, "a")
-    first.process.kill()
-    first.process.wait()
-    second = servers.start(lease=600)
-    until(lambda: not is_answering(second, "a"))
-    second.stop()
-    left = [path.name for path in (servers.folder / "kept").iterdir()]
-    assert left == ["chats.db"]
-
-
-@only_postgresql
-def test_next_start_ends_what_a_killed_server_was_answering_after_a_lease(servers: Servers) -> None:
-    first = servers.start(lease=LEASE)
-    servers.ask(first, "a")
-    first.process.kill()
-    second = servers.start(lease=LEASE)
-    until(lambda: not is_answering(second, "a"))
-
-
-def test_workers_end_only_what_a_killed_worker_was_answering(servers: Servers) -> None:
-    server = servers.start("--workers", "2", lease=LEASE)
-    answers = servers.ask(server, *"abcdefgh")
-    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
-    workers = [int(pid) for pid in children if b"--multiprocessing-fork" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    assert len(workers) == 2
-    os.kill(workers[0], signal.SIGKILL)
-    time.sleep(2 * LEASE)
-    servers.model.may_end.set()
-    for answer in answers:
-        # One whose worker was killed has nothing to show but its question.
-        expected = ["whole", "whole"] if answer.is_whole() else ["whole"]
-        until(lambda answer=answer: not is_answering(server, answer.chat))
-        assert statuses(server, answer.chat) == expected
-    assert server.stop() == 0
-
-
-@only_sqlite
+@only("lasting", "sqlite")
 def test_answer_of_an_older_version_is_left_alone(servers: Servers) -> None:
-    first = servers.start()
-    answers = servers.ask(first, "a")
+    first = servers.find()
+    answers = servers.ask(first, *servers.chats(1))
     # Its turns do not name their process.
     connection = sqlite3.connect(servers.folder / "kept" / "chats.db")
     with connection:
@@ -389,14 +303,126 @@ def test_answer_of_an_older_version_is_left_alone(servers: Servers) -> None:
     check_whole(second, answers)
 
 
-@only_sqlite
-def test_servers_that_know_the_file_by_two_names_see_each_other(servers: Servers) -> None:
-    first = servers.start()
-    answers = servers.ask(first, "a")
-    alias = servers.folder / "alias"
-    alias.symlink_to(servers.folder / "kept")
-    servers.url = f"sqlite:///{alias}/chats.db"
-    second = servers.start(lease=LEASE)
-    let_it_look(second)
+def test_old_server_ends_its_answers_beside_the_new_one(servers: Servers) -> None:
+    old = servers.find()
+    answers = servers.ask(old, *servers.chats(2))
+    new = servers.start(lease=LEASE)
+    old.process.terminate()
+    let_it_look(new)
     servers.model.may_end.set()
+    check_whole(new, answers)
+    assert old.process.wait(WAIT) == 0
+    [again] = servers.ask(new, *servers.chats(1))
+    assert again.is_whole()
+
+
+@only("lasting", "sqlite")
+def test_server_that_is_paused_for_many_leases_keeps_its_answers(servers: Servers) -> None:
+    first = servers.find(lease=LEASE)
+    second = servers.find(first, lease=LEASE)
+    answers = servers.ask(first, *servers.chats(2))
+    first.process.send_signal(signal.SIGSTOP)
+    let_it_look(second)
+    assert is_answering(second, answers[0].chat)
+    first.process.send_signal(signal.SIGCONT)
+    servers.model.may_end.set()
+    check_whole(second, answers)
+
+
+@only("lasting", "postgresql")
+def test_server_that_was_taken_for_dead_tells_its_readers(servers: Servers) -> None:
+    first = servers.find(lease=LEASE)
+    second = servers.find(first, lease=LEASE)
+    chat, other = servers.chats(2)
+    [answer] = servers.ask(first, chat)
+    first.process.send_signal(signal.SIGSTOP)
+    until(lambda: not is_answering(second, chat))
+    first.process.send_signal(signal.SIGCONT)
+    assert not answer.is_whole()
+    assert '"type":"abort"' in answer.text
+    assert answer.text.endswith("data: [DONE]\n\n")
+    assert "was paused, or cut off, and taken for dead" in first.log.read_text()
+    # It is among the living again.
+    servers.model.may_end.set()
+    check_whole(second, servers.ask(first, other))
+
+
+def test_second_server_ends_what_a_killed_one_was_answering(servers: Servers) -> None:
+    first = servers.find(lease=LEASE)
+    second = servers.find(first, lease=LEASE)
+    servers.keep_only(first, second)
+    lost_chat, other_chat = servers.chats(2)
+    [lost] = servers.ask(first, lost_chat)
+    [other] = servers.ask(second, other_chat)
+    first.process.kill()
+    until(lambda: not is_answering(second, lost_chat))
+    assert not lost.is_whole()
+    assert is_answering(second, other_chat)
+    servers.model.may_end.set()
+    check_whole(second, [other])
+    assert servers.ask(second, lost_chat)[0].is_whole()
+
+
+@only("lasting", "postgresql")
+def test_next_start_ends_what_a_killed_server_was_answering_after_a_lease(servers: Servers) -> None:
+    first = servers.find(lease=LEASE)
+    servers.keep_only(first)
+    [chat] = servers.chats(1)
+    servers.ask(first, chat)
+    first.process.kill()
+    second = servers.start(lease=LEASE)
+    until(lambda: not is_answering(second, chat))
+
+
+@only("own", "sqlite")
+def test_question_to_a_chat_of_a_killed_server_is_answered_at_once(own: Servers) -> None:
+    # However long a lease is: a lock tells at once.
+    first, second = own.start(), own.start()
+    own.ask(first, "a")
+    first.process.kill()
+    first.process.wait()
+    own.model.may_end.set()
+    check_whole(second, own.ask(second, "a"))
+
+
+@only("own", "sqlite")
+def test_next_start_ends_what_a_killed_server_was_answering(own: Servers) -> None:
+    first = own.start()
+    own.ask(first, "a")
+    first.process.kill()
+    first.process.wait()
+    second = own.start()
+    until(lambda: not is_answering(second, "a"))
+    second.stop()
+    left = [path.name for path in (own.folder / "kept").iterdir()]
+    assert left == ["chats.db"]
+
+
+def test_workers_end_only_what_a_killed_worker_was_answering(own: Servers) -> None:
+    server = own.start("--workers", "2", lease=LEASE)
+    answers = own.ask(server, *"abcdefgh")
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+    workers = [int(pid) for pid in children if b"--multiprocessing-fork" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    assert len(workers) == 2
+    os.kill(workers[0], signal.SIGKILL)
+    time.sleep(2 * LEASE)
+    own.model.may_end.set()
+    for answer in answers:
+        # One whose worker was killed has nothing to show but its question.
+        expected = ["whole", "whole"] if answer.is_whole() else ["whole"]
+        until(lambda answer=answer: not is_answering(server, answer.chat))
+        assert statuses(server, answer.chat) == expected
+    assert server.stop() == 0
+
+
+@only("own", "sqlite")
+def test_servers_that_know_the_file_by_two_names_see_each_other(own: Servers) -> None:
+    first = own.start()
+    answers = own.ask(first, "a")
+    alias = own.folder / "alias"
+    alias.symlink_to(own.folder / "kept")
+    own.url = f"sqlite:///{alias}/chats.db"
+    second = own.start(lease=LEASE)
+    let_it_look(second)
+    own.model.may_end.set()
     check_whole(second, answers)

@@ -91,8 +91,8 @@ def counted_calls() -> Generator[list[None]]:
             calls.append(None)
 
     before = sys.getprofile()
-    # The garbage collector comes when it likes, and calls the finalizers of what other tests have left.
-    gc.collect()
+    # The garbage collector comes when it likes, and calls the finalizers of what other tests have left. It need not run
+    # before: it would walk through all that a long session holds, a second for each count.
     gc.disable()
     sys.setprofile(count)
     try:
