@@ -224,7 +224,7 @@ class RunLog(Protocol):
         ...
 
     async def seconds_silent(self, run_id: str) -> float | None:
-        """Return the seconds since the run's producer last renewed its lease; None when it needs no lease."""
+        """Return the seconds since the run's producer last renewed its lease; None when no producer holds the run."""
         ...
 
     async def reap(self, run_id: str | None = None) -> Sequence[RunInfo]:
