@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "usechat"
+FOLDERS = ("api", "benchmarks", "examples", "scripts", "src")
 DOCUMENTS = ("CONTRIBUTING.md", "docs/architecture.md", "docs/decisions.md", "docs/failures.md", "docs/protocol.md")
 
 
@@ -20,3 +21,33 @@ def test_named_file_exists(document: str) -> None:
     in_rooms = {module.name for module in PACKAGE.rglob("*.py")}
     # In a row of a table, a module may be named for short after its folder was.
     assert [name for name in missing if "/" in name or name not in in_rooms] == []
+
+
+def sections(document: str) -> set[str]:
+    return set(re.findall(r"^#+ (.+)$", (ROOT / document).read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("text", "cited"),
+    [
+        ("(docs/protocol.md, Stop reasons)", [("docs/protocol.md", "Stop reasons")]),
+        ("See NO.md, Which\n# version it is, and no more.", [("NO.md", "Which version it is")]),
+        ("as in CONTRIBUTING.md.", [("CONTRIBUTING.md", "")]),
+    ],
+)
+def test_citation_is_found(text: str, cited: list[tuple[str, str]]) -> None:
+    assert citations(text) == cited
+
+
+def citations(text: str) -> list[tuple[str, str]]:
+    """Return the documents that a source names, each with the section that is named after it."""
+    one_line = re.sub(r"\s*\n[\s#]*", " ", text)
+    return re.findall(r"(?<![\w/.*-])((?:[\w-]+/)*[A-Za-z_]+\.md)\b(?:, ([A-Z][^\n).:;,\"`]*))?", one_line)
+
+
+def test_cited_documents_and_sections_exist() -> None:
+    sources = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py") if "node_modules" not in path.parts]
+    cited = {(str(path.relative_to(ROOT)), *each) for path in sources for each in citations(path.read_text())}
+    assert len(cited) > 10
+    assert [each for each in cited if not (ROOT / each[1]).exists()] == []
+    assert [each for each in cited if each[2] and each[2] not in sections(each[1])] == []
