@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "usechat"
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 FOLDERS = ("api", "benchmarks", "examples", "scripts", "src")
 DOCUMENTS = ("CONTRIBUTING.md", "docs/architecture.md", "docs/decisions.md", "docs/failures.md", "docs/protocol.md")
 
@@ -51,3 +53,27 @@ def test_cited_documents_and_sections_exist() -> None:
     assert len(cited) > 10
     assert [each for each in cited if not (ROOT / each[1]).exists()] == []
     assert [each for each in cited if each[2] and each[2] not in sections(each[1])] == []
+
+
+STEPS = re.findall(r"^\| \d+ \| (.*) \| (.*) \|$", (ROOT / "docs/architecture.md").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize(("what", "where"), STEPS)
+def test_function_of_a_journey_is_in_the_file_beside_it(what: str, where: str) -> None:
+    functions = re.findall(r"`((?:[A-Z]\w+\.)?[a-z_]+)`", what)
+    files = [PACKAGE / name for name in re.findall(r"`([^`]+)`", where)]
+    assert functions
+    assert files
+    defined = {path: defined_names(path) for path in files}
+    assert [name for name in functions if not any(name in names for names in defined.values())] == []
+
+
+def defined_names(path: Path) -> set[str]:
+    """Return the functions of a module, by their names, and those of classes also with the class."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, DEFINITIONS):
+            names.add(node.name)
+        elif isinstance(node, ast.ClassDef):
+            names |= {f"{node.name}.{member.name}" for member in node.body if isinstance(member, DEFINITIONS)}
+    return names
