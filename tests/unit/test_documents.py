@@ -25,6 +25,13 @@ def test_named_file_exists(document: str) -> None:
     assert [name for name in missing if "/" in name or name not in in_rooms] == []
 
 
+def test_each_folder_and_module_of_the_package_has_a_row() -> None:
+    rows = re.findall(r"^\| (`.*?`) \|", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    named = {name.strip("`/") for row in rows for name in row.split(", ")}
+    inside = {path.name for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert inside - {"__init__.py"} <= named
+
+
 def sections(document: str) -> set[str]:
     return set(re.findall(r"^#+ (.+)$", (ROOT / document).read_text(), re.MULTILINE))
 
