@@ -37,7 +37,10 @@ USUAL_OPTIONS: Final = EncoderOptions()
 
 
 class AnswerOutput(Protocol):
-    """Takes an answer while it is made; see `usechat.answers.loop.outputs.Output`."""
+    """Takes an answer while it is made; see `usechat.answers.loop.outputs.Output`.
+
+    Implemented by: `usechat.http.frames.FrameWriter`.
+    """
 
     def begin(self) -> None:
         """Begin the answer."""
@@ -62,7 +65,10 @@ class AnswerOutput(Protocol):
 
 
 class AnswerToSend(Protocol):
-    """An answer to send: the part of `usechat.answers.answer.Answer` that this package knows."""
+    """An answer to send: the part of `usechat.answers.answer.Answer` that this package knows.
+
+    Implemented by: `usechat.answers.answer.Answer`.
+    """
 
     message_id: str | None
     shaper: ChunkShaper

@@ -44,7 +44,10 @@ class RunHead(msgspec.Struct, frozen=True):
 
 
 class RunSource(Protocol):
-    """The source of a response's run: a new run, or one that was begun before."""
+    """The source of a response's run: a new run, or one that was begun before.
+
+    Implemented by: `usechat.http.new_run.NewRun`, `usechat.http.resume.KnownRun`.
+    """
 
     async def prepare(self, request: Headers) -> RunHead:
         """Fit the run to the client. Nothing is begun yet.

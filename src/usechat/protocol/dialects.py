@@ -188,7 +188,7 @@ class Dialect:
 
     @property
     def unique_block_ids(self) -> bool:
-        """Whether a block id that the answer used before must be replaced by a new one."""
+        """Whether this client needs a new id for each block of an answer."""
         return not self.exact or self.major >= 6
 
     def finish_reason(self, reason: FinishReason) -> str:

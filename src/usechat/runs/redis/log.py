@@ -150,7 +150,7 @@ class RedisLog:
         return bool(await self._client.call(STOP, keys, message, reason or ""))
 
     async def note_resume(self, chat_id: str) -> None:
-        """Remember that this chat's client resumes."""
+        """Remember for `Limits.remember` that a reader asked for this chat's stream."""
         await self._client.command("SET", self._keys.resumed(chat_id), "1", "PX", milliseconds(self.limits.remember))
 
     async def was_resumed(self, chat_id: str) -> bool:
