@@ -27,7 +27,7 @@ from usechat.protocol.dialects import Dialect
 from usechat.protocol.encoders import Encoder, EncoderOptions, WireFormat, encode_for
 from usechat.protocol.retell import retell
 from usechat.protocol.shaping import ChunkShaper, Shaped
-from usechat.runs.pipe import PipeReader
+from usechat.runs.pipe import OnlyReader
 from usechat.runs.reader import LogReader, RunReader
 from usechat.runs.service import RunService
 
@@ -201,7 +201,7 @@ class NewRun:
         self.fitted = self.begin_in_log = self.continued = None
         make = partial(write_answer, self.answer, encoder, self.breaks_on_error)
         if self.runs is None or begin is None:
-            return PipeReader(make, self.answer.abort, self.answer.aclose)
+            return OnlyReader(make, self.answer.abort, self.answer.aclose)
         preamble = b""
         if continued is not None:
             preamble = await work_apart(partial(retell, continued, dialect, self.wire_format))

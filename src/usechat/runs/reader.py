@@ -20,7 +20,7 @@ STOPPED = "stopped"
 class RunReader(Protocol):
     """One reader of a run.
 
-    Implemented by: `usechat.runs.pipe.PipeReader`, `LogReader`.
+    Implemented by: `usechat.runs.pipe.OnlyReader`, `LogReader`.
     """
 
     @property
