@@ -94,7 +94,7 @@ class AnswerToSend(Protocol):
         ...
 
     def drive(self, output: AnswerOutput) -> Coroutine[Any, Any, None]:
-        """Begin the answer. Return the coroutine that makes it."""
+        """Begin the answer. Return the coroutine that makes it: run it in a task."""
         ...
 
     def error_part(self, error: BaseException) -> Error:
