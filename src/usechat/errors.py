@@ -20,6 +20,7 @@
     │  └─ InvalidToolApprovalError  an approval is forged, altered or answers no open request
     ├─ NoObjectGeneratedError  the model's answer is not the requested object
     ├─ RunError                a run cannot be created, read or written
+    ├─ AnswerFailedError       an answer failed, and its wire format cannot tell so
     └─ ChatError               a saved chat is missing, belongs to another owner or is being written
 
 Errors carry data, not only text: everything that a caller decides on is an attribute.
@@ -31,6 +32,7 @@ import secrets
 from typing import Literal
 
 __all__ = [
+    "AnswerFailedError",
     "AnswerTimeoutError",
     "ApplicationError",
     "ChatError",

@@ -195,7 +195,7 @@ def test_stop_keeps_the_text_so_far_and_stops_the_model(
 ):
     state = chats.hold(version, "stop", naming, flow=[{"kind": "send", "text": "Hi", "stopAfter": "three"}])
     asked = upstream.requests[-1]
-    asked.wait_over()
+    asked.wait()
     assert (state["error"], said(state), asked.is_aborted) == (None, "One two three", True)
 
 

@@ -81,7 +81,7 @@ def test_the_model_is_left_when_the_client_leaves(
 ):
     hold(client_of(version), backend, case_named("stop"), IN_A_BROWSER)
     asked = upstream.requests[-1]
-    asked.wait_over()
+    asked.wait()
 
     assert asked.is_aborted
 

@@ -146,7 +146,7 @@ class Sides:
     ) -> Conversation:
         asked = [request for request in upstream.requests[since:] if request.json.get("model") == model]
         for request in asked:
-            request.wait_over()
+            request.wait()
         return Conversation(
             state=held["state"],
             exchanges=held["exchanges"],

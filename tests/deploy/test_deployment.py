@@ -93,7 +93,7 @@ def test_reader_that_leaves_ends_the_models_work(function: Path) -> None:
     with upstream, answering(function, upstream) as client:
         with client.stream("POST", "/api/chat", json=BODY) as response:
             next(piece for piece in response.iter_text() if "text-delta" in piece)
-        upstream.requests[0].wait_over()
+        upstream.requests[0].wait()
         assert upstream.requests[0].is_aborted
 
 

@@ -65,7 +65,7 @@ def test_stop_reaches_the_model_service_at_once(visit: Visit, replayed: str, ups
     stopped_at = time.monotonic()
     page.stop.click()
     request = upstream.requests[0]
-    request.wait_over()
+    request.wait()
     assert request.aborted_at is not None
     assert request.aborted_at - stopped_at < AT_ONCE
 

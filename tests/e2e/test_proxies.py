@@ -86,7 +86,7 @@ def test_client_that_leaves_is_seen_at_the_model_service(address: str, upstream:
     path, body = new_chat(wire_format)
     with httpx.stream("POST", address + path, json=body, headers=BROWSER, timeout=10) as response:
         next(piece for piece in response.iter_text() if WORDS[0] in piece)
-    upstream.requests[0].wait_over()
+    upstream.requests[0].wait()
     assert upstream.requests[0].is_aborted
 
 

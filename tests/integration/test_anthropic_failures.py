@@ -158,7 +158,7 @@ async def test_server_that_does_not_end_its_body_costs_no_answer(monkeypatch: py
     async with ReplayServer(Reply("text", hold_after=99)) as server:
         parts = await read(model_for(server))
         assert finish(parts).finish_reason.unified == "stop"
-        await server.requests[0].over()
+        await server.requests[0].wait_async()
         assert server.requests[0].is_aborted
 
 
@@ -211,7 +211,7 @@ async def test_closing_the_iterator_closes_the_connection_at_once():
         left_at = time.monotonic()
         await answer.aclose()
         (request,) = server.requests
-        await request.over()
+        await request.wait_async()
         assert request.aborted_at is not None
         assert request.aborted_at - left_at < AT_ONCE
 
@@ -232,7 +232,7 @@ async def test_cancelling_the_task_closes_the_connection_at_once():
         with pytest.raises(asyncio.CancelledError):
             await task
         (request,) = server.requests
-        await request.over()
+        await request.wait_async()
         assert request.aborted_at is not None
         assert request.aborted_at - left_at < AT_ONCE
 
@@ -247,7 +247,7 @@ async def test_cancelling_a_scope_closes_the_connection_at_once():
             left_at = time.monotonic()
             group.cancel_scope.cancel()
         (request,) = server.requests
-        await request.over()
+        await request.wait_async()
         assert request.aborted_at is not None
         assert request.aborted_at - left_at < AT_ONCE
 
@@ -269,5 +269,5 @@ async def test_leaving_before_the_answer_begins_closes_the_connection_too():
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await request.over()
+        await request.wait_async()
         assert request.is_aborted

@@ -61,7 +61,7 @@ async def test_leaving_closes_a_connection_over_tls_at_once(monkeypatch: pytest.
         await anext(answer)
         left_at = time.monotonic()
         await answer.aclose()
-        await server.requests[0].over()
+        await server.requests[0].wait_async()
     assert server.requests[0].aborted_at is not None
     assert server.requests[0].aborted_at - left_at < AT_ONCE
 

@@ -141,8 +141,8 @@ async def die(process: Process) -> None:
     """Let nothing of a process reach Redis or the database any more."""
     log = process.conversations.runs.log
     assert isinstance(log, RedisLog)
-    producers = log._producers  # pyright: ignore[reportPrivateUsage]
-    tasks = producers._tasks  # pyright: ignore[reportPrivateUsage]
+    own_runs = log._own_runs  # pyright: ignore[reportPrivateUsage]
+    tasks = own_runs._tasks  # pyright: ignore[reportPrivateUsage]
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

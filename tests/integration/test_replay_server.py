@@ -132,7 +132,7 @@ def test_cut_after_resets_the_connection():
     with ReplayServer(Reply("text", cut_after=2)) as server:
         with asked(server) as response, pytest.raises((ConnectionResetError, http.client.IncompleteRead)):
             response.read()
-        server.requests[0].wait_over()
+        server.requests[0].wait()
         assert server.requests[0].is_complete
 
 
@@ -159,7 +159,7 @@ def test_client_that_goes_away_is_noticed():
             client.sendall(b"POST /v1/messages HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}")
             assert client.recv(10)
             assert not server.requests[0].is_aborted
-        server.requests[0].wait_over()
+        server.requests[0].wait()
         assert server.requests[0].is_aborted
         assert not server.requests[0].is_complete
 
@@ -176,7 +176,7 @@ def test_closing_ends_a_held_reply():
 
 def test_waiting_for_what_does_not_happen_ends():
     with ReplayServer(Reply("text", hold_after=0)) as server, asked(server), pytest.raises(TimeoutError):
-        server.requests[0].wait_over(within=0.01)
+        server.requests[0].wait(within=0.01)
 
 
 @pytest.mark.anyio
@@ -196,7 +196,7 @@ async def test_server_serves_asynchronous_code_too():
             model="m", max_tokens=9, messages=[{"role": "user", "content": "hi"}], stream=True
         )
         kinds = [event.type async for event in stream]
-        await (await server.received()).over()
+        await (await server.received()).wait_async()
     assert kinds[-1] == "message_stop"
     assert server.requests[0].is_complete
 

@@ -320,7 +320,7 @@ def leave(client: httpx.Client, upstream: Upstream, path: str, body: dict[str, A
             if "High water" in seen:
                 break
         left = time.monotonic()
-    upstream.last.wait_over()
+    upstream.last.wait()
     assert upstream.last.aborted_at is not None
     return upstream.last.aborted_at - left
 

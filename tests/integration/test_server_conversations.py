@@ -287,7 +287,7 @@ def test_a_plain_clients_leaving_stops_the_model_and_what_there_was_is_saved(dep
     deployment = deploy(HELD)
     read_some(deployment.first, deployment.chat, until="word3 ")
 
-    deployment.upstream.requests[0].wait_over(within=WAIT)
+    deployment.upstream.requests[0].wait(within=WAIT)
 
     assert deployment.upstream.requests[0].is_aborted
     assert deployment.last.post(f"/api/chat/{deployment.chat}/stop").json() in ({"stopped": False}, {"stopped": True})
@@ -313,7 +313,7 @@ def test_stop_reaches_the_model_from_any_process_and_ends_every_reader(deploy: A
         assert deployment.last.post(f"/api/chat/{deployment.chat}/stop").json() == {"stopped": True}
         data = reader.read()
 
-    deployment.upstream.requests[0].wait_over(within=WAIT)
+    deployment.upstream.requests[0].wait(within=WAIT)
     assert deployment.upstream.requests[0].is_aborted
     assert b'"type":"abort"' in data
     assert data.endswith(b"data: [DONE]\n\n")

@@ -139,7 +139,7 @@ def test_answer_that_takes_too_long_is_ended_legally(tmp_path: Path) -> None:
             server.process.terminate()
             seen += "".join(pieces)
         assert server.process.wait(20) == 0
-        upstream.requests[0].wait_over()
+        upstream.requests[0].wait()
         assert upstream.requests[0].is_aborted
     assert '"type":"abort"' in seen
     assert seen.endswith("data: [DONE]\n\n")

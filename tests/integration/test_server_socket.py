@@ -150,7 +150,7 @@ def test_client_that_leaves_ends_the_models_work(place: Place) -> None:
     with place.connect() as socket:
         socket.send(frame("a", {}, place.chat))
         receive_text(socket)
-    place.upstream.requests[0].wait_over()
+    place.upstream.requests[0].wait()
     assert place.upstream.requests[0].is_aborted
 
 
@@ -226,7 +226,7 @@ def test_the_end_of_a_reader_that_never_comes_back_is_the_answers(place: Place) 
     with place.connect() as socket:
         socket.send(frame("a", {}, place.chat))
         receive_text(socket)
-    place.upstream.requests[0].wait_over()
+    place.upstream.requests[0].wait()
     answer, status = place.saved()
     assert (answer[:4], status) == ("High", "partial")
 
@@ -242,7 +242,7 @@ def test_an_abort_stops_the_answer_and_the_next_turn_can_begin(place: Place, whi
         {"send": socket, "resume": other}[which].send(json.dumps({"type": "abort", "requestId": which}))
         frames = receive_to_end({"send": other, "resume": socket}[which])
         assert frames[-2]["chunk"] == {"type": "abort", "reason": "stopped"}
-        place.upstream.requests[0].wait_over()
+        place.upstream.requests[0].wait()
         assert place.upstream.requests[0].is_aborted
         assert place.saved()[1] == "aborted"
         socket.send(frame("next", {}, place.chat))

@@ -213,7 +213,7 @@ async def test_reader_that_leaves_closes_the_providers_connection(middleware: st
             app.add_middleware(GZipMiddleware, minimum_size=1)
         with serving(app, upstream) as url:
             left = await leave_after(url, "High", body)
-            await upstream.requests[0].over()
+            await upstream.requests[0].wait_async()
             event = await ends.only()
     aborted_at = upstream.requests[0].aborted_at
     assert aborted_at is not None
@@ -273,7 +273,7 @@ async def test_server_that_shuts_down_tells_the_end():
                     break
             await asyncio.to_thread(served.stop)
         assert (await ends.only()).is_aborted
-        await upstream.requests[0].over()
+        await upstream.requests[0].wait_async()
         assert upstream.requests[0].is_aborted
 
 
@@ -301,7 +301,7 @@ async def test_stopping_reaches_the_provider_while_the_reader_does_not_read():
                 assert await asyncio.to_thread(is_full.wait, 5)
                 stopped = time.monotonic()
                 stop[0]()
-                await request.over()
+                await request.wait_async()
             assert request.aborted_at is not None
             assert request.aborted_at - stopped < AT_ONCE
             assert (await ends.only()).is_aborted
@@ -396,7 +396,7 @@ async def test_events_connection_is_closed_when_the_reader_leaves():
                 break
         left = time.monotonic()
         await reading.aclose()
-        await upstream.requests[0].over()
+        await upstream.requests[0].wait_async()
         assert upstream.requests[0].aborted_at is not None
         assert upstream.requests[0].aborted_at - left < AT_ONCE
         await client.close()

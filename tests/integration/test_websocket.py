@@ -224,7 +224,7 @@ async def test_an_abort_closes_the_upstream_at_once_and_leaves_the_others_alone(
         await receive_text(connection, "One two", "b")
         stopped = time.monotonic()
         await connection.send(json.dumps({"type": "abort", "requestId": "a"}))
-        await upstream.requests[0].over()
+        await upstream.requests[0].wait_async()
         aborted_at = upstream.requests[0].aborted_at
         assert aborted_at is not None
         assert aborted_at - stopped < AT_ONCE
@@ -246,7 +246,7 @@ async def test_a_client_that_leaves_stops_its_answers(is_rude: bool):
             if is_rude:
                 connection.transport.abort()
         for request in upstream.requests:
-            await request.over()
+            await request.wait_async()
             assert request.is_aborted
         await eventually(lambda: len(finished) == 2)
     assert [event.is_aborted for event in finished] == [True, True]
@@ -278,7 +278,7 @@ async def test_what_is_no_frame_closes_the_connection(frame: str | bytes):
                 while True:
                     await receive(connection)
             assert connection.close_code == 1007
-        await upstream.requests[0].over()
+        await upstream.requests[0].wait_async()
         async with connect(url) as connection:
             await connection.send(send())
             await receive_text(connection, "One ")

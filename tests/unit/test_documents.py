@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "usechat"
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+FOLDERS = ("api", "benchmarks", "examples", "scripts", "src")
 DOCUMENTS = ("CONTRIBUTING.md", "docs/architecture.md", "docs/decisions.md", "docs/failures.md", "docs/protocol.md")
 
 
@@ -20,3 +23,64 @@ def test_named_file_exists(document: str) -> None:
     in_rooms = {module.name for module in PACKAGE.rglob("*.py")}
     # In a row of a table, a module may be named for short after its folder was.
     assert [name for name in missing if "/" in name or name not in in_rooms] == []
+
+
+def test_each_folder_and_module_of_the_package_has_a_row() -> None:
+    rows = re.findall(r"^\| (`.*?`) \|", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    named = {name.strip("`/") for row in rows for name in row.split(", ")}
+    inside = {path.name for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert inside - {"__init__.py"} <= named
+
+
+def sections(document: str) -> set[str]:
+    return set(re.findall(r"^#+ (.+)$", (ROOT / document).read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("text", "cited"),
+    [
+        ("(docs/protocol.md, Stop reasons)", [("docs/protocol.md", "Stop reasons")]),
+        ("See NO.md, Which\n# version it is, and no more.", [("NO.md", "Which version it is")]),
+        ("as in CONTRIBUTING.md.", [("CONTRIBUTING.md", "")]),
+    ],
+)
+def test_citation_is_found(text: str, cited: list[tuple[str, str]]) -> None:
+    assert citations(text) == cited
+
+
+def citations(text: str) -> list[tuple[str, str]]:
+    """Return the documents that a source names, each with the section that is named after it."""
+    one_line = re.sub(r"\s*\n[\s#]*", " ", text)
+    return re.findall(r"(?<![\w/.*-])((?:[\w-]+/)*[A-Za-z_]+\.md)\b(?:, ([A-Z][^\n).:;,\"`]*))?", one_line)
+
+
+def test_cited_documents_and_sections_exist() -> None:
+    sources = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py") if "node_modules" not in path.parts]
+    cited = {(str(path.relative_to(ROOT)), *each) for path in sources for each in citations(path.read_text())}
+    assert len(cited) > 10
+    assert [each for each in cited if not (ROOT / each[1]).exists()] == []
+    assert [each for each in cited if each[2] and each[2] not in sections(each[1])] == []
+
+
+STEPS = re.findall(r"^\| \d+ \| (.*) \| (.*) \|$", (ROOT / "docs/architecture.md").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize(("what", "where"), STEPS)
+def test_function_of_a_journey_is_in_the_file_beside_it(what: str, where: str) -> None:
+    functions = re.findall(r"`((?:[A-Z]\w+\.)?[a-z_]+)`", what)
+    files = [PACKAGE / name for name in re.findall(r"`([^`]+)`", where)]
+    assert functions
+    assert files
+    defined = {path: defined_names(path) for path in files}
+    assert [name for name in functions if not any(name in names for names in defined.values())] == []
+
+
+def defined_names(path: Path) -> set[str]:
+    """Return the functions of a module, by their names, and those of classes also with the class."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, DEFINITIONS):
+            names.add(node.name)
+        elif isinstance(node, ast.ClassDef):
+            names |= {f"{node.name}.{member.name}" for member in node.body if isinstance(member, DEFINITIONS)}
+    return names

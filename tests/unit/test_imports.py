@@ -194,7 +194,7 @@ def environment_reads(tree: ast.Module) -> Iterator[int]:
 @pytest.mark.parametrize("module", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_module_imports_only_what_its_package_may_know(module: Path) -> None:
     name = row_name(module)
-    assert name in ROWS, f"{name} is new: give it a row, and DESIGN its arrow"
+    assert name in ROWS, f"{name} is new: give it a row, and docs/architecture.md its arrow"
     assert breaches(name, ROWS[name], module.read_text()) == []
 
 

@@ -291,7 +291,7 @@ class DrivenAnswer(ABC):
             logger.warning("%s has not returned in %g seconds: the answer ends without it", name, CALLBACK_SECONDS)
 
     def progress(self) -> Outcome:
-        """Return the outcome so far, or the final one."""
+        """Return the outcome as of now; after the end, the final one."""
         return self._outcome() if self.final is None else self.final.outcome()
 
     def _outcome(self) -> Outcome:

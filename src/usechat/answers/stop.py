@@ -28,7 +28,7 @@ StopCondition: TypeAlias = Callable[[Sequence[StepResult]], "bool | Awaitable[bo
 
 
 def step_count_is(count: int) -> StopCondition:
-    """End after ``count`` steps."""
+    """Return a condition that ends the answer after ``count`` steps."""
     return StepCount(count)
 
 
@@ -43,7 +43,7 @@ class StepCount(msgspec.Struct, frozen=True, gc=False):
 
 
 def has_tool_call(*names: str) -> StopCondition:
-    """End after a step that called one of these tools."""
+    """Return a condition that ends the answer after a step that called one of these tools."""
 
     def was_called(steps: Sequence[StepResult]) -> bool:
         return any(call.tool_name in names for step in steps[-1:] for call in step.tool_calls)

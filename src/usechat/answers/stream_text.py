@@ -165,14 +165,14 @@ def stream_text(
             there are at most ten. False ends the answer there, as the AI SDK does.
         stream_retries: How often a step is tried again whose stream breaks after it has begun, where the provider
             says that this may help. The AI SDK leaves what the failed try has shown; here the client is told to
-            forget it (``reset-step``). Towards clients that cannot (before 7.0.149, or a format of plain text) the
+            forget it (``reset-step``). Towards clients that cannot (before 7.0.70, or a format of plain text) the
             step is not tried again. Neither its text nor its usage counts.
         approval_secret: Signs approval requests. True: a secret of this process, which other workers do not share;
             False: they are not signed, and a client can approve what it was never asked.
         used_approvals: Remembers signed approvals, so that each runs its tool once. True: in this process; False: a
             client that sends an old message again runs the tool again.
         steering: By which more messages of the user reach the answer while it is made (``experimental_steering``).
-            From 7.0.173 on the client is shown them as parts of the answer's message. Older ones, and the message that
+            From 7.0.163 on the client is shown them as parts of the answer's message. Older ones, and the message that
             is saved for them, have no place for them: `StepResult.steering_messages` has them for every client.
         context: Given to tools as ``ToolContext.request``.
         message_metadata: Asked about each part that is no delta; what it returns is merged into the message's

@@ -150,6 +150,8 @@ class ChatStore(Protocol):
     be used.
 
     A task that is cancelled while it waits leaves the chat as it was before the call or as it is after it.
+
+    Implemented by: `usechat.chats.sql.store.SqlChatStore`.
     """
 
     async def create_chat(

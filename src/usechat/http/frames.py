@@ -18,7 +18,10 @@ logger = logging.getLogger(__name__)
 
 
 class FrameLog(Protocol):
-    """Takes an answer's frames: a run's log, or a pipe to its only reader."""
+    """Takes an answer's frames: a run's log, or a pipe to its only reader.
+
+    Implemented by: `usechat.runs.pipe.Pipe`, `usechat.runs.handle.RunHandle`.
+    """
 
     @property
     def is_full(self) -> bool:
@@ -43,7 +46,10 @@ class FrameLog(Protocol):
 
 
 class TellError(Protocol):
-    """Makes the part that tells the client about an error."""
+    """Makes the part that tells the client about an error.
+
+    Implemented by: `AnswerToSend.error_part`.
+    """
 
     def __call__(self, error: BaseException, /) -> Error:
         """Return the part."""

@@ -1,7 +1,7 @@
 """Negotiation: chooses the dialect of a response.
 
 An argument or a setting names it for all requests, the ``x-usechat-sdk`` header for one request. Without them, evidence
-in the request raises the default as far as it proves a version (PROTOCOL.md section 6).
+in the request raises the default as far as it proves a version (docs/protocol.md, Which version a client is of).
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from usechat.protocol.dialects import Dialect
 from usechat.protocol.encoders import Encoder, EncoderOptions, WireFormat, encode_for
 from usechat.protocol.retell import retell
 from usechat.protocol.shaping import ChunkShaper, Shaped
-from usechat.runs.pipe import PipeReader
+from usechat.runs.pipe import OnlyReader
 from usechat.runs.reader import LogReader, RunReader
 from usechat.runs.service import RunService
 
@@ -37,7 +37,10 @@ USUAL_OPTIONS: Final = EncoderOptions()
 
 
 class AnswerOutput(Protocol):
-    """Takes an answer while it is made; see `usechat.answers.loop.outputs.Output`."""
+    """Takes an answer while it is made; see `usechat.answers.loop.outputs.Output`.
+
+    Implemented by: `usechat.http.frames.FrameWriter`.
+    """
 
     def begin(self) -> None:
         """Begin the answer."""
@@ -62,7 +65,10 @@ class AnswerOutput(Protocol):
 
 
 class AnswerToSend(Protocol):
-    """An answer to send: the part of `usechat.answers.answer.Answer` that this package knows."""
+    """An answer to send: the part of `usechat.answers.answer.Answer` that this package knows.
+
+    Implemented by: `usechat.answers.answer.Answer`.
+    """
 
     message_id: str | None
     shaper: ChunkShaper
@@ -88,7 +94,7 @@ class AnswerToSend(Protocol):
         ...
 
     def drive(self, output: AnswerOutput) -> Coroutine[Any, Any, None]:
-        """Begin the answer. Return the coroutine that makes it."""
+        """Begin the answer. Return the coroutine that makes it: run it in a task."""
         ...
 
     def error_part(self, error: BaseException) -> Error:
@@ -195,7 +201,7 @@ class NewRun:
         self.fitted = self.begin_in_log = self.continued = None
         make = partial(write_answer, self.answer, encoder, self.breaks_on_error)
         if self.runs is None or begin is None:
-            return PipeReader(make, self.answer.abort, self.answer.aclose)
+            return OnlyReader(make, self.answer.abort, self.answer.aclose)
         preamble = b""
         if continued is not None:
             preamble = await work_apart(partial(retell, continued, dialect, self.wire_format))

@@ -44,7 +44,10 @@ class RunHead(msgspec.Struct, frozen=True):
 
 
 class RunSource(Protocol):
-    """The source of a response's run: a new run, or one that was begun before."""
+    """The source of a response's run: a new run, or one that was begun before.
+
+    Implemented by: `usechat.http.new_run.NewRun`, `usechat.http.resume.KnownRun`.
+    """
 
     async def prepare(self, request: Headers) -> RunHead:
         """Fit the run to the client. Nothing is begun yet.
@@ -96,7 +99,7 @@ class StreamingAnswer(Response):
         self.source = source
         self.extra_headers = headers or {}
         self.heartbeat_seconds = heartbeat
-        self.run: RunReader | None = None
+        self.reader: RunReader | None = None
         self.status_code = 200
         self.background: BackgroundTask | None = None
         self.body = b""
@@ -113,7 +116,7 @@ class StreamingAnswer(Response):
                 await send(start)
                 await send({"type": "http.response.body", "body": b""})
                 return
-            run = await self.open(headers)
+            reader = await self.open(headers)
         except REFUSALS as error:
             await refusal_response(error)(scope, receive, send)
             return
@@ -121,7 +124,7 @@ class StreamingAnswer(Response):
             # The status waits for the first piece, because it tells of a failure before that.
             sender = Sender(receive, send, start, head.heartbeat, self.heartbeat_seconds)
             try:
-                await self._send_run(run, head, sender)
+                await self._send_run(reader, head, sender)
             except AnswerFailedError as error:
                 if sender.has_begun:
                     # Only a connection that breaks tells the client now: the server closes it for what is raised here.
@@ -131,25 +134,25 @@ class StreamingAnswer(Response):
         try:
             await send(start)
         except BaseException:
-            await self._leave(run)
+            await self._leave(reader)
             raise
         del start, headers
-        send_body = partial(self._send_body, run, head)
+        send_body = partial(self._send_body, reader, head)
         if not defer_body(scope, send_body):
             await send_body(receive, send)
 
-    async def _send_body(self, run: RunReader, head: RunHead, receive: Receive, send: Send) -> None:
-        await self._send_run(run, head, Sender(receive, send, None, head.heartbeat, self.heartbeat_seconds))
+    async def _send_body(self, reader: RunReader, head: RunHead, receive: Receive, send: Send) -> None:
+        await self._send_run(reader, head, Sender(receive, send, None, head.heartbeat, self.heartbeat_seconds))
 
-    async def _send_run(self, run: RunReader, head: RunHead, sender: Sender) -> None:
+    async def _send_run(self, reader: RunReader, head: RunHead, sender: Sender) -> None:
         try:
-            await sender.send_all(run.read(), partial(add_place, run.run_id) if head.gives_cursors else None)
+            await sender.send_all(reader.read(), partial(add_place, reader.run_id) if head.gives_cursors else None)
         finally:
-            await self._leave(run)
+            await self._leave(reader)
 
-    async def _leave(self, run: RunReader) -> None:
+    async def _leave(self, reader: RunReader) -> None:
         # Called even when the reader left before the first byte.
-        await run.leave()
+        await reader.leave()
         if self.background is not None:
             await self.background()
 
@@ -164,8 +167,8 @@ class StreamingAnswer(Response):
             RunError: The run cannot be begun, or the log cannot be reached.
             ChatError: The saved chat cannot be read or written.
         """
-        self.run = run = await self.source.begin(decode_headers(tuple(headers)))
-        return run
+        self.reader = reader = await self.source.begin(decode_headers(tuple(headers)))
+        return reader
 
     async def stop(self) -> None:
         """Stop the run, as the user asked.
@@ -173,10 +176,10 @@ class StreamingAnswer(Response):
         Raises:
             RunError: The log cannot be reached.
         """
-        if self.run is None:
+        if self.reader is None:
             self.source.abort(STOPPED)
         else:
-            await self.run.stop(STOPPED)
+            await self.reader.stop(STOPPED)
 
     def all_headers(self, head: RunHead) -> list[tuple[bytes, bytes]]:
         """Return the headers of the run, of the caller and of the route, merged."""

@@ -37,8 +37,8 @@ def defer_body(scope: Scope, send_body: SendBody) -> bool:
     """Hand the body to an outer middleware and return whether one took it.
 
     Such a middleware knows that nothing inside of it looks at bodies, and calls ``send_body`` once the application has
-    returned. So the frames of the application's middleware and routing are not held for as long as the answer is open,
-    which are a fifth of an open stream's memory (docs/performance.md).
+    returned. So the call stacks of the application's middleware and routing are not held for as long as the answer is
+    open: they are a fifth of an open stream's memory (docs/performance.md).
     """
     bodies: list[SendBody] | None = scope.get(DEFERRED_BODIES)
     if bodies is not None:

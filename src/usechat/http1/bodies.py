@@ -18,7 +18,10 @@ _ANY_HEADER = 47
 
 
 class Body(Protocol):
-    """The body of a response, read piece by piece."""
+    """The body of a response, read piece by piece.
+
+    Implemented by: `usechat.http1.pool.ResponseBody`, `_Inflated`.
+    """
 
     def read(self) -> Awaitable[bytes]:
         """Return the bytes that have arrived; empty bytes at the end of the body."""

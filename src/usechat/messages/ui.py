@@ -99,7 +99,10 @@ class UIMessage(BaseModel):
         return "".join(part["text"] for part in self.parts if part["type"] == "text")
 
     def to_json(self) -> dict[str, Any]:
-        """Return the message in the form of AI SDK 5 and later: the set and the unknown keys, no defaults."""
+        """Return the message in the form of AI SDK 5 and later.
+
+        It is a JSON object with the keys that were posted, unknown ones included, and no defaults.
+        """
         return {
             **{name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set},
             **(self.model_extra or {}),

@@ -122,9 +122,10 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] | None = None
     response_format: ResponseFormat | None = None
     max_retries: int | None = None
-    """How many times to retry a request that failed before its first byte; ``None`` for the number of the client."""
+    """How many times the model retries a request that failed before its first byte; ``None`` for its own number."""
     timeout: Timeout | None = None
-    """The time limits of the call."""
+    """The time limits of the call. The loop ends the answer when they have passed. The model needs them for its
+    retries: ``step`` is the time that is left."""
 
     def __post_init__(self) -> None:
         # Raised here, where the mistake is, and not later while the answer is made.
@@ -134,7 +135,18 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
 
 @runtime_checkable
 class Model(Protocol):
-    """A language model that streams its answers."""
+    """A language model that streams its answers.
+
+    Implemented by: `usechat.models.claude.model.AnthropicModel`, `usechat.models.embedded.model.LocalModel`,
+    `usechat.demo.model.DemoModel`, `usechat.testing.models.ScriptedModel`.
+
+    A model may have three more members, which answers look for:
+
+    - ``parts_are_valid: bool``: whether the loop can skip checking each part of `stream`. False without it.
+    - ``timeout: Timeout | None``: limits where the call sets none.
+    - ``check_messages(messages)``: raises `RequestError` for messages that this model cannot take, before anything is
+      saved or sent.
+    """
 
     @property
     def provider(self) -> str:

@@ -81,7 +81,7 @@ def _merged(schema: Schema, root: Schema) -> dict[str, Any]:
         result["properties"] = properties
     if required:
         result["required"] = list(required)
-    return {**result, **_about(own, either)}
+    return {**result, **_common_keywords(own, either)}
 
 
 def _alternatives(either: Sequence[Schema]) -> dict[str, Any]:
@@ -122,8 +122,8 @@ def _in_each(schemas: Sequence[Schema]) -> Sequence[str]:
     return [name for name in required[0] if all(name in others for others in required)] if required else ()
 
 
-def _about(own: Schema, either: Sequence[Schema]) -> dict[str, Any]:
-    """Return the keywords that describe all alternatives together."""
+def _common_keywords(own: Schema, either: Sequence[Schema]) -> dict[str, Any]:
+    """Return ``additionalProperties`` and a description that hold for every alternative."""
     result: dict[str, Any] = {}
     if either and all(each.get("additionalProperties") is False for each in either):
         result["additionalProperties"] = False

@@ -27,7 +27,10 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     """The start of the answer."""
 
     message_id: str | None = None
-    """The UI message's id. In a continuation it is absent or the id of the continued message (PROTOCOL.md 0.5)."""
+    """The UI message's id.
+
+    In a continuation it is absent or the id of the continued message (docs/protocol.md, UI message stream).
+    """
     message_metadata: Any = None
 
 

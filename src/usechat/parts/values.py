@@ -33,7 +33,7 @@ class FinishReason(msgspec.Struct, frozen=True, gc=False):
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """The number of tokens of one or more model calls. ``None`` means that the provider did not say.
 
-    Each AI SDK major has another shape of usage; encoders make it (PROTOCOL.md section 2, Usage).
+    Each AI SDK major has another shape of usage; encoders make it (docs/protocol.md, Usage).
     """
 
     input_no_cache: int | None = None

@@ -1,8 +1,8 @@
 """Chunks: the objects of the UI message stream (AI SDK 5, 6, 7). One table encodes and decodes them, one row a type.
 
-Upstream: ``ai/src/ui-message-stream/ui-message-chunks.ts`` and ``to-ui-message-chunk.ts`` (7.0.173); PROTOCOL.md
-section 2. The fields are in the SDK's order. An optional field that is None is left out: every client refuses an
-explicit ``null`` there. Knows no bytes and no order of chunks.
+Upstream: ``ai/src/ui-message-stream/ui-message-chunks.ts`` and ``to-ui-message-chunk.ts`` (7.0.173). The
+fields are in the SDK's order. An optional field that is None is left out: every client refuses an explicit ``null``
+there. Knows no bytes and no order of chunks.
 """
 
 from __future__ import annotations

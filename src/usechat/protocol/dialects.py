@@ -3,7 +3,7 @@
 Two tables have the first release for each: `LINES` for the data stream of AI SDK 3 and 4, whose parser throws at an
 unknown code, and `SINCE` for the chunks of AI SDK 5, 6 and 7. Clients before 5.0.217, 6.0.231 and 7.0.32 refuse a chunk
 with an unknown key and end the chat with an error. Every client refuses an unknown chunk type. So a client gets only
-what the tables allow for its version (PROTOCOL.md section 2). Knows no frames.
+what the tables allow for its version (docs/protocol.md, Which version a client is of). Knows no frames.
 
 A version is a whole release (``6.0.100``: the frames of that release's own server), a major or minor (``6``, ``3.4``:
 what all its releases accept), or unknown (`auto`: what all releases accept that can have sent the request).
@@ -97,7 +97,7 @@ SINCE: dict[str, tuple[str | None, str | None, str | None]] = {
 }
 
 UNKNOWN_TO_OLD_MAJORS: dict[int, dict[str | None, str]] = {
-    # provider's stop reason: the major's word for it, if it is not AI SDK 7's (PROTOCOL.md, Stop reasons)
+    # provider's stop reason: the major's word for it, if it is not AI SDK 7's (docs/protocol.md, Stop reasons)
     4: dict.fromkeys(("pause_turn", "refusal", "model_context_window_exceeded", "compaction"), "unknown"),
     5: {"model_context_window_exceeded": "unknown", "compaction": "other"},
     6: {},
@@ -188,7 +188,7 @@ class Dialect:
 
     @property
     def unique_block_ids(self) -> bool:
-        """Whether a block id that the answer used before must be replaced by a new one."""
+        """Whether this client needs a new id for each block of an answer."""
         return not self.exact or self.major >= 6
 
     def finish_reason(self, reason: FinishReason) -> str:

@@ -96,7 +96,7 @@ KINDS: dict[type, Kind] = {
 
 TRANSITIONS: dict[tuple[State, Kind], State] = {
     (State.NEW, Kind.START): State.OPEN,
-    # A writer's own stream may do without `start` and steps; no client minds (PROTOCOL.md, Ordering rules).
+    # A writer's own stream may do without `start` and steps; no client minds (docs/protocol.md, Order of chunks).
     (State.NEW, Kind.CONTENT): State.OPEN,
     (State.NEW, Kind.NOTE): State.OPEN,
     (State.NEW, Kind.STEP_START): State.STEP,

@@ -12,7 +12,7 @@ from usechat.ids import generate_id
 __all__ = ["DENIED", "MASKED_ERROR", "EncoderOptions", "ToolErrors", "WireFormat"]
 
 WireFormat: TypeAlias = Literal["data-stream", "ui-message-stream", "text-stream", "events"]
-"""The wire formats: PROTOCOL.md sections 1, 2 and 7, and the plain events."""
+"""The wire formats (docs/protocol.md, Wire formats)."""
 ToolErrors: TypeAlias = Literal["masked", "shown"]
 """The text of a failed tool in the browser: `MASKED_ERROR`, or the model's text."""
 

@@ -176,7 +176,7 @@ def make_tool(part: UIPart, _: str) -> Iterator[Part]:
     }
     state = part.get("state")
     if state == "input-streaming":
-        yield ToolInputStart(**described)
+        yield ToolInputStart(**described, input_encoding=part.get("inputEncoding"))
         raw = part.get("rawInput")
         if isinstance(raw, str):
             yield ToolInputDelta(call["tool_call_id"], raw)
@@ -199,8 +199,11 @@ def make_approval(part: UIPart) -> Iterator[Part]:
     yield ToolApprovalRequest(
         approval_id=approval["id"],
         tool_call_id=part["toolCallId"],
-        signature=approval.get("signature"),
+        approval_descriptor=approval.get("descriptor"),
+        input_schema_input=approval.get("inputSchemaInput"),
+        reason=approval.get("requestReason"),
         is_automatic=approval.get("isAutomatic"),
+        signature=approval.get("signature"),
     )
     if "approved" in approval:
         yield ToolApprovalResponse(

@@ -286,7 +286,7 @@ class ChunkShaper:
         return (self._match_dynamic(msgspec.structs.replace(part, error_text=self.tool_error_text(part))),)
 
     def _match_dynamic(self, part: Any) -> Part:
-        """Return ``part`` with its call's ``dynamic``: AI SDK 5 searches only calls of that kind, or throws."""
+        """Give an output the ``dynamic`` of its call: AI SDK 5 finds the call only then, and otherwise throws."""
         dynamic = self.dynamic_calls.get(part.tool_call_id)
         if self.dialect.major >= 6 or dynamic is None:
             return part

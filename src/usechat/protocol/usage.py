@@ -1,4 +1,4 @@
-"""Converts usage to and from the shape of each AI SDK major in message metadata (PROTOCOL.md section 2, Usage)."""
+"""Converts usage to and from the shape of each AI SDK major in message metadata (docs/protocol.md, Usage)."""
 
 from __future__ import annotations
 

@@ -17,7 +17,10 @@ MAX_LENGTH = 200
 
 
 class Cursor(msgspec.Struct, frozen=True, kw_only=True):
-    """A place in a run; as text ``RUN:ENTRIES``, or ``RUN:end`` after its end, as an event's ``id:`` has it."""
+    """A place in a run.
+
+    As text, and in an event's ``id:``, it is ``RUN:ENTRIES``, or ``RUN:end`` after the end.
+    """
 
     run_id: str | None = None
     """The run; None for the chat's newest one. Such a cursor is a bare number: ``0`` for a reader with nothing."""

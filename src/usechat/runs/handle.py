@@ -24,7 +24,7 @@ class RunHandle:
 
     Args:
         writer: The run's writer in the log.
-        abort: Asks the frames' generator for a legal end.
+        abort: Ends the making of the run early, with a reason. The run still gets its legal end.
     """
 
     __slots__ = (

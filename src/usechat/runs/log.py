@@ -96,7 +96,10 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class RunWriter(Protocol):
-    """A producer's hold on its run."""
+    """A producer's hold on its run.
+
+    Implemented by: `usechat.runs.memory.MemoryRun`, `usechat.runs.redis.producer.RedisRun`.
+    """
 
     @property
     def info(self) -> RunInfo:
@@ -133,9 +136,8 @@ class RunWriter(Protocol):
 
         Args:
             state: How it ended.
-            save: Awaited before any reader sees the end, so that a reader finds the saved answer. It is also awaited
-                while the log is away and when this producer has lost the run, so it must find out whether another
-                process has saved the run. An unsaved run is kept for longer.
+            save: Awaited before any reader sees the end. It may run although another process has ended this run: it
+                must check that itself. When it returns False, the log keeps the run for longer.
         """
         ...
 
@@ -145,7 +147,10 @@ OnRelease: TypeAlias = Callable[[RunInfo, bytes], Awaitable[bytes]]
 
 
 class RunLog(Protocol):
-    """A log of runs. All methods but ``aclose`` raise `RunError` ``unavailable`` when the log cannot be reached."""
+    """A log of runs. All methods but ``aclose`` raise `RunError` ``unavailable`` when the log cannot be reached.
+
+    Implemented by: `usechat.runs.memory.MemoryLog`, `usechat.runs.redis.log.RedisLog`.
+    """
 
     @property
     def limits(self) -> Limits:
@@ -224,7 +229,7 @@ class RunLog(Protocol):
         ...
 
     async def seconds_silent(self, run_id: str) -> float | None:
-        """Return the seconds since the run's producer last renewed its lease; None when it needs no lease."""
+        """Return the seconds since the run's producer last renewed its lease; None when no producer holds the run."""
         ...
 
     async def reap(self, run_id: str | None = None) -> Sequence[RunInfo]:

@@ -26,7 +26,7 @@ OnLost: TypeAlias = Callable[[RunInfo, bytes], Awaitable[bytes]]
 
 
 class LostRuns:
-    """Ends runs that other processes have lost.
+    """Ends the runs of dead processes.
 
     Args:
         log: The log of the runs.

@@ -289,7 +289,7 @@ class MemoryLog:
         return math.inf
 
     async def seconds_silent(self, run_id: str) -> float | None:
-        """Return None: a producer of this process needs no lease."""
+        """Return 0 for a run that is running: its producer is this process. None for any other."""
         run = self.runs.get(run_id)
         return 0.0 if run is not None and run.is_running else None
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from usechat.runs.log import Entry
 
-__all__ = ["Pipe", "PipeReader"]
+__all__ = ["OnlyReader", "Pipe"]
 
 
 class Pipe:
@@ -77,7 +77,7 @@ class Pipe:
             raise self._error
 
 
-class PipeReader:
+class OnlyReader:
     """Make a run and be its only reader: the run ends when this reader leaves.
 
     Args:

@@ -18,7 +18,10 @@ STOPPED = "stopped"
 
 
 class RunReader(Protocol):
-    """One reader of a run."""
+    """One reader of a run.
+
+    Implemented by: `usechat.runs.pipe.OnlyReader`, `LogReader`.
+    """
 
     @property
     def run_id(self) -> str:

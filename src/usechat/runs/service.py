@@ -33,7 +33,7 @@ FindRun: TypeAlias = Callable[[str], Awaitable[RunInfo | None]]
 
 
 class RunService:
-    """Makes, finds and ends the runs of this process, and ends runs that other processes have lost.
+    """Makes, finds and ends the runs of this process, and ends the runs of dead processes.
 
     Args:
         log: The log of the runs. `shutdown` closes it.

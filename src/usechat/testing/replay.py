@@ -99,7 +99,7 @@ class ReplayedRequest:
         """Whether the client disconnected before the end of the reply."""
         return self.aborted_at is not None
 
-    def wait_over(self, *, within: float = _WAIT_SECONDS) -> None:
+    def wait(self, *, within: float = _WAIT_SECONDS) -> None:
         """Block until the reply has ended or the client has disconnected.
 
         Args:
@@ -110,7 +110,7 @@ class ReplayedRequest:
         """
         self._over.result(within)
 
-    async def over(self, *, within: float = _WAIT_SECONDS) -> None:
+    async def wait_async(self, *, within: float = _WAIT_SECONDS) -> None:
         """Wait until the reply has ended or the client has disconnected.
 
         Args:

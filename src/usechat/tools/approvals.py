@@ -137,7 +137,7 @@ def encode_url(data: bytes) -> str:
 
 
 def sign(secret: str, *, approval_id: str, tool_call_id: str, tool_name: str, input: Any) -> str:
-    """Return the signature of an approval request (PROTOCOL.md section 4): base64url without padding."""
+    """Return the signature of an approval request (docs/protocol.md, Approvals): base64url without padding."""
     fields = ["ai-sdk-tool-approval-v1", approval_id, tool_call_id, tool_name, digest(input)]
     return encode_url(hmac.digest(secret.encode(), write_json(fields).encode(), "sha256"))
 

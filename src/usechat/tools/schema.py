@@ -34,7 +34,10 @@ __all__ = [
 
 
 class InputSchema(Protocol):
-    """The input of a tool."""
+    """The input of a tool.
+
+    Implemented by: `ModelInput`, `SignatureInput`, `JsonSchemaInput`, `usechat.answers.objects.shape.EnumInput`.
+    """
 
     @property
     def json_schema(self) -> Mapping[str, Any]:
@@ -102,7 +105,7 @@ class JsonSchemaInput:
         self.checker = check
 
     def check(self, value: Any) -> tuple[Any, Any]:
-        """Return the value, or the result of the application's check."""
+        """Return the checked input, as JSON and for the tool: the check's result if the application gave a check."""
         value = read_members(value, self.json_schema)
         checked = value if self.checker is None else self.checker(value)
         return checked, checked

@@ -55,7 +55,10 @@ DEFAULT_TIMEOUT = 60.0
 
 
 class ToolWriter(Protocol):
-    """Writer of a tool's own parts into the answer."""
+    """Writer of a tool's own parts into the answer.
+
+    Implemented by: `usechat.answers.calls.execute.ToolRunner`, `usechat.answers.calls.gate.PartList`.
+    """
 
     def write(self, part: Part) -> None:
         """Write ``part`` to the client now. Callable from any thread."""

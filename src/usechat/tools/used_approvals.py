@@ -18,7 +18,10 @@ MAX_REMEMBERED = 100_000
 
 
 class UsedApprovals(Protocol):
-    """Memory of the approvals by which a tool was run."""
+    """Memory of the approvals by which a tool was run.
+
+    Implemented by: `ProcessUsedApprovals`, `usechat.runs.redis.approvals.RedisUsedApprovals`.
+    """
 
     async def claim(self, approval_id: str) -> bool:
         """Record that an approval is used. Return whether this is its first use.

@@ -14,7 +14,10 @@ __all__ = ["Handover", "Nowhere", "Output"]
 
 
 class Output(Protocol):
-    """Destination of an answer's parts."""
+    """Destination of an answer's parts.
+
+    Implemented by: `Handover`, `Nowhere`, `usechat.http.frames.FrameWriter`.
+    """
 
     def begin(self) -> None:
         """Begin the answer."""
@@ -31,7 +34,7 @@ class Output(Protocol):
 
     @property
     def is_full(self) -> bool:
-        """Whether the reader is so far behind that the answer must wait."""
+        """Whether the driver must wait (`room`) before it makes more."""
         ...
 
     async def room(self) -> None:

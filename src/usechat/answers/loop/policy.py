@@ -1,4 +1,4 @@
-"""The loop's behaviour towards one client: differences of AI SDK majors beyond their frames (PROTOCOL.md).
+"""The loop's behaviour towards one client: differences of AI SDK majors beyond their frames.
 
 One field for each difference, so that the loop itself knows no versions.
 """

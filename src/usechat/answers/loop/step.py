@@ -49,7 +49,7 @@ logger = logging.getLogger(__name__)
 
 
 class StepTurn(Turn):
-    """The current step of a model's turn, and the state that earlier steps left.
+    """The part of `ModelTurn` that reads one step.
 
     Args:
         request: The messages, the model, the tools and the options of the answer.

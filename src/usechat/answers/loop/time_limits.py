@@ -1,4 +1,4 @@
-"""Deadlines of an answer's waits. It gets its clock, waits for nothing and knows no provider."""
+"""Computes until when the driver may wait. Its clock is an argument. Knows no provider."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ class EnumInput:
         self.json_schema = schema
 
     def check(self, value: Any) -> tuple[Any, Any]:
-        """Return the value, twice.
+        """Return the value as JSON and as the application gets it; here both are the same.
 
         Raises:
             ValueError: It is none of the texts.

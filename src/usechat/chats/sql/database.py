@@ -40,6 +40,8 @@ class Database(Protocol):
 
     A task that is cancelled while it waits leaves the transaction either done or undone. It is undone when it had not
     reached its commit.
+
+    Implemented by: `PostgresDatabase`, `SqliteDatabase`.
     """
 
     async def read(self, work: Work[ResultT]) -> ResultT:

@@ -23,7 +23,10 @@ class Abandoned(Exception):  # noqa: N818 - no error: nobody waits for the resul
 
 
 class Session(Protocol):
-    """The resource of one thread, such as a connection. It is made, used and closed in that thread."""
+    """The resource of one thread, such as a connection. It is made, used and closed in that thread.
+
+    Implemented by: `_Session`.
+    """
 
     def run(self, work: Callable[[Any], ResultT], check_wanted: Callable[[], None]) -> ResultT:
         """Run the work and return its result. Undo it when ``check_wanted`` raises `Abandoned` at its end."""

@@ -33,7 +33,10 @@ _DRAIN_SECONDS = 1.0
 
 
 class Source(Protocol):
-    """A reader of an answer's parts, in batches as they arrive on the connection."""
+    """A reader of an answer's parts, in batches as they arrive on the connection.
+
+    Implemented by: `_RawBody`, `_PackageEvents`.
+    """
 
     async def read(self) -> list[ModelPart] | None:
         """Return the parts of the next read, which may be empty; ``None`` at the end.

@@ -36,7 +36,10 @@ logger = logging.getLogger(__name__)
 
 
 class LocalServer(Protocol):
-    """A server on this machine that speaks Anthropic's Messages API."""
+    """A server on this machine that speaks Anthropic's Messages API.
+
+    Implemented by: `usechat.models.embedded.server.EmbeddedServer`.
+    """
 
     def start(self) -> tuple[str, str]:
         """Start the server unless it runs; return its base URL and its API key. Any thread may call this."""

@@ -174,7 +174,7 @@ def _missing_weights() -> str | None:
 
 
 def _ask(process: subprocess.Popen[bytes], order: str, seconds: float) -> str:
-    """Write the order to the process, and return the address on which it listens."""
+    """Tell the process what to serve, and return the address on which it listens."""
     replies: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     # Not every system has time limits for pipes, so a thread reads the reply and this thread waits with a limit.
     threading.Thread(target=lambda: replies.put(_exchange(process, order)), name="usechat-local", daemon=True).start()

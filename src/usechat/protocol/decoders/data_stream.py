@@ -1,4 +1,4 @@
-"""Decodes the data stream v1 of AI SDK 4, as strictly as its client (PROTOCOL.md section 1).
+"""Decodes the data stream v1 of AI SDK 4, as strictly as its client (docs/protocol.md, Data stream v1).
 
 The format has no block ids and no ends: text and reasoning last until something else comes.
 """

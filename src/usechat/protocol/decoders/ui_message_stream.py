@@ -28,7 +28,7 @@ class UIMessageStreamDecoder:
         return self.read(self.events.feed(data))
 
     def finish(self) -> list[Part]:
-        """Return the part of a last event that lacks its blank line.
+        """Return what is left at the end: the part of an event without its closing blank line, if any.
 
         Raises:
             DecodeError: The event is no chunk.

@@ -1,4 +1,4 @@
-"""The data stream v1 of AI SDK 3 and 4: lines ``CODE:JSON`` (PROTOCOL.md section 1).
+"""The data stream v1 of AI SDK 3 and 4: lines ``CODE:JSON`` (docs/protocol.md, Data stream v1).
 
 The format has no frames for documents as sources, approvals, preliminary outputs and custom parts, so these are left
 out. Lines that the client's version does not know are left out too, because its parser throws ("Invalid code f"). A

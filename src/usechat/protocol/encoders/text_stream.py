@@ -1,4 +1,4 @@
-"""The text stream: only the text (PROTOCOL.md section 7). The format has no frame for errors."""
+"""The text stream: only the text (docs/protocol.md, Text stream). The format has no frame for errors."""
 
 from __future__ import annotations
 

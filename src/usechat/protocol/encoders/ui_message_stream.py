@@ -1,4 +1,4 @@
-"""The UI message stream of AI SDK 5, 6 and 7: one SSE event a chunk (PROTOCOL.md section 2).
+"""The UI message stream of AI SDK 5, 6 and 7: one SSE event a chunk (docs/protocol.md, UI message stream).
 
 The hot path is a delta of an open block. The beginning of its frame is made once for the block, so each delta costs one
 look-up, one JSON string and one append.

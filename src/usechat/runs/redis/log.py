@@ -21,7 +21,7 @@ from usechat.runs.redis.client import ScriptClient
 from usechat.runs.redis.keys import Keys
 from usechat.runs.redis.leases import Leases
 from usechat.runs.redis.policy import warn_of_eviction
-from usechat.runs.redis.producer import Producers, StopNotice, milliseconds, open_arguments
+from usechat.runs.redis.producer import OwnRuns, StopNotice, milliseconds, open_arguments
 from usechat.runs.redis.scripts import ADOPT, OPEN, STOP, UNREAD
 from usechat.runs.redis.tail import Copy, Tail
 
@@ -44,10 +44,10 @@ class RedisLog:
         self._keys = Keys(prefix)
         # Producers renew early: an absence of Redis that is much shorter than a lease costs no living one its run.
         self._client = ScriptClient(url, patience=min(self.limits.silence, self.limits.lease) / 6)
-        self._producers = Producers(self._client, self._keys, self.limits)
+        self._own_runs = OwnRuns(self._client, self._keys, self.limits)
         self.on_gone: OnRelease | None = None
         self._tail = Tail(self._client, self._keys, self.limits, lambda: self.on_gone)
-        self._leases = Leases(self._client, self._keys, self.limits, grace=self._producers.renewal_seconds)
+        self._leases = Leases(self._client, self._keys, self.limits, grace=self._own_runs.renewal_seconds)
         self._has_policy = False
         self._is_closed = False
 
@@ -79,7 +79,7 @@ class RedisLog:
         token = await self._client.call(OPEN, self._keys.of_run(info), *arguments)
         if token is None:
             raise exists()
-        return self._producers.begin(msgspec.structs.replace(info, token=int(token)))
+        return self._own_runs.begin(msgspec.structs.replace(info, token=int(token)))
 
     async def find(self, chat_id: str) -> RunInfo | None:
         """Return the newest run of a chat, while it is kept."""
@@ -88,12 +88,12 @@ class RedisLog:
         if info is not None:
             return info
         # Redis has dropped what this process has just told it, or is about to.
-        own = (run.info for run in self._producers.runs.values() if run.info.chat_id == chat_id and run.is_running)
+        own = (run.info for run in self._own_runs.runs.values() if run.info.chat_id == chat_id and run.is_running)
         return next(own, None)
 
     async def get(self, run_id: str) -> RunInfo | None:
         """Return a run, while its frames are kept."""
-        own = self._producers.runs.get(run_id)
+        own = self._own_runs.runs.get(run_id)
         if own is not None and own.is_running:
             return own.info
         info = await self._info(run_id)
@@ -112,7 +112,7 @@ class RedisLog:
         Raises:
             RunError: ``missing``: there is no such run, or it is not kept any more; ``unavailable``.
         """
-        own = self._producers.runs.get(run_id)
+        own = self._own_runs.runs.get(run_id)
         place = Place(after)
         if own is not None:
             async with aclosing(own.read(place)) as entries:
@@ -127,7 +127,7 @@ class RedisLog:
 
     async def frames(self, run_id: str) -> bytes:
         """Return all frames that the run has now."""
-        own = self._producers.runs.get(run_id)
+        own = self._own_runs.runs.get(run_id)
         if own is not None:
             return bytes(own.frames)
         copy = Copy(RunInfo(id=run_id, chat_id="", created_at=0.0), self.limits)
@@ -142,7 +142,7 @@ class RedisLog:
 
     async def stop(self, run_id: str, reason: str | None = None) -> bool:
         """Ask the run's producer, in any process, to stop. Return whether the run was still running."""
-        own = self._producers.runs.get(run_id)
+        own = self._own_runs.runs.get(run_id)
         if own is not None:
             return own.ask_to_stop(reason)
         message = msgspec.json.encode(StopNotice(run_id, reason))
@@ -150,7 +150,7 @@ class RedisLog:
         return bool(await self._client.call(STOP, keys, message, reason or ""))
 
     async def note_resume(self, chat_id: str) -> None:
-        """Remember that this chat's client resumes."""
+        """Remember for `Limits.remember` that a reader asked for this chat's stream."""
         await self._client.command("SET", self._keys.resumed(chat_id), "1", "PX", milliseconds(self.limits.remember))
 
     async def was_resumed(self, chat_id: str) -> bool:
@@ -168,7 +168,7 @@ class RedisLog:
 
     async def seconds_silent(self, run_id: str) -> float | None:
         """Return the seconds since the run's producer last renewed its lease; None when it has no lease."""
-        if run_id in self._producers.runs:
+        if run_id in self._own_runs.runs:
             return 0.0
         return await self._leases.seconds_silent(run_id)
 
@@ -177,12 +177,12 @@ class RedisLog:
         if not self._has_policy:
             self._has_policy = True
             await warn_of_eviction(self._client)
-        if await self._client.was_away(within=min(self._producers.renewal_seconds, self.limits.lease)):
+        if await self._client.was_away(within=min(self._own_runs.renewal_seconds, self.limits.lease)):
             # No lease could be renewed meanwhile, so living producers get the time to do so. No more than that: a
             # Redis that goes away again and again must not keep the lost from their end.
             return ()
         # This process is alive, even if it was too busy to renew.
-        taken = await self._leases.take(run_id, own=self._producers.runs)
+        taken = await self._leases.take(run_id, own=self._own_runs.runs)
         return [read_info(known) for known in taken]
 
     async def adopt(self, info: RunInfo, data: bytes = b"") -> bool:
@@ -204,9 +204,9 @@ class RedisLog:
             copy.end("lost", ending)
 
     async def aclose(self) -> None:
-        """Close connections and end tasks. Other processes reap the runs that have not ended."""
+        """Close connections and end tasks. Other processes end the runs that have not ended."""
         self._is_closed = True
-        await self._producers.aclose()
+        await self._own_runs.aclose()
         await self._tail.aclose()
         await self._client.aclose()
 

@@ -23,7 +23,7 @@ from usechat.runs.redis.client import LONGEST_PAUSE, Backoff, ScriptClient
 from usechat.runs.redis.keys import Keys
 from usechat.runs.redis.scripts import OPEN, WRITE
 
-__all__ = ["Producers", "RedisRun"]
+__all__ = ["OwnRuns", "RedisRun"]
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Written(msgspec.Struct, frozen=True, array_like=True):
 class RedisRun(MemoryRun):
     """A run of this process: its frames, and how much of them Redis has."""
 
-    def __init__(self, info: RunInfo, limits: Limits, producers: Producers) -> None:
+    def __init__(self, info: RunInfo, limits: Limits, own_runs: OwnRuns) -> None:
         super().__init__(info, limits)
         self.written = 0
         self.end_state: EndState | None = None
@@ -79,7 +79,7 @@ class RedisRun(MemoryRun):
         self.needs_lease = False
         self.is_unsaved = False
         """Whether it has ended and is the only copy of what it made."""
-        self._producers = producers
+        self._own_runs = own_runs
         self._settling: set[asyncio.Future[None]] = set()
 
     def append(self, data: bytes) -> None:
@@ -89,7 +89,7 @@ class RedisRun(MemoryRun):
             RunError: ``fenced`` once the run was taken away or has ended; ``full``.
         """
         super().append(data)
-        self._producers.notice(self)
+        self._own_runs.notice(self)
 
     async def finish(self, state: EndState, save: Save | None = None) -> bool:
         """End the run in Redis, however long Redis is away. Readers here do not wait that long.
@@ -101,7 +101,7 @@ class RedisRun(MemoryRun):
             self.is_complete = state != "failed"
             self.needs_lease = True
             # What is left of the frames goes to Redis meanwhile.
-            self._producers.notice(self)
+            self._own_runs.notice(self)
         is_saved = save is None or await save()
         if not self.is_running:
             return False
@@ -112,7 +112,7 @@ class RedisRun(MemoryRun):
 
     async def _settled(self, state: EndState) -> None:
         """Wait until Redis has everything."""
-        self._producers.notice(self)
+        self._own_runs.notice(self)
         release = asyncio.get_running_loop().call_later(END_PATIENCE, self.end, state)
         try:
             while self.is_behind():
@@ -175,7 +175,7 @@ def open_arguments(keys: Keys, info: RunInfo, limits: Limits) -> list[Any]:
     return [keys.prefix, info.id, encoded, info.token, milliseconds(limits.lease), milliseconds(limits.retain)]
 
 
-class Producers:
+class OwnRuns:
     """The runs of this process."""
 
     def __init__(self, client: ScriptClient, keys: Keys, limits: Limits) -> None:

@@ -1,6 +1,6 @@
 """The clients' schemas of the UI message stream's chunks, for each version of the majors 5, 6 and 7.
 
-Source: the schema of each release from 5.0.0 to 5.0.277, 6.0.326 and 7.0.173 that differs from the release before.
+Source: the schema of each release from 5.0.0 to 5.0.277, 6.0.324 and 7.0.173 that differs from the release before.
 Shares no table with the encoders, so that a mistake in one shows.
 """
 

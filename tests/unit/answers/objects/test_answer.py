@@ -220,7 +220,7 @@ async def test_a_reader_that_leaves_is_told_to_on_finish(server: ReplayServer):
         break
     await result.aclose()
     assert [(event.is_aborted, event.object) for event in finished] == [(True, None)]
-    await server.requests[-1].over()
+    await server.requests[-1].wait_async()
     assert server.requests[-1].is_aborted
 
 

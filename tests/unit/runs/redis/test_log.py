@@ -11,7 +11,7 @@ from usechat.runs.memory import Place
 from usechat.runs.redis import producer as redis_producer
 from usechat.runs.redis.client import Backoff, ScriptClient
 from usechat.runs.redis.keys import Keys
-from usechat.runs.redis.producer import Producers, RedisRun
+from usechat.runs.redis.producer import OwnRuns, RedisRun
 from usechat.runs.redis.tail import Copy
 
 pytestmark = pytest.mark.anyio
@@ -26,8 +26,8 @@ def anyio_backend() -> str:
 
 def made_run() -> RedisRun:
     limits = Limits()
-    producers = Producers(ScriptClient("redis://127.0.0.1:1", patience=1.0), KEYS, limits)
-    return RedisRun(RunInfo(id="run", chat_id="chat", token=7, created_at=0.0), limits, producers)
+    own_runs = OwnRuns(ScriptClient("redis://127.0.0.1:1", patience=1.0), KEYS, limits)
+    return RedisRun(RunInfo(id="run", chat_id="chat", token=7, created_at=0.0), limits, own_runs)
 
 
 def batch(*entries: bytes) -> dict[bytes, bytes]:

@@ -16,7 +16,10 @@ __all__ = ["Presence"]
 
 
 class Presence(Protocol):
-    """The presence of this process among those that share a database."""
+    """The presence of this process among those that share a database.
+
+    Implemented by: `FilePresence`, `RowPresence`.
+    """
 
     @property
     def process_id(self) -> str | None:

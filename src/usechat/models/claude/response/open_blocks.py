@@ -214,7 +214,7 @@ class OpenToolInput:
             parts.append(ToolInputDelta(self._start.tool_call_id, delta.partial_json))
 
     def may_be_cut(self) -> bool:
-        """Return whether the input is no whole object, as at the end of a message that ended at a limit."""
+        """Return whether the input may have been cut: it is not a complete JSON object."""
         return not self._start.provider_executed and _maybe_object("".join(self._pieces) or self._start_text) is None
 
     def close(self, parts: list[ModelPart]) -> None:
