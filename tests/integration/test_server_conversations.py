@@ -411,7 +411,7 @@ def test_ai_sdk_4_loads_messages_in_its_own_form(deploy: Any):
         ("POST", "/api/chats", "GET"),
         # A chat from before may be called "c1/export": it can be removed.
         ("POST", "/api/chats/c1/export", "DELETE, GET, PATCH"),
-        ("DELETE", "/api/chat/c1/stream", "GET"),
+        ("POST", "/api/chat/c1/stream", "DELETE, GET"),
         ("GET", "/api/chat/c1/stop", "POST"),
         ("PUT", "/api/chat", "GET, POST"),
     ],
