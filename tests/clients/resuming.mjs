@@ -20,8 +20,14 @@ class Visit {
 
   /** A tab with the page as it is loaded now, from the next of the servers. */
   async open() {
+    return (await this.load())();
+  }
+
+  /** Load the page, and return what opens it. */
+  async load() {
     const place = { ...this.place, url: this.urls[this.#opened++ % this.urls.length] };
-    return new Tab(client, place).open(await load(place));
+    const loaded = await load(place);
+    return () => new Tab(client, place).open(loaded);
   }
 
   close(tab) {
@@ -30,9 +36,11 @@ class Visit {
     this.outcome.errors.push(...tab.errors);
   }
 
+  /** A page that a server renders is loaded before the one that it replaces is left. */
   async reload(tab) {
+    const open = this.place.isRendered ? await this.load() : () => this.open();
     this.close(tab);
-    return this.open();
+    return open();
   }
 
   async follow(tab, { kind, cuts = [], otherTabAt, stopAt, ...step }) {
@@ -71,11 +79,11 @@ class Visit {
   }
 }
 
-/** The messages that the page is loaded with. */
+/** The chat that the page is loaded with. */
 async function load({ url, chatId, headers }) {
   const response = await fetch(`${url}/api/chats/${chatId}`, { headers });
-  const messages = response.ok ? (await response.json()).messages : [];
-  return major === 4 ? messages.map(toV4) : messages;
+  const { messages, isAnswering } = response.ok ? await response.json() : { messages: [], isAnswering: false };
+  return { messages: major === 4 ? messages.map(toV4) : messages, isAnswering };
 }
 
 /** Stored messages have no `content`: the text of one, as a page of AI SDK 4 shows it. */
@@ -108,7 +116,8 @@ async function visit({ flow, ...place }) {
   }
   const { messages } = tab;
   visit.close(tab);
-  return { ...visit.outcome, messages, saved: await load({ ...place, url: place.urls[0] }) };
+  const { messages: saved } = await load({ ...place, url: place.urls[0] });
+  return { ...visit.outcome, messages, saved };
 }
 
 answerLines({ visit });

@@ -4,6 +4,15 @@ const clone = (value) => JSON.parse(JSON.stringify(value ?? null));
 const LIMIT = 60_000;
 let tabs = 0;
 
+/** When a page asks for its chat's stream, by what it was loaded with. */
+const RESUMES = {
+  always: () => true,
+  // `resume={activeStreamId !== null}`
+  'when it is answering': ({ isAnswering }) => isAnswering,
+  // `useAutoResume`
+  'after a question': ({ messages }) => messages.at(-1)?.role === 'user',
+};
+
 export class Tab {
   #gone = new AbortController();
   #waiting = new Set();
@@ -20,8 +29,8 @@ export class Tab {
 
   /**
    * @param client what `loadClient` gives
-   * @param place the server's `url`, the `chatId`, `body` and `headers` of its requests, whether React is `strict` and
-   *   whether the chat `goesOn` by itself after tool outputs
+   * @param place the server's `url`, the `chatId`, `body` and `headers` of its requests, whether React is `strict`,
+   *   whether the chat `goesOn` by itself after tool outputs, and when the page `resumes`, one of `RESUMES`
    */
   constructor(client, place) {
     this.client = client;
@@ -30,16 +39,19 @@ export class Tab {
     this.origin = `http://tab-${++tabs}`;
   }
 
-  /** Mount the hook, and wait until it has asked for the chat's stream. */
-  async open(messages) {
-    const use = this.client.major === 4 ? this.#useChatV4(messages) : this.#useChat(messages);
+  /** Mount the hook with a chat as it was loaded, and wait until it has asked for the chat's stream, if it does. */
+  async open(loaded) {
+    const resumes = RESUMES[this.place.resumes ?? 'always'](loaded);
+    const use = this.client.major === 4 ? this.#useChatV4(loaded, resumes) : this.#useChat(loaded, resumes);
     const useAndLook = () => {
       queueMicrotask(() => this.#look());
       return use();
     };
-    await this.ask(() => {
+    const mount = () => {
       this.hook = this.client.renderHook(useAndLook, { strict: this.place.strict });
-    });
+    };
+    if (resumes) await this.ask(mount);
+    else mount();
     return this;
   }
 
@@ -105,23 +117,31 @@ export class Tab {
     this.#look();
   }
 
-  #useChat(messages) {
-    const { ai, useChat } = this.client;
+  #useChat({ messages }, resumes) {
+    const { ai, useChat, useEffect } = this.client;
+    // As the application's own effect, or the hook's.
+    const isOwn = this.place.resumes === 'after a question';
     const { chatId, body, headers, goesOn } = this.place;
     let count = messages.length;
     const options = {
       id: chatId,
       messages,
-      resume: true,
+      resume: resumes && !isOwn,
       transport: new ai.DefaultChatTransport({ api: `${this.origin}/api/chat`, fetch: this.#fetch, body, headers }),
       generateId: () => `client-${++count}`,
       onError: (error) => this.errors.push(error.message),
       sendAutomaticallyWhen: goesOn ? (now) => isComplete(ai, now) : undefined,
     };
-    return () => useChat(options);
+    return () => {
+      const chat = useChat(options);
+      useEffect(() => {
+        if (resumes && isOwn) chat.resumeStream();
+      }, []);
+      return chat;
+    };
   }
 
-  #useChatV4(initialMessages) {
+  #useChatV4({ messages: initialMessages }, resumes) {
     const { useChat, useEffect } = this.client;
     const { chatId, body, headers, goesOn } = this.place;
     let count = initialMessages.length;
@@ -138,7 +158,9 @@ export class Tab {
     };
     return () => {
       const chat = useChat(options);
-      useEffect(() => void chat.experimental_resume(), []);
+      useEffect(() => {
+        if (resumes) chat.experimental_resume();
+      }, []);
       return chat;
     };
   }

@@ -210,6 +210,30 @@ def test_a_chat_that_nobody_knows_is_empty(
     assert set(outcome.statuses) == {200 if major == 4 else 204}
 
 
+@pytest.mark.parametrize("major", MAJORS)
+@pytest.mark.parametrize("deployment", DEPLOYMENTS)
+@pytest.mark.parametrize("is_rendered", [True, False], ids=["rendered by a server", "loaded in the browser"])
+@pytest.mark.parametrize("resumes", ["when it is answering", "after a question"])
+def test_first_reload_of_a_page_that_asks_only_for_what_its_chat_tells_of_has_the_answer_whole_and_once(
+    *,
+    resumes: str,
+    is_rendered: bool,
+    deployment: str,
+    major: int,
+    page_of: PageOf,
+    servers: Mapping[str, Sequence[str]],
+    undisturbed: Undisturbed,
+):
+    name = f"first-{resumes.split(maxsplit=1)[0]}-{is_rendered}"
+    flow = [{"kind": "send", "text": "progress", "cuts": [3]}]
+    outcome = hold(page_of(major), servers[deployment], major, name, flow, resumes=resumes, isRendered=is_rendered)
+
+    assert (outcome.cuts, outcome.errors) == (1, [])
+    assert shown(major, outcome.messages) == shown(major, undisturbed[major, "progress"].messages)
+    if major >= 5:
+        assert without_decisions(major, outcome.saved) == without_decisions(major, outcome.messages)
+
+
 def hold(
     program: NodeProgram, urls: Sequence[str], major: int, name: str, flow: Sequence[Mapping[str, Any]], **more: Any
 ) -> Outcome:

@@ -297,10 +297,51 @@ async def test_run_is_forgotten_after_its_time(logs: LogMaker):
 
 
 async def test_chat_whose_stream_was_asked_for_is_remembered(near: RunLog, far: RunLog):
-    assert not await near.was_resumed("chat")
+    assert not await near.was_asked("chat")
     await far.note_resume("chat")
-    assert await near.was_resumed("chat")
-    assert not await near.was_resumed("another")
+    assert await near.was_asked("chat")
+    assert not await near.was_asked("another")
+
+
+async def test_chat_that_was_asked_for_is_remembered_for_some_seconds(near: RunLog, far: RunLog):
+    await far.note_asked("chat", 60.0)
+    await far.note_asked("another", 0.0)
+    assert await near.was_asked("chat")
+    assert not await near.was_asked("a third")
+
+    async def is_forgotten() -> bool:
+        return not await near.was_asked("another")
+
+    await eventually(is_forgotten)
+
+
+async def test_chat_that_was_asked_for_in_passing_stays_one_whose_client_resumes(near: RunLog, far: RunLog):
+    await near.note_resume("chat")
+    await far.note_asked("chat", 0.0)
+    await eventually(lambda: near.was_asked("chat"))
+
+
+async def test_run_that_was_left_is_stopped_from_anywhere(near: RunLog, far: RunLog):
+    writer = await begin(near)
+    assert not await far.stop_left(writer.info, "disconnected")
+    await near.note_left(writer.info.id)
+    await far.note_asked("chat", 60.0)
+    assert await far.stop_left(writer.info, "disconnected")
+    await eventually(lambda: writer.is_stopped)
+    assert writer.stop_reason == "disconnected"
+    await writer.finish("aborted")
+    assert not await far.stop_left(writer.info)
+
+
+async def test_run_that_was_left_is_not_stopped_once_its_stream_is_asked_for(near: RunLog, far: RunLog):
+    writer = await begin(near)
+    await near.note_left(writer.info.id)
+    await near.note_left("run-another")
+    await far.note_resume("chat")
+    assert not await far.stop_left(writer.info)
+    assert await far.get("run-another") is None
+    assert not writer.is_stopped
+    await writer.finish("finished")
 
 
 async def test_living_run_is_not_reaped(near: RunLog, far: RunLog):

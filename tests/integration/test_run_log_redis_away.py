@@ -136,7 +136,8 @@ async def test_everything_else_says_that_redis_is_away(fragile: LogMaker, own_se
     own_server.kill()
     calls = [
         *(begin(log), log.find("chat"), log.frames("run"), log.stop("run"), log.note_resume("chat")),
-        *(log.was_resumed("chat"), log.seconds_unread("run"), log.reap(), log.adopt(writer.info), log.get("run")),
+        *(log.note_asked("chat", 1.0), log.note_left("run"), log.stop_left(writer.info)),
+        *(log.was_asked("chat"), log.seconds_unread("run"), log.reap(), log.adopt(writer.info), log.get("run")),
     ]
     errors = await asyncio.gather(*calls, return_exceptions=True)
     assert [error.code for error in errors if isinstance(error, RunError)] == ["unavailable"] * len(calls)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -57,6 +58,8 @@ def answer_events() -> list[dict[str, Any]]:
 
 ANSWER = "".join(f"word{n} " for n in range(WORDS))
 SLOW = Reply(events=answer_events(), delay=0.05)
+UNHURRIED = Reply(events=answer_events(), delay=0.2)
+"""Takes longer than a run goes on for somebody to ask."""
 HELD = Reply(events=answer_events(), hold_after=12)
 LASTING = {"USECHAT_DISCONNECT": "finish", "USECHAT_SHUTDOWN_SECONDS": "1"}
 """Settings with which an answer goes on without its reader, until its server stops."""
@@ -305,6 +308,60 @@ def await_saved(client: httpx.Client, chat_id: str) -> tuple[list[dict[str, Any]
     return saved(client, chat_id)
 
 
+def test_page_that_loads_its_chat_after_it_was_left_keeps_the_answer(deploy: Any):
+    deployment = deploy(UNHURRIED)
+    read_some(deployment.first, deployment.chat, until="word1 ")
+    assert deployment.last.get(f"/api/chats/{deployment.chat}").json()["isAnswering"]
+
+    deployment.upstream.requests[0].wait_over(within=WAIT)
+
+    assert not deployment.upstream.requests[0].is_aborted
+    await_listed_end(deployment.last)
+    messages, statuses = saved(deployment.last, deployment.chat)
+    assert (text_of(messages[1]), statuses[1]) == (ANSWER, "whole")
+
+
+def test_chat_that_is_only_listed_after_it_was_left_loses_the_answer(deploy: Any):
+    deployment = deploy(HELD)
+    read_some(deployment.first, deployment.chat, until="word1 ")
+
+    await_listed_end(deployment.last)
+
+    assert deployment.upstream.requests[0].is_aborted
+    assert saved(deployment.last, deployment.chat)[1][1] == "partial"
+
+
+def await_listed_end(client: httpx.Client) -> None:
+    """Wait until the list shows no chat that is being answered."""
+    until = time.monotonic() + WAIT
+    while any(chat["isAnswering"] for chat in client.get("/api/chats").json()["chats"]):
+        assert time.monotonic() < until, "an answer is still in the making"
+
+
+def test_plain_client_that_stops_by_leaving_can_go_on_at_once(deploy: Any):
+    deployment = deploy(HELD, Reply(stream="text"))
+    read_some(deployment.first, deployment.chat, until="word3 ")
+
+    answered = deployment.last.post("/api/chat", json=body(deployment.chat, "Me too"))
+
+    assert answered.status_code == 200
+    assert deployment.upstream.requests[0].is_aborted
+    assert text_of(message_of(answered.content)) == "High water is at 14:20 in Whitby."
+
+
+def test_deleting_the_stream_stops_the_answer(deploy: Any):
+    deployment = deploy(HELD, USECHAT_DISCONNECT="finish")
+    read_some(deployment.first, deployment.chat, until="word3 ")
+
+    stopped = deployment.last.delete(f"/api/chat/{deployment.chat}/stream")
+
+    assert (stopped.status_code, stopped.json()) == (200, {"stopped": True})
+    deployment.upstream.requests[0].wait_over(within=WAIT)
+    assert deployment.upstream.requests[0].is_aborted
+    assert await_saved(deployment.first, deployment.chat)[1] == ["whole", "aborted"]
+    assert deployment.first.delete(f"/api/chat/{deployment.chat}/stream").json() == {"stopped": False}
+
+
 def test_stop_reaches_the_model_from_any_process_and_ends_every_reader(deploy: Any):
     deployment = deploy(HELD, **LASTING)
     read_some(deployment.first, deployment.chat, until="word3 ")
@@ -415,7 +472,7 @@ def test_ai_sdk_4_loads_messages_in_its_own_form(deploy: Any):
         ("POST", "/api/chats", "GET"),
         # A chat from before may be called "c1/export": it can be removed.
         ("POST", "/api/chats/c1/export", "DELETE, GET, PATCH"),
-        ("DELETE", "/api/chat/c1/stream", "GET"),
+        ("POST", "/api/chat/c1/stream", "DELETE, GET"),
         ("GET", "/api/chat/c1/stop", "POST"),
         ("PUT", "/api/chat", "GET, POST"),
     ],

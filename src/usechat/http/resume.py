@@ -28,7 +28,7 @@ from usechat.runs.log import RunInfo
 from usechat.runs.reader import LogReader
 from usechat.runs.service import RunService
 
-__all__ = ["KnownRun", "find_running", "replay"]
+__all__ = ["KnownRun", "find_running", "nothing_to_replay", "replay"]
 
 DATA_STREAM_HEADER: Final = "x-vercel-ai-data-stream"
 NOTHING_FOR_V4: Final = {"content-type": "text/plain; charset=utf-8", DATA_STREAM_HEADER: "v1"}
@@ -110,6 +110,11 @@ async def replay(
     info = await runs.resume(chat_id, cursor)
     if info is not None:
         return StreamingAnswer(KnownRun(runs, info, cursor), heartbeat=heartbeat)
+    return nothing_to_replay(is_v4=is_v4)
+
+
+def nothing_to_replay(*, is_v4: bool = False) -> Response:
+    """Return the response to a client that resumes where nothing runs, or nothing is kept."""
     return Response(headers=NOTHING_FOR_V4) if is_v4 else Response(status_code=204)
 
 

@@ -220,8 +220,20 @@ class RunLog(Protocol):
         """Remember that a reader asked for this chat's stream, so its client resumes."""
         ...
 
-    async def was_resumed(self, chat_id: str) -> bool:
-        """Return whether a reader is known to have asked for this chat's stream."""
+    async def note_asked(self, chat_id: str, seconds: float) -> None:
+        """Remember for some seconds that somebody asked for this chat, so its client may resume."""
+        ...
+
+    async def was_asked(self, chat_id: str) -> bool:
+        """Return whether somebody is known to have asked for this chat's stream, or for the chat a short time ago."""
+        ...
+
+    async def note_left(self, run_id: str) -> None:
+        """Remember that the run's readers have left it."""
+        ...
+
+    async def stop_left(self, info: RunInfo, reason: str | None = None) -> bool:
+        """Stop the run, as `stop` does, if its readers have left and nobody has asked for the chat's stream."""
         ...
 
     async def seconds_unread(self, run_id: str) -> float:

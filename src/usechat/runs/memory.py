@@ -24,7 +24,7 @@ from usechat.runs.log import EndState, Entry, Limits, OnRelease, RunInfo, RunWri
 __all__ = ["MemoryLog", "MemoryRun", "Place"]
 
 MAX_RESUMED = 100_000
-"""The most chats that are remembered as ones whose client resumes."""
+"""The most chats that are remembered as ones whose client resumes, or as asked for."""
 
 
 def missing() -> RunError:
@@ -37,6 +37,18 @@ def exists() -> RunError:
 
 def unavailable() -> RunError:
     return RunError("the run log cannot be reached", code="unavailable")
+
+
+def remember(chats: dict[str, float], chat_id: str, seconds: float) -> None:
+    """Put a chat, with the time until when it counts, at the end of a bounded dict."""
+    chats.pop(chat_id, None)
+    chats[chat_id] = time.monotonic() + seconds
+    while len(chats) > MAX_RESUMED:
+        del chats[next(iter(chats))]
+
+
+def is_remembered(chats: Mapping[str, float], chat_id: str) -> bool:
+    return time.monotonic() < chats.get(chat_id, -math.inf)
 
 
 class Place:
@@ -83,6 +95,8 @@ class MemoryRun:
         self.ends = array("I")
         """The end of each entry in `frames`."""
         self.is_running = True
+        self.is_left = False
+        """Whether its readers have left."""
         self.ending = b""
         self.failure: RunError | None = None
         self._waiting: list[Place] = []
@@ -205,7 +219,10 @@ class MemoryLog:
         self.limits = limits or Limits()
         self.runs: dict[str, MemoryRun] = {}
         self._newest: dict[str, str] = {}
-        self._resumed: dict[str, None] = {}
+        self._resumed: dict[str, float] = {}
+        """The chats whose client resumes, and until when."""
+        self._asked: dict[str, float] = {}
+        """The chats that were asked for, and until when that counts."""
         self._tokens = itertools.count(1)
         self._ended: dict[str, float] = {}
         """When each ended run is forgotten, in that order."""
@@ -275,14 +292,27 @@ class MemoryLog:
 
     async def note_resume(self, chat_id: str) -> None:
         """Remember that this chat's client resumes."""
-        self._resumed.pop(chat_id, None)
-        self._resumed[chat_id] = None
-        while len(self._resumed) > MAX_RESUMED:
-            del self._resumed[next(iter(self._resumed))]
+        remember(self._resumed, chat_id, self.limits.remember)
 
-    async def was_resumed(self, chat_id: str) -> bool:
-        """Return whether a reader ever asked for this chat's stream, as far as is remembered."""
-        return chat_id in self._resumed
+    async def note_asked(self, chat_id: str, seconds: float) -> None:
+        """Remember for some seconds that somebody asked for this chat."""
+        remember(self._asked, chat_id, seconds)
+
+    async def was_asked(self, chat_id: str) -> bool:
+        """Return whether somebody asked for this chat's stream or, a short time ago, for the chat."""
+        return is_remembered(self._resumed, chat_id) or is_remembered(self._asked, chat_id)
+
+    async def note_left(self, run_id: str) -> None:
+        """Remember that the run's readers have left it."""
+        run = self.runs.get(run_id)
+        if run is not None:
+            run.is_left = True
+
+    async def stop_left(self, info: RunInfo, reason: str | None = None) -> bool:
+        """Ask the run's producer to stop if the run is left. Return whether it was and the run was still running."""
+        run = self.runs.get(info.id)
+        is_left = run is not None and run.is_left and not is_remembered(self._resumed, info.chat_id)
+        return run is not None and is_left and run.ask_to_stop(reason)
 
     async def seconds_unread(self, run_id: str) -> float:
         """Return infinity: there is no other process."""

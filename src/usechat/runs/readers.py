@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Generator, Mapping
-from contextlib import contextmanager
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable, Coroutine, Generator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, Final, Literal, TypeAlias
 
 from usechat.errors import RunError
 from usechat.runs.handle import RunHandle
 from usechat.runs.log import RunLog
 
-__all__ = ["DisconnectPolicy", "Readers"]
+__all__ = ["ASKING_SECONDS", "DisconnectPolicy", "Readers"]
 
 DisconnectPolicy: TypeAlias = Literal["auto", "cancel", "finish", "grace"]
 """The policy for a run whose last reader in its own process has left.
 
 ``cancel``: stop it at once. ``finish``: let it go on. ``grace``: stop it when no reader, in any process, has come back
-for some seconds. ``auto``: ``grace`` if a client has ever asked for the chat's stream, as resuming clients do, else
-``cancel``.
+for some seconds. ``auto``: ``grace`` if a client has ever asked for the chat's stream, as resuming clients do, or if
+somebody asks for the chat or its stream within `ASKING_SECONDS`, as reloaded pages do; else stop it after that time.
 """
+
+ASKING_SECONDS: Final = 5.0
+"""Seconds within which a reloaded page asks for its chat.
+
+A page that a server renders has asked before the page that it replaces leaves, so a chat that was asked for in the same
+time before counts as well.
+"""
+
+Decide: TypeAlias = Callable[[RunHandle], Coroutine[Any, Any, None]]
+"""Decides about a run that has had no reader for some time."""
 
 
 class Readers:
@@ -30,15 +40,22 @@ class Readers:
         handles: The runs that this process is making, by id.
         disconnect: The policy.
         grace: Seconds that a run goes on without readers, for the policies that use it.
+        asking: Seconds that somebody has to ask for a chat, for ``auto``; at most ``grace``.
     """
 
     def __init__(
-        self, log: RunLog, handles: Mapping[str, RunHandle], disconnect: DisconnectPolicy, grace: float
+        self,
+        log: RunLog,
+        handles: Mapping[str, RunHandle],
+        disconnect: DisconnectPolicy,
+        grace: float,
+        asking: float = ASKING_SECONDS,
     ) -> None:
         self.log = log
         self.handles = handles
         self.disconnect: DisconnectPolicy = disconnect
         self.grace = grace
+        self.asking = min(asking, grace)
         self.tasks: set[asyncio.Task[None]] = set()
         """The tasks that decide about runs without readers."""
         self._coming_back: set[asyncio.Task[Any]] = set()
@@ -47,7 +64,7 @@ class Readers:
         """Wait for the first reader of a run that begins."""
         # A reader that left before it began to read never calls `leave`.
         if self.disconnect != "finish":
-            self._wait(handle, self.grace)
+            self._wait(handle, self.grace, self._give_up)
 
     def come(self, run_id: str) -> RunHandle | None:
         """Count a reader. Return the handle for `leave`."""
@@ -68,27 +85,41 @@ class Readers:
             case "cancel":
                 handle.stop("disconnected")
             case "grace":
-                self._wait(handle, self.grace)
+                self._wait(handle, self.grace, self._give_up)
             case "auto":
-                self.spawn(self._choose(handle))
+                self._wait(handle, self.asking, self._choose)
+                self.spawn(self._note_left(handle))
             case "finish":
                 pass
 
+    async def _note_left(self, handle: RunHandle) -> None:
+        with suppress(RunError):
+            await self.log.note_left(handle.info.id)
+
     async def _choose(self, handle: RunHandle) -> None:
+        """Stop the run unless its client is known to resume, or somebody has asked for the chat."""
         try:
-            comes_back = await self.log.was_resumed(handle.info.chat_id)
+            comes_back = await self.log.was_asked(handle.info.chat_id)
         except RunError:
             comes_back = True
-        if handle.readers == 0:
-            if comes_back:
-                self._wait(handle, self.grace)
-            else:
-                handle.stop("disconnected")
+        if not self._is_left(handle):
+            return
+        if comes_back:
+            self._wait(handle, self.grace - self.asking, self._give_up)
+        else:
+            handle.stop("disconnected")
 
-    def _wait(self, handle: RunHandle, seconds: float) -> None:
+    def _is_left(self, handle: RunHandle) -> bool:
+        """Return whether the run is still without readers, and no later decision is due."""
+        return handle.readers == 0 and handle.timer is None and handle.info.state == "running"
+
+    def _wait(self, handle: RunHandle, seconds: float, decide: Decide) -> None:
         handle.clear_timer()
-        loop = asyncio.get_running_loop()
-        handle.timer = loop.call_later(seconds, lambda: self.spawn(self._give_up(handle)))
+        handle.timer = asyncio.get_running_loop().call_later(seconds, self._decide, handle, decide)
+
+    def _decide(self, handle: RunHandle, decide: Decide) -> None:
+        handle.timer = None
+        self.spawn(decide(handle))
 
     async def _give_up(self, handle: RunHandle) -> None:
         """Stop the run unless a reader has come, in any process."""
@@ -96,10 +127,10 @@ class Readers:
             unread = await self.log.seconds_unread(handle.info.id)
         except RunError:
             unread = 0.0
-        if handle.readers or handle.info.state != "running":
+        if not self._is_left(handle):
             return
         if unread < self.grace:
-            self._wait(handle, self.grace - unread)
+            self._wait(handle, self.grace - unread, self._give_up)
         else:
             handle.stop("disconnected")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import aclosing, nullcontext
+from contextlib import aclosing, nullcontext, suppress
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
@@ -21,7 +21,7 @@ from usechat.runs.cursor import Cursor
 from usechat.runs.handle import Make, RunHandle, make_run
 from usechat.runs.log import EndState, Entry, OnRelease, RunInfo, RunLog, RunWriter
 from usechat.runs.lost import LostRuns, OnLost
-from usechat.runs.readers import DisconnectPolicy, Readers
+from usechat.runs.readers import ASKING_SECONDS, DisconnectPolicy, Readers
 from usechat.runs.saving import OnEnd, Saves
 
 __all__ = ["DisconnectPolicy", "Make", "OnEnd", "OnLost", "RunHandle", "RunService"]
@@ -37,8 +37,10 @@ class RunService:
 
     Args:
         log: The log of the runs. `shutdown` closes it.
-        disconnect: The policy for a run whose last reader has left.
+        disconnect: The policy for a run whose last reader has left: ``grace``, ``cancel``, ``finish`` or ``auto``.
+            ``auto`` needs to be told, by `note_asked`, when a page loads a chat.
         grace: Seconds that a run goes on without readers, for the policies that use it.
+        asking: For ``auto``: seconds that a run goes on, at least, in case somebody asks for its chat.
         shutdown_timeout: Seconds that running runs get to end by themselves when the process shuts down.
         on_lost: Saves a lost run.
         keep_alive: Called with each run's task, so that a platform that ends a process with its last response waits.
@@ -48,8 +50,9 @@ class RunService:
         self,
         log: RunLog,
         *,
-        disconnect: DisconnectPolicy = "auto",
+        disconnect: DisconnectPolicy = "grace",
         grace: float = 30.0,
+        asking: float = ASKING_SECONDS,
         shutdown_timeout: float = 20.0,
         on_lost: OnLost | None = None,
         keep_alive: Callable[[asyncio.Task[EndState]], Any] | None = None,
@@ -70,7 +73,7 @@ class RunService:
         """The runs that this process is making, by id."""
         self.is_closing = False
         """Whether new runs are refused."""
-        self.readers = Readers(log, self.handles, disconnect, grace)
+        self.readers = Readers(log, self.handles, disconnect, grace, asking)
         self._reaper: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -230,6 +233,28 @@ class RunService:
             return await self.find(chat_id)
         info = await self.log.get(cursor.run_id) or await self._find_unlisted(chat_id)
         return info if info is not None and (info.id, info.chat_id) == (cursor.run_id, chat_id) else None
+
+    async def note_asked(self, chat_id: str) -> None:
+        """Note that somebody loads a chat which is being answered, as a reloaded page does before it resumes.
+
+        With the policy ``auto`` the chat's run then goes on as if its stream had been asked for.
+        """
+        if self.readers.disconnect == "auto" and self.readers.asking:
+            # While the log is away, no run is stopped for want of readers.
+            with suppress(RunError):
+                await self.log.note_asked(chat_id, 2 * self.readers.asking)
+
+    async def stop_left(self, chat_id: str) -> None:
+        """Stop the chat's run, in any process, if its readers have left and nobody has asked for its stream.
+
+        For a client that goes on with the chat: a plain ``useChat`` stops an answer by leaving it.
+        """
+        if self.readers.disconnect != "auto":
+            return
+        with suppress(RunError):
+            info = await self.find(chat_id)
+            if info is not None and info.state == "running":
+                await self.log.stop_left(info, "disconnected")
 
     async def _find_running(self, chat_id: str) -> RunInfo | None:
         info = await self.find(chat_id)

@@ -117,11 +117,9 @@ def make_bare_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None
 def make_routers(answers: Answers, guard: KeyGuard, conversations: Conversations | None) -> list[APIRouter]:
     """Return all routes below ``/api``, with those of saved chats if chats are saved."""
     settings = answers.settings
-    kept: list[APIRouter] = []
+    kept = [make_runs_router(conversations, guard, settings.heartbeat or None)]
     if conversations is not None:
-        heartbeat = settings.heartbeat or None
-        chats = make_chats_router(conversations, guard, settings)
-        kept = [make_runs_router(conversations, guard, heartbeat), chats]
+        kept.append(make_chats_router(conversations, guard, settings))
     socket = make_socket_router(answers, guard, conversations)
     # The chat's own routes first: most requests are for them.
     chat = make_chat_router(answers, guard, conversations)

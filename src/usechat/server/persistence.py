@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from usechat.runs.log import Limits
 from usechat.runs.memory import MemoryLog
+from usechat.runs.readers import ASKING_SECONDS
 from usechat.runs.service import RunService
 from usechat.server.settings import Settings
 from usechat.server.storage import check_redis, check_redis_url, prepare_database
@@ -77,6 +78,8 @@ def open_conversations(
         make_log(settings),
         disconnect=settings.disconnect,
         grace=settings.grace_seconds,
+        # Where another process may be asked, which cannot tell this one, waiting for that helps nobody.
+        asking=0.0 if settings.redis_url is None and not is_alone else ASKING_SECONDS,
         shutdown_timeout=settings.shutdown_seconds,
         keep_alive=find_wait_until() if is_public else None,
     )

@@ -71,9 +71,9 @@ class SharedLog(MemoryLog):
         await self.be_asked()
         return self.unread.pop(0)
 
-    async def was_resumed(self, chat_id: str) -> bool:
+    async def was_asked(self, chat_id: str) -> bool:
         await self.be_asked()
-        return await super().was_resumed(chat_id)
+        return await super().was_asked(chat_id)
 
     async def seconds_silent(self, run_id: str) -> float | None:
         silent = await super().seconds_silent(run_id)

@@ -103,7 +103,7 @@ async def test_only_so_many_chats_are_remembered(monkeypatch: pytest.MonkeyPatch
     log = MemoryLog()
     for chat_id in ("a", "b", "a", "c"):
         await log.note_resume(chat_id)
-    assert [await log.was_resumed(chat_id) for chat_id in "abc"] == [True, False, True]
+    assert [await log.was_asked(chat_id) for chat_id in "abc"] == [True, False, True]
 
 
 async def test_old_run_is_forgotten_and_the_new_one_is_not():

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 
 from tests.support.waiting import AT_ONCE, PATIENCE, eventually
-from tests.unit.runs.services import SharedLog, Source, begin, over, read, service_on
+from tests.unit.runs.services import LONG, SharedLog, Source, begin, over, read, service_on
 from usechat.errors import RunError
 from usechat.runs.cursor import Cursor
 from usechat.runs.service import DisconnectPolicy, RunHandle, RunService
 
 pytestmark = pytest.mark.anyio
-"""More than anything here takes."""
+
+SOON = 0.01
+"""Seconds that a run waits in a test that waits for what follows."""
 
 
 @pytest.fixture
@@ -30,15 +33,27 @@ async def log() -> AsyncIterator[SharedLog]:
     await log.aclose()
 
 
+@pytest.fixture
+def spend(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Lets so many seconds be over for the timers of the loop."""
+
+    def spend(seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time
+        monkeypatch.setattr(loop, "time", lambda: now() + seconds)
+
+    return spend
+
+
 async def read_and_leave(service: RunService, handle: RunHandle, source: Source) -> None:
     async with aclosing(service.read(handle.info.id)) as entries:
         source.put(b"x")
         await anext(entries)
 
 
-@pytest.mark.parametrize("policy", ["cancel", "auto"])
-async def test_run_is_stopped_at_once_when_its_reader_leaves(log: SharedLog, policy: DisconnectPolicy):
-    service, source = service_on(log, disconnect=policy), Source()
+@pytest.mark.parametrize("options", [{"disconnect": "cancel"}, {"disconnect": "auto", "asking": 0.0}])
+async def test_run_is_stopped_at_once_when_its_reader_leaves(log: SharedLog, options: dict[str, Any]):
+    service, source = service_on(log, **options), Source()
     handle = await begin(service, source)
     await read_and_leave(service, handle, source)
     async with asyncio.timeout(AT_ONCE):
@@ -131,11 +146,71 @@ async def test_reader_that_comes_at_the_last_moment_keeps_the_run(log: SharedLog
     assert source.reasons == []
 
 
-async def test_client_that_comes_back_gets_time(log: SharedLog):
+async def test_policy_of_a_library_waits_for_readers_that_nobody_announces(log: SharedLog):
     service, source = service_on(log), Source()
+    handle = await begin(service, source)
+    await read_and_leave(service, handle, source)
+    assert handle.timer is not None
+    source.put(None)
+    assert await over(handle) == "finished"
+    assert log.asked.empty()
+
+
+async def test_page_that_leaves_and_does_not_come_back_stops_the_run(log: SharedLog):
+    service, source = service_on(log, disconnect="auto", asking=SOON), Source()
+    handle = await begin(service, source)
+    await read_and_leave(service, handle, source)
+    assert source.reasons == []
+    assert await over(handle) == "aborted"
+    assert source.reasons == ["disconnected"]
+
+
+async def test_chat_that_was_asked_for_too_long_before_its_reader_left_does_not_keep_the_run(log: SharedLog):
+    service, source = service_on(log, disconnect="auto", asking=SOON), Source()
+    handle = await begin(service, source)
+    await service.note_asked("chat")
+    await asyncio.sleep(2 * SOON)
+    await read_and_leave(service, handle, source)
+    assert await over(handle) == "aborted"
+
+
+@pytest.mark.parametrize("first", ["the chat is asked for", "the reader leaves"])
+async def test_chat_that_is_asked_for_when_its_reader_leaves_keeps_the_run(
+    log: SharedLog, first: str, spend: Callable[[float], None]
+):
+    service, source = service_on(log, disconnect="auto", asking=AT_ONCE, grace=LONG), Source()
+    handle = await begin(service, source)
+    if first == "the chat is asked for":
+        await service.note_asked("chat")
+    await read_and_leave(service, handle, source)
+    if first == "the reader leaves":
+        await service.note_asked("chat")
+    spend(AT_ONCE)
+    async with asyncio.timeout(PATIENCE):
+        await log.asked.get()
+    await eventually(lambda: handle.timer is not None)
+    assert source.reasons == []
+    source.put(None)
+    assert await over(handle) == "finished"
+
+
+async def test_chat_that_was_asked_for_and_is_not_read_is_stopped_in_the_end(log: SharedLog):
+    log.unread = [float("inf")]
+    service, source = service_on(log, disconnect="auto", asking=SOON, grace=2 * SOON), Source()
+    handle = await begin(service, source)
+    await service.note_asked("chat")
+    await read_and_leave(service, handle, source)
+    assert await over(handle) == "aborted"
+    assert log.unread == []
+
+
+async def test_chat_whose_stream_was_asked_for_keeps_the_run(log: SharedLog):
+    service, source = service_on(log, disconnect="auto", asking=SOON), Source()
     assert await service.resume("chat") is None
     handle = await begin(service, source)
     await read_and_leave(service, handle, source)
+    async with asyncio.timeout(PATIENCE):
+        await log.asked.get()
     await eventually(lambda: handle.timer is not None)
     assert source.reasons == []
     source.put(None)
@@ -143,27 +218,78 @@ async def test_client_that_comes_back_gets_time(log: SharedLog):
 
 
 async def test_client_gets_time_when_nobody_knows_whether_it_comes_back(log: SharedLog):
-    service, source = service_on(log), Source()
+    service, source = service_on(log, disconnect="auto", asking=SOON), Source()
     handle = await begin(service, source)
     log.is_away = True
     await read_and_leave(service, handle, source)
+    async with asyncio.timeout(PATIENCE):
+        await log.asked.get()
     await eventually(lambda: handle.timer is not None)
     source.put(None)
     assert await over(handle) == "finished"
 
 
 async def test_reader_that_comes_while_that_is_looked_up_keeps_the_run(log: SharedLog):
-    service, source = service_on(log), Source()
+    service, source = service_on(log, disconnect="auto", asking=SOON), Source()
     handle = await begin(service, source)
     log.answers.clear()
     await read_and_leave(service, handle, source)
-    await log.asked.get()
+    async with asyncio.timeout(PATIENCE):
+        await log.asked.get()
     async with aclosing(service.read(handle.info.id)) as entries:
         await anext(entries)
         log.answers.set()
         source.put(b"y", None)
         assert await over(handle) == "finished"
     assert source.reasons == []
+
+
+async def test_reader_that_comes_and_leaves_while_that_is_looked_up_gets_its_own_time(
+    log: SharedLog, spend: Callable[[float], None]
+):
+    service, source = service_on(log, disconnect="auto", asking=LONG), Source()
+    handle = await begin(service, source)
+    log.answers.clear()
+    await read_and_leave(service, handle, source)
+    spend(LONG)
+    async with asyncio.timeout(PATIENCE):
+        await log.asked.get()
+    await read_and_leave(service, handle, source)
+    deciding = list(service.readers.tasks)
+    log.answers.set()
+    await asyncio.gather(*deciding)
+    assert source.reasons == []
+    source.put(None)
+    assert await over(handle) == "finished"
+
+
+async def test_client_that_goes_on_with_its_chat_stops_the_run_that_it_left(log: SharedLog):
+    service, source = service_on(log, disconnect="auto", asking=LONG), Source()
+    handle = await begin(service, source)
+    await service.stop_left("chat")
+    await read_and_leave(service, handle, source)
+    assert source.reasons == []
+    await asyncio.gather(*service.readers.tasks)
+    await service.stop_left("chat")
+    assert await over(handle) == "aborted"
+    assert source.reasons == ["disconnected"]
+
+
+@pytest.mark.parametrize("policy", ["auto", "grace"])
+async def test_client_that_goes_on_with_its_chat_leaves_a_run_alone_that_is_resumed(
+    log: SharedLog, policy: DisconnectPolicy
+):
+    service, source = service_on(log, disconnect=policy, asking=LONG), Source()
+    handle = await begin(service, source)
+    await read_and_leave(service, handle, source)
+    await asyncio.gather(*service.readers.tasks)
+    if policy == "auto":
+        await service.resume("chat")
+    await service.stop_left("chat")
+    source.put(None)
+    assert await over(handle) == "finished"
+    await service.stop_left("chat")
+    await service.stop_left("another")
 
 
 async def test_resume_finds_what_there_is_to_read(log: SharedLog):

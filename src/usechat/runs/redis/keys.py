@@ -41,6 +41,10 @@ class Keys:
         """Return the key that says that a chat's client resumes."""
         return f"{self.prefix}resumed:{chat_id}"
 
+    def asked(self, chat_id: str) -> str:
+        """Return the key that says that a chat was asked for a short time ago."""
+        return f"{self.prefix}asked:{chat_id}"
+
     def wake(self, process_id: str) -> str:
         """Return the key that wakes a process which waits for entries."""
         return f"{self.prefix}wake:{process_id}"

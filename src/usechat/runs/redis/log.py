@@ -22,7 +22,7 @@ from usechat.runs.redis.keys import Keys
 from usechat.runs.redis.leases import Leases
 from usechat.runs.redis.policy import warn_of_eviction
 from usechat.runs.redis.producer import OwnRuns, StopNotice, milliseconds, open_arguments
-from usechat.runs.redis.scripts import ADOPT, OPEN, STOP, UNREAD
+from usechat.runs.redis.scripts import ADOPT, LEAVE, OPEN, STOP, STOP_LEFT, UNREAD
 from usechat.runs.redis.tail import Copy, Tail
 
 __all__ = ["RedisLog"]
@@ -153,9 +153,24 @@ class RedisLog:
         """Remember for `Limits.remember` that a reader asked for this chat's stream."""
         await self._client.command("SET", self._keys.resumed(chat_id), "1", "PX", milliseconds(self.limits.remember))
 
-    async def was_resumed(self, chat_id: str) -> bool:
-        """Return whether a reader is known to have asked for this chat's stream."""
-        return bool(await self._client.command("EXISTS", self._keys.resumed(chat_id)))
+    async def note_asked(self, chat_id: str, seconds: float) -> None:
+        """Remember for some seconds that somebody asked for this chat."""
+        # A key of its own: it must not shorten the time of the other.
+        await self._client.command("SET", self._keys.asked(chat_id), "1", "PX", max(milliseconds(seconds), 1))
+
+    async def was_asked(self, chat_id: str) -> bool:
+        """Return whether somebody is known to have asked for this chat's stream or, a short time ago, for the chat."""
+        return bool(await self._client.command("EXISTS", self._keys.resumed(chat_id), self._keys.asked(chat_id)))
+
+    async def note_left(self, run_id: str) -> None:
+        """Remember that the run's readers have left it."""
+        await self._client.call(LEAVE, [self._keys.run(run_id)])
+
+    async def stop_left(self, info: RunInfo, reason: str | None = None) -> bool:
+        """Ask the run's producer, in any process, to stop if the run is left. Return whether it was asked."""
+        message = msgspec.json.encode(StopNotice(info.id, reason))
+        keys = [self._keys.run(info.id), self._keys.stops, self._keys.resumed(info.chat_id)]
+        return bool(await self._client.call(STOP_LEFT, keys, message, reason or ""))
 
     async def seconds_unread(self, run_id: str) -> float:
         """Return the seconds since another process last read the run: a lower bound."""

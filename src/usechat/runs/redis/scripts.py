@@ -3,11 +3,13 @@
 The keys, all below one prefix and all with a time to live:
 
 - ``run:ID`` a hash: ``info`` (JSON), ``state``, ``token``, ``entries``, ``batches`` (how many the stream holds),
-  ``stop`` (the reason, once asked), ``seen`` (ms since the epoch: when another process last read it);
+  ``stop`` (the reason, once asked), ``seen`` (ms since the epoch: when another process last read it), ``left`` (once
+  its readers have left);
 - ``log:ID`` a stream. An entry's id is ``N-0``, where N counts the frames' entries up to its end, so that a cursor is
   a place in the stream; ``d`` holds the frames, ``s`` the sizes of the entries they came in. The last one has the id
   ``N-1`` and holds the end state ``e`` and last frames ``d``;
-- ``chat:CHAT`` the id of the chat's newest run; ``resumed:CHAT`` whether its client comes back;
+- ``chat:CHAT`` the id of the chat's newest run; ``resumed:CHAT`` whether its client comes back; ``asked:CHAT`` whether
+  somebody has just loaded it;
 - ``leases`` a sorted set: until when (ms) each running run's producer counts as alive.
 
 Redis' own clock is the only one that decides over leases. A script may be carried out long after it was sent: it waits
@@ -26,7 +28,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
-__all__ = ["ADOPT", "LATE", "OPEN", "REAP", "STOP", "TOUCH", "UNREAD", "WRITE", "Script"]
+__all__ = ["ADOPT", "LATE", "LEAVE", "OPEN", "REAP", "STOP", "STOP_LEFT", "TOUCH", "UNREAD", "WRITE", "Script"]
 
 
 @dataclass(frozen=True)
@@ -136,14 +138,36 @@ return cmsgpack.pack(answers)
 )
 """Returns for each write its result, the number of entries in Redis, and the reason to stop if there is one."""
 
-STOP = Script("""
--- KEYS run channel  ARGV message reason
-if redis.call('HGET', KEYS[1], 'state') ~= 'running' then return 0 end
+_STOP = """
 redis.call('HSETNX', KEYS[1], 'stop', ARGV[2])
 redis.call('PUBLISH', KEYS[2], ARGV[1])
 return 1
-""")
+"""
+
+STOP = Script(
+    """
+-- KEYS run channel  ARGV message reason
+if redis.call('HGET', KEYS[1], 'state') ~= 'running' then return 0 end
+"""
+    + _STOP
+)
 """Returns whether the run was running."""
+
+STOP_LEFT = Script(
+    """
+-- KEYS run channel resumed  ARGV message reason
+local run = redis.call('HMGET', KEYS[1], 'state', 'left')
+if run[1] ~= 'running' or not run[2] or redis.call('EXISTS', KEYS[3]) == 1 then return 0 end
+"""
+    + _STOP
+)
+"""Returns whether the run was running, and left for good."""
+
+LEAVE = Script("""
+-- KEYS run
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'left', 1) end
+""")
+"""Notes that the run's readers have left. Makes no key: it would have no time to live."""
 
 LATE = Script(
     _NOW

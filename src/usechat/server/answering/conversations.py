@@ -194,6 +194,7 @@ class Conversations:
             # Another process may end it, which sends no event here.
             while not await self._is_over(turn_id) and (time.monotonic() < until or not taking_over.done()):
                 self.runs.check_open()
+                await self.runs.stop_left(chat_id)
                 await asyncio.sleep(STOPPING_SECONDS / 20)
         finally:
             # Ends that have begun are finished.

@@ -15,7 +15,7 @@ from usechat.chats.export import export_chat, iso_time
 from usechat.chats.store import Chat, SavedChat
 from usechat.http.negotiation import SDK_HEADER, negotiate
 from usechat.http.request import body_reader
-from usechat.http.resume import replay
+from usechat.http.resume import nothing_to_replay, replay
 from usechat.json import encode_json
 from usechat.messages import ui
 from usechat.messages.to_legacy import to_legacy_message
@@ -48,27 +48,35 @@ async def as_json(show: Callable[[], Any]) -> Response:
     return Response(await work_apart(lambda: encode_json(show())), media_type="application/json")
 
 
-def make_runs_router(conversations: Conversations, guard: KeyGuard, heartbeat: float | None) -> APIRouter:
-    """Return the routes of running answers."""
+def make_runs_router(conversations: Conversations | None, guard: KeyGuard, heartbeat: float | None) -> APIRouter:
+    """Return the routes of running answers.
+
+    Args:
+        conversations: The saved chats; None when chats are not saved, so that no answer outlives its reader.
+        guard: Checks keys.
+        heartbeat: Seconds of silence after which a heartbeat is sent.
+    """
     router = APIRouter(prefix="/api", dependencies=[Depends(guard)])
-    runs = conversations.runs
 
     @router.get("/chat/{chat_id:chat}/stream")
     async def resume(chat_id: ChatId, request: Request) -> Response:
         """Read the chat's running answer again, from its beginning or from ``?cursor=``; 204 when there is none."""
-        if not can_have_run(chat_id):
-            return Response(status_code=204)
-        return await replay(runs, chat_id, request, heartbeat=heartbeat)
+        if conversations is None or not can_have_run(chat_id):
+            return nothing_to_replay()
+        return await replay(conversations.runs, chat_id, request, heartbeat=heartbeat)
 
     @router.get("/chat")
     async def resume_v4(chat_id: Annotated[str, Query(alias="chatId")], request: Request) -> Response:
         """Read the chat's running answer again, for AI SDK 4, whose client cannot read a 204."""
-        return await replay(runs, chat_id, request, is_v4=True, heartbeat=heartbeat)
+        if conversations is None:
+            return nothing_to_replay(is_v4=True)
+        return await replay(conversations.runs, chat_id, request, is_v4=True, heartbeat=heartbeat)
 
+    @router.delete("/chat/{chat_id:chat}/stream")
     @router.post("/chat/{chat_id:chat}/stop")
     async def stop(chat_id: ChatId) -> dict[str, bool]:
         """Stop the chat's answer, in any process; 409 when that cannot be reached. A second request does no harm."""
-        return {"stopped": await conversations.stop(chat_id)}
+        return {"stopped": conversations is not None and await conversations.stop(chat_id)}
 
     return router
 
@@ -105,7 +113,10 @@ def make_chats_router(conversations: Conversations, guard: KeyGuard, settings: S
     async def get_chat(chat_id: ChatId, request: Request) -> Response:
         """Return a chat and its messages, as ``useChat`` takes them; ``?sdk=4`` has them in the form of AI SDK 4."""
         dialect = negotiate(None, {**request.headers, **named_version(request)}, settings.sdk)
-        return await as_json(partial(show_saved, await store.load_chat(OWNER, chat_id), dialect))
+        saved = await store.load_chat(OWNER, chat_id)
+        if saved.chat.active_run_id is not None and can_have_run(chat_id):
+            await conversations.runs.note_asked(chat_id)
+        return await as_json(partial(show_saved, saved, dialect))
 
     @router.patch("/chats/{chat_id:chat}", response_model=dict[str, Any], openapi_extra=body_schema(ChatPatch))
     async def update_chat(chat_id: ChatId, patch: Annotated[ChatPatch, Depends(read_patch)]) -> Response:

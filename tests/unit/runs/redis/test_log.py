@@ -100,4 +100,5 @@ async def test_pauses_grow_until_it_works(monkeypatch: pytest.MonkeyPatch):
 def test_keys_are_below_one_prefix():
     info = RunInfo(id="r", chat_id="c", created_at=0.0)
     assert KEYS.of_run(info) == ["test:run:r", "test:log:r", "test:chat:c", "test:leases"]
-    assert [KEYS.stops, KEYS.resumed("c"), KEYS.wake("p")] == ["test:stops", "test:resumed:c", "test:wake:p"]
+    assert [KEYS.stops, KEYS.wake("p")] == ["test:stops", "test:wake:p"]
+    assert [KEYS.resumed("c"), KEYS.asked("c")] == ["test:resumed:c", "test:asked:c"]

@@ -112,9 +112,9 @@ async def test_keys_are_compared_by_digests_of_one_length() -> None:
 async def test_route_that_is_not_there_is_told_with_a_key_only(asking: Asking) -> None:
     async with asking(api_keys="the-key") as client:
         missing = await client.get("/api/nothing/here", headers=KEY)
-        wrong_method = await client.get("/api/chat", headers=KEY)
+        wrong_method = await client.put("/api/chat", headers=KEY)
     assert (missing.status_code, missing.json()) == (404, {"detail": "Not Found"})
-    assert (wrong_method.status_code, wrong_method.headers["allow"]) == (405, "POST")
+    assert (wrong_method.status_code, wrong_method.headers["allow"]) == (405, "GET, POST")
 
 
 async def test_deployment_without_keys_is_closed(asking: Asking) -> None:

@@ -79,6 +79,17 @@ async def test_setting_names_the_clients_version_and_shows_errors_own_words(upst
     assert '"finishReason":"stop"' in response.text
 
 
+async def test_nothing_runs_where_nothing_is_stored() -> None:
+    async with asking(model="demo") as client:
+        resumed = await client.get("/api/chat/c1/stream")
+        resumed_v4 = await client.get("/api/chat", params={"chatId": "c1"})
+        stopped = [await client.delete("/api/chat/c1/stream"), await client.post("/api/chat/c1/stop")]
+    assert (resumed.status_code, resumed.content) == (204, b"")
+    assert (resumed_v4.status_code, resumed_v4.content) == (200, b"")
+    assert resumed_v4.headers["x-vercel-ai-data-stream"] == "v1"
+    assert [(response.status_code, response.json()) for response in stopped] == [(200, {"stopped": False})] * 2
+
+
 async def test_route_of_ours_that_gets_a_wrong_query_says_so_in_one_sentence() -> None:
     app = create_app(Settings.model_validate({"model": "demo", "database_url": "off"}))
 
