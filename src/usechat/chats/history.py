@@ -7,7 +7,7 @@
 
 In both modes a request adds to the tree and changes nothing that was saved: an edit and a second answer are siblings of
 what was there, and so is a message that goes on from an older one. Requests that were answered before are told
-(`Repeated`). docs/server.md has all cases in a table. Pure: the caller gives the function that makes ids.
+(`Repeated`). docs/chats.md has all cases in a table. Pure: the caller gives the function that makes ids.
 """
 
 from __future__ import annotations
