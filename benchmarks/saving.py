@@ -82,7 +82,7 @@ async def _measure(url: str, name: str) -> Mapping[str, float]:
 
 async def _converse(store: SqlChatStore, chat_id: str) -> None:
     """A chat with its fifty messages."""
-    plan = plan_turn(None, TurnRequest(messages=earlier_messages(_HISTORY)))
+    plan: Any = plan_turn(None, TurnRequest(messages=earlier_messages(_HISTORY)))
     await store.begin_turn(_OWNER, chat_id, f"{chat_id}-first", plan)
     await store.finish_turn(f"{chat_id}-first", status="whole")
 
@@ -100,7 +100,7 @@ async def _take_turn(store: SqlChatStore, chat_id: str, spent: dict[str, float])
 
     saved: SavedChat = await timed("load", store.load_chat(_OWNER, chat_id))
     before = time.process_time()
-    plan = plan_turn(saved, request)
+    plan: Any = plan_turn(saved, request)
     spent["plan"] += time.process_time() - before
     await timed("begin", store.begin_turn(_OWNER, chat_id, f"{chat_id}-second", plan))
     message: dict[str, Any] = {"id": "answer", **_ANSWER}

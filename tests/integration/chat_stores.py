@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from usechat.chats.history import TurnRequest, plan_turn
-from usechat.chats.store import ChatStore, SavedChat
+from usechat.chats.store import ChatStore, SavedChat, TurnPlan
 from usechat.errors import ChatError
 
 Message = dict[str, Any]
@@ -25,8 +25,14 @@ async def begin(store: ChatStore, run_id: str, *posted: Message, chat: str = "c"
     """Plan and begin a turn as a route does."""
     [loaded] = await asyncio.gather(store.load_chat(owner, chat), return_exceptions=True)
     saved = loaded if isinstance(loaded, SavedChat) else None
+    return await store.begin_turn(owner, chat, run_id, plan_new(saved, *posted, **request))
+
+
+def plan_new(saved: SavedChat | None, *posted: Message, **request: Any) -> TurnPlan:
+    """Plan a turn that was not asked for before."""
     plan = plan_turn(saved, TurnRequest(messages=posted, **request))
-    return await store.begin_turn(owner, chat, run_id, plan)
+    assert isinstance(plan, TurnPlan)
+    return plan
 
 
 async def converse(store: ChatStore, chat: str, text: str, answer: str, *, owner: str = "ada") -> None:

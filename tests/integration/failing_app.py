@@ -26,9 +26,10 @@ from usechat.chats.sql.migrations.migrate import migrate
 from usechat.chats.sql.store import SqlChatStore
 from usechat.errors import ChatError
 from usechat.http.websocket import ChatSocket
+from usechat.messages import ui
 from usechat.runs.memory import MemoryLog
 from usechat.runs.service import RunService
-from usechat.server.answering.conversations import OWNER, Conversations
+from usechat.server.answering.conversations import OWNER, Conversations, PlannedTurn
 from usechat.server.answering.turn_ends import TurnEnd
 
 heard: defaultdict[str, Heard] = defaultdict(Heard)
@@ -82,14 +83,19 @@ class FailingStore(SqlChatStore):
         setattr(self, method, fail)
 
 
+async def save(kept: Conversations, chat: ui.ChatRequest, answer: Answer, **options: Any) -> Response:
+    turn = await kept.plan(chat, chat.id or "")
+    assert isinstance(turn, PlannedTurn)
+    return kept.respond(turn, answer, **options)
+
+
 @app.post("/stores/{method}/{error}")
 async def failing_store(method: str, error: str, chat: ChatRequest) -> Response:
     kept = Conversations(FailingStore(database[0], method, ERRORS[error]), RunService(MemoryLog()), "client")
     conversations.append(kept)
     heard_here = heard[f"stores/{method}/{error}"]
     answer = ui_message_stream(say("Hel", "lo"), **heard_here.options())
-    turn = await kept.plan(chat, chat.id or "")
-    return kept.respond(turn, answer, sdk="7.0.173")
+    return await save(kept, chat, answer, sdk="7.0.173")
 
 
 @app.post("/{road}/{case}/{error}")
@@ -100,8 +106,7 @@ async def chat(road: str, case: str, error: str, chat: ChatRequest) -> Response:
         case "runs":
             return answer.response(chat, runs=runs, **options)
         case "saved":
-            turn = await conversations[0].plan(chat, chat.id or "")
-            return conversations[0].respond(turn, answer, **options)
+            return await save(conversations[0], chat, answer, **options)
         case "library":
             return answer.response(chat, **options)
         case _:
@@ -166,5 +171,5 @@ async def held(request: Request, chat: ChatRequest) -> Response:
     road = request.query_params.get("road")
     answer = ui_message_stream(say("Hello") if options else stay_silent(), **options)
     if road == "saved":
-        return conversations[0].respond(await conversations[0].plan(chat, chat.id or ""), answer)
+        return await save(conversations[0], chat, answer)
     return answer.response(chat, runs=runs if road == "runs" else None)

@@ -116,7 +116,7 @@ async def test_lock_that_stays_is_told(hasty: SqlChatStore, file: Path, caplog: 
 
 
 async def test_full_disk_is_told_and_leaves_the_chat_as_it_was(store: SqlChatStore, file: Path) -> None:
-    plan = TurnPlan(keep=0, added=[user("x" * 1_000_000)])
+    plan = TurnPlan(added=[user("x" * 1_000_000)])
     with no_room(file), pytest.raises(ChatError) as raised:
         await store.begin_turn("ada", "c", "r", plan)
     assert raised.value.code == "unavailable"

@@ -19,7 +19,6 @@ from usechat.chats.sql.database import Work
 from usechat.chats.sql.engine import open_database
 from usechat.chats.sql.migrations.migrate import is_migrated, migrate
 from usechat.chats.sql.store import SqlChatStore
-from usechat.chats.store import TurnPlan
 from usechat.errors import ConfigurationError
 
 pytestmark = pytest.mark.anyio
@@ -105,22 +104,62 @@ async def test_sqlite_writes_ahead_and_guards_references(tmp_path: Path) -> None
     assert asked == ["wal", 1, 1]
 
 
-async def test_tables_of_the_first_version_are_altered_and_keep_what_they_hold(url: str) -> None:
-    await migrate(url)
-    store = SqlChatStore(url)
-    chat = await store.begin_turn("ada", "c", "r", TurnPlan(keep=0))
-    for statement in (
-        "ALTER TABLE usechat_turns DROP COLUMN process_id",
-        "DROP TABLE usechat_processes",
-        "UPDATE usechat_version SET version_num = '0001'",
-    ):
-        await run(url, statement)
+async def make_first_tables(url: str) -> None:
+    """Make the tables of the first version, with chats that it has saved (as SQLite dumps them)."""
+    dump = (Path(__file__).parent / "chats_of_0001.sql").read_text()
+    if not url.startswith("sqlite"):
+        dump = dump.replace("DOUBLE", "DOUBLE PRECISION")
+
+    def work(connection: Connection) -> None:
+        for statement in dump.strip().split(";\n"):
+            connection.exec_driver_sql(statement.removesuffix(";"))
+
+    await transact(url, work)
+
+
+async def test_chats_of_the_first_version_are_kept(url: str) -> None:
+    await make_first_tables(url)
     assert not await is_migrated(url)
     await migrate(url)
     assert await transact(url, differences) == []
-    assert await store.get_chat("ada", "c") == chat
-    [turn] = await store.open_turns()
-    assert (turn.run_id, turn.process_id) == ("r", None)
+    store = SqlChatStore(url)
+    tides = await store.load_chat("ada", "tides")
+    assert [(one.id, one.number, one.parent, one.status) for one in tides.messages] == [
+        ("u1", 0, None, "whole"),
+        ("a1", 1, 0, "whole"),
+        ("u2", 2, 1, "whole"),
+        ("a2", 3, 2, "whole"),
+    ]
+    assert (tides.chat.title, tides.chat.metadata, tides.chat.size) == (
+        "Where do tides come from?",
+        {"color": "blue"},
+        4,
+    )
+    assert (await store.load_chat("ada", "empty")).messages == []
+    await store.aclose()
+
+
+async def test_turns_that_the_first_version_left_open_can_be_ended(url: str) -> None:
+    await make_first_tables(url)
+    await migrate(url)
+    store = SqlChatStore(url)
+    turns = {turn.run_id: turn for turn in await store.open_turns()}
+    assert {run_id: (turn.parent, turn.continues, turn.process_id) for run_id, turn in turns.items()} == {
+        "r4": (1, 1, None),
+        "r5": (0, None, None),
+    }
+    said: dict[str, Any] = {"role": "assistant", "parts": [{"type": "text", "text": "Done."}]}
+    assert await store.finish_turn("r4", status="whole", message={"id": "a3", **said})
+    assert await store.finish_turn("r5", status="lost", message={"id": "a5", **said})
+    mail, opened = await store.load_chat("ada", "mail"), await store.load_chat("ada", "open")
+    assert [(one.id, one.number, one.parent, one.status) for one in mail.messages] == [
+        ("u3", 0, None, "whole"),
+        ("a3", 1, 0, "whole"),
+    ]
+    assert [(one.id, one.number, one.parent, one.status) for one in opened.messages] == [
+        ("u5", 0, None, "whole"),
+        ("a5", 1, 0, "lost"),
+    ]
     await store.aclose()
 
 

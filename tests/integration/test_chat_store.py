@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 import pytest
 from sqlalchemy import Engine, event
 
-from tests.integration.chat_stores import Message, assistant, begin, codes, contents, converse, user
+from tests.integration.chat_stores import Message, assistant, begin, codes, contents, converse, plan_new, user
 from tests.support.databases import DATABASES, make_url
 from tests.support.postgres import PostgresServer
-from usechat.chats.history import TurnRequest, plan_turn
 from usechat.chats.sql.database import Work
 from usechat.chats.sql.migrations.migrate import migrate
 from usechat.chats.sql.store import SqlChatStore
-from usechat.chats.store import ChatStore, EndStatus, SavedChat
+from usechat.chats.store import ChatStore, SavedChat
+from usechat.chats.tree import EndStatus
 from usechat.errors import ChatError
 
 pytestmark = pytest.mark.anyio
@@ -59,7 +59,7 @@ async def test_turn_saves_what_was_said(store: ChatStore) -> None:
     assert await store.finish_turn("r1", status="whole", message=answer, usage={"out": 3}, finish_reason="stop")
     saved = await store.load_chat("ada", "c")
     assert contents(saved) == [user("u1", "What a day"), answer]
-    assert [message.position for message in saved.messages] == [0, 1]
+    assert [message.number for message in saved.messages] == [0, 1]
     assert saved.chat.active_run_id is None
     last = saved.messages[-1]
     assert (last.role, last.status, last.usage, last.finish_reason, last.run_id) == (
@@ -99,12 +99,13 @@ async def test_turn_takes_few_statements_however_long_the_chat_is(store: ChatSto
         # Loading takes two, beginning three.
         assert len(sent) == 5
         assert await store.finish_turn("r2", status="whole", message=assistant("end"), usage={"out": 1})
-        assert len(sent) == 9
+        # And ending three.
+        assert len(sent) == 8
     assert contents(await store.load_chat("ada", "c")) == [*said, user("last"), assistant("end")]
 
 
 async def test_title_that_is_given_stays(store: ChatStore) -> None:
-    plan = plan_turn(None, TurnRequest(messages=[user("u1")]))
+    plan = plan_new(None, user("u1"))
     assert (await store.begin_turn("ada", "c", "r1", plan, title="Mine")).title == "Mine"
     await store.finish_turn("r1", status="whole")
     assert (await begin(store, "r2", user("u2", "Another"))).title == "Mine"
@@ -128,7 +129,7 @@ async def test_many_that_make_a_chat_make_one(store: ChatStore, other: ChatStore
 async def test_of_many_turns_on_one_chat_one_wins(store: ChatStore, other: ChatStore, is_new: bool) -> None:
     if not is_new:
         await store.create_chat("ada", "c")
-    plans = [plan_turn(None, TurnRequest(messages=[user(f"u{number}")])) for number in range(20)]
+    plans = [plan_new(None, user(f"u{number}")) for number in range(20)]
     tries = (
         which.begin_turn("ada", "c", f"r{number}", plan)
         for number, (plan, which) in enumerate(zip(plans, (store, other) * 10, strict=True))
@@ -174,7 +175,7 @@ async def test_turn_that_never_began_does_not_end(store: ChatStore) -> None:
 
 
 async def test_beginning_again_for_the_same_run_changes_nothing(store: ChatStore) -> None:
-    plan = plan_turn(None, TurnRequest(messages=[user("u1")]))
+    plan = plan_new(None, user("u1"))
     held = await store.begin_turn("ada", "c", "r1", plan)
     assert await store.begin_turn("ada", "c", "r1", plan) == held
     assert len(await store.open_turns()) == 1
@@ -183,7 +184,7 @@ async def test_beginning_again_for_the_same_run_changes_nothing(store: ChatStore
 async def test_plan_on_an_earlier_state_is_refused(store: ChatStore) -> None:
     await converse(store, "c", "Hello", "Hi")
     stale = await store.load_chat("ada", "c")
-    plan = plan_turn(stale, TurnRequest(messages=[user("u2")]))
+    plan = plan_new(stale, user("u2"))
     await begin(store, "r2", user("u3"))
     await store.finish_turn("r2", status="aborted")
     with pytest.raises(ChatError) as raised:
@@ -193,19 +194,90 @@ async def test_plan_on_an_earlier_state_is_refused(store: ChatStore) -> None:
 
 async def test_plan_on_a_deleted_chat_is_refused(store: ChatStore) -> None:
     await converse(store, "c", "Hello", "Hi")
-    plan = plan_turn(await store.load_chat("ada", "c"), TurnRequest(messages=[user("u2")]))
+    plan = plan_new(await store.load_chat("ada", "c"), user("u2"))
     await store.delete_chat("ada", "c")
     with pytest.raises(ChatError, match="changed"):
         await store.begin_turn("ada", "c", "r2", plan)
 
 
-async def test_edit_takes_the_chat_back(store: ChatStore) -> None:
+async def test_edit_begins_a_branch_and_both_can_be_shown(store: ChatStore) -> None:
     await converse(store, "c", "Hello", "Hi")
-    await begin(store, "r2", user("c-u"), assistant("c-a"), user("u2"))
+    await begin(store, "r2", user("c-u", "Hello"), assistant("c-a"), user("u2"))
     await store.finish_turn("r2", status="whole", message=assistant("a2"))
+    before = [user("c-u", "Hello"), assistant("c-a"), user("u2"), assistant("a2")]
+    assert contents(await store.load_chat("ada", "c")) == before
+
     await begin(store, "r3", user("c-u", "Good morning"), message_id="c-u")
     await store.finish_turn("r3", status="whole", message=assistant("a3"))
-    assert contents(await store.load_chat("ada", "c")) == [user("c-u", "Good morning"), assistant("a3")]
+    edited = await store.load_chat("ada", "c")
+    assert contents(edited) == [user("c-u", "Good morning"), assistant("a3")]
+    assert [(one.number, one.parent) for one in edited.tree.messages] == [
+        (0, None),
+        (1, 0),
+        (2, 1),
+        (3, 2),
+        (4, None),
+        (5, 4),
+    ]
+
+    chosen = await store.choose_path("ada", "c", 0)
+    assert contents(chosen) == before
+    assert await store.load_chat("ada", "c") == chosen
+    assert chosen.chat.revision > edited.chat.revision
+
+
+async def test_second_answer_is_a_sibling_of_the_first(store: ChatStore) -> None:
+    await converse(store, "c", "Hello", "Hi")
+    await begin(store, "r2", user("c-u", "Hello"), trigger="regenerate-message")
+    assert contents(await store.load_chat("ada", "c")) == [user("c-u", "Hello")]
+    await store.finish_turn("r2", status="whole", message=assistant("a2", "Hey"))
+    saved = await store.load_chat("ada", "c")
+    assert contents(saved) == [user("c-u", "Hello"), assistant("a2", "Hey")]
+    assert [one.id for one in saved.tree.siblings(saved.messages[1])] == ["c-a", "a2"]
+
+
+async def test_hidden_messages_are_not_shown_and_not_found(store: ChatStore) -> None:
+    await converse(store, "c", "Hello", "Hi")
+    await begin(store, "r2", user("c-u", "Hello"), assistant("c-a"), user("u2", "Zanzibar"))
+    await store.finish_turn("r2", status="whole", message=assistant("a2"))
+    await begin(store, "r3", user("c-u", "Hello"), trigger="regenerate-message")
+    await store.finish_turn("r3", status="whole", message=assistant("a3", "Hey"))
+    assert (await store.list_chats("ada", search="zanzibar")).chats
+
+    # Another branch than the one that is shown.
+    assert contents(await store.hide_message("ada", "c", 1)) == [user("c-u", "Hello"), assistant("a3", "Hey")]
+    assert not (await store.list_chats("ada", search="zanzibar")).chats
+    # Once more changes nothing.
+    assert [one.number for one in (await store.hide_message("ada", "c", 2)).tree.visible] == [0, 4]
+
+    # The one that is shown: what is left before it.
+    left = await store.hide_message("ada", "c", 4)
+    assert (contents(left), left.chat.leaf) == ([user("c-u", "Hello")], 0)
+    assert await store.load_chat("ada", "c") == left
+    await begin(store, "r4", user("c-u", "Hello"), user("u5"))
+    assert contents(await store.load_chat("ada", "c")) == [user("c-u", "Hello"), user("u5")]
+
+
+async def test_sibling_of_a_hidden_message_is_shown_in_its_place(store: ChatStore) -> None:
+    await converse(store, "c", "Hello", "Hi")
+    await begin(store, "r2", user("c-u", "Hello"), trigger="regenerate-message")
+    await store.finish_turn("r2", status="whole", message=assistant("a2", "Hey"))
+    assert contents(await store.hide_message("ada", "c", 2)) == [user("c-u", "Hello"), assistant("c-a")]
+
+
+@pytest.mark.parametrize("number", [-1, 2, 10**6])
+async def test_path_through_no_message_is_refused(store: ChatStore, number: int) -> None:
+    await converse(store, "c", "Hello", "Hi")
+    tries = (store.choose_path("ada", "c", number), store.hide_message("ada", "c", number))
+    assert codes(await asyncio.gather(*tries, return_exceptions=True)) == ["missing"] * 2
+
+
+async def test_path_is_not_changed_while_an_answer_is_made(store: ChatStore) -> None:
+    await converse(store, "c", "Hello", "Hi")
+    await begin(store, "r2", user("c-u", "Hello"), trigger="regenerate-message")
+    tries = (store.choose_path("ada", "c", 1), store.hide_message("ada", "c", 1))
+    assert codes(await asyncio.gather(*tries, return_exceptions=True)) == ["conflict"] * 2
+    assert contents(await store.load_chat("ada", "c")) == [user("c-u", "Hello")]
 
 
 async def test_continued_message_is_replaced_where_it_stands(store: ChatStore) -> None:
@@ -254,7 +326,7 @@ async def test_half_message_that_a_client_brings_is_partial(store: ChatStore) ->
     await store.finish_turn("r1", status="failed")
     assert statuses(await store.load_chat("ada", "c")) == ["whole", "partial", "whole"]
     await begin(store, "r2", user("u1"), assistant("a1", "Half"), user("u3"))
-    assert statuses(await store.load_chat("ada", "c")) == ["whole", "whole", "whole", "whole"]
+    assert statuses(await store.load_chat("ada", "c")) == ["whole", "whole", "whole"]
 
 
 async def test_open_turns_are_found(store: ChatStore) -> None:

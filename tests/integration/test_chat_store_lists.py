@@ -47,7 +47,7 @@ async def other(url: str) -> AsyncIterator[ChatStore]:
 
 async def test_chat_of_another_owner_is_closed(store: ChatStore) -> None:
     await converse(store, "c", "Hello", "Hi")
-    plan = TurnPlan(keep=0, revision=2)
+    plan = TurnPlan(revision=2)
     tries = [
         store.get_chat("bob", "c"),
         store.load_chat("bob", "c"),
@@ -216,7 +216,7 @@ def as_javascript_has_it(value: Any) -> str:
 @given(message=ui_messages, chat=odd_texts)
 async def test_any_message_comes_back_as_it_was(store: ChatStore, message: Message, chat: str) -> None:
     chat = f"{chat} {generate_id()}"
-    await store.begin_turn("ada", chat, generate_id(), TurnPlan(keep=0, added=[message]))
+    await store.begin_turn("ada", chat, generate_id(), TurnPlan(added=[message]))
     saved = await store.load_chat("ada", chat)
     assert [as_javascript_has_it(kept) for kept in contents(saved)] == [as_javascript_has_it(message)]
     assert saved.chat.id == chat

@@ -20,7 +20,7 @@ from usechat.messages.model import ToolMessage, ToolResultContent
 from usechat.messages.ui import parse_chat_request
 from usechat.runs.memory import MemoryLog
 from usechat.runs.service import RunService
-from usechat.server.answering.conversations import OWNER, Conversations
+from usechat.server.answering.conversations import OWNER, Conversations, PlannedTurn
 from usechat.server.answering.turn_ends import TurnEnd
 from usechat.testing.models import ScriptedModel, Step, calling_tool, saying
 
@@ -57,6 +57,7 @@ class Place:
         """The answer's bytes, and the model that made it."""
         request = parse_chat_request(json.dumps({"id": "c", "messages": messages}).encode())
         turn = await self.conversations.plan(request, "c")
+        assert isinstance(turn, PlannedTurn)
         model = ScriptedModel(*steps)
         answer = stream_text(
             model,

@@ -195,9 +195,9 @@ def text_of(message: dict[str, Any]) -> str:
     return "".join(part["text"] for part in message["parts"] if part["type"] == "text")
 
 
-def read_some(client: httpx.Client, chat_id: str, *, until: str) -> None:
+def read_some(client: httpx.Client, chat_id: str, *, until: str, **fields: str) -> None:
     """Ask, and leave when the answer has come so far."""
-    with client.stream("POST", "/api/chat", json=body(chat_id)) as response:
+    with client.stream("POST", "/api/chat", json={**body(chat_id), **fields}) as response:
         await_text(response, until)
 
 
@@ -274,7 +274,7 @@ def test_a_cursor_of_an_answer_is_none_in_the_next(deploy: Any):
     read_some(deployment.first, chat, until="word1 ")
     before = deployment.last.get(f"/api/chat/{chat}/stream", params={"cursor": 0}).text
     ids = [line.removeprefix("id: ") for line in before.split("\n") if line.startswith("id: ")]
-    read_some(deployment.first, chat, until="word1 ")
+    read_some(deployment.first, chat, until="word1 ", trigger="regenerate-message")
 
     rest = deployment.last.get(f"/api/chat/{chat}/stream", headers={"last-event-id": ids[0]}).text
     elsewhere = deployment.last.get("/api/chat/another/stream", headers={"last-event-id": ids[0]})

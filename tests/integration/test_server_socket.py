@@ -30,8 +30,8 @@ MESSAGE = {"id": "1", "role": "user", "parts": [{"type": "text", "text": "When i
 NUMBERS = count()
 
 
-def frame(request_id: str, headers: dict[str, str], chat_id: str = "chat") -> str:
-    sent = {"type": "send", "requestId": request_id, "id": chat_id, "trigger": "submit-message", "messages": [MESSAGE]}
+def frame(request_id: str, headers: dict[str, str], chat_id: str = "chat", message: Any = MESSAGE) -> str:
+    sent = {"type": "send", "requestId": request_id, "id": chat_id, "trigger": "submit-message", "messages": [message]}
     return json.dumps({**sent, "headers": headers, "body": {}})
 
 
@@ -264,10 +264,20 @@ def test_a_second_turn_at_once_is_refused_on_its_own_request(place: Place) -> No
     with place.connect() as socket:
         socket.send(frame("a", {}, place.chat))
         receive_text(socket)
-        socket.send(frame("b", {}, place.chat))
+        socket.send(frame("b", {}, place.chat, {**MESSAGE, "id": "2"}))
         frames = receive_to_end(socket)
         assert frames[-1]["requestId"] == "b"
         assert frames[-1]["errorText"] == "This chat is being answered already."
+
+
+def test_a_request_that_comes_again_reads_the_answer_that_is_made(place: Place) -> None:
+    place.upstream.will(HELD)
+    with place.connect() as socket, place.connect() as second:
+        socket.send(frame("a", {}, place.chat))
+        receive_text(socket)
+        second.send(frame("b", {}, place.chat))
+        receive_text(second)
+        assert len(place.upstream.requests) == 1
 
 
 def test_a_run_in_another_protocol_is_not_resumed(place: Place) -> None:

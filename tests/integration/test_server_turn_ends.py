@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from usechat.chats.history import TurnRequest, plan_turn
+from tests.integration.chat_stores import plan_new
 from usechat.chats.sql.migrations.migrate import migrate
 from usechat.chats.sql.store import SqlChatStore
 from usechat.chats.store import Turn
@@ -36,8 +36,7 @@ async def store(url: str) -> AsyncIterator[SqlChatStore]:
 async def continue_answer(store: SqlChatStore) -> Turn:
     """A turn that goes on with `ANSWER`."""
     question: dict[str, Any] = {"id": "u", "role": "user", "parts": []}
-    plan = plan_turn(None, TurnRequest(messages=[question, ANSWER]))
-    await store.begin_turn("ada", "c", "r", plan)
+    await store.begin_turn("ada", "c", "r", plan_new(None, question, ANSWER))
     turn = await store.find_turn("r")
     assert turn is not None
     return turn
@@ -53,7 +52,7 @@ async def test_turn_goes_on_with_its_message_while_its_chat_is_there(store: SqlC
 
 
 async def test_database_that_is_away_does_not_look_like_a_chat_that_is_gone(store: SqlChatStore) -> None:
-    turn = Turn(run_id="r", chat_id="c", owner="ada", began_at=0, continues="a")
+    turn = Turn(run_id="r", chat_id="c", owner="ada", began_at=0, continues=1)
     with pytest.raises(ChatError) as raised:
         await TurnEnds(store, MemoryLog()).continued(turn)
     assert raised.value.code == "unavailable"

@@ -25,7 +25,7 @@ from usechat.errors import ChatError, RunError
 from usechat.messages.ui import parse_chat_request
 from usechat.runs.log import Limits
 from usechat.runs.service import RunService
-from usechat.server.answering.conversations import OWNER, Conversations
+from usechat.server.answering.conversations import OWNER, Conversations, PlannedTurn
 from usechat.server.answering.turn_ends import TurnEnd
 from usechat.testing.models import Hold, ScriptedModel, Step, saying
 
@@ -73,11 +73,12 @@ class Process:
     store: FragileStore
     told: list[TurnEnd]
 
-    async def ask(self, step: Step) -> httpx.Response:
+    async def ask(self, step: Step, text: str = "Hi") -> httpx.Response:
         """Ask a question in the chat ``c`` that a model answers so, and read the answer."""
-        question = {"id": "u1", "role": "user", "parts": [{"type": "text", "text": "Hi"}]}
+        question = {"id": "u1", "role": "user", "parts": [{"type": "text", "text": text}]}
         request = parse_chat_request(json.dumps({"id": "c", "messages": [question]}).encode())
         turn = await self.conversations.plan(request, "c")
+        assert isinstance(turn, PlannedTurn)
         answer = stream_text(ScriptedModel(step), messages=turn.messages)
         transport = httpx.ASGITransport(self.conversations.respond(turn, answer))
         async with httpx.AsyncClient(transport=transport) as client:
@@ -125,7 +126,7 @@ async def deployment(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIte
 
 async def hold_chat(process: Process) -> None:
     """Begin a turn and die before its run began."""
-    plan = TurnPlan(keep=0, added=[{"id": "u1", "role": "user", "parts": [{"type": "text", "text": "Hi"}]}])
+    plan = TurnPlan(added=[{"id": "u1", "role": "user", "parts": [{"type": "text", "text": "Hi"}]}])
     await process.store.begin_turn(OWNER, "c", "turn-1", plan)
     await process.store.aclose()
 
@@ -275,8 +276,8 @@ async def test_a_process_that_shuts_down_takes_no_turn(deployment: Deployment):
 async def test_a_question_that_waits_for_the_answer_before_is_refused_when_its_process_goes(deployment: Deployment):
     process, other = await deployment.process(), await deployment.process()
     answering = await begin_to_answer(process)
-    asking = asyncio.create_task(other.ask(saying("Hello")))
-    await eventually(lambda: other.store.finds > 0)
+    asking = asyncio.create_task(other.ask(saying("Hello"), "Another question"))
+    await eventually(lambda: other.store.finds > 1)
     other.conversations.runs.close()
     with pytest.raises(RunError) as raised:
         await asyncio.wait_for(asking, PATIENCE)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from usechat.chats.store import SavedChat, SavedMessage
+from usechat.chats.places import show_place
+from usechat.chats.store import SavedChat
+from usechat.chats.tree import SavedMessage
 
 __all__ = ["export_chat"]
 
@@ -15,8 +17,9 @@ def export_chat(saved: SavedChat) -> dict[str, Any]:
 
     ``messages`` are what ``useChat`` takes as its initial messages and the AI SDK's ``validateUIMessages`` accepts;
     ``details`` say of each, in the same order, when and by which run it was made, with what usage, and how that ended.
+    ``tree`` has the messages of all paths, each with its place and its details.
     """
-    chat = saved.chat
+    chat, tree = saved.chat, saved.tree
     return {
         "id": chat.id,
         "title": chat.title,
@@ -25,6 +28,10 @@ def export_chat(saved: SavedChat) -> dict[str, Any]:
         "metadata": dict(chat.metadata),
         "messages": [message.message for message in saved.messages],
         "details": [_details(message) for message in saved.messages],
+        "tree": [
+            {"message": message.message, "place": show_place(tree, message), "details": _details(message)}
+            for message in tree.visible
+        ],
     }
 
 

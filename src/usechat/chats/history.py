@@ -1,15 +1,13 @@
 """Plans the changes that a request makes to a chat. The mode says which side holds the history.
 
-- ``client``, the AI SDK's way: the model sees the messages that the client sends. The store follows: new messages are
-  added, the client's own messages are updated. An answer of ours stays as its run left it, except for the outputs and
-  decisions that the client may add: a half copy, left by a cut connection, must not replace the whole answer.
-- ``server``: the stored chat is the truth. Only this is taken from the request: the new user message, outputs of the
-  client's tools, and answers to approvals of calls that are really open.
+- ``client``, the AI SDK's way: the model gets the messages that the client sends, and the path that is saved has the
+  same messages.
+- ``server``: the stored chat is the truth. Only this is taken from the request: which path of it the client goes on
+  with, the new messages of the user, outputs of the client's tools, and answers to approvals of calls that are open.
 
-In both modes, an edit or a regeneration cuts the chat back to before the message. Nothing else removes stored messages:
-a tab that knows less than the store adds to it. Only AI SDK 4, which posts no ids, cannot say that it edits: when its
-messages differ from the stored ones, that is an edit. Pure: the caller gives the function that makes ids for messages
-without one.
+In both modes a request adds to the tree and changes nothing that was saved: an edit and a second answer are siblings of
+what was there, and so is a message that goes on from an older one. Requests that were answered before are told
+(`Repeated`). docs/chats.md has all cases in a table. Pure: the caller gives the function that makes ids.
 """
 
 from __future__ import annotations
@@ -19,14 +17,15 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from usechat.chats.matching import Match, find_position, match_messages, message_id
-from usechat.chats.merge import ClientTools, merge_client_answers
-from usechat.chats.store import SavedChat, SavedMessage, TurnPlan, UIMessage
+from usechat.chats.matching import find_messages, message_id
+from usechat.chats.merge import ClientTools, compare_copy, merge_client_answers
+from usechat.chats.store import SavedChat, Turn, TurnPlan
 from usechat.chats.tool_errors import split_tool_errors, with_tool_errors
+from usechat.chats.tree import MessageTree, SavedMessage, UIMessage
 from usechat.errors import ChatError, RequestError
 from usechat.ids import generate_id
 
-__all__ = ["HistoryMode", "TurnRequest", "plan_turn"]
+__all__ = ["HistoryMode", "Repeated", "TurnRequest", "plan_turn"]
 
 HistoryMode: TypeAlias = Literal["client", "server"]
 
@@ -34,12 +33,23 @@ HistoryMode: TypeAlias = Literal["client", "server"]
 class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The request of a client of any major version."""
 
-    messages: Sequence[Mapping[str, Any]]
-    """UI messages as posted, in the form of AI SDK 5 and later; at least one. Those of AI SDK 4 have no ids."""
+    messages: Sequence[Mapping[str, Any]] = ()
+    """UI messages as posted, in the form of AI SDK 5 and later. Those of AI SDK 4 have no ids."""
+    message: Mapping[str, Any] | None = None
+    """The one message of a client that sends only its last one, in place of ``messages``."""
     trigger: str | None = None
     """``submit-message`` or ``regenerate-message``; AI SDK 4 sends none."""
     message_id: str | None = None
     """The message that is edited, regenerated or continued."""
+
+
+class Repeated(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that was answered, or is being answered. Nothing is saved for it."""
+
+    answer: SavedMessage | None
+    """The answer that it has; ``None`` while it is being made."""
+    continues: bool = False
+    """Whether the answer continues a message."""
 
 
 def plan_turn(
@@ -49,7 +59,8 @@ def plan_turn(
     mode: HistoryMode = "client",
     is_client_tool: ClientTools | None = None,
     new_id: Callable[[], str] = generate_id,
-) -> TurnPlan:
+    running: Turn | None = None,
+) -> TurnPlan | Repeated:
     """Plan the changes that a request makes to a chat, and what the model gets.
 
     Args:
@@ -58,23 +69,17 @@ def plan_turn(
         mode: The side that holds the history.
         is_client_tool: As for `usechat.chats.merge.merge_client_answers`.
         new_id: Makes ids for messages without one.
+        running: The turn that is open.
 
     Raises:
-        ChatError: ``conflict``: the client goes on with an answer that is not the last one stored.
-        RequestError: There is nothing to answer.
+        ChatError: ``conflict``: the client goes on with an answer that has moved on, or answers a call that was
+            answered otherwise.
+        RequestError: There is nothing to answer, or a message has the id of one with another role.
     """
-    if not request.messages:
-        raise RequestError("must not be empty", path="messages")
-    stored = () if saved is None else saved.messages
-    posted = _Posted(stored, request, is_client_tool, new_id)
-    plan = posted.plan_for_server() if mode == "server" else posted.plan_for_client()
-    revision = 0 if saved is None else saved.chat.revision
-    errors = {one.id: one.tool_errors for one in stored if one.tool_errors}
-    if errors:
-        changed = {at: with_tool_errors(message, stored[at].tool_errors) for at, message in plan.changed.items()}
-        history = [with_tool_errors(message, errors.get(message["id"])) for message in plan.history]
-        plan = msgspec.structs.replace(plan, changed=changed, history=history)
-    return msgspec.structs.replace(plan, revision=revision, removes=plan.keep < len(stored))
+    posted = _Posted(saved, request, mode, is_client_tool, new_id)
+    if posted.is_continuation:
+        return posted.plan_continuation(running)
+    return posted.find_answer(running) or posted.plan_answer()
 
 
 class _Posted:
@@ -82,122 +87,198 @@ class _Posted:
 
     def __init__(
         self,
-        stored: Sequence[SavedMessage],
+        saved: SavedChat | None,
         request: TurnRequest,
+        mode: HistoryMode,
         is_client_tool: ClientTools | None,
         new_id: Callable[[], str],
     ) -> None:
-        self.stored = stored
+        self.chat = None if saved is None else saved.chat
+        self.tree = MessageTree() if saved is None else saved.tree
+        self.shown = () if saved is None else saved.messages
         self.request = request
         self.is_client_tool = is_client_tool
-        self.match: Match = match_messages(stored, request.messages)
+        self.is_regeneration = request.trigger == "regenerate-message"
+        self.holds_history = mode == "client" and bool(request.messages)
+        """Whether the client's messages are what the model gets."""
+        self.target = self._find_target()
+        self.posted = self._cut()
+        self.matches = find_messages(self.tree, self.shown, self.posted, is_store_right=not self.holds_history)
         self.messages = [
-            _with_id(message, new_id if at is None else lambda at=at: stored[at].id)
-            for message, at in zip(request.messages, self.match.positions, strict=True)
+            _with_id(message, new_id if match.known is None else lambda known=match.known: known.id)
+            for message, match in zip(self.posted, self.matches, strict=True)
         ]
-        self.target = find_position(stored, request.message_id)
+        stored = [at for at, match in enumerate(self.matches) if match.stored is not None]
+        self.first_new = stored[-1] + 1 if stored else 0
+        """The index of the first message after those that are stored."""
 
-    @property
-    def last(self) -> UIMessage:
-        return self.messages[-1]
+    def _find_target(self) -> SavedMessage | None:
+        """Return the stored message that the request names; of several with its id, the one that is shown."""
+        wanted = self.request.message_id
+        named = [message for message in (*self.tree.visible, *self.shown) if message.id == wanted]
+        return named[-1] if named else None
 
-    @property
-    def last_at(self) -> int | None:
-        return self.match.positions[-1]
-
-    @property
-    def is_regeneration(self) -> bool:
-        return self.request.trigger == "regenerate-message"
+    def _cut(self) -> Sequence[Mapping[str, Any]]:
+        """Return the posted messages; of a regeneration those before the answer that is made anew."""
+        request = self.request
+        posted = request.messages or ([] if request.message is None else [request.message])
+        if not posted or not self.is_regeneration:
+            return posted
+        at = next((at for at, one in enumerate(posted) if one.get("id") == request.message_id), len(posted) - 1)
+        return posted[: at if posted[at]["role"] == "assistant" else at + 1]
 
     @property
     def is_continuation(self) -> bool:
-        return self.last["role"] == "assistant" and not self.is_regeneration
+        return bool(self.posted) and self.posted[-1]["role"] == "assistant" and not self.is_regeneration
 
-    def plan_for_client(self) -> TurnPlan:
-        if self.is_continuation:
-            keep, continues_at = len(self.stored), self.last_at
-            continues = self.last["id"] if continues_at is None else self.stored[continues_at].id
+    def find_answer(self, running: Turn | None) -> Repeated | None:
+        """Return the answer that the request has already; None when it wants a new one."""
+        last = self.matches[-1].stored if self.matches else None
+        wants_another = self.is_regeneration or self.request.message_id is not None
+        # Without ids, a second try looks like a wish for another answer.
+        if last is None or wants_another or message_id(self.posted[-1]) is None:
+            return None
+        if running is not None and running.continues is None and running.parent == last.number:
+            return Repeated(answer=None)
+        if self.request.trigger is None:
+            # So it does when a page sends no trigger.
+            return None
+        answers = [one for one in self.tree.children(last.number) if one.run_id is not None and one.status == "whole"]
+        return Repeated(answer=self._best(answers)) if answers else None
+
+    def plan_answer(self) -> TurnPlan:
+        """Plan an answer of its own."""
+        added = [*self._added()]
+        is_nothing_new = not added and self.first_new < len(self.posted) and not self.is_regeneration
+        if is_nothing_new and not self.holds_history:
+            raise RequestError("must be a user's message", path=f"messages[{len(self.posted) - 1}]", status=422)
+        parent = self._parent(added) if self.posted else self._answered_target()
+        return self._plan(parent=parent, added=added, changed=dict(self._merged(self.first_new)))
+
+    def plan_continuation(self, running: Turn | None) -> TurnPlan | Repeated:
+        """Plan an answer that continues the last message."""
+        stored = self.matches[-1].stored
+        if stored is None:
+            if not self.holds_history:
+                raise _moved_on()
+            added = [*self._added()]
+            return self._plan(parent=self._parent(added), added=added, continues=self._size + len(added) - 1)
+        state = compare_copy(stored.message, self.posted[-1], is_client_tool=self.is_client_tool)
+        if state == "contrary":
+            raise ChatError("This was answered otherwise meanwhile. Load the chat again.", code="conflict")
+        changed = dict(self._merged(len(self.posted)))
+        if stored.number not in changed:
+            if running is not None and running.continues == stored.number:
+                return Repeated(answer=None, continues=True)
+            if state == "behind":
+                return Repeated(answer=stored, continues=True)
+        if self.tree.children(stored.number):
+            raise _moved_on()
+        return self._plan(parent=stored.parent, changed=changed, continues=stored.number)
+
+    def _plan(
+        self,
+        *,
+        parent: int | None,
+        added: Sequence[UIMessage] = (),
+        changed: Mapping[int, UIMessage] | None = None,
+        continues: int | None = None,
+    ) -> TurnPlan:
+        changed = changed or {}
+        errors = {one.id: one.tool_errors for one in self.tree.messages if one.tool_errors}
+        plan = TurnPlan(
+            revision=0 if self.chat is None else self.chat.revision,
+            size=self._size,
+            parent=parent,
+            added=[with_tool_errors(one, errors.get(one["id"])) for one in added] if errors else added,
+            changed={number: with_tool_errors(one, self.tree[number].tool_errors) for number, one in changed.items()},
+            continues=continues,
+        )
+        if self.holds_history:
+            history = self.messages
         else:
-            keep, continues = self.point(), None
-        added = [message for message, at in self.pairs() if at is None or at >= keep]
-        changed = dict(self.updates(keep))
-        history = [*self.messages[:-1], {**self.last, "id": continues}] if continues else self.messages
-        return TurnPlan(keep=keep, changed=changed, added=added, continues=continues, history=history)
-
-    def plan_for_server(self) -> TurnPlan:
-        if self.is_continuation:
-            return self.continue_for_server()
-        keep = self.point(is_only_message_new=True)
-        added = self.new_user_messages(keep)
-        if not added and self.last_at is None and not self.is_regeneration:
-            raise RequestError("must be a user's message", path=f"messages[{len(self.messages) - 1}]", status=422)
-        changed = dict(self.answers(keep))
-        if self.last_at is not None and not self.is_regeneration and self.last != self.stored[self.last_at].message:
-            changed[self.last_at] = self.last
-        history = [*self.after(changed, keep), *added]
+            last = parent if continues is None else continues
+            path = (changed.get(one.number, one.message) for one in self.tree.path_to(last))
+            history = [*path, *added]
         if not history:
             raise RequestError("must hold a user's message", path="messages")
-        return TurnPlan(keep=keep, changed=changed, added=added, history=history)
+        if errors:
+            history = [with_tool_errors(message, errors.get(message["id"])) for message in history]
+        return msgspec.structs.replace(plan, history=history)
 
-    def continue_for_server(self) -> TurnPlan:
-        keep = len(self.stored)
-        if self.last_at is None or self.last_at != keep - 1:
-            raise ChatError("This chat has moved on. Load it again.", code="conflict")
-        changed = dict(self.answers(keep))
-        continues = self.stored[self.last_at].id
-        return TurnPlan(keep=keep, changed=changed, continues=continues, history=self.after(changed, keep))
+    @property
+    def _size(self) -> int:
+        return 0 if self.chat is None else self.chat.size
 
-    def pairs(self) -> Iterator[tuple[UIMessage, int | None]]:
-        return zip(self.messages, self.match.positions, strict=True)
+    def _added(self) -> Iterator[UIMessage]:
+        """Yield the messages that the request adds."""
+        last = len(self.posted) - 1
+        last_of_others = max((at for at, one in enumerate(self.posted) if one["role"] != "user"), default=-1)
+        for at in range(self.first_new, len(self.posted)):
+            message, known = self.messages[at], self.matches[at].known
+            if known is not None and (known.run_id is not None or (at != last and not self.holds_history)):
+                # A copy on another path. What our answers say is taken from the store.
+                yield merge_client_answers(known.message, message, is_client_tool=self.is_client_tool)
+            elif self.holds_history or at > last_of_others:
+                yield message
 
-    def point(self, *, is_only_message_new: bool = False) -> int:
-        """Return how many stored messages stay before what the request adds or regenerates."""
-        if self.target is not None and (self.is_regeneration or self.last_at is None):
-            # A regenerated answer takes the old one's place, and so does a message that is edited under another id.
-            is_answered_anew = self.is_regeneration and self.stored[self.target].role != "assistant"
-            return self.target + is_answered_anew
-        if self.last_at is not None:
-            # Posted again: an edit, AI SDK 4's reload, or a second try.
-            return self.last_at + 1
-        diverges_at = self.match.diverges_at
-        is_whole_history = len(self.messages) > 1 or not is_only_message_new
-        return diverges_at if diverges_at is not None and is_whole_history else len(self.stored)
+    def _parent(self, added: Sequence[UIMessage]) -> int | None:
+        """Return the number of the message after which the new ones come, or the answer."""
+        before = self.matches[self.first_new - 1].stored if self.first_new else None
+        if not added:
+            return before and before.number
+        known = self.matches[self.first_new].known
+        if known is not None and (before is None or known.parent == before.number or self._is_skipped(before, known)):
+            # Another version of a message stands beside it.
+            return known.parent
+        if before is None:
+            return self._parent_without_history()
+        if before.role == "user" and added[0]["role"] == "user":
+            # The client never got the answer between them.
+            answers = [one for one in self.tree.children(before.number) if one.role == "assistant"]
+            return (self._best(answers) if answers else before).number
+        return before.number
 
-    def new_user_messages(self, keep: int) -> list[UIMessage]:
-        """Return the user's messages at the end of the request that are not among those that stay."""
-        new: list[UIMessage] = []
-        for message, at in reversed([*self.pairs()]):
-            if message["role"] != "user" or (at is not None and at < keep):
-                break
-            new.append(message)
-        new.reverse()
-        return new
+    def _is_skipped(self, before: SavedMessage, known: SavedMessage) -> bool:
+        """Return whether only an answer that the client lacks stands between two messages of the user."""
+        answer = None if known.parent is None else self.tree[known.parent]
+        return before.role == "user" and answer is not None and answer.parent == before.number
 
-    def after(self, changed: Mapping[int, UIMessage], keep: int) -> list[UIMessage]:
-        return [changed.get(saved.position, saved.message) for saved in self.stored[:keep]]
+    def _parent_without_history(self) -> int | None:
+        """Return where messages go of which none is known."""
+        if self.target is not None:
+            return self.target.parent
+        sends_only_last = len(self.posted) == 1 and not self.holds_history
+        return self.shown[-1].number if sends_only_last and self.shown else None
 
-    def answers(self, keep: int) -> Iterator[tuple[int, UIMessage]]:
-        """Yield the answers to which the client adds outputs or decisions: the position and the new message."""
-        for at, copy in self.copies(keep):
-            if copy["role"] != "assistant":
+    def _answered_target(self) -> int | None:
+        """Return the number of the message that a regeneration without messages answers again."""
+        if not self.is_regeneration:
+            raise RequestError("is missing", path="messages")
+        last = self.shown[-1] if self.shown else None
+        target = last if self.request.message_id is None else self.target
+        if target is None:
+            raise RequestError("must be the id of a message of this chat", path="messageId", status=422)
+        return target.parent if target.role == "assistant" else target.number
+
+    def _merged(self, end: int) -> Iterator[tuple[int, UIMessage]]:
+        """Yield the stored answers to which the client adds outputs or decisions: the number and the new content."""
+        for message, match in zip(self.messages[:end], self.matches, strict=False):
+            stored = match.stored
+            if stored is None or message["role"] != "assistant":
                 continue
-            kept = self.stored[at].message
-            merged = merge_client_answers(kept, copy, is_client_tool=self.is_client_tool)
-            if merged is not kept:
-                yield at, merged
+            merged = merge_client_answers(stored.message, message, is_client_tool=self.is_client_tool)
+            if merged is not stored.message:
+                yield stored.number, merged
 
-    def copies(self, keep: int) -> Sequence[tuple[int, UIMessage]]:
-        """Return the client's copies of the messages that stay: the position and the last copy of each."""
-        return [*{at: copy for copy, at in self.pairs() if at is not None and at < keep}.items()]
+    def _best(self, messages: Sequence[SavedMessage]) -> SavedMessage:
+        """Return the one that is shown, or the latest."""
+        numbers = {one.number for one in self.shown}
+        return max(messages, key=lambda one: (one.number in numbers, one.number))
 
-    def updates(self, keep: int) -> Iterator[tuple[int, UIMessage]]:
-        """Yield the messages that the request changes: answers with additions, and the client's own messages."""
-        yield from self.answers(keep)
-        for at, copy in self.copies(keep):
-            if self.stored[at].run_id is None:
-                own = {**copy, "id": self.stored[at].id}
-                if own != self.stored[at].message:
-                    yield at, own
+
+def _moved_on() -> ChatError:
+    return ChatError("This chat has moved on. Load it again.", code="conflict")
 
 
 def _with_id(message: Mapping[str, Any], new_id: Callable[[], str]) -> UIMessage:

@@ -1,34 +1,41 @@
-"""Matches posted messages with stored ones.
+"""Finds the messages that a client posts in the tree of its chat.
 
-AI SDK 5 and later give every message an id. AI SDK 4 posts none, so its messages are recognized by their contents and
-their order. An answer that the client never got, or got only half, is skipped. Pure.
+The client holds one path. It may lack messages that are stored, have messages that are not, hold another path than the
+one that is shown, or have edited its copy. AI SDK 5 and later give every message an id. AI SDK 4 posts none, so its
+messages are recognized by their contents and their place. Pure.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 
 from usechat.chats.merge import is_tool_part
-from usechat.chats.store import SavedMessage
+from usechat.chats.tree import MessageTree, SavedMessage
+from usechat.errors import RequestError
 
-__all__ = ["Match", "find_position", "match_messages", "message_id"]
+__all__ = ["Match", "find_messages", "message_id"]
 
 Posted: TypeAlias = Mapping[str, Any]
 Contents: TypeAlias = list[tuple[Any, Any]]
 """The contents of a message: the kind and the content of each part."""
 
+_SAID: Final = (("text", "text"), ("file", "url"))
+_SAID_BEFORE: Final = (("text", "text"), ("file", "mediaType"))
+"""As `_SAID`, for a message with a known id to which no answer is wanted: the addresses of its files may be signed anew
+each time."""
+
 
 class Match(msgspec.Struct, frozen=True):
-    """The places of posted messages among the stored ones."""
+    """A posted message, matched with the stored ones."""
 
-    positions: Sequence[int | None]
-    """One position a posted message; ``None`` for a new one."""
-    diverges_at: int | None = None
-    """The place where the client's messages first differ from the stored ones, when they are matched by order. From
-    there on, the client's messages count."""
+    stored: SavedMessage | None = None
+    """The stored message that it is; ``None`` for a message that is to be added."""
+    known: SavedMessage | None = None
+    """A stored message with its id: the same message, or the one of which it is another version or a copy."""
 
 
 def message_id(message: Posted) -> str | None:
@@ -37,75 +44,134 @@ def message_id(message: Posted) -> str | None:
     return found if isinstance(found, str) and found else None
 
 
-def find_position(stored: Sequence[SavedMessage], wanted: str | None) -> int | None:
-    """Return the position of the stored message with an id."""
-    return next((saved.position for saved in stored if wanted is not None and saved.id == wanted), None)
+def find_messages(
+    tree: MessageTree, shown: Sequence[SavedMessage], posted: Sequence[Posted], *, is_store_right: bool = False
+) -> list[Match]:
+    """Match each posted message with the tree.
+
+    Stored messages are found as long as the client's messages follow a path of the tree. From the first one that does
+    not, all are to be added. An answer that the client never got may be missing between two messages of the user, and
+    the first messages of a long chat may be left out.
+
+    Args:
+        tree: The stored messages.
+        shown: Those of the path that is shown, which go first where several could be meant.
+        posted: The client's messages, oldest first.
+        is_store_right: Whether the stored chat is the truth. Then a known id is enough, except for the last message, to
+            which the client wants an answer, and unknown messages that are not the user's are passed over.
+
+    Raises:
+        RequestError: A message has the id of one with another role.
+    """
+    if not tree.messages:
+        return [Match() for _ in posted]
+    return _Search(tree, shown, posted, is_store_right).run()
 
 
-def match_messages(stored: Sequence[SavedMessage], posted: Sequence[Posted]) -> Match:
-    """Find each posted message among the stored ones."""
-    if all(message_id(message) is not None for message in posted):
-        return Match(_match_by_id(stored, posted))
-    return _match_by_order(stored, posted)
+class _Search:
+    def __init__(
+        self, tree: MessageTree, shown: Sequence[SavedMessage], posted: Sequence[Posted], is_store_right: bool
+    ) -> None:
+        self.tree = tree
+        self.shown = frozenset([message.number for message in shown])
+        self.posted = posted
+        self.is_store_right = is_store_right
+        self.by_id: defaultdict[str, list[SavedMessage]] = defaultdict(list)
+        for message in tree.visible:
+            self.by_id[message.id].append(message)
+        self.ids = frozenset([message_id(message) for message in posted])
+        self.read: dict[int, Contents] = {}
+        """Contents by number: a message may be compared with many."""
+
+    def run(self) -> list[Match]:
+        matches: list[Match] = []
+        before: SavedMessage | None = None
+        is_on_path, is_begun = True, False
+        for index, message in enumerate(self.posted):
+            known = self._known(index)
+            stored = self._find(index, known, before, is_begun) if is_on_path else None
+            matches.append(Match(stored, stored or self._best(known)))
+            if stored is not None:
+                before, is_begun = stored, True
+            elif not self._is_passed_over(message, is_begun):
+                is_on_path = False
+        return matches
+
+    def _is_passed_over(self, message: Posted, is_begun: bool) -> bool:
+        if self.is_store_right:
+            return message["role"] != "user"
+        # A page may put a new instruction before the same messages each time.
+        return not is_begun and message["role"] in ("system", "data")
+
+    def _known(self, index: int) -> list[SavedMessage]:
+        """Return the stored messages with the id of a posted one."""
+        message = self.posted[index]
+        known = self.by_id.get(message_id(message) or "", [])
+        if any(one.role != message["role"] for one in known):
+            raise RequestError("must not be another one than before", path=f"messages[{index}].role", status=422)
+        return known
+
+    def _find(
+        self, index: int, known: Sequence[SavedMessage], before: SavedMessage | None, is_begun: bool
+    ) -> SavedMessage | None:
+        """Return the stored message that a posted one is."""
+        message, is_last = self.posted[index], index == len(self.posted) - 1
+        same = [one for one in known if self._is_same(one, message, is_last)]
+        if len(same) > 1:
+            # Of several versions, the one that the client has.
+            same = [one for one in same if _is_said(one.message, message)] or same
+        if not is_begun and same:
+            return self._best(same)
+        next_ones = self._next_after(before, message)
+        places = {one.number for one in next_ones}
+        found = [one for one in same if one.number in places]
+        if not found and not known and (not is_last or message_id(message) is None):
+            found = self._like(message, next_ones)
+        return self._best(found)
+
+    def _next_after(self, before: SavedMessage | None, message: Posted) -> list[SavedMessage]:
+        """Return the stored messages that can stand at the place of a posted one."""
+        next_ones = [*self.tree.children(before and before.number)]
+        if message["role"] == "user" and before is not None and before.role == "user":
+            # The client never got the answer between them.
+            answers = [one for one in next_ones if one.role == "assistant"]
+            next_ones += [after for answer in answers for after in self.tree.children(answer.number)]
+        return next_ones
+
+    def _best(self, messages: Sequence[SavedMessage]) -> SavedMessage | None:
+        """Return the one that is shown, or the latest."""
+        return max(messages, key=lambda one: (one.number in self.shown, one.number), default=None)
+
+    def _is_same(self, stored: SavedMessage, message: Posted, is_last: bool) -> bool:
+        """Return whether a posted message with the stored one's id is the same version of it."""
+        if stored.run_id is not None or stored.message == message:
+            # The client has a copy of our answer, whole or in part.
+            return True
+        if is_last and stored.role == "user":
+            return list(stored.message["parts"]) == list(message["parts"])
+        return self.is_store_right or _is_said(stored.message, message)
+
+    def _like(self, message: Posted, stored: Sequence[SavedMessage]) -> list[SavedMessage]:
+        """Return the stored messages that a posted one without a known id can be."""
+        alike = [one for one in stored if one.role == message["role"]]
+        if message["role"] != "assistant":
+            said = _contents(message)
+            return [one for one in alike if self._contents(one) == said]
+        own = [one for one in alike if one.id not in self.ids and _is_same_answer(one.message, message)]
+        # A message without an id is any version of the answer at its place.
+        return own or (alike if message_id(message) is None else [])
+
+    def _contents(self, message: SavedMessage) -> Contents:
+        if message.number not in self.read:
+            self.read[message.number] = _contents(message.message)
+        return self.read[message.number]
 
 
-def _match_by_id(stored: Sequence[SavedMessage], posted: Sequence[Posted]) -> list[int | None]:
-    known = {saved.id: saved.position for saved in stored}
-    positions = [known.get(message["id"]) for message in posted]
-    # Each stored answer is compared once: a client has one copy of it.
-    compared = set(positions)
-    for index, message in enumerate(posted):
-        before = positions[index - 1] if index else None
-        if positions[index] is None and before is not None and message["role"] == "assistant":
-            # A text stream carries no message id, so the client has made its own id for the answer.
-            answer = stored[before + 1] if before + 1 < len(stored) else None
-            if answer is None or answer.position in compared:
-                continue
-            compared.add(answer.position)
-            if _is_same_answer(answer.message, message):
-                positions[index] = answer.position
-    return positions
-
-
-def _match_by_order(stored: Sequence[SavedMessage], posted: Sequence[Posted]) -> Match:
-    positions: list[int | None] = [None] * len(posted)
-    place = 0
-    read: dict[int, Contents] = {}
-    for index, message in enumerate(posted):
-        found = _next_user(stored, place) if message["role"] == "user" else place
-        saved = stored[found] if found < len(stored) else None
-        if saved is not None and _is_in_place(saved, message, read):
-            positions[index] = found
-            place = found + 1
-        elif message["role"] == "user":
-            return Match(positions, None if saved is None else found)
-    return Match(positions)
-
-
-def _next_user(stored: Sequence[SavedMessage], place: int) -> int:
-    """Return the place of the next message of the user: a client may lack answers, never its own messages."""
-    return next((at for at in range(place, len(stored)) if stored[at].role == "user"), len(stored))
-
-
-def _is_in_place(saved: SavedMessage, message: Posted, read: dict[int, Contents]) -> bool:
-    if saved.role != message["role"]:
-        return False
-    # There is one answer at a place, of which the client may have any version or any beginning.
-    if saved.role == "assistant" or _has_same_id(saved.message, message):
-        return True
-    # A place may be compared with many messages, so its contents are read only once.
-    if saved.position not in read:
-        read[saved.position] = _contents(saved.message)
-    return read[saved.position] == _contents(message)
-
-
-def _has_same_id(stored: Posted, posted: Posted) -> bool:
-    return message_id(posted) is not None and message_id(posted) == message_id(stored)
+def _is_said(stored: Posted, posted: Posted) -> bool:
+    return _contents(stored, _SAID_BEFORE) == _contents(posted, _SAID_BEFORE)
 
 
 def _is_same_answer(stored: Posted, posted: Posted) -> bool:
-    if stored["role"] != posted["role"]:
-        return False
     texts, calls = (_text(stored), _text(posted)), (_calls(stored), _calls(posted))
     shared = min(len(ids) for ids in calls)
     is_beginning = texts[0].startswith(texts[1]) or texts[1].startswith(texts[0])
@@ -116,8 +182,7 @@ def _parts(message: Posted) -> list[Posted]:
     return [cast("Posted", part) for part in message.get("parts") or () if isinstance(part, Mapping)]
 
 
-def _contents(message: Posted) -> Contents:
-    said = (("text", "text"), ("file", "url"))
+def _contents(message: Posted, said: Sequence[tuple[str, str]] = _SAID) -> Contents:
     return [(kind, part.get(key)) for part in _parts(message) for kind, key in said if part.get("type") == kind]
 
 

@@ -11,15 +11,18 @@ write.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, Literal, TypeAlias, cast
 
-from usechat.chats.store import UIMessage
+from usechat.chats.tree import UIMessage
 
-__all__ = ["ClientTools", "add_usage", "is_tool_part", "merge_client_answers", "merge_patch"]
+__all__ = ["ClientTools", "Copy", "add_usage", "compare_copy", "is_tool_part", "merge_client_answers", "merge_patch"]
 
 UIPart: TypeAlias = dict[str, Any]
 ClientTools: TypeAlias = Callable[[str], bool]
 """Tells by its name whether the client runs a tool."""
+
+Copy: TypeAlias = Literal["current", "behind", "contrary"]
+"""How a client's copy of a message stands to the stored one; see `compare_copy`."""
 
 _OPEN_STATES: Final = ("input-available", "approval-requested", "approval-responded")
 _NOT_OF_AN_OUTPUT: Final = ("state", "output", "errorText", "preliminary")
@@ -89,6 +92,39 @@ def _tool_name(part: UIPart) -> str:
 def _is_approved(part: UIPart) -> bool:
     approval = part.get("approval")
     return isinstance(approval, dict) and cast("UIPart", approval).get("approved") is True
+
+
+def compare_copy(stored: UIMessage, copy: Mapping[str, Any], *, is_client_tool: ClientTools | None = None) -> Copy:
+    """Return how a client's copy of an assistant's message stands to the stored one.
+
+    Returns:
+        ``contrary``: the copy has another decision, or another output of a client's tool, than the one that was taken
+        for a call. ``behind``: a call has come further than the copy knows. ``current``: neither.
+    """
+    answers = {part["toolCallId"]: part for part in _tool_parts(copy)}
+    pairs = ((part, answers.get(part["toolCallId"])) for part in _tool_parts(stored))
+    found = {_compare_call(part, answer, is_client_tool) for part, answer in pairs if answer is not None}
+    return "contrary" if "contrary" in found else "behind" if "behind" in found else "current"
+
+
+def _compare_call(part: UIPart, answer: UIPart, is_client_tool: ClientTools | None) -> Copy:
+    asked, given = _decision(part), _decision(answer)
+    if asked is not None and given is not None and asked != given:
+        return "contrary"
+    if part.get("state") in _OPEN_STATES:
+        return "current"
+    if answer.get("state") in (*_OPEN_STATES, "input-streaming") or answer.get("preliminary"):
+        return "behind"
+    if part.get("providerExecuted") or "approval" in part:
+        return "current"
+    is_clients = is_client_tool is None or is_client_tool(_tool_name(part))
+    return "contrary" if is_clients and _take_output(part, answer) != part else "current"
+
+
+def _decision(part: UIPart) -> bool | None:
+    approval = part.get("approval")
+    decided = cast("UIPart", approval).get("approved") if isinstance(approval, dict) else None
+    return decided if isinstance(decided, bool) else None
 
 
 def _take_output(part: UIPart, answer: UIPart) -> UIPart:

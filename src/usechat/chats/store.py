@@ -1,13 +1,16 @@
 """Saved chats, the turns that write to them, and the protocol of a chat store.
 
 A chat belongs to one owner and holds UI messages exactly as the client has them: plain JSON, unknown keys and parts
-included. A turn is one answer being written to a chat; it has the id of the run that makes it.
+included. The messages are a tree (`usechat.chats.tree`): an edit and a second answer are siblings of what was there, so
+requests add messages and change none. One path through the tree, to the chat's leaf, is the conversation that is
+shown. A turn is one answer being written to a chat; it has the id of the run that makes it.
 
 Rule 1: a chat has at most one open turn. Beginning a second one is a conflict, whose error names the first.
 Rule 2: a turn is planned on a state of the chat and begins only if the chat is still in that state (`Chat.revision`).
 Rule 3: a turn ends once. When several callers end it, in any process, exactly one is told that it ended the turn.
 Rule 4: a message is ``whole`` only if the run that wrote it came to its end. While a run continues an older message,
 that message is ``streaming``.
+Rule 5: only the run that owns a message changes it. No other message that was saved is changed.
 
 Knows no storage, no frames and no HTTP.
 """
@@ -15,35 +18,21 @@ Knows no storage, no frames and no HTTP.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import msgspec
 from msgspec import UNSET, UnsetType
+
+from usechat.chats.tree import EndStatus, MessageTree, SavedMessage, UIMessage
 
 __all__ = [
     "Chat",
     "ChatPage",
     "ChatStore",
-    "EndStatus",
-    "MessageStatus",
     "SavedChat",
-    "SavedMessage",
     "Turn",
     "TurnPlan",
-    "UIMessage",
 ]
-
-UIMessage: TypeAlias = dict[str, Any]
-"""``{id, role, parts, metadata?}`` and whatever else the client put into it, as JSON values."""
-
-EndStatus: TypeAlias = Literal["whole", "partial", "aborted", "failed", "lost"]
-"""How a turn ended.
-
-``whole``: to its end. ``partial``: cut by a limit or a disconnect. ``aborted``: stopped by the user. ``failed``: by an
-error. ``lost``: its process died.
-"""
-
-MessageStatus: TypeAlias = EndStatus | Literal["streaming"]
 
 
 class Chat(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,36 +51,23 @@ class Chat(msgspec.Struct, frozen=True, kw_only=True):
     """The run that is writing to the chat."""
     revision: int = 0
     """Grows with every change of the messages."""
-
-
-class SavedMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """A stored message and how it was made."""
-
-    message: UIMessage
-    position: int
-    """From 0, without gaps."""
-    role: str
-    created_at: float
-    status: MessageStatus = "whole"
-    usage: Any = None
-    """The usage of all runs that wrote the message, in the shape that the application gave it."""
-    finish_reason: str | None = None
-    run_id: str | None = None
-    """The run that wrote it last; ``None`` for a message of the client."""
-    tool_errors: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
-    """The error texts that the model got, by tool call id, when the parts have another text. Clients never get them."""
-
-    @property
-    def id(self) -> str:
-        """The message's id."""
-        return self.message["id"]
+    size: int = 0
+    """The number of messages that were ever saved; the next message gets it as its number."""
+    leaf: int | None = None
+    """The last message of the path that is shown; ``None``: the path is empty."""
 
 
 class SavedChat(msgspec.Struct, frozen=True, kw_only=True):
-    """A chat with its messages, oldest first."""
+    """A chat with its messages."""
 
     chat: Chat
-    messages: Sequence[SavedMessage] = ()
+    tree: MessageTree
+    """All messages."""
+
+    @property
+    def messages(self) -> Sequence[SavedMessage]:
+        """The messages of the path that is shown, oldest first."""
+        return self.tree.path_to(self.chat.leaf)
 
 
 class ChatPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,18 +83,25 @@ class TurnPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     revision: int = 0
     """The revision of the chat that the plan was made for; 0 when there was no chat yet."""
-    keep: int
-    """The number of stored messages that stay. Later ones are removed."""
-    removes: bool = True
-    """False when the planner knows that no stored message is removed."""
-    changed: Mapping[int, UIMessage] = msgspec.field(default_factory=dict[int, UIMessage])
-    """New contents of messages that stay, by position."""
+    size: int = 0
+    """The size of that chat: the number of the first message that is added."""
+    parent: int | None = None
+    """The number of the message that comes before those that are added, or before the answer."""
     added: Sequence[UIMessage] = ()
-    """Messages that come after those that stay."""
-    continues: str | None = None
-    """The id of the assistant's message that the answer continues."""
+    """New messages, each the parent of the next one."""
+    continues: int | None = None
+    """The number of the assistant's message that the answer continues: a stored one, or the last one that is added."""
+    changed: Mapping[int, UIMessage] = msgspec.field(default_factory=dict[int, UIMessage])
+    """Answers to which the client adds the outputs and decisions that they wait for: the new contents, by number."""
     history: Sequence[UIMessage] = ()
     """The messages that the model gets, with `usechat.chats.tool_errors`. The store ignores them."""
+
+    @property
+    def leaf(self) -> int | None:
+        """The number of the last message before the answer; of the continued message in a continuation."""
+        if self.continues is not None:
+            return self.continues
+        return self.size + len(self.added) - 1 if self.added else self.parent
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,8 +111,10 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     chat_id: str
     owner: str
     began_at: float
-    continues: str | None = None
-    """The id of the assistant's message that the answer continues."""
+    parent: int | None = None
+    """The number of the message that is answered."""
+    continues: int | None = None
+    """The number of the assistant's message that the answer continues; ``None`` for an answer of its own."""
     status: EndStatus | None = None
     """How the turn ended; ``None`` while it is open."""
     process_id: str | None = None
@@ -169,7 +154,7 @@ class ChatStore(Protocol):
         ...
 
     async def load_chat(self, owner: str, chat_id: str) -> SavedChat:
-        """Return the chat with its messages."""
+        """Return the chat with its messages, those of other paths included."""
         ...
 
     async def maybe_load_chat(self, owner: str, chat_id: str) -> SavedChat | None:
@@ -205,6 +190,24 @@ class ChatStore(Protocol):
         """Remove the chat and its messages, and return the chat. An open turn stays open until `finish_turn`."""
         ...
 
+    async def choose_path(self, owner: str, chat_id: str, number: int) -> SavedChat:
+        """Show the path through a message, to the latest of the messages after it. Return the chat.
+
+        Raises:
+            ChatError: ``missing``: there is no such message, or it is hidden. ``conflict``: a turn is open.
+        """
+        ...
+
+    async def hide_message(self, owner: str, chat_id: str, number: int) -> SavedChat:
+        """Hide a message and all messages after it. Return the chat.
+
+        If the shown path went through it, the path to its latest sibling is shown, or else the path to its parent.
+
+        Raises:
+            ChatError: ``missing``: there is no such message. ``conflict``: a turn is open.
+        """
+        ...
+
     async def begin_turn(
         self, owner: str, chat_id: str, run_id: str, plan: TurnPlan, *, title: str | None = None
     ) -> Chat:
@@ -234,9 +237,9 @@ class ChatStore(Protocol):
         A call that failed may still have ended the turn. Pass the same ``attempt``, an id of the caller's making, when
         calling again: then the second call returns the right answer.
 
-        The message replaces the stored one that has its id, or is appended. Without a message, the one that the turn
-        continued keeps its content and takes the status. When the chat was deleted meanwhile, the turn ends and nothing
-        is saved.
+        The message replaces the one that the turn continued, or is added after the one that it answers; then the path
+        to it is shown. Without a message, the one that the turn continued keeps its content and takes the status. When
+        the chat was deleted meanwhile, the turn ends and nothing is saved.
         """
         ...
 

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from usechat.chats.store import MessageStatus, UIMessage
+from usechat.chats.tree import MessageStatus, UIMessage
 
 __all__ = ["derive_title", "fold", "imported_status", "message_text"]
 

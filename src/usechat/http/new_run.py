@@ -325,7 +325,7 @@ def continued_message(chat: ui.ChatRequest | None) -> Mapping[str, Any] | None:
     """Return the last message when it is the assistant's and the answer continues it."""
     if chat is None or not chat.is_continuation:
         return None
-    return chat.messages[-1].to_json()
+    return chat.posted[-1].to_json()
 
 
 def known_ids(message: Mapping[str, Any] | None) -> dict[str, frozenset[str]]:

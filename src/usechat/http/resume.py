@@ -42,12 +42,13 @@ class KnownRun:
         info: The run.
         cursor: The place to read from; None for the beginning. With a cursor, an id follows each piece, so that the
             reader can resume again.
+        skipped: The number of entries to skip when there is no cursor.
     """
 
-    def __init__(self, runs: RunService, info: RunInfo, cursor: Cursor | None = None) -> None:
+    def __init__(self, runs: RunService, info: RunInfo, cursor: Cursor | None = None, *, skipped: int = 0) -> None:
         self.runs = runs
         self.info = info
-        self.after = 0 if cursor is None else cursor.after
+        self.after = skipped if cursor is None else cursor.after
         is_event_stream = info.headers.get("content-type", "").startswith("text/event-stream")
         is_data_stream = DATA_STREAM_HEADER in info.headers
         self.head = RunHead(

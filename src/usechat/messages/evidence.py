@@ -68,7 +68,7 @@ def detect(chat: ChatRequest, headers: Mapping[str, str] | None = None) -> Clien
         oldest = _oldest_release(chat)
         return ClientEvidence(None if oldest == SENDS_NO_ID else 4, oldest[0], oldest=oldest)
     # Skip the kinds that every major has: nearly all parts of a long chat.
-    telling = [part for message in chat.messages for part in message.parts if part["type"] not in _OF_EVERY_MAJOR]
+    telling = [part for message in chat.posted for part in message.parts if part["type"] not in _OF_EVERY_MAJOR]
     proven = max(map(_oldest_major, telling), default=5)
     version, major = _version(headers or {})
     if major in (5, 6, 7):
@@ -77,7 +77,7 @@ def detect(chat: ChatRequest, headers: Mapping[str, str] | None = None) -> Clien
 
 
 def _oldest_release(chat: ChatRequest) -> Version:
-    posted = [message.original for message in chat.messages]
+    posted = [message.original for message in chat.posted]
     if not all(isinstance(message.get("parts"), list) for message in posted):
         # The SDK's own `id` comes first; an `id` that the page adds comes after the messages.
         return SENDS_ID if chat.begins_with_id else SENDS_NO_ID

@@ -66,6 +66,7 @@ def decode_limited(body: bytes, limits: BodyLimits = DEFAULT_LIMITS) -> Any:
     value = decode_json(body) if len(body) < LARGE_BYTES else _decode_large(body)
     if len(body) > min(limits.messages, limits.parts) * _FEWEST_BYTES_OF_PART and type(value) is _DICT:
         _check_messages(value.get("messages"), limits)
+        _check_parts(value.get("message"), "message", limits)
     return value
 
 
@@ -101,7 +102,7 @@ def _count_marks(text: bytes) -> int:
 
 
 def _decode_large(body: bytes) -> Any:
-    return _decode_fields(body, {"messages": _decode_messages})
+    return _decode_fields(body, {"messages": _decode_messages, "message": _decode_message})
 
 
 def _decode_messages(messages: memoryview) -> Any:
@@ -163,9 +164,13 @@ def _check_messages(messages: Any, limits: BodyLimits) -> None:
     if len(messages) > limits.messages:
         raise RequestError(f"must not be more than {limits.messages}", path="messages", status=413)
     for index, message in enumerate(messages):
-        if type(message) is not _DICT:
-            continue
-        for key in _PART_LISTS:
-            value: Any = message.get(key)
-            if type(value) is _LIST_TYPE and len(value) > limits.parts:
-                raise RequestError(f"must not be more than {limits.parts}", path=f"messages[{index}].{key}", status=413)
+        _check_parts(message, f"messages[{index}]", limits)
+
+
+def _check_parts(message: Any, path: str, limits: BodyLimits) -> None:
+    if type(message) is not _DICT:
+        return
+    for key in _PART_LISTS:
+        value: Any = message.get(key)
+        if type(value) is _LIST_TYPE and len(value) > limits.parts:
+            raise RequestError(f"must not be more than {limits.parts}", path=f"{path}.{key}", status=413)

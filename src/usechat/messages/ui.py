@@ -22,6 +22,7 @@ from pydantic import (
     Field,
     ModelWrapValidatorHandler,
     PrivateAttr,
+    TypeAdapter,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -180,11 +181,21 @@ def _check_id(name: str | None, key: str | None = None) -> None:
 
 
 class ChatRequest(_Body):
-    """The body of a ``useChat`` request, of any major."""
+    """The body of a ``useChat`` request, of any major: all messages, the last message only, or a trigger only.
+
+    For the short bodies the application loads the earlier messages and sets ``messages``:
+
+        if not chat.messages:
+            chat.messages = [*load(chat.id), *([chat.message] if chat.message else [])]
+    """
 
     id: str | None = None
     """The chat's id."""
-    messages: Annotated[list[UIMessage], FailFast()]
+    messages: Annotated[list[UIMessage], FailFast()] = Field(default_factory=list[UIMessage])
+    """All messages; empty when the client sends less. Set it to a list of UI messages, as objects or dicts, to answer
+    that."""
+    message: UIMessage | None = None
+    """The last message, of a client that sends only that."""
     trigger: str | None = None
     """``submit-message`` or ``regenerate-message``; AI SDK 4 sends none."""
     message_id: str | None = Field(default=None, alias="messageId")
@@ -198,6 +209,8 @@ class ChatRequest(_Body):
         chat = handler(value)
         body = cast("dict[str, Any]", value if isinstance(value, dict) else {})
         chat._begins_with_id = next(iter(body), None) == "id"  # noqa: SLF001 - its own class
+        if not chat.posted and (chat.trigger != "regenerate-message" or chat.id is None):
+            raise PydanticCustomError("missing", "is missing", {"key": "messages"})
         return chat
 
     @field_validator("messages")
@@ -211,11 +224,30 @@ class ChatRequest(_Body):
                 _check_id(message.id, f"[{index}].id")
         return messages
 
+    @field_validator("message")
+    @classmethod
+    def _of_sendable_id(cls, message: UIMessage | None) -> UIMessage | None:
+        _check_id(message and message.id, "id")
+        return message
+
     @field_validator("id", "trigger", "message_id")
     @classmethod
     def _of_characters(cls, name: str | None) -> str | None:
         _check_id(name)
         return name
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute.
+
+        Raises:
+            RequestError: ``messages`` gets something that is not a list of UI messages.
+        """
+        super().__setattr__(name, read_ui_messages(value) if name == "messages" else value)
+
+    @property
+    def posted(self) -> list[UIMessage]:
+        """The messages that are at hand: all, the last one, or none."""
+        return self.messages or ([] if self.message is None else [self.message])
 
     @property
     def begins_with_id(self) -> bool:
@@ -225,19 +257,34 @@ class ChatRequest(_Body):
     @property
     def is_v4(self) -> bool:
         """Whether AI SDK 3 or 4 sent it: a string ``content`` and no ``trigger``, which later majors always send."""
-        legacy = (item for item in self.messages if isinstance(item, LegacyUIMessage))
+        legacy = (item for item in self.posted if isinstance(item, LegacyUIMessage))
         return self.trigger is None and any(isinstance(item.original.get("content"), str) for item in legacy)
 
     @property
     def continues_message_id(self) -> str | None:
         """The id of the assistant message that the answer continues; None when the last message is no such message."""
-        last = self.messages[-1]
-        return last.id if last.role == "assistant" else None
+        return self.posted[-1].id if self.is_continuation else None
 
     @property
     def is_continuation(self) -> bool:
         """Whether the answer continues the last message, which may have no id."""
-        return self.messages[-1].role == "assistant"
+        return self.posted[-1:] != [] and self.posted[-1].role == "assistant" and self.trigger != "regenerate-message"
+
+
+_MESSAGES: Final = TypeAdapter(list[UIMessage])
+
+
+def read_ui_messages(messages: Any) -> list[UIMessage]:
+    """Return UI messages that an application gives, as objects or dicts.
+
+    Raises:
+        RequestError: One of them is not valid.
+    """
+    try:
+        return _MESSAGES.validate_python(messages)
+    except ValidationError as error:
+        refused = request_error_from_validation(error)
+        raise RequestError(refused.message, path=f"messages{refused.path}", status=refused.status) from None
 
 
 class CompletionRequest(_Body):

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
-from usechat.chats.history import HistoryMode, TurnRequest, plan_turn
-from usechat.chats.store import Chat, SavedChat, SavedMessage, TurnPlan
+from usechat.chats.history import HistoryMode, Repeated, TurnRequest, plan_turn
+from usechat.chats.store import Chat, SavedChat, Turn, TurnPlan
+from usechat.chats.tree import MessageTree, SavedMessage
 from usechat.errors import ChatError, RequestError
 
 Message = dict[str, Any]
 MODES: tuple[HistoryMode, ...] = ("client", "server")
+REGENERATE = {"trigger": "regenerate-message"}
+SUBMIT = {"trigger": "submit-message"}
 
 
 def user(id: str, text: str | None = None) -> Message:
@@ -28,43 +31,91 @@ def call(state: str = "input-available", **fields: Any) -> Message:
     return {"type": "tool-ask", "toolCallId": "c1", "state": state, "input": {}, **fields}
 
 
+def asked(**decision: Any) -> Message:
+    state = "approval-responded" if decision else "approval-requested"
+    return call(state, approval={"id": "p1", **decision})
+
+
 def without_ids(messages: Sequence[Message]) -> list[Message]:
     return [{key: value for key, value in message.items() if key != "id"} for message in messages]
 
 
-U1, A1, U2, A2, U3 = user("u1"), assistant("a1"), user("u2"), assistant("a2"), user("u3")
+U1, A1, U2, A2, U3, A3 = user("u1"), assistant("a1"), user("u2"), assistant("a2"), user("u3"), assistant("a3")
+RATHER = user("u2", "rather")
 ANSWERED = call("output-available", output="blue")
 STORED = [U1, A1, U2, A2]
 
 
-def saved(messages: Sequence[Message], *, ours: bool = True) -> SavedChat:
-    """A chat whose answers were made by runs of ours, or came with the client."""
-    chat = Chat(id="chat", owner="ada", created_at=1, updated_at=1, revision=7)
+def saved(
+    messages: Sequence[Message],
+    parents: Sequence[int | None] | None = None,
+    *,
+    leaf: int | None = None,
+    ours: bool = True,
+    statuses: Mapping[int, Any] | None = None,
+) -> SavedChat:
+    """A chat whose answers were made by runs of ours, or came with the client; a list unless parents are given."""
     rows = [
         SavedMessage(
             message=message,
-            position=position,
+            number=number,
+            parent=(number - 1 if number else None) if parents is None else parents[number],
             role=message["role"],
             created_at=1,
             run_id="run" if ours and message["role"] == "assistant" else None,
+            status=(statuses or {}).get(number, "whole"),
         )
-        for position, message in enumerate(messages)
+        for number, message in enumerate(messages)
     ]
-    return SavedChat(chat=chat, messages=rows)
+    size = len(messages)
+    shown = leaf if leaf is not None else size - 1 if size else None
+    chat = Chat(id="chat", owner="ada", created_at=1, updated_at=1, revision=7, size=size, leaf=shown)
+    return SavedChat(chat=chat, tree=MessageTree(rows))
+
+
+BRANCHED = saved([U1, A1, U2, A2, RATHER, A3], [None, 0, 1, 2, 1, 4])
+"""The second question was edited: two branches, of which the second is shown."""
+
+
+def runs_nowhere(_name: str) -> bool:
+    return False
+
+
+def run_turn(*, parent: int | None = None, continues: int | None = None) -> Turn:
+    return Turn(run_id="r", chat_id="chat", owner="ada", began_at=1, parent=parent, continues=continues)
+
+
+def ask(
+    stored: Sequence[Message] | SavedChat | None, posted: Sequence[Message], mode: HistoryMode, **request: Any
+) -> TurnPlan | Repeated:
+    numbers = itertools.count(1)
+    chat = saved(stored) if isinstance(stored, Sequence) else stored
+    running = request.pop("running", None)
+    is_client_tool = request.pop("is_client_tool", None)
+    return plan_turn(
+        chat,
+        TurnRequest(messages=posted, **request),
+        mode=mode,
+        is_client_tool=is_client_tool,
+        new_id=lambda: f"new{next(numbers)}",
+        running=running,
+    )
 
 
 def plan(
     stored: Sequence[Message] | SavedChat | None, posted: Sequence[Message], mode: HistoryMode, **request: Any
 ) -> TurnPlan:
-    numbers = itertools.count(1)
+    made = ask(stored, posted, mode, **request)
+    assert isinstance(made, TurnPlan)
+    return made
+
+
+def path(stored: Sequence[Message] | SavedChat, made: TurnPlan) -> list[Message]:
+    """The messages of the path to the answer, once the plan is carried out."""
     chat = saved(stored) if isinstance(stored, Sequence) else stored
-    asked = TurnRequest(messages=posted, **request)
-    return plan_turn(chat, asked, mode=mode, new_id=lambda: f"new{next(numbers)}")
-
-
-def after(stored: Sequence[Message], made: TurnPlan) -> list[Message]:
-    """The chat's messages once the plan is carried out."""
-    return [*(made.changed.get(place, old) for place, old in enumerate(stored[: made.keep])), *made.added]
+    before = chat.tree.path_to(made.parent)
+    end = [] if made.continues is None or made.added else [chat.tree[made.continues]]
+    return [*(made.changed.get(one.number, one.message) for one in (*before, *end)), *made.added]
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -73,73 +124,62 @@ def after(stored: Sequence[Message], made: TurnPlan) -> list[Message]:
     [
         pytest.param([], [U1], {}, [U1], id="first message"),
         pytest.param(STORED, [*STORED, U3], {}, [*STORED, U3], id="next message"),
-        pytest.param(
-            STORED,
-            [U1, A1, user("u2", "rather")],
-            {"message_id": "u2"},
-            [U1, A1, user("u2", "rather")],
-            id="edit",
-        ),
+        pytest.param(STORED, [U1, A1, RATHER], {"message_id": "u2"}, [U1, A1, RATHER], id="edit"),
+        pytest.param(STORED, [U1, A1, RATHER], REGENERATE, [U1, A1, RATHER], id="edit that is regenerated"),
         pytest.param(
             STORED, [user("u1", "rather")], {"message_id": "u1"}, [user("u1", "rather")], id="edit of the first message"
         ),
+        pytest.param(STORED, [U1, A1, user("u9")], {"message_id": "u2"}, [U1, A1, user("u9")], id="edit with a new id"),
+        pytest.param(STORED, [U1, A1, U2], REGENERATE, [U1, A1, U2], id="regenerate the last answer"),
+        pytest.param(STORED, [U1], REGENERATE | {"message_id": "a1"}, [U1], id="regenerate an earlier answer"),
+        pytest.param(STORED, [U1], REGENERATE | {"message_id": "u1"}, [U1], id="regenerate the answer to a message"),
+        pytest.param(STORED, STORED, REGENERATE, [U1, A1, U2], id="regenerate with the old answer posted"),
         pytest.param(
-            STORED,
-            [U1, A1, user("u9", "rather")],
-            {"message_id": "u2"},
-            [U1, A1, user("u9", "rather")],
-            id="edit that gives another id",
-        ),
-        pytest.param(
-            STORED, [U1, A1, U2], {"trigger": "regenerate-message"}, [U1, A1, U2], id="regenerate the last answer"
-        ),
-        pytest.param(
-            STORED,
-            [U1],
-            {"trigger": "regenerate-message", "message_id": "a1"},
-            [U1],
-            id="regenerate an earlier answer",
-        ),
-        pytest.param(
-            STORED,
-            [U1],
-            {"trigger": "regenerate-message", "message_id": "u1"},
-            [U1],
-            id="regenerate the answer to a message",
+            STORED, STORED, REGENERATE | {"message_id": "a1"}, [U1], id="regenerate an earlier answer, all posted"
         ),
         pytest.param(
             STORED,
             [U1, A1, U2],
-            {"trigger": "regenerate-message", "message_id": "unknown"},
+            REGENERATE | {"message_id": "unknown"},
             [U1, A1, U2],
             id="regenerate an answer whose id the client made",
         ),
         pytest.param(
-            [U1, A1],
-            [U1, A1, U2],
-            {"trigger": "regenerate-message"},
-            [U1, A1, U2],
-            id="regenerate after a request that never arrived",
+            [U1, A1], [U1, A1, U2], REGENERATE, [U1, A1, U2], id="regenerate after a request that never arrived"
         ),
-        pytest.param([], [U1], {"trigger": "regenerate-message"}, [U1], id="regenerate in an unknown chat"),
-        pytest.param([U1, A1, U2], [U1, A1, U2], {}, [U1, A1, U2], id="the same request again"),
+        pytest.param([], [U1], REGENERATE, [U1], id="regenerate in an unknown chat"),
+        pytest.param([U1, A1, U2], [U1, A1, U2], SUBMIT, [U1, A1, U2], id="again, as no answer came"),
         pytest.param([U1, A1], [U1, U2], {}, [U1, A1, U2], id="an answer that the client never got stays"),
-        pytest.param(STORED, [U1, A1, U3], {}, [*STORED, U3], id="a tab that knows less removes nothing"),
-        pytest.param(STORED, [U3], {}, [*STORED, U3], id="only the new message is sent"),
-        pytest.param(
-            STORED, [U2], {"trigger": "regenerate-message"}, [U1, A1, U2], id="regenerate with one message sent"
-        ),
+        pytest.param(STORED, [U1, A1, U3], {}, [U1, A1, U3], id="a tab that knows less begins a branch"),
+        pytest.param(STORED, [U2], REGENERATE, [U1, A1, U2], id="regenerate with one message sent"),
         pytest.param(
             STORED, [U1, assistant("own", "answer a1"), U2, A2, U3], {}, [*STORED, U3], id="an id the client made"
         ),
+        pytest.param(STORED, [U2, A2, U3], {}, [*STORED, U3], id="the first messages are left out"),
+        pytest.param(STORED, [A2, U3], {}, [*STORED, U3], id="all but one are left out"),
+        pytest.param(BRANCHED, [U1, A1, U2, A2, U3], {}, [U1, A1, U2, A2, U3], id="another branch goes on"),
+        pytest.param(BRANCHED, [U1, A1, RATHER, A3, U3], {}, [U1, A1, RATHER, A3, U3], id="the edited branch goes on"),
+        pytest.param(BRANCHED, [U1, A1, user("u2", "third")], {}, [U1, A1, user("u2", "third")], id="a third version"),
+        pytest.param(
+            [U1, A1, U2, A2, U3, A3],
+            [U1, A1, U3, A3, user("u4")],
+            {},
+            [U1, A1, U3, A3, user("u4")],
+            id="a turn was taken out",
+        ),
+        pytest.param([U1, user("u2")], [U1, RATHER], {"message_id": "u2"}, [U1, RATHER], id="two questions in a row"),
     ],
 )
-def test_stored_chat_after_a_request(
-    mode: HistoryMode, stored: list[Message], posted: list[Message], request_: dict[str, Any], then: list[Message]
+def test_path_after_a_request(
+    mode: HistoryMode,
+    stored: list[Message] | SavedChat,
+    posted: list[Message],
+    request_: dict[str, Any],
+    then: list[Message],
 ) -> None:
     made = plan(stored, posted, mode, **request_)
-    assert after(stored, made) == then
-    assert (made.continues, made.revision) == (None, 7)
+    assert path(stored, made) == then
+    assert (made.continues, made.changed, made.revision) == (None, {}, 7)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -150,6 +190,8 @@ def test_stored_chat_after_a_request(
         pytest.param(STORED, [*STORED, U3], [*STORED, user("new1", "ask u3")], id="next message"),
         pytest.param(STORED, [U1, A1, U2], [U1, A1, U2], id="reload"),
         pytest.param(STORED, [U1, A1, user("", "rather")], [U1, A1, user("new1", "rather")], id="edit"),
+        pytest.param(BRANCHED, [U1, A1, RATHER], [U1, A1, RATHER], id="reload of a branch"),
+        pytest.param(BRANCHED, [U1, A1, U2, A2, U3], [*STORED, user("new1", "ask u3")], id="another branch goes on"),
         pytest.param(
             STORED,
             [user("", "hi"), assistant("", "ho"), user("", "rather")],
@@ -164,7 +206,13 @@ def test_stored_chat_after_a_request(
             [U1, U2, A2],
             [U1, assistant("", "half"), U2, A2, U3],
             {
-                "client": [U1, U2, A2, assistant("new1", "half"), user("new2", "ask u3")],
+                "client": [
+                    U1,
+                    assistant("new1", "half"),
+                    user("new2", "ask u2"),
+                    assistant("new3", "answer a2"),
+                    user("new4", "ask u3"),
+                ],
                 "server": [U1, U2, A2, user("new2", "ask u3")],
             },
             id="an answer that was never stored",
@@ -172,30 +220,59 @@ def test_stored_chat_after_a_request(
         pytest.param(
             STORED, [U1, assistant("", "ans"), U2, A2, U3], [*STORED, user("new1", "ask u3")], id="half an answer"
         ),
-        pytest.param(
-            STORED,
-            [U3],
-            {"client": [user("new1", "ask u3")], "server": [*STORED, user("new1", "ask u3")]},
-            id="one message",
-        ),
     ],
 )
-def test_stored_chat_after_a_request_without_ids(
-    mode: HistoryMode, stored: list[Message], posted: list[Message], then: Any
+def test_path_after_a_request_without_ids(
+    mode: HistoryMode, stored: list[Message] | SavedChat, posted: list[Message], then: Any
 ) -> None:
     made = plan(stored, without_ids(posted), mode)
-    assert after(stored, made) == (then[mode] if isinstance(then, dict) else then)
+    assert path(stored, made) == (then[mode] if isinstance(then, dict) else then)
     assert made.continues is None
+
+
+@pytest.mark.parametrize("posted", [[U3], without_ids([U3])])
+def test_one_message_is_the_whole_history_of_a_client_that_holds_it(posted: list[Message]) -> None:
+    assert (plan(STORED, posted, "client").parent, plan(STORED, posted, "server").parent) == (None, 3)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("request_", "then"),
+    [
+        pytest.param({"message": U3}, [*STORED, U3], id="next message"),
+        pytest.param({"message": U3, **SUBMIT}, [*STORED, U3], id="next message, with its trigger"),
+        pytest.param({"message": RATHER, "message_id": "u2"}, [U1, A1, RATHER], id="edit"),
+        pytest.param({"message": RATHER}, [U1, A1, RATHER], id="edit that names nothing"),
+        pytest.param({"message": user("u9"), "message_id": "u2"}, [U1, A1, user("u9")], id="edit with a new id"),
+        pytest.param({"message": U2, **REGENERATE}, [U1, A1, U2], id="regenerate with the question"),
+        pytest.param({"message": A2, **REGENERATE}, [U1, A1, U2], id="regenerate with the answer"),
+        pytest.param({**REGENERATE, "message_id": "a2"}, [U1, A1, U2], id="regenerate an answer"),
+        pytest.param({**REGENERATE, "message_id": "a1"}, [U1], id="regenerate an earlier answer"),
+        pytest.param({**REGENERATE, "message_id": "u1"}, [U1], id="regenerate the answer to a message"),
+        pytest.param(REGENERATE, [U1, A1, U2], id="regenerate the last answer"),
+    ],
+)
+def test_path_after_a_request_with_the_last_message_only(
+    mode: HistoryMode, request_: dict[str, Any], then: list[Message]
+) -> None:
+    made = plan(STORED, [], mode, **request_)
+    assert path(STORED, made) == then
+    assert list(made.history) == then
+
+
+def test_first_message_of_a_chat_can_come_alone() -> None:
+    assert list(plan(None, [], "client", message=U1).added) == [U1]
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("has_ids", [True, False])
-def test_continuation_takes_outputs_of_open_calls(mode: HistoryMode, has_ids: bool) -> None:
+@pytest.mark.parametrize("is_short", [True, False])
+def test_continuation_takes_outputs_of_open_calls(mode: HistoryMode, has_ids: bool, is_short: bool) -> None:
     stored, answered = [U1, assistant("a1", None, call())], assistant("a1", None, ANSWERED)
     posted = [U1, answered] if has_ids else without_ids([U1, answered])
-    made = plan(stored, posted, mode)
-    assert after(stored, made) == [U1, answered]
-    assert made.continues == "a1"
+    made = plan(stored, [], mode, message=answered) if is_short else plan(stored, posted, mode)
+    assert path(stored, made) == [U1, answered]
+    assert made.continues == made.leaf == 1
     assert list(made.history) == [U1, answered]
 
 
@@ -204,17 +281,35 @@ def test_server_shows_the_model_what_is_stored() -> None:
     assert list(plan(STORED, posted, "server").history) == [*STORED, U3]
 
 
-def test_client_shows_the_model_what_it_sends() -> None:
+def test_client_shows_the_model_what_it_sends_and_saves_that() -> None:
     posted = [user("u1", "shorter"), assistant("a1", "shorter"), U3]
     made = plan(STORED, posted, "client")
     assert list(made.history) == posted
-    assert after(STORED, made) == [user("u1", "shorter"), A1, U2, A2, U3]
+    # What an answer of ours says is not the client's to change.
+    assert path(STORED, made) == [user("u1", "shorter"), A1, U3]
+    assert (made.parent, made.size) == (None, 4)
 
 
-def test_answers_that_the_client_brought_follow_the_client() -> None:
+def test_answer_that_the_client_brought_may_come_in_another_version() -> None:
     chat = saved([U1, A1], ours=False)
-    made = plan_turn(chat, TurnRequest(messages=[U1, assistant("a1", "corrected"), U2]), mode="client")
-    assert made.changed == {1: assistant("a1", "corrected")}
+    made = plan(chat, [U1, assistant("a1", "corrected"), U2], "client")
+    assert (made.parent, list(made.added)) == (0, [assistant("a1", "corrected"), U2])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_new_addresses_and_metadata_of_older_messages_make_no_branch(mode: HistoryMode) -> None:
+    picture = {"type": "file", "mediaType": "image/png", "url": "https://files.example/1?signed=a"}
+    shown = {**U1, "parts": [picture]}
+    signed_anew = {**shown, "parts": [{**picture, "url": "https://files.example/1?signed=b"}], "metadata": {"seen": 1}}
+    made = plan([shown, A1], [signed_anew, A1, U2], mode)
+    assert (made.parent, list(made.added), made.changed) == (1, [U2], {})
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_instruction_before_the_messages_makes_no_branch(mode: HistoryMode) -> None:
+    system = {"id": "new", "role": "system", "parts": [{"type": "text", "text": "It is noon."}]}
+    made = plan(STORED, [system, *STORED, U3], mode)
+    assert (made.parent, list(made.added)) == (3, [U3])
 
 
 def test_server_takes_no_system_message() -> None:
@@ -227,6 +322,17 @@ def test_server_takes_all_user_messages_that_never_arrived() -> None:
     assert list(plan([U1, A1], [U1, A1, U2, U3], "server").added) == [U2, U3]
 
 
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("posted", "role"), [([user("a1", "mine"), U2], "user"), ([U1, {**U2, "id": "a1"}], "user"), ([A1, A2], None)]
+)
+def test_roles_never_change(mode: HistoryMode, posted: list[Message], role: str | None) -> None:
+    stored = [U1, A1] if role else [{**A1, "role": "user"}]
+    with pytest.raises(RequestError) as raised:
+        plan(stored, posted, mode)
+    assert (raised.value.status, raised.value.path.endswith(".role")) == (422, True)
+
+
 def test_client_tool_output_is_taken_with_a_new_message() -> None:
     stored = [U1, assistant("a1", None, call())]
     answered = assistant("a1", None, ANSWERED)
@@ -236,21 +342,98 @@ def test_client_tool_output_is_taken_with_a_new_message() -> None:
 
 
 def test_server_tools_output_is_not_taken_from_the_client() -> None:
-    stored = saved([U1, assistant("a1", None, call())])
-    asked = TurnRequest(messages=[U1, assistant("a1", None, ANSWERED)])
-    made = plan_turn(stored, asked, mode="server", is_client_tool=lambda name: False)
+    stored = [U1, assistant("a1", None, call())]
+    made = plan(stored, [U1, assistant("a1", None, ANSWERED)], "server", is_client_tool=runs_nowhere)
     assert made.changed == {}
+
+
+RAN = call("output-available", output="sent", approval={"id": "p1", "approved": True})
+REFUSED = call("output-denied", approval={"id": "p1", "approved": False})
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("has_ids", [True, False])
+@pytest.mark.parametrize(
+    ("stored", "posted"),
+    [
+        pytest.param(RAN, asked(approved=False), id="denied after it ran"),
+        pytest.param(REFUSED, asked(approved=True), id="approved after it was denied"),
+        pytest.param(ANSWERED, call("output-available", output="red"), id="another output"),
+        pytest.param(ANSWERED, call("output-error", errorText="no"), id="an error after an output"),
+        pytest.param(asked(approved=True), asked(approved=False), id="another decision"),
+    ],
+)
+def test_call_that_was_answered_is_not_answered_again(
+    mode: HistoryMode, has_ids: bool, stored: Message, posted: Message
+) -> None:
+    messages = [U1, assistant("a1", None, posted)]
+    with pytest.raises(ChatError, match="answered otherwise") as raised:
+        plan([U1, assistant("a1", None, stored)], messages if has_ids else without_ids(messages), mode)
+    assert (raised.value.code, raised.value.run_id) == ("conflict", None)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("is_short", [True, False])
+@pytest.mark.parametrize(
+    ("stored", "posted"),
+    [
+        pytest.param(RAN, asked(approved=True), id="approved again"),
+        pytest.param(REFUSED, asked(approved=False), id="denied again"),
+        pytest.param(RAN, call("output-available", preliminary=True, output="…"), id="seen running"),
+    ],
+)
+def test_answer_to_a_call_that_comes_again_has_its_answer(
+    mode: HistoryMode, is_short: bool, stored: Message, posted: Message
+) -> None:
+    chat, copy = saved([U1, assistant("a1", None, stored)]), assistant("a1", None, posted)
+    made = ask(chat, [], mode, message=copy) if is_short else ask(chat, [U1, copy], mode)
+    assert made == Repeated(answer=chat.tree[1], continues=True)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_answer_to_a_call_that_comes_again_is_being_answered(mode: HistoryMode) -> None:
+    chat, copy = saved([U1, assistant("a1", None, asked(approved=True))]), assistant("a1", None, asked(approved=True))
+    assert ask(chat, [U1, copy], mode, running=run_turn(continues=1)) == Repeated(answer=None, continues=True)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_one_of_two_decisions_may_be_new(mode: HistoryMode) -> None:
+    second = {**asked(), "toolCallId": "c2", "approval": {"id": "p2"}}
+    decided = {**second, "state": "approval-responded", "approval": {"id": "p2", "approved": True}}
+    made = plan(
+        [U1, assistant("a1", None, RAN, second)], [U1, assistant("a1", None, asked(approved=True), decided)], mode
+    )
+    assert made.changed == {1: assistant("a1", None, RAN, decided)}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("stored", "posted"),
+    [
+        pytest.param(STORED, [U1, A1], id="more is stored"),
+        pytest.param(
+            [U1, assistant("a1", None, asked()), U2],
+            [U1, assistant("a1", None, asked(approved=True))],
+            id="a decision after the next question",
+        ),
+    ],
+)
+def test_answer_that_has_moved_on_is_not_continued(
+    mode: HistoryMode, stored: list[Message], posted: list[Message]
+) -> None:
+    with pytest.raises(ChatError, match="moved on") as raised:
+        plan(stored, posted, mode)
+    assert (raised.value.code, raised.value.run_id) == ("conflict", None)
 
 
 @pytest.mark.parametrize(
     ("stored", "posted"),
     [
         pytest.param([], [U1, A1], id="nothing is stored"),
-        pytest.param(STORED, [U1, A1], id="more is stored"),
         pytest.param([U1, A1], [U1, assistant("other", "something else")], id="another answer is stored"),
     ],
 )
-def test_server_goes_on_with_the_last_answer_only(stored: list[Message], posted: list[Message]) -> None:
+def test_server_goes_on_with_stored_answers_only(stored: list[Message], posted: list[Message]) -> None:
     with pytest.raises(ChatError) as raised:
         plan(stored, posted, "server")
     assert (raised.value.code, raised.value.run_id) == ("conflict", None)
@@ -259,8 +442,49 @@ def test_server_goes_on_with_the_last_answer_only(stored: list[Message], posted:
 @pytest.mark.parametrize("posted", [[U1, A1], without_ids([U1, A1])])
 def test_client_goes_on_with_an_answer_that_is_not_stored(posted: list[Message]) -> None:
     made = plan(None, posted, "client")
-    assert (made.continues, made.revision) == (made.added[-1]["id"], 0)
+    assert (made.continues, made.leaf, made.revision) == (1, 1, 0)
     assert list(made.history) == list(made.added)
+
+
+WHOLE, FAILED, ABORTED = ({1: status} for status in ("whole", "failed", "aborted"))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("is_short", [True, False])
+def test_request_that_comes_again_has_its_answer(mode: HistoryMode, is_short: bool) -> None:
+    for chat in (saved([U1, A1], statuses=WHOLE), saved(STORED)):
+        made = ask(chat, [], mode, message=U1, **SUBMIT) if is_short else ask(chat, [U1], mode, **SUBMIT)
+        assert made == Repeated(answer=chat.tree[1])
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("trigger", ["submit-message", None])
+def test_request_that_comes_again_while_it_is_answered_has_that_answer(mode: HistoryMode, trigger: str | None) -> None:
+    assert ask([U1], [U1], mode, trigger=trigger, running=run_turn(parent=0)) == Repeated(answer=None)
+
+
+def test_answer_that_is_shown_is_the_answer_to_a_request_that_comes_again() -> None:
+    chat = saved([U1, A1, A2], [None, 0, 0], leaf=1)
+    assert ask(chat, [U1], "client", **SUBMIT) == Repeated(answer=chat.tree[1])
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("statuses", "posted", "request_"),
+    [
+        pytest.param(FAILED, [U1], SUBMIT, id="the answer failed"),
+        pytest.param(ABORTED, [U1], SUBMIT, id="the answer was stopped"),
+        pytest.param(WHOLE, [U1], REGENERATE, id="another answer is wanted"),
+        pytest.param(WHOLE, [U1], SUBMIT | {"message_id": "u1"}, id="an edit that changes nothing"),
+        pytest.param(WHOLE, [U1], {}, id="a page that sends no trigger"),
+        pytest.param(WHOLE, without_ids([U1]), {}, id="a reload of AI SDK 4"),
+    ],
+)
+def test_second_answer_is_made(
+    mode: HistoryMode, statuses: Mapping[int, Any], posted: list[Message], request_: dict[str, Any]
+) -> None:
+    made = plan(saved([U1, A1], statuses=statuses), posted, mode, **request_)
+    assert (made.parent, list(made.added), made.leaf) == (0, [], 0)
 
 
 @pytest.mark.parametrize(
@@ -271,6 +495,13 @@ def test_request_without_anything_to_answer_is_refused(posted: str, trigger: str
     messages: list[Message] = [{"id": "m", "role": posted, "parts": []}] if posted else []
     with pytest.raises(RequestError):
         plan([], messages, "server", trigger=trigger)
+
+
+@pytest.mark.parametrize(("stored", "wanted"), [(None, "a1"), (STORED, "unknown"), ([], None)])
+def test_regeneration_of_nothing_is_refused(stored: list[Message] | None, wanted: str | None) -> None:
+    with pytest.raises(RequestError) as raised:
+        plan(stored, [], "client", **REGENERATE, message_id=wanted)
+    assert raised.value.path == "messageId"
 
 
 def test_unknown_keys_and_parts_of_new_messages_are_kept() -> None:

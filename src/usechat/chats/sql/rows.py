@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from usechat.chats.sql.columns import decode_shown, decode_text
-from usechat.chats.store import Chat, SavedMessage, Turn, UIMessage
+from usechat.chats.store import Chat, Turn
 from usechat.chats.text import fold, message_text
 from usechat.chats.tool_errors import split_tool_errors
+from usechat.chats.tree import SavedMessage, UIMessage
 
 __all__ = ["chat_from_row", "content_values", "message_from_row", "title_values", "turn_from_row"]
 
@@ -18,7 +19,7 @@ AnyRow: TypeAlias = Sequence[Any]
 
 def chat_from_row(row: AnyRow) -> Chat:
     """Return the chat in a row of `usechat.chats.sql.statements.CHAT`."""
-    chat_id, owner, title, created_at, updated_at, metadata, active_run_id, revision = row
+    chat_id, owner, title, created_at, updated_at, metadata, active_run_id, revision, size, leaf = row
     return Chat(
         id=decode_text(chat_id),
         owner=decode_text(owner),
@@ -28,35 +29,40 @@ def chat_from_row(row: AnyRow) -> Chat:
         metadata=decode_shown(metadata),
         active_run_id=active_run_id and decode_text(active_run_id),
         revision=revision,
+        size=size,
+        leaf=leaf,
     )
 
 
 def message_from_row(row: AnyRow) -> SavedMessage:
     """Return the message in a row of `usechat.chats.sql.statements.MESSAGES`."""
-    content, position, role, created_at, status, usage, finish_reason, run_id = row
+    content, number, parent, role, created_at, status, usage, finish_reason, run_id, is_hidden = row
     message, tool_errors = split_tool_errors(decode_shown(content))
     return SavedMessage(
         message=message,
         tool_errors=tool_errors,
-        position=position,
+        number=number,
+        parent=parent,
         role=decode_text(role),
         created_at=created_at,
         status=status,
         usage=usage and decode_shown(usage),
         finish_reason=finish_reason and decode_text(finish_reason),
         run_id=run_id and decode_text(run_id),
+        is_hidden=bool(is_hidden),
     )
 
 
 def turn_from_row(row: AnyRow) -> Turn:
     """Return the turn in a row of `usechat.chats.sql.statements.TURN`."""
-    run_id, chat_id, owner, began_at, continues, status, process_id = row
+    run_id, chat_id, owner, began_at, parent, continues, status, process_id = row
     return Turn(
         run_id=decode_text(run_id),
         chat_id=decode_text(chat_id),
         owner=decode_text(owner),
         began_at=began_at,
-        continues=continues and decode_text(continues),
+        parent=parent,
+        continues=continues,
         status=status,
         process_id=process_id,
     )

@@ -40,11 +40,12 @@ from usechat.chats.sql.database import Work, told_when_unavailable
 from usechat.chats.sql.engine import open_database, open_presence
 from usechat.chats.sql.prepared import Rows, run
 from usechat.chats.sql.rows import chat_from_row, message_from_row, title_values, turn_from_row
-from usechat.chats.sql.statements import CHAT, FIND_TURN, MESSAGES, TURN
+from usechat.chats.sql.statements import CHAT, FIND_TURN, HIDE_MESSAGE, MESSAGES, TURN
 from usechat.chats.sql.tables import chats, messages, turns
-from usechat.chats.sql.turns import Beginning, Ending, begin, find_chat, finish, lock_chat, written_contents
-from usechat.chats.store import Chat, ChatPage, EndStatus, SavedChat, SavedMessage, Turn, TurnPlan, UIMessage
+from usechat.chats.sql.turns import Beginning, Ending, begin, find_chat, finish, lock_chat, show_path, written_contents
+from usechat.chats.store import Chat, ChatPage, SavedChat, Turn, TurnPlan
 from usechat.chats.text import fold
+from usechat.chats.tree import EndStatus, MessageTree, SavedMessage, UIMessage
 from usechat.errors import ChatError, RequestError
 
 __all__ = ["SqlChatStore"]
@@ -122,7 +123,9 @@ class SqlChatStore:
         if messages and not isinstance(messages[0], SavedMessage):
             mark_large()
             messages = await work_apart(partial(_read_messages, cast("Rows", messages)))
-        return SavedChat(chat=chat, messages=cast("Sequence[SavedMessage]", messages))
+        # The chat was deleted between the two statements.
+        is_gone = len(messages) < chat.size
+        return None if is_gone else SavedChat(chat=chat, tree=MessageTree(cast("Sequence[SavedMessage]", messages)))
 
     async def list_chats(self, owner: str, *, search: str = "", cursor: str | None = None, limit: int = 20) -> ChatPage:
         """See `ChatStore.list_chats`."""
@@ -176,6 +179,34 @@ class SqlChatStore:
             ended = delete(turns).where(turns.c.chat_id == chat_id, turns.c.status.is_not(None))
             connection.execute(ended)
             return deleted[-1]
+
+        return await self._write(work)
+
+    async def choose_path(self, owner: str, chat_id: str, number: int) -> SavedChat:
+        """See `ChatStore.choose_path`."""
+
+        def work(connection: Connection) -> SavedChat:
+            chat, tree = _lock_tree(connection, owner, chat_id)
+            if tree.find(number) is None:
+                raise _no_message()
+            return SavedChat(chat=show_path(connection, chat, tree.latest_leaf(number)), tree=tree)
+
+        return await self._write(work)
+
+    async def hide_message(self, owner: str, chat_id: str, number: int) -> SavedChat:
+        """See `ChatStore.hide_message`."""
+
+        def work(connection: Connection) -> SavedChat:
+            chat, tree = _lock_tree(connection, owner, chat_id)
+            if not 0 <= number < len(tree.messages):
+                raise _no_message()
+            message, hidden = tree[number], tree.branch(number)
+            if message.is_hidden:
+                return SavedChat(chat=chat, tree=tree)
+            run(connection, HIDE_MESSAGE, [{"by_chat_id": chat_id, "by_number": one} for one in hidden])
+            tree = tree.without(number)
+            leaf = tree.latest_leaf(message.parent) if chat.leaf in hidden else chat.leaf
+            return SavedChat(chat=show_path(connection, chat, leaf), tree=tree)
 
         return await self._write(work)
 
@@ -297,6 +328,18 @@ def _existing(found: ResultT | None) -> ResultT:
     return found
 
 
+def _lock_tree(connection: Connection, owner: str, chat_id: str) -> tuple[Chat, MessageTree]:
+    """Lock a chat that no turn holds. Return it with its messages."""
+    chat = _lock_existing(connection, owner, chat_id)
+    if chat.active_run_id is not None:
+        raise ChatError("This chat is being answered.", code="conflict", run_id=chat.active_run_id)
+    return chat, MessageTree(_read_messages(run(connection, MESSAGES, {"by_chat_id": chat_id})))
+
+
+def _no_message() -> ChatError:
+    return ChatError("There is no such message.", code="missing")
+
+
 def _lock_existing(connection: Connection, owner: str, chat_id: str) -> Chat:
     return _existing(lock_chat(connection, owner, chat_id))
 
@@ -309,5 +352,5 @@ def _chats_of(owner: str, search: str) -> Select[Any]:
 def _conditions(search: str) -> Iterator[ColumnElement[bool]]:
     for word in fold(search[:_MAX_SEARCH_LENGTH]).split()[:_MAX_SEARCH_WORDS]:
         said = messages.c.folded_text.contains(word, autoescape=True)
-        in_messages = exists().where(messages.c.chat_id == chats.c.id, said)
+        in_messages = exists().where(messages.c.chat_id == chats.c.id, messages.c.is_hidden.is_(False), said)
         yield or_(chats.c.folded_title.contains(word, autoescape=True), in_messages)

@@ -1,12 +1,25 @@
 """The tables of saved chats. They are made and altered by `usechat.chats.sql.migrations`; a test compares the two.
 
-Times are seconds since the epoch. A message's place in its chat is its key: ids come from clients, have any length, and
-are not always unique. The tables' names let them share a database with an application's tables.
+Times are seconds since the epoch. A message's number in its chat is its key: ids come from clients, have any
+length, and are not unique, as the versions of an edited message have the same one. The tables' names let them share a
+database with an application's tables.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Double, ForeignKey, Index, Integer, MetaData, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    false,
+)
 
 from usechat.chats.sql.columns import JsonText, PlainText
 
@@ -29,6 +42,9 @@ chats = Table(
     Column("metadata", JsonText, nullable=False),
     Column("active_run_id", PlainText),
     Column("revision", BigInteger, nullable=False),
+    # The number of messages that were ever saved, and the number of the last one that is shown.
+    Column("size", Integer, nullable=False, server_default="0"),
+    Column("leaf", Integer),
     # Pages of an owner's chats.
     Index("ix_usechat_chats_owner_updated_at_id", "owner", "updated_at", "id"),
 )
@@ -37,7 +53,9 @@ messages = Table(
     "usechat_messages",
     metadata,
     Column("chat_id", PlainText, ForeignKey("usechat_chats.id", ondelete="CASCADE"), primary_key=True),
-    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    # The number of the message before this one.
+    Column("parent", Integer),
     Column("id", PlainText, nullable=False),
     Column("role", PlainText, nullable=False),
     Column("content", JsonText, nullable=False),
@@ -47,6 +65,7 @@ messages = Table(
     Column("usage", JsonText),
     Column("finish_reason", PlainText),
     Column("run_id", PlainText),
+    Column("is_hidden", Boolean, nullable=False, server_default=false()),
 )
 
 turns = Table(
@@ -56,7 +75,9 @@ turns = Table(
     # No foreign key: a turn ends also when its chat was deleted meanwhile.
     Column("chat_id", PlainText, nullable=False),
     Column("owner", PlainText, nullable=False),
-    Column("continues", PlainText),
+    # The numbers of the message that is answered, and of the one that the answer continues.
+    Column("parent", Integer),
+    Column("continues", Integer),
     Column("began_at", Double, nullable=False),
     Column("ended_at", Double),
     Column("status", Text),

@@ -19,12 +19,13 @@ from usechat.chats.sql import statements
 from usechat.chats.sql.columns import JsonAsText, decode_text, encode_stored
 from usechat.chats.sql.prepared import run
 from usechat.chats.sql.rows import chat_from_row, content_values, title_values
-from usechat.chats.store import Chat, EndStatus, TurnPlan, UIMessage
+from usechat.chats.store import Chat, TurnPlan
 from usechat.chats.text import derive_title, imported_status
+from usechat.chats.tree import EndStatus, UIMessage
 from usechat.errors import ChatError
 from usechat.json import decode_json
 
-__all__ = ["Beginning", "Ending", "begin", "find_chat", "finish", "lock_chat", "written_contents"]
+__all__ = ["Beginning", "Ending", "begin", "find_chat", "finish", "lock_chat", "show_path", "written_contents"]
 
 
 def find_chat(connection: Connection, owner: str, chat_id: str, *, is_locked: bool = False) -> Chat | None:
@@ -59,14 +60,14 @@ class Beginning(msgspec.Struct, frozen=True, kw_only=True):
     title: str | None = None
     """Of the chat, if it has none."""
     contents: Mapping[int, Mapping[str, Any]] = msgspec.field(default_factory=dict[int, Mapping[str, Any]])
-    """The columns of messages' contents, by position. Those that are missing are made when they are written."""
+    """The columns of messages' contents, by number. Those that are missing are made when they are written."""
     process_id: str | None = None
 
 
 def written_contents(plan: TurnPlan) -> Mapping[int, Mapping[str, Any]]:
     """Return `Beginning.contents` for a plan. Call it before the transaction, in which others wait."""
-    added = enumerate(plan.added, plan.keep)
-    return {at: _written(content_values(message)) for at, message in (*plan.changed.items(), *added)}
+    added = enumerate(plan.added, plan.size)
+    return {number: _written(content_values(message)) for number, message in (*plan.changed.items(), *added)}
 
 
 def _written(values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -98,7 +99,8 @@ def begin(connection: Connection, turn: Beginning, *, is_new: bool = False) -> C
         assert held is not None
     _carry_out(connection, turn, now)
     opened = {"run_id": turn.run_id, "chat_id": turn.chat_id, "owner": turn.owner, "began_at": now}
-    run(connection, statements.ADD_TURN, {**opened, "continues": turn.plan.continues, "process_id": turn.process_id})
+    answered = {"parent": turn.plan.leaf, "continues": turn.plan.continues}
+    run(connection, statements.ADD_TURN, {**opened, **answered, "process_id": turn.process_id})
     return held
 
 
@@ -111,6 +113,8 @@ def _hold(connection: Connection, turn: Beginning, titles: Mapping[str, Any], no
         "by_title": titles["title"],
         "by_folded_title": titles["folded_title"],
         "active_run_id": turn.run_id,
+        "size": turn.plan.size + len(turn.plan.added),
+        "leaf": turn.plan.leaf,
         "updated_at": now,
     }
     return next(map(chat_from_row, run(connection, statements.HOLD_CHAT, values)), None)
@@ -125,6 +129,8 @@ def _make_held(connection: Connection, turn: Beginning, titles: Mapping[str, Any
         updated_at=now,
         active_run_id=turn.run_id,
         revision=1,
+        size=len(turn.plan.added),
+        leaf=turn.plan.leaf,
     )
     run(connection, statements.ADD_CHAT, {**msgspec.structs.asdict(chat), **titles})
     return chat
@@ -139,26 +145,25 @@ def _check_state(chat: Chat | None, plan: TurnPlan) -> None:
 
 def _carry_out(connection: Connection, turn: Beginning, now: float) -> None:
     chat_id, plan = turn.chat_id, turn.plan
-    if plan.removes and plan.revision:
-        run(connection, statements.CUT_MESSAGES, {"by_chat_id": chat_id, "by_position": plan.keep})
-    for position, message in plan.changed.items():
-        place = {"by_chat_id": chat_id, "by_position": position}
-        written = turn.contents.get(position) or content_values(message)
+    for number, message in plan.changed.items():
+        place = {"by_chat_id": chat_id, "by_number": number}
+        written = turn.contents.get(number) or content_values(message)
         run(connection, statements.CHANGE_MESSAGE, {**place, **written})
-        run(connection, statements.SET_STATUS_OF_IMPORTED, {**place, "status": imported_status(message)})
     added = [*_added_rows(turn, now)]
     if added:
         run(connection, statements.ADD_MESSAGES, added)
     if plan.continues is not None:
-        place = {"by_chat_id": chat_id, "by_id": plan.continues}
-        run(connection, statements.SET_STATUS, {**place, "status": "streaming"})
+        place = {"by_chat_id": chat_id, "by_number": plan.continues}
+        run(connection, statements.CHANGE_MESSAGE, {**place, "status": "streaming"})
 
 
 def _added_rows(turn: Beginning, now: float) -> Iterator[Mapping[str, Any]]:
-    for position, message in enumerate(turn.plan.added, turn.plan.keep):
-        place = {"chat_id": turn.chat_id, "position": position, "created_at": now}
-        written = turn.contents.get(position) or content_values(message)
+    parent = turn.plan.parent
+    for number, message in enumerate(turn.plan.added, turn.plan.size):
+        place = {"chat_id": turn.chat_id, "number": number, "parent": parent, "created_at": now}
+        written = turn.contents.get(number) or content_values(message)
         yield {**place, **written, "status": imported_status(message)}
+        parent = number
 
 
 class Ending:
@@ -199,23 +204,25 @@ def finish(connection: Connection, run_id: str, ending: Ending) -> bool:
     closed = run(connection, statements.CLOSE_TURN, {"by_run_id": run_id, **ended})
     if not closed:
         return [ending.call_id] in map(list, run(connection, statements.ENDED_BY, {"by_run_id": run_id}))
-    chat_id, continues = (text and decode_text(text) for text in closed[0])
-    if run(connection, statements.FREE_CHAT, {"by_id": chat_id, "by_run_id": run_id, "updated_at": now}):
-        _save(connection, chat_id, continues, ending.values(run_id), now)
+    chat_id, parent, continues = closed[0]
+    chat_id = decode_text(chat_id)
+    is_added = continues is None and ending.message is not None
+    freed = {"by_id": chat_id, "by_run_id": run_id, "updated_at": now, "by_added": int(is_added)}
+    held = run(connection, statements.FREE_CHAT, freed)
+    if not held:
+        return True
+    values = ending.values(run_id)
+    if is_added:
+        place = {"chat_id": chat_id, "number": held[0][0] - 1, "parent": parent, "created_at": now}
+        run(connection, statements.ADD_MESSAGES, {**place, **values})
+    elif continues is not None:
+        place = {"by_chat_id": chat_id, "by_number": continues}
+        [[usage]] = run(connection, statements.FIND_USAGE, place)
+        values["usage"] = add_usage(usage and decode_json(usage), values["usage"])
+        run(connection, statements.CHANGE_MESSAGE, {**place, **values})
     return True
 
 
-def _save(connection: Connection, chat_id: str, continues: str | None, values: dict[str, Any], now: float) -> None:
-    wanted = continues or values.get("id")
-    if wanted is None:
-        return
-    found = run(connection, statements.FIND_PLACE, {"by_chat_id": chat_id, "by_id": wanted})
-    same = next((row for row in found if row[1]), None)
-    if same is not None:
-        position, _, usage = same
-        values["usage"] = add_usage(usage and decode_json(usage), values["usage"])
-        run(connection, statements.CHANGE_MESSAGE, {"by_chat_id": chat_id, "by_position": position, **values})
-    elif "content" in values:
-        position = found[0][0] + 1 if found else 0
-        place = {"chat_id": chat_id, "position": position, "created_at": now}
-        run(connection, statements.ADD_MESSAGES, {**place, **values})
+def show_path(connection: Connection, chat: Chat, leaf: int | None) -> Chat:
+    """Show the path to a message."""
+    return chat_from_row(run(connection, statements.SHOW_PATH, {"by_id": chat.id, "leaf": leaf})[0])

@@ -13,21 +13,26 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 import msgspec
 
 from usechat.answers.answer import Answer, FinishEvent
+from usechat.answers.writer.ui_message_stream import UIMessageStreamWriter, ui_message_stream
 from usechat.apart import work_apart
-from usechat.chats.history import HistoryMode, TurnRequest, plan_turn
-from usechat.chats.store import Chat, ChatStore, EndStatus, SavedChat, Turn, TurnPlan
+from usechat.chats.history import HistoryMode, Repeated, TurnRequest, plan_turn
+from usechat.chats.store import Chat, ChatStore, SavedChat, Turn, TurnPlan
 from usechat.chats.tool_errors import show_model, split_tool_errors, with_tool_errors
+from usechat.chats.tree import EndStatus, SavedMessage
 from usechat.errors import ChatError, RunError
 from usechat.http.new_run import RunPlan, respond
 from usechat.http.response import StreamingAnswer
+from usechat.http.resume import KnownRun
 from usechat.ids import generate_id
 from usechat.json import LONE_SURROGATE
 from usechat.messages import ui
+from usechat.parts import Finish, FinishReason, Usage
+from usechat.protocol.retell import answer_parts
 from usechat.protocol.usage import usage_for_major
 from usechat.runs.log import RunInfo
 from usechat.runs.reader import STOPPED
@@ -36,7 +41,7 @@ from usechat.server.answering.lost_runs import LostRun
 from usechat.server.answering.turn_ends import OnFinish, TurnEnds, run_of
 from usechat.server.routes.chat_ids import check_chat_id
 
-__all__ = ["OWNER", "Conversations", "PlannedTurn", "can_have_run"]
+__all__ = ["OWNER", "Conversations", "PlannedTurn", "RepeatedTurn", "can_have_run"]
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +66,16 @@ class PlannedTurn(msgspec.Struct, frozen=True, kw_only=True):
     def continued(self) -> Mapping[str, Any] | None:
         """The assistant's message that the answer continues."""
         return self.plan.history[-1] if self.plan.continues is not None else None
+
+
+class RepeatedTurn(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that has its answer already, whole or in the making."""
+
+    request: ui.ChatRequest
+    answer: SavedMessage | None
+    """The answer as it is saved; None to read its run."""
+    run: RunInfo | None
+    """The run that makes the answer, or has made it."""
 
 
 class Conversations:
@@ -95,8 +110,8 @@ class Conversations:
         runs.find_unlisted = self.ends.find_run
         runs.log.on_gone = self.ends.end_gone
 
-    async def plan(self, request: ui.ChatRequest, chat_id: str) -> PlannedTurn:
-        """Plan the changes that a request makes to its chat.
+    async def plan(self, request: ui.ChatRequest, chat_id: str) -> PlannedTurn | RepeatedTurn:
+        """Plan the changes that a request makes to its chat, or find the answer that it has already.
 
         Raises:
             ChatError: The chat is another owner's, or has moved on.
@@ -105,11 +120,56 @@ class Conversations:
         check_chat_id(chat_id)
         saved = await self.store.maybe_load_chat(OWNER, chat_id)
         if saved is not None and saved.chat.active_run_id is not None:
+            running = await self.store.find_turn(saved.chat.active_run_id)
+            plan = await self._plan(saved, request, running)
+            if running is not None and isinstance(plan, Repeated) and plan.answer is None:
+                run = await self.ends.find_living(running)
+                if run is not None:
+                    return RepeatedTurn(request=request, answer=None, run=run)
             await self._await_end(chat_id, saved.chat.active_run_id)
             saved = await self.store.maybe_load_chat(OWNER, chat_id)
-        plan, messages = await work_apart(partial(plan_request, saved, request, self.history))
+        plan = await self._plan(saved, request, None)
+        if isinstance(plan, Repeated):
+            return await self._repeat(request, plan)
+        messages = await work_apart(partial(messages_for_model, request, plan, self.history))
         turn_id = generate_id("turn")
         return PlannedTurn(chat_id=chat_id, request=request, plan=plan, turn_id=turn_id, messages=messages)
+
+    async def _plan(
+        self, saved: SavedChat | None, request: ui.ChatRequest, running: Turn | None
+    ) -> TurnPlan | Repeated:
+        return await work_apart(partial(plan_request, saved, request, self.history, running))
+
+    async def _repeat(self, request: ui.ChatRequest, found: Repeated) -> RepeatedTurn:
+        """Return the turn of a request that was answered.
+
+        Raises:
+            ChatError: ``conflict``: the client waits for frames that go on with its copy of a message, and they are not
+                kept any more.
+        """
+        answer = found.answer
+        assert answer is not None
+        if not found.continues:
+            return RepeatedTurn(request=request, answer=answer, run=None)
+        run = None if answer.run_id is None else await self.runs.log.get(run_of(answer.run_id))
+        if run is None:
+            raise ChatError("This chat has moved on. Load it again.", code="conflict")
+        return RepeatedTurn(request=request, answer=None, run=run)
+
+    def repeat(self, turn: RepeatedTurn, **options: Any) -> StreamingAnswer:
+        """Return the response with the answer that a repeated request has already.
+
+        Args:
+            turn: The request.
+            options: Options of `usechat.http.new_run.respond`.
+        """
+        if turn.answer is not None:
+            return tell_again(turn.answer, turn.request, options)
+        assert turn.run is not None
+        # The client has the message that is continued.
+        has_preamble = msgspec.convert(turn.run.meta, LostRun).preamble_bytes > 0
+        heartbeat = options.get("heartbeat")
+        return StreamingAnswer(KnownRun(self.runs, turn.run, skipped=int(has_preamble)), heartbeat=heartbeat)
 
     def respond(self, turn: PlannedTurn, answer: Answer, **options: Any) -> StreamingAnswer:
         """Return the response that makes an answer as a turn of its chat.
@@ -281,22 +341,26 @@ def can_have_run(chat_id: str) -> bool:
 
 
 def plan_request(
-    saved: SavedChat | None, request: ui.ChatRequest, history: HistoryMode
-) -> tuple[TurnPlan, list[ui.UIMessage]]:
-    """Return the plan of a request and the messages for the model."""
+    saved: SavedChat | None, request: ui.ChatRequest, history: HistoryMode, running: Turn | None
+) -> TurnPlan | Repeated:
+    """Return the plan of a request, or the answer that it has already."""
     asked = TurnRequest(
         messages=[message.to_json() for message in request.messages],
+        message=request.message and request.message.to_json(),
         trigger=request.trigger,
         message_id=request.message_id,
     )
     # This server has no client tools, so it takes no outputs from clients.
-    plan = plan_turn(saved, asked, mode=history, is_client_tool=lambda _name: False)
-    return plan, posted_history(request, plan) if history == "client" else stored_history(plan)
+    return plan_turn(saved, asked, mode=history, is_client_tool=lambda _name: False, running=running)
 
 
-def posted_history(request: ui.ChatRequest, plan: TurnPlan) -> list[ui.UIMessage]:
-    """Return the posted messages with the ids of the plan. They were checked when they came in."""
-    return [posted_message(message, planned) for message, planned in zip(request.messages, plan.history, strict=True)]
+def messages_for_model(request: ui.ChatRequest, plan: TurnPlan, history: HistoryMode) -> list[ui.UIMessage]:
+    """Return the messages for the model: the client's, which were checked when they came in, or the stored ones."""
+    if history == "server" or not request.messages:
+        return [ui.UIMessage.model_validate(show_model(message)) for message in plan.history]
+    # A regeneration may have posted the old answer as well.
+    posted = request.messages[: len(plan.history)]
+    return [posted_message(message, planned) for message, planned in zip(posted, plan.history, strict=True)]
 
 
 def posted_message(message: ui.UIMessage, planned: Mapping[str, Any]) -> ui.UIMessage:
@@ -306,8 +370,18 @@ def posted_message(message: ui.UIMessage, planned: Mapping[str, Any]) -> ui.UIMe
     return message.model_copy(update=update) if update else message
 
 
-def stored_history(plan: TurnPlan) -> list[ui.UIMessage]:
-    return [ui.UIMessage.model_validate(show_model(message)) for message in plan.history]
+def tell_again(saved: SavedMessage, request: ui.ChatRequest, options: Mapping[str, Any]) -> StreamingAnswer:
+    """Return the response that sends a saved answer once more."""
+
+    def write(writer: UIMessageStreamWriter) -> None:
+        assert answer.binding is not None
+        for part in answer_parts(saved.message, answer.binding.dialect):
+            writer.write(part)
+        reason = FinishReason(cast("Any", saved.finish_reason or "stop"))
+        writer.write(Finish(finish_reason=reason, total_usage=Usage()))
+
+    answer = ui_message_stream(write)
+    return respond(answer, request, message_id=saved.id, **options)
 
 
 def ending(info: RunInfo, final: FinishEvent | None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from usechat.chats.store import EndStatus
+from usechat.chats.tree import EndStatus
 from usechat.errors import DecodeError
 from usechat.http.new_run import known_ids
 from usechat.parts import Abort, Error, Finish, Part

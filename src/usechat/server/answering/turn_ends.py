@@ -16,8 +16,9 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from usechat.chats.store import ChatStore, EndStatus, Turn, UIMessage
+from usechat.chats.store import ChatStore, Turn
 from usechat.chats.tool_errors import split_tool_errors, with_tool_errors
+from usechat.chats.tree import EndStatus, UIMessage
 from usechat.errors import ChatError, RunError
 from usechat.guard import Contained
 from usechat.ids import generate_id
@@ -173,8 +174,8 @@ class TurnEnds:
             if error.code == "unavailable":
                 raise
             return None
-        found = (one for one in saved.messages if one.id == turn.continues)
-        return next((with_tool_errors(one.message, one.tool_errors) for one in found), None)
+        message = saved.tree[turn.continues]
+        return with_tool_errors(message.message, message.tool_errors)
 
     async def end_orphans_for_ever(self) -> None:
         """Look for orphaned turns, now and from time to time."""
@@ -237,6 +238,15 @@ class TurnEnds:
         for info in taken:
             await self.log.adopt(info, ending.frames)
         return True
+
+    async def find_living(self, turn: Turn) -> RunInfo | None:
+        """Return the run of an open turn while its producer is alive.
+
+        Raises:
+            RunError: ``unavailable``.
+        """
+        run = await self._find_run_of(turn)
+        return run if await self._is_alive(run) else None
 
     async def _find_run_of(self, turn: Turn) -> RunInfo | None:
         info = await self.log.find(turn.chat_id)

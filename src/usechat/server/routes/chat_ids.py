@@ -21,7 +21,8 @@ from usechat.errors import RequestError
 __all__ = ["ChatId", "check_chat_id"]
 
 UNSENDABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-EXPORT: Final = "/export"
+TAKEN: Final = re.compile(r"/(export|messages/\d+)\Z")
+"""The ends of other routes below a chat's, which GET and DELETE would take."""
 
 
 def check_chat_id(chat_id: str) -> None:
@@ -34,8 +35,8 @@ def check_chat_id(chat_id: str) -> None:
         raise RequestError("must not hold control characters or half of a character", path="id", status=400)
     if not {".", ".."}.isdisjoint(chat_id.split("/")):
         raise RequestError("must not have . or .. between slashes", path="id", status=400)
-    if chat_id.endswith(EXPORT):
-        raise RequestError(f"must not end in {EXPORT}", path="id", status=400)
+    if TAKEN.search(chat_id) is not None:
+        raise RequestError("must not end in /export, or in /messages/ and a number", path="id", status=400)
 
 
 class ChatIdConvertor(Convertor[str]):

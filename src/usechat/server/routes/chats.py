@@ -12,7 +12,9 @@ from starlette.responses import Response
 
 from usechat.apart import work_apart
 from usechat.chats.export import export_chat, iso_time
+from usechat.chats.places import show_place
 from usechat.chats.store import Chat, SavedChat
+from usechat.chats.tree import SavedMessage
 from usechat.http.negotiation import SDK_HEADER, negotiate
 from usechat.http.request import body_reader
 from usechat.http.resume import nothing_to_replay, replay
@@ -41,6 +43,13 @@ class ChatPatch(BaseModel):
 
     title: str | None = None
     metadata: Annotated[dict[str, Any], AfterValidator(refuse_unsafe_value)] | None = None
+
+
+class PathChoice(BaseModel):
+    """The message through which the shown path is to go."""
+
+    node: int
+    """The number of the message: ``node`` in its place."""
 
 
 async def as_json(show: Callable[[], Any]) -> Response:
@@ -91,9 +100,9 @@ def make_chats_router(conversations: Conversations, guard: KeyGuard, settings: S
     """
     router = APIRouter(prefix="/api", dependencies=[Depends(guard)])
     store = conversations.store
-    read_patch = body_reader(
-        partial(ui.parse_body, ChatPatch), min(settings.max_body_bytes, MAX_PATCH_BYTES), settings.body_limits
-    )
+    max_bytes = min(settings.max_body_bytes, MAX_PATCH_BYTES)
+    read_patch = body_reader(partial(ui.parse_body, ChatPatch), max_bytes, settings.body_limits)
+    read_choice = body_reader(partial(ui.parse_body, PathChoice), max_bytes, settings.body_limits)
 
     @router.get("/chats", response_model=dict[str, Any])
     async def list_chats(search: str = "", cursor: str | None = None, limit: int = 20) -> Response:
@@ -110,13 +119,30 @@ def make_chats_router(conversations: Conversations, guard: KeyGuard, settings: S
         return await as_json(partial(export_chat, await store.load_chat(OWNER, chat_id)))
 
     @router.get("/chats/{chat_id:chat}", response_model=dict[str, Any])
-    async def get_chat(chat_id: ChatId, request: Request) -> Response:
-        """Return a chat and its messages, as ``useChat`` takes them; ``?sdk=4`` has them in the form of AI SDK 4."""
+    async def get_chat(chat_id: ChatId, request: Request, *, tree: bool = False) -> Response:
+        """Return a chat and its messages, as ``useChat`` takes them; ``?sdk=4`` has them in the form of AI SDK 4.
+
+        ``?tree=1`` adds the messages of all paths under ``tree``.
+        """
         dialect = negotiate(None, {**request.headers, **named_version(request)}, settings.sdk)
         saved = await store.load_chat(OWNER, chat_id)
         if saved.chat.active_run_id is not None and can_have_run(chat_id):
             await conversations.runs.note_asked(chat_id)
-        return await as_json(partial(show_saved, saved, dialect))
+        return await as_json(partial(show_saved, saved, dialect, has_tree=tree))
+
+    @router.post("/chats/{chat_id:chat}/path", response_model=dict[str, Any], openapi_extra=body_schema(PathChoice))
+    async def choose_path(
+        chat_id: ChatId, request: Request, choice: Annotated[PathChoice, Depends(read_choice)]
+    ) -> Response:
+        """Show the path through a message, to the latest message after it; 409 while an answer is made."""
+        dialect = negotiate(None, {**request.headers, **named_version(request)}, settings.sdk)
+        return await as_json(partial(show_saved, await store.choose_path(OWNER, chat_id, choice.node), dialect))
+
+    @router.delete("/chats/{chat_id:chat}/messages/{node:int}", response_model=dict[str, Any])
+    async def hide_message(chat_id: ChatId, node: int, request: Request) -> Response:
+        """Hide a message and all that come after it, and return the chat; 409 while an answer is made."""
+        dialect = negotiate(None, {**request.headers, **named_version(request)}, settings.sdk)
+        return await as_json(partial(show_saved, await store.hide_message(OWNER, chat_id, node), dialect))
 
     @router.patch("/chats/{chat_id:chat}", response_model=dict[str, Any], openapi_extra=body_schema(ChatPatch))
     async def update_chat(chat_id: ChatId, patch: Annotated[ChatPatch, Depends(read_patch)]) -> Response:
@@ -155,7 +181,18 @@ def named_version(request: Request) -> dict[str, str]:
     return {} if named is None else {SDK_HEADER: named}
 
 
-def show_saved(saved: SavedChat, dialect: Dialect) -> dict[str, Any]:
-    messages = [message.message for message in saved.messages]
-    shown = [to_legacy_message(message) for message in messages] if dialect.shape == 4 else messages
-    return {**show_chat(saved.chat), "messages": shown}
+def show_saved(saved: SavedChat, dialect: Dialect, *, has_tree: bool = False) -> dict[str, Any]:
+    """Return the chat with the messages of the path that is shown, and the place of each in the same order."""
+
+    def show(message: SavedMessage) -> dict[str, Any]:
+        return to_legacy_message(message.message) if dialect.shape == 4 else message.message
+
+    shown = {
+        **show_chat(saved.chat),
+        "messages": [show(message) for message in saved.messages],
+        "places": [show_place(saved.tree, message) for message in saved.messages],
+    }
+    if has_tree:
+        tree = [{"message": show(message), "place": show_place(saved.tree, message)} for message in saved.tree.visible]
+        shown["tree"] = tree
+    return shown

@@ -19,7 +19,7 @@ from usechat.messages import ui
 from usechat.protocol.encoders import WireFormat
 from usechat.server.access.keys import KeyGuard
 from usechat.server.answering.answers import Answers
-from usechat.server.answering.conversations import Conversations
+from usechat.server.answering.conversations import Conversations, RepeatedTurn
 from usechat.server.routes.fetch_body import FetchChatBody, fetch_chat_request
 from usechat.server.routes.openapi import STREAMED, body_schema
 
@@ -128,8 +128,12 @@ async def answer_chat(
         RequestError: There is nothing to answer.
     """
     if conversations is None or not body.id:
+        if not body.messages:
+            raise RequestError("is missing", path="messages", status=400)
         return answers.to_chat(body, protocol)
     turn = await conversations.plan(body, body.id)
+    if isinstance(turn, RepeatedTurn):
+        return conversations.repeat(turn, wire_format=protocol, **answers.options)
     return answers.to_saved_chat(turn, conversations, protocol)
 
 

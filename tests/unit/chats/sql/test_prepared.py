@@ -17,7 +17,7 @@ from usechat.chats.sql.tables import messages, metadata
 
 _ROW = {
     "chat_id": "c",
-    "position": 0,
+    "number": 0,
     "id": "m",
     "role": "user",
     "folded_text": "",
@@ -25,8 +25,8 @@ _ROW = {
     "status": "whole",
 }
 _ADD = insert(messages)
-_CHANGE = update(messages).where(messages.c.position == bindparam("by_position")).returning(messages.c.position + 40)
-_READ = select(messages).where(messages.c.chat_id == bindparam("by_chat_id")).order_by(messages.c.position)
+_CHANGE = update(messages).where(messages.c.number == bindparam("by_number")).returning(messages.c.number + 40)
+_READ = select(messages).where(messages.c.chat_id == bindparam("by_chat_id")).order_by(messages.c.number)
 _CUT = delete(messages).where(messages.c.chat_id == bindparam("by_chat_id"))
 
 
@@ -51,7 +51,7 @@ def test_values_are_stored_as_their_columns_types_make_them(connection: Connecti
 
 
 def test_several_sets_of_values_are_several_runs(connection: Connection) -> None:
-    rows = [{**_ROW, "position": position, "content": position} for position in range(3)]
+    rows = [{**_ROW, "number": position, "content": position} for position in range(3)]
     assert run(connection, _ADD, rows) == []
     assert len(run(connection, _READ, {"by_chat_id": "c"})) == 3
     assert run(connection, _CUT, {"by_chat_id": "c"}) == []
@@ -60,9 +60,9 @@ def test_several_sets_of_values_are_several_runs(connection: Connection) -> None
 
 def test_which_columns_are_written_is_said_by_the_values(connection: Connection) -> None:
     run(connection, _ADD, {**_ROW, "content": "old"})
-    assert [tuple(row) for row in run(connection, _CHANGE, {"by_position": 0, "status": "lost"})] == [(40,)]
-    run(connection, _CHANGE, {"by_position": 0, "content": "new"})
-    assert run(connection, _CHANGE, {"by_position": 7, "content": "none"}) == []
+    assert [tuple(row) for row in run(connection, _CHANGE, {"by_number": 0, "status": "lost"})] == [(40,)]
+    run(connection, _CHANGE, {"by_number": 0, "content": "new"})
+    assert run(connection, _CHANGE, {"by_number": 7, "content": "none"}) == []
     stored = connection.exec_driver_sql("select status, content from usechat_messages").all()
     assert stored == [("lost", '"new"')]
 
