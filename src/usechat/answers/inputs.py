@@ -13,7 +13,8 @@ from usechat.messages.convert import convert_to_model_messages
 from usechat.messages.dicts.ai_sdk import is_model_dict, read_model_messages
 from usechat.messages.dicts.types import AnthropicMessageDict, ModelMessageDict, UIMessageDict
 from usechat.messages.model import AssistantMessage, ModelMessage, SystemMessage, TextContent, ToolMessage, UserMessage
-from usechat.messages.ui import LegacyUIMessage, UIMessage, request_error_from_validation
+from usechat.messages.ui import LegacyUIMessage, UIMessage
+from usechat.messages.validation import request_error_from_validation
 
 __all__ = ["Messages", "given_messages", "read_messages"]
 

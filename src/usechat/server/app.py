@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse
 
 import usechat
 from usechat.http.refusals import REFUSALS, refusal_response
-from usechat.messages.ui import request_error_from_validation
+from usechat.messages.validation import request_error_from_validation
 from usechat.server.access.edge import BodyGate, KeyGate
 from usechat.server.access.keys import KeyGuard
 from usechat.server.access.middleware import REQUEST_ID_HEADER, FailedStarts, LastResort, LoopbackOnly, RequestIds

@@ -22,8 +22,8 @@ from usechat.messages.ui import (
     UIMessage,
     parse_chat_request,
     parse_completion_request,
-    request_error_from_validation,
 )
+from usechat.messages.validation import request_error_from_validation
 
 Json = Any
 
@@ -69,6 +69,54 @@ def test_a_last_assistant_message_is_continued():
     chat = read({"messages": [{"id": "a-1", "role": "assistant", "parts": []}]})
     assert (chat.continues_message_id, chat.is_continuation) == ("a-1", True)
     assert read(MODERN).continues_message_id is None
+
+
+LAST: Json = {"id": "m-2", "role": "user", "parts": [{"type": "text", "text": "hi"}]}
+REGENERATION: Json = {"id": "c", "trigger": "regenerate-message", "messageId": "a"}
+
+
+@pytest.mark.parametrize("fields", [{}, {"trigger": "submit-message", "messageId": "m-2"}])
+def test_last_message_may_come_alone(fields: Json):
+    chat = read({"id": "c", "message": LAST, **fields})
+    assert chat.message is not None
+    assert (chat.messages, chat.message.to_json(), chat.trigger) == ([], LAST, fields.get("trigger"))
+    assert (chat.message_id, chat.is_v4, chat.is_continuation) == (fields.get("messageId"), False, False)
+
+
+def test_last_message_of_ai_sdk_4_may_come_alone():
+    chat = read({"id": "c", "message": {"role": "user", "content": "hi"}})
+    assert chat.is_v4
+    assert detect(chat) == detect(read({"id": "c", "messages": [{"role": "user", "content": "hi"}]}))
+
+
+def test_trigger_may_come_alone():
+    chat = read(REGENERATION)
+    assert (chat.messages, chat.message, chat.message_id, chat.is_continuation) == ([], None, "a", False)
+    assert chat.continues_message_id is None
+
+
+def test_lone_assistant_message_is_continued():
+    chat = read({"id": "c", "message": {**LAST, "role": "assistant"}})
+    assert (chat.is_continuation, chat.continues_message_id) == (True, "m-2")
+
+
+def test_application_loads_what_a_short_body_leaves_out():
+    chat = read({"id": "c", "message": LAST})
+    first: Json = {"id": "m-1", "role": "assistant", "parts": []}
+    assert chat.message is not None
+    chat.messages = [first, chat.message]
+    assert [message.to_json() for message in chat.messages] == [first, LAST]
+
+
+ROBOT: Json = {"id": "1", "role": "robot", "parts": []}
+
+
+@pytest.mark.parametrize(("messages", "path"), [([ROBOT], "messages[0].role"), ("all", "messages")])
+def test_application_is_told_which_message_is_wrong(messages: Json, path: str):
+    chat = read(REGENERATION)
+    with pytest.raises(RequestError) as raised:
+        chat.messages = messages
+    assert raised.value.path == path
 
 
 def test_messages_can_be_made_in_python():
