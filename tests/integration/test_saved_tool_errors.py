@@ -18,6 +18,7 @@ from usechat.chats.sql.migrations.migrate import migrate
 from usechat.chats.sql.store import SqlChatStore
 from usechat.messages.model import ToolMessage, ToolResultContent
 from usechat.messages.ui import parse_chat_request
+from usechat.models.claude.request.request import build_request
 from usechat.runs.memory import MemoryLog
 from usechat.runs.service import RunService
 from usechat.server.answering.conversations import OWNER, Conversations, PlannedTurn
@@ -53,7 +54,7 @@ class Place:
             store, RunService(MemoryLog()), history, on_finish=self.told.append, is_lasting=False
         )
 
-    async def ask(self, messages: list[Any], *steps: Step) -> tuple[str, ScriptedModel]:
+    async def ask(self, messages: list[Any], *steps: Step, sdk: str = "7.0.173") -> tuple[str, ScriptedModel]:
         """The answer's bytes, and the model that made it."""
         request = parse_chat_request(json.dumps({"id": "c", "messages": messages}).encode())
         turn = await self.conversations.plan(request, "c")
@@ -66,7 +67,7 @@ class Place:
             stop_when=step_count_is(3),
             approval_secret=False,
         )
-        transport = httpx.ASGITransport(self.conversations.respond(turn, answer, sdk="7.0.173"))
+        transport = httpx.ASGITransport(self.conversations.respond(turn, answer, sdk=sdk))
         async with httpx.AsyncClient(transport=transport) as client:
             return (await client.post("http://server/")).text, model
 
@@ -109,6 +110,22 @@ async def test_the_model_reads_in_the_next_turn_what_it_read_in_this_one(place: 
     _, later = await place.ask([*posted, user("u2")], saying("Still."))
     assert told_of_tools(later) == [TRUE]
     assert [end.message is not None and SECRET not in json.dumps(end.message) for end in place.told] == [True, True]
+
+
+@pytest.mark.parametrize("sdk", ["auto", "5.0.0", "5.0.277", "6.0.324", "7.0.173"])
+@pytest.mark.parametrize("given", ['{"path": "', "5", "null", "[1]"])
+async def test_the_model_reads_in_the_next_turn_why_its_input_was_invalid(place: Place, given: str, sdk: str):
+    frames, model = await place.ask([user("u1")], calling_tool("fail", given), saying("So."), sdk=sdk)
+    assert "Invalid input" not in frames
+    (now,) = told_of_tools(model, 1)
+    assert "Invalid input for tool fail" in now
+
+    _, later = await place.ask([*await place.shown(), user("u2")], saying("Still."), sdk=sdk)
+    assert told_of_tools(later) == [now]
+    sent_now, sent_later = (
+        build_request(asked, "claude-sonnet-4-6").body["messages"] for asked in (model.calls[1], later.calls[0])
+    )
+    assert sent_later[1 : len(sent_now)] == sent_now[1:]
 
 
 async def test_an_answer_that_goes_on_keeps_what_was_told_before(place: Place):

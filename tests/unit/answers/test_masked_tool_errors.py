@@ -95,6 +95,7 @@ def never_warned() -> Iterator[None]:
     ("steps", "options", "is_warned"),
     [
         ([calling_tool("fail"), thinking("s")], {}, True),
+        ([calling_tool("fail", '{"an input that is no JSON'), thinking("s")], {}, True),
         ([calling_tool("fail"), thinking(None)], {}, False),
         ([calling_tool("fail"), saying("No.")], {}, False),
         ([[*thinking("s")[:1], *calling_tool("fail")], saying("No.")], {}, False),
