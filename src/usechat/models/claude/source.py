@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["MAX_CALL_BYTES", "Opened", "Source", "make_source", "read_parts"]
 
 MAX_CALL_BYTES = 128 * 2**20
-"""The maximum size of an answer in inflated bytes. The longest today (128,000 tokens, one an event) has some 20 MiB."""
+"""The maximum size of the response to one call, in inflated bytes.
+
+The longest today (128,000 tokens, one an event) has some 20 MiB.
+"""
 
 _AWS_EVENT_STREAM = "application/vnd.amazon.eventstream"
 _DRAIN_SECONDS = 1.0
