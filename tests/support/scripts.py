@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
 from usechat.answers.loop.asks import Script
-from usechat.answers.loop.driver import do
+from usechat.answers.loop.driver import execute
 
 __all__ = ["follow"]
 
@@ -20,10 +20,10 @@ async def follow(script: Script[T]) -> T:
         ask = next(script)
         while True:
             try:
-                answer = await do(ask, streams)
+                result = await execute(ask, streams)
             except Exception as error:  # noqa: BLE001 - the script says what follows
                 ask = script.throw(error)
             else:
-                ask = script.send(answer)
+                ask = script.send(result)
     except StopIteration as end:
         return end.value

@@ -79,9 +79,15 @@ class Timeout(msgspec.Struct, frozen=True, kw_only=True):
     step: float | None = None
     """Seconds for one model call and its tools. No limit by default."""
     first_chunk: float | None = None
-    """Seconds until the first visible output of a model call, retries included. 300 by default."""
+    """Seconds until the first batch of parts of a model call, retries included. 300 by default.
+
+    Named as in the AI SDK; it counts batches of parts. A batch of metadata alone does not count.
+    """
     chunk: float | None = None
-    """Seconds between two outputs of a model call. A provider's pings do not count as output. 300 by default."""
+    """Seconds between two batches of parts of a model call. A provider's pings bring no parts. 300 by default.
+
+    Named as in the AI SDK; it counts batches of parts.
+    """
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:

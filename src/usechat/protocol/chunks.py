@@ -50,7 +50,7 @@ from usechat.parts import (
 from usechat.protocol.dialects import Dialect
 from usechat.unsafe_keys import make_safe
 
-__all__ = ["CHUNKS", "Chunk", "decode_chunk", "encode_chunk", "is_chunk_type"]
+__all__ = ["CHUNKS", "ChunkRow", "decode_chunk", "encode_chunk", "is_chunk_type"]
 
 
 class Field(NamedTuple):
@@ -61,7 +61,7 @@ class Field(NamedTuple):
     required: bool
 
 
-class Chunk(NamedTuple):
+class ChunkRow(NamedTuple):
     """One chunk type and its part."""
 
     type: str
@@ -73,7 +73,7 @@ def snake(key: str) -> str:
     return "".join(f"_{c.lower()}" if c.isupper() else c for c in key)
 
 
-def read_row(type_: str, part: type, keys: str) -> Chunk:
+def read_row(type_: str, part: type, keys: str) -> ChunkRow:
     """Parse a row such as ``id delta providerMetadata?``. ``key=attribute`` names a part's attribute that differs."""
 
     def fields() -> Iterator[Field]:
@@ -81,13 +81,13 @@ def read_row(type_: str, part: type, keys: str) -> Chunk:
             key, _, attribute = word.rstrip("?").partition("=")
             yield Field(key, attribute or snake(key), not word.endswith("?"))
 
-    return Chunk(type_, part, tuple(fields()))
+    return ChunkRow(type_, part, tuple(fields()))
 
 
 META = "providerMetadata?"
 TOOL = f"providerExecuted? {META} toolMetadata? dynamic?"
 
-CHUNKS: tuple[Chunk, ...] = (
+CHUNKS: tuple[ChunkRow, ...] = (
     read_row("start", Start, "messageMetadata? messageId?"),
     read_row("start-step", StartStep, ""),
     read_row("text-start", TextStart, f"id {META}"),
@@ -131,8 +131,8 @@ CHUNKS: tuple[Chunk, ...] = (
     read_row("steering-message", SteeringMessage, "id parts"),
 )
 
-BY_PART: dict[type, Chunk] = {row.part: row for row in CHUNKS}
-BY_TYPE: dict[str, Chunk] = {row.type: row for row in CHUNKS}
+BY_PART: dict[type, ChunkRow] = {row.part: row for row in CHUNKS}
+BY_TYPE: dict[str, ChunkRow] = {row.type: row for row in CHUNKS}
 
 NEEDS: dict[type, Mapping[str, Any]] = {
     # Fields that a part requires and its chunk does not have: values for a decoded part.
@@ -214,7 +214,7 @@ def decode_data(type_: str, chunk: Mapping[str, Any]) -> Part:
     )
 
 
-def decode_row(row: Chunk, chunk: Mapping[str, Any]) -> Part:
+def decode_row(row: ChunkRow, chunk: Mapping[str, Any]) -> Part:
     values = dict(NEEDS.get(row.part, {}))
     for field in row.fields:
         value = chunk.get(field.key)

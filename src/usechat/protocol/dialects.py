@@ -187,7 +187,7 @@ class Dialect:
         return self.major >= 6
 
     @property
-    def unique_block_ids(self) -> bool:
+    def needs_unique_block_ids(self) -> bool:
         """Whether this client needs a new id for each block of an answer."""
         return not self.exact or self.major >= 6
 

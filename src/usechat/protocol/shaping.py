@@ -188,7 +188,7 @@ class ChunkShaper:
             return part
         key: tuple[str, str] = (kind, part.id)  # type: ignore[union-attr,assignment]
         if isinstance(part, TextStart | ReasoningStart):
-            if key in self.used_ids and self.dialect.unique_block_ids:
+            if key in self.used_ids and self.dialect.needs_unique_block_ids:
                 self.shown_ids[key] = shown = self.options.new_id()
                 self.used_ids.add((kind, shown))
             self.used_ids.add(key)

@@ -28,9 +28,9 @@ from usechat.server.answering.turn_ends import OnFinish
 from usechat.server.environment import load_environment
 from usechat.server.persistence import database_url, open_conversations, open_used_approvals, running
 from usechat.server.processes.shutdown import stopping
-from usechat.server.routes.chats import make_chats_router, make_runs_router
+from usechat.server.routes.chats import make_running_router, make_saved_router
 from usechat.server.routes.page import PageFiles, default_page_folder
-from usechat.server.routes.routes import make_api_router, make_chat_router, make_open_router, make_socket_router
+from usechat.server.routes.routes import make_answer_router, make_api_router, make_open_router, make_socket_router
 from usechat.server.settings import Settings, is_loopback_host
 
 if TYPE_CHECKING:
@@ -117,12 +117,12 @@ def make_bare_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None
 def make_routers(answers: Answers, guard: KeyGuard, conversations: Conversations | None) -> list[APIRouter]:
     """Return all routes below ``/api``, with those of saved chats if chats are saved."""
     settings = answers.settings
-    kept = [make_runs_router(conversations, guard, settings.heartbeat or None)]
+    kept = [make_running_router(conversations, guard, settings.heartbeat or None)]
     if conversations is not None:
-        kept.append(make_chats_router(conversations, guard, settings))
+        kept.append(make_saved_router(conversations, guard, settings))
     socket = make_socket_router(answers, guard, conversations)
     # The chat's own routes first: most requests are for them.
-    chat = make_chat_router(answers, guard, conversations)
+    chat = make_answer_router(answers, guard, conversations)
     others = [route for router in (chat, *kept) for route in router.routes]
     return [chat, socket, *kept, make_api_router(answers, guard, others)]
 

@@ -44,7 +44,7 @@ async def read_turn(turn: Turn) -> AsyncGenerator[list[Part]]:
             if turn.parts:
                 yield turn.take()
             try:
-                answer = await do_in_time(ask, streams, limits)
+                result = await execute_in_time(ask, streams, limits)
             except BaseException as error:  # noqa: BLE001 - the turn decides what follows
                 # Keep no reference in this frame: the error's traceback refers to the frame, which would be a cycle.
                 failure = contained(error, task)
@@ -53,7 +53,7 @@ async def read_turn(turn: Turn) -> AsyncGenerator[list[Part]]:
                     raise asyncio.CancelledError from None
             else:
                 # The ask may hold the whole conversation: free it.
-                ask = turn.go_on(answer)
+                ask = turn.go_on(result)
                 continue
             ask = turn.fail(failure)
             del failure
@@ -65,34 +65,34 @@ async def read_turn(turn: Turn) -> AsyncGenerator[list[Part]]:
             await close(streams.pop())
 
 
-async def do_in_time(ask: Ask, streams: list[AsyncIterator[Any]], limits: TimeLimits) -> Any:
+async def execute_in_time(ask: Ask, streams: list[AsyncIterator[Any]], limits: TimeLimits) -> Any:
     """Execute an ask within the time limits.
 
     Raises:
         AnswerTimeoutError: The ask takes longer than the answer may.
     """
     if isinstance(ask, CallModel):
-        await do(CallModel(ask.model, limits.begin_call(ask.model, ask.call)), streams)
+        await execute(CallModel(ask.model, limits.begin_call(ask.model, ask.call)), streams)
         limits.stream = streams[-1]
         return None
     stream = streams[-1] if ask is Stream.READ else None
     until = limits.until(stream)
     if until is None:
-        return await do(ask, streams)
+        return await execute(ask, streams)
     scope = asyncio.timeout_at(until)
     try:
         async with scope:
-            answer = await do(ask, streams)
+            result = await execute(ask, streams)
     except TimeoutError:
         if scope.expired():
             raise limits.error() from None
         raise
-    if answer is not None and stream is not None:
-        limits.feed(answer, stream)
-    return answer
+    if result is not None and stream is not None:
+        limits.feed(result, stream)
+    return result
 
 
-async def do(ask: Ask, streams: list[AsyncIterator[Any]]) -> Any:
+async def execute(ask: Ask, streams: list[AsyncIterator[Any]]) -> Any:
     """Execute an ask and return its result."""
     if ask is Stream.READ:
         try:

@@ -44,11 +44,11 @@ class Turn(ABC):
         self._script = self.script()
         return next(self._script, None)
 
-    def go_on(self, answer: object = None) -> Ask | None:
+    def go_on(self, result: object = None) -> Ask | None:
         """Feed the result of the last ask. Return the next ask, or None at the end."""
         assert self._script is not None
         try:
-            return self._script.send(answer)
+            return self._script.send(result)
         except StopIteration:
             return None
 

@@ -22,10 +22,13 @@ if TYPE_CHECKING:
 
     from usechat.http1 import Body, Response
 
-__all__ = ["MAX_ANSWER_BYTES", "Opened", "Source", "make_source", "read_parts"]
+__all__ = ["MAX_CALL_BYTES", "Opened", "Source", "make_source", "read_parts"]
 
-MAX_ANSWER_BYTES = 128 * 2**20
-"""The maximum size of an answer in inflated bytes. The longest today (128,000 tokens, one an event) has some 20 MiB."""
+MAX_CALL_BYTES = 128 * 2**20
+"""The maximum size of the response to one call, in inflated bytes.
+
+The longest today (128,000 tokens, one an event) has some 20 MiB.
+"""
 
 _AWS_EVENT_STREAM = "application/vnd.amazon.eventstream"
 _DRAIN_SECONDS = 1.0
@@ -134,8 +137,8 @@ class _RawBody:
 
     def _feed(self, data: bytes) -> list[ModelPart]:
         self._size += len(data)
-        if self._size > MAX_ANSWER_BYTES:
-            raise _too_large(f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
+        if self._size > MAX_CALL_BYTES:
+            raise _too_large(f"the answer is longer than {MAX_CALL_BYTES} bytes")
         try:
             return self._stream.feed(data)
         except DecodeError as error:

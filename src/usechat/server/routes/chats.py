@@ -29,7 +29,7 @@ from usechat.server.routes.chat_ids import ChatId
 from usechat.server.routes.openapi import body_schema
 from usechat.server.settings import Settings
 
-__all__ = ["make_chats_router", "make_runs_router"]
+__all__ = ["make_running_router", "make_saved_router"]
 
 MAX_PAGE: Final = 100
 
@@ -57,7 +57,7 @@ async def as_json(show: Callable[[], Any]) -> Response:
     return Response(await work_apart(lambda: encode_json(show())), media_type="application/json")
 
 
-def make_runs_router(conversations: Conversations | None, guard: KeyGuard, heartbeat: float | None) -> APIRouter:
+def make_running_router(conversations: Conversations | None, guard: KeyGuard, heartbeat: float | None) -> APIRouter:
     """Return the routes of running answers.
 
     Args:
@@ -90,7 +90,7 @@ def make_runs_router(conversations: Conversations | None, guard: KeyGuard, heart
     return router
 
 
-def make_chats_router(conversations: Conversations, guard: KeyGuard, settings: Settings) -> APIRouter:
+def make_saved_router(conversations: Conversations, guard: KeyGuard, settings: Settings) -> APIRouter:
     """Return the routes of saved chats.
 
     Args:

@@ -23,14 +23,14 @@ from usechat.server.answering.conversations import Conversations, RepeatedTurn
 from usechat.server.routes.fetch_body import FetchChatBody, fetch_chat_request
 from usechat.server.routes.openapi import STREAMED, body_schema
 
-__all__ = ["make_api_router", "make_chat_router", "make_open_router", "make_socket_router"]
+__all__ = ["make_answer_router", "make_api_router", "make_open_router", "make_socket_router"]
 
 PROTOCOL_HEADER: Final = "x-usechat-protocol"
 PROTOCOLS: Final[Mapping[str, WireFormat | None]] = {"data": None, "text": "text-stream"}
 ANY_METHOD: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
-def make_chat_router(answers: Answers, guard: KeyGuard, conversations: Conversations | None) -> APIRouter:
+def make_answer_router(answers: Answers, guard: KeyGuard, conversations: Conversations | None) -> APIRouter:
     """Return the routes that answer.
 
     Args:
