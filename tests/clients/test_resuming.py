@@ -36,6 +36,7 @@ pytestmark = pytest.mark.timeout(300)
 
 _DRIVER = Path(__file__).parent / "resuming.mjs"
 DEPLOYMENTS = ("one process", "two processes")
+NOTHING_KEPT = "no chats are saved"
 CUTS = 500
 """In all."""
 ROUNDS = 10
@@ -82,7 +83,8 @@ def servers(
             server = stack.enter_context(serving(tmp_path_factory.mktemp("server"), **variables))
             return str(server.client.base_url).rstrip("/")
 
-        yield dict(zip(DEPLOYMENTS, ([start(**alone)], [start(**together), start(**together)]), strict=True))
+        running = dict(zip(DEPLOYMENTS, ([start(**alone)], [start(**together), start(**together)]), strict=True))
+        yield {**running, NOTHING_KEPT: [start(**alone, USECHAT_DATABASE_URL="off")]}
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +202,7 @@ def test_nothing_is_doubled_where_somebody_comes_back_after_the_end(
 
 
 @pytest.mark.parametrize("major", MAJORS)
-@pytest.mark.parametrize("deployment", DEPLOYMENTS)
+@pytest.mark.parametrize("deployment", [*DEPLOYMENTS, NOTHING_KEPT])
 def test_a_chat_that_nobody_knows_is_empty(
     deployment: str, major: int, page_of: PageOf, servers: Mapping[str, Sequence[str]]
 ):

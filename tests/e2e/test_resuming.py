@@ -65,9 +65,9 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     context.close()
 
 
-def open_chat(context: BrowserContext, server: str, major: int, name: str) -> Page:
+def open_chat(context: BrowserContext, server: str, major: int, name: str, *, query: str = "") -> Page:
     page = context.new_page()
-    page.goto(f"{server}/{major}/?chat={name}-{major}")
+    page.goto(f"{server}/{major}/?chat={name}-{major}{query}")
     page.wait_for_function("'say' in window")
     return page
 
@@ -138,6 +138,22 @@ def test_a_page_that_is_reloaded_shows_the_answer_once_and_whole(
 
     assert answer(page) == wanted, f"RESUME_SEED={SEED}"
     assert answer(other) == wanted, f"RESUME_SEED={SEED}"
+
+
+@pytest.mark.parametrize("major", MAJORS)
+def test_a_page_that_asks_only_where_its_chat_is_answering_keeps_the_answer_in_its_first_reload(
+    major: int, server: str, context: BrowserContext
+):
+    undisturbed = open_chat(context, server, major, "undisturbed-first")
+    say(undisturbed, "progress")
+    wanted = answer(undisturbed)
+    page = open_chat(context, server, major, "first", query="&unless-idle")
+    say(page, "progress")
+    expect(page.locator("[data-role=assistant]")).not_to_be_empty(timeout=_WAIT_MS)
+
+    page.reload()
+
+    assert answer(page) == wanted
 
 
 @pytest.mark.parametrize("major", [major for major in MAJORS if major >= 5])

@@ -175,12 +175,16 @@ def test_an_answer_over_the_socket_is_saved_with_the_id_that_the_client_has(plac
     assert [message["id"] for message in messages] == ["1", frames[1]["chunk"]["messageId"]]
 
 
-def test_a_run_that_was_begun_over_the_socket_is_read_again_over_socket_and_http(place: Place) -> None:
+@pytest.mark.parametrize("has_asked", [True, False])
+def test_a_run_that_was_begun_over_the_socket_is_read_again_over_socket_and_http(
+    place: Place, *, has_asked: bool
+) -> None:
     place.upstream.will(SLOW)
     with place.connect() as left:
-        # Who comes back has asked before, as `useChat` with `resume` does.
-        left.send(resuming("before", place.chat))
-        assert receive(left) == {"type": "no-active", "requestId": "before"}
+        if has_asked:
+            # As `useChat` with `resume` does.
+            left.send(resuming("before", place.chat))
+            assert receive(left) == {"type": "no-active", "requestId": "before"}
         left.send(frame("a", {}, place.chat))
         receive_text(left)
     with (

@@ -9,6 +9,8 @@ return stream_text(model, messages=chat.messages).response(chat, runs=runs)
 @app.get("/api/chat/{id}/stream")
 async def resume(id: str, request: Request):
 return await replay(runs, id, request)
+
+A run goes on for some seconds when its readers have left (`RunService`, ``disconnect`` and ``grace``).
 """
 
 from __future__ import annotations

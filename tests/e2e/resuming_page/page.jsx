@@ -2,10 +2,10 @@
 import { useChat } from 'sdk';
 import { load, show } from './show.jsx';
 
-const messages = await load();
+const { messages, resumes } = await load();
 
 function Chat({ id, View }) {
-  const chat = useChat({ id, messages, resume: true });
+  const chat = useChat({ id, messages, resume: resumes });
   return <View messages={chat.messages} status={chat.status} say={(text) => chat.sendMessage({ text })} />;
 }
 

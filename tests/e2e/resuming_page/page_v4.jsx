@@ -3,11 +3,14 @@ import { useEffect } from 'react';
 import { useChat } from 'sdk';
 import { load, show, textOf } from './show.jsx';
 
-const initialMessages = (await load()).map((message) => ({ ...message, content: textOf(message) }));
+const { messages: saved, resumes } = await load();
+const initialMessages = saved.map((message) => ({ ...message, content: textOf(message) }));
 
 function Chat({ id, View }) {
   const chat = useChat({ id, initialMessages });
-  useEffect(() => void chat.experimental_resume(), []);
+  useEffect(() => {
+    if (resumes) chat.experimental_resume();
+  }, []);
   const messages = chat.messages.map(({ id, role, content }) => ({ id, role, parts: [{ type: 'text', text: content }] }));
   return <View messages={messages} status={chat.status} say={(text) => chat.append({ role: 'user', content: text })} />;
 }

@@ -4,10 +4,11 @@ import { createRoot } from 'react-dom/client';
 
 const id = new URLSearchParams(location.search).get('chat');
 
-/** The saved messages. */
+/** The saved messages, and whether the page asks for the stream: always, or only where its chat is answering. */
 export async function load() {
   const response = await fetch(`/api/chats/${id}`);
-  return response.ok ? (await response.json()).messages : [];
+  const { messages, isAnswering } = response.ok ? await response.json() : { messages: [], isAnswering: false };
+  return { messages, resumes: isAnswering || !new URLSearchParams(location.search).has('unless-idle') };
 }
 
 export const textOf = ({ parts }) => parts.map(({ type, text }) => (type === 'text' ? text : '')).join('');
