@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ __all__ = ["Limits", "Origin", "Request"]
 
 _METHODS_WITH_CONTENT = frozenset({b"PATCH", b"POST", b"PUT"})
 _CONTENT_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
+_LINE_ENDS = re.compile(rb"[\r\n\0]")
 
 
 class Origin(NamedTuple):
@@ -62,7 +64,7 @@ class Request(NamedTuple):
         """
         lines = [b"%s %s HTTP/1.1" % (self.method, self.target)]
         lines += [b"%s: %s" % header for header in self.headers if header[0].lower() not in _CONTENT_HEADERS]
-        if any(b"\r" in line or b"\n" in line or b"\0" in line for line in lines):
+        if _LINE_ENDS.search(b" ".join(lines)):
             # The server would read the rest of the line as further headers.
             raise LocalProtocolError("a header holds a line end")
         if self.content or self.method in _METHODS_WITH_CONTENT:

@@ -148,22 +148,21 @@ class ChunkShaper:
         if kind is TextDelta:
             if part.provider_metadata is not None or not part.delta:  # type: ignore[union-attr]
                 return None
-            return self.in_open_block("text", part)
-        if kind is ReasoningDelta:
+            key: tuple[str, str] = ("text", part.id)  # type: ignore[union-attr,assignment]
+        elif kind is ReasoningDelta:
             # The AI SDK sends empty reasoning deltas, but no empty text deltas.
-            return self.in_open_block("reasoning", part) if part.provider_metadata is None else None  # type: ignore[union-attr]
-        if kind is ToolInputDelta:
+            if part.provider_metadata is not None or not self.options.send_reasoning:  # type: ignore[union-attr]
+                return None
+            key = ("reasoning", part.id)  # type: ignore[union-attr,assignment]
+        elif kind is ToolInputDelta:
             is_open = part.delta and part.tool_call_id in self.lifecycle.open_inputs  # type: ignore[union-attr]
             return part if is_open else None  # type: ignore[return-value]
-        return None
-
-    def in_open_block(self, kind: str, delta: Any) -> Any:
-        """Return a delta with its block's shown id; None when the block is not open or not visible."""
-        key = (kind, delta.id)
-        if key not in self.lifecycle.open_blocks or (kind == "reasoning" and not self.options.send_reasoning):
+        else:
+            return None
+        if key not in self.lifecycle.open_blocks:
             return None
         shown = self.shown_ids.get(key)
-        return delta if shown is None else msgspec.structs.replace(delta, id=shown)
+        return part if shown is None else msgspec.structs.replace(part, id=shown)  # type: ignore[return-value]
 
     def finish(self) -> list[Shaped]:
         """Return the last shaped parts: ends of open blocks, of the step and of the message."""

@@ -71,7 +71,8 @@ class SSEDecoder:
         # Checked here, not when the event grows: complete events of the same read must be returned first.
         if self._pending_size > self._max_event_bytes:
             raise DecodeError(f"an event is longer than {self._max_event_bytes} bytes")
-        if self._after_carriage_return or b"\r" in data:
+        # `find` and not `in`, which for bytes makes and drops a TypeError: it tries first whether they are a number.
+        if self._after_carriage_return or data.find(b"\r") >= 0:
             data = self._with_line_feeds(data)
         pending = self._pending
         if pending:
@@ -111,7 +112,7 @@ class SSEDecoder:
         found: list[bytes] = []
         for event in events.split(b"\n\n"):
             head, separator, data = event.partition(b"data: ")
-            if separator and head in heads and b"\n" not in data:
+            if separator and head in heads and data.find(b"\n") < 0:
                 found.append(data)
             else:
                 self._split_lines(event, found)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -153,7 +153,7 @@ class StepTurn(Turn):
             self.batch_parts, self.batch_start = self.parts, len(self.parts)
         for part in batch:
             if self.is_open and self.recorder.feed_delta(part):
-                self.parts.append(cast("Part", part))
+                self.parts.append(part)  # type: ignore[arg-type]
             else:
                 yield from self._take_part(part)
 
