@@ -313,7 +313,7 @@ def test_page_that_loads_its_chat_after_it_was_left_keeps_the_answer(deploy: Any
     read_some(deployment.first, deployment.chat, until="word1 ")
     assert deployment.last.get(f"/api/chats/{deployment.chat}").json()["isAnswering"]
 
-    deployment.upstream.requests[0].wait_over(within=WAIT)
+    deployment.upstream.requests[0].wait(within=WAIT)
 
     assert not deployment.upstream.requests[0].is_aborted
     await_listed_end(deployment.last)
@@ -356,7 +356,7 @@ def test_deleting_the_stream_stops_the_answer(deploy: Any):
     stopped = deployment.last.delete(f"/api/chat/{deployment.chat}/stream")
 
     assert (stopped.status_code, stopped.json()) == (200, {"stopped": True})
-    deployment.upstream.requests[0].wait_over(within=WAIT)
+    deployment.upstream.requests[0].wait(within=WAIT)
     assert deployment.upstream.requests[0].is_aborted
     assert await_saved(deployment.first, deployment.chat)[1] == ["whole", "aborted"]
     assert deployment.first.delete(f"/api/chat/{deployment.chat}/stream").json() == {"stopped": False}
