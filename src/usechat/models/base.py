@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
@@ -96,6 +97,7 @@ class Timeout(msgspec.Struct, frozen=True, kw_only=True):
                 raise ConfigurationError(f"timeout.{name} must be a number of seconds above 0; math.inf is no limit")
 
     @staticmethod
+    @lru_cache(maxsize=64)
     def resolve(*given: Timeout | None) -> Timeout:
         """Merge timeouts: for each limit, return the first that is set, or the default."""
         known = [timeout for timeout in given if timeout is not None]

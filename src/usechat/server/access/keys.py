@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from typing import Annotated, Final
+from typing import Final
 
-from fastapi import Depends, HTTPException
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import HTTPException
+from fastapi.security import HTTPBearer
 from fastapi.security.utils import get_authorization_scheme_param
+from starlette.requests import HTTPConnection
 
 from usechat.server.settings import Settings
 
@@ -22,14 +23,9 @@ NOT_SET_UP: Final = (
     "or USECHAT_INSECURE=1 to let everybody in, and deploy again."
 )
 
-Credentials = Annotated[
-    HTTPAuthorizationCredentials | None,
-    Depends(HTTPBearer(auto_error=False, description="One of the server's API keys.")),
-]
 
-
-class KeyGuard:
-    """Refuse requests that carry no valid key.
+class KeyGuard(HTTPBearer):
+    """Refuse requests that carry no valid key; a dependency of routes, which ``/openapi.json`` shows as their security.
 
     Args:
         settings: The keys; without any, everybody gets in.
@@ -38,27 +34,22 @@ class KeyGuard:
     """
 
     def __init__(self, settings: Settings, *, is_public: bool) -> None:
+        super().__init__(scheme_name="HTTPBearer", description="One of the server's API keys.")
         # Digests have one length, so the time of a comparison does not even tell a key's length.
         self._digests = [digest(key) for key in settings.keys]
         self._is_closed = is_public and not settings.keys and not settings.insecure
 
-    async def __call__(self, credentials: Credentials) -> None:
-        """Check one request.
-
-        Raises:
-            HTTPException: 401 without a valid key; 503 when nobody has set keys where they are needed.
-        """
-        self._raise(self.refusal(None if credentials is None else credentials.credentials))
+    async def __call__(self, request: HTTPConnection) -> None:
+        """Check one request; see `check`."""
+        self.check(request.headers)
 
     def check(self, headers: Mapping[str, str]) -> None:
         """Check one request by its headers.
 
         Raises:
-            HTTPException: As above.
+            HTTPException: 401 without a valid key; 503 when nobody has set keys where they are needed.
         """
-        self._raise(self.authorize(headers))
-
-    def _raise(self, refusal: str | None) -> None:
+        refusal = self.authorize(headers)
         if refusal is not None:
             status = 503 if self._is_closed else 401
             raise HTTPException(status, refusal, headers={"www-authenticate": "Bearer"} if status == 401 else None)
