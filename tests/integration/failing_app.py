@@ -91,7 +91,7 @@ async def save(kept: Conversations, chat: ui.ChatRequest, answer: Answer, **opti
 
 @app.post("/stores/{method}/{error}")
 async def failing_store(method: str, error: str, chat: ChatRequest) -> Response:
-    kept = Conversations(FailingStore(database[0], method, ERRORS[error]), RunService(MemoryLog()), "client")
+    kept = Conversations(FailingStore(database[0], method, ERRORS[error]), RunService(MemoryLog(), disconnect="cancel"), "client")
     conversations.append(kept)
     heard_here = heard[f"stores/{method}/{error}"]
     answer = ui_message_stream(say("Hel", "lo"), **heard_here.options())

@@ -91,12 +91,13 @@ def test_nobody_waits_for_a_chat_however_large(server: httpx.Client, name: str):
 @pytest.mark.parametrize("name", ["user messages in a row", "answers of one id", "calls in one answer", "data parts"])
 @pytest.mark.parametrize("server", ["server"], indirect=True)
 def test_nobody_waits_for_a_chat_whose_history_the_server_holds(server: httpx.Client, name: str):
+    body = BODIES[name]()
     for _ in range(2):
-        check_that_nobody_waits(server, "/api/chat", BODIES[name]())
+        check_that_nobody_waits(server, "/api/chat", body)
 
 
-def in_a_row(count: int) -> bytes:
-    return make_chat(LISTS["user messages in a row"](count))
+def in_a_row(count: int, chat: str | None = None) -> bytes:
+    return make_chat(LISTS["user messages in a row"](count), chat=chat)
 
 
 @pytest.mark.parametrize("path", ROUTES)
@@ -109,7 +110,7 @@ def test_nobody_waits_on_any_route(server: httpx.Client, path: str):
 
 @pytest.mark.parametrize("server", ["client"], indirect=True)
 def test_nobody_waits_for_a_change_of_a_chat(server: httpx.Client):
-    assert check_that_nobody_waits(server, "/api/chat", in_a_row(1)) == 200
+    assert check_that_nobody_waits(server, "/api/chat", in_a_row(1, "chat")) == 200
     change = b'{"metadata":{"a":[' + b"[]," * 6_000_000 + b"1]}}"
     assert check_that_nobody_waits(server, "/api/chats/chat", change, "PATCH") == 413
 

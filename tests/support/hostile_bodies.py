@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from itertools import count
 from typing import Any, Final
 
 __all__ = ["BYTES_PER_VALUE", "CHATS", "LAST_IS_THEIRS", "LISTS", "QUESTION", "is_one_message", "make_chat"]
@@ -196,9 +197,13 @@ def is_one_message(name: str) -> bool:
     return len(make(9)) < 9
 
 
-def make_chat(messages: list[Json], *, asks: bool = True) -> bytes:
-    """The body of a chat that ends in a question."""
+NUMBERS = count()
+
+
+def make_chat(messages: list[Json], *, asks: bool = True, chat: str | None = None) -> bytes:
+    """The body of a chat that ends in a question; of a new chat, unless its id is given."""
     question = [{"id": "last", "role": "user", "parts": [text(QUESTION)]}] if asks else []
     first = [{"id": "first", "role": "user", "parts": [text(QUESTION)]}] if not asks else []
-    body = {"id": "chat", "trigger": "submit-message", "messages": [*first, *messages, *question]}
+    body: dict[str, Any] = {"id": chat or f"chat-{next(NUMBERS)}", "trigger": "submit-message"}
+    body["messages"] = [*first, *messages, *question]
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()

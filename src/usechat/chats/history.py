@@ -13,7 +13,7 @@ what was there, and so is a message that goes on from an older one. Requests tha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -25,9 +25,12 @@ from usechat.chats.tree import MessageTree, SavedMessage, UIMessage
 from usechat.errors import ChatError, RequestError
 from usechat.ids import generate_id
 
-__all__ = ["HistoryMode", "Repeated", "TurnRequest", "plan_turn"]
+__all__ = ["MAX_MESSAGES", "HistoryMode", "Repeated", "TurnRequest", "plan_turn"]
 
 HistoryMode: TypeAlias = Literal["client", "server"]
+
+MAX_MESSAGES: Final = 20_000
+"""The most messages that a chat may hold by default. An hour of chat has about a hundred."""
 
 
 class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +63,7 @@ def plan_turn(
     is_client_tool: ClientTools | None = None,
     new_id: Callable[[], str] = generate_id,
     running: Turn | None = None,
+    max_messages: int = MAX_MESSAGES,
 ) -> TurnPlan | Repeated:
     """Plan the changes that a request makes to a chat, and what the model gets.
 
@@ -70,16 +74,22 @@ def plan_turn(
         is_client_tool: As for `usechat.chats.merge.merge_client_answers`.
         new_id: Makes ids for messages without one.
         running: The turn that is open.
+        max_messages: The most messages that a chat may hold, those of all paths.
 
     Raises:
         ChatError: ``conflict``: the client goes on with an answer that has moved on, or answers a call that was
             answered otherwise.
-        RequestError: There is nothing to answer, or a message has the id of one with another role.
+        RequestError: There is nothing to answer, a message has the id of one with another role, or the chat is full.
     """
     posted = _Posted(saved, request, mode, is_client_tool, new_id)
     if posted.is_continuation:
-        return posted.plan_continuation(running)
-    return posted.find_answer(running) or posted.plan_answer()
+        plan = posted.plan_continuation(running)
+    else:
+        plan = posted.find_answer(running) or posted.plan_answer()
+    if isinstance(plan, TurnPlan) and plan.size + len(plan.added) > max_messages:
+        # Loading a chat takes longer with each of its messages.
+        raise RequestError(f"The chat would hold more than {max_messages} messages: begin another.", status=413)
+    return plan
 
 
 class _Posted:

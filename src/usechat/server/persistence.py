@@ -84,7 +84,14 @@ def open_conversations(
         keep_alive=find_wait_until() if is_public else None,
     )
     store = SqlChatStore(url)
-    return Conversations(store, runs, settings.history, on_finish=on_finish, is_lasting=not is_public)
+    return Conversations(
+        store,
+        runs,
+        settings.history,
+        on_finish=on_finish,
+        is_lasting=not is_public,
+        max_messages=settings.body_limits.messages,
+    )
 
 
 def find_wait_until() -> Callable[[Awaitable[object]], None] | None:

@@ -504,6 +504,14 @@ def test_regeneration_of_nothing_is_refused(stored: list[Message] | None, wanted
     assert raised.value.path == "messageId"
 
 
+def test_full_chat_takes_no_more_messages() -> None:
+    request = TurnRequest(messages=[*STORED, U3])
+    assert isinstance(plan_turn(saved(STORED), request, max_messages=5), TurnPlan)
+    with pytest.raises(RequestError, match="more than 4 messages") as raised:
+        plan_turn(saved(STORED), request, max_messages=4)
+    assert raised.value.status == 413
+
+
 def test_unknown_keys_and_parts_of_new_messages_are_kept() -> None:
     odd = {"role": "user", "parts": [{"type": "x-odd", "n": 10**30}], "createdAt": "now", "id": "u1", "extra": [None]}
     for mode in MODES:

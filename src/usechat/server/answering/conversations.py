@@ -20,7 +20,7 @@ import msgspec
 from usechat.answers.answer import Answer, FinishEvent
 from usechat.answers.writer.ui_message_stream import UIMessageStreamWriter, ui_message_stream
 from usechat.apart import work_apart
-from usechat.chats.history import HistoryMode, Repeated, TurnRequest, plan_turn
+from usechat.chats.history import MAX_MESSAGES, HistoryMode, Repeated, TurnRequest, plan_turn
 from usechat.chats.store import Chat, ChatStore, SavedChat, Turn, TurnPlan
 from usechat.chats.tool_errors import show_model, split_tool_errors, with_tool_errors
 from usechat.chats.tree import EndStatus, SavedMessage
@@ -87,6 +87,7 @@ class Conversations:
         history: Who holds the history of a chat: ``client`` or ``server``.
         on_finish: Called once for each answer's end, in one process.
         is_lasting: Whether this process lives on between requests, so that others can see it.
+        max_messages: The most messages that a chat may hold.
     """
 
     def __init__(
@@ -97,12 +98,14 @@ class Conversations:
         *,
         on_finish: OnFinish | None = None,
         is_lasting: bool = True,
+        max_messages: int = MAX_MESSAGES,
     ) -> None:
         self.store = store
         self.runs = runs
         self.history: HistoryMode = history
         self.ends = TurnEnds(store, runs.log, on_finish)
         self.is_lasting = is_lasting
+        self.max_messages = max_messages
         self._orphans: asyncio.Task[None] | None = None
         runs.lost.on_lost = self.ends.end_lost
         runs.on_release = self.ends.end_for_readers
@@ -138,7 +141,8 @@ class Conversations:
     async def _plan(
         self, saved: SavedChat | None, request: ui.ChatRequest, running: Turn | None
     ) -> TurnPlan | Repeated:
-        return await work_apart(partial(plan_request, saved, request, self.history, running))
+        options: dict[str, Any] = {"mode": self.history, "running": running, "max_messages": self.max_messages}
+        return await work_apart(partial(plan_request, saved, request, options))
 
     async def _repeat(self, request: ui.ChatRequest, found: Repeated) -> RepeatedTurn:
         """Return the turn of a request that was answered.
@@ -340,10 +344,8 @@ def can_have_run(chat_id: str) -> bool:
     return LONE_SURROGATE.search(chat_id) is None
 
 
-def plan_request(
-    saved: SavedChat | None, request: ui.ChatRequest, history: HistoryMode, running: Turn | None
-) -> TurnPlan | Repeated:
-    """Return the plan of a request, or the answer that it has already."""
+def plan_request(saved: SavedChat | None, request: ui.ChatRequest, options: Mapping[str, Any]) -> TurnPlan | Repeated:
+    """Return the plan of a request, or the answer that it has already. ``options`` are those of `plan_turn`."""
     asked = TurnRequest(
         messages=[message.to_json() for message in request.messages],
         message=request.message and request.message.to_json(),
@@ -351,7 +353,7 @@ def plan_request(
         message_id=request.message_id,
     )
     # This server has no client tools, so it takes no outputs from clients.
-    return plan_turn(saved, asked, mode=history, is_client_tool=lambda _name: False, running=running)
+    return plan_turn(saved, asked, is_client_tool=lambda _name: False, **options)
 
 
 def messages_for_model(request: ui.ChatRequest, plan: TurnPlan, history: HistoryMode) -> list[ui.UIMessage]:

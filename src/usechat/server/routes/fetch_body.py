@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final, cast
+from typing import Annotated, Any, Final, cast
 
 from fastapi import Request
-from pydantic import Field, field_validator
+from pydantic import FailFast, Field, field_validator
 
 from usechat.http.request import body_reader
 from usechat.messages import ui
@@ -24,6 +24,8 @@ READ_KEYS: Final = ("role", "content", "parts")
 class FetchChatBody(ui.ChatRequest):
     """Messages of role and content, and instructions."""
 
+    messages: Annotated[list[ui.UIMessage], FailFast()]
+    """All messages: these clients send no less."""
     system_prompt: str | None = Field(default=None, alias="systemPrompt")
 
     @field_validator("messages", mode="before")
