@@ -35,7 +35,7 @@ from usechat.server.answering.turn_ends import TurnEnd
 heard: defaultdict[str, Heard] = defaultdict(Heard)
 told: list[TurnEnd] = []
 """The ends of saved turns."""
-runs = RunService(MemoryLog(), shutdown_timeout=0.5)
+runs = RunService(MemoryLog(), disconnect="cancel", shutdown_timeout=0.5)
 conversations: list[Conversations] = []
 """The first is that of all roads but the failing stores'."""
 database: list[str] = []
@@ -47,7 +47,10 @@ async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         url = f"sqlite:///{Path(folder) / 'chats.db'}"
         await migrate(url)
         kept = Conversations(
-            SqlChatStore(url), RunService(MemoryLog(), shutdown_timeout=0.5), "client", on_finish=note_end
+            SqlChatStore(url),
+            RunService(MemoryLog(), disconnect="cancel", shutdown_timeout=0.5),
+            "client",
+            on_finish=note_end,
         )
         conversations.append(kept)
         database.append(url)
@@ -91,7 +94,7 @@ async def save(kept: Conversations, chat: ui.ChatRequest, answer: Answer, **opti
 
 @app.post("/stores/{method}/{error}")
 async def failing_store(method: str, error: str, chat: ChatRequest) -> Response:
-    kept = Conversations(FailingStore(database[0], method, ERRORS[error]), RunService(MemoryLog(), disconnect="cancel"), "client")
+    kept = Conversations(FailingStore(database[0], method, ERRORS[error]), RunService(MemoryLog()), "client")
     conversations.append(kept)
     heard_here = heard[f"stores/{method}/{error}"]
     answer = ui_message_stream(say("Hel", "lo"), **heard_here.options())
