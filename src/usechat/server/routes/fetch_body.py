@@ -24,7 +24,7 @@ READ_KEYS: Final = ("role", "content", "parts")
 class FetchChatBody(ui.ChatRequest):
     """Messages of role and content, and instructions."""
 
-    messages: Annotated[list[ui.UIMessage], FailFast()] = Field()  # pyright: ignore[reportGeneralTypeIssues] - required
+    messages: Annotated[list[ui.UIMessage], FailFast()] = Field()
     """All messages: these clients send no less."""
     system_prompt: str | None = Field(default=None, alias="systemPrompt")
 
