@@ -241,13 +241,15 @@ class DrivenAnswer(ABC):
         """Call the callbacks of the end and give the output a legal end."""
         self.note_end(is_aborted=is_aborted)
         outcome = self._outcome()
-        last = self._last_parts(is_aborted=is_aborted)
+        late = [] if self.turn is None else self.turn.late_parts()
+        unbegun: Mapping[str, str] = {} if self.turn is None else self.turn.unbegun
+        last = [*late, *self._last_parts(is_aborted=is_aborted)]
         message, shaped = self._close_message(last)
         values = {name: getattr(outcome, name) for name in Outcome.__struct_fields__}
         values["error"] = outcome.error or self.failure
         self.final = final = FinishEvent(
             ui_message=message,
-            tool_errors=self.shaper.masked_errors,
+            tool_errors={**self.shaper.masked_errors, **unbegun},
             is_aborted=is_aborted,
             abort_reason=self.abort_reason if is_aborted else None,
             is_continuation=self.is_continuation,
