@@ -104,7 +104,7 @@ _REASONS: Mapping[str, Collection[Row]] = {
         ([4], "steps-http-error", ENDED),
     ],
     "A call that was never answered makes the SDK refuse the whole chat from then on, or the API refuse the request. "
-    "We tell the model that it was not carried out.": [
+    "We tell the model that it was interrupted.": [
         ([4], "client-tool-abandoned", ["exchanges", "headers", *SHOWN, *ASKED]),
         ([4], "two-turns-tool-throws two-turns-tool-invalid", ["exchanges", "headers", *SHOWN, *ASKED]),
         ([5], "client-tool-abandoned", ASKED),

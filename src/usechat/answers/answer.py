@@ -73,6 +73,7 @@ class Answer(DrivenAnswer):
                 yield batch
         finally:
             await self.aclose()
+            self.unread = output.unread
 
     async def parts(self) -> AsyncGenerator[Part]:
         """Yield the answer's parts, one by one."""

@@ -53,7 +53,8 @@ class FinishEvent(msgspec.Struct, frozen=True, kw_only=True):
     messages: Sequence[ModelMessage] = ()
     """The model messages that the answer adds, with the results of approved tools. A later call can take them."""
     tool_errors: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
-    """The model's text of failed tools, by call, for calls of which the client was shown another text."""
+    """The model's text by call, for failed calls of which the client was shown another text, and for calls that the end
+    of the answer kept from beginning."""
     is_aborted: bool = False
     """Whether the reader left or the answer was stopped."""
     abort_reason: str | None = None
@@ -109,7 +110,7 @@ class Callbacks(msgspec.Struct, frozen=True):
                 raise asyncio.CancelledError from None
 
     def error_text(self, error: BaseException) -> str | None:
-        """Return the text of ``on_error`` for the browser; None for our own text."""
+        """Return the text of ``on_error`` for the browser; None, also for a blank one, for our own text."""
         if self.on_error is None:
             return None
         try:
@@ -121,4 +122,5 @@ class Callbacks(msgspec.Struct, frozen=True):
         if inspect.iscoroutine(text):
             text.close()
             logger.error("on_error must be a plain function: its text goes into the answer at once")
-        return text if isinstance(text, str) else None
+        # A blank text would come back as an error without words, which the Messages API refuses.
+        return text if isinstance(text, str) and text.strip() else None

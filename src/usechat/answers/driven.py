@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -96,6 +96,10 @@ class DrivenAnswer(ABC):
         self.done = asyncio.Event()
         """Set when the outcome is known."""
         self.final: FinishEvent | None = None
+        self.unbegun: Mapping[str, str] = {}
+        """The model's words for calls that the end kept from beginning, by call id."""
+        self.unread: Sequence[Part] = ()
+        """Parts that an application that iterates over the answer has not read, because it stopped."""
         self.is_started = False
         """Whether the answer has begun. It can begin once."""
         self.turn: Turn | None = None
@@ -242,12 +246,15 @@ class DrivenAnswer(ABC):
         self.note_end(is_aborted=is_aborted)
         outcome = self._outcome()
         last = self._last_parts(is_aborted=is_aborted)
+        if self.turn is not None:
+            last = [*self.turn.late_parts(), *last]
+            self.unbegun = self.turn.unbegun
         message, shaped = self._close_message(last)
         values = {name: getattr(outcome, name) for name in Outcome.__struct_fields__}
         values["error"] = outcome.error or self.failure
         self.final = final = FinishEvent(
             ui_message=message,
-            tool_errors=self.shaper.masked_errors,
+            tool_errors={**self.shaper.masked_errors, **self.unbegun},
             is_aborted=is_aborted,
             abort_reason=self.abort_reason if is_aborted else None,
             is_continuation=self.is_continuation,

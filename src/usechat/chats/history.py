@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 
 from usechat.chats.matching import find_messages, message_id
-from usechat.chats.merge import ClientTools, compare_copy, merge_client_answers
+from usechat.chats.merge import ClientTools, compare_copy, fill_outcomes, merge_client_answers
 from usechat.chats.store import SavedChat, Turn, TurnPlan
 from usechat.chats.tool_errors import split_tool_errors, with_tool_errors
 from usechat.chats.tree import MessageTree, SavedMessage, UIMessage
@@ -205,7 +205,7 @@ class _Posted:
             continues=continues,
         )
         if self.holds_history:
-            history = self.messages
+            history = [*self._told()]
         else:
             last = parent if continues is None else continues
             path = (changed.get(one.number, one.message) for one in self.tree.path_to(last))
@@ -219,6 +219,12 @@ class _Posted:
     @property
     def _size(self) -> int:
         return 0 if self.chat is None else self.chat.size
+
+    def _told(self) -> Iterator[UIMessage]:
+        """Yield the client's messages, with the outcomes of calls that the client has not seen."""
+        for message, match in zip(self.messages, self.matches, strict=True):
+            known = match.stored or match.known
+            yield message if known is None or known.role != "assistant" else fill_outcomes(message, known.message)
 
     def _added(self) -> Iterator[UIMessage]:
         """Yield the messages that the request adds."""

@@ -15,7 +15,16 @@ from typing import Any, Final, Literal, TypeAlias, cast
 
 from usechat.chats.tree import UIMessage
 
-__all__ = ["ClientTools", "Copy", "add_usage", "compare_copy", "is_tool_part", "merge_client_answers", "merge_patch"]
+__all__ = [
+    "ClientTools",
+    "Copy",
+    "add_usage",
+    "compare_copy",
+    "fill_outcomes",
+    "is_tool_part",
+    "merge_client_answers",
+    "merge_patch",
+]
 
 UIPart: TypeAlias = dict[str, Any]
 ClientTools: TypeAlias = Callable[[str], bool]
@@ -48,6 +57,27 @@ def merge_client_answers(
     parts = [_merge_part(part, answers, is_client_tool) for part in stored["parts"]]
     is_same = all(new is old for new, old in zip(parts, stored["parts"], strict=True))
     return stored if is_same else {**stored, "parts": parts}
+
+
+def fill_outcomes(copy: UIMessage, stored: UIMessage) -> UIMessage:
+    """Return a client's copy of an answer with the stored outcomes of the calls that are open in the copy.
+
+    A client that stops an answer, or loses it, does not see what its tools bring after that.
+
+    Returns:
+        ``copy`` itself when there is nothing to fill in.
+    """
+    if not any(map(_is_unsettled, copy["parts"])):
+        return copy
+    outcomes = {part["toolCallId"]: part for part in _tool_parts(stored) if not _is_unsettled(part)}
+    parts = [outcomes.get(part["toolCallId"], part) if _is_unsettled(part) else part for part in copy["parts"]]
+    return {**copy, "parts": parts}
+
+
+def _is_unsettled(part: Any) -> bool:
+    if not is_tool_part(part):
+        return False
+    return part.get("state") in (*_OPEN_STATES, "input-streaming") or part.get("preliminary") is True
 
 
 def _may_be_open(part: Any) -> bool:
@@ -113,7 +143,7 @@ def _compare_call(part: UIPart, answer: UIPart, is_client_tool: ClientTools | No
         return "contrary"
     if part.get("state") in _OPEN_STATES:
         return "current"
-    if answer.get("state") in (*_OPEN_STATES, "input-streaming") or answer.get("preliminary"):
+    if _is_unsettled(answer):
         return "behind"
     if part.get("providerExecuted") or "approval" in part:
         return "current"

@@ -1,8 +1,9 @@
-"""Keeps the error texts that the model got for failed tools.
+"""Keeps what the model is told of tool calls that have brought nothing, beside the saved message.
 
-They are kept beside a saved message whose parts have the texts that the browser was shown. A model that signs its
-thinking after a tool's error refuses a history in which that error has another text. So the true text is in the
-message's row and in the model's history. No client gets it.
+For a failed tool, the message has the text that the browser was shown. A model that signs its thinking after a tool's
+error refuses a history in which that error has another text. For a call that the end of the answer kept from beginning,
+the message has no outcome at all, which alone could also mean that it was interrupted. So the model's texts are in the
+message's row and in the model's history. No client gets them.
 """
 
 from __future__ import annotations
@@ -37,10 +38,13 @@ def show_model(message: Mapping[str, Any]) -> dict[str, Any]:
     bare, errors = split_tool_errors(message)
     if not errors:
         return bare
-    parts: list[Any] = [
-        {**part, "errorText": errors[part["toolCallId"]]}
-        if part.get("state") == "output-error" and part.get("toolCallId") in errors
-        else part
-        for part in bare.get("parts", ())
-    ]
+    parts = [_show_part(part, errors) for part in bare.get("parts", ())]
     return {**bare, "parts": parts}
+
+
+def _show_part(part: Mapping[str, Any], errors: ToolErrors) -> Mapping[str, Any]:
+    text = errors.get(part.get("toolCallId", ""))
+    if text is None or (part.get("state") not in ("output-error", "input-available") and not part.get("preliminary")):
+        return part
+    bare = {key: value for key, value in part.items() if key not in ("output", "preliminary")}
+    return {**bare, "state": "output-error", "errorText": text}

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 import msgspec
 
 from usechat.errors import RequestError
+from usechat.messages.call_words import FAILED, NOT_ANSWERED, words_or
 from usechat.messages.files import provider_options, read_file_part
 from usechat.messages.model import (
     AssistantContent,
@@ -69,8 +70,6 @@ class _Place(msgspec.Struct, frozen=True):
 
     index: int
     options: _Options
-    is_superseded: bool = False
-    """Whether a later user message makes open approval requests void."""
     within: _Place | None = None
     """The place of the message or part that holds this part; None for a message."""
 
@@ -86,7 +85,7 @@ class _Place(msgspec.Struct, frozen=True):
 
     def part(self, index: int) -> _Place:
         """Return the place of the part at an index. Call it only when an error may name the place."""
-        return _Place(index, self.options, self.is_superseded, self)
+        return _Place(index, self.options, self)
 
 
 _ContentT = TypeVar("_ContentT")
@@ -110,7 +109,7 @@ def convert_to_model_messages(
         allow_system: Whether to keep ``system`` messages. The client can write them, so they are dropped by default.
         allow_http: Whether files may have http: URLs. data: and https: URLs are always accepted.
         ignore_incomplete_tool_calls: Leave out calls that have neither a result nor a decision. Otherwise they stay,
-            and the provider's request says that they were not carried out.
+            and the model is told that the user did not approve them, or that they were interrupted.
         convert_data_part: Converts ``data-NAME`` parts for the model; without it they are left out.
         convert_tool_output: Converts the outputs of tools that choose what the model sees.
 
@@ -125,10 +124,9 @@ def convert_to_model_messages(
         convert_data_part=convert_data_part,
         convert_tool_output=convert_tool_output,
     )
-    last_user = next((index for index in reversed(range(len(messages))) if messages[index].role == "user"), -1)
     converted: list[ModelMessage] = []
     for index, message in enumerate(messages):
-        converted += _MESSAGES[message.role](message, _Place(index, options, index < last_user))
+        converted += _MESSAGES[message.role](message, _Place(index, options))
     return converted
 
 
@@ -280,7 +278,7 @@ _ASSISTANT_PARTS: Final = _Converters[AssistantContent](
 
 def _is_kept(part: UIPart, place: _Place) -> bool:
     state = part.get("state")
-    if state in (None, "input-streaming") or (state == "approval-requested" and place.is_superseded):
+    if state in (None, "input-streaming"):
         return False
     is_complete = state in _COMPLETE_STATES and part.get("preliminary") is not True
     return is_complete or not place.options.ignore_incomplete_tool_calls
@@ -293,12 +291,17 @@ def _add_tool(part: UIPart, place: _Place, content: list[AssistantContent], answ
     if part.get("approval") is not None:
         content.append(_approval_request(part))
         answers += _decision(part, call)
-    if call.provider_executed and part["state"] in _RESULT_STATES:
+    if call.provider_executed and _has_result(part):
         metadata = part.get("resultProviderMetadata") or part.get("callProviderMetadata")
         output = _output(part, call, place, error_type="error-json")
         content.append(_result(call, output, metadata))
     elif (output := _maybe_answer(part, call, place)) is not None:
         answers.append(_result(call, output, part.get("callProviderMetadata")))
+
+
+def _has_result(part: UIPart) -> bool:
+    """Return whether the call has ended. A preliminary output is not its result: the tool was interrupted."""
+    return part["state"] in _RESULT_STATES and part.get("preliminary") is not True
 
 
 def _tool_call(part: UIPart) -> ToolCallContent:
@@ -347,8 +350,10 @@ def _decision(part: UIPart, call: ToolCallContent) -> Iterator[ToolContent]:
 
 def _maybe_answer(part: UIPart, call: ToolCallContent, place: _Place) -> ToolResultOutput | None:
     state: str = part["state"]
-    if state in _RESULT_STATES:
+    if _has_result(part):
         return _output(part, call, place, error_type="error-text")
+    if state == "approval-requested" and not call.provider_executed:
+        return ToolResultOutput("execution-denied", NOT_ANSWERED)
     approval: Mapping[str, Any] = part.get("approval") or {}
     reason = _text_or_none(approval.get("reason"))
     if state == "approval-responded" and approval.get("approved") is False:
@@ -372,7 +377,7 @@ def _result(call: ToolCallContent, output: ToolResultOutput, metadata: Any) -> T
 def _output(part: UIPart, call: ToolCallContent, place: _Place, *, error_type: Any) -> ToolResultOutput:
     if part["state"] == "output-error":
         text = part.get("errorText")
-        return ToolResultOutput(error_type, "unknown error" if text is None else text)
+        return ToolResultOutput(error_type, "unknown error" if text is None else words_or(text, FAILED))
     output = part.get("output")
     convert = place.options.convert_tool_output
     converted = None if convert is None else convert(call, output)

@@ -12,14 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
+from usechat.messages.call_words import DENIED
+
 __all__ = ["to_legacy_message"]
 
 JsonObject: TypeAlias = Mapping[str, Any]
 
 _REPLACED_KEYS: Final = ("parts", "metadata")
 _BASE64: Final = ";base64"
-_DENIED: Final = "Tool call execution denied."
-"""The result of a denied call. The data stream sends the same text."""
 
 
 def to_legacy_message(message: JsonObject) -> dict[str, Any]:
@@ -120,6 +120,6 @@ def _invocation(part: JsonObject, name: Any, step: int) -> JsonObject:
             # AI SDK 4 has no state for a failed call: without a result the client would wait for one.
             return {"state": "result", **call, "result": {"error": part.get("errorText")}}
         case "output-denied":
-            return {"state": "result", **call, "result": _DENIED}
+            return {"state": "result", **call, "result": DENIED}
         case _:
             return {"state": "call", **call}

@@ -18,6 +18,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from usechat.json import encode_json
+from usechat.messages.call_words import FAILED
 from usechat.messages.model import FileContent, TextContent, ToolResultOutput
 from usechat.models.object_schema import NoObjectError, object_schema
 from usechat.tools.schema import JsonSchemaInput
@@ -135,7 +136,17 @@ def model_output(result: Any) -> ToolResultOutput:
         return ToolResultOutput("text" if isinstance(result, str) else "json", result)
     if not content and "structuredContent" in result:
         return ToolResultOutput("json", result["structuredContent"])
+    if "isError" in result and result["isError"] and not any(map(says_something, content)):  # pyright: ignore[reportUnknownArgumentType]
+        return ToolResultOutput("error-text", FAILED)
     return ToolResultOutput("content", [model_content(item) for item in content])  # pyright: ignore[reportUnknownVariableType]
+
+
+def says_something(item: Any) -> bool:
+    match item:
+        case {"type": "text", "text": str(text)}:
+            return bool(text.strip())
+        case _:
+            return True
 
 
 def model_content(item: Any) -> TextContent | FileContent:

@@ -58,7 +58,11 @@ def giving_nothing(error: BaseException) -> None:
     return None
 
 
-@pytest.mark.parametrize("function", [raising, giving_a_number, giving_nothing])
+def giving_a_blank(error: BaseException) -> str:
+    return " "
+
+
+@pytest.mark.parametrize("function", [raising, giving_a_number, giving_nothing, giving_a_blank])
 async def test_on_error_that_gives_no_text_masks(function: Any):
     result = stream_text(ScriptedModel([RuntimeError("secret")]), prompt="Hi", on_error=function)
     errors = [part.error_text async for part in result if isinstance(part, Error)]

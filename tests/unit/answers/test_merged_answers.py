@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from usechat.messages.ui import UIMessage
 from usechat.parts import TextDelta
 from usechat.protocol.dialects import AUTO, Dialect
 from usechat.protocol.options import EncoderOptions
-from usechat.testing.models import ScriptedModel, calling_tool, saying
+from usechat.testing.models import Hold, ScriptedModel, calling_tool, saying
 
 pytestmark = pytest.mark.anyio
 
@@ -108,3 +110,42 @@ async def test_answer_that_was_fitted_to_a_client_already_stays_so():
     outer.bind(AUTO, EncoderOptions())
     await outer.ui_message
     assert inner.shaper.dialect == CLIENTS[-1]
+
+
+async def test_outcomes_of_merged_answers_tools_are_kept_when_the_outer_one_is_stopped():
+    has_begun = asyncio.Event()
+
+    @tool
+    async def charge() -> str:
+        """Charge."""
+        has_begun.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return "charged"
+
+    finished: list[FinishEvent] = []
+    inner = stream_text(ScriptedModel(calling_tool("charge")), prompt="?", tools=[charge])
+    outer = with_answer(inner, on_finish=finished.append)
+    running = asyncio.ensure_future(outer.ui_message)
+    await has_begun.wait()
+    outer.abort()
+    await running
+    assert [part["output"] for part in finished[0].ui_message["parts"] if "output" in part] == ["charged"]
+
+
+async def never(path: str) -> None:
+    """Do nothing."""
+    raise AssertionError(path)
+
+
+async def test_calls_of_merged_answers_that_never_began_are_told_so():
+    hold = Hold()
+    finished: list[FinishEvent] = []
+    model = ScriptedModel([*calling_tool("delete", {"path": "/a"})[:-1], hold])
+    inner = stream_text(model, prompt="?", tools=[tool(name="delete")(never)])
+    outer = with_answer(inner, on_finish=finished.append)
+    running = asyncio.ensure_future(outer.ui_message)
+    await hold.reached.wait()
+    outer.abort()
+    await running
+    assert finished[0].tool_errors == {"call-1": "The tool call was not carried out."}

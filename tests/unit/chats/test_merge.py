@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from usechat.chats.merge import add_usage, merge_client_answers, merge_patch
+from usechat.chats.merge import add_usage, fill_outcomes, merge_client_answers, merge_patch
 
 Part = dict[str, Any]
 
@@ -158,3 +158,32 @@ def test_usage_of_two_runs_is_added_up(before: Any, more: Any, total: Any) -> No
 )
 def test_merge_patch(target: Any, patch: Any, merged: Any) -> None:
     assert merge_patch(target, patch) == merged
+
+
+DONE = call("output-available", output="charged")
+FAILED = call("output-error", errorText="no")
+
+
+@pytest.mark.parametrize("settled", [DONE, FAILED, call("output-denied", approval={"id": "ap", "approved": False})])
+@pytest.mark.parametrize(
+    "seen",
+    [OPEN, ASKED, APPROVED, call("input-streaming", input={}), call("output-available", output=1, preliminary=True)],
+)
+def test_what_a_client_has_not_seen_of_a_call_is_filled_in(seen: Part, settled: Part):
+    text = {"type": "text", "text": "Hm"}
+    assert fill_outcomes(message(text, seen), message(settled)) == message(text, settled)
+
+
+@pytest.mark.parametrize(
+    ("seen", "stored"),
+    [
+        ([DONE], [FAILED]),
+        ([OPEN], [OPEN]),
+        ([OPEN], []),
+        ([OPEN], [call("output-available", output=1, preliminary=True)]),
+        ([OPEN], [{**DONE, "toolCallId": "c2"}]),
+        (["odd", {"type": "tool-x", "state": "input-available"}], [DONE]),
+    ],
+)
+def test_what_a_client_has_seen_of_a_call_stays(seen: list[Any], stored: list[Any]):
+    assert fill_outcomes(message(*seen), message(*stored)) == message(*seen)

@@ -191,9 +191,10 @@ def test_a_steering_message_is_the_users_between_two_steps():
         (tool("output-available", output="words"), ToolResultOutput("text", "words")),
         (tool("output-available", output=None), ToolResultOutput("json", None)),
         (tool("output-available"), ToolResultOutput("json", None)),
-        (tool("output-available", output=[1], preliminary=True), ToolResultOutput("json", [1])),
         (tool("output-error", errorText="Error: no"), ToolResultOutput("error-text", "Error: no")),
         (tool("output-error"), ToolResultOutput("error-text", "unknown error")),
+        (tool("output-error", errorText=""), ToolResultOutput("error-text", "The tool failed.")),
+        (tool("output-error", errorText=" \n"), ToolResultOutput("error-text", "The tool failed.")),
         (tool("output-denied"), ToolResultOutput("execution-denied")),
         (
             {**tool("output-available", output=1, toolName="t", dynamic=False), "type": "dynamic-tool"},
@@ -266,21 +267,38 @@ def test_what_a_provider_ran_stays_within_the_answer():
 # Approvals
 
 
-def test_an_open_request_is_the_loops_until_the_user_speaks_again():
+def test_a_request_that_the_user_did_not_answer_stays_with_all_that_was_said():
     asked = assistant(
+        {"type": "reasoning", "text": "Hm"},
+        text("May I?"),
         tool(
             "approval-requested",
             approval={"id": "ap", "signature": "sig", "requestReason": "why", "inputSchemaInput": None},
-        )
+        ),
     )
     request = ToolApprovalRequestContent(
         approval_id="ap", tool_call_id="1", signature="sig", reason="why", input_schema_input=None
     )
-    assert convert(asked) == [AssistantMessage((call(), request))]
-    assert convert(user(text("a")), asked, user(text("b"))) == [
-        UserMessage((TextContent("a"),)),
-        UserMessage((TextContent("b"),)),
+    unanswered = "The user was asked to approve this tool call and did not answer. It was not carried out."
+    said = (ReasoningContent("Hm"), TextContent("May I?"))
+    expected = [
+        AssistantMessage((*said, call(), request)),
+        ToolMessage((result("execution-denied", unanswered),)),
     ]
+    assert convert(asked) == expected
+    assert convert(asked, user(text("b"))) == [*expected, UserMessage((TextContent("b"),))]
+    assert convert(asked, ignore_incomplete_tool_calls=True) == [AssistantMessage(said)]
+
+
+def test_the_providers_own_call_is_not_answered_in_its_place():
+    asked = assistant(tool("approval-requested", providerExecuted=True, approval={"id": "ap"}))
+    assert [type(message) for message in convert(asked, user(text("b")))] == [AssistantMessage, UserMessage]
+
+
+@pytest.mark.parametrize("of_provider", [{}, {"providerExecuted": True}])
+def test_a_preliminary_output_is_no_result(of_provider: Json):
+    stopped = assistant(tool("output-available", output=[1], preliminary=True, **of_provider))
+    assert convert(stopped) == [AssistantMessage((call(provider_executed=of_provider.get("providerExecuted")),))]
 
 
 def test_a_granted_request_waits_for_the_loop():

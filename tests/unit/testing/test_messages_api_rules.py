@@ -83,6 +83,11 @@ BROKEN: list[tuple[str, Json, str]] = [
     ("tools-are-declared", body(HELLO, assistant(use()), user(result()), tools=[]), "messages[1].content[0]"),
     ("result-content", body(HELLO, assistant(use()), user(result(content={}))), "messages[2].content[0]"),
     (
+        "errors-have-words",
+        body(HELLO, assistant(use()), user({**result(content=""), "is_error": True})),
+        "messages[2].content[0]",
+    ),
+    (
         "ids-are-unique",
         body(HELLO, assistant(use()), user(result()), assistant(use()), user(result())),
         "messages[3].content[0]",

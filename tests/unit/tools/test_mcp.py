@@ -42,6 +42,13 @@ RESULTS: list[tuple[Any, ToolResultOutput]] = [
     ({"content": [{"type": "text", "text": "a"}]}, ToolResultOutput("content", [TextContent("a")])),
     ({"content": [], "structuredContent": {"a": 1}}, ToolResultOutput("json", {"a": 1})),
     ({"content": []}, ToolResultOutput("content", [])),
+    ({"content": [], "isError": True}, ToolResultOutput("error-text", "The tool failed.")),
+    ({"content": [{"type": "text", "text": " "}], "isError": True}, ToolResultOutput("error-text", "The tool failed.")),
+    (
+        {"content": [{"type": "text", "text": "No."}], "isError": True},
+        ToolResultOutput("content", [TextContent("No.")]),
+    ),
+    ({"content": [{"type": "audio"}], "isError": True}, ToolResultOutput("content", [TextContent('{"type":"audio"}')])),
     ("text", ToolResultOutput("text", "text")),
     (None, ToolResultOutput("json", None)),
     ({"content": "text"}, ToolResultOutput("json", {"content": "text"})),

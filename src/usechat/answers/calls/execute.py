@@ -1,7 +1,8 @@
 """Run tools: in parallel, each with its time limit, cancelled with the answer.
 
 A plain function runs on a thread. The values of a generator are preliminary outputs; the last one is the result. Each
-call ends in an output or an error, and the model gets it. Knows no approvals and no model.
+call ends in an output or an error, and the model gets it. When the answer is stopped, a tool that ends within
+`GRACE_SECONDS` has its outcome all the same; that of a slower one is unknown. Knows no approvals and no model.
 """
 
 from __future__ import annotations
@@ -22,15 +23,16 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 from usechat.answers.writer.part_queue import PartQueue
 from usechat.answers.writer.valid_parts import maybe_valid_part
 from usechat.errors import ApplicationError, ToolError, ToolExecutionError
-from usechat.guard import Contained, describe_error, is_being_cancelled, original_error
+from usechat.guard import Contained, describe_error, original_error
 from usechat.json import MAX_VALUE_DEPTH, to_json_value
+from usechat.messages.call_words import INTERRUPTED
 from usechat.messages.dicts.ai_sdk import read_tool_output
 from usechat.messages.model import ToolResultContent, ToolResultOutput
 from usechat.parts import Part, ProviderMetadata, ToolOutputAvailable, ToolOutputError
 from usechat.tools.tool import Tool, ToolContext, ToolWriter
 from usechat.unsafe_keys import find_unsafe_key
 
-__all__ = ["Execution", "MakeContext", "ToolRunner", "error_text"]
+__all__ = ["Execution", "MakeContext", "ToolOutcomes", "ToolRunner", "error_text"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +40,7 @@ MakeContext: TypeAlias = Callable[[str, str, ToolWriter], ToolContext]
 """Makes the context of a call from the call's id, the tool's name and the writer for the tool's own parts."""
 
 GRACE_SECONDS = 1.0
-"""Seconds that a cancelled tool may take to end. A slower one is left running."""
-CANCELLED = "The tool was cancelled."
+"""Seconds that a cancelled tool may take to end. A slower one is left running, and its outcome is not read."""
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +53,26 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     dynamic: bool | None = None
     provider_metadata: ProviderMetadata | None = None
     """The call's metadata. Its output repeats them."""
+
+
+class ToolOutcomes(msgspec.Struct, frozen=True):
+    """What is known of the calls of one step. It grows while they run."""
+
+    results: dict[str, ToolResultContent] = {}
+    """The results for the model, by call id."""
+    begun: set[str] = set()
+    """The calls whose function was called."""
+    late: list[Part] = []
+    """Parts that came after the last batch was read, because the answer was stopped."""
+
+
+class InterruptedToolError(ToolExecutionError):
+    """The tool had begun, and its outcome is unknown."""
+
+
+def interrupted(execution: Execution, why: str = "") -> InterruptedToolError:
+    name, call_id = execution.tool.name, execution.tool_call_id
+    return InterruptedToolError(f"{why}{INTERRUPTED}", tool_name=name, tool_call_id=call_id)
 
 
 def error_text(error: BaseException) -> str:
@@ -72,7 +93,8 @@ class ToolRunner:
         self.make_context = make_context
         self.on_error = on_error
         self.queue = PartQueue()
-        self.results: dict[str, ToolResultContent] = {}
+        self.outcomes = ToolOutcomes()
+        self.results = self.outcomes.results
 
     def write(self, part: Part) -> None:
         """Write a tool's own part to the client now. Callable from any thread.
@@ -108,25 +130,35 @@ class ToolRunner:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            late, self.queue.parts = self.queue.parts, []
+            self.outcomes.late.extend(late)
 
     async def _run_one(self, execution: Execution) -> None:
         limit = execution.tool.timeout
         work = asyncio.create_task(self._work(execution))
+        is_stopped = False
         try:
             await asyncio.wait({work}, timeout=limit)
-            if not work.done():
-                raise self._error(execution, f"The tool did not end within {limit:g} seconds.")  # noqa: TRY301
-            shown, output = work.result()
-            self._keep(execution, output)
-            self.queue.put(self._available(execution, shown))
         except asyncio.CancelledError:
-            if is_being_cancelled():
-                raise
-            self._fail(execution, self._error(execution, CANCELLED))
+            is_stopped = True
+        is_late = not work.done()
+        if is_late:
+            await stop(work, execution)
+        if has_outcome(work, execution, is_late=is_late):
+            self._end(execution, work)
+        elif not is_stopped:
+            why = f"The tool did not end within {limit:g} seconds. " if is_late else ""
+            self._fail(execution, interrupted(execution, why))
+
+    def _end(self, execution: Execution, work: asyncio.Task[tuple[Any, ToolResultOutput]]) -> None:
+        """Show the outcome of a tool that has ended."""
+        try:
+            shown, output = work.result()
         except Exception as error:  # noqa: BLE001 - the model gets whatever a tool raises
             self._fail(execution, original_error(error))
-        finally:
-            await stop(work, execution)
+        else:
+            self._keep(execution, output)
+            self.queue.put(self._available(execution, shown))
 
     async def _work(self, execution: Execution) -> tuple[Any, ToolResultOutput]:
         try:
@@ -136,7 +168,7 @@ class ToolRunner:
                 return shown, await self._model_output(execution, output, shown)
         except ApplicationError as error:
             if isinstance(error.error, asyncio.CancelledError):
-                raise self._error(execution, CANCELLED) from error.error
+                raise interrupted(execution) from error.error
             # The application's own `except Exception` has not seen it.
             logger.error("tool %s raised what is no Exception", execution.tool.name, exc_info=error.error)  # noqa: TRY400
             raise
@@ -166,9 +198,10 @@ class ToolRunner:
         if tool.context_parameter is not None:
             kwargs[tool.context_parameter] = self.make_context(execution.tool_call_id, tool.name, self)
         if runs_on_loop(function):
+            self.outcomes.begun.add(execution.tool_call_id)
             result = function(*args, **kwargs)
         else:
-            result = await anyio.to_thread.run_sync(lambda: function(*args, **kwargs), abandon_on_cancel=True)
+            result = await self._call_on_thread(execution, lambda: function(*args, **kwargs))
         if inspect.isawaitable(result):
             result = await result
         if inspect.isgenerator(result):
@@ -176,6 +209,30 @@ class ToolRunner:
         if isinstance(result, AsyncIterable):
             return await self._last(execution, cast("AsyncIterable[Any]", result))
         return result
+
+    async def _call_on_thread(self, execution: Execution, function: Callable[[], Any]) -> Any:
+        """Return the function's result. A thread cannot be stopped, so a cancellation waits for its end, too."""
+        # Who takes it first decides whether the function is called at all.
+        chance = threading.Lock()
+
+        def begin() -> Any:
+            if not chance.acquire(blocking=False):
+                return None
+            self.outcomes.begun.add(execution.tool_call_id)
+            return function()
+
+        async def run() -> Any:
+            with Contained():
+                return await anyio.to_thread.run_sync(begin, abandon_on_cancel=True)
+
+        thread = asyncio.create_task(run())
+        try:
+            return await asyncio.shield(thread)
+        except asyncio.CancelledError:
+            if chance.acquire(blocking=False):
+                thread.cancel()
+            # A second cancellation abandons the thread.
+            return await thread
 
     async def _last(self, execution: Execution, outputs: AsyncIterable[Any]) -> Any:
         last: Any = None
@@ -212,13 +269,17 @@ class ToolRunner:
 
     def _fail(self, execution: Execution, error: BaseException) -> None:
         text = error_text(error)
+        client_text = self.on_error(error)
+        if client_text is None and isinstance(error, InterruptedToolError):
+            # No secret: a browser that holds the history sends the model's words back.
+            client_text = text
         self._keep(execution, ToolResultOutput("error-text", text))
         self.queue.put(
             ToolOutputError(
                 tool_call_id=execution.tool_call_id,
                 tool_name=execution.tool.name,
                 error_text=text,
-                client_text=self.on_error(error),
+                client_text=client_text,
                 dynamic=execution.dynamic,
                 provider_metadata=execution.provider_metadata,
                 tool_metadata=execution.tool.metadata,
@@ -246,14 +307,29 @@ def model_output(output: Any) -> ToolResultOutput:
     return ToolResultOutput("text" if isinstance(output, str) else "json", output)
 
 
+def has_outcome(work: asyncio.Task[Any], execution: Execution, *, is_late: bool) -> bool:
+    """Return whether a tool has ended with an output or an error of its own.
+
+    An error of a tool that was cancelled tells of its end, not of what it has done. A thread notices no cancellation.
+    """
+    if not work.done() or work.cancelled():
+        return False
+    assert execution.tool.execute is not None
+    return not is_late or work.exception() is None or not runs_on_loop(execution.tool.execute)
+
+
 async def stop(work: asyncio.Task[Any], execution: Execution) -> None:
-    """Cancel a running tool and wait for its end, `GRACE_SECONDS` at most."""
+    """Cancel a running tool and wait for its end, `GRACE_SECONDS` at most. A thread has this time to end by itself."""
     work.cancel()
     _, stubborn = await asyncio.wait({work}, timeout=GRACE_SECONDS)
     if stubborn:
         logger.warning("tool %s goes on although it was cancelled", execution.tool.name)
-    elif not work.cancelled():
-        # Its error has been reported already, or came too late.
+        work.add_done_callback(forget)
+
+
+def forget(work: asyncio.Task[Any]) -> None:
+    if not work.cancelled():
+        # Python would report an error that nobody has looked at.
         work.exception()
 
 

@@ -39,7 +39,7 @@ class CallModel(msgspec.Struct, frozen=True):
 class RunTools(msgspec.Struct, frozen=True):
     """Begin to run tools. `Stream.READ` reads their parts.
 
-    The result is a mapping of results for the model, by call id. It is complete at the end of the stream.
+    The result is a `ToolOutcomes`. It is complete at the end of the stream, or when that is closed.
     """
 
     executions: Sequence[Execution]

@@ -113,7 +113,7 @@ async def execute(ask: Ask, streams: list[AsyncIterator[Any]]) -> Any:
         case RunTools(executions, make_context, on_error):
             runner = ToolRunner(make_context, on_error)
             streams.append(runner.run(executions))
-            return runner.results
+            return runner.outcomes
         case Open(function):
             streams.append(function())
         case Stream.CLOSE:

@@ -91,6 +91,7 @@ class ModelTurn(StepTurn):
     def call_model(self) -> Script[ProviderError | None]:
         """Call the model for the next step and show its parts. Return the error that broke the stream, or None."""
         self.recorder, self.executions, self.finish, self.ended = StepRecorder(), [], None, None
+        self.waiting = {}
         self.has_begun = self.has_failed = False
         if not self.is_retry:
             self.is_open, self.retries = False, 0

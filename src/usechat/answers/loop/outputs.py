@@ -103,6 +103,11 @@ class Handover:
         self._is_over = True
         self._has_come.set()
 
+    @property
+    def unread(self) -> list[Part]:
+        """The parts that `read` has not yielded, because it was closed."""
+        return self._parts
+
     async def read(self) -> AsyncGenerator[list[Part]]:
         """Yield the batches.
 

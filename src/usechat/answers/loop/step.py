@@ -12,9 +12,16 @@ from typing import Any
 
 import msgspec
 
-from usechat.answers.calls.execute import Execution
+from usechat.answers.calls.execute import Execution, ToolOutcomes
 from usechat.answers.calls.gate import ApprovalGate, Verdict
-from usechat.answers.calls.read import error_result, parse_call, show_broken_call, show_call, show_input_start
+from usechat.answers.calls.read import (
+    ParsedCall,
+    error_result,
+    parse_call,
+    show_broken_call,
+    show_call,
+    show_input_start,
+)
 from usechat.answers.calls.stored_outputs import convert_outputs
 from usechat.answers.loop.asks import RunTools, Script, Stream
 from usechat.answers.loop.policy import LoopPolicy
@@ -25,6 +32,7 @@ from usechat.answers.loop.turn import Turn
 from usechat.errors import ProviderError
 from usechat.failures import log_failure, shown_text
 from usechat.ids import generate_id
+from usechat.messages.call_words import NOT_CARRIED_OUT
 from usechat.messages.model import ModelMessage, ToolContent, ToolMessage, ToolResultContent
 from usechat.models.base import Model, ModelCall
 from usechat.parts import (
@@ -73,6 +81,7 @@ class StepTurn(Turn):
         "is_open",
         "is_retry",
         "messages",
+        "outcomes",
         "policy",
         "recorder",
         "request",
@@ -84,6 +93,7 @@ class StepTurn(Turn):
         "tool_failed",
         "tools",
         "usage",
+        "waiting",
     )
 
     def __init__(self, request: LoopRequest, policy: LoopPolicy, abort: asyncio.Event) -> None:
@@ -102,6 +112,10 @@ class StepTurn(Turn):
         self.recorder = StepRecorder()
         self.executions: list[Execution] = []
         """The step's calls that wait to run."""
+        self.waiting: dict[str, None] = {}
+        """Ids of the step's calls that may run here and have not begun. An ordered set."""
+        self.outcomes: ToolOutcomes = ToolOutcomes()
+        """What is known of the calls that were begun last."""
         self.deferred: dict[str, None] = {}
         """Ids of calls whose results the provider sends in a later step. An ordered set."""
         self.finish: FinishReason | None = None
@@ -203,7 +217,7 @@ class StepTurn(Turn):
         if parsed.error is None:
             self._show(show_call(parsed))
             if parsed.tool is not None and not call.provider_executed:
-                self._follow((yield from self._make_gate().decide(parsed)))
+                yield from self._decide(parsed)
             return
         for part in show_broken_call(parsed, self.request.on_error):
             self._show(part)
@@ -212,6 +226,16 @@ class StepTurn(Turn):
         if not call.provider_executed:
             self.tool_failed = True
             self.recorder.add_result(error_result(parsed.error))
+
+    def _decide(self, parsed: ParsedCall) -> Script[None]:
+        call_id = parsed.call.tool_call_id
+        if parsed.execution is not None:
+            # The application may take long to decide, and the answer may be stopped meanwhile.
+            self.waiting[call_id] = None
+        verdict = yield from self._make_gate().decide(parsed)
+        if verdict.execution is None:
+            self.waiting.pop(call_id, None)
+        self._follow(verdict)
 
     def _follow(self, verdict: Verdict) -> None:
         """Record the gate's verdict and show its parts."""
@@ -228,14 +252,42 @@ class StepTurn(Turn):
         executions, self.executions = self.executions, []
         if not executions:
             return
-        results = yield RunTools(executions, self._make_context, self.request.on_error)
-        while (batch := (yield Stream.READ)) is not None:
-            for part in batch:
-                self.recorder.feed(part)
-                self.tool_failed = self.tool_failed or isinstance(part, ToolOutputError)
-            self.parts += batch
-        for result in results.values():
+        self.outcomes = yield RunTools(executions, self._make_context, self.request.on_error)
+        try:
+            while (batch := (yield Stream.READ)) is not None:
+                self._show_outputs(batch)
+        except Exception:
+            # The time of the answer is up.
+            self._end_tools()
+            raise
+        self._end_tools()
+        self.outcomes = ToolOutcomes()
+
+    def _show_outputs(self, batch: list[Part]) -> None:
+        for part in batch:
+            self.recorder.feed(part)
+            self.tool_failed = self.tool_failed or isinstance(part, ToolOutputError)
+        self.parts += batch
+
+    def _end_tools(self) -> None:
+        """Record how the calls have ended that were begun last."""
+        for call_id in self.outcomes.begun:
+            self.waiting.pop(call_id, None)
+        late = [*self.outcomes.late]
+        self.outcomes.late.clear()
+        self._show_outputs(late)
+        for result in self.outcomes.results.values():
             self.recorder.add_result(result)
+
+    def late_parts(self) -> list[Part]:
+        """Remove and return the outputs of tools that ended after the answer was stopped."""
+        self._end_tools()
+        return self.take()
+
+    @property
+    def unbegun(self) -> Mapping[str, str]:
+        """The model's words for the calls that the end of the answer kept from beginning, by call id."""
+        return dict.fromkeys(self.waiting, NOT_CARRIED_OUT)
 
     def _make_gate(self) -> ApprovalGate:
         # Not stored: the gate refers to the turn, which would be a cycle.

@@ -7,6 +7,7 @@ waiting and feeds the result to the turn. The turn holds the parts to show. Mode
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 
 from usechat.answers.callbacks import Outcome
 from usechat.answers.loop.asks import Ask, Script
@@ -38,6 +39,15 @@ class Turn(ABC):
     @abstractmethod
     def outcome(self) -> Outcome:
         """Return how far the answer has come."""
+
+    def late_parts(self) -> list[Part]:
+        """Remove and return the parts that came after the answer was stopped. Called when nothing runs any more."""
+        return []
+
+    @property
+    def unbegun(self) -> Mapping[str, str]:
+        """The model's words for the calls that the end of the answer kept from beginning, by call id."""
+        return {}
 
     def begin(self) -> Ask | None:
         """Return the first ask; None when there is none."""

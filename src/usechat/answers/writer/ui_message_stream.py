@@ -9,7 +9,7 @@ import asyncio
 import inspect
 import logging
 import threading
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, TypeAlias, cast
 
@@ -41,6 +41,8 @@ from usechat.parts import (
     TextDelta,
     TextEnd,
     TextStart,
+    ToolOutputAvailable,
+    ToolOutputError,
     Usage,
 )
 from usechat.unsafe_keys import UnsafeKeyError, find_unsafe_key
@@ -49,8 +51,9 @@ __all__ = ["UIMessageStream", "UIMessageStreamWriter", "ui_message_stream"]
 
 logger = logging.getLogger(__name__)
 
-GRACE_SECONDS = 1.0
-"""Seconds that a cancelled writer or merged stream may take to end. A slower one is abandoned."""
+GRACE_SECONDS = 2.0
+"""Seconds that a cancelled writer or merged stream may take to end. A slower one is abandoned. The tools of a merged
+answer have one second."""
 
 Execute: TypeAlias = Callable[["UIMessageStreamWriter"], Awaitable[None] | AsyncIterator[Any] | None]
 
@@ -207,6 +210,7 @@ class WriterTurn(Turn):
         self.failure: BaseException | None = None
         self.texts: list[str] = []
         self.answers: list[Answer] = []
+        self.late: list[Part] = []
 
     def script(self) -> Script[None]:
         """Show the written parts as they come."""
@@ -267,6 +271,18 @@ class WriterTurn(Turn):
             _, stubborn = await asyncio.wait(tasks, timeout=GRACE_SECONDS)
             if stubborn:
                 logger.warning("a writer or a merged stream goes on although it was cancelled")
+            unread = [*writer.queue.parts, *(part for answer in writer.answers for part in answer.unread)]
+            self.late = [part for part in unread if isinstance(part, ToolOutputAvailable | ToolOutputError)]
+
+    def late_parts(self) -> list[Part]:
+        """Remove and return the outcomes of merged answers' tools that came after this answer was stopped."""
+        late, self.late = self.late, []
+        return late
+
+    @property
+    def unbegun(self) -> Mapping[str, str]:
+        """The model's words for calls of merged answers that never began, by call id."""
+        return {call: words for answer in self.answers for call, words in answer.unbegun.items()}
 
     def outcome(self) -> Outcome:
         """Return the progress of the answer."""

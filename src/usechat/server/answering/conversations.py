@@ -22,7 +22,7 @@ from usechat.answers.writer.ui_message_stream import UIMessageStreamWriter, ui_m
 from usechat.apart import work_apart
 from usechat.chats.history import MAX_MESSAGES, HistoryMode, Repeated, TurnRequest, plan_turn
 from usechat.chats.store import Chat, ChatStore, SavedChat, Turn, TurnPlan
-from usechat.chats.tool_errors import show_model, split_tool_errors, with_tool_errors
+from usechat.chats.tool_errors import show_model, with_tool_errors
 from usechat.chats.tree import EndStatus, SavedMessage
 from usechat.errors import ChatError, RunError
 from usechat.http.new_run import RunPlan, respond
@@ -48,8 +48,8 @@ logger = logging.getLogger(__name__)
 OWNER: Final = "default"
 """The owner of every chat: API keys do not tell users apart."""
 
-STOPPING_SECONDS: Final = 1.0
-"""Seconds that a turn waits for the one before it, which may be ending."""
+STOPPING_SECONDS: Final = 2.0
+"""Seconds that a turn waits for the one before it, which may be ending: its tools have a second for that."""
 
 
 class PlannedTurn(msgspec.Struct, frozen=True, kw_only=True):
@@ -367,8 +367,10 @@ def messages_for_model(request: ui.ChatRequest, plan: TurnPlan, history: History
 
 def posted_message(message: ui.UIMessage, planned: Mapping[str, Any]) -> ui.UIMessage:
     update = {} if message.id == planned["id"] else {"id": planned["id"]}
-    if split_tool_errors(planned)[1]:
-        update["parts"] = show_model(planned)["parts"]
+    parts = show_model(planned)["parts"]
+    # The parts of a plan that adds nothing are the posted ones themselves, so they are not compared in depth.
+    if parts != message.parts:
+        update["parts"] = parts
     return message.model_copy(update=update) if update else message
 
 

@@ -75,6 +75,12 @@ def _result_content(body: Json) -> Iterator[str]:
             yield path
 
 
+def _errors_have_words(body: Json) -> Iterator[str]:
+    for path, block in blocks(body, "tool_result"):
+        if block.get("is_error") and not block["content"]:
+            yield path
+
+
 def _ids_are_unique(body: Json) -> Iterator[str]:
     seen: set[str] = set()
     for path, block in blocks(body, "tool_use", *SERVER_USES):
@@ -141,6 +147,7 @@ RULES: Final[tuple[Rule, ...]] = (
         _tools_are_declared,
     ),
     Rule("result-content", "tool_result.content: Input should be a valid string or list", _result_content),
+    Rule("errors-have-words", "tool_result: content cannot be empty if `is_error` is true", _errors_have_words),
     Rule("ids-are-unique", "`tool_use` ids must be unique", _ids_are_unique),
     Rule("ids-are-legal", "tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'", _ids_are_legal),
     Rule("names-are-legal", "tool_use.name: String should match pattern '^[a-zA-Z0-9_-]{1,128}$'", _names_are_legal),

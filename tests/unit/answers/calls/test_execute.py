@@ -255,7 +255,7 @@ async def test_conversion_that_fails_is_the_tools_error():
         (ValueError(), "Error: ValueError"),
         (TimeoutError("the database"), "Error: the database"),
         (InvalidToolInputError("no", tool_name="t"), "AI_InvalidToolInputError: no"),
-        (asyncio.CancelledError(), "Error: The tool was cancelled."),
+        (asyncio.CancelledError(), "Error: The tool call was interrupted. It may have taken effect."),
     ],
 )
 async def test_exception_is_told(error: BaseException, text: str):

@@ -14,6 +14,7 @@ from tests.support.waiting import PATIENCE
 from tests.unit.answers.calls.tool_runs import Run, returning
 from usechat import ToolContext
 from usechat.answers.calls import execute
+from usechat.messages.call_words import INTERRUPTED
 from usechat.parts import Data, ToolOutputAvailable, ToolOutputError
 
 pytestmark = pytest.mark.anyio
@@ -68,7 +69,7 @@ async def endless() -> AsyncIterator[int]:
 @pytest.mark.parametrize("function", [never, endless])
 async def test_tool_that_takes_too_long_is_told_so(function: Any):
     run = Run(function, timeout=0.02)
-    assert await run.error() == "Error: The tool did not end within 0.02 seconds."
+    assert await run.error() == f"Error: The tool did not end within 0.02 seconds. {INTERRUPTED}"
 
 
 async def test_thread_that_takes_too_long_holds_nobody_up():
@@ -95,7 +96,7 @@ async def test_generator_on_a_thread_that_takes_too_long_is_left_to_end():
 
     run = Run(slow, timeout=0.05)
     try:
-        assert await run.error() == "Error: The tool did not end within 0.05 seconds."
+        assert await run.error() == f"Error: The tool did not end within 0.05 seconds. {INTERRUPTED}"
     finally:
         release.set()
     assert await anyio.to_thread.run_sync(is_closed.wait, PATIENCE)
@@ -144,7 +145,7 @@ async def test_tool_that_fails_while_it_is_stopped_is_told_as_late():
         finally:
             raise ValueError("cleaning up")
 
-    assert await Run(run, timeout=0.02).error() == "Error: The tool did not end within 0.02 seconds."
+    assert await Run(run, timeout=0.02).error() == f"Error: The tool did not end within 0.02 seconds. {INTERRUPTED}"
 
 
 # Stopping

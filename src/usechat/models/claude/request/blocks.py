@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
 from usechat.json import parse_json, write_json
+from usechat.messages.call_words import DENIED, FAILED, words_or
 from usechat.messages.model import (
     AssistantContent,
     AssistantMessage,
@@ -40,8 +41,6 @@ from usechat.models.claude.request.tools import provider_tool_name
 __all__ = ["assistant_blocks", "tool_blocks", "user_blocks"]
 
 _CALLERS: Final = ("code_execution_20250825", "code_execution_20260120")
-_FAILED: Final = "The tool failed."
-_DENIED: Final = "Tool call execution denied."
 
 
 def user_blocks(message: UserMessage, context: BlockContext) -> list[Block]:
@@ -136,21 +135,15 @@ def _result_content(output: ToolResultOutput, context: BlockContext) -> Any:
             return str(output.value)
         # The API refuses an error without text, in this turn and in all later ones.
         case "error-text":
-            return words_or(output.value, _FAILED)
+            return words_or(output.value, FAILED)
         case "execution-denied":
-            return words_or(output.value, _DENIED)
+            return words_or(output.value, DENIED)
         case "content":
             parts = cast("Sequence[Any]", output.value or ())
             blocks = (_result_block(part, context) for part in parts if not _is_blank(part))
             return [block for block in blocks if block is not None]
         case _:
             return write_json(output.value)
-
-
-def words_or(value: Any, default: str) -> str:
-    """Return the value as text, or the default if the text is blank."""
-    text = "" if value is None else str(value)
-    return text if text.strip() else default
 
 
 def _result_block(part: Any, context: BlockContext) -> Block | None:

@@ -37,7 +37,7 @@ def test_a_call_without_a_result_gets_one_that_says_so():
         {
             "type": "tool_result",
             "tool_use_id": "toolu_1",
-            "content": "The tool call was not carried out.",
+            "content": "The tool call was interrupted. It may have taken effect.",
             "is_error": True,
         },
         text_block("Weather?"),

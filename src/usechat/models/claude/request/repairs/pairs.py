@@ -6,19 +6,17 @@ The calls that Anthropic runs are in `usechat.models.claude.request.repairs.serv
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
+from usechat.messages.call_words import INTERRUPTED
 from usechat.models.claude.request.repairs.turns import Block, Message
 
 __all__ = ["pair_tools"]
-
-_NOT_CARRIED_OUT: Final = "The tool call was not carried out."
 
 
 def pair_tools(turns: Sequence[Message]) -> list[Message]:
     """Return turns in which each turn with calls is followed by a user turn that begins with exactly their results.
 
-    A missing result becomes an error that says that the call was not carried out.
+    A missing result becomes an error. Nothing tells here whether the call has begun, so it may have taken effect.
     """
     paired: list[Message] = []
     calls: list[str] = []
@@ -39,7 +37,7 @@ def _with_results(calls: Sequence[str], blocks: Sequence[Block]) -> list[Block]:
         if block["type"] == "tool_result" and block["tool_use_id"] in known:
             results.setdefault(block["tool_use_id"], block)
     missing = [
-        {"type": "tool_result", "tool_use_id": call, "content": _NOT_CARRIED_OUT, "is_error": True}
+        {"type": "tool_result", "tool_use_id": call, "content": INTERRUPTED, "is_error": True}
         for call in calls
         if call not in results
     ]
