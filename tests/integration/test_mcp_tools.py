@@ -19,6 +19,7 @@ from tests.support.backend import Backend
 from tests.support.mcp_server import PICTURE
 from tests.support.waiting import eventually
 from usechat import step_count_is, stream_text
+from usechat.messages.call_words import INTERRUPTED
 from usechat.messages.dicts.types import UIMessageDict
 from usechat.models import anthropic
 from usechat.testing.replay import ReplayServer
@@ -133,7 +134,7 @@ async def test_a_call_that_takes_too_long_is_cancelled_on_the_server(target: Any
         await eventually((tmp_path / "cancelled").exists)
         again, _ = await run(tools, "greet", {"name": "Ann"})
     assert (part["state"], again["state"]) == ("output-error", "output-available")
-    assert result["content"] == "Error: The tool did not end within 0.5 seconds."
+    assert result["content"] == f"Error: The tool did not end within 0.5 seconds. {INTERRUPTED}"
     assert result["is_error"] is True
 
 

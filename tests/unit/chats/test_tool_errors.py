@@ -9,7 +9,7 @@ import pytest
 from usechat.chats.tool_errors import show_model, split_tool_errors, with_tool_errors
 
 TEXT = "The tool call was not carried out."
-TOLD = {"type": "tool-t", "toolCallId": "c", "state": "output-error", "input": {}, "errorText": TEXT}
+TOLD: dict[str, Any] = {"type": "tool-t", "toolCallId": "c", "state": "output-error", "input": {}, "errorText": TEXT}
 
 
 def call(state: str, **fields: Any) -> dict[str, Any]:
