@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
 from usechat.answers.loop.asks import Script
-from usechat.answers.loop.driver import execute
+from usechat.answers.loop.driver import execute_in_time
+from usechat.answers.loop.time_limits import TimeLimits
 
 __all__ = ["follow"]
 
@@ -16,14 +18,15 @@ T = TypeVar("T")
 async def follow(script: Script[T]) -> T:
     """Do what a script asks for; return what it returns."""
     streams: list[AsyncIterator[Any]] = []
+    limits = TimeLimits(None, asyncio.get_running_loop().time)
     try:
         ask = next(script)
         while True:
             try:
-                result = await execute(ask, streams)
+                answer = await execute_in_time(ask, streams, limits)
             except Exception as error:  # noqa: BLE001 - the script says what follows
                 ask = script.throw(error)
             else:
-                ask = script.send(result)
+                ask = script.send(answer)
     except StopIteration as end:
         return end.value

@@ -66,50 +66,42 @@ async def read_turn(turn: Turn) -> AsyncGenerator[list[Part]]:
 
 
 async def execute_in_time(ask: Ask, streams: list[AsyncIterator[Any]], limits: TimeLimits) -> Any:
-    """Execute an ask within the time limits.
+    """Execute an ask within the time limits and return its result.
 
     Raises:
         AnswerTimeoutError: The ask takes longer than the answer may.
     """
-    if isinstance(ask, CallModel):
-        await execute(CallModel(ask.model, limits.begin_call(ask.model, ask.call)), streams)
-        limits.stream = streams[-1]
-        return None
     stream = streams[-1] if ask is Stream.READ else None
-    until = limits.until(stream)
-    if until is None:
-        return await execute(ask, streams)
-    scope = asyncio.timeout_at(until)
+    scope = asyncio.timeout_at(limits.until(stream))
     try:
         async with scope:
-            result = await execute(ask, streams)
+            if stream is None:
+                return await execute(ask, streams, limits)
+            batch = await anext(stream, None)
     except TimeoutError:
         if scope.expired():
             raise limits.error() from None
         raise
-    if result is not None and stream is not None:
-        limits.feed(result, stream)
-    return result
+    if batch is None:
+        await close(streams.pop())
+    else:
+        limits.feed(batch, stream)
+    return batch
 
 
-async def execute(ask: Ask, streams: list[AsyncIterator[Any]]) -> Any:
-    """Execute an ask and return its result."""
-    if ask is Stream.READ:
-        try:
-            return await anext(streams[-1])
-        except StopAsyncIteration:
-            await close(streams.pop())
-            return None
+async def execute(ask: Ask, streams: list[AsyncIterator[Any]], limits: TimeLimits) -> Any:
+    """Execute an ask other than a read."""
     match ask:
         case Call(function, arguments):
             # Let other tasks run: there may be many of these, each after a signature check.
             await asyncio.sleep(0)
             return await call(function, *arguments)
         case CallModel(model, model_call):
-            stream = model.stream(model_call)
+            stream = model.stream(limits.begin_call(model, model_call))
             # Parts of the package's own models are not validated: each delta would cost time.
             is_own = getattr(model, "parts_are_valid", False)
             streams.append(aiter(stream) if is_own else ValidBatches(stream, "a model's stream"))
+            limits.stream = streams[-1]
         case RunTools(executions, make_context, on_error):
             runner = ToolRunner(make_context, on_error)
             streams.append(runner.run(executions))
@@ -119,6 +111,8 @@ async def execute(ask: Ask, streams: list[AsyncIterator[Any]]) -> Any:
         case Stream.CLOSE:
             while streams:
                 await close(streams.pop())
+        case Stream.READ:
+            raise AssertionError("`execute_in_time` reads")
         case _:
             assert_never(ask)
     return None

@@ -13,7 +13,6 @@ import email.utils
 import math
 import time
 from collections.abc import Callable, Mapping
-from types import TracebackType
 
 from usechat.errors import (
     ConfigurationError,
@@ -25,7 +24,7 @@ from usechat.errors import (
 )
 from usechat.models.claude.response.event_errors import RETRYABLE_TYPES
 
-__all__ = ["CODES", "is_retryable_status", "mapped_errors", "maybe_map_error", "read_retry_after"]
+__all__ = ["CODES", "is_retryable_status", "maybe_map_error", "raise_mapped", "read_retry_after"]
 
 _PROVIDER = "anthropic"
 _RETRYABLE_STATUSES = frozenset({408, 409, 429})
@@ -146,37 +145,20 @@ def _errors_of_aiohttp() -> tuple[tuple[type[Exception], ...], tuple[type[Except
     return (aiohttp.InvalidURL,), (aiohttp.ClientError,)
 
 
-class _MappedErrors:
-    # A class and not a `contextlib` generator, which is slower: each read enters this context.
-    __slots__ = ("_is_reading",)
-
-    def __init__(self, *, is_reading: bool) -> None:
-        self._is_reading = is_reading
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        mapped = maybe_map_error(error, is_reading=self._is_reading) if isinstance(error, Exception) else None
-        if mapped is not None and mapped is not error:
-            raise mapped from error
-
-
-_OPENING = _MappedErrors(is_reading=False)
-_READING = _MappedErrors(is_reading=True)
-
-
-def mapped_errors(*, is_reading: bool = False) -> _MappedErrors:
-    """Return a context manager that raises mapped errors instead of the exceptions in its body; see `maybe_map_error`.
+def raise_mapped(error: Exception, *, is_reading: bool = False) -> None:
+    """Raise the mapped error for an exception; return when the exception must not be changed. See `maybe_map_error`.
 
     Args:
+        error: The raised exception.
         is_reading: Whether the response had begun.
 
     Raises:
         ProviderError: The provider failed.
         ConfigurationError: The client cannot be used as it is configured.
     """
-    return _READING if is_reading else _OPENING
+    mapped = maybe_map_error(error, is_reading=is_reading)
+    if mapped is not None and mapped is not error:
+        raise mapped from error
 
 
 def _same(error: Exception) -> UsechatError:

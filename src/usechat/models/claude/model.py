@@ -21,7 +21,7 @@ from usechat.messages.model import ModelMessage, UserMessage
 from usechat.models.base import ModelCall, Timeout
 from usechat.models.claude.address import read_base_url, read_key
 from usechat.models.claude.client import AnyClient, ClientSettings, Upstream, aclose_client, shared_client
-from usechat.models.claude.errors import mapped_errors
+from usechat.models.claude.errors import raise_mapped
 from usechat.models.claude.keys import CacheBreakpoints
 from usechat.models.claude.names import WireNames
 from usechat.models.claude.request.blocks import user_blocks
@@ -240,8 +240,11 @@ async def _open(
     attempt: _Attempt, new_stream: Callable[[], AnthropicStream], retry: int
 ) -> tuple[Source, AnthropicStream]:
     stream = new_stream()
-    with mapped_errors():
+    try:
         return make_source(await _send(attempt, retry), stream), stream
+    except Exception as error:
+        raise_mapped(error)
+        raise
 
 
 async def _send(attempt: _Attempt, retry: int) -> Response | AsyncStream[object]:

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from usechat.errors import DecodeError, ProviderError, ProviderStreamError
-from usechat.models.claude.errors import mapped_errors
+from usechat.models.claude.errors import raise_mapped
 from usechat.models.claude.response.events import AnthropicStream
 from usechat.parts import ModelPart
 
@@ -131,8 +131,11 @@ class _RawBody:
     async def read(self) -> list[ModelPart] | None:
         if self._stream.is_complete:
             return None if self._is_drained else await self._drain()
-        with mapped_errors(is_reading=True):
+        try:
             data = await self._body.read()
+        except Exception as error:
+            raise_mapped(error, is_reading=True)
+            raise
         return self._feed(data) if data else None
 
     def _feed(self, data: bytes) -> list[ModelPart]:
@@ -167,8 +170,11 @@ class _PackageEvents:
         self._stream = stream
 
     async def read(self) -> list[ModelPart] | None:
-        with mapped_errors(is_reading=True):
+        try:
             event = await anext(self._events, None)
+        except Exception as error:
+            raise_mapped(error, is_reading=True)
+            raise
         return None if event is None else [*self._stream.feed_event(event)]
 
     async def aclose(self) -> None:
