@@ -9,6 +9,7 @@ find no pooler (`_Route`).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
@@ -57,6 +58,8 @@ class PostgresDatabase:
 
     def __init__(self, url: URL, pauses: Sequence[float] = PAUSES) -> None:
         self._pauses = pauses
+        self._all_cut_at = 0.0
+        """When a connection was found cut, and all older ones with it: what cuts one, as a restart, mostly cuts all."""
         query = dict(url.query)
         self._route = _Route(query.pop("pgbouncer", ""))
         arguments: dict[str, Any] = {
@@ -81,17 +84,30 @@ class PostgresDatabase:
         """See `Database.write`."""
         return await retry_when_cut(lambda: self._attempt(work, in_transaction=True), self._pauses)
 
+    async def write_at_once(self, at_once: Work[ResultT | None], otherwise: Work[ResultT]) -> ResultT:
+        """See `Database.write_at_once`. One statement needs no transaction around it, which is two more round trips."""
+        result = await retry_when_cut(lambda: self._attempt(at_once, in_transaction=False), self._pauses)
+        return await self.write(otherwise) if result is None else result
+
     async def aclose(self) -> None:
         """See `Database.aclose`."""
         await self._engine.dispose()
 
     async def _attempt(self, work: Work[ResultT], *, in_transaction: bool) -> ResultT:
         with told_while_connecting():
-            async with self._engine.connect() as connection:
-                session = await self._session_of(connection)
-                # Without a name, a statement is prepared in one round trip and run in the next one: a pooler may have
-                # sent somebody else's in between.
-                return await session.run(connection, work, in_transaction or not self._route.is_direct)
+            while True:
+                async with self._engine.connect() as connection:
+                    session = await self._session_of(connection)
+                    if session.is_closed or session.opened_at < self._all_cut_at:
+                        await connection.invalidate()
+                        continue
+                    try:
+                        # Without a name, a statement is prepared in one round trip and run in the next one: a pooler
+                        # may have sent somebody else's in between.
+                        return await session.run(connection, work, in_transaction or not self._route.is_direct)
+                    finally:
+                        if session.was_cut:
+                            self._all_cut_at = time.monotonic()
 
     async def _session_of(self, connection: AsyncConnection) -> _Session:
         """Return the session of a connection, which it has for as long as it is open."""
@@ -140,6 +156,14 @@ class _Session:
         self._driver = adapter.driver_connection
         self._route = route
         self._prepared: dict[str, Any] = {}
+        self.opened_at = time.monotonic()
+        self.was_cut = False
+        """Whether something else than this side closed the connection while it was used."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the connection is closed, as far as this side has noticed."""
+        return self._driver.is_closed()
 
     async def run(self, connection: AsyncConnection, work: Work[ResultT], in_transaction: bool) -> ResultT:
         """Run the work and return its result. Undo it when it fails in a transaction."""
@@ -150,6 +174,7 @@ class _Session:
             result = await connection.run_sync(work)
             await self._told("COMMIT", self._driver.execute("COMMIT"))
         except BaseException as error:
+            self.was_cut = self.is_closed
             if not await self._is_undone(error):
                 self._driver.terminate()
                 await connection.invalidate()
@@ -158,7 +183,7 @@ class _Session:
 
     async def _is_undone(self, error: BaseException) -> bool:
         """Undo the transaction after an error. Return False when the connection's state is not known."""
-        if not isinstance(error, Exception) or isinstance(error, OSError) or self._driver.is_closed():
+        if not isinstance(error, Exception) or isinstance(error, OSError) or self.is_closed:
             return False
         try:
             if self._driver.is_in_transaction():
@@ -199,7 +224,7 @@ class _Session:
                 # Something between here and the server loses what was prepared.
                 self._route.is_direct = False
             kind = next((ours for theirs, ours in _KINDS.items() if isinstance(error, theirs)), DBAPIError)
-            is_cut = self._driver.is_closed() or isinstance(error, _STALE)
+            is_cut = self.is_closed or isinstance(error, _STALE)
             raise kind(text, None, error, hide_parameters=True, connection_invalidated=is_cut) from error
 
 

@@ -69,6 +69,15 @@ class SqliteDatabase:
         """See `Database.write`."""
         return await self._writer.run(work)
 
+    async def write_at_once(self, at_once: Work[ResultT | None], otherwise: Work[ResultT]) -> ResultT:
+        """See `Database.write_at_once`. Both works are one transaction."""
+
+        def work(connection: Connection) -> ResultT:
+            result = at_once(connection)
+            return otherwise(connection) if result is None else result
+
+        return await self._writer.run(work)
+
     async def aclose(self) -> None:
         """See `Database.aclose`."""
         await self._writer.aclose()
