@@ -35,8 +35,8 @@ def chat_from_row(row: AnyRow) -> Chat:
 
 
 def message_from_row(row: AnyRow) -> SavedMessage:
-    """Return the message in a row of `usechat.chats.sql.statements.MESSAGES` or ``LOAD_CHAT``."""
-    content, number, parent, role, created_at, status, usage, finish_reason, run_id, is_hidden, *_ = row
+    """Return the message in a row of `usechat.chats.sql.statements.MESSAGES`."""
+    content, number, parent, role, created_at, status, usage, finish_reason, run_id, is_hidden = row
     message, tool_errors = split_tool_errors(decode_shown(content))
     return SavedMessage(
         message=message,

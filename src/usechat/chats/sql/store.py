@@ -39,7 +39,7 @@ from usechat.chats.sql.database import Work, told_when_unavailable
 from usechat.chats.sql.engine import open_database, open_presence
 from usechat.chats.sql.prepared import Rows, run
 from usechat.chats.sql.rows import chat_from_row, message_from_row, title_values, turn_from_row
-from usechat.chats.sql.statements import CHAT, FIND_TURN, FIRST_OF_CHAT, HIDE_MESSAGE, LOAD_CHAT, MESSAGES, TURN
+from usechat.chats.sql.statements import CHAT, FIND_TURN, HIDE_MESSAGE, MESSAGES, TURN
 from usechat.chats.sql.tables import chats, messages, turns
 from usechat.chats.sql.turns import (
     Beginning,
@@ -49,8 +49,8 @@ from usechat.chats.sql.turns import (
     find_chat,
     finish,
     finish_at_once,
+    load_rows,
     lock_chat,
-    owned,
     show_path,
     written_contents,
 )
@@ -117,12 +117,10 @@ class SqlChatStore:
         """See `ChatStore.maybe_load_chat`."""
 
         def work(connection: Connection) -> tuple[Chat, Sequence[SavedMessage] | Rows] | None:
-            rows = run(connection, LOAD_CHAT, {"by_id": chat_id})
-            if not rows:
+            loaded = load_rows(connection, owner, chat_id)
+            if loaded is None:
                 return None
-            chat = owned(chat_from_row(rows[0][FIRST_OF_CHAT:]), owner)
-            if not chat.size:
-                return chat, ()
+            chat, rows = loaded
             # A long chat is decoded outside: here others wait for the database or, with PostgreSQL, for the event loop.
             is_much = sum([len(row[0]) for row in rows]) >= _MUCH
             return chat, rows if is_much else _read_messages(rows)

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from usechat.chats.merge import add_usage
 from usechat.chats.sql import statements
 from usechat.chats.sql.columns import JsonAsText, decode_text, encode_stored
-from usechat.chats.sql.prepared import run
+from usechat.chats.sql.prepared import Rows, run
 from usechat.chats.sql.rows import chat_from_row, content_values, title_values
 from usechat.chats.sql.together import Change, run_together
 from usechat.chats.store import Chat, TurnPlan
@@ -34,8 +34,8 @@ __all__ = [
     "find_chat",
     "finish",
     "finish_at_once",
+    "load_rows",
     "lock_chat",
-    "owned",
     "show_path",
     "written_contents",
 ]
@@ -52,15 +52,34 @@ def find_chat(connection: Connection, owner: str, chat_id: str, *, is_locked: bo
     """
     query = statements.LOCK_CHAT if is_locked else statements.FIND_CHAT
     rows = run(connection, query, {"by_id": chat_id})
-    return owned(chat_from_row(rows[0]), owner) if rows else None
+    return _owned(chat_from_row(rows[0]), owner) if rows else None
 
 
-def owned(chat: Chat, owner: str) -> Chat:
-    """Return the chat.
+def load_rows(connection: Connection, owner: str, chat_id: str) -> tuple[Chat, Rows] | None:
+    """Return the chat with the rows of its messages.
 
     Raises:
         ChatError: ``forbidden``: it is another owner's.
     """
+    if connection.dialect.name == "postgresql":
+        # One round trip. SQLite has none, and takes longer for the join than for two statements.
+        rows = run(connection, statements.LOAD_CHAT, {"by_id": chat_id})
+        if not rows:
+            return None
+        at = statements.FIRST_OF_CHAT
+        chat = _owned(chat_from_row(rows[0][at:]), owner)
+        return chat, [row[:at] for row in rows[: chat.size]]
+    # The chat is read first. If its messages change in between, its revision is the older one, and a turn that is
+    # planned on it does not begin.
+    chat = find_chat(connection, owner, chat_id)
+    if chat is None:
+        return None
+    rows = run(connection, statements.MESSAGES, {"by_chat_id": chat_id})
+    # The chat was deleted between the two statements.
+    return None if len(rows) < chat.size else (chat, rows)
+
+
+def _owned(chat: Chat, owner: str) -> Chat:
     if chat.owner != owner:
         raise ChatError("This chat is not yours.", code="forbidden")
     return chat
