@@ -114,6 +114,7 @@ PATHS := $(PATH):/usr/sbin:/sbin:$(lastword $(wildcard /usr/lib/postgresql/*/bin
 program = $(if $(shell PATH="$(PATHS)" command -v $1),,install-$1)
 DEBIAN_chromium-headless-shell := chromium-headless-shell fonts-liberation fonts-noto-color-emoji
 DEBIAN_nginx := nginx-light
+DEBIAN_pgbouncer := pgbouncer
 DEBIAN_postgres := postgresql
 DEBIAN_redis-server := redis-server
 STORES := $(call program,postgres) $(call program,redis-server)
@@ -127,7 +128,7 @@ HOOKS := $(call npm,tests/conformance/js)
 NEEDS_lint := .venv/.dev
 NEEDS_type := .venv/.dev $(WEB)
 NEEDS_unit := .venv/.dev .venv/.local
-NEEDS_integration := .venv/.dev .venv/.local $(STORES)
+NEEDS_integration := .venv/.dev .venv/.local $(STORES) $(call program,pgbouncer)
 NEEDS_conformance := .venv/.dev $(HOOKS)
 NEEDS_clients := .venv/.dev $(HOOKS) $(call npm,tests/clients) $(STORES)
 NEEDS_chaos := .venv/.dev $(STORES) $(call program,nginx)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.order import begin_with
-from tests.support.shared_servers import postgres_server, redis_server
+from tests.support.shared_servers import pgbouncer, postgres_server, redis_server
 
-__all__ = ["postgres_server", "redis_server"]
+__all__ = ["pgbouncer", "postgres_server", "redis_server"]
 
 _LONGEST = (
     *("test_server_start", "test_shared_chats", "test_server_conversations", "test_local_model", "test_answers_end"),

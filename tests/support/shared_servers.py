@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.pgbouncer import PgBouncer
 from tests.support.postgres import PostgresServer
 from tests.support.redis_server import RedisServer
 
-__all__ = ["postgres_server", "redis_server"]
+__all__ = ["pgbouncer", "postgres_server", "redis_server"]
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +29,11 @@ def postgres_server() -> Iterator[PostgresServer]:
     server.start()
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def pgbouncer(postgres_server: PostgresServer) -> Iterator[PgBouncer]:
+    """One pooler before the server."""
+    pooler = PgBouncer(postgres_server.port)
+    yield pooler
+    pooler.close()

@@ -107,8 +107,9 @@ class _Search:
         """Return the stored messages with the id of a posted one."""
         message = self.posted[index]
         known = self.by_id.get(message_id(message) or "", [])
-        if any(one.role != message["role"] for one in known):
-            raise RequestError("must not be another one than before", path=f"messages[{index}].role", status=422)
+        for one in known:
+            if one.role != message["role"]:
+                raise RequestError("must not be another one than before", path=f"messages[{index}].role", status=422)
         return known
 
     def _find(
@@ -116,6 +117,10 @@ class _Search:
     ) -> SavedMessage | None:
         """Return the stored message that a posted one is."""
         message, is_last = self.posted[index], index == len(self.posted) - 1
+        is_next = len(known) == 1 and (not is_begun or known[0].parent == (before and before.number))
+        if is_next and self._is_same(known[0], message, is_last):
+            # The usual case, which the rest would find as well, in twice the time.
+            return known[0]
         same = [one for one in known if self._is_same(one, message, is_last)]
         if len(same) > 1:
             # Of several versions, the one that the client has.

@@ -28,8 +28,8 @@ def with_tool_errors(message: Mapping[str, Any], errors: ToolErrors | None) -> d
 
 def split_tool_errors(message: Mapping[str, Any]) -> tuple[dict[str, Any], ToolErrors]:
     """Return the message as clients may see it, and the texts."""
-    bare = {name: value for name, value in message.items() if name != KEY}
-    texts = message.get(KEY)
+    bare = dict(message)
+    texts = bare.pop(KEY, None)
     return bare, cast("ToolErrors", texts) if isinstance(texts, Mapping) else {}
 
 

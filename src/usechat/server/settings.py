@@ -166,7 +166,8 @@ class Settings(BaseSettings):
 
     database_url: SecretStr | None = setting(
         None,
-        "Where chats are kept: sqlite or postgresql; without it usechat.db in the working folder; off: nowhere",
+        "Where chats are kept: sqlite or postgresql; without it usechat.db in the working folder; off: nowhere. "
+        "postgresql://…?pgbouncer=true or false says whether a pooler shares connections; otherwise it is found out",
         "a URL such as sqlite:///usechat.db or postgresql://user@host/database, or off",
     )
     redis_url: SecretStr | None = setting(

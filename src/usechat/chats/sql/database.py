@@ -62,6 +62,19 @@ class Database(Protocol):
         """
         ...
 
+    async def write_at_once(self, at_once: Work[ResultT | None], otherwise: Work[ResultT]) -> ResultT:
+        """Run work that is one statement or changes nothing; if it returns None, run the other work as `write` does.
+
+        Args:
+            at_once: At most one call of `usechat.chats.sql.together.run_together`.
+            otherwise: The other work.
+
+        Raises:
+            DBAPIError: A statement failed.
+            OSError: The database cannot be reached.
+        """
+        ...
+
     async def aclose(self) -> None:
         """Close all connections once the work that was given is done."""
         ...

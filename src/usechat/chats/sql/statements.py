@@ -27,19 +27,23 @@ from usechat.chats.sql.columns import PlainText
 from usechat.chats.sql.tables import chats, messages, turns
 
 __all__ = [
+    "ADD_ANSWER",
     "ADD_CHAT",
     "ADD_MESSAGES",
     "ADD_TURN",
     "CHANGE_MESSAGE",
     "CHAT",
+    "CLOSE_OWN_TURN",
     "CLOSE_TURN",
     "ENDED_BY",
     "FIND_CHAT",
     "FIND_TURN",
     "FIND_USAGE",
+    "FIRST_OF_CHAT",
     "FREE_CHAT",
     "HIDE_MESSAGE",
     "HOLD_CHAT",
+    "LOAD_CHAT",
     "LOCK_CHAT",
     "MESSAGES",
     "SHOW_PATH",
@@ -78,8 +82,19 @@ _BY_NUMBER = (_BY_CHAT, messages.c.number == bindparam("by_number"))
 FIND_CHAT: Final = select(*CHAT).where(chats.c.id == bindparam("by_id"))
 LOCK_CHAT: Final = FIND_CHAT.with_for_update()
 MESSAGES: Final = select(*_MESSAGE).where(_BY_CHAT).order_by(messages.c.number)
+# Only the first row has the chat, so that a long chat does not repeat it for each message.
+_FIRST = func.coalesce(messages.c.number, 0) == 0
+LOAD_CHAT: Final = (
+    select(*_MESSAGE, *[type_coerce(case((_FIRST, column)), NullType()) for column in CHAT])
+    .select_from(chats.outerjoin(messages, messages.c.chat_id == chats.c.id))
+    .where(chats.c.id == bindparam("by_id"))
+    .order_by(messages.c.number)
+)
+"""The messages of a chat, or one row without a message; the chat stands in the first row (`FIRST_OF_CHAT`)."""
+FIRST_OF_CHAT: Final = len(_MESSAGE)
+"""The first of the chat's columns in a row of `LOAD_CHAT`."""
 
-ADD_CHAT: Final = insert(chats)
+ADD_CHAT: Final = insert(chats).returning(chats.c.id)
 HOLD_CHAT: Final = (
     update(chats)
     .where(
@@ -109,13 +124,29 @@ CLOSE_TURN: Final = (
     update(turns)
     .where(turns.c.run_id == bindparam("by_run_id"), turns.c.status.is_(None))
     .values(status=bindparam("status"), ended_at=bindparam("ended_at"), ended_by=bindparam("ended_by"))
-    .returning(*_stored(turns, "chat_id", "parent", "continues"))
+    .returning(*_stored(turns, "chat_id", "continues"))
 )
+CLOSE_OWN_TURN: Final = CLOSE_TURN.where(turns.c.continues.is_(None))
+"""Closes a turn whose answer is a message of its own."""
 FIND_TURN: Final = select(*TURN).where(turns.c.run_id == bindparam("by_run_id"))
 ENDED_BY: Final = select(turns.c.ended_by).where(turns.c.run_id == bindparam("by_run_id"))
+_OF_TURN = chats.c.id == select(turns.c.chat_id).where(turns.c.run_id == bindparam("by_run_id")).scalar_subquery()
+_ANSWER: Final = ("id", "role", "content", "folded_text", "created_at", "status", "usage", "finish_reason", "run_id")
+_ANSWER_ROW: Final = (
+    select(
+        turns.c.chat_id,
+        chats.c.size.label("number"),
+        turns.c.parent,
+        *[bindparam(f"by_{name}", type_=messages.c[name].type).label(name) for name in _ANSWER],
+    )
+    .join(chats, chats.c.id == turns.c.chat_id)
+    .where(turns.c.run_id == bindparam("by_run_id", type_=PlainText), chats.c.active_run_id == turns.c.run_id)
+)
+ADD_ANSWER: Final = insert(messages).from_select([column.name for column in _ANSWER_ROW.selected_columns], _ANSWER_ROW)
+"""Adds the answer of a run to its chat, if the run holds it."""
 FREE_CHAT: Final = (
     update(chats)
-    .where(chats.c.id == bindparam("by_id"), chats.c.active_run_id == bindparam("by_run_id"))
+    .where(_OF_TURN, chats.c.active_run_id == bindparam("by_run_id"))
     .values(
         active_run_id=None,
         revision=chats.c.revision + 1,

@@ -5,7 +5,6 @@ Each method is one transaction. It is tried again when its connection drops, so 
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -42,7 +41,19 @@ from usechat.chats.sql.prepared import Rows, run
 from usechat.chats.sql.rows import chat_from_row, message_from_row, title_values, turn_from_row
 from usechat.chats.sql.statements import CHAT, FIND_TURN, HIDE_MESSAGE, MESSAGES, TURN
 from usechat.chats.sql.tables import chats, messages, turns
-from usechat.chats.sql.turns import Beginning, Ending, begin, find_chat, finish, lock_chat, show_path, written_contents
+from usechat.chats.sql.turns import (
+    Beginning,
+    Ending,
+    begin,
+    begin_at_once,
+    find_chat,
+    finish,
+    finish_at_once,
+    load_rows,
+    lock_chat,
+    show_path,
+    written_contents,
+)
 from usechat.chats.store import Chat, ChatPage, SavedChat, Turn, TurnPlan
 from usechat.chats.text import fold
 from usechat.chats.tree import EndStatus, MessageTree, SavedMessage, UIMessage
@@ -106,15 +117,13 @@ class SqlChatStore:
         """See `ChatStore.maybe_load_chat`."""
 
         def work(connection: Connection) -> tuple[Chat, Sequence[SavedMessage] | Rows] | None:
-            # The chat is read first. If its messages change in between, its revision is the older one, and a turn that
-            # is planned on it does not begin.
-            chat = find_chat(connection, owner, chat_id)
-            if chat is None:
+            loaded = load_rows(connection, owner, chat_id)
+            if loaded is None:
                 return None
-            rows = run(connection, MESSAGES, {"by_chat_id": chat_id})
+            chat, rows = loaded
             # A long chat is decoded outside: here others wait for the database or, with PostgreSQL, for the event loop.
             is_much = sum([len(row[0]) for row in rows]) >= _MUCH
-            return chat, rows if is_much else [message_from_row(row) for row in rows]
+            return chat, rows if is_much else _read_messages(rows)
 
         found = await self._read(work)
         if found is None:
@@ -123,9 +132,7 @@ class SqlChatStore:
         if messages and not isinstance(messages[0], SavedMessage):
             mark_large()
             messages = await work_apart(partial(_read_messages, cast("Rows", messages)))
-        # The chat was deleted between the two statements.
-        is_gone = len(messages) < chat.size
-        return None if is_gone else SavedChat(chat=chat, tree=MessageTree(cast("Sequence[SavedMessage]", messages)))
+        return SavedChat(chat=chat, tree=MessageTree(cast("Sequence[SavedMessage]", messages)))
 
     async def list_chats(self, owner: str, *, search: str = "", cursor: str | None = None, limit: int = 20) -> ChatPage:
         """See `ChatStore.list_chats`."""
@@ -227,13 +234,20 @@ class SqlChatStore:
             contents=contents,
             process_id=self.process_id,
         )
-        tries = itertools.count()
+
+        def at_once(connection: Connection) -> Chat | None:
+            return begin_at_once(connection, turn, is_new=is_new)
 
         def work(connection: Connection) -> Chat:
-            # A chat that the plan does not know is new, as a rule. If it exists after all, the next try finds it.
-            return begin(connection, turn, is_new=plan.revision == 0 and next(tries) == 0)
+            return begin(connection, turn, is_new=is_new)
 
-        return await self._create(work)
+        # A chat that the plan does not know is new, as a rule.
+        is_new = plan.revision == 0
+        try:
+            return await self._write_at_once(at_once, work)
+        except IntegrityError:
+            is_new = False
+            return await self._write(work)
 
     async def finish_turn(
         self,
@@ -247,7 +261,15 @@ class SqlChatStore:
     ) -> bool:
         """See `ChatStore.finish_turn`."""
         ending = Ending(attempt or uuid4().hex, status, message, usage, finish_reason)
-        return await self._write(lambda connection: finish(connection, run_id, ending))
+        at_once, work = (
+            partial(finish_at_once, run_id=run_id, ending=ending),
+            partial(finish, run_id=run_id, ending=ending),
+        )
+        try:
+            return await self._write_at_once(at_once, work)
+        except IntegrityError:
+            # The chat was deleted meanwhile.
+            return await self._write_at_once(at_once, work)
 
     async def find_turn(self, run_id: str) -> Turn | None:
         """See `ChatStore.find_turn`."""
@@ -295,6 +317,10 @@ class SqlChatStore:
     async def _write(self, work: Work[ResultT]) -> ResultT:
         with told_when_unavailable:
             return await self._database.write(work)
+
+    async def _write_at_once(self, at_once: Work[ResultT | None], otherwise: Work[ResultT]) -> ResultT:
+        with told_when_unavailable:
+            return await self._database.write_at_once(at_once, otherwise)
 
     async def _create(self, work: Work[ResultT]) -> ResultT:
         """Run work that creates a chat if there is none. Try again when another caller was faster."""

@@ -1,15 +1,15 @@
-"""Turns in SQL: the work of `SqlChatStore.begin_turn` and `finish_turn` within one transaction.
+"""Turns in SQL: the work of `SqlChatStore.begin_turn` and `finish_turn`.
 
-A transaction that writes a chat's messages holds the lock on its row: a row lock in PostgreSQL, the only writer in
-SQLite. The usual case takes the fewest statements: one statement checks that the chat is in the planned state and holds
-it.
+The usual case is a few statements that PostgreSQL runs as one (`begin_at_once`, `finish_at_once`): the first checks
+that the chat is in the planned state and holds it, or that the turn is open and closes it. The rest is done in a
+transaction that holds the lock on the chat's row: a row lock in PostgreSQL, the only writer in SQLite.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection
@@ -17,15 +17,31 @@ from sqlalchemy import Connection
 from usechat.chats.merge import add_usage
 from usechat.chats.sql import statements
 from usechat.chats.sql.columns import JsonAsText, decode_text, encode_stored
-from usechat.chats.sql.prepared import run
+from usechat.chats.sql.prepared import Rows, run
 from usechat.chats.sql.rows import chat_from_row, content_values, title_values
+from usechat.chats.sql.together import Change, run_together
 from usechat.chats.store import Chat, TurnPlan
 from usechat.chats.text import derive_title, imported_status
 from usechat.chats.tree import EndStatus, UIMessage
 from usechat.errors import ChatError
 from usechat.json import decode_json
 
-__all__ = ["Beginning", "Ending", "begin", "find_chat", "finish", "lock_chat", "show_path", "written_contents"]
+__all__ = [
+    "Beginning",
+    "Ending",
+    "begin",
+    "begin_at_once",
+    "find_chat",
+    "finish",
+    "finish_at_once",
+    "load_rows",
+    "lock_chat",
+    "show_path",
+    "written_contents",
+]
+
+_MOST_AT_ONCE: Final = 4
+"""Messages that one statement may write. Each number of them is another statement for the database to prepare."""
 
 
 def find_chat(connection: Connection, owner: str, chat_id: str, *, is_locked: bool = False) -> Chat | None:
@@ -35,8 +51,36 @@ def find_chat(connection: Connection, owner: str, chat_id: str, *, is_locked: bo
         ChatError: ``forbidden``: it is another owner's.
     """
     query = statements.LOCK_CHAT if is_locked else statements.FIND_CHAT
-    chat = next(map(chat_from_row, run(connection, query, {"by_id": chat_id})), None)
-    if chat is not None and chat.owner != owner:
+    rows = run(connection, query, {"by_id": chat_id})
+    return _owned(chat_from_row(rows[0]), owner) if rows else None
+
+
+def load_rows(connection: Connection, owner: str, chat_id: str) -> tuple[Chat, Rows] | None:
+    """Return the chat with the rows of its messages.
+
+    Raises:
+        ChatError: ``forbidden``: it is another owner's.
+    """
+    if connection.dialect.name == "postgresql":
+        # One round trip. SQLite has none, and takes longer for the join than for two statements.
+        rows = run(connection, statements.LOAD_CHAT, {"by_id": chat_id})
+        if not rows:
+            return None
+        at = statements.FIRST_OF_CHAT
+        chat = _owned(chat_from_row(rows[0][at:]), owner)
+        return chat, [row[:at] for row in rows[: chat.size]]
+    # The chat is read first. If its messages change in between, its revision is the older one, and a turn that is
+    # planned on it does not begin.
+    chat = find_chat(connection, owner, chat_id)
+    if chat is None:
+        return None
+    rows = run(connection, statements.MESSAGES, {"by_chat_id": chat_id})
+    # The chat was deleted between the two statements.
+    return None if len(rows) < chat.size else (chat, rows)
+
+
+def _owned(chat: Chat, owner: str) -> Chat:
+    if chat.owner != owner:
         raise ChatError("This chat is not yours.", code="forbidden")
     return chat
 
@@ -74,8 +118,26 @@ def _written(values: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**values, "content": JsonAsText(encode_stored(values["content"]))}
 
 
+def begin_at_once(connection: Connection, turn: Beginning, *, is_new: bool = False) -> Chat | None:
+    """Carry out a plan and hold the chat for a run. Return None, and change nothing, if `begin` must find out more.
+
+    Args:
+        connection: As for `run_together`.
+        turn: The turn to begin.
+        is_new: Assume that there is no such chat yet.
+
+    Raises:
+        IntegrityError: There is one after all.
+    """
+    if len(turn.plan.added) + len(turn.plan.changed) > _MOST_AT_ONCE:
+        return None
+    now = time.time()
+    added = [(statements.ADD_MESSAGES, row) for row in _added_rows(turn, now)]
+    return _hold(connection, turn, now, *_changes(turn), *added, _opening(turn, now), is_new=is_new)
+
+
 def begin(connection: Connection, turn: Beginning, *, is_new: bool = False) -> Chat:
-    """Carry out a plan and hold the chat for a run.
+    """Carry out a plan and hold the chat for a run, in a transaction.
 
     Args:
         connection: In a transaction.
@@ -87,25 +149,42 @@ def begin(connection: Connection, turn: Beginning, *, is_new: bool = False) -> C
         IntegrityError: There is one after all.
     """
     now = time.time()
-    titles = title_values(turn.title or derive_title(turn.plan.added))
-    held = _make_held(connection, turn, titles, now) if is_new else _hold(connection, turn, titles, now)
+    held = _hold(connection, turn, now, is_new=is_new)
     if held is None:
         chat = lock_chat(connection, turn.owner, turn.chat_id)
         if chat is not None and chat.active_run_id == turn.run_id:
             return chat
         _check_state(chat, turn.plan)
         # A chat that is free after all was released while this transaction waited for its lock.
-        held = _make_held(connection, turn, titles, now) if chat is None else _hold(connection, turn, titles, now)
+        held = _hold(connection, turn, now, is_new=chat is None)
         assert held is not None
-    _carry_out(connection, turn, now)
-    opened = {"run_id": turn.run_id, "chat_id": turn.chat_id, "owner": turn.owner, "began_at": now}
-    answered = {"parent": turn.plan.leaf, "continues": turn.plan.continues}
-    run(connection, statements.ADD_TURN, {**opened, **answered, "process_id": turn.process_id})
+    for change in _changes(turn):
+        run(connection, *change)
+    added = [*_added_rows(turn, now)]
+    if added:
+        run(connection, statements.ADD_MESSAGES, added)
+    run(connection, *_opening(turn, now))
     return held
 
 
-def _hold(connection: Connection, turn: Beginning, titles: Mapping[str, Any], now: float) -> Chat | None:
-    """Hold the chat for the run and return it; None when it is missing or not as planned on."""
+def _hold(connection: Connection, turn: Beginning, now: float, *others: Change, is_new: bool = False) -> Chat | None:
+    """Hold the chat for the run, with other changes. Return None when it is missing or not as planned on."""
+    titles = title_values(turn.title or derive_title(turn.plan.added))
+    size = turn.plan.size + len(turn.plan.added)
+    if is_new:
+        chat = Chat(
+            id=turn.chat_id,
+            owner=turn.owner,
+            title=titles["title"],
+            created_at=now,
+            updated_at=now,
+            active_run_id=turn.run_id,
+            revision=1,
+            size=size,
+            leaf=turn.plan.leaf,
+        )
+        run_together(connection, (statements.ADD_CHAT, {**msgspec.structs.asdict(chat), **titles}), *others)
+        return chat
     values = {
         "by_id": turn.chat_id,
         "by_owner": turn.owner,
@@ -113,27 +192,11 @@ def _hold(connection: Connection, turn: Beginning, titles: Mapping[str, Any], no
         "by_title": titles["title"],
         "by_folded_title": titles["folded_title"],
         "active_run_id": turn.run_id,
-        "size": turn.plan.size + len(turn.plan.added),
+        "size": size,
         "leaf": turn.plan.leaf,
         "updated_at": now,
     }
-    return next(map(chat_from_row, run(connection, statements.HOLD_CHAT, values)), None)
-
-
-def _make_held(connection: Connection, turn: Beginning, titles: Mapping[str, Any], now: float) -> Chat:
-    chat = Chat(
-        id=turn.chat_id,
-        owner=turn.owner,
-        title=titles["title"],
-        created_at=now,
-        updated_at=now,
-        active_run_id=turn.run_id,
-        revision=1,
-        size=len(turn.plan.added),
-        leaf=turn.plan.leaf,
-    )
-    run(connection, statements.ADD_CHAT, {**msgspec.structs.asdict(chat), **titles})
-    return chat
+    return next(map(chat_from_row, run_together(connection, (statements.HOLD_CHAT, values), *others)), None)
 
 
 def _check_state(chat: Chat | None, plan: TurnPlan) -> None:
@@ -143,18 +206,23 @@ def _check_state(chat: Chat | None, plan: TurnPlan) -> None:
         raise ChatError("This chat has changed meanwhile. Load it again.", code="conflict")
 
 
-def _carry_out(connection: Connection, turn: Beginning, now: float) -> None:
-    chat_id, plan = turn.chat_id, turn.plan
-    for number, message in plan.changed.items():
-        place = {"by_chat_id": chat_id, "by_number": number}
-        written = turn.contents.get(number) or content_values(message)
-        run(connection, statements.CHANGE_MESSAGE, {**place, **written})
-    added = [*_added_rows(turn, now)]
-    if added:
-        run(connection, statements.ADD_MESSAGES, added)
-    if plan.continues is not None:
-        place = {"by_chat_id": chat_id, "by_number": plan.continues}
-        run(connection, statements.CHANGE_MESSAGE, {**place, "status": "streaming"})
+def _changes(turn: Beginning) -> Iterator[Change]:
+    """Yield the statements that change stored messages, one for each."""
+    plan = turn.plan
+    changed: dict[int, Mapping[str, Any]] = {
+        number: turn.contents.get(number) or content_values(message) for number, message in plan.changed.items()
+    }
+    if plan.continues is not None and plan.continues < plan.size:
+        changed[plan.continues] = {**changed.get(plan.continues, {}), "status": "streaming"}
+    for number, values in changed.items():
+        yield statements.CHANGE_MESSAGE, {"by_chat_id": turn.chat_id, "by_number": number, **values}
+
+
+def _opening(turn: Beginning, now: float) -> Change:
+    """Return the statement that adds the turn."""
+    opened = {"run_id": turn.run_id, "chat_id": turn.chat_id, "owner": turn.owner, "began_at": now}
+    answered = {"parent": turn.plan.leaf, "continues": turn.plan.continues}
+    return statements.ADD_TURN, {**opened, **answered, "process_id": turn.process_id}
 
 
 def _added_rows(turn: Beginning, now: float) -> Iterator[Mapping[str, Any]]:
@@ -162,7 +230,8 @@ def _added_rows(turn: Beginning, now: float) -> Iterator[Mapping[str, Any]]:
     for number, message in enumerate(turn.plan.added, turn.plan.size):
         place = {"chat_id": turn.chat_id, "number": number, "parent": parent, "created_at": now}
         written = turn.contents.get(number) or content_values(message)
-        yield {**place, **written, "status": imported_status(message)}
+        status = "streaming" if number == turn.plan.continues else imported_status(message)
+        yield {**place, **written, "status": status}
         parent = number
 
 
@@ -186,6 +255,10 @@ class Ending:
         self.usage = usage
         self.finish_reason = finish_reason
 
+    def closing_values(self, now: float) -> Mapping[str, Any]:
+        """Return the columns of the turn's row."""
+        return {"status": self.status, "ended_at": now, "ended_by": self.call_id}
+
     def values(self, run_id: str) -> dict[str, Any]:
         """Return the columns of the message's row."""
         return {
@@ -197,27 +270,37 @@ class Ending:
         }
 
 
-def finish(connection: Connection, run_id: str, ending: Ending) -> bool:
-    """End a run's turn. Return whether this call ended it."""
+def finish_at_once(connection: Connection, run_id: str, ending: Ending) -> bool | None:
+    """End a run's turn whose answer is a message of its own. Return True, or None if `finish` must find out more.
+
+    Raises:
+        IntegrityError: The chat was deleted meanwhile; try again.
+    """
     now = time.time()
-    ended = {"status": ending.status, "ended_at": now, "ended_by": ending.call_id}
-    closed = run(connection, statements.CLOSE_TURN, {"by_run_id": run_id, **ended})
+    by_run = {"by_run_id": run_id}
+    changes: list[Change] = [
+        (statements.FREE_CHAT, {**by_run, "updated_at": now, "by_added": int(ending.message is not None)})
+    ]
+    if ending.message is not None:
+        values = {f"by_{name}": value for name, value in ending.values(run_id).items()}
+        # Before the chat is released, and its size has grown.
+        changes.insert(0, (statements.ADD_ANSWER, {**values, "by_created_at": now}))
+    closed = run_together(connection, (statements.CLOSE_OWN_TURN, {**by_run, **ending.closing_values(now)}), *changes)
+    return True if closed else None
+
+
+def finish(connection: Connection, run_id: str, ending: Ending) -> bool:
+    """End a run's turn that `finish_at_once` did not end, in a transaction. Return whether this call ended it."""
+    now = time.time()
+    by_run = {"by_run_id": run_id}
+    closed = run(connection, statements.CLOSE_TURN, {**by_run, **ending.closing_values(now)})
     if not closed:
-        return [ending.call_id] in map(list, run(connection, statements.ENDED_BY, {"by_run_id": run_id}))
-    chat_id, parent, continues = closed[0]
-    chat_id = decode_text(chat_id)
-    is_added = continues is None and ending.message is not None
-    freed = {"by_id": chat_id, "by_run_id": run_id, "updated_at": now, "by_added": int(is_added)}
-    held = run(connection, statements.FREE_CHAT, freed)
-    if not held:
-        return True
-    values = ending.values(run_id)
-    if is_added:
-        place = {"chat_id": chat_id, "number": held[0][0] - 1, "parent": parent, "created_at": now}
-        run(connection, statements.ADD_MESSAGES, {**place, **values})
-    elif continues is not None:
-        place = {"by_chat_id": chat_id, "by_number": continues}
+        return [ending.call_id] in map(list, run(connection, statements.ENDED_BY, by_run))
+    [(chat_id, continues)] = closed
+    if run(connection, statements.FREE_CHAT, {**by_run, "updated_at": now, "by_added": 0}):
+        place = {"by_chat_id": decode_text(chat_id), "by_number": continues}
         [[usage]] = run(connection, statements.FIND_USAGE, place)
+        values = ending.values(run_id)
         values["usage"] = add_usage(usage and decode_json(usage), values["usage"])
         run(connection, statements.CHANGE_MESSAGE, {**place, **values})
     return True
