@@ -144,9 +144,8 @@ class _Posted:
     def find_answer(self, running: Turn | None) -> Repeated | None:
         """Return the answer that the request has already; None when it wants a new one."""
         last = self.matches[-1].stored if self.matches else None
-        wants_another = self.is_regeneration or self.request.message_id is not None
         # Without ids, a second try looks like a wish for another answer.
-        if last is None or wants_another or message_id(self.posted[-1]) is None:
+        if last is None or self.is_regeneration or message_id(self.posted[-1]) is None:
             return None
         if running is not None and running.continues is None and running.parent == last.number:
             return Repeated(answer=None)
@@ -154,7 +153,12 @@ class _Posted:
             # So it does when a page sends no trigger.
             return None
         answers = [one for one in self.tree.children(last.number) if one.run_id is not None and one.status == "whole"]
-        return Repeated(answer=self._best(answers)) if answers else None
+        if not answers:
+            return None
+        answer = self._best(answers)
+        # An edit that goes back to an earlier version is to be shown.
+        is_edit_back = self.request.message_id is not None and answer not in self.shown
+        return None if is_edit_back else Repeated(answer=answer)
 
     def plan_answer(self) -> TurnPlan:
         """Plan an answer of its own."""

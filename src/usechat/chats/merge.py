@@ -129,12 +129,22 @@ def compare_copy(stored: UIMessage, copy: Mapping[str, Any], *, is_client_tool: 
 
     Returns:
         ``contrary``: the copy has another decision, or another output of a client's tool, than the one that was taken
-        for a call. ``behind``: a call has come further than the copy knows. ``current``: neither.
+        for a call. ``behind``: a call has come further than the copy knows, or more was said after the calls that the
+        copy has. ``current``: neither.
     """
     answers = {part["toolCallId"]: part for part in _tool_parts(copy)}
-    pairs = ((part, answers.get(part["toolCallId"])) for part in _tool_parts(stored))
+    calls = _tool_parts(stored)
+    pairs = ((part, answers.get(part["toolCallId"])) for part in calls)
     found = {_compare_call(part, answer, is_client_tool) for part, answer in pairs if answer is not None}
-    return "contrary" if "contrary" in found else "behind" if "behind" in found else "current"
+    if "contrary" in found:
+        return "contrary"
+    has_more = answers and (len(calls) > len(answers) or len(_text(stored)) > len(_text(copy)))
+    return "behind" if has_more or "behind" in found else "current"
+
+
+def _text(message: Mapping[str, Any]) -> str:
+    parts = [cast("UIPart", part) for part in message.get("parts") or () if isinstance(part, dict)]
+    return "".join(str(part.get("text", "")) for part in parts if part.get("type") == "text")
 
 
 def _compare_call(part: UIPart, answer: UIPart, is_client_tool: ClientTools | None) -> Copy:
