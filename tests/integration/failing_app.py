@@ -29,7 +29,8 @@ from usechat.http.websocket import ChatSocket
 from usechat.messages import ui
 from usechat.runs.memory import MemoryLog
 from usechat.runs.service import RunService
-from usechat.server.answering.conversations import OWNER, Conversations, PlannedTurn
+from usechat.server.answering.conversations import OWNER, Conversations
+from usechat.server.answering.planning import PlannedTurn
 from usechat.server.answering.turn_ends import TurnEnd
 
 heard: defaultdict[str, Heard] = defaultdict(Heard)

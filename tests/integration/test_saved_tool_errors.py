@@ -21,7 +21,8 @@ from usechat.messages.ui import parse_chat_request
 from usechat.models.claude.request.request import build_request
 from usechat.runs.memory import MemoryLog
 from usechat.runs.service import RunService
-from usechat.server.answering.conversations import OWNER, Conversations, PlannedTurn
+from usechat.server.answering.conversations import OWNER, Conversations
+from usechat.server.answering.planning import PlannedTurn
 from usechat.server.answering.turn_ends import TurnEnd
 from usechat.testing.models import ScriptedModel, Step, calling_tool, saying
 

@@ -29,7 +29,7 @@ from usechat.testing.replay import Reply
 pytestmark = pytest.mark.timeout(180)
 
 WORDS = 40
-WAIT = 20.0
+WAIT = 60.0
 
 
 def answer_events() -> list[dict[str, Any]]:
@@ -292,6 +292,7 @@ def test_a_plain_clients_leaving_stops_the_model_and_what_there_was_is_saved(dep
 
     deployment.upstream.requests[0].wait(within=WAIT)
 
+    deployment.upstream.requests[0].wait()
     assert deployment.upstream.requests[0].is_aborted
     assert deployment.last.post(f"/api/chat/{deployment.chat}/stop").json() in ({"stopped": False}, {"stopped": True})
     messages, statuses = await_saved(deployment.last, deployment.chat)
@@ -327,6 +328,7 @@ def test_chat_that_is_only_listed_after_it_was_left_loses_the_answer(deploy: Any
 
     await_listed_end(deployment.last)
 
+    deployment.upstream.requests[0].wait()
     assert deployment.upstream.requests[0].is_aborted
     assert saved(deployment.last, deployment.chat)[1][1] == "partial"
 
@@ -345,6 +347,7 @@ def test_plain_client_that_stops_by_leaving_can_go_on_at_once(deploy: Any):
     answered = deployment.last.post("/api/chat", json=body(deployment.chat, "Me too"))
 
     assert answered.status_code == 200
+    deployment.upstream.requests[0].wait()
     assert deployment.upstream.requests[0].is_aborted
     assert text_of(message_of(answered.content)) == "High water is at 14:20 in Whitby."
 

@@ -25,7 +25,8 @@ from usechat.errors import ChatError, RunError
 from usechat.messages.ui import parse_chat_request
 from usechat.runs.log import Limits
 from usechat.runs.service import RunService
-from usechat.server.answering.conversations import OWNER, Conversations, PlannedTurn
+from usechat.server.answering.conversations import OWNER, Conversations
+from usechat.server.answering.planning import PlannedTurn
 from usechat.server.answering.turn_ends import TurnEnd
 from usechat.testing.models import Hold, ScriptedModel, Step, saying
 

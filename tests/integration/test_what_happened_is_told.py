@@ -28,7 +28,8 @@ from usechat.models.claude.request.request import build_request
 from usechat.parts import ReasoningDelta, ReasoningEnd, ReasoningStart
 from usechat.runs.memory import MemoryLog
 from usechat.runs.service import RunService
-from usechat.server.answering.conversations import OWNER, Conversations, PlannedTurn
+from usechat.server.answering.conversations import OWNER, Conversations
+from usechat.server.answering.planning import PlannedTurn
 from usechat.testing.models import Hold, ScriptedModel, Step, calling_tool, calling_tools, saying
 from usechat.tools.tool import Tool
 

@@ -14,7 +14,8 @@ from usechat.models.resolve import resolve_model
 from usechat.parts import Part, Start
 from usechat.protocol.encoders import WireFormat
 from usechat.server.answering.choice import ModelChoice
-from usechat.server.answering.conversations import Conversations, PlannedTurn
+from usechat.server.answering.conversations import Conversations
+from usechat.server.answering.planning import PlannedTurn
 from usechat.server.routes.fetch_body import FetchChatBody
 from usechat.server.settings import Settings
 from usechat.tools.tool import Tool

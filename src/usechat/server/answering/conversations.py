@@ -10,20 +10,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Self
 
 import msgspec
 
 from usechat.answers.answer import Answer, FinishEvent
-from usechat.answers.writer.ui_message_stream import UIMessageStreamWriter, ui_message_stream
 from usechat.apart import work_apart
-from usechat.chats.history import MAX_MESSAGES, HistoryMode, Repeated, TurnRequest, plan_turn
+from usechat.chats.history import MAX_MESSAGES, HistoryMode, Repeated
 from usechat.chats.store import Chat, ChatStore, SavedChat, Turn, TurnPlan
-from usechat.chats.tool_errors import show_model, with_tool_errors
-from usechat.chats.tree import EndStatus, SavedMessage
+from usechat.chats.tool_errors import with_tool_errors
+from usechat.chats.tree import EndStatus
 from usechat.errors import ChatError, RunError
 from usechat.http.new_run import RunPlan, respond
 from usechat.http.response import StreamingAnswer
@@ -31,17 +29,16 @@ from usechat.http.resume import KnownRun
 from usechat.ids import generate_id
 from usechat.json import LONE_SURROGATE
 from usechat.messages import ui
-from usechat.parts import Finish, FinishReason, Usage
-from usechat.protocol.retell import answer_parts
 from usechat.protocol.usage import usage_for_major
 from usechat.runs.log import RunInfo
 from usechat.runs.reader import STOPPED
 from usechat.runs.service import RunService
 from usechat.server.answering.lost_runs import LostRun
+from usechat.server.answering.planning import PlannedTurn, RepeatedTurn, messages_for_model, plan_request, tell_again
 from usechat.server.answering.turn_ends import OnFinish, TurnEnds, run_of
 from usechat.server.routes.chat_ids import check_chat_id
 
-__all__ = ["OWNER", "Conversations", "PlannedTurn", "RepeatedTurn", "can_have_run"]
+__all__ = ["OWNER", "Conversations", "can_have_run"]
 
 logger = logging.getLogger(__name__)
 
@@ -50,32 +47,6 @@ OWNER: Final = "default"
 
 STOPPING_SECONDS: Final = 2.0
 """Seconds that a turn waits for the one before it, which may be ending: its tools have a second for that."""
-
-
-class PlannedTurn(msgspec.Struct, frozen=True, kw_only=True):
-    """A request to a saved chat, with the planned changes."""
-
-    chat_id: str
-    request: ui.ChatRequest
-    plan: TurnPlan
-    turn_id: str
-    messages: Sequence[ui.UIMessage]
-    """The messages for the model."""
-
-    @property
-    def continued(self) -> Mapping[str, Any] | None:
-        """The assistant's message that the answer continues."""
-        return self.plan.history[-1] if self.plan.continues is not None else None
-
-
-class RepeatedTurn(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that has its answer already, whole or in the making."""
-
-    request: ui.ChatRequest
-    answer: SavedMessage | None
-    """The answer as it is saved; None to read its run."""
-    run: RunInfo | None
-    """The run that makes the answer, or has made it."""
 
 
 class Conversations:
@@ -342,50 +313,6 @@ class Conversations:
 def can_have_run(chat_id: str) -> bool:
     """Return whether a run log can have a run of this chat: names in Redis are UTF-8."""
     return LONE_SURROGATE.search(chat_id) is None
-
-
-def plan_request(saved: SavedChat | None, request: ui.ChatRequest, options: Mapping[str, Any]) -> TurnPlan | Repeated:
-    """Return the plan of a request, or the answer that it has already. ``options`` are those of `plan_turn`."""
-    asked = TurnRequest(
-        messages=[message.to_json() for message in request.messages],
-        message=request.message and request.message.to_json(),
-        trigger=request.trigger,
-        message_id=request.message_id,
-    )
-    # This server has no client tools, so it takes no outputs from clients.
-    return plan_turn(saved, asked, is_client_tool=lambda _name: False, **options)
-
-
-def messages_for_model(request: ui.ChatRequest, plan: TurnPlan, history: HistoryMode) -> list[ui.UIMessage]:
-    """Return the messages for the model: the client's, which were checked when they came in, or the stored ones."""
-    if history == "server" or not request.messages:
-        return [ui.UIMessage.model_validate(show_model(message)) for message in plan.history]
-    # A regeneration may have posted the old answer as well.
-    posted = request.messages[: len(plan.history)]
-    return [posted_message(message, planned) for message, planned in zip(posted, plan.history, strict=True)]
-
-
-def posted_message(message: ui.UIMessage, planned: Mapping[str, Any]) -> ui.UIMessage:
-    update = {} if message.id == planned["id"] else {"id": planned["id"]}
-    parts = show_model(planned)["parts"]
-    # The parts of a plan that adds nothing are the posted ones themselves, so they are not compared in depth.
-    if parts != message.parts:
-        update["parts"] = parts
-    return message.model_copy(update=update) if update else message
-
-
-def tell_again(saved: SavedMessage, request: ui.ChatRequest, options: Mapping[str, Any]) -> StreamingAnswer:
-    """Return the response that sends a saved answer once more."""
-
-    def write(writer: UIMessageStreamWriter) -> None:
-        assert answer.binding is not None
-        for part in answer_parts(saved.message, answer.binding.dialect):
-            writer.write(part)
-        reason = FinishReason(cast("Any", saved.finish_reason or "stop"))
-        writer.write(Finish(finish_reason=reason, total_usage=Usage()))
-
-    answer = ui_message_stream(write)
-    return respond(answer, request, message_id=saved.id, **options)
 
 
 def ending(info: RunInfo, final: FinishEvent | None) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from usechat.messages import ui
 from usechat.protocol.encoders import WireFormat
 from usechat.server.access.keys import KeyGuard
 from usechat.server.answering.answers import Answers
-from usechat.server.answering.conversations import Conversations, RepeatedTurn
+from usechat.server.answering.conversations import Conversations
+from usechat.server.answering.planning import RepeatedTurn
 from usechat.server.routes.fetch_body import FetchChatBody, fetch_chat_request
 from usechat.server.routes.openapi import STREAMED, body_schema
 
