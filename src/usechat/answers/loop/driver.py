@@ -14,6 +14,7 @@ from typing import Any, assert_never
 
 from usechat.answers.calls.execute import ToolRunner
 from usechat.answers.loop.asks import Ask, Call, CallModel, Open, RunTools, Stream
+from usechat.answers.loop.deadline import Deadline
 from usechat.answers.loop.time_limits import TimeLimits
 from usechat.answers.loop.turn import Turn
 from usechat.answers.writer.valid_parts import ValidBatches
@@ -37,6 +38,7 @@ async def read_turn(turn: Turn) -> AsyncGenerator[list[Part]]:
     # The one that ends first is the last; tools run while a model's stream is open.
     streams: list[AsyncIterator[Any]] = []
     limits = TimeLimits(turn.timeout, asyncio.get_running_loop().time)
+    deadline = Deadline()
     task = asyncio.current_task()
     try:
         ask = turn.begin()
@@ -44,7 +46,7 @@ async def read_turn(turn: Turn) -> AsyncGenerator[list[Part]]:
             if turn.parts:
                 yield turn.take()
             try:
-                result = await execute_in_time(ask, streams, limits)
+                result = await execute_in_time(ask, streams, limits, deadline)
             except BaseException as error:  # noqa: BLE001 - the turn decides what follows
                 # Keep no reference in this frame: the error's traceback refers to the frame, which would be a cycle.
                 failure = contained(error, task)
@@ -60,28 +62,30 @@ async def read_turn(turn: Turn) -> AsyncGenerator[list[Part]]:
         if turn.parts:
             yield turn.take()
     finally:
+        deadline.close()
         turn.end()
         while streams:
             await close(streams.pop())
 
 
-async def execute_in_time(ask: Ask, streams: list[AsyncIterator[Any]], limits: TimeLimits) -> Any:
+async def execute_in_time(ask: Ask, streams: list[AsyncIterator[Any]], limits: TimeLimits, deadline: Deadline) -> Any:
     """Execute an ask within the time limits and return its result.
 
     Raises:
         AnswerTimeoutError: The ask takes longer than the answer may.
     """
     stream = streams[-1] if ask is Stream.READ else None
-    scope = asyncio.timeout_at(limits.until(stream))
+    deadline.begin(limits.until(stream))
     try:
-        async with scope:
-            if stream is None:
-                return await execute(ask, streams, limits)
-            batch = await anext(stream, None)
-    except TimeoutError:
-        if scope.expired():
+        if stream is None:
+            return await execute(ask, streams, limits)
+        batch = await anext(stream, None)
+    except asyncio.CancelledError:
+        if deadline.has_cancelled():
             raise limits.error() from None
         raise
+    finally:
+        deadline.end()
     if batch is None:
         await close(streams.pop())
     else:
