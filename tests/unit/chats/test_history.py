@@ -235,6 +235,12 @@ def test_one_message_is_the_whole_history_of_a_client_that_holds_it(posted: list
     assert (plan(STORED, posted, "client").parent, plan(STORED, posted, "server").parent) == (None, 3)
 
 
+@pytest.mark.parametrize("stored", [STORED, BRANCHED])
+def test_server_finds_the_place_of_messages_without_ids_that_lack_the_first_ones(stored: Any) -> None:
+    made = plan(stored, without_ids([U2, A2, U3]), "server")
+    assert path(stored, made) == [*STORED, {**U3, "id": made.added[0]["id"]}]
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
     ("request_", "then"),
