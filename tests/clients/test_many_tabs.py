@@ -271,11 +271,8 @@ def test_nothing_is_lost_whatever_tabs_do(
     deployment: str, history: str, deploy: Callable[[str, str], Deployment], page_of: PageOf
 ) -> None:
     servers = deploy(deployment, history)
-    names = {
-        f"{deployment.split(maxsplit=1)[0]}-{history}-{number}-{major}": major
-        for number in range(CHATS)
-        for major in MAJORS
-    }
+    first = f"{deployment.split(maxsplit=1)[0]}-{history}"
+    names = {f"{first}-{number}-{major}": major for number in range(CHATS) for major in MAJORS}
     chats = [ManyTabs(name, major, servers, page_of, random.Random(f"{SEED} {name}")) for name, major in names.items()]
     with ThreadPoolExecutor(len(chats)) as pool:
         held = [pool.submit(chat.hold) for chat in chats]

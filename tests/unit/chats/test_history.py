@@ -480,9 +480,9 @@ def test_edit_that_comes_again_has_its_answer(mode: HistoryMode) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_edit_back_to_an_earlier_version_is_answered_there(mode: HistoryMode) -> None:
-    made = plan(BRANCHED, [U1, A1, U2], mode, **SUBMIT, message_id="u2")
-    assert (made.parent, list(made.added)) == (2, [])
+def test_edit_back_to_an_earlier_version_has_its_answer_and_shows_it(mode: HistoryMode) -> None:
+    found = ask(BRANCHED, [U1, A1, U2], mode, **SUBMIT, message_id="u2")
+    assert found == Repeated(answer=BRANCHED.tree[3], is_back=True)
 
 
 @pytest.mark.parametrize("mode", MODES)
