@@ -21,6 +21,6 @@ def send_email(to: str, subject: str, body: str, context: ToolContext) -> dict[s
     return {"status": "sent", "to": to, "subject": subject, "note": body}
 
 
-tools.send_email = send_email  # pyright: ignore[reportAttributeAccessIssue]
+tools.send_email = send_email
 model.demo = partial(model.demo, pace=0.004)
 app = create_app()

@@ -213,7 +213,7 @@ def check_kept(was: Message, now: Message) -> None:
 
 
 def text_of(message: Message) -> str:
-    parts = message.get("parts") or [{"type": "text", "text": message.get("content")}]
+    parts: list[Message] = message.get("parts") or [{"type": "text", "text": message.get("content")}]
     return "".join(part["text"] for part in parts if part["type"] == "text")
 
 
