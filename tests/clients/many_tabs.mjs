@@ -42,10 +42,10 @@ const STEPS = {
   },
 
   regenerate(chat, { at }) {
-    if (major === 4) return chat.messages.length > 0 && (() => chat.reload());
+    if (major === 4) return indexesOf('user', chat)[0] === 0 && (() => chat.reload());
     const index = pick(indexesOf('assistant', chat), at);
     // The first of them is the usual button below the last answer.
-    return chat.messages.length > 0 && (() => chat.regenerate(index !== undefined && at % 2 ? { messageId: chat.messages[index].id } : {}));
+    return indexesOf('user', chat)[0] === 0 && (() => chat.regenerate(index !== undefined && at % 2 ? { messageId: chat.messages[index].id } : {}));
   },
 
   tryAgain: (chat) => major > 4 && chat.messages.at(-1)?.role === 'user' && (() => chat.sendMessage()),

@@ -161,21 +161,25 @@ class ManyTabs:
     def check_end(self, client: httpx.Client, tabs: Sequence[str]) -> None:
         for name in tabs:
             self.act(name, {"kind": "settle"})
-        self.await_end(client)
-        tree = self.check_tree(client)
-        shown, *others = [client.get(f"{url}/api/chats/{self.chat_id}").json() for url in self.servers.urls]
-        assert all(other == shown for other in others)
-        for name in tabs:
-            messages = self.act(name, {"kind": "reload"})
+        shown, loaded = None, []
+        # A request of a tab that was closed meanwhile may have waited for the answer before it.
+        while shown != (shown := self.await_end(client)):
+            loaded = [self.act(name, {"kind": "reload"}) for name in tabs]
+        for messages in loaded:
             assert [*map(text_of, messages)] == [*map(text_of, shown.get("messages", []))]
+        others = [client.get(f"{url}/api/chats/{self.chat_id}").json() for url in self.servers.urls]
+        assert all(other == shown for other in others)
+        tree = self.check_tree(client)
         self.check_tools(tree)
         self.check_answers(tree)
 
-    def await_end(self, client: httpx.Client) -> None:
+    def await_end(self, client: httpx.Client) -> Message:
+        """Return the chat when it has no answer in the making."""
         until = time.monotonic() + WITHIN
-        while client.get(f"{self.servers.urls[0]}/api/chats/{self.chat_id}").json().get("isAnswering"):
+        while (chat := client.get(f"{self.servers.urls[0]}/api/chats/{self.chat_id}").json()).get("isAnswering"):
             assert time.monotonic() < until, "an answer that never ends"
             time.sleep(0.1)
+        return chat
 
     def check_tools(self, tree: Sequence[Message]) -> None:
         """See that no tool ran twice, and that the chat says of each that it ran."""
