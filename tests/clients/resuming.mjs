@@ -2,7 +2,7 @@
 // Command `visit` holds a chat in a tab that is closed at given chunks and opened anew, and tells what it shows then.
 import { loadClient } from '../conformance/js/lib/client.mjs';
 import { answerLines, argument } from '../conformance/js/lib/lines.mjs';
-import { Tab } from './tab.mjs';
+import { load, Tab } from './tab.mjs';
 
 // StrictMode mounts twice in React's development build alone.
 process.env.NODE_ENV = 'development';
@@ -26,7 +26,7 @@ class Visit {
   /** Load the page, and return what opens it. */
   async load() {
     const place = { ...this.place, url: this.urls[this.#opened++ % this.urls.length] };
-    const loaded = await load(place);
+    const loaded = await load(place, major);
     return () => new Tab(client, place).open(loaded);
   }
 
@@ -79,20 +79,6 @@ class Visit {
   }
 }
 
-/** The chat that the page is loaded with. */
-async function load({ url, chatId, headers }) {
-  const response = await fetch(`${url}/api/chats/${chatId}`, { headers });
-  const { messages, isAnswering } = response.ok ? await response.json() : { messages: [], isAnswering: false };
-  return { messages: major === 4 ? messages.map(toV4) : messages, isAnswering };
-}
-
-/** Stored messages have no `content`: the text of one, as a page of AI SDK 4 shows it. */
-function toV4({ id, role, parts }) {
-  const texts = parts.filter(({ type }) => type === 'text');
-  const content = texts.map(({ text }) => text).join('');
-  return { id, role, content, parts: texts.map(({ text }) => ({ type: 'text', text })) };
-}
-
 const STEPS = {
   send: ({ append, sendMessage }, { text }) => (append ? append({ role: 'user', content: text }) : sendMessage({ text })),
 
@@ -116,7 +102,7 @@ async function visit({ flow, ...place }) {
   }
   const { messages } = tab;
   visit.close(tab);
-  const { messages: saved } = await load({ ...place, url: place.urls[0] });
+  const { messages: saved } = await load({ ...place, url: place.urls[0] }, major);
   return { ...visit.outcome, messages, saved };
 }
 

@@ -2,7 +2,40 @@
 // connections that are cut when the tab is closed.
 const clone = (value) => JSON.parse(JSON.stringify(value ?? null));
 const LIMIT = 60_000;
+const LOST = 'the connection is lost';
 let tabs = 0;
+
+/** What networks do to a post. Each makes the request, if it does, by `send`. */
+const FAULTS = {
+  'never sent': () => Promise.reject(new TypeError(LOST)),
+
+  async lost(send) {
+    const response = await send();
+    await response.body?.cancel();
+    throw new TypeError(LOST);
+  },
+
+  /** As a proxy or the client's own `fetch` does it that tries once more. */
+  async 'lost, sent again'(send, tell) {
+    const response = await send();
+    await response.body?.cancel();
+    tell();
+    return send();
+  },
+
+  /** Cut in mid-answer, after some chunks. */
+  async cut(send) {
+    const response = await send();
+    let left = 4;
+    const cut = new TransformStream({
+      transform(chunk, controller) {
+        controller.enqueue(chunk);
+        if (--left === 0) controller.error(new TypeError(LOST));
+      },
+    });
+    return response.ok && response.body ? new Response(response.body.pipeThrough(cut), response) : response;
+  },
+};
 
 /** When a page asks for its chat's stream, by what it was loaded with. */
 const RESUMES = {
@@ -26,6 +59,11 @@ export class Tab {
   statuses = [];
   /** What `onError` was told. */
   errors = [];
+  /** What it has posted, and what the server said to what it refused. */
+  posts = [];
+  refusals = [];
+  /** What becomes of its next post: see `FAULTS`. */
+  fault = undefined;
 
   /**
    * @param client what `loadClient` gives
@@ -99,7 +137,7 @@ export class Tab {
     await new Promise((resolve, reject) => {
       const waiting = { isTrue, resolve };
       this.#waiting.add(waiting);
-      setTimeout(() => this.#waiting.has(waiting) && reject(new Error(`no ${what} in ${this.place.chatId}`)), LIMIT).unref();
+      setTimeout(() => this.#waiting.has(waiting) && reject(new Error(`no ${what} in ${this.place.chatId}: ${this.#open} open, ${this.hook.current.status}`)), LIMIT).unref();
     });
   }
 
@@ -122,13 +160,12 @@ export class Tab {
     // As the application's own effect, or the hook's.
     const isOwn = this.place.resumes === 'after a question';
     const { chatId, body, headers, goesOn } = this.place;
-    let count = messages.length;
     const options = {
       id: chatId,
       messages,
       resume: resumes && !isOwn,
       transport: new ai.DefaultChatTransport({ api: `${this.origin}/api/chat`, fetch: this.#fetch, body, headers }),
-      generateId: () => `client-${++count}`,
+      generateId: () => crypto.randomUUID(),
       onError: (error) => this.errors.push(error.message),
       sendAutomaticallyWhen: goesOn ? (now) => isComplete(ai, now) : undefined,
     };
@@ -144,7 +181,6 @@ export class Tab {
   #useChatV4({ messages: initialMessages }, resumes) {
     const { useChat, useEffect } = this.client;
     const { chatId, body, headers, goesOn } = this.place;
-    let count = initialMessages.length;
     const options = {
       api: `${this.origin}/api/chat`,
       id: chatId,
@@ -153,7 +189,7 @@ export class Tab {
       body,
       headers,
       maxSteps: goesOn ? 5 : undefined,
-      generateId: () => `client-${++count}`,
+      generateId: () => crypto.randomUUID(),
       onError: (error) => this.errors.push(error.message),
     };
     return () => {
@@ -168,9 +204,9 @@ export class Tab {
   #fetch = async (input, init = {}) => {
     this.#countOpen(1);
     const signal = init.signal ? AbortSignal.any([init.signal, this.#gone.signal]) : this.#gone.signal;
+    const send = () => this.#send(String(input).replace(this.origin, this.place.url), { ...init, signal });
     try {
-      const response = await fetch(String(input).replace(this.origin, this.place.url), { ...init, signal });
-      this.statuses.push(response.status);
+      const response = await (init.method === 'POST' ? this.#post(send, init) : send());
       if (!response.body) this.#countOpen(-1);
       return response.body ? new Response(this.#counted(response), response) : response;
     } catch (error) {
@@ -178,6 +214,30 @@ export class Tab {
       throw error;
     }
   };
+
+  async #send(url, init) {
+    const response = await fetch(url, init);
+    this.statuses.push(response.status);
+    if (!response.ok) this.refusals.push({ status: response.status, body: await response.clone().text() });
+    return response;
+  }
+
+  #post(send, { body, headers }) {
+    this.last = { body, headers };
+    const tell = (isRepeated) => this.posts.push({ body: JSON.parse(body), isRepeated });
+    tell(false);
+    const fault = FAULTS[this.fault];
+    this.fault = undefined;
+    return fault ? fault(send, () => tell(true)) : send();
+  }
+
+  /** Send the last post once more, as it was, and read what comes. */
+  async repeat() {
+    const { body, headers } = this.last;
+    this.posts.push({ body: JSON.parse(body), isRepeated: true });
+    const init = { method: 'POST', body, headers, signal: AbortSignal.any([this.#gone.signal, AbortSignal.timeout(LIMIT)]) };
+    await (await this.#send(`${this.place.url}/api/chat`, init)).text();
+  }
 
   /** The body chunk by chunk, as far as the tab is to get it. */
   #counted(response) {
@@ -215,6 +275,20 @@ export class Tab {
       cancel,
     });
   }
+}
+
+/** The chat that a page is loaded with. */
+export async function load({ url, chatId, headers }, major) {
+  const response = await fetch(`${url}/api/chats/${chatId}`, { headers });
+  const { messages, isAnswering } = response.ok ? await response.json() : { messages: [], isAnswering: false };
+  return { messages: major === 4 ? messages.map(toV4) : messages, isAnswering };
+}
+
+/** Stored messages have no `content`: the text of one, as a page of AI SDK 4 shows it. */
+function toV4({ id, role, parts }) {
+  const texts = parts.filter(({ type }) => type === 'text');
+  const content = texts.map(({ text }) => text).join('');
+  return { id, role, content, parts: texts.map(({ text }) => ({ type: 'text', text })) };
 }
 
 function isComplete(ai, now) {

@@ -192,6 +192,19 @@ def test_edited_message_is_asked_and_shown(tab: Tab) -> None:
     assert tab.load()["places"][2]["siblings"] == [2, 6]
 
 
+def test_edit_that_comes_again_gets_its_answer(tab: Tab) -> None:
+    converse(tab)
+    before = tab.twin()
+    answer = tab.edit(2, "rather this")
+    # Meanwhile another tab went on with the earlier version.
+    other = before.twin()
+    other.say(user("u4"))
+    asked = len(tab.upstream.requests)
+    assert before.edit(2, "rather this") == answer
+    assert len(tab.upstream.requests) == asked
+    assert tab.shown() == ["ask u1", tab.messages[1]["id"], "rather this", answer["id"]]
+
+
 def test_message_that_was_edited_in_the_page_is_asked_when_it_is_regenerated(tab: Tab) -> None:
     """``setMessages`` with the same id and another text, then ``regenerate``."""
     converse(tab, 2)

@@ -21,16 +21,17 @@ class Backend:
         app: Where it is, ``tests.conformance.app:app``.
         upstream: The base URL of the Messages API.
         log: Where its output goes.
+        variables: More of its environment.
     """
 
-    def __init__(self, app: str, *, upstream: str, log: Path) -> None:
+    def __init__(self, app: str, *, upstream: str, log: Path, **variables: str) -> None:
         self._log = log
         listening = socket.socket()
         listening.bind(("127.0.0.1", 0))
         listening.listen()
         self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         """Without a slash at its end."""
-        environment = {**os.environ, "ANTHROPIC_BASE_URL": upstream, "ANTHROPIC_API_KEY": "test"}
+        environment = {**os.environ, "ANTHROPIC_BASE_URL": upstream, "ANTHROPIC_API_KEY": "test", **variables}
         with listening, log.open("wb") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.support.serve", app, str(listening.fileno())],

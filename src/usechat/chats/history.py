@@ -53,6 +53,8 @@ class Repeated(msgspec.Struct, frozen=True, kw_only=True):
     """The answer that it has; ``None`` while it is being made."""
     continues: bool = False
     """Whether the answer continues a message."""
+    is_back: bool = False
+    """Whether an edit goes back to a version that is not shown, so that the path to its answer must be."""
 
 
 def plan_turn(
@@ -156,9 +158,7 @@ class _Posted:
         if not answers:
             return None
         answer = self._best(answers)
-        # An edit that goes back to an earlier version is to be shown.
-        is_edit_back = self.request.message_id is not None and answer not in self.shown
-        return None if is_edit_back else Repeated(answer=answer)
+        return Repeated(answer=answer, is_back=self.request.message_id is not None and answer not in self.shown)
 
     def plan_answer(self) -> TurnPlan:
         """Plan an answer of its own."""

@@ -132,7 +132,16 @@ class _Search:
         found = [one for one in same if one.number in places]
         if not found and not known and (not is_last or message_id(message) is None):
             found = self._like(message, next_ones)
+        if not found and not is_begun and not is_last and self._may_stand_anywhere(message):
+            found = self._like(message, self.tree.visible)
         return self._best(found)
+
+    def _may_stand_anywhere(self, message: Posted) -> bool:
+        """Return whether a posted message is looked for in the whole chat.
+
+        A message without an id that was alone went to the end of the path, and the client lacks those before it.
+        """
+        return self.is_store_right and message["role"] == "user" and message_id(message) is None
 
     def _next_after(self, before: SavedMessage | None, message: Posted) -> list[SavedMessage]:
         """Return the stored messages that can stand at the place of a posted one."""

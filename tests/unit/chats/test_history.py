@@ -235,6 +235,12 @@ def test_one_message_is_the_whole_history_of_a_client_that_holds_it(posted: list
     assert (plan(STORED, posted, "client").parent, plan(STORED, posted, "server").parent) == (None, 3)
 
 
+@pytest.mark.parametrize("stored", [STORED, BRANCHED])
+def test_server_finds_the_place_of_messages_without_ids_that_lack_the_first_ones(stored: Any) -> None:
+    made = plan(stored, without_ids([U2, A2, U3]), "server")
+    assert path(stored, made) == [*STORED, {**U3, "id": made.added[0]["id"]}]
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
     ("request_", "then"),
@@ -474,9 +480,9 @@ def test_edit_that_comes_again_has_its_answer(mode: HistoryMode) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_edit_back_to_an_earlier_version_is_answered_there(mode: HistoryMode) -> None:
-    made = plan(BRANCHED, [U1, A1, U2], mode, **SUBMIT, message_id="u2")
-    assert (made.parent, list(made.added)) == (2, [])
+def test_edit_back_to_an_earlier_version_has_its_answer_and_shows_it(mode: HistoryMode) -> None:
+    found = ask(BRANCHED, [U1, A1, U2], mode, **SUBMIT, message_id="u2")
+    assert found == Repeated(answer=BRANCHED.tree[3], is_back=True)
 
 
 @pytest.mark.parametrize("mode", MODES)

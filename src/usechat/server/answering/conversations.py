@@ -104,7 +104,7 @@ class Conversations:
             saved = await self.store.maybe_load_chat(OWNER, chat_id)
         plan = await self._plan(saved, request, None)
         if isinstance(plan, Repeated):
-            return await self._repeat(request, plan)
+            return await self._repeat(request, chat_id, plan)
         messages = await work_apart(partial(messages_for_model, request, plan, self.history))
         turn_id = generate_id("turn")
         return PlannedTurn(chat_id=chat_id, request=request, plan=plan, turn_id=turn_id, messages=messages)
@@ -115,15 +115,17 @@ class Conversations:
         options: dict[str, Any] = {"mode": self.history, "running": running, "max_messages": self.max_messages}
         return await work_apart(partial(plan_request, saved, request, options))
 
-    async def _repeat(self, request: ui.ChatRequest, found: Repeated) -> RepeatedTurn:
+    async def _repeat(self, request: ui.ChatRequest, chat_id: str, found: Repeated) -> RepeatedTurn:
         """Return the turn of a request that was answered.
 
         Raises:
             ChatError: ``conflict``: the client waits for frames that go on with its copy of a message, and they are not
-                kept any more.
+                kept any more; or another answer has begun meanwhile.
         """
         answer = found.answer
         assert answer is not None
+        if found.is_back:
+            await self.store.choose_path(OWNER, chat_id, answer.number)
         if not found.continues:
             return RepeatedTurn(request=request, answer=answer, run=None)
         run = None if answer.run_id is None else await self.runs.log.get(run_of(answer.run_id))
