@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Generator, Mapping
@@ -23,6 +24,10 @@ __all__ = ["measure_saving"]
 _HISTORY = 50
 _TURNS = 40
 """Of one sample."""
+_BRANCHES = 100
+"""Answers to one question."""
+_LOADS = 10
+"""Of the chat with the branches."""
 _OWNER = "bench"
 _ANSWER = {
     "role": "assistant",
@@ -52,7 +57,7 @@ def measure_saving(rounds: int, announce: Callable[[str], None]) -> tuple[dict[s
                     spent = asyncio.run(_measure(url, f"round-{number}"))
                 for step, seconds in spent.items():
                     figure = figures.setdefault(f"{database}, {step}", Figure("µs/turn"))
-                    figure.values.append(seconds * 1e6 / _TURNS)
+                    figure.values.append(seconds * 1e6)
     return figures, problems
 
 
@@ -67,7 +72,10 @@ def _postgres() -> Generator[PostgresServer]:
 
 
 async def _measure(url: str, name: str) -> Mapping[str, float]:
-    """CPU seconds of each step of all turns, and of all steps."""
+    """CPU seconds of each step of a turn, of all steps, and to load a chat of many branches."""
+    # As `usechat serve` does: a full collection in the middle would cost one step of one sample more than all turns.
+    gc.collect()
+    gc.freeze()
     store = SqlChatStore(url)
     spent = {"all": 0.0, "load": 0.0, "plan": 0.0, "begin": 0.0, "finish": 0.0}
     for number in range(_TURNS + 1):
@@ -76,8 +84,27 @@ async def _measure(url: str, name: str) -> Mapping[str, float]:
     await _take_turn(store, f"{name}-0", dict(spent))
     for number in range(1, _TURNS + 1):
         await _take_turn(store, f"{name}-{number}", spent)
+    await _branch(store, f"{name}-branches")
+    before = time.process_time()
+    for _ in range(_LOADS):
+        await store.load_chat(_OWNER, f"{name}-branches")
+    branched = (time.process_time() - before) / _LOADS
     await store.aclose()
-    return {**spent, "all": sum(spent.values())}
+    turn = {step: seconds / _TURNS for step, seconds in {**spent, "all": sum(spent.values())}.items()}
+    return {**turn, f"load of {_BRANCHES} answers to one question": branched}
+
+
+async def _branch(store: SqlChatStore, chat_id: str) -> None:
+    """A chat with one question, answered many times at length."""
+    question = {"id": "question", "role": "user", "parts": [{"type": "text", "text": "And at noon?"}]}
+    long = {**_ANSWER, "parts": [*_ANSWER["parts"]] * 10}
+    plan: Any = plan_turn(None, TurnRequest(messages=[question]))
+    for number in range(_BRANCHES):
+        run_id = f"{chat_id}-{number}"
+        await store.begin_turn(_OWNER, chat_id, run_id, plan)
+        await store.finish_turn(run_id, status="whole", message={"id": run_id, **long}, usage=_USAGE)
+        again = TurnRequest(messages=[question], trigger="regenerate-message", message_id=run_id)
+        plan = plan_turn(await store.load_chat(_OWNER, chat_id), again)
 
 
 async def _converse(store: SqlChatStore, chat_id: str) -> None:

@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias, cast
 
-__all__ = ["ToolErrors", "show_model", "split_tool_errors", "with_tool_errors"]
+__all__ = ["KEY", "ToolErrors", "show_model", "split_tool_errors", "with_tool_errors"]
 
 ToolErrors: TypeAlias = Mapping[str, str]
 """Texts by tool call id."""
 
 KEY: Final = "toolErrorTexts"
+"""The key of a stored message that has them."""
 
 
 def with_tool_errors(message: Mapping[str, Any], errors: ToolErrors | None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from usechat.chats.sql.columns import decode_shown, decode_text
 from usechat.chats.store import Chat, Turn
 from usechat.chats.text import fold, message_text
-from usechat.chats.tool_errors import split_tool_errors
+from usechat.chats.tool_errors import KEY, ToolErrors, split_tool_errors
 from usechat.chats.tree import SavedMessage, UIMessage
 
 __all__ = ["chat_from_row", "content_values", "message_from_row", "title_values", "turn_from_row"]
@@ -37,7 +37,10 @@ def chat_from_row(row: AnyRow) -> Chat:
 def message_from_row(row: AnyRow) -> SavedMessage:
     """Return the message in a row of `usechat.chats.sql.statements.MESSAGES`."""
     content, number, parent, role, created_at, status, usage, finish_reason, run_id, is_hidden = row
-    message, tool_errors = split_tool_errors(decode_shown(content))
+    message: UIMessage = decode_shown(content)
+    tool_errors: ToolErrors = {}
+    if KEY in message:
+        message, tool_errors = split_tool_errors(message)
     return SavedMessage(
         message=message,
         tool_errors=tool_errors,
