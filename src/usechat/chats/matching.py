@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, Final, TypeAlias, cast
 
 import msgspec
@@ -78,10 +79,14 @@ class _Search:
         self.is_store_right = is_store_right
         self.by_id: defaultdict[str, list[SavedMessage]] = defaultdict(list)
         for message in tree.visible:
-            self.by_id[message.id].append(message)
-        self.ids = frozenset([message_id(message) for message in posted])
+            self.by_id[message.message["id"]].append(message)
         self.read: dict[int, Contents] = {}
         """Contents by number: a message may be compared with many."""
+
+    @cached_property
+    def ids(self) -> frozenset[str | None]:
+        """The ids of the posted messages."""
+        return frozenset([message_id(message) for message in self.posted])
 
     def run(self) -> list[Match]:
         matches: list[Match] = []

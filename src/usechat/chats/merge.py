@@ -89,9 +89,11 @@ def is_tool_part(part: Any) -> bool:
     if not isinstance(part, dict):
         return False
     fields = cast("UIPart", part)
+    # Most parts have none.
+    if not isinstance(fields.get("toolCallId"), str):
+        return False
     kind = fields.get("type")
-    is_tool = isinstance(kind, str) and (kind == "dynamic-tool" or kind.startswith("tool-"))
-    return is_tool and isinstance(fields.get("toolCallId"), str)
+    return isinstance(kind, str) and (kind == "dynamic-tool" or kind.startswith("tool-"))
 
 
 def _tool_parts(message: Mapping[str, Any]) -> Sequence[UIPart]:

@@ -27,6 +27,8 @@ __all__ = [
 
 _ESCAPED: Final = re.compile("[\\\\\x00\ud800-\udfff]")
 _STRUCTURE: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
+_NEVER_DEEP: Final = 2 * MAX_DEPTH
+"""Characters of the longest text that cannot be nested too deep."""
 _ESCAPE: Final = re.compile(r"\\u([0-9a-f]{4})")
 
 
@@ -51,7 +53,7 @@ def decode_shown(text: str) -> Any:
     Values that are written now are never too deep. One old chat with a deeper value must not make the list of chats
     unreadable.
     """
-    if text.count("[") + text.count("{") <= MAX_DEPTH:
+    if len(text) <= _NEVER_DEEP or text.count("[") + text.count("{") <= MAX_DEPTH:
         return decode_json(text)
     try:
         value = decode_json(text)
