@@ -161,7 +161,8 @@ class ManyTabs:
     def check_end(self, client: httpx.Client, tabs: Sequence[str]) -> None:
         for name in tabs:
             self.act(name, {"kind": "settle"})
-        shown, loaded = None, []
+        shown: dict[str, Any] = {}
+        loaded: list[Any] = []
         # A request of a tab that was closed meanwhile may have waited for the answer before it.
         while shown != (shown := self.await_end(client)):
             loaded = [self.act(name, {"kind": "reload"}) for name in tabs]
@@ -193,8 +194,8 @@ class ManyTabs:
         """See that nothing was answered more often than somebody wished."""
         said = {one["place"]["node"]: text_of(one["message"]) for one in tree if one["message"]["role"] == "user"}
         answers = [one for one in tree if one["message"]["role"] == "assistant"]
-        # Copies on other paths have the same id. A page that was loaded before an answer was made anew, and asked for the
-        # stream after that, has both answers in a row.
+        # Copies on other paths have the same id. A page that was loaded before an answer was made anew, and asked for
+        # the stream after that, has both answers in a row.
         whole = {(said.get(one["place"]["parent"]), one["message"]["id"]) for one in answers if is_whole(one)}
         assert Counter(text for text, _ in whole if text is not None) <= self.asked
         beside = [(one["place"]["parent"], one["message"]["id"]) for one in answers]
