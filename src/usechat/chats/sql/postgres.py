@@ -219,12 +219,13 @@ class _Session:
         """Wait for a result. Raise the driver's errors as SQLAlchemy's."""
         try:
             return await result
-        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             if isinstance(error, asyncpg.InvalidSQLStatementNameError):
                 # Something between here and the server loses what was prepared.
                 self._route.is_direct = False
             kind = next((ours for theirs, ours in _KINDS.items() if isinstance(error, theirs)), DBAPIError)
-            is_cut = self.is_closed or isinstance(error, _STALE)
+            # asyncpg also says so of a connection that the server has begun to close.
+            is_cut = self.is_closed or isinstance(error, (*_STALE, asyncpg.InternalClientError))
             raise kind(text, None, error, hide_parameters=True, connection_invalidated=is_cut) from error
 
 
