@@ -135,11 +135,13 @@ class ManyTabs:
         return told["messages"]
 
     def count(self, body: Message, *, is_repeated: bool) -> None:
-        last = body["messages"][-1]
+        is_regeneration = body.get("trigger") == "regenerate-message"
+        messages: list[Message] = body["messages"]
+        question = next(one for one in reversed(messages) if one["role"] == "user")
         # A try without ids cannot be told from a wish for another answer, nor can a second regeneration.
         is_wish = not is_repeated or body.get("trigger") != "submit-message"
-        if last["role"] == "user" and is_wish:
-            self.asked[text_of(last)] += 1
+        if is_wish and (is_regeneration or messages[-1] is question):
+            self.asked[text_of(question)] += 1
 
     def check_tree(self, client: httpx.Client) -> list[Message]:
         """See that all is there that ever was; return it."""
@@ -193,8 +195,8 @@ class ManyTabs:
         """See that nothing was answered more often than somebody wished."""
         said = {one["place"]["node"]: text_of(one["message"]) for one in tree if one["message"]["role"] == "user"}
         answers = [one for one in tree if one["message"]["role"] == "assistant"]
-        # Copies on other paths have the same id. A page that was loaded before an answer was made anew, and asked for the
-        # stream after that, has both answers in a row.
+        # Copies on other paths have the same id. A page that was loaded before an answer was made anew, and asked for
+        # the stream after that, has both answers in a row.
         whole = {(said.get(one["place"]["parent"]), one["message"]["id"]) for one in answers if is_whole(one)}
         assert Counter(text for text, _ in whole if text is not None) <= self.asked
         beside = [(one["place"]["parent"], one["message"]["id"]) for one in answers]
