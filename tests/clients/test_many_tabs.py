@@ -135,11 +135,13 @@ class ManyTabs:
         return told["messages"]
 
     def count(self, body: Message, *, is_repeated: bool) -> None:
-        last = body["messages"][-1]
+        is_regeneration = body.get("trigger") == "regenerate-message"
+        messages: list[Message] = body["messages"]
+        question = next(one for one in reversed(messages) if one["role"] == "user")
         # A try without ids cannot be told from a wish for another answer, nor can a second regeneration.
         is_wish = not is_repeated or body.get("trigger") != "submit-message"
-        if last["role"] == "user" and is_wish:
-            self.asked[text_of(last)] += 1
+        if is_wish and (is_regeneration or messages[-1] is question):
+            self.asked[text_of(question)] += 1
 
     def check_tree(self, client: httpx.Client) -> list[Message]:
         """See that all is there that ever was; return it."""
