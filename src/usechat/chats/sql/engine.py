@@ -30,16 +30,17 @@ _DRIVERS: Final[Mapping[str, str]] = {
     "postgresql+asyncpg": "postgresql+asyncpg",
 }
 _RENAMED: Final[Mapping[str, str]] = {"ssl": "sslmode"}
-_NOT_FOR_ASYNCPG: Final = frozenset(
-    {"channel_binding", "connect_timeout", "connection_limit", "pgbouncer", "pool_timeout", "supa"}
-)
+_POOLER: Final = "pgbouncer"
+"""The parameter of a PostgreSQL URL that says whether there is a pooler, by its name in other drivers' URLs."""
+_NOT_FOR_ASYNCPG: Final = frozenset({"channel_binding", "connect_timeout", "connection_limit", "pool_timeout", "supa"})
 
 
 def parse_url(url: str) -> URL:
     """Return a database's URL with the name of our driver for it.
 
     ``sqlite:///file.db``, ``postgresql://…`` and ``postgres://…``. Parameters that hosted databases add for other
-    drivers are left out. The others have the same meaning as in libpq.
+    drivers are left out. The others have the same meaning as in libpq, but for ``pgbouncer``: ``true`` where a pooler
+    gives each transaction another connection, ``false`` where none does. Without it, new connections find out.
 
     Raises:
         ConfigurationError: The URL names no database that is supported here. The text does not repeat it: it holds a
@@ -58,6 +59,8 @@ def parse_url(url: str) -> URL:
             raise ConfigurationError("Chats are kept in a file: sqlite:///file.db")
         return parsed
     query = {_RENAMED.get(name, name): value for name, value in parsed.query.items() if name not in _NOT_FOR_ASYNCPG}
+    if query.get(_POOLER, "true") not in {"true", "false"}:
+        raise ConfigurationError(f"The parameter {_POOLER} of the database's URL must be true or false.")
     return parsed.set(query=query)
 
 

@@ -1,20 +1,23 @@
 """Chats in PostgreSQL, through asyncpg.
 
-It may stand behind a pooler that gives each transaction another connection, so no prepared statement outlives its
-transaction. A connection is not tested before it is used: work that fails on a cut connection is tried
-again on another.
+A connection is not tested before it is used: work that fails on a cut connection is tried again on another.
+
+A pooler between here and the server may give each transaction another connection of the server. A statement that was
+prepared in one transaction is then missing in the next one. So statements stay prepared only where new connections
+find no pooler (`_Route`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 from uuid import uuid4
 
 from sqlalchemy import URL
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from usechat.extras import needing
 
@@ -22,11 +25,24 @@ with needing("postgres"):
     import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 
 from usechat.chats.sql.database import Work
+from usechat.chats.sql.prepared import Rows, use_driver
 from usechat.chats.sql.retry import PAUSES, retry_when_cut
 
 __all__ = ["PostgresDatabase"]
 
 _POOL: Final[Mapping[str, Any]] = {"pool_size": 5, "max_overflow": 10, "pool_timeout": 30, "pool_recycle": 1800}
+_SESSION: Final = "usechat.session"
+_KINDS: Final[Mapping[type[Exception], type[DBAPIError]]] = {
+    asyncpg.IntegrityConstraintViolationError: IntegrityError,
+    asyncpg.SyntaxOrAccessError: ProgrammingError,
+    asyncpg.DataError: DataError,
+}
+_STALE: Final = (
+    asyncpg.InvalidSQLStatementNameError,
+    asyncpg.InvalidCachedStatementError,
+    asyncpg.OutdatedSchemaCacheError,
+)
+"""A statement has to be prepared anew: it is gone, or the tables were altered."""
 
 ResultT = TypeVar("ResultT")
 
@@ -41,42 +57,150 @@ class PostgresDatabase:
 
     def __init__(self, url: URL, pauses: Sequence[float] = PAUSES) -> None:
         self._pauses = pauses
+        query = dict(url.query)
+        self._route = _Route(query.pop("pgbouncer", ""))
         arguments: dict[str, Any] = {
             # asyncpg reads libpq's settings (sslmode, application_name, …) from a URL only.
-            "dsn": f"postgresql:///?{urlencode(url.query, doseq=True)}",
+            "dsn": f"postgresql:///?{urlencode(query, doseq=True)}",
             "timeout": 10,
             "command_timeout": 60,
             "statement_cache_size": 0,
             "prepared_statement_cache_size": 0,
-            "prepared_statement_name_func": lambda: f"usechat_{uuid4().hex}",
+            # SQLAlchemy's statements have no name: those with one would stay in a pooler's connection.
+            "prepared_statement_name_func": lambda: "",
         }
-        self._writer = create_async_engine(url.set(query={}), connect_args=arguments, hide_parameters=True, **_POOL)
-        # A statement that only reads needs no transaction around it, which would be two more round trips.
-        self._reader = self._writer.execution_options(isolation_level="AUTOCOMMIT")
+        engine = create_async_engine(url.set(query={}), connect_args=arguments, hide_parameters=True, **_POOL)
+        # Transactions are begun and ended on the driver's connection, which also runs most of their statements.
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def read(self, work: Work[ResultT]) -> ResultT:
         """See `Database.read`. Each statement sees the data of the moment when it runs."""
-
-        async def attempt() -> ResultT:
-            with told_while_connecting():
-                async with self._reader.connect() as connection:
-                    return await connection.run_sync(work)
-
-        return await retry_when_cut(attempt, self._pauses)
+        return await retry_when_cut(lambda: self._attempt(work, in_transaction=False), self._pauses)
 
     async def write(self, work: Work[ResultT]) -> ResultT:
         """See `Database.write`."""
-
-        async def attempt() -> ResultT:
-            with told_while_connecting():
-                async with self._writer.begin() as connection:
-                    return await connection.run_sync(work)
-
-        return await retry_when_cut(attempt, self._pauses)
+        return await retry_when_cut(lambda: self._attempt(work, in_transaction=True), self._pauses)
 
     async def aclose(self) -> None:
         """See `Database.aclose`."""
-        await self._writer.dispose()
+        await self._engine.dispose()
+
+    async def _attempt(self, work: Work[ResultT], *, in_transaction: bool) -> ResultT:
+        with told_while_connecting():
+            async with self._engine.connect() as connection:
+                session = await self._session_of(connection)
+                # Without a name, a statement is prepared in one round trip and run in the next one: a pooler may have
+                # sent somebody else's in between.
+                return await session.run(connection, work, in_transaction or not self._route.is_direct)
+
+    async def _session_of(self, connection: AsyncConnection) -> _Session:
+        """Return the session of a connection, which it has for as long as it is open."""
+        kept: dict[Any, Any] = (await connection.get_raw_connection()).info
+        session: _Session | None = kept.get(_SESSION)
+        if session is None:
+            adapter: Any = (await connection.get_raw_connection()).dbapi_connection
+            await self._route.look(adapter.driver_connection)
+            session = kept[_SESSION] = _Session(adapter, self._route)
+            await connection.run_sync(use_driver, session)
+        return session
+
+
+class _Route:
+    """The way to a server: whether there is a pooler.
+
+    Args:
+        pooler: ``"true"`` or ``"false"`` as the URL says; anything else to find out.
+    """
+
+    def __init__(self, pooler: object) -> None:
+        self.is_direct = pooler != "true"
+        self._is_told = pooler in {"true", "false"}
+
+    async def look(self, driver: Any) -> None:
+        """Find out with a new connection. A pooler that was found once is taken to stay."""
+        if self._is_told or not self.is_direct:
+            return
+        # A pooler tells its clients process ids of its own making, because a client cancels its statement by that id
+        # while the connection to the server is somebody else's at other times.
+        async with driver.transaction():
+            statement = await driver.prepare("SELECT pg_backend_pid()", name="")
+            self.is_direct = await statement.fetchval() == driver.get_server_pid()
+
+
+class _Session:
+    """An open connection, and a `Driver` for it.
+
+    Args:
+        adapter: The connection as SQLAlchemy's pool has it.
+        route: The way to the server.
+    """
+
+    def __init__(self, adapter: Any, route: _Route) -> None:
+        self._call: Callable[[Callable[[Any], Awaitable[Any]]], Any] = adapter.run_async
+        self._driver = adapter.driver_connection
+        self._route = route
+        self._prepared: dict[str, Any] = {}
+
+    async def run(self, connection: AsyncConnection, work: Work[ResultT], in_transaction: bool) -> ResultT:
+        """Run the work and return its result. Undo it when it fails in a transaction."""
+        try:
+            if not in_transaction:
+                return await connection.run_sync(work)
+            await self._told("BEGIN", self._driver.execute("BEGIN"))
+            result = await connection.run_sync(work)
+            await self._told("COMMIT", self._driver.execute("COMMIT"))
+        except BaseException as error:
+            if not await self._is_undone(error):
+                self._driver.terminate()
+                await connection.invalidate()
+            raise
+        return result
+
+    async def _is_undone(self, error: BaseException) -> bool:
+        """Undo the transaction after an error. Return False when the connection's state is not known."""
+        if not isinstance(error, Exception) or isinstance(error, OSError) or self._driver.is_closed():
+            return False
+        try:
+            if self._driver.is_in_transaction():
+                await self._driver.execute("ROLLBACK")
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            return False
+        return not (isinstance(error, DBAPIError) and error.connection_invalidated)
+
+    def execute(self, text: str, values: Sequence[Any]) -> Rows:
+        """See `Driver.execute`."""
+        return self._call(lambda _driver: self._told(text, self._fetch(text, values)))
+
+    def execute_many(self, text: str, values: Sequence[Any]) -> Rows:
+        """See `Driver.execute_many`."""
+        return self._call(lambda _driver: self._told(text, self._fetch_none(text, values)))
+
+    async def _fetch(self, text: str, values: Sequence[Any]) -> Rows:
+        return await (await self._prepare(text)).fetch(*values)
+
+    async def _fetch_none(self, text: str, values: Sequence[Any]) -> Rows:
+        await (await self._prepare(text)).executemany(values)
+        return ()
+
+    async def _prepare(self, text: str) -> Any:
+        if not self._route.is_direct:
+            return await self._driver.prepare(text, name="")
+        statement = self._prepared.get(text)
+        if statement is None:
+            statement = self._prepared[text] = await self._driver.prepare(text, name=f"usechat_{uuid4().hex}")
+        return statement
+
+    async def _told(self, text: str, result: Awaitable[ResultT]) -> ResultT:
+        """Wait for a result. Raise the driver's errors as SQLAlchemy's."""
+        try:
+            return await result
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            if isinstance(error, asyncpg.InvalidSQLStatementNameError):
+                # Something between here and the server loses what was prepared.
+                self._route.is_direct = False
+            kind = next((ours for theirs, ours in _KINDS.items() if isinstance(error, theirs)), DBAPIError)
+            is_cut = self._driver.is_closed() or isinstance(error, _STALE)
+            raise kind(text, None, error, hide_parameters=True, connection_invalidated=is_cut) from error
 
 
 @contextmanager

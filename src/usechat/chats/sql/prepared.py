@@ -1,4 +1,4 @@
-"""Runs the statements that never change. SQLAlchemy takes far longer for them than SQLite does.
+"""Runs the statements that never change. SQLAlchemy takes far longer for them than the databases do.
 
 A statement is defined once, with SQLAlchemy (`usechat.chats.sql.statements`), which also runs it. Only when the
 database's driver can be called directly, its text is written one time and then given to the driver, with values that
@@ -10,27 +10,48 @@ Upstream: SQLAlchemy 2.0 and 2.1 (``Compiled.binds``, ``TypeEngine.bind_processo
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, Protocol, TypeAlias, cast
 
 import msgspec
 from sqlalchemy import Connection, Executable
 from sqlalchemy.engine import Dialect
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ClauseElement
 from sqlalchemy.types import TypeEngine
 
 from usechat.chats.sql.columns import JsonText, PlainText
 
-__all__ = ["DriverStatements", "Rows", "run", "use_driver"]
+__all__ = ["Driver", "DriverStatements", "Rows", "run", "use_driver"]
 
 Rows: TypeAlias = Sequence[Sequence[Any]]
 Values: TypeAlias = Mapping[str, Any]
 
 _DRIVER: Final = "usechat.driver"
 _LOG: Final = logging.getLogger("sqlalchemy.engine")
+
+
+class Driver(Protocol):
+    """The driver's connection, as far as it runs statements.
+
+    Its values are a mapping, or a tuple where the dialect numbers the parameters.
+    """
+
+    def execute(self, text: str, values: Any) -> Rows:
+        """Run a statement and return its rows.
+
+        Raises:
+            DBAPIError: It failed.
+        """
+        ...
+
+    def execute_many(self, text: str, values: Sequence[Any]) -> Rows:
+        """Run a statement once for each of several sets of values. Return no rows.
+
+        Raises:
+            DBAPIError: It failed.
+        """
+        ...
 
 
 def run(connection: Connection, statement: Executable, values: Values | Sequence[Values]) -> Rows:
@@ -44,21 +65,21 @@ def run(connection: Connection, statement: Executable, values: Values | Sequence
     Raises:
         DBAPIError: It failed.
     """
-    driver: DriverStatements | None = connection.get_execution_options().get(_DRIVER)
+    driver: DriverStatements | None = connection.info.get(_DRIVER)
     if driver is not None and not driver.is_watched:
         return driver.run(statement, values)
     result = connection.execute(statement, values)
     return result.all() if result.returns_rows else []
 
 
-def use_driver(connection: Connection, driver: sqlite3.Connection) -> None:
-    """Make `run` call the driver directly on this connection, without SQLAlchemy.
+def use_driver(connection: Connection, driver: Driver) -> None:
+    """Make `run` call the driver directly on this connection, without SQLAlchemy, for as long as it is open.
 
     Args:
         connection: SQLAlchemy's connection.
         driver: The driver's connection, which runs the statements.
     """
-    connection.execution_options(**{_DRIVER: DriverStatements(connection, driver)})
+    connection.info[_DRIVER] = DriverStatements(connection, driver)
 
 
 class _Written(msgspec.Struct, frozen=True):
@@ -69,24 +90,26 @@ class _Written(msgspec.Struct, frozen=True):
     """The values that the statement fixes itself."""
     encoders: Sequence[tuple[str, Callable[[Any], Any]]]
     """By parameter name, the function that encodes a value for the driver. Null stays null."""
+    order: Sequence[str] | None
+    """The parameters' names, where the dialect numbers them."""
 
-    def encode(self, values: Values) -> Values:
+    def encode(self, values: Values) -> Values | Sequence[Any]:
         encoded = {**self.constants, **values}
         for name, encode in self.encoders:
             if encoded[name] is not None:
                 encoded[name] = encode(encoded[name])
-        return encoded
+        return encoded if self.order is None else [encoded[name] for name in self.order]
 
 
 class DriverStatements:
     """The statements that were run on one connection.
 
     Args:
-        connection: The connection; its dialect writes them, with named parameters.
+        connection: The connection; its dialect writes them.
         driver: Runs them.
     """
 
-    def __init__(self, connection: Connection, driver: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection, driver: Driver) -> None:
         self._dialect = connection.dialect
         self._dispatch = connection.engine.dispatch
         self._driver = driver
@@ -101,9 +124,9 @@ class DriverStatements:
         """See `run`."""
         if isinstance(values, Mapping):
             written = self._find(statement, values)
-            return self._call(self._driver.execute, written.text, written.encode(values))
+            return self._driver.execute(written.text, written.encode(values))
         written = self._find(statement, values[0])
-        return self._call(self._driver.executemany, written.text, [written.encode(one) for one in values])
+        return self._driver.execute_many(written.text, [written.encode(one) for one in values])
 
     def _find(self, statement: Executable, values: Values) -> _Written:
         # Which columns are written depends on which values there are.
@@ -112,13 +135,6 @@ class DriverStatements:
         if written is None:
             written = self._written[key] = _write(statement, values, self._dialect)
         return written
-
-    def _call(self, execute: Callable[[str, Any], sqlite3.Cursor], text: str, values: Any) -> Rows:
-        try:
-            return execute(text, values).fetchall()
-        except sqlite3.Error as error:
-            told = DBAPIError.instance(text, None, error, sqlite3.Error, hide_parameters=True, dialect=self._dialect)
-            raise told from error
 
 
 def _write(statement: Executable, values: Values, dialect: Dialect) -> _Written:
@@ -130,6 +146,7 @@ def _write(statement: Executable, values: Values, dialect: Dialect) -> _Written:
         text=compiled.string,
         constants={name: bind.value for name, bind in binds.items() if name not in values},
         encoders=[(name, encode) for name, encode in processors if encode is not None],
+        order=compiled.positiontup,
     )
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
@@ -26,10 +26,10 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from usechat.chats.sql.database import Work
-from usechat.chats.sql.prepared import use_driver
+from usechat.chats.sql.prepared import Rows, use_driver
 from usechat.chats.sql.threads import WorkerThreads
 
-__all__ = ["SqliteDatabase", "file_of"]
+__all__ = ["SqliteDatabase", "SqliteDriver", "file_of"]
 
 _BUSY_SECONDS: Final = 30
 """How long a transaction waits for another process to end its own, unless the URL says otherwise (``?timeout=``)."""
@@ -73,6 +73,35 @@ class SqliteDatabase:
         """See `Database.aclose`."""
         await self._writer.aclose()
         await self._readers.aclose()
+
+
+class SqliteDriver:
+    """A `Driver`. SQLAlchemy's dialect must name the parameters.
+
+    Args:
+        driver: The connection.
+    """
+
+    def __init__(self, driver: sqlite3.Connection) -> None:
+        self._driver = driver
+
+    def execute(self, text: str, values: Any) -> Rows:
+        """See `Driver.execute`."""
+        try:
+            return self._driver.execute(text, values).fetchall()
+        except sqlite3.Error as error:
+            raise _told_error(text, error) from error
+
+    def execute_many(self, text: str, values: Sequence[Any]) -> Rows:
+        """See `Driver.execute_many`."""
+        try:
+            return self._driver.executemany(text, values).fetchall()
+        except sqlite3.Error as error:
+            raise _told_error(text, error) from error
+
+
+def _told_error(text: str, error: sqlite3.Error) -> Exception:
+    return DBAPIError.instance(text, None, error, sqlite3.Error, hide_parameters=True)
 
 
 class _Session:
@@ -123,7 +152,7 @@ class _Session:
             self._identify()
         connection = self._engine.connect()
         driver = cast("sqlite3.Connection", connection.connection.driver_connection)
-        use_driver(connection, driver)
+        use_driver(connection, SqliteDriver(driver))
         self._connected = connection, driver
         if self._may_create:
             _turn_wal_on(driver)

@@ -20,7 +20,7 @@ from usechat.errors import ConfigurationError
         ),
         (
             "postgresql+asyncpg://a@host:6543/db?ssl=verify-full&application_name=x&pgbouncer=true",
-            "postgresql+asyncpg://a@host:6543/db?application_name=x&sslmode=verify-full",
+            "postgresql+asyncpg://a@host:6543/db?application_name=x&pgbouncer=true&sslmode=verify-full",
         ),
     ],
 )
@@ -35,6 +35,7 @@ def test_url_gets_its_driver(url: str, driven: str) -> None:
         "chats.db",
         "mysql://root:secret@host/db",
         "postgresql://root:secret@host:port/db",
+        "postgresql://root:secret@host/db?pgbouncer=1",
         "sqlite://",
         "sqlite:///:memory:",
         "sqlite:///file:chats?mode=memory",

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, NullPool, bindparam, create_engine, delete, e
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from usechat.chats.sql.prepared import run, use_driver
+from usechat.chats.sql.sqlite import SqliteDriver
 from usechat.chats.sql.tables import messages, metadata
 
 _ROW = {
@@ -38,7 +39,7 @@ def connection(tmp_path: Path, request: pytest.FixtureRequest) -> Generator[Conn
     metadata.create_all(engine)
     with engine.connect() as connection:
         if request.param == "driver":
-            use_driver(connection, cast("sqlite3.Connection", connection.connection.driver_connection))
+            use_driver(connection, SqliteDriver(cast("sqlite3.Connection", connection.connection.driver_connection)))
         yield connection
     engine.dispose()
 
