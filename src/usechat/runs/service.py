@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing, nullcontext, suppress
 from types import TracebackType
@@ -75,6 +76,7 @@ class RunService:
         """Whether new runs are refused."""
         self.readers = Readers(log, self.handles, disconnect, grace, asking)
         self._reaper: asyncio.Task[None] | None = None
+        self._closed_at: float | None = None
 
     async def __aenter__(self) -> Self:
         """Begin to watch for lost runs."""
@@ -320,10 +322,15 @@ class RunService:
     def close(self) -> None:
         """Refuse new runs. Cut readers of other processes' runs that can resume in another process."""
         self.is_closing = self.lost.is_closing = True
+        self._closed_at = self._closed_at or time.monotonic()
         self.readers.cut_those_who_come_back()
 
     def release_readers(self) -> None:
-        """Cut readers of other processes' runs that can resume elsewhere. Give the others a legal end."""
+        """Cut readers of other processes' runs that can resume elsewhere. Give the others a legal end.
+
+        Readers of this process' runs wait no longer for the database and the log: it is about to end.
+        """
+        self.saves.leave()
         if self.on_release is not None:
             self.readers.spawn(self._release_readers(self.on_release))
 
@@ -334,14 +341,17 @@ class RunService:
             logger.warning("the run log cannot be reached")
 
     async def shutdown(self) -> None:
-        """Refuse new runs, let running ones end or stop them, and close the log.
+        """Refuse new runs, let running ones end or stop them, and close the log. What hangs is left.
 
         Readers of this process' runs get a legal end; those of others' get `RunError` ``unavailable``.
         """
         self.close()
         if self._reaper is not None:
             self._reaper.cancel()
-        await ending.end_runs(self.handles, self.saves, self.shutdown_timeout)
+        assert self._closed_at is not None
+        # The time since `close` counts: runs may have been told to stop already.
+        left = max(self._closed_at + self.shutdown_timeout - time.monotonic(), 0.0)
+        await ending.end_runs(self.handles, self.saves, left)
         deciding = list(self.readers.tasks)
         for task in deciding:
             task.cancel()

@@ -6,6 +6,7 @@ who owns a run. It needs Redis 6 or newer, a single one or one behind a failover
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -207,16 +208,8 @@ class RedisLog:
 
     async def release_readers(self, end: OnRelease) -> None:
         """Give readers here of other processes' runs a legal end. The runs go on."""
-        for run_id, copy in list(self._tail.copies.items()):
-            info = await self._info(run_id)
-            if info is None:
-                continue
-            ending, ended = b"", -1
-            # Frames that came while the end was made stand before it.
-            while copy.is_running and ended != len(copy.ends):
-                ended = len(copy.ends)
-                ending = await end(info, bytes(copy.frames))
-            copy.end("lost", ending)
+        self._own_runs.leave()
+        await asyncio.gather(*(release(copy, end) for copy in self._tail.copies.values()))
 
     async def aclose(self) -> None:
         """Close connections and end tasks. Other processes end the runs that have not ended."""
@@ -224,6 +217,15 @@ class RedisLog:
         await self._own_runs.aclose()
         await self._tail.aclose()
         await self._client.aclose()
+
+
+async def release(copy: Copy, end: OnRelease) -> None:
+    ending, ended = b"", -1
+    # Frames that came while the end was made stand before it.
+    while copy.is_running and ended != len(copy.ends):
+        ended = len(copy.ends)
+        ending = await end(copy.info, bytes(copy.frames))
+    copy.end("lost", ending)
 
 
 def read_info(known: Sequence[bytes]) -> RunInfo:

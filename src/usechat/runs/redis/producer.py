@@ -33,6 +33,8 @@ MAX_RUNS = 64
 """The most runs in a round trip: Redis does nothing else meanwhile."""
 END_PATIENCE = 5.0
 """Seconds that this process' readers wait, at a run's end, for Redis to know of it. Beyond, Redis is away."""
+LEAVING_PATIENCE = 0.5
+"""The same, once this process is about to end."""
 
 
 class StopNotice(msgspec.Struct, frozen=True):
@@ -113,7 +115,7 @@ class RedisRun(MemoryRun):
     async def _settled(self, state: EndState) -> None:
         """Wait until Redis has everything."""
         self._own_runs.notice(self)
-        release = asyncio.get_running_loop().call_later(END_PATIENCE, self.end, state)
+        release = asyncio.get_running_loop().call_later(self._own_runs.patience, self.end, state)
         try:
             while self.is_behind():
                 future = asyncio.get_running_loop().create_future()
@@ -189,6 +191,8 @@ class OwnRuns:
         self._interval = min(limits.silence, limits.lease) / 5
         self.renewal_seconds = LONGEST_PAUSE + 2 * self._interval
         """Seconds after Redis is back within which each process has renewed its leases."""
+        self.patience = END_PATIENCE
+        """Seconds that readers here wait, at a run's end, for Redis to know of it."""
 
     def begin(self, info: RunInfo) -> RedisRun:
         """Add a run that Redis has just recorded."""
@@ -217,6 +221,13 @@ class OwnRuns:
         for run in self.runs.values():
             run.needs_lease = True
             self.notice(run)
+
+    def leave(self) -> None:
+        """Let readers wait no longer for Redis: this process is about to end."""
+        self.patience = LEAVING_PATIENCE
+        for run in self.runs.values():
+            if run.end_state is not None:
+                asyncio.get_running_loop().call_later(LEAVING_PATIENCE, run.end, run.end_state)
 
     async def aclose(self) -> None:
         """End the tasks. Runs that have not ended are lost."""

@@ -253,6 +253,7 @@ class Conversations:
             RunError: ``unavailable``: this process shuts down; another one can wait.
         """
         until = time.monotonic() + STOPPING_SECONDS
+        self.runs.saves.hurry(chat_id=chat_id)
         taking_over = asyncio.create_task(self.runs.take_over(chat_id))
         try:
             # Another process may end it, which sends no event here.

@@ -12,6 +12,7 @@ import inspect
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -44,6 +45,9 @@ platform."""
 FIND_SECONDS: Final = 2.0
 """Seconds to look for the run of an open turn: a log that has lost a run gets it back when the producer renews, each
 second."""
+
+RELEASE_SECONDS: Final = 0.5
+"""Seconds to look for what a stream continues, when its readers have to go."""
 
 
 def run_of(turn_id: str) -> str:
@@ -121,7 +125,11 @@ class TurnEnds:
     async def end_for_readers(self, info: RunInfo, frames: bytes) -> bytes:
         """Return the frames that end a run for readers whose process shuts down, while the run goes on in another."""
         lost = msgspec.convert(info.meta, LostRun)
-        continued = await self.continued(await self.store.find_turn(lost.turn_id))
+        continued = None
+        # Without the message that it continues, a stream still has its end.
+        with suppress(ChatError, TimeoutError):
+            async with asyncio.timeout(RELEASE_SECONDS):
+                continued = await self.continued(await self.store.find_turn(lost.turn_id))
         return end_frames(lost, frames, continued, Abort("shutdown"))
 
     async def end_gone(self, info: RunInfo, frames: bytes) -> bytes:

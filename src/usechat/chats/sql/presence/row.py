@@ -33,6 +33,9 @@ _LONGEST_GAP: Final = 0.75
 """The longest gap between two looks of one watch, as a share of the lease. After a longer gap, the watching process may
 have been paused, and all others with it."""
 
+_LEAVE_SECONDS: Final = 1.0
+"""Seconds that a process takes to leave, at most."""
+
 
 class _Watch(msgspec.Struct):
     """A number, and the time since which it has not changed."""
@@ -97,7 +100,8 @@ class RowPresence:
             await asyncio.gather(self._beating, return_exceptions=True)
         if process_id is not None:
             try:
-                await self._database.write(lambda connection: _remove(connection, process_id))
+                async with asyncio.timeout(_LEAVE_SECONDS):
+                    await self._database.write(lambda connection: _remove(connection, process_id))
             except (SQLAlchemyError, OSError) as error:
                 logger.warning("this process' row could not be removed; others will after its lease: %s", error)
 
