@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,7 +157,6 @@ def test_an_idle_server_ends_in_time_when_its_database_has_long_been_silent(stor
             thread.start()
             stack.callback(thread.join, PATIENCE)
         assert server.stop(SHUTDOWN_SECONDS + A_FEW_SECONDS) == 0
-        assert "Traceback" not in server.log.read_text()
 
 
 def fail_to_ask(server: RunningServer) -> None:
