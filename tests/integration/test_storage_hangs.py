@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,10 +41,17 @@ class Storage:
     database_hole: BlackHole
     redis_hole: BlackHole
 
-    @property
-    def database(self) -> str:
-        """The database's name."""
-        return self.url.rsplit("/", 1)[1]
+    def refuse_writes(self) -> None:
+        """Have connections refuse writes from now on, for as long as they are open, as those to a standby do."""
+        self._alter("SET default_transaction_read_only = on")
+        self.postgres.drop_connections()
+
+    def take_writes(self) -> None:
+        """Have new connections take writes again."""
+        self._alter("RESET default_transaction_read_only")
+
+    def _alter(self, change: str) -> None:
+        self.postgres.ask(f"ALTER DATABASE {self.url.rsplit('/', 1)[1]} {change}")
 
     @contextmanager
     def serve(self, upstream: ReplayServer, *, has_redis: bool, name: str = "server") -> Generator[RunningServer]:
@@ -160,7 +168,55 @@ def test_an_idle_server_ends_in_time_when_its_database_has_long_been_silent(stor
 
 
 def fail_to_ask(server: RunningServer) -> None:
-    try:
+    with suppress(httpx.TransportError):
         assert httpx.get(f"{server.client.base_url}/api/chats", timeout=PATIENCE, verify=False).status_code >= 500
-    except httpx.TransportError:
-        pass
+
+
+# -- The turn after ------------------------------------------------------------------------------------------------
+
+
+def texts(server: RunningServer, chat: str) -> list[str]:
+    """What the chat has, message by message."""
+    saved = server.client.get(f"/api/chats/{chat}").json()["messages"]
+    return ["".join(part.get("text", "") for part in message["parts"])[:10] for message in saved]
+
+
+def test_the_next_turn_works_at_once_after_the_database_was_silent_or_took_no_writes(storage: Storage) -> None:
+    slow = Reply("text", delay=0.2)
+    with (
+        ReplayServer(Reply("text"), Reply("text"), slow, *[Reply("text")] * 2, slow, Reply("text")) as upstream,
+        storage.serve(upstream, has_redis=True) as server,
+        storage.serve(upstream, has_redis=True, name="other") as other,
+    ):
+        warm_up(server, 2)
+        for chat, begin, end in (
+            ("no-writes", storage.refuse_writes, storage.take_writes),
+            ("silent", storage.database_hole.swallow, storage.database_hole.go_on),
+        ):
+            reading = Reading(server, chat)
+            begin()
+            seen = reading.whole()
+            assert '"type":"finish"' in seen
+            assert seen.endswith("data: [DONE]\n\n")
+            began = time.monotonic()
+            assert server.client.post("/api/chat", json=question("new")).status_code == 503
+            # It was a minute, and pools wait for half of one. Five seconds are the limit.
+            assert time.monotonic() - began < A_FEW_SECONDS
+            end()
+            # In whichever process it is asked, with the answer before it saved by the one that made it.
+            for client in (other.client, server.client) if chat == "no-writes" else (server.client,):
+                response = client.post("/api/chat", json=continued(client, chat))
+                assert response.status_code == 200, response.text
+                assert '"type":"finish"' in response.text
+            assert texts(server, chat)[:4] == ["Hi", "High water", "More", "High water"]
+        log = server.log.read_text() + other.log.read_text()
+    assert "Traceback" not in log
+    assert "failed: \n" not in log
+    assert "of chat no-writes could not be saved" in log
+
+
+def continued(client: httpx.Client, chat: str) -> dict[str, Any]:
+    """The next message; its client has the answer, which may not be saved yet."""
+    answer = {"id": "a", "role": "assistant", "parts": [{"type": "text", "text": "High water"}]}
+    messages = [*question(chat)["messages"], answer, *question(chat, "More")["messages"]]
+    return {"id": chat, "messages": messages}

@@ -59,11 +59,12 @@ class Saves:
             pending.tell_soon()
         return pending
 
-    def hurry(self, *, chat_id: str | None = None, run_id: str | None = None) -> None:
-        """Try now again to save the runs of a chat, or the named run."""
-        for pending in self._pending:
-            if chat_id == pending.info.chat_id or run_id == pending.info.id:
-                pending.is_due.set()
+    def hurry(self, run_id: str) -> bool:
+        """Try now again to save a run. Return False when it is none of those."""
+        found = [pending for pending in self._pending if pending.info.id == run_id]
+        for pending in found:
+            pending.is_due.set()
+        return bool(found)
 
     def leave(self) -> None:
         """Let nobody wait long for what is being saved: this process is about to end."""

@@ -69,6 +69,7 @@ class RunService:
         self.find_unlisted: FindRun | None = None
         """Finds a chat's run that a shared log no longer knows by its chat."""
         self.lost.find = self.find
+        log.on_hurry = self.saves.hurry
         self.keep_alive = keep_alive
         self.handles: dict[str, RunHandle] = {}
         """The runs that this process is making, by id."""
@@ -302,6 +303,12 @@ class RunService:
             return await self.log.stop(run_id, reason)
         handle.stop(reason)
         return True
+
+    async def hurry(self, run_id: str) -> None:
+        """Have a run that has ended be saved now, in any process, if its saving failed and is to be tried again."""
+        if not self.saves.hurry(run_id):
+            with suppress(RunError):
+                await self.log.hurry(run_id)
 
     async def reap(self) -> int:
         """End the runs whose producers have died, in any process. Return how many this call ended.

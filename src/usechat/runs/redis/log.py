@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -47,6 +47,8 @@ class RedisLog:
         self._client = ScriptClient(url, patience=min(self.limits.silence, self.limits.lease) / 6)
         self._own_runs = OwnRuns(self._client, self._keys, self.limits)
         self.on_gone: OnRelease | None = None
+        self.on_hurry: Callable[[str], None] | None = None
+        self._own_runs.on_hurry = lambda run_id: self.on_hurry and self.on_hurry(run_id)
         self._tail = Tail(self._client, self._keys, self.limits, lambda: self.on_gone)
         self._leases = Leases(self._client, self._keys, self.limits, grace=self._own_runs.renewal_seconds)
         self._has_policy = False
@@ -149,6 +151,10 @@ class RedisLog:
         message = msgspec.json.encode(StopNotice(run_id, reason))
         keys = [self._keys.run(run_id), self._keys.stops]
         return bool(await self._client.call(STOP, keys, message, reason or ""))
+
+    async def hurry(self, run_id: str) -> None:
+        """Tell the other processes that somebody waits for this run to be saved."""
+        await self._client.command("PUBLISH", self._keys.stops, msgspec.json.encode(run_id))
 
     async def note_resume(self, chat_id: str) -> None:
         """Remember for `Limits.remember` that a reader asked for this chat's stream."""

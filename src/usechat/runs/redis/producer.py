@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -38,7 +38,7 @@ LEAVING_PATIENCE = 0.5
 
 
 class StopNotice(msgspec.Struct, frozen=True):
-    """A message to all processes: stop this run."""
+    """A message to all processes: stop this run. A message that is only a run's id wants it to be saved."""
 
     run_id: str
     reason: str | None
@@ -193,6 +193,8 @@ class OwnRuns:
         """Seconds after Redis is back within which each process has renewed its leases."""
         self.patience = END_PATIENCE
         """Seconds that readers here wait, at a run's end, for Redis to know of it."""
+        self.on_hurry: Callable[[str], object] | None = None
+        """Called with the id of a run that somebody waits for to be saved."""
 
     def begin(self, info: RunInfo) -> RedisRun:
         """Add a run that Redis has just recorded."""
@@ -328,15 +330,19 @@ class OwnRuns:
                     self.renew_all()
                     backoff.reset()
                     async for message in messages:
-                        self._stop(message)
+                        self._hear(message)
             except RunError:
                 await backoff.wait()
 
-    def _stop(self, message: bytes) -> None:
+    def _hear(self, message: bytes) -> None:
         try:
-            notice = msgspec.json.decode(message, type=StopNotice)
+            notice = msgspec.json.decode(message, type=StopNotice | str)
         except msgspec.DecodeError:
             logger.warning("a request to stop could not be read")
+            return
+        if isinstance(notice, str):
+            if self.on_hurry is not None:
+                self.on_hurry(notice)
             return
         run = self.runs.get(notice.run_id)
         if run is not None:

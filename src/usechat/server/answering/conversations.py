@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self, cast
@@ -203,7 +203,13 @@ class Conversations:
         self.runs.check_open()
         # Only the ids: the turn would hold the chat's history for as long as the answer takes.
         chat_id, turn_id = turn.chat_id, turn.turn_id
-        await self.store.begin_turn(OWNER, chat_id, turn_id, turn.plan)
+        try:
+            await self.store.begin_turn(OWNER, chat_id, turn_id, turn.plan)
+        except ChatError as error:
+            if error.code == "unavailable":
+                # It may have begun all the same, and would hold the chat.
+                self._give_up(chat_id, turn_id)
+            raise
         lost = LostRun(
             turn_id=turn_id,
             wire_format=plan.wire_format,
@@ -225,15 +231,24 @@ class Conversations:
                 run_id=run_of(turn_id),
             )
         except RunError as error:
-            await self.ends.end(chat_id, turn_id, status="failed")
+            await self._give_up(chat_id, turn_id)
             if error.code == "exists":
                 raise ChatError("This chat is being answered.", code="conflict") from error
             raise
         except Exception:
             # No run has begun, and the chat would stay held until it counts as orphaned.
-            await self.ends.end(chat_id, turn_id, status="failed")
+            await self._give_up(chat_id, turn_id)
             raise
         return handle.info.id
+
+    def _give_up(self, chat_id: str, turn_id: str) -> Awaitable[bool]:
+        """End a turn that has no run, now or when the database is back. Wait for the first try only if awaited."""
+
+        async def end(_info: RunInfo) -> None:
+            await self.ends.end(chat_id, turn_id, status="failed")
+
+        info = RunInfo(id=run_of(turn_id), chat_id=chat_id, created_at=time.time())
+        return self.runs.saves.add(info, end).outcome
 
     async def _save(self, chat_id: str, turn_id: str, answer: Answer, info: RunInfo) -> None:
         end = ending(info, answer.final)
@@ -253,7 +268,7 @@ class Conversations:
             RunError: ``unavailable``: this process shuts down; another one can wait.
         """
         until = time.monotonic() + STOPPING_SECONDS
-        self.runs.saves.hurry(chat_id=chat_id)
+        await self.runs.hurry(run_of(turn_id))
         taking_over = asyncio.create_task(self.runs.take_over(chat_id))
         try:
             # Another process may end it, which sends no event here.
