@@ -182,9 +182,9 @@ def texts(server: RunningServer, chat: str) -> list[str]:
 
 
 def test_the_next_turn_works_at_once_after_the_database_was_silent_or_took_no_writes(storage: Storage) -> None:
-    slow = Reply("text", delay=0.2)
+    slow, held = Reply("text", delay=0.2), Reply("text", hold_after=HELD_AT)
     with (
-        ReplayServer(Reply("text"), Reply("text"), slow, *[Reply("text")] * 2, slow, Reply("text")) as upstream,
+        ReplayServer(Reply("text"), Reply("text"), slow, *[Reply("text")] * 2, slow, Reply("text"), held) as upstream,
         storage.serve(upstream, has_redis=True) as server,
         storage.serve(upstream, has_redis=True, name="other") as other,
     ):
@@ -209,10 +209,26 @@ def test_the_next_turn_works_at_once_after_the_database_was_silent_or_took_no_wr
                 assert response.status_code == 200, response.text
                 assert '"type":"finish"' in response.text
             assert texts(server, chat)[:4] == ["Hi", "High water", "More", "High water"]
+        check_deletion_without_redis(storage, server, other)
+        assert upstream.requests[-1].is_aborted
         log = server.log.read_text() + other.log.read_text()
     assert "Traceback" not in log
-    assert "failed: \n" not in log
-    assert "of chat no-writes could not be saved" in log
+    for line in log.splitlines():
+        assert not line.rstrip().endswith((":", "()")), line
+    assert "of chat no-writes could not be saved; it is tried again in 1 s: Chats cannot be read or saved" in log
+    assert f"PostgreSQL at 127.0.0.1:{storage.database_hole.port} did not answer in 5 seconds" in log
+
+
+def check_deletion_without_redis(storage: Storage, server: RunningServer, other: RunningServer) -> None:
+    """A chat is deleted by the process that makes its answer, which it stops first, and not by others meanwhile."""
+    Reading(server, "deleted")
+    storage.redis_hole.swallow()
+    assert other.client.delete("/api/chats/deleted").status_code == 503
+    assert other.client.delete("/api/chats/silent").status_code == 204
+    assert "chat deleted is not deleted: turn turn-" in other.log.read_text()
+    assert server.client.delete("/api/chats/deleted").status_code == 204
+    assert other.client.get("/api/chats/deleted").status_code == 404
+    storage.redis_hole.go_on()
 
 
 def continued(client: httpx.Client, chat: str) -> dict[str, Any]:

@@ -11,8 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Final, TypeAlias
 
-from usechat.errors import UsechatError
-from usechat.guard import Contained, describe_error
+from usechat.guard import Contained, describe_outage, traceback_of
 from usechat.runs.log import RunInfo
 
 __all__ = ["OnEnd", "Saves"]
@@ -81,16 +80,14 @@ class Saves:
             except Exception as error:
                 pending.tell(is_saved=False)
                 if pause is None or is_last_try:
-                    logger.error("%s was not saved: %s", pending, describe_error(error))  # noqa: TRY400 - told before
+                    logger.error("%s was not saved: %s", pending, describe_outage(error))  # noqa: TRY400 - told before
                     return
-                # An outage has no traceback worth reading.
-                trace = None if isinstance(error, UsechatError | OSError) else error
                 logger.warning(
                     "%s could not be saved; it is tried again in %g s: %s",
                     pending,
                     pause,
-                    describe_error(error),
-                    exc_info=trace,
+                    describe_outage(error),
+                    exc_info=traceback_of(error),
                 )
             else:
                 pending.tell(is_saved=True)

@@ -16,7 +16,7 @@ from typing import Any, Self, TypeAlias
 import msgspec
 
 from usechat.errors import AnswerFailedError, RunError
-from usechat.guard import Contained
+from usechat.guard import Contained, describe_outage
 from usechat.runs import ending
 from usechat.runs.cursor import Cursor
 from usechat.runs.handle import Make, RunHandle, make_run
@@ -159,7 +159,7 @@ class RunService:
                     await handle.writer.finish("failed", lambda: self._save(handle, "failed", on_end))
             raise
         except Exception:
-            logger.exception("a run could not be ended")
+            logger.exception("run %s of chat %s could not be ended", handle.info.id, handle.info.chat_id)
             return "failed"
         finally:
             handle.is_over = True
@@ -344,8 +344,8 @@ class RunService:
     async def _release_readers(self, end: OnRelease) -> None:
         try:
             await self.log.release_readers(end)
-        except RunError:
-            logger.warning("the run log cannot be reached")
+        except RunError as error:
+            logger.warning("readers of other processes' runs may be cut without an end: %s", describe_outage(error))
 
     async def shutdown(self) -> None:
         """Refuse new runs, let running ones end or stop them, and close the log. What hangs is left.

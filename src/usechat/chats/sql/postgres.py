@@ -69,6 +69,7 @@ class PostgresDatabase:
     def __init__(self, url: URL, pauses: Sequence[float] = PAUSES, seconds: float = ANSWER_SECONDS) -> None:
         self._pauses = pauses
         self._seconds = seconds
+        self._place = f"{url.host or 'this machine'}:{url.port or 5432}"
         self._sessions: WeakSet[_Session] = WeakSet()
         self._sound_since = -math.inf
         """Connections that were open before this moment are not used again."""
@@ -113,7 +114,9 @@ class PostgresDatabase:
             elif isinstance(error, OSError) or error.connection_invalidated:
                 self._sound_since = max(began, self._sound_since)
             if limit.expired():
-                raise TimeoutError(f"PostgreSQL did not answer in {self._seconds:g} seconds") from error
+                raise TimeoutError(
+                    f"PostgreSQL at {self._place} did not answer in {self._seconds:g} seconds"
+                ) from error
             raise
 
     async def _run(self, work: Work[ResultT], *, in_transaction: bool) -> ResultT:

@@ -36,7 +36,7 @@ from usechat.apart import is_large, mark_large, work_apart
 from usechat.chats.merge import merge_patch
 from usechat.chats.pages import decode_cursor, encode_cursor
 from usechat.chats.sql.columns import PlainText, encode_stored, encode_text
-from usechat.chats.sql.database import Work, told_when_unavailable
+from usechat.chats.sql.database import TellsUnavailable, Work
 from usechat.chats.sql.engine import open_database, open_presence
 from usechat.chats.sql.prepared import Rows, run
 from usechat.chats.sql.rows import chat_from_row, message_from_row, title_values, turn_from_row
@@ -92,11 +92,13 @@ class SqlChatStore:
             new = insert(chats).values(**values, **title_values(title), metadata=dict(metadata or {}))
             return chat_from_row(connection.execute(new.returning(*CHAT)).one())
 
-        return await self._create(work)
+        return await self._create(work, "create chat", chat_id)
 
     async def get_chat(self, owner: str, chat_id: str) -> Chat:
         """See `ChatStore.get_chat`."""
-        return await self._read(lambda connection: _existing(find_chat(connection, owner, chat_id)))
+        return await self._read(
+            lambda connection: _existing(find_chat(connection, owner, chat_id)), "read chat", chat_id
+        )
 
     async def load_chat(self, owner: str, chat_id: str) -> SavedChat:
         """See `ChatStore.load_chat`."""
@@ -116,7 +118,7 @@ class SqlChatStore:
             is_much = sum([len(row[0]) for row in rows]) >= _MUCH
             return chat, rows if is_much else [message_from_row(row) for row in rows]
 
-        found = await self._read(work)
+        found = await self._read(work, "load chat", chat_id)
         if found is None:
             return None
         chat, messages = found
@@ -142,7 +144,7 @@ class SqlChatStore:
             page = found[:size]
             return ChatPage(chats=page, next_cursor=encode_cursor(page[-1]) if len(found) > size else None)
 
-        return await self._read(work)
+        return await self._read(work, "list the chats")
 
     async def update_chat(
         self,
@@ -164,7 +166,7 @@ class SqlChatStore:
             changed = update(chats).where(chats.c.id == chat_id).values(values).returning(*CHAT)
             return chat_from_row(connection.execute(changed).one())
 
-        return await self._write(work)
+        return await self._write(work, "change chat", chat_id)
 
     async def delete_chat(self, owner: str, chat_id: str) -> Chat:
         """See `ChatStore.delete_chat`."""
@@ -180,7 +182,7 @@ class SqlChatStore:
             connection.execute(ended)
             return deleted[-1]
 
-        return await self._write(work)
+        return await self._write(work, "delete chat", chat_id)
 
     async def choose_path(self, owner: str, chat_id: str, number: int) -> SavedChat:
         """See `ChatStore.choose_path`."""
@@ -191,7 +193,7 @@ class SqlChatStore:
                 raise _no_message()
             return SavedChat(chat=show_path(connection, chat, tree.latest_leaf(number)), tree=tree)
 
-        return await self._write(work)
+        return await self._write(work, "show a path of chat", chat_id)
 
     async def hide_message(self, owner: str, chat_id: str, number: int) -> SavedChat:
         """See `ChatStore.hide_message`."""
@@ -208,7 +210,7 @@ class SqlChatStore:
             leaf = tree.latest_leaf(message.parent) if chat.leaf in hidden else chat.leaf
             return SavedChat(chat=show_path(connection, chat, leaf), tree=tree)
 
-        return await self._write(work)
+        return await self._write(work, "hide a message of chat", chat_id)
 
     async def begin_turn(
         self, owner: str, chat_id: str, run_id: str, plan: TurnPlan, *, title: str | None = None
@@ -233,7 +235,7 @@ class SqlChatStore:
             # A chat that the plan does not know is new, as a rule. If it exists after all, the next try finds it.
             return begin(connection, turn, is_new=plan.revision == 0 and next(tries) == 0)
 
-        return await self._create(work)
+        return await self._create(work, "begin turn", run_id, "of chat", chat_id)
 
     async def finish_turn(
         self,
@@ -247,7 +249,7 @@ class SqlChatStore:
     ) -> bool:
         """See `ChatStore.finish_turn`."""
         ending = Ending(attempt or uuid4().hex, status, message, usage, finish_reason)
-        return await self._write(lambda connection: finish(connection, run_id, ending))
+        return await self._write(lambda connection: finish(connection, run_id, ending), "end turn", run_id)
 
     async def find_turn(self, run_id: str) -> Turn | None:
         """See `ChatStore.find_turn`."""
@@ -255,7 +257,7 @@ class SqlChatStore:
         def work(connection: Connection) -> Turn | None:
             return next(map(turn_from_row, run(connection, FIND_TURN, {"by_run_id": run_id})), None)
 
-        return await self._read(work)
+        return await self._read(work, "find turn", run_id)
 
     async def open_turns(self, *, before: float | None = None) -> Sequence[Turn]:
         """See `ChatStore.open_turns`."""
@@ -266,7 +268,7 @@ class SqlChatStore:
         def work(connection: Connection) -> Sequence[Turn]:
             return [turn_from_row(row) for row in connection.execute(query)]
 
-        return await self._read(work)
+        return await self._read(work, "find open turns")
 
     @property
     def process_id(self) -> str | None:
@@ -275,12 +277,12 @@ class SqlChatStore:
 
     async def join(self, lease: float, on_lost: Callable[[], None]) -> None:
         """See `ChatStore.join`."""
-        with told_when_unavailable:
+        with TellsUnavailable("join the other processes"):
             await self._presence.join(lease, on_lost)
 
     async def is_dead(self, process_id: str) -> bool:
         """See `ChatStore.is_dead`."""
-        with told_when_unavailable:
+        with TellsUnavailable("see if process", process_id, "lives"):
             return await self._presence.is_dead(process_id)
 
     async def aclose(self) -> None:
@@ -288,20 +290,20 @@ class SqlChatStore:
         await self._presence.leave()
         await self._database.aclose()
 
-    async def _read(self, work: Work[ResultT]) -> ResultT:
-        with told_when_unavailable:
+    async def _read(self, work: Work[ResultT], *what: str) -> ResultT:
+        with TellsUnavailable(*what):
             return await self._database.read(work)
 
-    async def _write(self, work: Work[ResultT]) -> ResultT:
-        with told_when_unavailable:
+    async def _write(self, work: Work[ResultT], *what: str) -> ResultT:
+        with TellsUnavailable(*what):
             return await self._database.write(work)
 
-    async def _create(self, work: Work[ResultT]) -> ResultT:
+    async def _create(self, work: Work[ResultT], *what: str) -> ResultT:
         """Run work that creates a chat if there is none. Try again when another caller was faster."""
         try:
-            return await self._write(work)
+            return await self._write(work, *what)
         except IntegrityError:
-            return await self._write(work)
+            return await self._write(work, *what)
 
 
 def _checked_metadata(metadata: Any) -> Any:

@@ -25,6 +25,7 @@ from usechat.chats.store import Chat, ChatStore, SavedChat, Turn, TurnPlan
 from usechat.chats.tool_errors import show_model, with_tool_errors
 from usechat.chats.tree import EndStatus, SavedMessage
 from usechat.errors import ChatError, RunError
+from usechat.guard import describe_outage
 from usechat.http.new_run import RunPlan, respond
 from usechat.http.response import StreamingAnswer
 from usechat.http.resume import KnownRun
@@ -344,14 +345,34 @@ class Conversations:
             handle.stop("lost")
 
     async def delete(self, chat_id: str) -> Chat:
-        """Remove a chat and stop its answer. An answer in another process's memory goes on and is not saved.
+        """Stop a chat's answer and remove the chat. One whose answer cannot be stopped stays: the model would go on.
 
         Raises:
-            ChatError: There is no such chat.
+            ChatError: There is no such chat; ``conflict``: its answer is in the memory of another process.
+            RunError: ``unavailable``: its answer is made by another process, which cannot be reached now.
         """
+        try:
+            await self.stop(chat_id)
+        except (RunError, ChatError) as error:
+            turn = await self._open_turn(chat_id)
+            # Of a turn that names no process, nobody knows whether it is still made: its chat could stay for an hour.
+            is_unknown = turn is not None and turn.process_id is None and not self.runs.log.is_shared
+            if turn is not None and not is_unknown:
+                logger.warning(
+                    "chat %s is not deleted: turn %s cannot be stopped: %s",
+                    chat_id,
+                    turn.run_id,
+                    describe_outage(error),
+                )
+                raise
         chat = await self.store.delete_chat(OWNER, chat_id)
-        if can_have_run(chat_id):
-            await self.runs.stop(chat_id, STOPPED)
+        if chat.active_run_id is not None and can_have_run(chat_id):
+            # It has begun meanwhile, or is about to end.
+            try:
+                await self.runs.stop_run(run_of(chat.active_run_id), STOPPED)
+            except RunError as error:
+                reason = describe_outage(error)
+                logger.warning("chat %s is gone, but turn %s may go on: %s", chat_id, chat.active_run_id, reason)
         return chat
 
 

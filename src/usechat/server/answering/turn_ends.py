@@ -21,7 +21,7 @@ from usechat.chats.store import ChatStore, Turn
 from usechat.chats.tool_errors import split_tool_errors, with_tool_errors
 from usechat.chats.tree import EndStatus, UIMessage
 from usechat.errors import ChatError, RunError
-from usechat.guard import Contained
+from usechat.guard import Contained, describe_outage, traceback_of
 from usechat.ids import generate_id
 from usechat.parts import Abort, Error
 from usechat.protocol.options import MASKED_ERROR
@@ -149,7 +149,6 @@ class TurnEnds:
             try:
                 turns = await self.store.open_turns()
             except ChatError:
-                logger.warning("the chats cannot be reached")
                 return None
             turn = next((turn for turn in turns if turn.chat_id == chat_id), None)
             if turn is None:
@@ -164,7 +163,6 @@ class TurnEnds:
         try:
             turn = await self.store.find_turn(msgspec.convert(info.meta, LostRun).turn_id)
         except ChatError:
-            logger.warning("the chats cannot be reached")
             return False
         return turn is not None and not turn.is_open
 
@@ -190,10 +188,13 @@ class TurnEnds:
         while True:
             try:
                 await self.end_orphans()
-            except RunError:
-                logger.warning("the run log cannot be reached")
-            except Exception:
-                logger.exception("turns without a run could not be ended")
+            except Exception as error:
+                logger.warning(
+                    "turns without a run could not be ended; it is tried again in %g s: %s",
+                    self.log.limits.lease / 2,
+                    describe_outage(error),
+                    exc_info=traceback_of(error),
+                )
             await asyncio.sleep(self.log.limits.lease / 2)
 
     async def end_orphans(self) -> None:
