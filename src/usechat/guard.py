@@ -12,15 +12,17 @@ import asyncio
 from types import TracebackType
 from typing import Any, cast
 
-from usechat.errors import ApplicationError
+from usechat.errors import ApplicationError, ChatError, RunError
 
 __all__ = [
     "Contained",
     "contained",
     "describe_error",
+    "describe_outage",
     "exception_for",
     "is_being_cancelled",
     "original_error",
+    "traceback_of",
 ]
 
 CAUSES_SHOWN = 5
@@ -119,3 +121,16 @@ def describe_error(error: BaseException) -> str:
     if isinstance(error, Exception):
         return text or name
     return f"{name}: {text}" if text else name
+
+
+def describe_outage(error: BaseException) -> str:
+    """Return the text of an error, and of the one that it was raised for, as one line."""
+    texts = [describe_error(error)]
+    if error.__cause__ is not None:
+        texts.append(describe_error(getattr(error.__cause__, "orig", None) or error.__cause__))
+    return " ".join(": ".join(text.rstrip(".") for text in texts).split())
+
+
+def traceback_of(error: BaseException) -> BaseException | None:
+    """Return an error as the ``exc_info`` of its log line; None for an outage, whose text says it all."""
+    return None if isinstance(error, ChatError | RunError | OSError) else error

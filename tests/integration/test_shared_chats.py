@@ -255,13 +255,16 @@ def test_second_server_neither_answers_nor_stops_nor_resumes_what_the_first_is_a
     assert second.client.post(f"/api/chat/{chat}/stop").json() == {"stopped": False}
 
 
-def test_chat_that_is_deleted_elsewhere_does_not_come_back(servers: Servers) -> None:
+def test_chat_is_not_deleted_while_the_model_would_go_on_elsewhere(servers: Servers) -> None:
     first, second = servers.find(), servers.find(lease=LEASE)
     [deleted] = servers.chats(1)
     answers = servers.ask(first, deleted)
-    assert second.client.delete(f"/api/chats/{deleted}").status_code == 204
+    refusal = second.client.delete(f"/api/chats/{deleted}")
+    assert refusal.status_code == 409
+    assert "cannot be told to stop" in refusal.json()["detail"]
     servers.model.may_end.set()
     assert answers[0].is_whole()
+    assert second.client.delete(f"/api/chats/{deleted}").status_code == 204
     assert deleted not in [chat["id"] for chat in second.client.get("/api/chats").json()["chats"]]
 
 

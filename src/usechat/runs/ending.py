@@ -16,6 +16,8 @@ ABORT_SECONDS = 5.0
 """Seconds that a run may take for its legal end at shutdown."""
 LOG_SECONDS = 1.0
 """Seconds that the log may then take to record ends that are saved."""
+SAVE_SECONDS = 3.0
+"""Seconds that what is not saved then may take to be saved."""
 LOOK_SECONDS = 0.05
 """Seconds between two looks at whether the runs are made."""
 
@@ -31,11 +33,12 @@ async def end_runs(handles: Mapping[str, RunHandle], saves: Saves, seconds: floa
     await wait_until_made(handles, seconds)
     for handle in list(handles.values()):
         handle.stop("shutdown")
+    saves.leave()
     await wait_until_made(handles, ABORT_SECONDS)
     # A log that is away may never record their ends. They are saved.
     if tasks := tasks_of(handles):
         await asyncio.wait(tasks, timeout=LOG_SECONDS)
-    await saves.aclose(ABORT_SECONDS)
+    await saves.aclose(SAVE_SECONDS)
     left = tasks_of(handles)
     for task in left:
         task.cancel()

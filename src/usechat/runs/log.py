@@ -216,6 +216,13 @@ class RunLog(Protocol):
         """Ask the run's producer, in any process, to stop. Return whether the run was still running."""
         ...
 
+    on_hurry: Callable[[str], None] | None
+    """Called with the id of a run that ended here and that somebody waits for to be saved."""
+
+    async def hurry(self, run_id: str) -> None:
+        """Tell the other processes that somebody waits for this run to be saved."""
+        ...
+
     async def note_resume(self, chat_id: str) -> None:
         """Remember that a reader asked for this chat's stream, so its client resumes."""
         ...

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 from usechat.errors import RunError
+from usechat.guard import describe_outage, traceback_of
 from usechat.runs.log import RunInfo, RunLog
 
 __all__ = ["LostRuns", "OnLost"]
@@ -54,8 +55,8 @@ class LostRuns:
         while True:
             try:
                 await self.reap()
-            except RunError:
-                logger.warning("the run log cannot be reached")
+            except RunError as error:
+                logger.warning("lost runs are not looked for until the run log is back: %s", describe_outage(error))
             await asyncio.sleep(self.log.limits.lease / 3)
 
     async def take_over(self, chat_id: str) -> bool:
@@ -105,6 +106,13 @@ class LostRuns:
                 frames = await self.log.frames(info.id)
                 ending = b"" if self.on_lost is None else await self.on_lost(info, frames)
                 return await self.log.adopt(info, ending)
-        except Exception:
-            logger.exception("ending a lost run failed")
+        except Exception as error:
+            logger.warning(
+                "ending a lost run failed (run %s of chat %s); it is tried again in %g s: %s",
+                info.id,
+                info.chat_id,
+                self.log.limits.lease,
+                describe_outage(error),
+                exc_info=traceback_of(error),
+            )
             return False

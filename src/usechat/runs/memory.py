@@ -214,6 +214,7 @@ class MemoryLog:
 
     is_shared = False
     on_gone: OnRelease | None = None
+    on_hurry: Callable[[str], None] | None = None
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
@@ -289,6 +290,9 @@ class MemoryLog:
         """Ask the run's producer to stop. Return whether the run was still running."""
         run = self.runs.get(run_id)
         return run is not None and run.ask_to_stop(reason)
+
+    async def hurry(self, run_id: str) -> None:
+        """Do nothing: there is no other process."""
 
     async def note_resume(self, chat_id: str) -> None:
         """Remember that this chat's client resumes."""

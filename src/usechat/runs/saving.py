@@ -9,9 +9,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
-from usechat.guard import Contained, describe_error
+from usechat.guard import Contained, describe_outage, traceback_of
 from usechat.runs.log import RunInfo
 
 __all__ = ["OnEnd", "Saves"]
@@ -21,7 +21,9 @@ logger = logging.getLogger(__name__)
 OnEnd: TypeAlias = Callable[[RunInfo], Awaitable[None]]
 """Saves a run that ended here, before its readers see the end. When it raises, it is called again for some minutes."""
 
-PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 60.0, 60.0, 60.0)
+PAUSES: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 60.0, 60.0, 60.0)
+LEAVING_SECONDS: Final = 0.5
+"""Seconds that readers wait for a run to be saved, once their process is about to end."""
 
 
 class Saves:
@@ -33,41 +35,106 @@ class Saves:
 
     def __init__(self, pauses: Sequence[float] = PAUSES) -> None:
         self._pauses = pauses
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._is_last_try = asyncio.Event()
+        self._pending: set[_Pending] = set()
+        self._is_leaving = False
+        self._is_last_try = False
 
     async def save(self, info: RunInfo, on_end: OnEnd) -> bool:
-        """Save a run and return whether it is saved. If not, try again in the background."""
+        """Save a run and return whether it is saved. If not, it is tried again in the background."""
+        pending = self.add(info, on_end)
         try:
-            with Contained():
-                await on_end(info)
-        except Exception:
-            logger.exception("a run could not be saved; it is tried again")
-            task = asyncio.create_task(self._try_again(info, on_end))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-            return False
-        return True
+            return await asyncio.shield(pending.outcome)
+        except asyncio.CancelledError:
+            pending.task.cancel()
+            raise
 
-    async def _try_again(self, info: RunInfo, on_end: OnEnd) -> None:
-        for pause in self._pauses:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._is_last_try.wait(), pause)
+    def add(self, info: RunInfo, on_end: OnEnd) -> _Pending:
+        """Save a run in the background."""
+        pending = _Pending(info, on_end)
+        self._pending.add(pending)
+        pending.task = asyncio.create_task(self._keep_trying(pending))
+        pending.task.add_done_callback(lambda _task: self._pending.discard(pending))
+        if self._is_leaving:
+            pending.tell_soon()
+        return pending
+
+    def hurry(self, run_id: str) -> bool:
+        """Try now again to save a run. Return False when it is none of those."""
+        found = [pending for pending in self._pending if pending.info.id == run_id]
+        for pending in found:
+            pending.is_due.set()
+        return bool(found)
+
+    def leave(self) -> None:
+        """Let nobody wait long for what is being saved: this process is about to end."""
+        self._is_leaving = True
+        for pending in self._pending:
+            pending.tell_soon()
+
+    async def _keep_trying(self, pending: _Pending) -> None:
+        for pause in (*self._pauses, None):
+            is_last_try = self._is_last_try
             try:
                 with Contained():
-                    await on_end(info)
-            except Exception as error:  # noqa: BLE001 - no caller is left to get it
-                logger.warning("a run still could not be saved: %s", describe_error(error))
+                    await pending.on_end(pending.info)
+            except Exception as error:
+                pending.tell(is_saved=False)
+                if pause is None or is_last_try:
+                    logger.error("%s was not saved: %s", pending, describe_outage(error))  # noqa: TRY400 - told before
+                    return
+                logger.warning(
+                    "%s could not be saved; it is tried again in %g s: %s",
+                    pending,
+                    pause,
+                    describe_outage(error),
+                    exc_info=traceback_of(error),
+                )
             else:
+                pending.tell(is_saved=True)
                 return
-            if self._is_last_try.is_set():
-                break
-        logger.error("a run was not saved")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(pending.is_due.wait(), pause)
+            pending.is_due.clear()
 
     async def aclose(self, seconds: float) -> None:
         """Try to save the rest once more, for at most some seconds."""
-        self._is_last_try.set()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=seconds)
-        for task in self._tasks:
-            task.cancel()
+        self._is_last_try = True
+        for pending in self._pending:
+            pending.is_due.set()
+        if tasks := [pending.task for pending in self._pending]:
+            _, late = await asyncio.wait(tasks, timeout=seconds)
+            for pending in [pending for pending in self._pending if pending.task in late]:
+                logger.error("%s was not saved: this process ends before its database answers", pending)
+                pending.task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+
+class _Pending:
+    """A run that is being saved.
+
+    Args:
+        info: The run.
+        on_end: Saves it.
+    """
+
+    task: asyncio.Task[None]
+
+    def __init__(self, info: RunInfo, on_end: OnEnd) -> None:
+        self.info = info
+        self.on_end = on_end
+        self.is_due = asyncio.Event()
+        self.outcome: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        """Whether the first try has saved it."""
+
+    def __str__(self) -> str:
+        """Return its name in the log."""
+        return f"run {self.info.id} of chat {self.info.chat_id}"
+
+    def tell(self, *, is_saved: bool) -> None:
+        """Tell who waits."""
+        if not self.outcome.done():
+            self.outcome.set_result(is_saved)
+
+    def tell_soon(self) -> None:
+        """Let nobody wait much longer."""
+        asyncio.get_running_loop().call_later(LEAVING_SECONDS, lambda: self.tell(is_saved=False))

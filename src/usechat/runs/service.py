@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing, nullcontext, suppress
 from types import TracebackType
@@ -15,7 +16,7 @@ from typing import Any, Self, TypeAlias
 import msgspec
 
 from usechat.errors import AnswerFailedError, RunError
-from usechat.guard import Contained
+from usechat.guard import Contained, describe_outage
 from usechat.runs import ending
 from usechat.runs.cursor import Cursor
 from usechat.runs.handle import Make, RunHandle, make_run
@@ -68,6 +69,7 @@ class RunService:
         self.find_unlisted: FindRun | None = None
         """Finds a chat's run that a shared log no longer knows by its chat."""
         self.lost.find = self.find
+        log.on_hurry = self.saves.hurry
         self.keep_alive = keep_alive
         self.handles: dict[str, RunHandle] = {}
         """The runs that this process is making, by id."""
@@ -75,6 +77,7 @@ class RunService:
         """Whether new runs are refused."""
         self.readers = Readers(log, self.handles, disconnect, grace, asking)
         self._reaper: asyncio.Task[None] | None = None
+        self._closed_at: float | None = None
 
     async def __aenter__(self) -> Self:
         """Begin to watch for lost runs."""
@@ -156,7 +159,7 @@ class RunService:
                     await handle.writer.finish("failed", lambda: self._save(handle, "failed", on_end))
             raise
         except Exception:
-            logger.exception("a run could not be ended")
+            logger.exception("run %s of chat %s could not be ended", handle.info.id, handle.info.chat_id)
             return "failed"
         finally:
             handle.is_over = True
@@ -301,6 +304,12 @@ class RunService:
         handle.stop(reason)
         return True
 
+    async def hurry(self, run_id: str) -> None:
+        """Have a run that has ended be saved now, in any process, if its saving failed and is to be tried again."""
+        if not self.saves.hurry(run_id):
+            with suppress(RunError):
+                await self.log.hurry(run_id)
+
     async def reap(self) -> int:
         """End the runs whose producers have died, in any process. Return how many this call ended.
 
@@ -320,28 +329,36 @@ class RunService:
     def close(self) -> None:
         """Refuse new runs. Cut readers of other processes' runs that can resume in another process."""
         self.is_closing = self.lost.is_closing = True
+        self._closed_at = self._closed_at or time.monotonic()
         self.readers.cut_those_who_come_back()
 
     def release_readers(self) -> None:
-        """Cut readers of other processes' runs that can resume elsewhere. Give the others a legal end."""
+        """Cut readers of other processes' runs that can resume elsewhere. Give the others a legal end.
+
+        Readers of this process' runs wait no longer for the database and the log: it is about to end.
+        """
+        self.saves.leave()
         if self.on_release is not None:
             self.readers.spawn(self._release_readers(self.on_release))
 
     async def _release_readers(self, end: OnRelease) -> None:
         try:
             await self.log.release_readers(end)
-        except RunError:
-            logger.warning("the run log cannot be reached")
+        except RunError as error:
+            logger.warning("readers of other processes' runs may be cut without an end: %s", describe_outage(error))
 
     async def shutdown(self) -> None:
-        """Refuse new runs, let running ones end or stop them, and close the log.
+        """Refuse new runs, let running ones end or stop them, and close the log. What hangs is left.
 
         Readers of this process' runs get a legal end; those of others' get `RunError` ``unavailable``.
         """
         self.close()
         if self._reaper is not None:
             self._reaper.cancel()
-        await ending.end_runs(self.handles, self.saves, self.shutdown_timeout)
+        assert self._closed_at is not None
+        # The time since `close` counts: runs may have been told to stop already.
+        left = max(self._closed_at + self.shutdown_timeout - time.monotonic(), 0.0)
+        await ending.end_runs(self.handles, self.saves, left)
         deciding = list(self.readers.tasks)
         for task in deciding:
             task.cancel()

@@ -268,7 +268,7 @@ async def test_lost_runs_are_looked_for_all_the_time(caplog: pytest.LogCaptureFi
     log.is_away = True
     with caplog.at_level(logging.WARNING):
         async with service_on(log, on_lost=on_lost), asyncio.timeout(PATIENCE):
-            await eventually(lambda: "cannot be reached" in caplog.text)
+            await eventually(lambda: "lost runs are not looked for" in caplog.text)
             log.is_away = False
             await lose(log)
             await ended.wait()

@@ -22,8 +22,9 @@ from sqlalchemy.exc import (
 )
 
 from usechat.errors import ChatError
+from usechat.guard import describe_outage
 
-__all__ = ["Database", "Work", "told_when_unavailable"]
+__all__ = ["Database", "TellsUnavailable", "Work"]
 
 logger = logging.getLogger(__name__)
 
@@ -83,9 +84,17 @@ class Database(Protocol):
 class TellsUnavailable:
     """Map every failure of a database that is away, locked, full or damaged to one error. A context manager.
 
+    Args:
+        what: What was to be done, and to what.
+
     Raises:
         ChatError: ``unavailable``. The cause is logged, without the values that were to be written.
     """
+
+    __slots__ = ("_what",)
+
+    def __init__(self, *what: str | None) -> None:
+        self._what = what
 
     def __enter__(self) -> None:
         """Enter the block."""
@@ -97,9 +106,7 @@ class TellsUnavailable:
         is_statement = isinstance(error, StatementError) and not isinstance(error, DBAPIError)
         if is_statement or isinstance(error, _OUR_OWN_FAULT):
             return
-        reason = error.orig if isinstance(error, DBAPIError) else error
-        logger.error("the database of chats failed: %s", reason)
+        reason = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+        what = " ".join(word for word in self._what if word)
+        logger.warning("the database of chats failed, so it is not done: %s: %s", what, describe_outage(reason))
         raise ChatError("Chats cannot be read or saved now. Try again later.", code="unavailable") from error
-
-
-told_when_unavailable: Final = TellsUnavailable()

@@ -69,13 +69,16 @@ def is_sqlite(url: URL) -> bool:
     return url.get_backend_name() == "sqlite"
 
 
-def open_database(url: str, *, may_create: bool = False, pauses: Sequence[float] = PAUSES) -> Database:
+def open_database(
+    url: str, *, may_create: bool = False, pauses: Sequence[float] = PAUSES, seconds: float | None = None
+) -> Database:
     """Return the database of a URL; nothing is connected yet.
 
     Args:
         url: As for `parse_url`.
         may_create: Create a missing SQLite file and its folder.
         pauses: Seconds before each further try when PostgreSQL is away.
+        seconds: Seconds that a transaction of PostgreSQL may take, if it is a longer one than those of chats.
 
     Raises:
         ConfigurationError: As for `parse_url`.
@@ -86,9 +89,9 @@ def open_database(url: str, *, may_create: bool = False, pauses: Sequence[float]
         from usechat.chats.sql.sqlite import SqliteDatabase
 
         return SqliteDatabase(parsed, may_create=may_create)
-    from usechat.chats.sql.postgres import PostgresDatabase
+    from usechat.chats.sql.postgres import ANSWER_SECONDS, PostgresDatabase
 
-    return PostgresDatabase(parsed, pauses)
+    return PostgresDatabase(parsed, pauses, ANSWER_SECONDS if seconds is None else seconds)
 
 
 def open_presence(url: str, database: Database) -> Presence:

@@ -1,6 +1,8 @@
 """Chats in PostgreSQL, through asyncpg.
 
-A connection is not tested before it is used: work that fails on a cut connection is tried again on another.
+A connection is not tested before it is used: work that fails on a cut connection is tried again on another. What one
+connection has met (a server that is silent, or takes no writes) is likely to be true of all that were open by then, so
+none of them is used again.
 
 A pooler between here and the server may give each transaction another connection of the server. A statement that was
 prepared in one transaction is then missing in the next one. So statements stay prepared only where new connections
@@ -9,12 +11,15 @@ find no pooler (`_Route`).
 
 from __future__ import annotations
 
+import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 from uuid import uuid4
+from weakref import WeakSet
 
 from sqlalchemy import URL
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
@@ -27,11 +32,15 @@ with needing("postgres"):
 
 from usechat.chats.sql.database import Work
 from usechat.chats.sql.prepared import Rows, use_driver
-from usechat.chats.sql.retry import PAUSES, retry_when_cut
+from usechat.chats.sql.retry import PAUSES, is_read_only, retry_when_cut
 
-__all__ = ["PostgresDatabase"]
+__all__ = ["ANSWER_SECONDS", "PostgresDatabase"]
 
-_POOL: Final[Mapping[str, Any]] = {"pool_size": 5, "max_overflow": 10, "pool_timeout": 30, "pool_recycle": 1800}
+ANSWER_SECONDS: Final = 5.0
+"""Seconds that a transaction may take, with its wait for a connection. Most take milliseconds."""
+_CLOSE_SECONDS: Final = 1.0
+"""Seconds that the connections may take to close."""
+_POOL: Final[Mapping[str, Any]] = {"pool_size": 5, "max_overflow": 10, "pool_recycle": 1800}
 _SESSION: Final = "usechat.session"
 _KINDS: Final[Mapping[type[Exception], type[DBAPIError]]] = {
     asyncpg.IntegrityConstraintViolationError: IntegrityError,
@@ -54,25 +63,28 @@ class PostgresDatabase:
     Args:
         url: The result of `usechat.chats.sql.engine.parse_url`.
         pauses: Seconds before each further try when it is away.
+        seconds: Seconds that a transaction may take.
     """
 
-    def __init__(self, url: URL, pauses: Sequence[float] = PAUSES) -> None:
+    def __init__(self, url: URL, pauses: Sequence[float] = PAUSES, seconds: float = ANSWER_SECONDS) -> None:
         self._pauses = pauses
-        self._all_cut_at = 0.0
-        """When a connection was found cut, and all older ones with it: what cuts one, as a restart, mostly cuts all."""
+        self._seconds = seconds
+        self._place = f"{url.host or 'this machine'}:{url.port or 5432}"
+        self._sessions: WeakSet[_Session] = WeakSet()
+        self._sound_since = -math.inf
+        """Connections that were open before this moment are not used again."""
         query = dict(url.query)
         self._route = _Route(query.pop("pgbouncer", ""))
         arguments: dict[str, Any] = {
             # asyncpg reads libpq's settings (sslmode, application_name, …) from a URL only.
             "dsn": f"postgresql:///?{urlencode(query, doseq=True)}",
-            "timeout": 10,
-            "command_timeout": 60,
             "statement_cache_size": 0,
             "prepared_statement_cache_size": 0,
             # SQLAlchemy's statements have no name: those with one would stay in a pooler's connection.
             "prepared_statement_name_func": lambda: "",
         }
-        engine = create_async_engine(url.set(query={}), connect_args=arguments, hide_parameters=True, **_POOL)
+        pool: dict[str, Any] = {**_POOL, "pool_timeout": 2 * seconds}
+        engine = create_async_engine(url.set(query={}), connect_args=arguments, hide_parameters=True, **pool)
         # Transactions are begun and ended on the driver's connection, which also runs most of their statements.
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
 
@@ -90,33 +102,52 @@ class PostgresDatabase:
         return await self.write(otherwise) if result is None else result
 
     async def aclose(self) -> None:
-        """See `Database.aclose`."""
+        """See `Database.aclose`. A server that is silent is left as it is."""
+        closing = [session.close(_CLOSE_SECONDS) for session in list(self._sessions)]
+        await asyncio.gather(*closing, return_exceptions=True)
         await self._engine.dispose()
 
     async def _attempt(self, work: Work[ResultT], *, in_transaction: bool) -> ResultT:
-        with told_while_connecting():
-            while True:
+        began = time.monotonic()
+        limit = asyncio.timeout(self._seconds)
+        try:
+            async with limit:
+                return await self._run(work, in_transaction=in_transaction)
+        except (DBAPIError, OSError) as error:
+            if is_read_only(error):
+                self._sound_since = time.monotonic()
+            elif isinstance(error, OSError) or error.connection_invalidated:
+                self._sound_since = max(began, self._sound_since)
+            if limit.expired():
+                raise TimeoutError(
+                    f"PostgreSQL at {self._place} did not answer in {self._seconds:g} seconds"
+                ) from error
+            raise
+
+    async def _run(self, work: Work[ResultT], *, in_transaction: bool) -> ResultT:
+        while True:
+            with told_while_connecting():
                 async with self._engine.connect() as connection:
                     session = await self._session_of(connection)
-                    if session.is_closed or session.opened_at < self._all_cut_at:
-                        await connection.invalidate()
-                        continue
-                    try:
+                    if session.opened_at >= self._sound_since and not session.is_closed:
                         # Without a name, a statement is prepared in one round trip and run in the next one: a pooler
                         # may have sent somebody else's in between.
                         return await session.run(connection, work, in_transaction or not self._route.is_direct)
-                    finally:
-                        if session.was_cut:
-                            self._all_cut_at = time.monotonic()
+                    await session.drop(connection)
 
     async def _session_of(self, connection: AsyncConnection) -> _Session:
         """Return the session of a connection, which it has for as long as it is open."""
-        kept: dict[Any, Any] = (await connection.get_raw_connection()).info
-        session: _Session | None = kept.get(_SESSION)
+        raw = await connection.get_raw_connection()
+        session: _Session | None = raw.info.get(_SESSION)
         if session is None:
-            adapter: Any = (await connection.get_raw_connection()).dbapi_connection
-            await self._route.look(adapter.driver_connection)
-            session = kept[_SESSION] = _Session(adapter, self._route)
+            session = _Session(raw.dbapi_connection, self._route)
+            self._sessions.add(session)
+            try:
+                await session.look()
+            except BaseException:
+                await session.drop(connection)
+                raise
+            raw.info[_SESSION] = session
             await connection.run_sync(use_driver, session)
         return session
 
@@ -157,13 +188,24 @@ class _Session:
         self._route = route
         self._prepared: dict[str, Any] = {}
         self.opened_at = time.monotonic()
-        self.was_cut = False
-        """Whether something else than this side closed the connection while it was used."""
 
     @property
     def is_closed(self) -> bool:
         """Whether the connection is closed, as far as this side has noticed."""
         return self._driver.is_closed()
+
+    async def look(self) -> None:
+        """Find out about the way to the server."""
+        await self._route.look(self._driver)
+
+    async def close(self, seconds: float) -> None:
+        """Close the connection, within some seconds."""
+        await self._driver.close(timeout=seconds)
+
+    async def drop(self, connection: AsyncConnection) -> None:
+        """Cut the connection, which takes no time. It is not used again."""
+        self._driver.terminate()
+        await connection.invalidate()
 
     async def run(self, connection: AsyncConnection, work: Work[ResultT], in_transaction: bool) -> ResultT:
         """Run the work and return its result. Undo it when it fails in a transaction."""
@@ -174,10 +216,12 @@ class _Session:
             result = await connection.run_sync(work)
             await self._told("COMMIT", self._driver.execute("COMMIT"))
         except BaseException as error:
-            self.was_cut = self.is_closed
-            if not await self._is_undone(error):
-                self._driver.terminate()
-                await connection.invalidate()
+            is_undone = False
+            try:
+                is_undone = await self._is_undone(error)
+            finally:
+                if not is_undone:
+                    await self.drop(connection)
             raise
         return result
 
@@ -190,7 +234,7 @@ class _Session:
                 await self._driver.execute("ROLLBACK")
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             return False
-        return not (isinstance(error, DBAPIError) and error.connection_invalidated)
+        return not (isinstance(error, DBAPIError) and (error.connection_invalidated or is_read_only(error)))
 
     def execute(self, text: str, values: Sequence[Any]) -> Rows:
         """See `Driver.execute`."""

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
-__all__ = ["PAUSES", "retry_when_cut"]
+__all__ = ["PAUSES", "is_read_only", "retry_when_cut"]
 
 PAUSES: Final = (0.0, 0.05, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0)
 """Seconds before each further try: a database that restarts is back within them."""
@@ -30,6 +30,10 @@ _PASSING_STATES: Final = (
 )
 """Prefixes of PostgreSQL's error codes that do not depend on the statement."""
 
+_READ_ONLY: Final = "25006"
+"""The connection is to a standby, or was made while the database took no writes; a new one may be better."""
+_READ_ONLY_TRIES: Final = 3
+
 ResultT = TypeVar("ResultT")
 
 
@@ -40,11 +44,11 @@ async def retry_when_cut(work: Callable[[], Awaitable[ResultT]], pauses: Sequenc
         DBAPIError: It failed for another reason, or the last try failed as well.
         OSError: The database could not be reached at the last try.
     """
-    for pause in pauses:
+    for tries, pause in enumerate(pauses, 1):
         try:
             return await work()
         except (DBAPIError, OSError) as error:
-            if not _is_passing(error):
+            if not _is_passing(error) and not (is_read_only(error) and tries < _READ_ONLY_TRIES):
                 raise
         await asyncio.sleep(pause)
     return await work()
@@ -56,3 +60,8 @@ def _is_passing(error: DBAPIError | OSError) -> bool:
         return not isinstance(error, TimeoutError | PermissionError)
     state = getattr(error.orig, "sqlstate", None) or ""
     return error.connection_invalidated or state.startswith(_PASSING_STATES)
+
+
+def is_read_only(error: DBAPIError | OSError) -> bool:
+    """Return whether the connection takes no writes."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) == _READ_ONLY

@@ -35,7 +35,7 @@ from usechat.apart import is_large, mark_large, work_apart
 from usechat.chats.merge import merge_patch
 from usechat.chats.pages import decode_cursor, encode_cursor
 from usechat.chats.sql.columns import PlainText, encode_stored, encode_text
-from usechat.chats.sql.database import Work, told_when_unavailable
+from usechat.chats.sql.database import TellsUnavailable, Work
 from usechat.chats.sql.engine import open_database, open_presence
 from usechat.chats.sql.prepared import Rows, run
 from usechat.chats.sql.rows import chat_from_row, message_from_row, title_values, turn_from_row
@@ -103,11 +103,13 @@ class SqlChatStore:
             new = insert(chats).values(**values, **title_values(title), metadata=dict(metadata or {}))
             return chat_from_row(connection.execute(new.returning(*CHAT)).one())
 
-        return await self._create(work)
+        return await self._create(work, "create chat", chat_id)
 
     async def get_chat(self, owner: str, chat_id: str) -> Chat:
         """See `ChatStore.get_chat`."""
-        return await self._read(lambda connection: _existing(find_chat(connection, owner, chat_id)))
+        return await self._read(
+            lambda connection: _existing(find_chat(connection, owner, chat_id)), "read chat", chat_id
+        )
 
     async def load_chat(self, owner: str, chat_id: str) -> SavedChat:
         """See `ChatStore.load_chat`."""
@@ -125,7 +127,7 @@ class SqlChatStore:
             is_much = sum([len(row[0]) for row in rows]) >= _MUCH
             return chat, rows if is_much else _read_messages(rows)
 
-        found = await self._read(work)
+        found = await self._read(work, "load chat", chat_id)
         if found is None:
             return None
         chat, messages = found
@@ -149,7 +151,7 @@ class SqlChatStore:
             page = found[:size]
             return ChatPage(chats=page, next_cursor=encode_cursor(page[-1]) if len(found) > size else None)
 
-        return await self._read(work)
+        return await self._read(work, "list the chats")
 
     async def update_chat(
         self,
@@ -171,7 +173,7 @@ class SqlChatStore:
             changed = update(chats).where(chats.c.id == chat_id).values(values).returning(*CHAT)
             return chat_from_row(connection.execute(changed).one())
 
-        return await self._write(work)
+        return await self._write(work, "change chat", chat_id)
 
     async def delete_chat(self, owner: str, chat_id: str) -> Chat:
         """See `ChatStore.delete_chat`."""
@@ -187,7 +189,7 @@ class SqlChatStore:
             connection.execute(ended)
             return deleted[-1]
 
-        return await self._write(work)
+        return await self._write(work, "delete chat", chat_id)
 
     async def choose_path(self, owner: str, chat_id: str, number: int) -> SavedChat:
         """See `ChatStore.choose_path`."""
@@ -198,7 +200,7 @@ class SqlChatStore:
                 raise _no_message()
             return SavedChat(chat=show_path(connection, chat, tree.latest_leaf(number)), tree=tree)
 
-        return await self._write(work)
+        return await self._write(work, "show a path of chat", chat_id)
 
     async def hide_message(self, owner: str, chat_id: str, number: int) -> SavedChat:
         """See `ChatStore.hide_message`."""
@@ -215,7 +217,7 @@ class SqlChatStore:
             leaf = tree.latest_leaf(message.parent) if chat.leaf in hidden else chat.leaf
             return SavedChat(chat=show_path(connection, chat, leaf), tree=tree)
 
-        return await self._write(work)
+        return await self._write(work, "hide a message of chat", chat_id)
 
     async def begin_turn(
         self, owner: str, chat_id: str, run_id: str, plan: TurnPlan, *, title: str | None = None
@@ -244,10 +246,10 @@ class SqlChatStore:
         # A chat that the plan does not know is new, as a rule.
         is_new = plan.revision == 0
         try:
-            return await self._write_at_once(at_once, work)
+            return await self._write_at_once(at_once, work, "begin turn", run_id, "of chat", chat_id)
         except IntegrityError:
             is_new = False
-            return await self._write(work)
+            return await self._write(work, "begin turn", run_id, "of chat", chat_id)
 
     async def finish_turn(
         self,
@@ -266,10 +268,10 @@ class SqlChatStore:
             partial(finish, run_id=run_id, ending=ending),
         )
         try:
-            return await self._write_at_once(at_once, work)
+            return await self._write_at_once(at_once, work, "end turn", run_id)
         except IntegrityError:
             # The chat was deleted meanwhile.
-            return await self._write_at_once(at_once, work)
+            return await self._write_at_once(at_once, work, "end turn", run_id)
 
     async def find_turn(self, run_id: str) -> Turn | None:
         """See `ChatStore.find_turn`."""
@@ -277,7 +279,7 @@ class SqlChatStore:
         def work(connection: Connection) -> Turn | None:
             return next(map(turn_from_row, run(connection, FIND_TURN, {"by_run_id": run_id})), None)
 
-        return await self._read(work)
+        return await self._read(work, "find turn", run_id)
 
     async def open_turns(self, *, before: float | None = None) -> Sequence[Turn]:
         """See `ChatStore.open_turns`."""
@@ -288,7 +290,7 @@ class SqlChatStore:
         def work(connection: Connection) -> Sequence[Turn]:
             return [turn_from_row(row) for row in connection.execute(query)]
 
-        return await self._read(work)
+        return await self._read(work, "find open turns")
 
     @property
     def process_id(self) -> str | None:
@@ -297,12 +299,12 @@ class SqlChatStore:
 
     async def join(self, lease: float, on_lost: Callable[[], None]) -> None:
         """See `ChatStore.join`."""
-        with told_when_unavailable:
+        with TellsUnavailable("join the other processes"):
             await self._presence.join(lease, on_lost)
 
     async def is_dead(self, process_id: str) -> bool:
         """See `ChatStore.is_dead`."""
-        with told_when_unavailable:
+        with TellsUnavailable("see if process", process_id, "lives"):
             return await self._presence.is_dead(process_id)
 
     async def aclose(self) -> None:
@@ -310,24 +312,24 @@ class SqlChatStore:
         await self._presence.leave()
         await self._database.aclose()
 
-    async def _read(self, work: Work[ResultT]) -> ResultT:
-        with told_when_unavailable:
+    async def _read(self, work: Work[ResultT], *what: str) -> ResultT:
+        with TellsUnavailable(*what):
             return await self._database.read(work)
 
-    async def _write(self, work: Work[ResultT]) -> ResultT:
-        with told_when_unavailable:
+    async def _write(self, work: Work[ResultT], *what: str) -> ResultT:
+        with TellsUnavailable(*what):
             return await self._database.write(work)
 
-    async def _write_at_once(self, at_once: Work[ResultT | None], otherwise: Work[ResultT]) -> ResultT:
-        with told_when_unavailable:
+    async def _write_at_once(self, at_once: Work[ResultT | None], otherwise: Work[ResultT], *what: str) -> ResultT:
+        with TellsUnavailable(*what):
             return await self._database.write_at_once(at_once, otherwise)
 
-    async def _create(self, work: Work[ResultT]) -> ResultT:
+    async def _create(self, work: Work[ResultT], *what: str) -> ResultT:
         """Run work that creates a chat if there is none. Try again when another caller was faster."""
         try:
-            return await self._write(work)
+            return await self._write(work, *what)
         except IntegrityError:
-            return await self._write(work)
+            return await self._write(work, *what)
 
 
 def _checked_metadata(metadata: Any) -> Any:

@@ -80,15 +80,21 @@ async def answered(ask: Callable[[], Awaitable[Any]]) -> Any:
     """Ask and return the answer. Ask once more when the connection broke, as an idle one may have."""
     backoff = Backoff()
     tries = 0
-    async with asyncio.timeout(ANSWER_SECONDS):
-        while True:
-            try:
-                return await ask()
-            except (RedisConnectionError, OSError):
-                tries += 1
-                if tries > RETRIES:
-                    raise
-                await backoff.wait()
+    limit = asyncio.timeout(ANSWER_SECONDS)
+    try:
+        async with limit:
+            while True:
+                try:
+                    return await ask()
+                except (RedisConnectionError, OSError):
+                    tries += 1
+                    if tries > RETRIES:
+                        raise
+                    await backoff.wait()
+    except TimeoutError as error:
+        if limit.expired():
+            raise TimeoutError(f"Redis did not answer in {ANSWER_SECONDS:g} seconds") from error
+        raise
 
 
 async def published(subscription: Any) -> AsyncGenerator[bytes]:

@@ -6,9 +6,10 @@ who owns a run. It needs Redis 6 or newer, a single one or one behind a failover
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -46,6 +47,8 @@ class RedisLog:
         self._client = ScriptClient(url, patience=min(self.limits.silence, self.limits.lease) / 6)
         self._own_runs = OwnRuns(self._client, self._keys, self.limits)
         self.on_gone: OnRelease | None = None
+        self.on_hurry: Callable[[str], None] | None = None
+        self._own_runs.on_hurry = lambda run_id: self.on_hurry and self.on_hurry(run_id)
         self._tail = Tail(self._client, self._keys, self.limits, lambda: self.on_gone)
         self._leases = Leases(self._client, self._keys, self.limits, grace=self._own_runs.renewal_seconds)
         self._has_policy = False
@@ -149,6 +152,10 @@ class RedisLog:
         keys = [self._keys.run(run_id), self._keys.stops]
         return bool(await self._client.call(STOP, keys, message, reason or ""))
 
+    async def hurry(self, run_id: str) -> None:
+        """Tell the other processes that somebody waits for this run to be saved."""
+        await self._client.command("PUBLISH", self._keys.stops, msgspec.json.encode(run_id))
+
     async def note_resume(self, chat_id: str) -> None:
         """Remember for `Limits.remember` that a reader asked for this chat's stream."""
         await self._client.command("SET", self._keys.resumed(chat_id), "1", "PX", milliseconds(self.limits.remember))
@@ -207,16 +214,8 @@ class RedisLog:
 
     async def release_readers(self, end: OnRelease) -> None:
         """Give readers here of other processes' runs a legal end. The runs go on."""
-        for run_id, copy in list(self._tail.copies.items()):
-            info = await self._info(run_id)
-            if info is None:
-                continue
-            ending, ended = b"", -1
-            # Frames that came while the end was made stand before it.
-            while copy.is_running and ended != len(copy.ends):
-                ended = len(copy.ends)
-                ending = await end(info, bytes(copy.frames))
-            copy.end("lost", ending)
+        self._own_runs.leave()
+        await asyncio.gather(*(release(copy, end) for copy in self._tail.copies.values()))
 
     async def aclose(self) -> None:
         """Close connections and end tasks. Other processes end the runs that have not ended."""
@@ -224,6 +223,15 @@ class RedisLog:
         await self._own_runs.aclose()
         await self._tail.aclose()
         await self._client.aclose()
+
+
+async def release(copy: Copy, end: OnRelease) -> None:
+    ending, ended = b"", -1
+    # Frames that came while the end was made stand before it.
+    while copy.is_running and ended != len(copy.ends):
+        ended = len(copy.ends)
+        ending = await end(copy.info, bytes(copy.frames))
+    copy.end("lost", ending)
 
 
 def read_info(known: Sequence[bytes]) -> RunInfo:

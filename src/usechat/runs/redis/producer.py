@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -33,10 +33,12 @@ MAX_RUNS = 64
 """The most runs in a round trip: Redis does nothing else meanwhile."""
 END_PATIENCE = 5.0
 """Seconds that this process' readers wait, at a run's end, for Redis to know of it. Beyond, Redis is away."""
+LEAVING_PATIENCE = 0.5
+"""The same, once this process is about to end."""
 
 
 class StopNotice(msgspec.Struct, frozen=True):
-    """A message to all processes: stop this run."""
+    """A message to all processes: stop this run. A message that is only a run's id wants it to be saved."""
 
     run_id: str
     reason: str | None
@@ -113,7 +115,7 @@ class RedisRun(MemoryRun):
     async def _settled(self, state: EndState) -> None:
         """Wait until Redis has everything."""
         self._own_runs.notice(self)
-        release = asyncio.get_running_loop().call_later(END_PATIENCE, self.end, state)
+        release = asyncio.get_running_loop().call_later(self._own_runs.patience, self.end, state)
         try:
             while self.is_behind():
                 future = asyncio.get_running_loop().create_future()
@@ -189,6 +191,10 @@ class OwnRuns:
         self._interval = min(limits.silence, limits.lease) / 5
         self.renewal_seconds = LONGEST_PAUSE + 2 * self._interval
         """Seconds after Redis is back within which each process has renewed its leases."""
+        self.patience = END_PATIENCE
+        """Seconds that readers here wait, at a run's end, for Redis to know of it."""
+        self.on_hurry: Callable[[str], object] | None = None
+        """Called with the id of a run that somebody waits for to be saved."""
 
     def begin(self, info: RunInfo) -> RedisRun:
         """Add a run that Redis has just recorded."""
@@ -217,6 +223,13 @@ class OwnRuns:
         for run in self.runs.values():
             run.needs_lease = True
             self.notice(run)
+
+    def leave(self) -> None:
+        """Let readers wait no longer for Redis: this process is about to end."""
+        self.patience = LEAVING_PATIENCE
+        for run in self.runs.values():
+            if run.end_state is not None:
+                asyncio.get_running_loop().call_later(LEAVING_PATIENCE, run.end, run.end_state)
 
     async def aclose(self) -> None:
         """End the tasks. Runs that have not ended are lost."""
@@ -317,15 +330,19 @@ class OwnRuns:
                     self.renew_all()
                     backoff.reset()
                     async for message in messages:
-                        self._stop(message)
+                        self._hear(message)
             except RunError:
                 await backoff.wait()
 
-    def _stop(self, message: bytes) -> None:
+    def _hear(self, message: bytes) -> None:
         try:
-            notice = msgspec.json.decode(message, type=StopNotice)
+            notice = msgspec.json.decode(message, type=StopNotice | str)
         except msgspec.DecodeError:
             logger.warning("a request to stop could not be read")
+            return
+        if isinstance(notice, str):
+            if self.on_hurry is not None:
+                self.on_hurry(notice)
             return
         run = self.runs.get(notice.run_id)
         if run is not None:

@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager, suppress
 import msgspec
 
 from usechat.errors import RunError
-from usechat.guard import Contained
+from usechat.guard import Contained, describe_outage, traceback_of
 from usechat.ids import generate_id
 from usechat.runs.log import END_STATES, Limits, OnRelease, RunInfo
 from usechat.runs.memory import MemoryRun, missing, unavailable
@@ -209,7 +209,11 @@ class Tail:
 
     async def _end_gone(self, copy: Copy) -> None:
         """End a run for its readers when the rest of it is gone."""
-        logger.warning("Redis has dropped a run that is being read; its readers get an end")
+        logger.warning(
+            "Redis has dropped run %s of chat %s, which is being read; its readers get an end",
+            copy.info.id,
+            copy.info.chat_id,
+        )
         on_gone = self._find_on_gone()
         if on_gone is None:
             copy.fail(missing())
@@ -217,8 +221,14 @@ class Tail:
         try:
             with Contained():
                 ending = await on_gone(copy.info, bytes(copy.frames))
-        except Exception:
-            logger.exception("a run that is gone could not be ended for its readers")
+        except Exception as error:
+            logger.warning(
+                "run %s of chat %s is gone from Redis, and its readers here are cut: no end could be made: %s",
+                copy.info.id,
+                copy.info.chat_id,
+                describe_outage(error),
+                exc_info=traceback_of(error),
+            )
             copy.fail(missing())
         else:
             copy.end("lost", ending)

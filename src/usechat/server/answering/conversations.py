@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
@@ -23,6 +24,7 @@ from usechat.chats.store import Chat, ChatStore, SavedChat, Turn, TurnPlan
 from usechat.chats.tool_errors import with_tool_errors
 from usechat.chats.tree import EndStatus
 from usechat.errors import ChatError, RunError
+from usechat.guard import describe_outage
 from usechat.http.new_run import RunPlan, respond
 from usechat.http.response import StreamingAnswer
 from usechat.http.resume import KnownRun
@@ -176,7 +178,13 @@ class Conversations:
         self.runs.check_open()
         # Only the ids: the turn would hold the chat's history for as long as the answer takes.
         chat_id, turn_id = turn.chat_id, turn.turn_id
-        await self.store.begin_turn(OWNER, chat_id, turn_id, turn.plan)
+        try:
+            await self.store.begin_turn(OWNER, chat_id, turn_id, turn.plan)
+        except ChatError as error:
+            if error.code == "unavailable":
+                # It may have begun all the same, and would hold the chat.
+                self._give_up(chat_id, turn_id)
+            raise
         lost = LostRun(
             turn_id=turn_id,
             wire_format=plan.wire_format,
@@ -198,15 +206,24 @@ class Conversations:
                 run_id=run_of(turn_id),
             )
         except RunError as error:
-            await self.ends.end(chat_id, turn_id, status="failed")
+            await self._give_up(chat_id, turn_id)
             if error.code == "exists":
                 raise ChatError("This chat is being answered.", code="conflict") from error
             raise
         except Exception:
             # No run has begun, and the chat would stay held until it counts as orphaned.
-            await self.ends.end(chat_id, turn_id, status="failed")
+            await self._give_up(chat_id, turn_id)
             raise
         return handle.info.id
+
+    def _give_up(self, chat_id: str, turn_id: str) -> Awaitable[bool]:
+        """End a turn that has no run, now or when the database is back. Wait for the first try only if awaited."""
+
+        async def end(_info: RunInfo) -> None:
+            await self.ends.end(chat_id, turn_id, status="failed")
+
+        info = RunInfo(id=run_of(turn_id), chat_id=chat_id, created_at=time.time())
+        return self.runs.saves.add(info, end).outcome
 
     async def _save(self, chat_id: str, turn_id: str, answer: Answer, info: RunInfo) -> None:
         end = ending(info, answer.final)
@@ -226,6 +243,7 @@ class Conversations:
             RunError: ``unavailable``: this process shuts down; another one can wait.
         """
         until = time.monotonic() + STOPPING_SECONDS
+        await self.runs.hurry(run_of(turn_id))
         taking_over = asyncio.create_task(self.runs.take_over(chat_id))
         try:
             # Another process may end it, which sends no event here.
@@ -301,14 +319,34 @@ class Conversations:
             handle.stop("lost")
 
     async def delete(self, chat_id: str) -> Chat:
-        """Remove a chat and stop its answer. An answer in another process's memory goes on and is not saved.
+        """Stop a chat's answer and remove the chat. One whose answer cannot be stopped stays: the model would go on.
 
         Raises:
-            ChatError: There is no such chat.
+            ChatError: There is no such chat; ``conflict``: its answer is in the memory of another process.
+            RunError: ``unavailable``: its answer is made by another process, which cannot be reached now.
         """
+        try:
+            await self.stop(chat_id)
+        except (RunError, ChatError) as error:
+            turn = await self._open_turn(chat_id)
+            # Of a turn that names no process, nobody knows whether it is still made: its chat could stay for an hour.
+            is_unknown = turn is not None and turn.process_id is None and not self.runs.log.is_shared
+            if turn is not None and not is_unknown:
+                logger.warning(
+                    "chat %s is not deleted: turn %s cannot be stopped: %s",
+                    chat_id,
+                    turn.run_id,
+                    describe_outage(error),
+                )
+                raise
         chat = await self.store.delete_chat(OWNER, chat_id)
-        if can_have_run(chat_id):
-            await self.runs.stop(chat_id, STOPPED)
+        if chat.active_run_id is not None and can_have_run(chat_id):
+            # It has begun meanwhile, or is about to end.
+            try:
+                await self.runs.stop_run(run_of(chat.active_run_id), STOPPED)
+            except RunError as error:
+                reason = describe_outage(error)
+                logger.warning("chat %s is gone, but turn %s may go on: %s", chat_id, chat.active_run_id, reason)
         return chat
 
 

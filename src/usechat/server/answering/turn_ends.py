@@ -12,6 +12,7 @@ import inspect
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -20,7 +21,7 @@ from usechat.chats.store import ChatStore, Turn
 from usechat.chats.tool_errors import split_tool_errors, with_tool_errors
 from usechat.chats.tree import EndStatus, UIMessage
 from usechat.errors import ChatError, RunError
-from usechat.guard import Contained
+from usechat.guard import Contained, describe_outage, traceback_of
 from usechat.ids import generate_id
 from usechat.parts import Abort, Error
 from usechat.protocol.options import MASKED_ERROR
@@ -44,6 +45,9 @@ platform."""
 FIND_SECONDS: Final = 2.0
 """Seconds to look for the run of an open turn: a log that has lost a run gets it back when the producer renews, each
 second."""
+
+RELEASE_SECONDS: Final = 0.5
+"""Seconds to look for what a stream continues, when its readers have to go."""
 
 
 def run_of(turn_id: str) -> str:
@@ -121,7 +125,11 @@ class TurnEnds:
     async def end_for_readers(self, info: RunInfo, frames: bytes) -> bytes:
         """Return the frames that end a run for readers whose process shuts down, while the run goes on in another."""
         lost = msgspec.convert(info.meta, LostRun)
-        continued = await self.continued(await self.store.find_turn(lost.turn_id))
+        continued = None
+        # Without the message that it continues, a stream still has its end.
+        with suppress(ChatError, TimeoutError):
+            async with asyncio.timeout(RELEASE_SECONDS):
+                continued = await self.continued(await self.store.find_turn(lost.turn_id))
         return end_frames(lost, frames, continued, Abort("shutdown"))
 
     async def end_gone(self, info: RunInfo, frames: bytes) -> bytes:
@@ -141,7 +149,6 @@ class TurnEnds:
             try:
                 turns = await self.store.open_turns()
             except ChatError:
-                logger.warning("the chats cannot be reached")
                 return None
             turn = next((turn for turn in turns if turn.chat_id == chat_id), None)
             if turn is None:
@@ -156,7 +163,6 @@ class TurnEnds:
         try:
             turn = await self.store.find_turn(msgspec.convert(info.meta, LostRun).turn_id)
         except ChatError:
-            logger.warning("the chats cannot be reached")
             return False
         return turn is not None and not turn.is_open
 
@@ -182,10 +188,13 @@ class TurnEnds:
         while True:
             try:
                 await self.end_orphans()
-            except RunError:
-                logger.warning("the run log cannot be reached")
-            except Exception:
-                logger.exception("turns without a run could not be ended")
+            except Exception as error:
+                logger.warning(
+                    "turns without a run could not be ended; it is tried again in %g s: %s",
+                    self.log.limits.lease / 2,
+                    describe_outage(error),
+                    exc_info=traceback_of(error),
+                )
             await asyncio.sleep(self.log.limits.lease / 2)
 
     async def end_orphans(self) -> None:

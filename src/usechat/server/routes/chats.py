@@ -158,7 +158,7 @@ def make_saved_router(conversations: Conversations, guard: KeyGuard, settings: S
 
     @router.delete("/chats/{chat_id:chat}", status_code=204, response_class=Response)
     async def delete_chat(chat_id: ChatId) -> None:
-        """Remove a chat and its messages, and stop its answer; one that cannot be reached goes on, and is not saved."""
+        """Stop the chat's answer, and remove the chat; 409 or 503 while another process answers that cannot be told."""
         await conversations.delete(chat_id)
 
     return router

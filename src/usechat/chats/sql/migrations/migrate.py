@@ -27,6 +27,9 @@ __all__ = ["check_tables", "is_migrated", "migrate"]
 _ADVISORY_LOCK: Final = 8_437_201_147
 """PostgreSQL's advisory lock that is held while one process alters tables."""
 
+_MIGRATION_SECONDS: Final = 3600.0
+"""Seconds that it may take: with large tables, and behind another process that does it."""
+
 
 async def migrate(url: str) -> None:
     """Create or alter the tables if they are not of this version.
@@ -35,7 +38,7 @@ async def migrate(url: str) -> None:
         ConfigurationError: As for `usechat.chats.sql.engine.parse_url`, or the tables are a newer version's.
         OSError: PostgreSQL cannot be reached.
     """
-    database = open_database(url, may_create=True)
+    database = open_database(url, may_create=True, seconds=_MIGRATION_SECONDS)
     try:
         await database.write(_migrate)
     finally:

@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from usechat.chats.sql.database import Database
 from usechat.chats.sql.tables import processes
+from usechat.guard import describe_outage
 
 __all__ = ["RowPresence"]
 
@@ -32,6 +33,9 @@ _BEATS: Final = 5
 _LONGEST_GAP: Final = 0.75
 """The longest gap between two looks of one watch, as a share of the lease. After a longer gap, the watching process may
 have been paused, and all others with it."""
+
+_LEAVE_SECONDS: Final = 1.0
+"""Seconds that a process takes to leave, at most."""
 
 
 class _Watch(msgspec.Struct):
@@ -97,9 +101,11 @@ class RowPresence:
             await asyncio.gather(self._beating, return_exceptions=True)
         if process_id is not None:
             try:
-                await self._database.write(lambda connection: _remove(connection, process_id))
+                async with asyncio.timeout(_LEAVE_SECONDS):
+                    await self._database.write(lambda connection: _remove(connection, process_id))
             except (SQLAlchemyError, OSError) as error:
-                logger.warning("this process' row could not be removed; others will after its lease: %s", error)
+                reason = describe_outage(error)
+                logger.warning("this process' row could not be removed; others will after its lease: %s", reason)
 
     async def _enter(self) -> None:
         process_id = secrets.token_hex(8)
@@ -112,7 +118,11 @@ class RowPresence:
             try:
                 await self._beat()
             except (SQLAlchemyError, OSError) as error:
-                logger.warning("the database does not learn that this process lives: %s", error)
+                logger.warning(
+                    "the database does not learn that this process lives; it is tried again in %g s: %s",
+                    self._lease / _BEATS,
+                    describe_outage(error),
+                )
 
     async def _beat(self) -> None:
         process_id = self._id or ""
