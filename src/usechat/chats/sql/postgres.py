@@ -257,7 +257,7 @@ class _Session:
                 self._route.is_direct = False
             kind = next((ours for theirs, ours in _KINDS.items() if isinstance(error, theirs)), DBAPIError)
             is_cut = self._driver.is_closed() or isinstance(error, _STALE)
-            raise kind(text, None, error, hide_parameters=True, connection_invalidated=is_cut) from None
+            raise kind(text, None, error, hide_parameters=True, connection_invalidated=is_cut) from error
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 import msgspec
@@ -35,7 +35,6 @@ MAX_RUNS = 64
 """The most runs in a round trip: Redis does nothing else meanwhile."""
 END_PATIENCE = 5.0
 """Seconds that this process' readers wait, at a run's end, for Redis to know of it. Beyond, Redis is away."""
-LOOK_SECONDS = 0.02
 LEAVING_PATIENCE = 0.5
 """The same, once this process is about to end."""
 
@@ -123,8 +122,11 @@ class RedisRun(MemoryRun):
         self.is_doubtful = False
         held, self._held, self._held_size = b"".join(self._held), [], 0
         if held and self.is_running:
-            super().append(held)
+            # A log that has no room for it has asked its producer to stop.
+            with suppress(RunError):
+                super().append(held)
             self._own_runs.notice(self)
+        self.settle()
 
     async def finish(self, state: EndState, save: Save | None = None) -> bool:
         """End the run in Redis, however long Redis is away. Readers here do not wait that long.
@@ -152,10 +154,12 @@ class RedisRun(MemoryRun):
 
     async def _trusted(self) -> None:
         """Wait until Redis has said whose the run is. If it is away, what is saved is what counts."""
-        until = time.monotonic() + self._own_runs.patience
-        while self.is_doubtful and self.is_running and time.monotonic() < until:
-            await asyncio.sleep(LOOK_SECONDS)
-        self.trust()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._own_runs.patience):
+                while self.is_doubtful and self.is_running:
+                    await self._news()
+        if self.is_doubtful:
+            self.trust()
 
     async def _settled(self, state: EndState) -> None:
         """Wait until Redis has everything."""
@@ -163,14 +167,18 @@ class RedisRun(MemoryRun):
         release = asyncio.get_running_loop().call_later(self._own_runs.patience, self.end, state)
         try:
             while self.is_behind():
-                future = asyncio.get_running_loop().create_future()
-                self._settling.add(future)
-                try:
-                    await future
-                finally:
-                    self._settling.discard(future)
+                await self._news()
         finally:
             release.cancel()
+
+    async def _news(self) -> None:
+        """Wait for the next call of `settle`."""
+        future = asyncio.get_running_loop().create_future()
+        self._settling.add(future)
+        try:
+            await future
+        finally:
+            self._settling.discard(future)
 
     def settle(self, *, is_ours: bool | None = None) -> None:
         """Record news from Redis and wake `finish`."""
