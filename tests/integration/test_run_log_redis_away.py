@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
@@ -260,3 +261,20 @@ async def test_without_redis_an_approval_is_not_usable(fragile: LogMaker, own_se
         assert failed.value.code == "unavailable"
     finally:
         await used.aclose()
+
+
+async def test_a_process_that_slept_takes_no_run_before_others_had_a_lease_to_wake_up(
+    logs: LogMaker, producer: RunProducer
+) -> None:
+    reaper = logs.make()
+    assert list(await reaper.reap()) == []
+    producer.process.send_signal(signal.SIGSTOP)
+    # This process stands still with the other one.
+    time.sleep(LEASE)  # noqa: ASYNC251 - that is what it is for
+    awake_since = time.monotonic()
+
+    async def takes() -> bool:
+        return bool(await reaper.reap())
+
+    await eventually(takes)
+    assert time.monotonic() - awake_since >= LEASE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 import time
 from collections.abc import Generator, Iterator
@@ -14,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.integration.redis_answers import deltas
 from tests.integration.running_server import RunningServer, serving
 from tests.support.black_hole import BlackHole
 from tests.support.postgres import PostgresServer
@@ -54,7 +56,9 @@ class Storage:
         self.postgres.ask(f"ALTER DATABASE {self.url.rsplit('/', 1)[1]} {change}")
 
     @contextmanager
-    def serve(self, upstream: ReplayServer, *, has_redis: bool, name: str = "server") -> Generator[RunningServer]:
+    def serve(
+        self, upstream: ReplayServer, *, has_redis: bool, name: str = "server", lease: float = 15
+    ) -> Generator[RunningServer]:
         """Start a server."""
         (self.folder / name).mkdir()
         redis = {"USECHAT_REDIS_URL": f"redis://127.0.0.1:{self.redis_hole.port}/0"} if has_redis else {}
@@ -64,6 +68,7 @@ class Storage:
             ANTHROPIC_BASE_URL=upstream.url,
             USECHAT_DATABASE_URL=self.url.replace(str(self.postgres.port), str(self.database_hole.port)),
             USECHAT_SHUTDOWN_SECONDS=str(SHUTDOWN_SECONDS),
+            USECHAT_LEASE_SECONDS=str(lease),
             **redis,
         ) as server:
             yield server
@@ -236,3 +241,29 @@ def continued(client: httpx.Client, chat: str) -> dict[str, Any]:
     answer = {"id": "a", "role": "assistant", "parts": [{"type": "text", "text": "High water"}]}
     messages = [*question(chat)["messages"], answer, *question(chat, "More")["messages"]]
     return {"id": chat, "messages": messages}
+
+
+# -- A server that sleeps ------------------------------------------------------------------------------------------
+
+
+def test_a_server_that_slept_for_longer_than_its_lease_shows_nothing_that_is_not_saved(storage: Storage) -> None:
+    slow = Reply("text", delay=0.3)
+    with (
+        ReplayServer(slow) as upstream,
+        storage.serve(upstream, has_redis=True, lease=2) as server,
+        storage.serve(upstream, has_redis=True, name="other", lease=2) as other,
+    ):
+        reading = Reading(server, "c")
+        server.process.send_signal(signal.SIGSTOP)
+        until = time.monotonic() + PATIENCE
+        while "of chat c ended: lost" not in other.log.read_text():
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        # The rest of the answer waits in its socket.
+        upstream.requests[0].wait()
+        server.process.send_signal(signal.SIGCONT)
+        seen = reading.whole()
+        saved = other.client.get("/api/chats/c").json()["messages"][-1]
+    assert deltas(seen) == "".join(part.get("text", "") for part in saved["parts"]) != ""
+    assert seen.count('"type":"error"') == 1
+    assert seen.endswith("data: [DONE]\n\n")

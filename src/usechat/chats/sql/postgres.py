@@ -119,9 +119,7 @@ class PostgresDatabase:
             elif isinstance(error, OSError) or error.connection_invalidated:
                 self._sound_since = max(began, self._sound_since)
             if limit.expired():
-                raise TimeoutError(
-                    f"PostgreSQL at {self._place} did not answer in {self._seconds:g} seconds"
-                ) from error
+                raise TimeoutError(f"PostgreSQL at {self._place} did not answer in {self._seconds:g} seconds") from None
             raise
 
     async def _run(self, work: Work[ResultT], *, in_transaction: bool) -> ResultT:

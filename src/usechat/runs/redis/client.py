@@ -91,9 +91,9 @@ async def answered(ask: Callable[[], Awaitable[Any]]) -> Any:
                     if tries > RETRIES:
                         raise
                     await backoff.wait()
-    except TimeoutError as error:
+    except TimeoutError:
         if limit.expired():
-            raise TimeoutError(f"Redis did not answer in {ANSWER_SECONDS:g} seconds") from error
+            raise TimeoutError(f"Redis did not answer in {ANSWER_SECONDS:g} seconds") from None
         raise
 
 

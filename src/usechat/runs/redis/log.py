@@ -203,6 +203,11 @@ class RedisLog:
             # No lease could be renewed meanwhile, so living producers get the time to do so. No more than that: a
             # Redis that goes away again and again must not keep the lost from their end.
             return ()
+        heartbeat = self._own_runs.heartbeat
+        heartbeat.start()
+        if heartbeat.seconds_awake < self.limits.lease:
+            # Whoever slept at the same time gets as long as that to say that it is awake.
+            return ()
         # This process is alive, even if it was too busy to renew.
         taken = await self._leases.take(run_id, own=self._own_runs.runs)
         return [read_info(known) for known in taken]

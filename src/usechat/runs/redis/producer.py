@@ -12,6 +12,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 import msgspec
@@ -20,6 +21,7 @@ from usechat.errors import RunError
 from usechat.runs.log import EndState, Limits, RunInfo, Save
 from usechat.runs.memory import MemoryRun
 from usechat.runs.redis.client import LONGEST_PAUSE, Backoff, ScriptClient
+from usechat.runs.redis.heartbeat import Heartbeat
 from usechat.runs.redis.keys import Keys
 from usechat.runs.redis.scripts import OPEN, WRITE
 
@@ -81,6 +83,12 @@ class RedisRun(MemoryRun):
         self.needs_lease = False
         self.is_unsaved = False
         """Whether it has ended and is the only copy of what it made."""
+        self.doubts = 0
+        """How many times it was doubtful whether the run is still this producer's."""
+        self.is_doubtful = False
+        self._held: list[bytes] = []
+        """Frames for nobody yet: the run may be another process's by now."""
+        self._held_size = 0
         self._own_runs = own_runs
         self._settling: set[asyncio.Future[None]] = set()
 
@@ -90,8 +98,35 @@ class RedisRun(MemoryRun):
         Raises:
             RunError: ``fenced`` once the run was taken away or has ended; ``full``.
         """
+        self._own_runs.heartbeat.check()
+        if self.is_doubtful and self.is_running:
+            self._hold(data)
+            return
         super().append(data)
         self._own_runs.notice(self)
+
+    def _hold(self, data: bytes) -> None:
+        self._held_size += len(data)
+        if self._held_size > self.limits.max_bytes:
+            self.ask_to_stop("full")
+            raise RunError("the run's log is full", code="full")
+        self._held.append(data)
+
+    def doubt(self) -> None:
+        """Hand on nothing until Redis says that the run is this producer's."""
+        self.doubts += 1
+        self.is_doubtful = self.needs_lease = True
+
+    def trust(self) -> None:
+        """Hand on what was held."""
+        self.is_doubtful = False
+        held, self._held, self._held_size = b"".join(self._held), [], 0
+        if held and self.is_running:
+            # A log that has no room for it has asked its producer to stop.
+            with suppress(RunError):
+                super().append(held)
+            self._own_runs.notice(self)
+        self.settle()
 
     async def finish(self, state: EndState, save: Save | None = None) -> bool:
         """End the run in Redis, however long Redis is away. Readers here do not wait that long.
@@ -100,7 +135,8 @@ class RedisRun(MemoryRun):
         finds out whether another one has saved it.
         """
         if self.is_running:
-            self.is_complete = state != "failed"
+            self._own_runs.heartbeat.check()
+            self.is_complete = state != "failed" and not self.is_doubtful
             self.needs_lease = True
             # What is left of the frames goes to Redis meanwhile.
             self._own_runs.notice(self)
@@ -108,9 +144,22 @@ class RedisRun(MemoryRun):
         if not self.is_running:
             return False
         self.is_unsaved = not is_saved
+        await self._trusted()
+        if not self.is_running:
+            return False
+        self.is_complete = state != "failed"
         self.end_state = state
         await self._settled(state)
         return self.is_ours is True
+
+    async def _trusted(self) -> None:
+        """Wait until Redis has said whose the run is. If it is away, what is saved is what counts."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._own_runs.patience):
+                while self.is_doubtful and self.is_running:
+                    await self._news()
+        if self.is_doubtful:
+            self.trust()
 
     async def _settled(self, state: EndState) -> None:
         """Wait until Redis has everything."""
@@ -118,14 +167,18 @@ class RedisRun(MemoryRun):
         release = asyncio.get_running_loop().call_later(self._own_runs.patience, self.end, state)
         try:
             while self.is_behind():
-                future = asyncio.get_running_loop().create_future()
-                self._settling.add(future)
-                try:
-                    await future
-                finally:
-                    self._settling.discard(future)
+                await self._news()
         finally:
             release.cancel()
+
+    async def _news(self) -> None:
+        """Wait for the next call of `settle`."""
+        future = asyncio.get_running_loop().create_future()
+        self._settling.add(future)
+        try:
+            await future
+        finally:
+            self._settling.discard(future)
 
     def settle(self, *, is_ours: bool | None = None) -> None:
         """Record news from Redis and wake `finish`."""
@@ -191,6 +244,7 @@ class OwnRuns:
         self._interval = min(limits.silence, limits.lease) / 5
         self.renewal_seconds = LONGEST_PAUSE + 2 * self._interval
         """Seconds after Redis is back within which each process has renewed its leases."""
+        self.heartbeat = Heartbeat(limits.lease, self.doubt_all)
         self.patience = END_PATIENCE
         """Seconds that readers here wait, at a run's end, for Redis to know of it."""
         self.on_hurry: Callable[[str], object] | None = None
@@ -200,6 +254,7 @@ class OwnRuns:
         """Add a run that Redis has just recorded."""
         run = RedisRun(info, self.limits, self)
         self.runs[info.id] = run
+        self.heartbeat.start()
         if not self._tasks:
             self._tasks = [asyncio.create_task(self._write_all()), asyncio.create_task(self._listen())]
         return run
@@ -218,6 +273,13 @@ class OwnRuns:
         arguments = open_arguments(self.keys, run.info, self.limits)
         await self.client.call(OPEN, self.keys.of_run(run.info), *arguments)
 
+    def doubt_all(self) -> None:
+        """Hand on nothing to readers until Redis says that the runs were not taken meanwhile."""
+        for run in self.runs.values():
+            if run.is_running:
+                run.doubt()
+                self.notice(run)
+
     def renew_all(self) -> None:
         """Renew all leases and learn which runs are to stop."""
         for run in self.runs.values():
@@ -233,6 +295,7 @@ class OwnRuns:
 
     async def aclose(self) -> None:
         """End the tasks. Runs that have not ended are lost."""
+        await self.heartbeat.aclose()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -288,12 +351,16 @@ class OwnRuns:
         limits = self.limits
         arguments = [milliseconds(seconds) for seconds in (limits.lease, limits.retain, limits.keep)]
         encoded = msgspec.msgpack.encode(writes)
+        doubts = [run.doubts for run in runs]
         answer = await self.client.call(WRITE, [self.keys.leases], self.keys.prefix, *arguments, encoded, *frames)
         answers = msgspec.msgpack.decode(answer, type=list[Written])
         gone: list[RedisRun] = []
-        for run, write, written in zip(runs, writes, answers, strict=True):
-            if write.renews and written.code == "written":
+        for run, write, written, doubt in zip(runs, writes, answers, doubts, strict=True):
+            # One that was sent before the doubt proves nothing.
+            if write.renews and written.code == "written" and doubt == run.doubts:
                 run.needs_lease = False
+                if run.is_doubtful:
+                    run.trust()
             if self._take(run, written):
                 gone.append(run)
         if holes := sum(written.code == "hole" for written in answers):
