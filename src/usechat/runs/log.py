@@ -216,7 +216,7 @@ class RunLog(Protocol):
         """Ask the run's producer, in any process, to stop. Return whether the run was still running."""
         ...
 
-    on_hurry: Callable[[str], None] | None
+    on_hurry: Callable[[str], object] | None
     """Called with the id of a run that ended here and that somebody waits for to be saved."""
 
     async def hurry(self, run_id: str) -> None:
