@@ -342,9 +342,9 @@ async def test_open_turns_are_found(store: ChatStore) -> None:
 class AnswersGetLost(SqlChatStore):
     """A store that never learns that its first commit went through."""
 
-    async def _write(self, work: Work[ResultT]) -> ResultT:
-        await super()._write(work)
-        return await super()._write(work)
+    async def _write(self, work: Work[ResultT], *what: str) -> ResultT:
+        await super()._write(work, *what)
+        return await super()._write(work, *what)
 
 
 async def test_work_whose_commit_was_not_confirmed_is_not_done_twice(url: str) -> None:

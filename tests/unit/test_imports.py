@@ -73,7 +73,7 @@ ROWS = {
     ),
     "demo": Row(ours=LEAVES | {"__init__", "apart", "models", "tools"}, third_party=frozenset({"msgspec", "pydantic"})),
     "runs": Row(ours=frozenset({"errors", "extras", "guard", "ids"}), third_party=frozenset({"msgspec", "redis"})),
-    "chats": Row(ours=frozenset({"apart", "errors", "extras", "ids", "json", "messages"})),
+    "chats": Row(ours=frozenset({"apart", "errors", "extras", "guard", "ids", "json", "messages"})),
     "http": Row(
         ours=LEAVES | {"apart", "failures", "guard", "messages", "protocol", "runs"},
         never=frozenset({"runs.memory", "runs.redis"}),

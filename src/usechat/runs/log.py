@@ -98,7 +98,7 @@ class Entry(msgspec.Struct, frozen=True):
 class RunWriter(Protocol):
     """A producer's hold on its run.
 
-    Implemented by: `usechat.runs.memory.MemoryRun`, `usechat.runs.redis.producer.RedisRun`.
+    Implemented by: `usechat.runs.memory.MemoryRun`, `usechat.runs.redis.own_run.RedisRun`.
     """
 
     @property
@@ -216,7 +216,7 @@ class RunLog(Protocol):
         """Ask the run's producer, in any process, to stop. Return whether the run was still running."""
         ...
 
-    on_hurry: Callable[[str], None] | None
+    on_hurry: Callable[[str], object] | None
     """Called with the id of a run that ended here and that somebody waits for to be saved."""
 
     async def hurry(self, run_id: str) -> None:

@@ -214,7 +214,7 @@ class MemoryLog:
 
     is_shared = False
     on_gone: OnRelease | None = None
-    on_hurry: Callable[[str], None] | None = None
+    on_hurry: Callable[[str], object] | None = None
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()

@@ -47,7 +47,7 @@ class RedisLog:
         self._client = ScriptClient(url, patience=min(self.limits.silence, self.limits.lease) / 6)
         self._own_runs = OwnRuns(self._client, self._keys, self.limits)
         self.on_gone: OnRelease | None = None
-        self.on_hurry: Callable[[str], None] | None = None
+        self.on_hurry: Callable[[str], object] | None = None
         self._own_runs.on_hurry = lambda run_id: self.on_hurry and self.on_hurry(run_id)
         self._tail = Tail(self._client, self._keys, self.limits, lambda: self.on_gone)
         self._leases = Leases(self._client, self._keys, self.limits, grace=self._own_runs.renewal_seconds)
