@@ -264,17 +264,23 @@ async def test_without_redis_an_approval_is_not_usable(fragile: LogMaker, own_se
 
 
 async def test_a_process_that_slept_takes_no_run_before_others_had_a_lease_to_wake_up(
-    logs: LogMaker, producer: RunProducer
+    redis_server: RedisServer,
 ) -> None:
-    reaper = logs.make()
-    assert list(await reaper.reap()) == []
-    producer.process.send_signal(signal.SIGSTOP)
-    # This process stands still with the other one.
-    time.sleep(LEASE)  # noqa: ASYNC251 - that is what it is for
-    awake_since = time.monotonic()
+    logs = LogMaker(redis_server.url, limits=Limits(lease=LEASE))
+    producer = RunProducer(redis_server.url, logs.prefix, "chat", logs.limits)
+    try:
+        reaper = logs.make()
+        assert list(await reaper.reap()) == []
+        producer.process.send_signal(signal.SIGSTOP)
+        # This process stands still with the other one.
+        time.sleep(LEASE)  # noqa: ASYNC251 - that is what it is for
+        awake_since = time.monotonic()
 
-    async def takes() -> bool:
-        return bool(await reaper.reap())
+        async def takes() -> bool:
+            return bool(await reaper.reap())
 
-    await eventually(takes)
-    assert time.monotonic() - awake_since >= LEASE
+        await eventually(takes)
+        assert time.monotonic() - awake_since >= LEASE
+    finally:
+        producer.close()
+        await logs.aclose()

@@ -98,7 +98,7 @@ class Entry(msgspec.Struct, frozen=True):
 class RunWriter(Protocol):
     """A producer's hold on its run.
 
-    Implemented by: `usechat.runs.memory.MemoryRun`, `usechat.runs.redis.producer.RedisRun`.
+    Implemented by: `usechat.runs.memory.MemoryRun`, `usechat.runs.redis.own_run.RedisRun`.
     """
 
     @property

@@ -8,10 +8,11 @@ import pytest
 
 from usechat.runs.log import Limits, RunInfo
 from usechat.runs.memory import Place
-from usechat.runs.redis import producer as redis_producer
+from usechat.runs.redis import own_run
 from usechat.runs.redis.client import Backoff, ScriptClient
 from usechat.runs.redis.keys import Keys
-from usechat.runs.redis.producer import OwnRuns, RedisRun
+from usechat.runs.redis.own_run import RedisRun
+from usechat.runs.redis.producer import OwnRuns
 from usechat.runs.redis.tail import Copy
 
 pytestmark = pytest.mark.anyio
@@ -45,7 +46,7 @@ async def test_all_that_has_gathered_is_written_at_once():
 
 
 async def test_long_backlog_is_written_in_pieces_and_ends_with_the_last(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(redis_producer, "MAX_BATCH_BYTES", 5)
+    monkeypatch.setattr(own_run, "MAX_BATCH_BYTES", 5)
     run = made_run()
     for letter in (b"aaa", b"bbb", b"cccccccc", b"d"):
         run.append(letter)
