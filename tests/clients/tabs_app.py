@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 from usechat import ToolContext
 from usechat.demo import model, tools
+from usechat.demo.events import answer_events
 from usechat.server.app import create_app
 
 RUNS = Path(os.environ["TESTS_TOOL_RUNS"])
@@ -21,6 +25,15 @@ def send_email(to: str, subject: str, body: str, context: ToolContext) -> dict[s
     return {"status": "sent", "to": to, "subject": subject, "note": body}
 
 
+def answer_with_calls_of_its_own(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The script's events. The script gives the same call to whoever asks the same."""
+    for event in answer_events(request):
+        block: dict[str, Any] = event.get("content_block") or {}
+        own = {"content_block": {**block, "id": f"toolu_{uuid4().hex}"}} if block.get("type") == "tool_use" else {}
+        yield {**event, **own}
+
+
+model.answer_events = answer_with_calls_of_its_own
 tools.send_email = send_email
 model.demo = partial(model.demo, pace=0.004)
 app = create_app()

@@ -163,11 +163,12 @@ class ManyTabs:
     def check_end(self, client: httpx.Client, tabs: Sequence[str]) -> None:
         for name in tabs:
             self.act(name, {"kind": "settle"})
-        shown: dict[str, Any] = {}
-        loaded: list[Any] = []
         # A request of a tab that was closed meanwhile may have waited for the answer before it.
-        while shown != (shown := self.await_end(client)):
+        before, shown = None, self.await_end(client)
+        loaded: list[list[Message]] = []
+        while before != shown:
             loaded = [self.act(name, {"kind": "reload"}) for name in tabs]
+            before, shown = shown, self.await_end(client)
         for messages in loaded:
             assert [*map(text_of, messages)] == [*map(text_of, shown.get("messages", []))]
         others = [client.get(f"{url}/api/chats/{self.chat_id}").json() for url in self.servers.urls]
