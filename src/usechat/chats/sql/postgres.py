@@ -38,6 +38,7 @@ _KINDS: Final[Mapping[type[Exception], type[DBAPIError]]] = {
     asyncpg.SyntaxOrAccessError: ProgrammingError,
     asyncpg.DataError: DataError,
 }
+_ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 _STALE: Final = (
     asyncpg.InvalidSQLStatementNameError,
     asyncpg.InvalidCachedStatementError,
@@ -158,7 +159,7 @@ class _Session:
         self._prepared: dict[str, Any] = {}
         self.opened_at = time.monotonic()
         self.was_cut = False
-        """Whether something else than this side closed the connection while it was used."""
+        """Whether something else than this side made the connection useless while it was used."""
 
     @property
     def is_closed(self) -> bool:
@@ -174,7 +175,9 @@ class _Session:
             result = await connection.run_sync(work)
             await self._told("COMMIT", self._driver.execute("COMMIT"))
         except BaseException as error:
-            self.was_cut = self.is_closed
+            if isinstance(error, DBAPIError) and _is_torn(error):
+                error.connection_invalidated = True
+            self.was_cut = self.is_closed or (isinstance(error, DBAPIError) and error.connection_invalidated)
             if not await self._is_undone(error):
                 self._driver.terminate()
                 await connection.invalidate()
@@ -188,7 +191,7 @@ class _Session:
         try:
             if self._driver.is_in_transaction():
                 await self._driver.execute("ROLLBACK")
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        except (*_ERRORS, OSError):
             return False
         return not (isinstance(error, DBAPIError) and error.connection_invalidated)
 
@@ -219,13 +222,22 @@ class _Session:
         """Wait for a result. Raise the driver's errors as SQLAlchemy's."""
         try:
             return await result
-        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except _ERRORS as error:
             if isinstance(error, asyncpg.InvalidSQLStatementNameError):
                 # Something between here and the server loses what was prepared.
                 self._route.is_direct = False
             kind = next((ours for theirs, ours in _KINDS.items() if isinstance(error, theirs)), DBAPIError)
             is_cut = self.is_closed or isinstance(error, _STALE)
             raise kind(text, None, error, hide_parameters=True, connection_invalidated=is_cut) from error
+
+
+def _is_torn(error: DBAPIError) -> bool:
+    """Return whether the driver was in the middle of something when the statement came, ours or SQLAlchemy's.
+
+    It is when the server has just said that it ends the connection, and the end itself has not arrived.
+    """
+    causes = (error.orig, error.orig and error.orig.__cause__)
+    return any(isinstance(cause, asyncpg.InternalClientError) for cause in causes)
 
 
 @contextmanager
@@ -243,5 +255,5 @@ def told_while_connecting() -> Generator[None]:
         asyncpg.ClientConfigurationError,
     ) as error:
         raise PermissionError(str(error)) from error
-    except (asyncpg.InterfaceError, asyncpg.PostgresError) as error:
+    except _ERRORS as error:
         raise ConnectionResetError(str(error)) from error
