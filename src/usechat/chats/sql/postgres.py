@@ -47,6 +47,7 @@ _KINDS: Final[Mapping[type[Exception], type[DBAPIError]]] = {
     asyncpg.SyntaxOrAccessError: ProgrammingError,
     asyncpg.DataError: DataError,
 }
+_ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 _STALE: Final = (
     asyncpg.InvalidSQLStatementNameError,
     asyncpg.InvalidCachedStatementError,
@@ -214,6 +215,8 @@ class _Session:
             result = await connection.run_sync(work)
             await self._told("COMMIT", self._driver.execute("COMMIT"))
         except BaseException as error:
+            if isinstance(error, DBAPIError) and _is_torn(error):
+                error.connection_invalidated = True
             is_undone = False
             try:
                 is_undone = await self._is_undone(error)
@@ -230,7 +233,7 @@ class _Session:
         try:
             if self._driver.is_in_transaction():
                 await self._driver.execute("ROLLBACK")
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        except (*_ERRORS, OSError):
             return False
         return not (isinstance(error, DBAPIError) and (error.connection_invalidated or is_read_only(error)))
 
@@ -261,7 +264,7 @@ class _Session:
         """Wait for a result. Raise the driver's errors as SQLAlchemy's."""
         try:
             return await result
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        except _ERRORS as error:
             if isinstance(error, asyncpg.InvalidSQLStatementNameError):
                 # Something between here and the server loses what was prepared.
                 self._route.is_direct = False
@@ -269,6 +272,15 @@ class _Session:
             # asyncpg also says so of a connection that the server has begun to close.
             is_cut = self.is_closed or isinstance(error, (*_STALE, asyncpg.InternalClientError))
             raise kind(text, None, error, hide_parameters=True, connection_invalidated=is_cut) from error
+
+
+def _is_torn(error: DBAPIError) -> bool:
+    """Return whether the driver was in the middle of something when the statement came, ours or SQLAlchemy's.
+
+    It is when the server has just said that it ends the connection, and the end itself has not arrived.
+    """
+    causes = (error.orig, error.orig and error.orig.__cause__)
+    return any(isinstance(cause, asyncpg.InternalClientError) for cause in causes)
 
 
 @contextmanager
@@ -286,5 +298,5 @@ def told_while_connecting() -> Generator[None]:
         asyncpg.ClientConfigurationError,
     ) as error:
         raise PermissionError(str(error)) from error
-    except (asyncpg.InterfaceError, asyncpg.PostgresError) as error:
+    except _ERRORS as error:
         raise ConnectionResetError(str(error)) from error
