@@ -47,7 +47,7 @@ KINDS: Final = {
     "editAndRegenerate": 2,
     "tryAgain": 2,
     "repeat": 3,
-    "stop": 2,
+    "stop": 1,
     "reload": 3,
 }
 """What people do, and how often."""
@@ -90,6 +90,8 @@ class ManyTabs:
     seen: dict[int, Message] = field(default_factory=dict[int, Message])
     asked: Counter[str] = field(default_factory=Counter[str])
     """How many answers were asked for, by what the user said."""
+    undecided: set[str] = field(default_factory=set[str])
+    """The tabs that showed a call to be approved when they were looked at last."""
     steps: list[str] = field(default_factory=list[str])
 
     def hold(self) -> None:
@@ -108,16 +110,20 @@ class ManyTabs:
     def step(self, tabs: Sequence[str], number: int) -> None:
         name = self.source.choice(tabs)
         [kind] = self.source.choices([*KINDS], [*KINDS.values()])
+        is_keen = self.source.random() < 0.6
         step = {
-            "kind": kind,
+            "kind": "decide" if is_keen and name in self.undecided else kind,
             "fault": self.source.choice(FAULTS),
-            "awaits": self.source.choice(["end", "request"]),
+            "awaits": self.source.choice(["end", "end", "request"]),
             "at": self.source.randrange(10),
             "approved": self.source.random() < 0.7,
-            "text": f"{self.source.choice(['approval', 'approval', 'weather', 'hello'])} {number}",
+            "text": f"{self.source.choice(['approval', 'approval', 'approval', 'weather'])} {number}",
         }
         self.steps.append(f"{name}: {step}")
-        self.act(name, step)
+        messages = self.act(name, step)
+        parts: list[Message] = messages[-1]["parts"] if messages else []
+        is_asked = any(part.get("state") == "approval-requested" for part in parts)
+        (self.undecided.add if is_asked else self.undecided.discard)(name)
 
     def act(self, name: str, step: Mapping[str, Any]) -> list[Message]:
         url = self.servers.urls[self.source.randrange(len(self.servers.urls))]
