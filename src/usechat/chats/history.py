@@ -127,6 +127,8 @@ class _Posted:
     def _find_target(self) -> SavedMessage | None:
         """Return the stored message that the request names; of several with its id, the one that is shown."""
         wanted = self.request.message_id
+        if wanted is None:
+            return None
         named = [message for message in (*self.tree.visible, *self.shown) if message.id == wanted]
         return named[-1] if named else None
 

@@ -66,7 +66,29 @@ def find_messages(
     """
     if not tree.messages:
         return [Match() for _ in posted]
-    return _Search(tree, shown, posted, is_store_right).run()
+    return _follow(tree, shown, posted) or _Search(tree, shown, posted, is_store_right).run()
+
+
+def _follow(tree: MessageTree, shown: Sequence[SavedMessage], posted: Sequence[Posted]) -> list[Match] | None:
+    """Match the messages of a client that has the shown path, and perhaps one new message. Return None for any other.
+
+    This is the usual case, which the search would find as well, in several times the time.
+    """
+    if not len(shown) <= len(posted) <= len(shown) + 1:
+        return None
+    for message, stored in zip(posted, shown, strict=False):
+        if message.get("id") != stored.message["id"] or message["role"] != stored.role:
+            return None
+        # The client has a copy of our answer, whole or in part.
+        if stored.run_id is None and stored.message != message:
+            return None
+    matches = [Match(stored, stored) for stored in shown]
+    if len(posted) > len(shown):
+        new = message_id(posted[-1])
+        if new is None or new in {one.message["id"] for one in tree.messages}:
+            return None
+        matches.append(Match())
+    return matches
 
 
 class _Search:
@@ -122,10 +144,6 @@ class _Search:
     ) -> SavedMessage | None:
         """Return the stored message that a posted one is."""
         message, is_last = self.posted[index], index == len(self.posted) - 1
-        is_next = len(known) == 1 and (not is_begun or known[0].parent == (before and before.number))
-        if is_next and self._is_same(known[0], message, is_last):
-            # The usual case, which the rest would find as well, in twice the time.
-            return known[0]
         same = [one for one in known if self._is_same(one, message, is_last)]
         if len(same) > 1:
             # Of several versions, the one that the client has.
