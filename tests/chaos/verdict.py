@@ -77,7 +77,10 @@ class Verdict:
         match session.outcome:
             case "stuck":
                 yield f"never ended; {session.server or 'nobody'} answered {session.status}, {len(session.data)} bytes"
-            case "refused" if session.status not in CLEAR_REFUSALS:
+            case "refused" if session.status not in CLEAR_REFUSALS and not (
+                # How a text stream tells a failure before its first byte.
+                session.status == 500 and tells_failure(user, turn, session)
+            ):
                 yield f"refused with {session.status}"
             case "cut" if not (
                 self.was_down(session) or was_silent(user, session) or tells_failure(user, turn, session)

@@ -108,7 +108,7 @@ async def test_reading_goes_on_while_writing_waits(store: SqlChatStore, file: Pa
 
 async def test_lock_that_stays_is_told(hasty: SqlChatStore, file: Path, caplog: pytest.LogCaptureFixture) -> None:
     with held(file), pytest.raises(ChatError) as raised:
-        await hasty.create_chat("ada", "a-secret")
+        await hasty.create_chat("ada", "c", title="a-secret")
     assert raised.value.code == "unavailable"
     assert "locked" in caplog.text
     assert "secret" not in caplog.text

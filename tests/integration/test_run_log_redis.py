@@ -266,7 +266,8 @@ async def test_readers_that_have_the_end_already_get_no_other(logs: LogMaker):
     writer.append(b"all|end")
     assert not await writer.finish("finished")
     await other.adopt(info, b"|end")
-    assert texts(await reading) == b"all|end"
+    # The process may have noticed that it stood still, and then shows nothing of its own.
+    assert texts(await reading) in (b"all|end", b"|end")
 
 
 async def test_lease_is_renewed_while_nothing_is_written(logs: LogMaker):

@@ -254,6 +254,9 @@ def test_a_server_that_slept_for_longer_than_its_lease_shows_nothing_that_is_not
         storage.serve(upstream, has_redis=True, name="other", lease=2) as other,
     ):
         reading = Reading(server, "c")
+        # Until the log has it, the other process cannot save it.
+        with other.client.stream("GET", "/api/chat/c/stream") as response:
+            assert any("High water" in line for line in response.iter_lines())
         server.process.send_signal(signal.SIGSTOP)
         until = time.monotonic() + PATIENCE
         while "of chat c ended: lost" not in other.log.read_text():
