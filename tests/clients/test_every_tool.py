@@ -36,10 +36,10 @@ def one(name: str, tool: str, input: Any, *, more: list[Any] | None = None, **ou
     return Case(name=name, replies=calling((tool, input)), parts=parts)
 
 
-def failing(name: str, tool: str, input: Any) -> Case:
+def failing(name: str, tool: str, input: Any, error: str = MASKED) -> Case:
     """A case of a call that fails: AI SDK 4 ends there."""
-    parts = [Step(), use(tool, input, error=MASKED, legacy_state="call"), Step(), THE_REST]
-    return Case(name=name, replies=calling((tool, input)), parts=parts, error_in_4=MASKED)
+    parts = [Step(), use(tool, input, error=error, legacy_state="call"), Step(), THE_REST]
+    return Case(name=name, replies=calling((tool, input)), parts=parts, error_in_4=error)
 
 
 def approving(name: str, tool: str, input: Any, outcome: ToolUse, **decision: Any) -> Case:
@@ -79,7 +79,13 @@ CASES = [
     one("none", "remember", {"note": "tide"}, output=None),
     one("preliminary", "search_archive", {"query": "tide"}, output={"status": "done", "found": 4}),
     failing("raises", "get_weather", {"city": "Atlantis"}),
-    failing("hangs", "count_sand", {}),
+    # Our own words hold no secret, and a client that holds the history sends them back to the model.
+    failing(
+        "hangs",
+        "count_sand",
+        {},
+        "Error: The tool did not end within 0.2 seconds. The tool call was interrupted. It may have taken effect.",
+    ),
     Case(
         name="writes",
         replies=calling(("draw_chart", {"title": "Tides"})),
