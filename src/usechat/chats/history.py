@@ -153,14 +153,17 @@ class _Posted:
             return None
         if running is not None and running.continues is None and running.parent == last.number:
             return Repeated(answer=None)
-        if self.request.trigger is None:
-            # So it does when a page sends no trigger.
+        # So it does when a page sends no trigger.
+        answer = None if self.request.trigger is None else self._whole_answer(last)
+        if answer is None:
             return None
-        answers = [one for one in self.tree.children(last.number) if one.run_id is not None and one.status == "whole"]
-        if not answers:
-            return None
-        answer = self._best(answers)
         return Repeated(answer=answer, is_back=self.request.message_id is not None and answer not in self.shown)
+
+    def _whole_answer(self, message: SavedMessage) -> SavedMessage | None:
+        """Return the answer to a message that a run of ours brought to its end."""
+        children = self.tree.children(message.number)
+        answers = [one for one in children if one.run_id is not None and one.status == "whole"]
+        return self._best(answers) if answers else None
 
     def plan_answer(self) -> TurnPlan:
         """Plan an answer of its own."""
@@ -210,17 +213,22 @@ class _Posted:
             changed={number: with_tool_errors(one, self.tree[number].tool_errors) for number, one in changed.items()},
             continues=continues,
         )
-        if self.holds_history:
-            history = [*self._told()]
-        else:
-            last = parent if continues is None else continues
-            path = (changed.get(one.number, one.message) for one in self.tree.path_to(last))
-            history = [*path, *added]
+        history = (
+            [*self._told()]
+            if self.holds_history
+            else self._stored_history(parent if continues is None else continues, changed, added)
+        )
         if not history:
             raise RequestError("must hold a user's message", path="messages")
         if errors:
             history = [with_tool_errors(message, errors.get(message["id"])) for message in history]
         return msgspec.structs.replace(plan, history=history)
+
+    def _stored_history(
+        self, last: int | None, changed: Mapping[int, UIMessage], added: Sequence[UIMessage]
+    ) -> list[UIMessage]:
+        """Return the messages of the path to a stored one, as the request changes them, and those that it adds."""
+        return [*(changed.get(one.number, one.message) for one in self.tree.path_to(last)), *added]
 
     @property
     def _size(self) -> int:
@@ -250,7 +258,7 @@ class _Posted:
         if not added:
             return before and before.number
         known = self.matches[self.first_new].known
-        if known is not None and (before is None or known.parent == before.number or self._is_skipped(before, known)):
+        if known is not None and self._comes_after(before, known):
             # Another version of a message stands beside it.
             return known.parent
         if before is None:
@@ -261,8 +269,10 @@ class _Posted:
             return (self._best(answers) if answers else before).number
         return before.number
 
-    def _is_skipped(self, before: SavedMessage, known: SavedMessage) -> bool:
-        """Return whether only an answer that the client lacks stands between two messages of the user."""
+    def _comes_after(self, before: SavedMessage | None, known: SavedMessage) -> bool:
+        """Return whether a stored message comes after another one. An answer between them the client may lack."""
+        if before is None or known.parent == before.number:
+            return True
         answer = None if known.parent is None else self.tree[known.parent]
         return before.role == "user" and answer is not None and answer.parent == before.number
 

@@ -144,20 +144,24 @@ class _Search:
     ) -> SavedMessage | None:
         """Return the stored message that a posted one is."""
         message, is_last = self.posted[index], index == len(self.posted) - 1
-        same = [one for one in known if self._is_same(one, message, is_last)]
-        if len(same) > 1:
-            # Of several versions, the one that the client has.
-            same = [one for one in same if _is_said(one.message, message)] or same
+        same = self._same_versions(known, message, is_last)
         if not is_begun and same:
             return self._best(same)
         next_ones = self._next_after(before, message)
         places = {one.number for one in next_ones}
         found = [one for one in same if one.number in places]
-        if not found and not known and (not is_last or message_id(message) is None):
+        if not known and (not is_last or message_id(message) is None):
             found = self._like(message, next_ones)
         if not found and not is_begun and not is_last and self._may_stand_anywhere(message):
             found = self._like(message, self.tree.visible)
         return self._best(found)
+
+    def _same_versions(self, known: Sequence[SavedMessage], message: Posted, is_last: bool) -> list[SavedMessage]:
+        """Return the stored messages with a posted one's id that are the version which the client has."""
+        same = [one for one in known if self._is_same(one, message, is_last)]
+        if len(same) > 1:
+            return [one for one in same if _is_said(one.message, message)] or same
+        return same
 
     def _may_stand_anywhere(self, message: Posted) -> bool:
         """Return whether a posted message is looked for in the whole chat.

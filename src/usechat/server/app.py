@@ -28,7 +28,7 @@ from usechat.server.answering.turn_ends import OnFinish
 from usechat.server.environment import load_environment
 from usechat.server.persistence import database_url, open_conversations, open_used_approvals, running
 from usechat.server.processes.shutdown import stopping
-from usechat.server.routes.chats import make_running_router, make_saved_router
+from usechat.server.routes.chats import make_paths_router, make_running_router, make_saved_router
 from usechat.server.routes.page import PageFiles, default_page_folder
 from usechat.server.routes.routes import make_answer_router, make_api_router, make_open_router, make_socket_router
 from usechat.server.settings import Settings, is_loopback_host
@@ -119,7 +119,7 @@ def make_routers(answers: Answers, guard: KeyGuard, conversations: Conversations
     settings = answers.settings
     kept = [make_running_router(conversations, guard, settings.heartbeat or None)]
     if conversations is not None:
-        kept.append(make_saved_router(conversations, guard, settings))
+        kept += [make(conversations, guard, settings) for make in (make_paths_router, make_saved_router)]
     socket = make_socket_router(answers, guard, conversations)
     # The chat's own routes first: most requests are for them.
     chat = make_answer_router(answers, guard, conversations)

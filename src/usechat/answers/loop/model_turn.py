@@ -258,11 +258,16 @@ class ModelTurn(StepTurn):
             return reason
         if self.policy.tool_error_ends and self.tool_failed:
             return "error"
-        if self.cut_steps > 1 or (self.cut_steps and finish.unified == "content-filter"):
-            # The model was told once that its call was cut, and would spend every step on the same call; or it has
-            # refused to go on.
+        if self._was_told_of_cut(finish):
             return "finished"
         return "stop-condition" if (yield from self._stop_condition_holds()) else None
+
+    def _was_told_of_cut(self, finish: FinishReason) -> bool:
+        """Return whether the model was told once that its call was cut, or has refused to go on.
+
+        It would spend every step on the same call.
+        """
+        return self.cut_steps > 1 or (self.cut_steps > 0 and finish.unified == "content-filter")
 
     def _stop_condition_holds(self) -> Script[bool]:
         steps = without_pauses(self.steps, self.request.free_pauses) if self._continues_pause() else self.steps

@@ -180,16 +180,18 @@ class OwnRuns:
         doubts = [run.doubts for run in runs]
         answer = await self.client.call(WRITE, [self.keys.leases], self.keys.prefix, *arguments, encoded, *frames)
         answers = msgspec.msgpack.decode(answer, type=list[Written])
-        gone: list[RedisRun] = []
         for run, write, written, doubt in zip(runs, writes, answers, doubts, strict=True):
             # One that was sent before the doubt proves nothing.
             if write.renews and written.code == "written" and doubt == run.doubts:
                 run.needs_lease = False
                 if run.is_doubtful:
                     run.trust()
-            if self._take(run, written):
-                gone.append(run)
-        if holes := sum(written.code == "hole" for written in answers):
+        gone = [run for run, written in zip(runs, answers, strict=True) if self._take(run, written)]
+        await self._restore(gone, sum(written.code == "hole" for written in answers))
+
+    async def _restore(self, gone: Sequence[RedisRun], holes: int) -> None:
+        """Write anew what Redis has lost."""
+        if holes:
             logger.warning("Redis has dropped what %d running runs had written; it is written anew", holes)
         if gone:
             logger.warning("Redis has lost %d running runs; they are written anew", len(gone))

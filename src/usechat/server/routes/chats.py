@@ -29,7 +29,7 @@ from usechat.server.routes.chat_ids import ChatId
 from usechat.server.routes.openapi import body_schema
 from usechat.server.settings import Settings
 
-__all__ = ["make_running_router", "make_saved_router"]
+__all__ = ["make_paths_router", "make_running_router", "make_saved_router"]
 
 MAX_PAGE: Final = 100
 
@@ -90,6 +90,38 @@ def make_running_router(conversations: Conversations | None, guard: KeyGuard, he
     return router
 
 
+def make_paths_router(conversations: Conversations, guard: KeyGuard, settings: Settings) -> APIRouter:
+    """Return the routes of the paths through a saved chat.
+
+    They stand before the chat's own routes, whose ids may hold slashes.
+
+    Args:
+        conversations: The saved chats.
+        guard: Checks keys.
+        settings: As for `make_saved_router`.
+    """
+    router = APIRouter(prefix="/api", dependencies=[Depends(guard)])
+    store = conversations.store
+    max_bytes = min(settings.max_body_bytes, MAX_PATCH_BYTES)
+    read_choice = body_reader(partial(ui.parse_body, PathChoice), max_bytes, settings.body_limits)
+
+    @router.post("/chats/{chat_id:chat}/path", response_model=dict[str, Any], openapi_extra=body_schema(PathChoice))
+    async def choose_path(
+        chat_id: ChatId, request: Request, choice: Annotated[PathChoice, Depends(read_choice)]
+    ) -> Response:
+        """Show the path through a message, to the latest message after it; 409 while an answer is made."""
+        dialect = negotiate(None, {**request.headers, **named_version(request)}, settings.sdk)
+        return await as_json(partial(show_saved, await store.choose_path(OWNER, chat_id, choice.node), dialect))
+
+    @router.delete("/chats/{chat_id:chat}/messages/{node:int}", response_model=dict[str, Any])
+    async def hide_message(chat_id: ChatId, node: int, request: Request) -> Response:
+        """Hide a message and all that come after it, and return the chat; 409 while an answer is made."""
+        dialect = negotiate(None, {**request.headers, **named_version(request)}, settings.sdk)
+        return await as_json(partial(show_saved, await store.hide_message(OWNER, chat_id, node), dialect))
+
+    return router
+
+
 def make_saved_router(conversations: Conversations, guard: KeyGuard, settings: Settings) -> APIRouter:
     """Return the routes of saved chats.
 
@@ -102,7 +134,6 @@ def make_saved_router(conversations: Conversations, guard: KeyGuard, settings: S
     store = conversations.store
     max_bytes = min(settings.max_body_bytes, MAX_PATCH_BYTES)
     read_patch = body_reader(partial(ui.parse_body, ChatPatch), max_bytes, settings.body_limits)
-    read_choice = body_reader(partial(ui.parse_body, PathChoice), max_bytes, settings.body_limits)
 
     @router.get("/chats", response_model=dict[str, Any])
     async def list_chats(search: str = "", cursor: str | None = None, limit: int = 20) -> Response:
@@ -129,20 +160,6 @@ def make_saved_router(conversations: Conversations, guard: KeyGuard, settings: S
         if saved.chat.active_run_id is not None and can_have_run(chat_id):
             await conversations.runs.note_asked(chat_id)
         return await as_json(partial(show_saved, saved, dialect, has_tree=tree))
-
-    @router.post("/chats/{chat_id:chat}/path", response_model=dict[str, Any], openapi_extra=body_schema(PathChoice))
-    async def choose_path(
-        chat_id: ChatId, request: Request, choice: Annotated[PathChoice, Depends(read_choice)]
-    ) -> Response:
-        """Show the path through a message, to the latest message after it; 409 while an answer is made."""
-        dialect = negotiate(None, {**request.headers, **named_version(request)}, settings.sdk)
-        return await as_json(partial(show_saved, await store.choose_path(OWNER, chat_id, choice.node), dialect))
-
-    @router.delete("/chats/{chat_id:chat}/messages/{node:int}", response_model=dict[str, Any])
-    async def hide_message(chat_id: ChatId, node: int, request: Request) -> Response:
-        """Hide a message and all that come after it, and return the chat; 409 while an answer is made."""
-        dialect = negotiate(None, {**request.headers, **named_version(request)}, settings.sdk)
-        return await as_json(partial(show_saved, await store.hide_message(OWNER, chat_id, node), dialect))
 
     @router.patch("/chats/{chat_id:chat}", response_model=dict[str, Any], openapi_extra=body_schema(ChatPatch))
     async def update_chat(chat_id: ChatId, patch: Annotated[ChatPatch, Depends(read_patch)]) -> Response:
