@@ -246,7 +246,7 @@ class _Posted:
         last_of_others = max((at for at, one in enumerate(self.posted) if one["role"] != "user"), default=-1)
         for at in range(self.first_new, len(self.posted)):
             message, known = self.messages[at], self.matches[at].known
-            if known is not None and (known.run_id is not None or (at != last and not self.holds_history)):
+            if known is not None and (known.id in self.tree.answer_ids or (at != last and not self.holds_history)):
                 # A copy on another path. What our answers say is taken from the store.
                 yield merge_client_answers(known.message, message, is_client_tool=self.is_client_tool)
             elif self.holds_history or at > last_of_others:

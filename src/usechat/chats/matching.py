@@ -185,8 +185,8 @@ class _Search:
 
     def _is_same(self, stored: SavedMessage, message: Posted, is_last: bool) -> bool:
         """Return whether a posted message with the stored one's id is the same version of it."""
-        if stored.run_id is not None or stored.message == message:
-            # The client has a copy of our answer, whole or in part.
+        if stored.id in self.tree.answer_ids or stored.message == message:
+            # The client has a copy of our answer, whole or in part. What is stored at another path is our answer, too.
             return True
         if is_last and stored.role == "user":
             return list(stored.message["parts"]) == list(message["parts"])

@@ -82,6 +82,11 @@ class MessageTree:
         return [message for message in self.messages if not message.is_hidden]
 
     @cached_property
+    def answer_ids(self) -> frozenset[str]:
+        """The ids of the messages that runs wrote. Clients may have brought copies of these to other paths."""
+        return frozenset([message.id for message in self.messages if message.run_id is not None])
+
+    @cached_property
     def _numbers(self) -> frozenset[int]:
         return frozenset([message.number for message in self.visible])
 

@@ -2,120 +2,40 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
-from usechat.chats.history import HistoryMode, Repeated, TurnRequest, plan_turn
-from usechat.chats.store import Chat, SavedChat, Turn, TurnPlan
-from usechat.chats.tree import MessageTree, SavedMessage
+from tests.support.chat_plans import (
+    A1,
+    A2,
+    A3,
+    ANSWERED,
+    BRANCHED,
+    MODES,
+    RAN,
+    RATHER,
+    REFUSED,
+    REGENERATE,
+    STORED,
+    SUBMIT,
+    U1,
+    U2,
+    U3,
+    Message,
+    asked,
+    assistant,
+    call,
+    path,
+    plan,
+    runs_nowhere,
+    saved,
+    user,
+    without_ids,
+)
+from usechat.chats.history import HistoryMode, TurnRequest, plan_turn
+from usechat.chats.store import SavedChat, TurnPlan
 from usechat.errors import ChatError, RequestError
-
-Message = dict[str, Any]
-MODES: tuple[HistoryMode, ...] = ("client", "server")
-REGENERATE = {"trigger": "regenerate-message"}
-SUBMIT = {"trigger": "submit-message"}
-
-
-def user(id: str, text: str | None = None) -> Message:
-    return {"id": id, "role": "user", "parts": [{"type": "text", "text": text or f"ask {id}"}]}
-
-
-def assistant(id: str, text: str | None = None, *calls: Message) -> Message:
-    return {"id": id, "role": "assistant", "parts": [{"type": "text", "text": text or f"answer {id}"}, *calls]}
-
-
-def call(state: str = "input-available", **fields: Any) -> Message:
-    return {"type": "tool-ask", "toolCallId": "c1", "state": state, "input": {}, **fields}
-
-
-def asked(**decision: Any) -> Message:
-    state = "approval-responded" if decision else "approval-requested"
-    return call(state, approval={"id": "p1", **decision})
-
-
-def without_ids(messages: Sequence[Message]) -> list[Message]:
-    return [{key: value for key, value in message.items() if key != "id"} for message in messages]
-
-
-U1, A1, U2, A2, U3, A3 = user("u1"), assistant("a1"), user("u2"), assistant("a2"), user("u3"), assistant("a3")
-RATHER = user("u2", "rather")
-ANSWERED = call("output-available", output="blue")
-STORED = [U1, A1, U2, A2]
-
-
-def saved(
-    messages: Sequence[Message],
-    parents: Sequence[int | None] | None = None,
-    *,
-    leaf: int | None = None,
-    ours: bool = True,
-    statuses: Mapping[int, Any] | None = None,
-) -> SavedChat:
-    """A chat whose answers were made by runs of ours, or came with the client; a list unless parents are given."""
-    rows = [
-        SavedMessage(
-            message=message,
-            number=number,
-            parent=(number - 1 if number else None) if parents is None else parents[number],
-            role=message["role"],
-            created_at=1,
-            run_id="run" if ours and message["role"] == "assistant" else None,
-            status=(statuses or {}).get(number, "whole"),
-        )
-        for number, message in enumerate(messages)
-    ]
-    size = len(messages)
-    shown = leaf if leaf is not None else size - 1 if size else None
-    chat = Chat(id="chat", owner="ada", created_at=1, updated_at=1, revision=7, size=size, leaf=shown)
-    return SavedChat(chat=chat, tree=MessageTree(rows))
-
-
-BRANCHED = saved([U1, A1, U2, A2, RATHER, A3], [None, 0, 1, 2, 1, 4])
-"""The second question was edited: two branches, of which the second is shown."""
-
-
-def runs_nowhere(_name: str) -> bool:
-    return False
-
-
-def run_turn(*, parent: int | None = None, continues: int | None = None) -> Turn:
-    return Turn(run_id="r", chat_id="chat", owner="ada", began_at=1, parent=parent, continues=continues)
-
-
-def ask(
-    stored: Sequence[Message] | SavedChat | None, posted: Sequence[Message], mode: HistoryMode, **request: Any
-) -> TurnPlan | Repeated:
-    numbers = itertools.count(1)
-    chat = saved(stored) if isinstance(stored, Sequence) else stored
-    running = request.pop("running", None)
-    is_client_tool = request.pop("is_client_tool", None)
-    return plan_turn(
-        chat,
-        TurnRequest(messages=posted, **request),
-        mode=mode,
-        is_client_tool=is_client_tool,
-        new_id=lambda: f"new{next(numbers)}",
-        running=running,
-    )
-
-
-def plan(
-    stored: Sequence[Message] | SavedChat | None, posted: Sequence[Message], mode: HistoryMode, **request: Any
-) -> TurnPlan:
-    made = ask(stored, posted, mode, **request)
-    assert isinstance(made, TurnPlan)
-    return made
-
-
-def path(stored: Sequence[Message] | SavedChat, made: TurnPlan) -> list[Message]:
-    """The messages of the path to the answer, once the plan is carried out."""
-    chat = saved(stored) if isinstance(stored, Sequence) else stored
-    before = chat.tree.path_to(made.parent)
-    end = [] if made.continues is None or made.added else [chat.tree[made.continues]]
-    return [*(made.changed.get(one.number, one.message) for one in (*before, *end)), *made.added]
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -353,10 +273,6 @@ def test_server_tools_output_is_not_taken_from_the_client() -> None:
     assert made.changed == {}
 
 
-RAN = call("output-available", output="sent", approval={"id": "p1", "approved": True})
-REFUSED = call("output-denied", approval={"id": "p1", "approved": False})
-
-
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("has_ids", [True, False])
 @pytest.mark.parametrize(
@@ -376,38 +292,6 @@ def test_call_that_was_answered_is_not_answered_again(
     with pytest.raises(ChatError, match="answered otherwise") as raised:
         plan([U1, assistant("a1", None, stored)], messages if has_ids else without_ids(messages), mode)
     assert (raised.value.code, raised.value.run_id) == ("conflict", None)
-
-
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("is_short", [True, False])
-@pytest.mark.parametrize(
-    ("stored", "posted"),
-    [
-        pytest.param(RAN, asked(approved=True), id="approved again"),
-        pytest.param(REFUSED, asked(approved=False), id="denied again"),
-        pytest.param(RAN, call("output-available", preliminary=True, output="…"), id="seen running"),
-    ],
-)
-def test_answer_to_a_call_that_comes_again_has_its_answer(
-    mode: HistoryMode, is_short: bool, stored: Message, posted: Message
-) -> None:
-    chat, copy = saved([U1, assistant("a1", None, stored)]), assistant("a1", None, posted)
-    made = ask(chat, [], mode, message=copy) if is_short else ask(chat, [U1, copy], mode)
-    assert made == Repeated(answer=chat.tree[1], continues=True)
-
-
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("more", [{"type": "text", "text": "Blue it is."}, {**asked(), "toolCallId": "c2"}])
-def test_output_that_comes_again_has_its_answer(mode: HistoryMode, more: Message) -> None:
-    chat = saved([U1, assistant("a1", None, ANSWERED, more)])
-    made = ask(chat, [U1, assistant("a1", None, ANSWERED)], mode)
-    assert made == Repeated(answer=chat.tree[1], continues=True)
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_answer_to_a_call_that_comes_again_is_being_answered(mode: HistoryMode) -> None:
-    chat, copy = saved([U1, assistant("a1", None, asked(approved=True))]), assistant("a1", None, asked(approved=True))
-    assert ask(chat, [U1, copy], mode, running=run_turn(continues=1)) == Repeated(answer=None, continues=True)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -458,60 +342,6 @@ def test_client_goes_on_with_an_answer_that_is_not_stored(posted: list[Message])
     made = plan(None, posted, "client")
     assert (made.continues, made.leaf, made.revision) == (1, 1, 0)
     assert list(made.history) == list(made.added)
-
-
-WHOLE, FAILED, ABORTED = ({1: status} for status in ("whole", "failed", "aborted"))
-
-
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("is_short", [True, False])
-def test_request_that_comes_again_has_its_answer(mode: HistoryMode, is_short: bool) -> None:
-    for chat in (saved([U1, A1], statuses=WHOLE), saved(STORED)):
-        made = ask(chat, [], mode, message=U1, **SUBMIT) if is_short else ask(chat, [U1], mode, **SUBMIT)
-        assert made == Repeated(answer=chat.tree[1])
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_edit_that_comes_again_has_its_answer(mode: HistoryMode) -> None:
-    edited = saved([U1, A1, U2, A2, RATHER, A3], [None, 0, 1, 2, 1, 4])
-    request = SUBMIT | {"message_id": "u2"}
-    assert ask(edited, [U1, A1, RATHER], mode, **request) == Repeated(answer=edited.tree[5])
-    assert ask(edited, [U1, A1, RATHER], mode, **request, running=run_turn(parent=4)) == Repeated(answer=None)
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_edit_back_to_an_earlier_version_has_its_answer_and_shows_it(mode: HistoryMode) -> None:
-    found = ask(BRANCHED, [U1, A1, U2], mode, **SUBMIT, message_id="u2")
-    assert found == Repeated(answer=BRANCHED.tree[3], is_back=True)
-
-
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("trigger", ["submit-message", None])
-def test_request_that_comes_again_while_it_is_answered_has_that_answer(mode: HistoryMode, trigger: str | None) -> None:
-    assert ask([U1], [U1], mode, trigger=trigger, running=run_turn(parent=0)) == Repeated(answer=None)
-
-
-def test_answer_that_is_shown_is_the_answer_to_a_request_that_comes_again() -> None:
-    chat = saved([U1, A1, A2], [None, 0, 0], leaf=1)
-    assert ask(chat, [U1], "client", **SUBMIT) == Repeated(answer=chat.tree[1])
-
-
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(
-    ("statuses", "posted", "request_"),
-    [
-        pytest.param(FAILED, [U1], SUBMIT, id="the answer failed"),
-        pytest.param(ABORTED, [U1], SUBMIT, id="the answer was stopped"),
-        pytest.param(WHOLE, [U1], REGENERATE, id="another answer is wanted"),
-        pytest.param(WHOLE, [U1], {}, id="a page that sends no trigger"),
-        pytest.param(WHOLE, without_ids([U1]), {}, id="a reload of AI SDK 4"),
-    ],
-)
-def test_second_answer_is_made(
-    mode: HistoryMode, statuses: Mapping[int, Any], posted: list[Message], request_: dict[str, Any]
-) -> None:
-    made = plan(saved([U1, A1], statuses=statuses), posted, mode, **request_)
-    assert (made.parent, list(made.added), made.leaf) == (0, [], 0)
 
 
 @pytest.mark.parametrize(
