@@ -104,7 +104,8 @@ class ManyTabs:
                     self.check_tree(client)
                 self.check_end(client, tabs)
             except Exception as error:
-                error.add_note(f"RESUME_SEED={SEED} {self.chat_id}\n" + "\n".join(self.steps))
+                stored = [sketch(one) for one in self.seen.values()]
+                error.add_note("\n".join([f"RESUME_SEED={SEED} {self.chat_id}", *self.steps, *stored]))
                 raise
 
     def step(self, tabs: Sequence[str], number: int) -> None:
@@ -137,13 +138,21 @@ class ManyTabs:
             assert (refusal["status"], json.loads(refusal["body"])["detail"]) in REFUSALS
         assert {*told["statuses"]} <= {200, 204, 409}
         for post in told["posts"]:
-            self.count(post["body"], is_repeated=post["isRepeated"])
+            body, is_repeated = post["body"], post["isRepeated"]
+            said = [f"{one['role']} {text_of(one)[:12]!r} {one.get('id')}" for one in body["messages"]]
+            self.steps.append(
+                f"    {'again ' if is_repeated else ''}{body.get('trigger')} {body.get('messageId')} {said}"
+            )
+            self.count(body, is_repeated=is_repeated)
         return told["messages"]
 
     def count(self, body: Message, *, is_repeated: bool) -> None:
         is_regeneration = body.get("trigger") == "regenerate-message"
         messages: list[Message] = body["messages"]
-        question = next(one for one in reversed(messages) if one["role"] == "user")
+        # A page that was loaded before anything was said may hold an answer alone.
+        question = next((one for one in reversed(messages) if one["role"] == "user"), None)
+        if question is None:
+            return
         # A try without ids cannot be told from a wish for another answer, nor can a second regeneration.
         is_wish = not is_repeated or body.get("trigger") != "submit-message"
         if is_wish and (is_regeneration or messages[-1] is question):
@@ -170,15 +179,16 @@ class ManyTabs:
         for name in tabs:
             self.act(name, {"kind": "settle"})
         # A request of a tab that was closed meanwhile may have waited for the answer before it.
-        before, shown = None, self.await_end(client)
+        until, before, shown = time.monotonic() + WITHIN, None, self.await_end(client)
         loaded: list[list[Message]] = []
-        while before != shown:
+        others: list[Message] = []
+        while before != shown or any(other != shown for other in others):
+            assert time.monotonic() < until, "servers and tabs that never show the same"
             loaded = [self.act(name, {"kind": "reload"}) for name in tabs]
             before, shown = shown, self.await_end(client)
+            others = [client.get(f"{url}/api/chats/{self.chat_id}").json() for url in self.servers.urls]
         for messages in loaded:
             assert [*map(text_of, messages)] == [*map(text_of, shown.get("messages", []))]
-        others = [client.get(f"{url}/api/chats/{self.chat_id}").json() for url in self.servers.urls]
-        assert all(other == shown for other in others)
         tree = self.check_tree(client)
         self.check_tools(tree)
         self.check_answers(tree)
@@ -209,6 +219,13 @@ class ManyTabs:
         assert Counter(text for text, _ in whole if text is not None) <= self.asked
         beside = [(one["place"]["parent"], one["message"]["id"]) for one in answers]
         assert len({*beside}) == len(beside)
+
+
+def sketch(one: Message) -> str:
+    """Return a saved message in a line."""
+    place, message = one["place"], one["message"]
+    at = f"{place['parent']} -> {place['node']}"
+    return f"{at}: {message['role']} {text_of(message)[:12]!r} {message['id']} {one['details']['status']}"
 
 
 def is_whole(one: Message) -> bool:
