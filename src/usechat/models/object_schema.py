@@ -71,8 +71,8 @@ def _merged(schema: Schema, root: Schema) -> dict[str, Any]:
     own = {key: value for key, value in schema.items() if key not in (*_UNIONS, *_HANDLED)}
     if not _may_be_object(own):
         raise NoObjectError("it must describe an object")
-    either = [_as_object(each, root) for key in _UNIONS for each in schema.get(key) or () if not _is_null(each)]
-    both = [_as_object(each, root) for each in schema.get("allOf") or ()]
+    either = [_as_object(each, root) for each in _listed_under(schema, *_UNIONS) if not _is_null(each)]
+    both = [_as_object(each, root) for each in _listed_under(schema, "allOf")]
     properties, required = _members((own, *both))
     properties |= {name: value for name, value in _alternatives(either).items() if name not in properties}
     required |= dict.fromkeys(_in_each(either))
@@ -82,6 +82,10 @@ def _merged(schema: Schema, root: Schema) -> dict[str, Any]:
     if required:
         result["required"] = list(required)
     return {**result, **_common_keywords(own, either)}
+
+
+def _listed_under(schema: Schema, *keys: str) -> list[Any]:
+    return [each for key in keys for each in schema.get(key) or ()]
 
 
 def _alternatives(either: Sequence[Schema]) -> dict[str, Any]:

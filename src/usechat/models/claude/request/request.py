@@ -125,24 +125,28 @@ def _convert_messages(call: ModelCall, context: BlockContext) -> tuple[list[Bloc
     newest = call.messages[-1] if call.messages else None
     for message in (*own, *call.messages):
         context.is_newest = message is newest
-        match message:
-            case UserMessage():
-                wire.append({"role": "user", "content": user_blocks(message, context)})
-            case AssistantMessage():
-                wire.append({"role": "assistant", "content": assistant_blocks(message, context)})
-            case ToolMessage():
-                wire.append({"role": "user", "content": tool_blocks(message, context)})
-            case _:
-                converted = system_message(message, context, is_initial=not wire or not system)
-                system += converted.initial
-                wire += converted.inline
+        if isinstance(message, SystemMessage):
+            converted = system_message(message, context, is_initial=not wire or not system)
+            system += converted.initial
+            wire += converted.inline
+        else:
+            wire.append(_convert_message(message, context))
     if context.unanswered:
         wire = [_without_calls(message, context.unanswered) for message in wire]
-    last = newest
-    if isinstance(last, UserMessage) and not wire[-1]["content"]:
+    if isinstance(newest, UserMessage) and not wire[-1]["content"]:
         # Without a user message at the end, the model would continue its own last answer.
         raise RequestError("The last message says nothing to the model.", path="messages", status=400)
     return system, wire
+
+
+def _convert_message(message: UserMessage | AssistantMessage | ToolMessage, context: BlockContext) -> dict[str, Any]:
+    match message:
+        case UserMessage():
+            return {"role": "user", "content": user_blocks(message, context)}
+        case AssistantMessage():
+            return {"role": "assistant", "content": assistant_blocks(message, context)}
+        case ToolMessage():
+            return {"role": "user", "content": tool_blocks(message, context)}
 
 
 def _without_calls(message: dict[str, Any], ids: Collection[str]) -> dict[str, Any]:
