@@ -24,14 +24,14 @@ from usechat import ChatRequest, ui_message_stream
 from usechat.answers.answer import Answer
 from usechat.chats.sql.migrations.migrate import migrate
 from usechat.chats.sql.store import SqlChatStore
+from usechat.conversations.conversations import OWNER, Conversations
+from usechat.conversations.planning import PlannedTurn
+from usechat.conversations.turn_ends import TurnEnd
 from usechat.errors import ChatError
 from usechat.http.websocket import ChatSocket
 from usechat.messages import ui
 from usechat.runs.memory import MemoryLog
 from usechat.runs.service import RunService
-from usechat.server.answering.conversations import OWNER, Conversations
-from usechat.server.answering.planning import PlannedTurn
-from usechat.server.answering.turn_ends import TurnEnd
 
 heard: defaultdict[str, Heard] = defaultdict(Heard)
 told: list[TurnEnd] = []

@@ -21,8 +21,8 @@ from tests.support.waiting import PATIENCE, eventually
 from usechat.chats.sql.migrations.migrate import migrate
 from usechat.chats.sql.store import SqlChatStore
 from usechat.chats.store import SavedChat
+from usechat.conversations.conversations import OWNER
 from usechat.runs.log import Limits
-from usechat.server.answering.conversations import OWNER
 from usechat.testing.replay import ReplayServer, Reply
 from usechat.testing.streams import read_events
 

@@ -16,14 +16,14 @@ from usechat.chats.export import export_chat
 from usechat.chats.history import HistoryMode
 from usechat.chats.sql.migrations.migrate import migrate
 from usechat.chats.sql.store import SqlChatStore
+from usechat.conversations.conversations import OWNER, Conversations
+from usechat.conversations.planning import PlannedTurn
+from usechat.conversations.turn_ends import TurnEnd
 from usechat.messages.model import ToolMessage, ToolResultContent
 from usechat.messages.ui import parse_chat_request
 from usechat.models.claude.request.request import build_request
 from usechat.runs.memory import MemoryLog
 from usechat.runs.service import RunService
-from usechat.server.answering.conversations import OWNER, Conversations
-from usechat.server.answering.planning import PlannedTurn
-from usechat.server.answering.turn_ends import TurnEnd
 from usechat.testing.models import ScriptedModel, Step, calling_tool, saying
 
 pytestmark = pytest.mark.anyio

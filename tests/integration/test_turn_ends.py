@@ -21,13 +21,13 @@ from usechat import stream_text
 from usechat.chats.sql.migrations.migrate import migrate
 from usechat.chats.sql.store import SqlChatStore
 from usechat.chats.store import Turn, TurnPlan
+from usechat.conversations.conversations import OWNER, Conversations
+from usechat.conversations.planning import PlannedTurn
+from usechat.conversations.turn_ends import TurnEnd
 from usechat.errors import ChatError, RunError
 from usechat.messages.ui import parse_chat_request
 from usechat.runs.log import Limits
 from usechat.runs.service import RunService
-from usechat.server.answering.conversations import OWNER, Conversations
-from usechat.server.answering.planning import PlannedTurn
-from usechat.server.answering.turn_ends import TurnEnd
 from usechat.testing.models import Hold, ScriptedModel, Step, saying
 
 pytestmark = pytest.mark.anyio

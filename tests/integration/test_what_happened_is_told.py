@@ -22,14 +22,14 @@ from usechat.answers.calls import execute
 from usechat.chats.history import HistoryMode
 from usechat.chats.sql.migrations.migrate import migrate
 from usechat.chats.sql.store import SqlChatStore
+from usechat.conversations.conversations import OWNER, Conversations
+from usechat.conversations.planning import PlannedTurn
 from usechat.messages.call_words import INTERRUPTED, NOT_ANSWERED, NOT_CARRIED_OUT
 from usechat.messages.ui import parse_chat_request
 from usechat.models.claude.request.request import build_request
 from usechat.parts import ReasoningDelta, ReasoningEnd, ReasoningStart
 from usechat.runs.memory import MemoryLog
 from usechat.runs.service import RunService
-from usechat.server.answering.conversations import OWNER, Conversations
-from usechat.server.answering.planning import PlannedTurn
 from usechat.testing.models import Hold, ScriptedModel, Step, calling_tool, calling_tools, saying
 from usechat.tools.tool import Tool
 

@@ -79,6 +79,11 @@ ROWS = {
         never=frozenset({"runs.memory", "runs.redis"}),
         third_party=frozenset({"fastapi", "msgspec", "starlette"}),
     ),
+    "conversations": Row(
+        # Where answers, saved chats, runs and HTTP meet. It knows no model and no tool of its own.
+        ours=LEAVES | {"answers", "apart", "chats", "guard", "http", "messages", "protocol", "runs"},
+        third_party=frozenset({"fastapi", "msgspec", "pydantic", "starlette"}),
+    ),
     "server": Row(ours=ANY, reads_environment=True),
     "testing": Row(ours=ANY, never=frozenset({"cli", "server"})),
     "cli": Row(ours=ANY, reads_environment=True),
@@ -242,6 +247,8 @@ def test_every_row_has_its_package() -> None:
         ("http", "from usechat.server import app"),
         ("testing", "import usechat.server.app"),
         ("chats", "from usechat import stream_text"),
+        ("conversations", "from usechat.server.settings import Settings"),
+        ("conversations", "from usechat.models.resolve import resolve_model"),
     ],
 )
 def test_wrong_arrow_is_found(name: str, source: str) -> None:

@@ -4,7 +4,7 @@ A chat belongs to one owner and holds UI messages exactly as the client has them
 included. The messages are a tree (`usechat.chats.tree`): an edit and a second answer are siblings of what was there, so
 requests add messages and change none. One path through the tree, to the chat's leaf, is the conversation that is
 shown. A turn is one answer being written to a chat. Its id (``run_id``) is its maker's: the server makes the id of the
-run of it (`usechat.server.answering.turn_ends.run_of`).
+run of it (`usechat.conversations.turn_ends.run_of`).
 
 Rule 1: a chat has at most one open turn. Beginning a second one is a conflict, whose error names the first.
 Rule 2: a turn is planned on a state of the chat and begins only if the chat is still in that state (`Chat.revision`).

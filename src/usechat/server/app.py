@@ -17,6 +17,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
 
 import usechat
+from usechat.conversations.turn_ends import OnFinish
 from usechat.http.refusals import REFUSALS, refusal_response
 from usechat.messages.validation import request_error_from_validation
 from usechat.server.access.edge import BodyGate, KeyGate
@@ -24,7 +25,6 @@ from usechat.server.access.keys import KeyGuard
 from usechat.server.access.middleware import REQUEST_ID_HEADER, FailedStarts, LastResort, LoopbackOnly, RequestIds
 from usechat.server.answering.answers import Answers
 from usechat.server.answering.choice import choose_model
-from usechat.server.answering.turn_ends import OnFinish
 from usechat.server.environment import load_environment
 from usechat.server.persistence import database_url, open_conversations, open_used_approvals, running
 from usechat.server.processes.shutdown import stopping
@@ -34,7 +34,7 @@ from usechat.server.routes.routes import make_answer_router, make_api_router, ma
 from usechat.server.settings import Settings, is_loopback_host
 
 if TYPE_CHECKING:
-    from usechat.server.answering.conversations import Conversations
+    from usechat.conversations.conversations import Conversations
 
 __all__ = ["create_app"]
 

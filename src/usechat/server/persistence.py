@@ -16,10 +16,10 @@ from usechat.server.settings import Settings
 from usechat.server.storage import check_redis, check_redis_url, prepare_database
 
 if TYPE_CHECKING:
+    from usechat.conversations.conversations import Conversations
+    from usechat.conversations.turn_ends import OnFinish
     from usechat.runs.log import RunLog
     from usechat.runs.redis.approvals import RedisUsedApprovals
-    from usechat.server.answering.conversations import Conversations
-    from usechat.server.answering.turn_ends import OnFinish
 
 __all__ = [
     "DEFAULT_DATABASE_URL",
@@ -72,7 +72,7 @@ def open_conversations(
         )
     # Imported only when chats are saved: SQLAlchemy is the server's heaviest package.
     from usechat.chats.sql.store import SqlChatStore
-    from usechat.server.answering.conversations import Conversations
+    from usechat.conversations.conversations import Conversations
 
     runs = RunService(
         make_log(settings),

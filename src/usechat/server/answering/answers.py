@@ -8,14 +8,14 @@ from weakref import WeakSet
 
 from usechat import StreamingAnswer, step_count_is, stream_text
 from usechat.answers.stream_text import StreamTextResult
+from usechat.conversations.conversations import Conversations
+from usechat.conversations.planning import PlannedTurn
 from usechat.messages import ui
 from usechat.models.base import Model
 from usechat.models.resolve import resolve_model
 from usechat.parts import Part, Start
 from usechat.protocol.encoders import WireFormat
 from usechat.server.answering.choice import ModelChoice
-from usechat.server.answering.conversations import Conversations
-from usechat.server.answering.planning import PlannedTurn
 from usechat.server.routes.fetch_body import FetchChatBody
 from usechat.server.settings import Settings
 from usechat.tools.tool import Tool

@@ -15,6 +15,9 @@ from usechat.chats.export import export_chat, iso_time
 from usechat.chats.places import show_place
 from usechat.chats.store import Chat, SavedChat
 from usechat.chats.tree import SavedMessage
+from usechat.conversations.conversations import OWNER, Conversations, can_have_run
+from usechat.conversations.routes.chat_ids import ChatId
+from usechat.conversations.routes.openapi import body_schema
 from usechat.http.negotiation import SDK_HEADER, negotiate
 from usechat.http.request import body_reader
 from usechat.http.resume import nothing_to_replay, replay
@@ -24,9 +27,6 @@ from usechat.messages.to_legacy import to_legacy_message
 from usechat.messages.ui import refuse_unsafe_value
 from usechat.protocol.dialects import Dialect
 from usechat.server.access.keys import KeyGuard
-from usechat.server.answering.conversations import OWNER, Conversations, can_have_run
-from usechat.server.routes.chat_ids import ChatId
-from usechat.server.routes.openapi import body_schema
 from usechat.server.settings import Settings
 
 __all__ = ["make_paths_router", "make_running_router", "make_saved_router"]

@@ -10,6 +10,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 
 import usechat
+from usechat.conversations.conversations import Conversations
+from usechat.conversations.planning import RepeatedTurn
+from usechat.conversations.routes.openapi import STREAMED, body_schema
 from usechat.errors import RequestError
 from usechat.http.request import chat_request, completion_request
 from usechat.http.response import StreamingAnswer
@@ -19,10 +22,7 @@ from usechat.messages import ui
 from usechat.protocol.encoders import WireFormat
 from usechat.server.access.keys import KeyGuard
 from usechat.server.answering.answers import Answers
-from usechat.server.answering.conversations import Conversations
-from usechat.server.answering.planning import RepeatedTurn
 from usechat.server.routes.fetch_body import FetchChatBody, fetch_chat_request
-from usechat.server.routes.openapi import STREAMED, body_schema
 
 __all__ = ["make_answer_router", "make_api_router", "make_open_router", "make_socket_router"]
 

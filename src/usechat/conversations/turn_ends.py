@@ -20,13 +20,13 @@ import msgspec
 from usechat.chats.store import ChatStore, Turn
 from usechat.chats.tool_errors import split_tool_errors, with_tool_errors
 from usechat.chats.tree import EndStatus, UIMessage
+from usechat.conversations.lost_runs import Ending, LostRun, end_frames, end_lost_run
 from usechat.errors import ChatError, RunError
 from usechat.guard import Contained, describe_outage, traceback_of
 from usechat.ids import generate_id
 from usechat.parts import Abort, Error
 from usechat.protocol.options import MASKED_ERROR
 from usechat.runs.log import RunInfo, RunLog, RunState
-from usechat.server.answering.lost_runs import Ending, LostRun, end_frames, end_lost_run
 
 __all__ = ["OnFinish", "TurnEnd", "TurnEnds", "run_of"]
 

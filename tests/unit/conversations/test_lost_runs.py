@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from usechat.conversations.lost_runs import LostRun, end_frames, end_lost_run
 from usechat.parts import (
     Error,
     Finish,
@@ -19,7 +20,6 @@ from usechat.parts import (
 )
 from usechat.protocol.dialects import NEWEST, Dialect, Version
 from usechat.protocol.encoders import WireFormat, make_encoder
-from usechat.server.answering.lost_runs import LostRun, end_frames, end_lost_run
 
 USAGE = Usage(input_no_cache=1, output=1)
 REASON = FinishReason("stop")

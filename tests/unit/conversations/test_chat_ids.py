@@ -10,8 +10,8 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
+from usechat.conversations.routes.chat_ids import ChatId, check_chat_id
 from usechat.errors import RequestError
-from usechat.server.routes.chat_ids import ChatId, check_chat_id
 
 app = FastAPI()
 

@@ -1,7 +1,7 @@
 """Saved conversations: each answer is a turn that is saved and a run that outlives its reader.
 
 A turn is planned on the chat as it is stored, held in the store for the run's time, and ended exactly once: by the
-process that made the run or, when that has died, by another one (`usechat.server.answering.turn_ends`). The response
+process that made the run or, when that has died, by another one (`usechat.conversations.turn_ends`). The response
 that reads it is `usechat.http.response`.
 """
 
@@ -23,6 +23,10 @@ from usechat.chats.history import MAX_MESSAGES, HistoryMode, Repeated
 from usechat.chats.store import Chat, ChatStore, SavedChat, Turn, TurnPlan
 from usechat.chats.tool_errors import with_tool_errors
 from usechat.chats.tree import EndStatus
+from usechat.conversations.lost_runs import LostRun
+from usechat.conversations.planning import PlannedTurn, RepeatedTurn, messages_for_model, plan_request, tell_again
+from usechat.conversations.routes.chat_ids import check_chat_id
+from usechat.conversations.turn_ends import OnFinish, TurnEnds, run_of
 from usechat.errors import ChatError, RunError
 from usechat.guard import describe_outage
 from usechat.http.new_run import RunPlan, respond
@@ -35,10 +39,6 @@ from usechat.protocol.usage import usage_for_major
 from usechat.runs.log import RunInfo
 from usechat.runs.reader import STOPPED
 from usechat.runs.service import RunService
-from usechat.server.answering.lost_runs import LostRun
-from usechat.server.answering.planning import PlannedTurn, RepeatedTurn, messages_for_model, plan_request, tell_again
-from usechat.server.answering.turn_ends import OnFinish, TurnEnds, run_of
-from usechat.server.routes.chat_ids import check_chat_id
 
 __all__ = ["OWNER", "Conversations", "can_have_run"]
 

@@ -1,0 +1,1 @@
+"""Saved chats with their running answers, for any application: turns, owners, resume and stop."""
