@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from usechat.answers.stop import has_tool_call, step_count_is
     from usechat.answers.stream_text import StreamTextResult, stream_text
     from usechat.answers.writer.ui_message_stream import UIMessageStreamWriter, ui_message_stream
+    from usechat.errors import RequestError
+    from usechat.http.refusals import handle_refusal
     from usechat.http.request import ChatRequest, CompletionRequest
     from usechat.http.response import StreamingAnswer
+    from usechat.http.stream import AnswerStream
     from usechat.ids import generate_id
     from usechat.messages.convert import convert_to_model_messages
-    from usechat.messages.ui import UIMessage
+    from usechat.messages.ui import UIMessage, parse_chat_request, parse_completion_request
     from usechat.models.base import Timeout
     from usechat.tools.approvals import Approve, AskUser, Deny
     from usechat.tools.tool import Tool, ToolContext, tool
@@ -29,6 +32,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Answer",
+    "AnswerStream",
     "Approve",
     "AskUser",
     "ChatRequest",
@@ -36,6 +40,7 @@ __all__ = [
     "Deny",
     "FinishEvent",
     "ObjectFinishEvent",
+    "RequestError",
     "Steering",
     "SteeringOutcome",
     "StepResult",
@@ -51,7 +56,10 @@ __all__ = [
     "generate_id",
     "generate_object",
     "generate_text",
+    "handle_refusal",
     "has_tool_call",
+    "parse_chat_request",
+    "parse_completion_request",
     "smooth_stream",
     "step_count_is",
     "stream_object",
@@ -63,12 +71,14 @@ __all__ = [
 # Imported on first use, so that `import usechat` alone imports no web framework and no provider's package.
 HOMES = {
     "Answer": "usechat.answers.answer",
+    "AnswerStream": "usechat.http.stream",
     "Approve": "usechat.tools.approvals",
     "AskUser": "usechat.tools.approvals",
     "ChatRequest": "usechat.http.request",
     "CompletionRequest": "usechat.http.request",
     "Deny": "usechat.tools.approvals",
     "FinishEvent": "usechat.answers.answer",
+    "RequestError": "usechat.errors",
     "Steering": "usechat.answers.loop.steering",
     "SteeringOutcome": "usechat.answers.loop.steering",
     "StepResult": "usechat.answers.loop.recorder",
@@ -85,7 +95,10 @@ HOMES = {
     "generate_id": "usechat.ids",
     "generate_object": "usechat.answers.objects.answer",
     "generate_text": "usechat.answers.generate_text",
+    "handle_refusal": "usechat.http.refusals",
     "has_tool_call": "usechat.answers.stop",
+    "parse_chat_request": "usechat.messages.ui",
+    "parse_completion_request": "usechat.messages.ui",
     "smooth_stream": "usechat.answers.smooth",
     "step_count_is": "usechat.answers.stop",
     "stream_object": "usechat.answers.objects.answer",

@@ -68,7 +68,9 @@ ROWS = {
         ours=LEAVES | {"apart", "checks", "failures", "guard", "messages", "models", "protocol", "tools"},
         # An answer turns into a response when it is asked to, by one function; the rest are names of types. There is no
         # way back: the edge knows what an answer does, and not the package that makes it.
-        lazily=frozenset({"http.new_run.respond", "http.response.StreamingAnswer", "runs.service.RunService"}),
+        lazily=frozenset(
+            {"http.new_run.respond", "http.response.StreamingAnswer", "http.stream", "runs.service.RunService"}
+        ),
         never=frozenset({"protocol.encoders", "protocol.decoders"}),
     ),
     "demo": Row(ours=LEAVES | {"__init__", "apart", "models", "tools"}, third_party=frozenset({"msgspec", "pydantic"})),

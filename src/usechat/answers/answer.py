@@ -34,6 +34,7 @@ from usechat.protocol.shaping import ChunkShaper, chunk_dialect
 
 if TYPE_CHECKING:
     from usechat.http.response import StreamingAnswer
+    from usechat.http.stream import AnswerStream, RequestHeaders
     from usechat.messages.ui import ChatRequest, CompletionRequest
     from usechat.runs.service import RunService
 
@@ -154,6 +155,32 @@ class Answer(DrivenAnswer):
         from usechat.http.new_run import respond
 
         return respond(self, chat, runs=runs, **options)
+
+    async def stream(
+        self,
+        request_headers: RequestHeaders | None = None,
+        chat: ChatRequest | CompletionRequest | None = None,
+        *,
+        runs: RunService | None = None,
+        **options: Unpack[ResponseOptions],
+    ) -> AnswerStream:
+        """Begin the answer; return its response for any framework: a status, headers and an iterator of bytes.
+
+            status, headers, body = await answer.stream(request.headers, chat)
+
+        Close the body, cancel its reading or let go of it when the reader leaves. A request that is refused has its
+        status and a body of JSON, too.
+
+        Args:
+            request_headers: The request's headers. They tell the client's version.
+            chat: The request, as for `response`; so are the others.
+            runs: Keeps the answer.
+            **options: See `response`.
+
+        Raises:
+            ConfigurationError: An option is unknown or wrong.
+        """
+        return await self.response(chat, runs=runs, **options).stream(request_headers)
 
     async def aclose(self) -> None:
         """Stop a running answer and wait for its callbacks. An answer that was never read counts as stopped."""

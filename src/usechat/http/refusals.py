@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Final, TypeAlias
 
+from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from usechat.errors import ChatError, RequestError, RunError
 
-__all__ = ["REFUSALS", "Refusal", "refusal_response"]
+__all__ = ["REFUSALS", "Refusal", "handle_refusal", "refusal_response"]
 
 Refusal: TypeAlias = RequestError | RunError | ChatError
 REFUSALS: Final = (RequestError, RunError, ChatError)
@@ -28,3 +29,15 @@ def refusal_response(error: Refusal) -> JSONResponse:
             status = CHAT_STATUS[error.code]
     headers = {"retry-after": "1"} if status == 503 else None
     return JSONResponse({"detail": str(error)}, status_code=status, headers=headers)
+
+
+async def handle_refusal(request: Request, error: Exception) -> JSONResponse:
+    """Refuse a request; a handler for FastAPI and Starlette.
+
+        app.add_exception_handler(RequestError, handle_refusal)
+
+    It takes `RunError` and `ChatError` as well, and raises any other error again.
+    """
+    if not isinstance(error, REFUSALS):
+        raise error
+    return refusal_response(error)

@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from usechat.errors import AnswerFailedError
 from usechat.http.refusals import REFUSALS, refusal_response
 from usechat.http.sender import Sender, defer_body
+from usechat.http.stream import AnswerStream, RequestHeaders, open_stream
 from usechat.protocol.sse import DONE
 from usechat.runs.cursor import Cursor
 from usechat.runs.log import Entry
@@ -140,6 +141,16 @@ class StreamingAnswer(Response):
         send_body = partial(self._send_body, reader, head)
         if not defer_body(scope, send_body):
             await send_body(receive, send)
+
+    async def stream(self, headers: RequestHeaders | None = None) -> AnswerStream:
+        """Begin the response; return its status, headers and body, for a framework that is not built on Starlette.
+
+        A request that is refused has its status and a body of JSON, too.
+
+        Args:
+            headers: The request's. They tell the client's version.
+        """
+        return await open_stream(self, headers)
 
     async def _send_body(self, reader: RunReader, head: RunHead, receive: Receive, send: Send) -> None:
         await self._send_run(reader, head, Sender(receive, send, None, head.heartbeat, self.heartbeat_seconds))
