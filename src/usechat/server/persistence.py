@@ -109,7 +109,7 @@ def find_wait_until() -> Callable[[Awaitable[object]], None] | None:
 
 
 def make_log(settings: Settings) -> RunLog:
-    limits = Limits(lease=settings.lease_seconds)
+    limits = Limits(lease=settings.lease_seconds, keep=settings.keep_seconds, max_ended_bytes=settings.keep_bytes)
     if settings.redis_url is None:
         return MemoryLog(limits)
     from usechat.runs.redis.log import RedisLog

@@ -22,7 +22,7 @@ from usechat.runs.redis.client import ScriptClient
 from usechat.runs.redis.keys import Keys
 from usechat.runs.redis.leases import Leases
 from usechat.runs.redis.policy import warn_of_eviction
-from usechat.runs.redis.producer import OwnRuns, StopNotice, milliseconds, open_arguments
+from usechat.runs.redis.producer import OwnRuns, StopNotice, keep_arguments, milliseconds, open_arguments
 from usechat.runs.redis.scripts import ADOPT, LEAVE, OPEN, STOP, STOP_LEFT, UNREAD
 from usechat.runs.redis.tail import Copy, Tail
 
@@ -214,8 +214,8 @@ class RedisLog:
 
     async def adopt(self, info: RunInfo, data: bytes = b"") -> bool:
         """End a run of `reap`, with last frames for its readers. Return False when another process has it by now."""
-        arguments = [info.id, info.token, data, milliseconds(self.limits.keep)]
-        return bool(await self._client.call(ADOPT, self._keys.of_run(info), *arguments))
+        arguments = [self._keys.prefix, *keep_arguments(self.limits), info.id, info.token, data]
+        return bool(await self._client.call(ADOPT, [*self._keys.of_run(info), self._keys.ended], *arguments))
 
     async def release_readers(self, end: OnRelease) -> None:
         """Give readers here of other processes' runs a legal end. The runs go on."""

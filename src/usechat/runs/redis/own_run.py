@@ -30,6 +30,8 @@ class Write(msgspec.Struct, frozen=True, array_like=True):
     token: str
     first: int
     last: int
+    size: int
+    """Bytes of all entries up to the last one."""
     sizes: str
     state: str
     renews: bool
@@ -189,6 +191,7 @@ class RedisRun(MemoryRun):
             token=str(self.info.token),
             first=first,
             last=last,
+            size=self.end_of(last),
             sizes=",".join([str(end - start) for start, end in places]),
             state=self.end_state or "" if last == len(self.ends) else "",
             renews=self.needs_lease,

@@ -52,6 +52,11 @@ def open_arguments(keys: Keys, info: RunInfo, limits: Limits) -> list[Any]:
     return [keys.prefix, info.id, encoded, info.token, milliseconds(limits.lease), milliseconds(limits.retain)]
 
 
+def keep_arguments(limits: Limits) -> list[int]:
+    """Return what scripts need that end a run: how long ended ones are kept, and how much of them."""
+    return [milliseconds(limits.keep), limits.max_ended, limits.max_ended_bytes]
+
+
 class OwnRuns:
     """The runs of this process."""
 
@@ -175,10 +180,12 @@ class OwnRuns:
             return
         writes, frames = zip(*(run.next_write() for run in runs), strict=True)
         limits = self.limits
-        arguments = [milliseconds(seconds) for seconds in (limits.lease, limits.retain, limits.keep)]
+        arguments = [milliseconds(seconds) for seconds in (limits.lease, limits.retain)]
         encoded = msgspec.msgpack.encode(writes)
         doubts = [run.doubts for run in runs]
-        answer = await self.client.call(WRITE, [self.keys.leases], self.keys.prefix, *arguments, encoded, *frames)
+        keys = [self.keys.leases, self.keys.ended]
+        arguments = [self.keys.prefix, *keep_arguments(limits), *arguments, encoded]
+        answer = await self.client.call(WRITE, keys, *arguments, *frames)
         answers = msgspec.msgpack.decode(answer, type=list[Written])
         for run, write, written, doubt in zip(runs, writes, answers, doubts, strict=True):
             # One that was sent before the doubt proves nothing.
