@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, aclosing
+from pathlib import Path
 
 import pytest
 
@@ -371,6 +373,19 @@ async def test_readers_share_connections(logs: LogMaker, redis_server: RedisServ
     assert 3 < connections() < 30
     assert all(await asyncio.gather(*(writer.finish("finished") for writer in writers)))
     assert [texts(entries) for entries in await asyncio.gather(*readers)] == [b"x"] * 200
+
+
+async def test_redis_is_reached_by_a_socket_of_the_system(tmp_path: Path):
+    with tempfile.TemporaryDirectory(prefix="redis-") as short:
+        server = RedisServer(tmp_path, socket_path=f"{short}/socket")
+        server.start()
+        logs = LogMaker(f"unix://{short}/socket")
+        await end_with(logs.make(), "chat", b"x")
+        info = await logs.make().find("chat")
+        assert info is not None
+        assert texts(await collect(logs.make(), info.id)) == b"x"
+        await logs.aclose()
+        server.close()
 
 
 async def test_producer_sees_that_another_process_reads(logs: LogMaker):
