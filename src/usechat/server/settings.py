@@ -173,6 +173,11 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = setting(
         None, "Where running answers are kept; without it, in this process", "a URL such as redis://host:6379/0"
     )
+    durable: Literal["soon", "strict"] = setting(
+        "soon",
+        "Whether readers get what Redis has not got yet (soon), or only what it has (strict)",
+        "soon or strict",
+    )
     keep_seconds: float = setting(
         600,
         "How long an ended answer can still be read from a cursor",

@@ -12,7 +12,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -34,6 +34,9 @@ END_PATIENCE = 5.0
 """Seconds that this process' readers wait, at a run's end, for Redis to know of it. Beyond, Redis is away."""
 LEAVING_PATIENCE = 0.5
 """The same, once this process is about to end."""
+
+
+MakeRun: TypeAlias = "Callable[[RunInfo, Limits, OwnRuns], RedisRun]"
 
 
 class StopNotice(msgspec.Struct, frozen=True):
@@ -60,10 +63,11 @@ def keep_arguments(limits: Limits) -> list[int]:
 class OwnRuns:
     """The runs of this process."""
 
-    def __init__(self, client: ScriptClient, keys: Keys, limits: Limits) -> None:
+    def __init__(self, client: ScriptClient, keys: Keys, limits: Limits, make_run: MakeRun = RedisRun) -> None:
         self.client = client
         self.keys = keys
         self.limits = limits
+        self._make_run = make_run
         self.runs: dict[str, RedisRun] = {}
         self._behind: dict[RedisRun, None] = {}
         self._work = asyncio.Event()
@@ -83,7 +87,7 @@ class OwnRuns:
 
     def begin(self, info: RunInfo) -> RedisRun:
         """Add a run that Redis has just recorded."""
-        run = RedisRun(info, self.limits, self)
+        run = self._make_run(info, self.limits, self)
         self.runs[info.id] = run
         self.heartbeat.start()
         if not self._tasks:
@@ -122,7 +126,7 @@ class OwnRuns:
         self._is_leaving = True
         for run in self.runs.values():
             if run.end_state is not None:
-                asyncio.get_running_loop().call_later(LEAVING_PATIENCE, run.end, run.end_state)
+                asyncio.get_running_loop().call_later(LEAVING_PATIENCE, run.release, run.end_state)
 
     async def aclose(self) -> None:
         """End the tasks. Runs that have not ended are lost."""
@@ -207,7 +211,7 @@ class OwnRuns:
 
     def _take(self, run: RedisRun, written: Written) -> bool:
         """Record the result of a write. Return whether Redis does not know the run."""
-        run.written = written.entries
+        run.note_written(written.entries)
         match written.code:
             case "written" if written.stop is not None:
                 run.ask_to_stop(written.stop or None)
