@@ -296,6 +296,45 @@ async def test_run_is_forgotten_after_its_time(logs: LogMaker):
     assert raised.value.code == "missing"
 
 
+async def end_runs(log: RunLog, **sizes: int) -> None:
+    for chat_id, size in sizes.items():
+        writer = await begin(log, chat_id)
+        writer.append(b"x" * size)
+        assert await writer.finish("finished")
+
+
+async def kept_chats(log: RunLog, chat_ids: str) -> str:
+    infos = {chat_id: await log.find(chat_id) for chat_id in chat_ids}
+    kept = {chat_id: info.id for chat_id, info in infos.items() if info is not None}
+    assert all([await collect(log, run_id) for run_id in kept.values()])
+    return "".join(kept)
+
+
+async def test_ended_runs_are_kept_up_to_a_number_and_running_ones_always(logs: LogMaker):
+    logs.limits = Limits(max_ended=2)
+    log = logs.make()
+    running = await begin(log, "running")
+    running.append(b"r")
+
+    await end_runs(log, a=1, b=1, c=1)
+
+    assert await kept_chats(logs.make(), "abc") == "bc"
+    assert await running.finish("finished")
+    assert texts(await collect(logs.make(), running.info.id)) == b"r"
+
+
+async def test_ended_runs_are_kept_up_to_a_number_of_bytes_and_the_last_one_always(logs: LogMaker):
+    logs.limits = Limits(max_ended_bytes=10)
+    log, other = logs.make(), logs.make()
+
+    await end_runs(log, a=4, b=4, c=4)
+    assert await kept_chats(other, "abc") == "bc"
+    await end_runs(log, d=100)
+    assert await kept_chats(other, "abcd") == "d"
+    await end_runs(log, e=4, f=4)
+    assert await kept_chats(other, "def") == "ef"
+
+
 async def test_chat_whose_stream_was_asked_for_is_remembered(near: RunLog, far: RunLog):
     assert not await near.was_asked("chat")
     await far.note_resume("chat")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +48,30 @@ def producer(logs: LogMaker) -> Iterator[RunProducer]:
     producer = RunProducer(logs.url, logs.prefix, "chat", logs.limits)
     yield producer
     producer.close()
+
+
+@pytest.fixture
+def own_producer() -> Iterator[Callable[[LogMaker], RunProducer]]:
+    """Another process, with a run in the chat ``chat`` of the log that it is given."""
+    with ExitStack() as stack:
+
+        def start(logs: LogMaker) -> RunProducer:
+            assert logs.url is not None
+            producer = RunProducer(logs.url, logs.prefix, "chat", logs.limits)
+            stack.callback(producer.close)
+            return producer
+
+        yield start
+
+
+async def has_frames(log: RunLog, run_id: str) -> bool:
+    return bool(await log.frames(run_id))
+
+
+async def end_with(log: RunLog, chat_id: str, data: bytes) -> None:
+    writer = await begin(log, chat_id)
+    writer.append(data)
+    assert await writer.finish("finished")
 
 
 def texts(entries: list[Entry]) -> bytes:
@@ -283,6 +309,29 @@ async def test_lease_is_renewed_while_nothing_is_written(logs: LogMaker):
     assert await writer.finish("finished")
 
 
+async def test_lost_runs_take_their_place_among_the_ended_ones_that_are_kept(
+    redis_server: RedisServer, own_producer: Callable[[LogMaker], RunProducer]
+):
+    logs = LogMaker(redis_server.url, limits=Limits(lease=LEASE, max_ended_bytes=10))
+    log = logs.make()
+    producer = own_producer(logs)
+    assert producer.ask("append 12345678") == "ok"
+    await eventually(lambda: has_frames(log, producer.run_id))
+    before = await begin(log, "before")
+    before.append(b"12345678")
+    assert await before.finish("finished")
+
+    producer.process.kill()
+    lost = await reap_one(log)
+    assert await log.adopt(lost, b"!")
+
+    assert await log.get(before.info.id) is None
+    assert texts(await collect(log, lost.id)) == b"12345678!"
+    await end_with(log, "after", b"123456789")
+    assert await log.get(lost.id) is None
+    await logs.aclose()
+
+
 # -- keys and connections -----------------------------------------------------------------------------------------
 
 
@@ -324,6 +373,19 @@ async def test_readers_share_connections(logs: LogMaker, redis_server: RedisServ
     assert 3 < connections() < 30
     assert all(await asyncio.gather(*(writer.finish("finished") for writer in writers)))
     assert [texts(entries) for entries in await asyncio.gather(*readers)] == [b"x"] * 200
+
+
+async def test_redis_is_reached_by_a_socket_of_the_system(tmp_path: Path):
+    with tempfile.TemporaryDirectory(prefix="redis-") as short:
+        server = RedisServer(tmp_path, socket_path=f"{short}/socket")
+        server.start()
+        logs = LogMaker(f"unix://{short}/socket")
+        await end_with(logs.make(), "chat", b"x")
+        info = await logs.make().find("chat")
+        assert info is not None
+        assert texts(await collect(logs.make(), info.id)) == b"x"
+        await logs.aclose()
+        server.close()
 
 
 async def test_producer_sees_that_another_process_reads(logs: LogMaker):

@@ -23,9 +23,11 @@ class RedisServer:
     Args:
         folder: Where it works.
         keeps: Whether it has its data again after a restart.
+        socket_path: A socket of the system that it listens on, too; at most 100 characters.
     """
 
-    def __init__(self, folder: Path, *, keeps: bool = False) -> None:
+    def __init__(self, folder: Path, *, keeps: bool = False, socket_path: str | None = None) -> None:
+        self._socket_path = socket_path
         self._folder = folder
         self._keeps = keeps
         self._held = hold_port()
@@ -38,6 +40,8 @@ class RedisServer:
         arguments = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self._folder), "--save", ""]
         if self._keeps:
             arguments += ["--appendonly", "yes", "--appendfsync", "always"]
+        if self._socket_path is not None:
+            arguments += ["--unixsocket", self._socket_path]
         with (self._folder / "redis.log").open("ab") as output:
             self._process = subprocess.Popen(["redis-server", *arguments], stdout=output, stderr=output)
         end = time.monotonic() + _START_SECONDS

@@ -56,12 +56,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     At most ``lease``. A producer renews five times in this time.
     """
-    keep: float = 60.0
+    keep: float = 600.0
     """Seconds that an ended run can still be read."""
-    max_ended: int = 5_000
-    """The most ended runs that the log in memory keeps; the oldest go first. Running ones are always kept."""
-    max_ended_bytes: int = 64 * 2**20
-    """The most bytes of all ended runs. The last one to end is kept even if it is larger."""
+    max_ended: int = 20_000
+    """The most ended runs that are kept; those that ended first go first. Running ones are always kept."""
+    max_ended_bytes: int = 128 * 2**20
+    """The most bytes of all ended runs' frames. The last one to end is kept even if it is larger."""
     retain: float = 86_400.0
     """Seconds that a run is kept whose producer died, until another process ends it, or that could not be saved."""
     remember: float = 30 * 86_400.0

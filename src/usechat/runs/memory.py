@@ -183,6 +183,10 @@ class MemoryRun:
         if on_stop is not None:
             on_stop()
 
+    def readable(self) -> int:
+        """Return the number of entries that readers may have."""
+        return len(self.ends)
+
     async def read(self, place: Place) -> AsyncGenerator[Entry]:
         """Yield the frames after the reader's place and move it. Frames that came meanwhile are one entry.
 
@@ -190,8 +194,9 @@ class MemoryRun:
             RunError: The error that `fail` was given.
         """
         while True:
-            if place.position < len(self.ends):
-                fresh, place.position = self.since(place.position), len(self.ends)
+            readable = self.readable()
+            if place.position < readable:
+                fresh, place.position = self.since(place.position, readable), readable
                 yield Entry(place.position, fresh)
             elif self.is_running:
                 self._waiting.append(place)

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
+from usechat.errors import ConfigurationError
 from usechat.runs.log import Limits
 from usechat.runs.memory import MemoryLog
 from usechat.runs.readers import ASKING_SECONDS
@@ -58,8 +59,9 @@ def open_conversations(
             response.
 
     Raises:
-        ConfigurationError: The database's URL is wrong.
+        ConfigurationError: The database's URL is wrong, or the settings ask for what takes a Redis or a database.
     """
+    check_durable(settings, url)
     if url is None:
         return None
     is_alone = settings.workers == 1 and not is_public
@@ -94,6 +96,20 @@ def open_conversations(
     )
 
 
+def check_durable(settings: Settings, url: str | None) -> None:
+    """See that nobody relies on a log that is not there.
+
+    Raises:
+        ConfigurationError: The settings promise readers that what they see is kept, and name no place to keep it.
+    """
+    if settings.durable == "strict" and (settings.redis_url is None or url is None):
+        missing = "USECHAT_REDIS_URL is not set" if settings.redis_url is None else "USECHAT_DATABASE_URL is off"
+        raise ConfigurationError(
+            f"USECHAT_DURABLE=strict shows readers only what is kept, and {missing}: "
+            "set it, or leave USECHAT_DURABLE out."
+        )
+
+
 def find_wait_until() -> Callable[[Awaitable[object]], None] | None:
     """Return Vercel's function for work beyond a response; None, with a warning, when it is not installed.
 
@@ -109,14 +125,14 @@ def find_wait_until() -> Callable[[Awaitable[object]], None] | None:
 
 
 def make_log(settings: Settings) -> RunLog:
-    limits = Limits(lease=settings.lease_seconds)
+    limits = Limits(lease=settings.lease_seconds, keep=settings.keep_seconds, max_ended_bytes=settings.keep_bytes)
     if settings.redis_url is None:
         return MemoryLog(limits)
     from usechat.runs.redis.log import RedisLog
 
     url = settings.redis_url.get_secret_value()
     check_redis_url(url)
-    return RedisLog(url, limits)
+    return RedisLog(url, limits, is_strict=settings.durable == "strict")
 
 
 def open_used_approvals(settings: Settings) -> RedisUsedApprovals | None:
@@ -138,9 +154,10 @@ async def check_storage(settings: Settings) -> None:
     """Check that the database and Redis can be used, before a server starts.
 
     Raises:
-        ConfigurationError: One of them cannot be used; the text says which, why and what to do.
+        ConfigurationError: One of them cannot be used, or is missing; the text says which, why and what to do.
     """
     url = database_url(settings, is_public=False)
+    check_durable(settings, url)
     if url is not None:
         await prepare_database(url)
     if settings.redis_url is not None:

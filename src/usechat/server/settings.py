@@ -173,6 +173,24 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = setting(
         None, "Where running answers are kept; without it, in this process", "a URL such as redis://host:6379/0"
     )
+    durable: Literal["soon", "strict"] = setting(
+        "soon",
+        "Whether readers get what Redis has not got yet (soon), or only what it has (strict)",
+        "soon or strict",
+    )
+    keep_seconds: float = setting(
+        600,
+        "How long an ended answer can still be read from a cursor",
+        "a number of seconds from 1 to 86400",
+        ge=1,
+        le=86_400,
+    )
+    keep_bytes: int = setting(
+        128 * 2**20,
+        "The most bytes of ended answers that are kept, in Redis or else in each process",
+        "a whole number from 0",
+        ge=0,
+    )
     history: Literal["client", "server"] = setting(
         "client", "Who holds a chat's history: what the client posts, or what is stored", "client or server"
     )

@@ -119,13 +119,15 @@ class ScriptClient:
             # One protocol version, so that answers have one shape; the newer one tells nothing that is needed here.
             "protocol": 2,
             "socket_connect_timeout": CONNECT_SECONDS,
-            "socket_keepalive": True,
             # Times are limited here instead: with a socket timeout redis-py waits in a way that, on Python 3.11, can
             # lose a cancellation.
             "socket_timeout": None,
             # And what is tried again, and when, is decided here.
             "retry": Retry(NoBackoff(), 0),
         }
+        if not url.startswith("unix:"):
+            # A socket of the system notices a dead end by itself, and redis-py takes the option for TCP alone.
+            shared["socket_keepalive"] = True
         pool = redis.BlockingConnectionPool.from_url(url, max_connections=POOL_SIZE, timeout=ANSWER_SECONDS, **shared)
         self.commands = redis.Redis.from_pool(pool)
         self.blocking = redis.Redis.from_url(url, health_check_interval=SILENCE_SECONDS, **shared)

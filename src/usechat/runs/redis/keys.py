@@ -21,6 +21,11 @@ class Keys:
         return f"{self.prefix}leases"
 
     @property
+    def ended(self) -> str:
+        """The key of the ended runs that are kept, the first to end first."""
+        return f"{self.prefix}ended"
+
+    @property
     def stops(self) -> str:
         """The channel for requests to stop."""
         return f"{self.prefix}stops"

@@ -21,9 +21,11 @@ from usechat.runs.memory import Place, exists, unavailable
 from usechat.runs.redis.client import ScriptClient
 from usechat.runs.redis.keys import Keys
 from usechat.runs.redis.leases import Leases
+from usechat.runs.redis.own_run import RedisRun
 from usechat.runs.redis.policy import warn_of_eviction
-from usechat.runs.redis.producer import OwnRuns, StopNotice, milliseconds, open_arguments
+from usechat.runs.redis.producer import OwnRuns, StopNotice, keep_arguments, milliseconds, open_arguments
 from usechat.runs.redis.scripts import ADOPT, LEAVE, OPEN, STOP, STOP_LEFT, UNREAD
+from usechat.runs.redis.strict_run import StrictRun
 from usechat.runs.redis.tail import Copy, Tail
 
 __all__ = ["RedisLog"]
@@ -36,16 +38,21 @@ class RedisLog:
         url: ``redis://…``, ``rediss://…`` or ``unix://…``.
         limits: How much of a run is kept, and for how long. The same in all processes.
         prefix: Begins all keys, so that several applications can share a Redis.
+        is_strict: Whether readers get a frame only when Redis has it, so that they see nothing that a dying process
+            takes with it. They wait for as long as Redis is away.
     """
 
     is_shared = True
 
-    def __init__(self, url: str, limits: Limits | None = None, *, prefix: str = "usechat:") -> None:
+    def __init__(
+        self, url: str, limits: Limits | None = None, *, prefix: str = "usechat:", is_strict: bool = False
+    ) -> None:
         self.limits = limits or Limits()
         self._keys = Keys(prefix)
         # Producers renew early: an absence of Redis that is much shorter than a lease costs no living one its run.
         self._client = ScriptClient(url, patience=min(self.limits.silence, self.limits.lease) / 6)
-        self._own_runs = OwnRuns(self._client, self._keys, self.limits)
+        make_run = StrictRun if is_strict else RedisRun
+        self._own_runs = OwnRuns(self._client, self._keys, self.limits, make_run)
         self.on_gone: OnRelease | None = None
         self.on_hurry: Callable[[str], object] | None = None
         self._own_runs.on_hurry = lambda run_id: self.on_hurry and self.on_hurry(run_id)
@@ -214,8 +221,8 @@ class RedisLog:
 
     async def adopt(self, info: RunInfo, data: bytes = b"") -> bool:
         """End a run of `reap`, with last frames for its readers. Return False when another process has it by now."""
-        arguments = [info.id, info.token, data, milliseconds(self.limits.keep)]
-        return bool(await self._client.call(ADOPT, self._keys.of_run(info), *arguments))
+        arguments = [self._keys.prefix, *keep_arguments(self.limits), info.id, info.token, data]
+        return bool(await self._client.call(ADOPT, [*self._keys.of_run(info), self._keys.ended], *arguments))
 
     async def release_readers(self, end: OnRelease) -> None:
         """Give readers here of other processes' runs a legal end. The runs go on."""

@@ -30,6 +30,8 @@ class Write(msgspec.Struct, frozen=True, array_like=True):
     token: str
     first: int
     last: int
+    size: int
+    """Bytes of all entries up to the last one."""
     sizes: str
     state: str
     renews: bool
@@ -46,6 +48,9 @@ class Written(msgspec.Struct, frozen=True, array_like=True):
 
 class RedisRun(MemoryRun):
     """A run of this process: its frames, and how much of them Redis has."""
+
+    is_shown_at_once = True
+    """Whether readers here get frames before Redis has them."""
 
     def __init__(self, info: RunInfo, limits: Limits, own_runs: OwnRuns) -> None:
         super().__init__(info, limits)
@@ -112,7 +117,7 @@ class RedisRun(MemoryRun):
         """
         if self.is_running:
             self._own_runs.heartbeat.check()
-            self.is_complete = state != "failed" and not self.is_doubtful
+            self.is_complete = self.is_shown_at_once and state != "failed" and not self.is_doubtful
             self.needs_lease = True
             # What is left of the frames goes to Redis meanwhile.
             self._own_runs.notice(self)
@@ -123,7 +128,7 @@ class RedisRun(MemoryRun):
         await self._trusted()
         if not self.is_running:
             return False
-        self.is_complete = state != "failed"
+        self.is_complete = self.is_shown_at_once and state != "failed"
         self.end_state = state
         await self._settled(state)
         return self.is_ours is True
@@ -140,12 +145,20 @@ class RedisRun(MemoryRun):
     async def _settled(self, state: EndState) -> None:
         """Wait until Redis has everything."""
         self._own_runs.notice(self)
-        release = asyncio.get_running_loop().call_later(self._own_runs.patience, self.end, state)
+        release = asyncio.get_running_loop().call_later(self._own_runs.patience, self.release, state)
         try:
             while self.is_behind():
                 await self._news()
         finally:
             release.cancel()
+
+    def release(self, state: EndState) -> None:
+        """Give readers here the end, although Redis does not know of it yet."""
+        self.end(state)
+
+    def note_written(self, entries: int) -> None:
+        """Record how many entries Redis has."""
+        self.written = entries
 
     async def _news(self) -> None:
         """Wait for the next call of `settle`."""
@@ -189,6 +202,7 @@ class RedisRun(MemoryRun):
             token=str(self.info.token),
             first=first,
             last=last,
+            size=self.end_of(last),
             sizes=",".join([str(end - start) for start, end in places]),
             state=self.end_state or "" if last == len(self.ends) else "",
             renews=self.needs_lease,

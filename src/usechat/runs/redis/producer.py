@@ -12,7 +12,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -36,6 +36,9 @@ LEAVING_PATIENCE = 0.5
 """The same, once this process is about to end."""
 
 
+MakeRun: TypeAlias = "Callable[[RunInfo, Limits, OwnRuns], RedisRun]"
+
+
 class StopNotice(msgspec.Struct, frozen=True):
     """A message to all processes: stop this run. A message that is only a run's id wants it to be saved."""
 
@@ -52,13 +55,19 @@ def open_arguments(keys: Keys, info: RunInfo, limits: Limits) -> list[Any]:
     return [keys.prefix, info.id, encoded, info.token, milliseconds(limits.lease), milliseconds(limits.retain)]
 
 
+def keep_arguments(limits: Limits) -> list[int]:
+    """Return what scripts need that end a run: how long ended ones are kept, and how much of them."""
+    return [milliseconds(limits.keep), limits.max_ended, limits.max_ended_bytes]
+
+
 class OwnRuns:
     """The runs of this process."""
 
-    def __init__(self, client: ScriptClient, keys: Keys, limits: Limits) -> None:
+    def __init__(self, client: ScriptClient, keys: Keys, limits: Limits, make_run: MakeRun = RedisRun) -> None:
         self.client = client
         self.keys = keys
         self.limits = limits
+        self._make_run = make_run
         self.runs: dict[str, RedisRun] = {}
         self._behind: dict[RedisRun, None] = {}
         self._work = asyncio.Event()
@@ -78,7 +87,7 @@ class OwnRuns:
 
     def begin(self, info: RunInfo) -> RedisRun:
         """Add a run that Redis has just recorded."""
-        run = RedisRun(info, self.limits, self)
+        run = self._make_run(info, self.limits, self)
         self.runs[info.id] = run
         self.heartbeat.start()
         if not self._tasks:
@@ -117,7 +126,7 @@ class OwnRuns:
         self._is_leaving = True
         for run in self.runs.values():
             if run.end_state is not None:
-                asyncio.get_running_loop().call_later(LEAVING_PATIENCE, run.end, run.end_state)
+                asyncio.get_running_loop().call_later(LEAVING_PATIENCE, run.release, run.end_state)
 
     async def aclose(self) -> None:
         """End the tasks. Runs that have not ended are lost."""
@@ -175,10 +184,12 @@ class OwnRuns:
             return
         writes, frames = zip(*(run.next_write() for run in runs), strict=True)
         limits = self.limits
-        arguments = [milliseconds(seconds) for seconds in (limits.lease, limits.retain, limits.keep)]
+        arguments = [milliseconds(seconds) for seconds in (limits.lease, limits.retain)]
         encoded = msgspec.msgpack.encode(writes)
         doubts = [run.doubts for run in runs]
-        answer = await self.client.call(WRITE, [self.keys.leases], self.keys.prefix, *arguments, encoded, *frames)
+        keys = [self.keys.leases, self.keys.ended]
+        arguments = [self.keys.prefix, *keep_arguments(limits), *arguments, encoded]
+        answer = await self.client.call(WRITE, keys, *arguments, *frames)
         answers = msgspec.msgpack.decode(answer, type=list[Written])
         for run, write, written, doubt in zip(runs, writes, answers, doubts, strict=True):
             # One that was sent before the doubt proves nothing.
@@ -200,7 +211,7 @@ class OwnRuns:
 
     def _take(self, run: RedisRun, written: Written) -> bool:
         """Record the result of a write. Return whether Redis does not know the run."""
-        run.written = written.entries
+        run.note_written(written.entries)
         match written.code:
             case "written" if written.stop is not None:
                 run.ask_to_stop(written.stop or None)

@@ -2,15 +2,17 @@
 
 The keys, all below one prefix and all with a time to live:
 
-- ``run:ID`` a hash: ``info`` (JSON), ``state``, ``token``, ``entries``, ``batches`` (how many the stream holds),
-  ``stop`` (the reason, once asked), ``seen`` (ms since the epoch: when another process last read it), ``left`` (once
-  its readers have left);
+- ``run:ID`` a hash: ``info`` (JSON), ``state``, ``token``, ``entries``, ``bytes`` (their size), ``batches`` (how many
+  the stream holds), ``stop`` (the reason, once asked), ``seen`` (ms since the epoch: when another process last read
+  it), ``left`` (once its readers have left);
 - ``log:ID`` a stream. An entry's id is ``N-0``, where N counts the frames' entries up to its end, so that a cursor is
   a place in the stream; ``d`` holds the frames, ``s`` the sizes of the entries they came in. The last one has the id
   ``N-1`` and holds the end state ``e`` and last frames ``d``;
 - ``chat:CHAT`` the id of the chat's newest run; ``resumed:CHAT`` whether its client comes back; ``asked:CHAT`` whether
   somebody has just loaded it;
-- ``leases`` a sorted set: until when (ms) each running run's producer counts as alive.
+- ``leases`` a sorted set: until when (ms) each running run's producer counts as alive;
+- ``ended`` a list of the ended runs that are kept, the first to end first: until when (ms), the bytes of all before it,
+  these with its own, and its id. It bounds what ended runs take. Those that could not be saved are not in it.
 
 Redis' own clock is the only one that decides over leases. A script may be carried out long after it was sent: it waits
 in the socket of a Redis that is paused, when whoever sent it has given up. So the one that takes runs from their
@@ -47,6 +49,30 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 """
 
+_FORGET = """
+-- ARGV prefix keep most most_bytes ...
+local function forget_later(ended, id, size)
+  local last = redis.call('LINDEX', ended, -1)
+  local before = last and tonumber(string.match(last, '^%d+ %d+ (%d+) ')) or 0
+  local through = before + size
+  redis.call('RPUSH', ended, string.format('%.0f %.0f %.0f ', now + ARGV[2], before, through) .. id)
+  redis.call('PEXPIRE', ended, ARGV[2])
+  -- The newest is kept, however large: its readers may not have the end yet.
+  for count = redis.call('LLEN', ended), 2, -1 do
+    local due, skipped, _, oldest = string.match(redis.call('LINDEX', ended, 0), '^(%d+) (%d+) (%d+) (.*)$')
+    local is_due = tonumber(due) <= now
+    if not is_due and count <= tonumber(ARGV[3]) and through - skipped <= tonumber(ARGV[4]) then break end
+    redis.call('LPOP', ended)
+    if not is_due then
+      redis.call('UNLINK', ARGV[1] .. 'log:' .. oldest)
+      -- What is known of a lost run stays for as long as its producer might come back.
+      local run = ARGV[1] .. 'run:' .. oldest
+      if redis.call('HGET', run, 'state') ~= 'lost' then redis.call('DEL', run) end
+    end
+  end
+end
+"""
+
 OPEN = Script(
     _NOW
     + """
@@ -75,13 +101,14 @@ return token
 
 WRITE = Script(
     _NOW
+    + _FORGET
     + """
--- KEYS leases  ARGV prefix lease retain keep writes frames...
--- For each write: id, chat, token, first, last, sizes, state, renews, is_unsaved; MessagePack, as the answer is: one
--- word each, instead of ten that the client spells and reads one by one. (Redis' MessagePack has no bytes: frames go
--- apart.)
+-- KEYS leases ended  ARGV prefix keep most most_bytes lease retain writes frames...
+-- For each write: id, chat, token, first, last, size, sizes, state, renews, is_unsaved; MessagePack, as the answer is:
+-- one word each, instead of ten that the client spells and reads one by one. (Redis' MessagePack has no bytes: frames
+-- go apart.)
 -- Answers the same when it comes twice, as it does when the connection broke before the first answer.
-local prefix, lease, retain, keep = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local prefix, keep, lease, retain = ARGV[1], ARGV[2], ARGV[5], ARGV[6]
 
 local function expire(run, log, chat, id, time)
   redis.call('PEXPIRE', run, time)
@@ -94,7 +121,7 @@ local function expire(run, log, chat, id, time)
   end
 end
 
-local function write(frames, id, chat_id, token, first, last, sizes, state, renews, is_unsaved)
+local function write(frames, id, chat_id, token, first, last, size, sizes, state, renews, is_unsaved)
   local key, log, chat = prefix .. 'run:' .. id, prefix .. 'log:' .. id, prefix .. 'chat:' .. chat_id
   local run = redis.call('HMGET', key, 'state', 'token', 'entries', 'stop', 'batches')
   if not run[1] then return {'missing', 0} end
@@ -110,7 +137,7 @@ local function write(frames, id, chat_id, token, first, last, sizes, state, rene
   if first > entries then return {'behind', entries} end
   if last > entries then
     redis.call('XADD', log, last .. '-0', 'd', frames, 's', sizes)
-    redis.call('HSET', key, 'entries', last)
+    redis.call('HSET', key, 'entries', last, 'bytes', size)
     if batches then redis.call('HINCRBY', key, 'batches', 1) end
     if entries == 0 then redis.call('PEXPIRE', log, retain) end
     entries = last
@@ -120,6 +147,7 @@ local function write(frames, id, chat_id, token, first, last, sizes, state, rene
     redis.call('HSET', key, 'state', state)
     if batches then redis.call('HINCRBY', key, 'batches', 1) end
     expire(key, log, chat, id, is_unsaved and retain or keep)
+    if not is_unsaved then forget_later(KEYS[2], id, size) end
     redis.call('ZREM', KEYS[1], id)
     return {'ended', entries}
   end
@@ -132,7 +160,7 @@ local function write(frames, id, chat_id, token, first, last, sizes, state, rene
 end
 
 local answers = {}
-for index, one in ipairs(cmsgpack.unpack(ARGV[5])) do answers[index] = write(ARGV[5 + index], unpack(one)) end
+for index, one in ipairs(cmsgpack.unpack(ARGV[7])) do answers[index] = write(ARGV[7 + index], unpack(one)) end
 return cmsgpack.pack(answers)
 """
 )
@@ -212,21 +240,26 @@ return taken
 )
 """Returns info, state and token of each run that was taken; nothing when it is too late."""
 
-ADOPT = Script("""
--- KEYS run log chat leases  ARGV id token frames keep
+ADOPT = Script(
+    _NOW
+    + _FORGET
+    + """
+-- KEYS run log chat leases ended  ARGV prefix keep most most_bytes id token frames
 -- The hash stays for as long as a paused producer might come back: without it Redis would look as if it had lost data.
 -- Frames that were dropped cannot be ended: who reads them finds out (TOUCH), and makes an end of his own.
-local run = redis.call('HMGET', KEYS[1], 'state', 'token', 'entries', 'batches')
-if run[1] ~= 'lost' or run[2] ~= ARGV[2] then return 0 end
-if redis.call('ZREM', KEYS[4], ARGV[1]) == 0 then return 0 end
+local run = redis.call('HMGET', KEYS[1], 'state', 'token', 'entries', 'batches', 'bytes')
+if run[1] ~= 'lost' or run[2] ~= ARGV[6] then return 0 end
+if redis.call('ZREM', KEYS[4], ARGV[5]) == 0 then return 0 end
 if not run[4] or redis.call('XLEN', KEYS[2]) == tonumber(run[4]) then
-  redis.call('XADD', KEYS[2], run[3] .. '-1', 'e', 'lost', 'd', ARGV[3])
+  redis.call('XADD', KEYS[2], run[3] .. '-1', 'e', 'lost', 'd', ARGV[7])
   if run[4] then redis.call('HINCRBY', KEYS[1], 'batches', 1) end
 end
-redis.call('PEXPIRE', KEYS[2], ARGV[4])
-if redis.call('GET', KEYS[3]) == ARGV[1] then redis.call('PEXPIRE', KEYS[3], ARGV[4]) end
+redis.call('PEXPIRE', KEYS[2], ARGV[2])
+if redis.call('GET', KEYS[3]) == ARGV[5] then redis.call('PEXPIRE', KEYS[3], ARGV[2]) end
+forget_later(KEYS[5], ARGV[5], (run[5] or 0) + #ARGV[7])
 return 1
-""")
+"""
+)
 """Returns whether the run was the caller's to end."""
 
 TOUCH = Script(
