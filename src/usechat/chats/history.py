@@ -13,7 +13,7 @@ what was there, and so is a message that goes on from an older one. Requests tha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -36,9 +36,9 @@ MAX_MESSAGES: Final = 20_000
 class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The request of a client of any major version."""
 
-    messages: Sequence[Mapping[str, Any]] = ()
+    messages: Sequence[UIMessage] = ()
     """UI messages as posted, in the form of AI SDK 5 and later. Those of AI SDK 4 have no ids."""
-    message: Mapping[str, Any] | None = None
+    message: UIMessage | None = None
     """The one message of a client that sends only its last one, in place of ``messages``."""
     trigger: str | None = None
     """``submit-message`` or ``regenerate-message``; AI SDK 4 sends none."""
@@ -117,7 +117,8 @@ class _Posted:
         self.posted = self._cut()
         self.matches = find_messages(self.tree, self.shown, self.posted, is_store_right=not self.holds_history)
         self.messages = [
-            _with_id(message, new_id, match.known) for message, match in zip(self.posted, self.matches, strict=True)
+            message if match.is_equal else _with_id(message, new_id, match.known)
+            for message, match in zip(self.posted, self.matches, strict=True)
         ]
         self.first_new = next((at for at in range(len(self.posted), 0, -1) if self.matches[at - 1].stored), 0)
         """The index of the first message after those that are stored."""
@@ -130,7 +131,7 @@ class _Posted:
         named = [message for message in (*self.tree.visible, *self.shown) if message.id == wanted]
         return named[-1] if named else None
 
-    def _cut(self) -> Sequence[Mapping[str, Any]]:
+    def _cut(self) -> Sequence[UIMessage]:
         """Return the posted messages; of a regeneration those before the answer that is made anew."""
         request = self.request
         posted = request.messages or ([] if request.message is None else [request.message])
@@ -311,7 +312,7 @@ def _moved_on() -> ChatError:
     return ChatError("This chat has moved on. Load it again.", code="conflict")
 
 
-def _with_id(message: Mapping[str, Any], new_id: Callable[[], str], known: SavedMessage | None) -> UIMessage:
+def _with_id(message: UIMessage, new_id: Callable[[], str], known: SavedMessage | None) -> UIMessage:
     # Clients must not choose the error texts that the model gets.
     copy, _ = split_tool_errors(message)
     if message_id(copy) is not None:
