@@ -13,7 +13,7 @@ what was there, and so is a message that goes on from an older one. Requests tha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -36,9 +36,9 @@ MAX_MESSAGES: Final = 20_000
 class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The request of a client of any major version."""
 
-    messages: Sequence[Mapping[str, Any]] = ()
+    messages: Sequence[UIMessage] = ()
     """UI messages as posted, in the form of AI SDK 5 and later. Those of AI SDK 4 have no ids."""
-    message: Mapping[str, Any] | None = None
+    message: UIMessage | None = None
     """The one message of a client that sends only its last one, in place of ``messages``."""
     trigger: str | None = None
     """``submit-message`` or ``regenerate-message``; AI SDK 4 sends none."""
@@ -117,11 +117,10 @@ class _Posted:
         self.posted = self._cut()
         self.matches = find_messages(self.tree, self.shown, self.posted, is_store_right=not self.holds_history)
         self.messages = [
-            _with_id(message, new_id if match.known is None else lambda known=match.known: known.id)
+            message if match.is_equal else _with_id(message, new_id, match.known)
             for message, match in zip(self.posted, self.matches, strict=True)
         ]
-        stored = [at for at, match in enumerate(self.matches) if match.stored is not None]
-        self.first_new = stored[-1] + 1 if stored else 0
+        self.first_new = next((at for at in range(len(self.posted), 0, -1) if self.matches[at - 1].stored), 0)
         """The index of the first message after those that are stored."""
 
     def _find_target(self) -> SavedMessage | None:
@@ -132,7 +131,7 @@ class _Posted:
         named = [message for message in (*self.tree.visible, *self.shown) if message.id == wanted]
         return named[-1] if named else None
 
-    def _cut(self) -> Sequence[Mapping[str, Any]]:
+    def _cut(self) -> Sequence[UIMessage]:
         """Return the posted messages; of a regeneration those before the answer that is made anew."""
         request = self.request
         posted = request.messages or ([] if request.message is None else [request.message])
@@ -237,13 +236,13 @@ class _Posted:
     def _told(self) -> Iterator[UIMessage]:
         """Yield the client's messages, with the outcomes of calls that the client has not seen."""
         for message, match in zip(self.messages, self.matches, strict=True):
-            known = match.stored or match.known
+            known = None if match.is_equal else match.stored or match.known
             yield message if known is None or known.role != "assistant" else fill_outcomes(message, known.message)
 
     def _added(self) -> Iterator[UIMessage]:
         """Yield the messages that the request adds."""
         last = len(self.posted) - 1
-        last_of_others = max((at for at, one in enumerate(self.posted) if one["role"] != "user"), default=-1)
+        last_of_others = next((at for at in range(last, -1, -1) if self.posted[at]["role"] != "user"), -1)
         for at in range(self.first_new, len(self.posted)):
             message, known = self.messages[at], self.matches[at].known
             if known is not None and (known.id in self.tree.answer_ids or (at != last and not self.holds_history)):
@@ -297,7 +296,7 @@ class _Posted:
         """Yield the stored answers to which the client adds outputs or decisions: the number and the new content."""
         for message, match in zip(self.messages[:end], self.matches, strict=False):
             stored = match.stored
-            if stored is None or message["role"] != "assistant":
+            if stored is None or match.is_equal or message["role"] != "assistant":
                 continue
             merged = merge_client_answers(stored.message, message, is_client_tool=self.is_client_tool)
             if merged is not stored.message:
@@ -313,7 +312,9 @@ def _moved_on() -> ChatError:
     return ChatError("This chat has moved on. Load it again.", code="conflict")
 
 
-def _with_id(message: Mapping[str, Any], new_id: Callable[[], str]) -> UIMessage:
+def _with_id(message: UIMessage, new_id: Callable[[], str], known: SavedMessage | None) -> UIMessage:
     # Clients must not choose the error texts that the model gets.
     copy, _ = split_tool_errors(message)
-    return copy if message_id(copy) is not None else {"id": new_id(), **{k: v for k, v in copy.items() if k != "id"}}
+    if message_id(copy) is not None:
+        return copy
+    return {"id": new_id() if known is None else known.id, **{k: v for k, v in copy.items() if k != "id"}}

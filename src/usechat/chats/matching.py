@@ -37,6 +37,8 @@ class Match(msgspec.Struct, frozen=True):
     """The stored message that it is; ``None`` for a message that is to be added."""
     known: SavedMessage | None = None
     """A stored message with its id: the same message, or the one of which it is another version or a copy."""
+    is_equal: bool = False
+    """Whether it is known to be equal to the stored message, so that nothing is to be taken from it or told to it."""
 
 
 def message_id(message: Posted) -> str | None:
@@ -76,19 +78,24 @@ def _follow(tree: MessageTree, shown: Sequence[SavedMessage], posted: Sequence[P
     """
     if not len(shown) <= len(posted) <= len(shown) + 1:
         return None
+    matches: list[Match] = []
     for message, stored in zip(posted, shown, strict=False):
-        if message.get("id") != stored.message["id"] or message["role"] != stored.role:
+        is_equal = stored.message == message
+        if not is_equal and not _is_copy(stored, message):
             return None
-        # The client has a copy of our answer, whole or in part.
-        if stored.run_id is None and stored.message != message:
-            return None
-    matches = [Match(stored, stored) for stored in shown]
+        matches.append(Match(stored, stored, is_equal))
     if len(posted) > len(shown):
         new = message_id(posted[-1])
         if new is None or new in {one.message["id"] for one in tree.messages}:
             return None
         matches.append(Match())
     return matches
+
+
+def _is_copy(stored: SavedMessage, message: Posted) -> bool:
+    """Return whether a posted message is a copy, whole or in part, of an answer of ours."""
+    is_same = message.get("id") == stored.message["id"] and message["role"] == stored.role
+    return is_same and stored.run_id is not None
 
 
 class _Search:

@@ -30,7 +30,9 @@ def with_tool_errors(message: Mapping[str, Any], errors: ToolErrors | None) -> d
 def split_tool_errors(message: Mapping[str, Any]) -> tuple[dict[str, Any], ToolErrors]:
     """Return the message as clients may see it, and the texts."""
     bare = dict(message)
-    texts = bare.pop(KEY, None)
+    if KEY not in bare:
+        return bare, {}
+    texts = bare.pop(KEY)
     return bare, cast("ToolErrors", texts) if isinstance(texts, Mapping) else {}
 
 

@@ -117,8 +117,9 @@ class MessageTree:
         """Return the messages from a first one to ``leaf``."""
         path: list[SavedMessage] = []
         while leaf is not None:
-            path.append(self.messages[leaf])
-            leaf = path[-1].parent
+            message = self.messages[leaf]
+            path.append(message)
+            leaf = message.parent
         path.reverse()
         return path
 

@@ -104,8 +104,9 @@ class UIMessage(BaseModel):
 
         It is a JSON object with the keys that were posted, unknown ones included, and no defaults.
         """
+        posted = self.model_fields_set
         return {
-            **{name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set},
+            **{name: value for name, value in self.__dict__.items() if name in posted},
             **(self.model_extra or {}),
         }
 

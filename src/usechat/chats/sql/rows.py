@@ -36,7 +36,7 @@ def chat_from_row(row: AnyRow) -> Chat:
 
 def message_from_row(row: AnyRow) -> SavedMessage:
     """Return the message in a row of `usechat.chats.sql.statements.MESSAGES`."""
-    content, number, parent, role, created_at, status, usage, finish_reason, run_id, is_hidden = row
+    content, number, parent, created_at, status, usage, finish_reason, run_id, is_hidden = row
     message: UIMessage = decode_shown(content)
     tool_errors: ToolErrors = {}
     if KEY in message:
@@ -46,7 +46,7 @@ def message_from_row(row: AnyRow) -> SavedMessage:
         tool_errors=tool_errors,
         number=number,
         parent=parent,
-        role=decode_text(role),
+        role=message["role"],
         created_at=created_at,
         status=status,
         usage=usage and decode_shown(usage),

@@ -66,7 +66,6 @@ _MESSAGE: Final = _stored(
     "content",
     "number",
     "parent",
-    "role",
     "created_at",
     "status",
     "usage",
