@@ -74,7 +74,7 @@ async def draw_chart(title: str, context: ToolContext) -> dict[str, str]:
     for percent in (50, 100):
         context.writer.write(Data(name="progress", id=context.tool_call_id, data={"percent": percent}))
     context.writer.write(File(media_type="image/png", url=f"data:image/png;base64,{PIXEL}"))
-    return {"caption": f"{title}, for {context.request['user']}", "picture": PIXEL}
+    return {"caption": f"{title}, for {context.deps['user']}", "picture": PIXEL}
 
 
 # Nothing runs for ever.

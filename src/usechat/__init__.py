@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from usechat.agent import Agent, AgentCall, CallSettings
     from usechat.answers.answer import Answer, FinishEvent
     from usechat.answers.generate_text import generate_text
     from usechat.answers.loop.recorder import StepResult
@@ -31,10 +32,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Agent",
+    "AgentCall",
     "Answer",
     "AnswerStream",
     "Approve",
     "AskUser",
+    "CallSettings",
     "ChatRequest",
     "CompletionRequest",
     "Deny",
@@ -70,6 +74,9 @@ __all__ = [
 
 # Imported on first use, so that `import usechat` alone imports no web framework and no provider's package.
 HOMES = {
+    "Agent": "usechat.agent",
+    "AgentCall": "usechat.agent",
+    "CallSettings": "usechat.agent",
     "Answer": "usechat.answers.answer",
     "AnswerStream": "usechat.http.stream",
     "Approve": "usechat.tools.approvals",

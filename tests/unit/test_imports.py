@@ -73,6 +73,12 @@ ROWS = {
         ),
         never=frozenset({"protocol.encoders", "protocol.decoders"}),
     ),
+    # What an answer needs, gathered; only its types know of responses.
+    "agent": Row(
+        ours=frozenset({"answers", "checks", "errors", "models", "parts", "tools"}),
+        lazily=frozenset({"http.response.StreamingAnswer", "messages.ui", "runs.service.RunService"}),
+        third_party=frozenset({"typing_extensions"}),
+    ),
     "demo": Row(ours=LEAVES | {"__init__", "apart", "models", "tools"}, third_party=frozenset({"msgspec", "pydantic"})),
     "runs": Row(ours=frozenset({"errors", "extras", "guard", "ids"}), third_party=frozenset({"msgspec", "redis"})),
     "chats": Row(ours=frozenset({"apart", "errors", "extras", "guard", "ids", "json", "messages"})),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypedDict, cast
 
 from usechat.checks import check_number, named, refuse_unknown
 from usechat.errors import ConfigurationError
-from usechat.models.base import Timeout
+from usechat.models.base import Timeout, ToolChoice
 
-__all__ = ["CallOptions", "check_settings"]
+__all__ = ["CallOptions", "check_active", "check_choice", "check_settings"]
 
 
 class CallOptions(TypedDict, total=False):
@@ -69,3 +69,29 @@ def check_settings(what: str, given: CallOptions, options: Sequence[str] = ()) -
                 f"provider_options must hold a mapping for each provider, as in {{'anthropic': {{…}}}}; "
                 f"{provider!r} has {named(own)}"
             )
+
+
+def check_active(active: Sequence[str] | None, tools: Collection[str]) -> None:
+    """Refuse active tools that are none.
+
+    Raises:
+        ConfigurationError: One is no tool of ``tools``.
+    """
+    unknown = [name for name in active or () if name not in tools]
+    if unknown:
+        raise ConfigurationError(f"active_tools names {unknown[0]!r}, and there is no such tool")
+
+
+def check_choice(choice: ToolChoice | None, tools: Collection[str]) -> None:
+    """Refuse a tool choice that is none.
+
+    Raises:
+        ConfigurationError: It is none, or names no tool of ``tools``.
+    """
+    if choice in (None, "auto", "none", "required"):
+        return
+    if not isinstance(choice, str):  # pyright: ignore[reportUnnecessaryIsInstance] - not all programs are checked
+        raise ConfigurationError(f"tool_choice must be a text such as tool:NAME, not {named(choice)}")
+    name = choice.removeprefix("tool:")
+    if name == choice or name not in tools:
+        raise ConfigurationError("tool_choice must be auto, none, required, or tool:NAME with the name of a tool")

@@ -14,14 +14,14 @@ from usechat.answers.loop.request import PrepareStep
 from usechat.answers.loop.steering import Steering
 from usechat.answers.smooth import Transform
 from usechat.answers.stop import StopCondition
-from usechat.answers.stream_text import stream_text
+from usechat.answers.stream_text import StreamTextResult, stream_text
 from usechat.checks import check_model, refuse_unknown
 from usechat.models.base import Model, ToolChoice
 from usechat.parts import Part
 from usechat.tools.tool import Tools
 from usechat.tools.used_approvals import UsedApprovals
 
-__all__ = ["TextOptions", "generate_text"]
+__all__ = ["TextOptions", "finish_of", "generate_text"]
 
 
 class TextOptions(CallOptions, total=False):
@@ -70,7 +70,16 @@ async def generate_text(model: Model, **options: Unpack[TextOptions]) -> FinishE
     """
     check_model("generate_text", model)
     refuse_unknown("generate_text", options, TextOptions)
-    result = stream_text(model, **options)
+    return await finish_of(stream_text(model, **options))
+
+
+async def finish_of(result: StreamTextResult) -> FinishEvent:
+    """Make an answer to its end and return how it ended.
+
+    Raises:
+        RequestError: A message cannot be expressed to a model.
+        ProviderError: The model failed.
+    """
     await result.text
     assert result.final is not None
     return result.final

@@ -5,14 +5,14 @@ Upstream: ``streamText`` and its result (``stream-text.ts``, 7.0.173), in snake 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Unpack
 
 import msgspec
 
 from usechat.answers.answer import Answer, Callbacks, FinishEvent, MessageMetadataCallback
-from usechat.answers.call_options import CallOptions, check_settings
+from usechat.answers.call_options import CallOptions, check_active, check_choice, check_settings
 from usechat.answers.calls.read import RepairToolCall
 from usechat.answers.inputs import Messages, given_messages, read_messages
 from usechat.answers.loop.model_turn import ModelTurn
@@ -174,7 +174,7 @@ def stream_text(
         steering: By which more messages of the user reach the answer while it is made (``experimental_steering``).
             From 7.0.163 on the client is shown them as parts of the answer's message. Older ones, and the message that
             is saved for them, have no place for them: `StepResult.steering_messages` has them for every client.
-        context: Given to tools as ``ToolContext.request``.
+        context: Given to tools as ``ToolContext.deps``.
         message_metadata: Asked about each part that is no delta; what it returns is merged into the message's
             metadata. True: model, usage and timing.
         transform: Changes the parts on their way, as ``smooth_stream()`` does.
@@ -262,19 +262,3 @@ def check_options(**given: Any) -> None:
     if given["transform"] is smooth_stream:
         raise ConfigurationError("transform must be smooth_stream(), with the parentheses")
     check_function("transform", given["transform"], "one function, such as smooth_stream()")
-
-
-def check_active(active: Sequence[str] | None, tools: Collection[str]) -> None:
-    unknown = [name for name in active or () if name not in tools]
-    if unknown:
-        raise ConfigurationError(f"active_tools names {unknown[0]!r}, and there is no such tool")
-
-
-def check_choice(choice: ToolChoice | None, tools: Collection[str]) -> None:
-    if choice in (None, "auto", "none", "required"):
-        return
-    if not isinstance(choice, str):  # pyright: ignore[reportUnnecessaryIsInstance] - not all programs are checked
-        raise ConfigurationError(f"tool_choice must be a text such as tool:NAME, not {named(choice)}")
-    name = choice.removeprefix("tool:")
-    if name == choice or name not in tools:
-        raise ConfigurationError("tool_choice must be auto, none, required, or tool:NAME with the name of a tool")

@@ -326,5 +326,8 @@ def read_annotation(parameter: inspect.Parameter, function: Any) -> Any:
 def is_annotated_as(hint: Any, class_: type) -> bool:
     if isinstance(hint, str):
         return class_.__name__ in hint
-    candidates = (hint, typing.get_origin(hint), *typing.get_args(hint))
-    return any(inspect.isclass(candidate) and issubclass(candidate, class_) for candidate in candidates)
+    # A generic alias is itself no class, and may stand in a union: ``ToolContext[Deps] | None``.
+    found = (hint, typing.get_origin(hint))
+    if any(inspect.isclass(candidate) and issubclass(candidate, class_) for candidate in found):
+        return True
+    return any(is_annotated_as(item, class_) for item in typing.get_args(hint) if not isinstance(item, str))

@@ -47,6 +47,7 @@ __all__ = [
 
 P = ParamSpec("P", default=...)
 R_co = TypeVar("R_co", default=Any, covariant=True)
+DepsT_co = TypeVar("DepsT_co", default=Any, covariant=True)
 Q = ParamSpec("Q")
 R = TypeVar("R")
 
@@ -69,8 +70,16 @@ class ToolWriter(Protocol):
         ...
 
 
-class ToolContext(msgspec.Struct, frozen=True, kw_only=True):
-    """The context of a tool call. Declare a parameter of this type to get it."""
+class ToolContext(msgspec.Struct, Generic[DepsT_co], frozen=True, kw_only=True):
+    """The context of a tool call. Declare a parameter of this type to get it.
+
+    ``ToolContext[Deps]`` says of which type the application's dependencies are:
+
+        @tool
+        async def my_orders(context: ToolContext[Deps]) -> list[str]:
+            \"\"\"The user's orders.\"\"\"
+            return await context.deps.database.orders(context.deps.user)
+    """
 
     tool_call_id: str
     tool_name: str
@@ -79,8 +88,8 @@ class ToolContext(msgspec.Struct, frozen=True, kw_only=True):
     writer: ToolWriter
     abort: asyncio.Event
     """Set when the answer is stopped."""
-    request: Any = None
-    """The value that the application passed to `stream_text` as ``context``."""
+    deps: DepsT_co = cast("DepsT_co", None)
+    """The value that the application passed to `stream_text` or `Agent.stream` as ``context``."""
 
 
 ModelOutput: TypeAlias = ToolResultOutput | ToolResultOutputDict

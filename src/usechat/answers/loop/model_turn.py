@@ -14,6 +14,7 @@ import msgspec
 
 from usechat.answers.callbacks import Outcome
 from usechat.answers.loop.asks import Call, CallModel, Script, Stream
+from usechat.answers.loop.prepare_call import AgentCall, apply_settings
 from usechat.answers.loop.recorder import StepRecorder
 from usechat.answers.loop.request import StepSettings
 from usechat.answers.loop.steering import Undelivered
@@ -75,6 +76,7 @@ class ModelTurn(StepTurn):
         """Make the answer, from `Start` to `Finish`. There is no `Finish` after an error before a step's first part."""
         self.parts.append(Start(message_id=self.request.message_id))
         try:
+            yield from self._prepare_answer()
             yield from self.settle_approvals()
             goes_on = True
             while goes_on:
@@ -87,6 +89,16 @@ class ModelTurn(StepTurn):
             self.parts.append(self.failed(original_error(error)))
         if self.finish is not None:
             self.parts.append(Finish(finish_reason=self.finish, total_usage=self.usage))
+
+    def _prepare_answer(self) -> Script[None]:
+        request = self.request
+        if request.prepare_call is None:
+            return
+        asked = AgentCall(context=request.context, messages=tuple(self.messages), system=self.system)
+        apply_settings(request, (yield Call(request.prepare_call, (asked,))))
+        self.messages = list(request.call.messages)
+        self.system, self.tools = request.call.system, request.tools
+        self.step_call = (request.model, request.call)
 
     def call_model(self) -> Script[ProviderError | None]:
         """Call the model for the next step and show its parts. Return the error that broke the stream, or None."""

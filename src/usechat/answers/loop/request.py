@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from usechat.answers.calls.read import RepairToolCall
+from usechat.answers.loop.prepare_call import PrepareCall
 from usechat.answers.loop.recorder import StepResult
 from usechat.answers.loop.steering import SteeringRun
 from usechat.answers.stop import StopCondition
@@ -53,6 +54,7 @@ class LoopRequest(msgspec.Struct, kw_only=True):
     tools: Mapping[str, Tool]
     stop_when: Sequence[StopCondition]
     active_tools: Sequence[str] | None = None
+    prepare_call: PrepareCall | None = None
     prepare_step: PrepareStep | None = None
     repair_tool_call: RepairToolCall | None = None
     continue_paused: bool = True

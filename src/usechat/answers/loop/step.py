@@ -307,7 +307,7 @@ class StepTurn(Turn):
             messages=tuple(self.messages),
             writer=writer,
             abort=self.abort,
-            request=self.request.context,
+            deps=self.request.context,
         )
 
     def settle_approvals(self) -> Script[None]:

@@ -142,7 +142,7 @@ async def test_iterable_that_cannot_be_closed_is_read():
 
 async def test_input_reaches_the_function_by_name_or_as_one():
     async def by_name(city: str, context: ToolContext) -> Any:
-        return [city, context.tool_call_id, context.tool_name, context.request]
+        return [city, context.tool_call_id, context.tool_name, context.deps]
 
     async def as_one(place: Place, context: ToolContext) -> Any:
         return [place.name, context.tool_call_id]

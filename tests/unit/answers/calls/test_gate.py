@@ -50,7 +50,7 @@ def delete(path: str) -> str:
 
 def make_context(tool_call_id: str, tool_name: str, writer: ToolWriter) -> ToolContext:
     return ToolContext(
-        tool_call_id=tool_call_id, tool_name=tool_name, messages=(), writer=writer, abort=asyncio.Event(), request=7
+        tool_call_id=tool_call_id, tool_name=tool_name, messages=(), writer=writer, abort=asyncio.Event(), deps=7
     )
 
 
@@ -109,7 +109,7 @@ async def test_function_decides_by_the_input_and_the_context(is_async: bool):
     seen: list[Any] = []
 
     def needs(value: Any, context: ToolContext) -> Any:
-        seen.append((value, context.tool_call_id, context.tool_name, context.request))
+        seen.append((value, context.tool_call_id, context.tool_name, context.deps))
         return AskUser("It is a root folder.")
 
     async def needs_later(value: Any, context: ToolContext) -> Any:

@@ -22,7 +22,7 @@ def make_context(tool_call_id: str, tool_name: str, writer: ToolWriter) -> ToolC
         messages=(),
         writer=writer,
         abort=asyncio.Event(),
-        request="the request",
+        deps="the request",
     )
 
 

@@ -169,7 +169,7 @@ async def test_tools_see_what_the_model_was_given():
     seen: list[Any] = []
 
     async def look(context: ToolContext) -> None:
-        seen.append((context.messages, context.request, context.abort.is_set()))
+        seen.append((context.messages, context.deps, context.abort.is_set()))
 
     await answer(calling_tool("look"), saying("Done."), tools=[look], context="ctx")
     assert seen == [((ASKED,), "ctx", False)]
