@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from usechat.answers.stop import has_tool_call, step_count_is
     from usechat.answers.stream_text import StreamTextResult, stream_text
     from usechat.answers.writer.ui_message_stream import UIMessageStreamWriter, ui_message_stream
+    from usechat.conversations.chat_turn import ChatTurn
+    from usechat.conversations.chats import Chats
+    from usechat.conversations.turn_ends import TurnEnd
     from usechat.http.request import ChatRequest, CompletionRequest
     from usechat.http.response import StreamingAnswer
     from usechat.ids import generate_id
@@ -32,6 +35,8 @@ __all__ = [
     "Approve",
     "AskUser",
     "ChatRequest",
+    "ChatTurn",
+    "Chats",
     "CompletionRequest",
     "Deny",
     "FinishEvent",
@@ -45,6 +50,7 @@ __all__ = [
     "Timeout",
     "Tool",
     "ToolContext",
+    "TurnEnd",
     "UIMessage",
     "UIMessageStreamWriter",
     "convert_to_model_messages",
@@ -66,6 +72,8 @@ HOMES = {
     "Approve": "usechat.tools.approvals",
     "AskUser": "usechat.tools.approvals",
     "ChatRequest": "usechat.http.request",
+    "ChatTurn": "usechat.conversations.chat_turn",
+    "Chats": "usechat.conversations.chats",
     "CompletionRequest": "usechat.http.request",
     "Deny": "usechat.tools.approvals",
     "FinishEvent": "usechat.answers.answer",
@@ -78,6 +86,7 @@ HOMES = {
     "Timeout": "usechat.models.base",
     "Tool": "usechat.tools.tool",
     "ToolContext": "usechat.tools.tool",
+    "TurnEnd": "usechat.conversations.turn_ends",
     "UIMessage": "usechat.messages.ui",
     "UIMessageStreamWriter": "usechat.answers.writer.ui_message_stream",
     "convert_to_model_messages": "usechat.messages.convert",
