@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from usechat.answers.stop import has_tool_call, step_count_is
     from usechat.answers.stream_text import StreamTextResult, stream_text
     from usechat.answers.writer.ui_message_stream import UIMessageStreamWriter, ui_message_stream
+    from usechat.conversations.chat_turn import ChatTurn
+    from usechat.conversations.chats import Chats
+    from usechat.conversations.turn_ends import TurnEnd
     from usechat.errors import RequestError
     from usechat.http.refusals import handle_refusal
     from usechat.http.request import ChatRequest, CompletionRequest
@@ -40,6 +43,8 @@ __all__ = [
     "AskUser",
     "CallSettings",
     "ChatRequest",
+    "ChatTurn",
+    "Chats",
     "CompletionRequest",
     "Deny",
     "FinishEvent",
@@ -54,6 +59,7 @@ __all__ = [
     "Timeout",
     "Tool",
     "ToolContext",
+    "TurnEnd",
     "UIMessage",
     "UIMessageStreamWriter",
     "convert_to_model_messages",
@@ -82,6 +88,8 @@ HOMES = {
     "Approve": "usechat.tools.approvals",
     "AskUser": "usechat.tools.approvals",
     "ChatRequest": "usechat.http.request",
+    "ChatTurn": "usechat.conversations.chat_turn",
+    "Chats": "usechat.conversations.chats",
     "CompletionRequest": "usechat.http.request",
     "Deny": "usechat.tools.approvals",
     "FinishEvent": "usechat.answers.answer",
@@ -95,6 +103,7 @@ HOMES = {
     "Timeout": "usechat.models.base",
     "Tool": "usechat.tools.tool",
     "ToolContext": "usechat.tools.tool",
+    "TurnEnd": "usechat.conversations.turn_ends",
     "UIMessage": "usechat.messages.ui",
     "UIMessageStreamWriter": "usechat.answers.writer.ui_message_stream",
     "convert_to_model_messages": "usechat.messages.convert",

@@ -24,7 +24,7 @@ from usechat import ChatRequest, ui_message_stream
 from usechat.answers.answer import Answer
 from usechat.chats.sql.migrations.migrate import migrate
 from usechat.chats.sql.store import SqlChatStore
-from usechat.conversations.conversations import OWNER, Conversations
+from usechat.conversations.conversations import Conversations
 from usechat.conversations.planning import PlannedTurn
 from usechat.conversations.turn_ends import TurnEnd
 from usechat.errors import ChatError
@@ -32,6 +32,7 @@ from usechat.http.websocket import ChatSocket
 from usechat.messages import ui
 from usechat.runs.memory import MemoryLog
 from usechat.runs.service import RunService
+from usechat.server.access.keys import OWNER
 
 heard: defaultdict[str, Heard] = defaultdict(Heard)
 told: list[TurnEnd] = []
@@ -88,7 +89,7 @@ class FailingStore(SqlChatStore):
 
 
 async def save(kept: Conversations, chat: ui.ChatRequest, answer: Answer, **options: Any) -> Response:
-    turn = await kept.plan(chat, chat.id or "")
+    turn = await kept.plan(OWNER, chat, chat.id or "")
     assert isinstance(turn, PlannedTurn)
     return kept.respond(turn, answer, **options)
 

@@ -21,8 +21,8 @@ from tests.support.waiting import PATIENCE, eventually
 from usechat.chats.sql.migrations.migrate import migrate
 from usechat.chats.sql.store import SqlChatStore
 from usechat.chats.store import SavedChat
-from usechat.conversations.conversations import OWNER
 from usechat.runs.log import Limits
+from usechat.server.access.keys import OWNER
 from usechat.testing.replay import ReplayServer, Reply
 from usechat.testing.streams import read_events
 
@@ -200,7 +200,7 @@ async def test_an_answer_that_was_ended_elsewhere_is_not_dropped_without_a_word(
     [handle] = process.conversations.runs.handles.values()
     server.pause()
     turn = (await other.store.open_turns())[0]
-    assert await other.conversations.ends.end("c", turn.run_id, status="lost")
+    assert await other.conversations.ends.end(OWNER, "c", turn.run_id, status="lost")
     with caplog.at_level(logging.WARNING):
         answering.may_go_on.set()
         await eventually(lambda: "had ended already" in caplog.text)

@@ -16,7 +16,7 @@ from usechat.chats.export import export_chat
 from usechat.chats.history import HistoryMode
 from usechat.chats.sql.migrations.migrate import migrate
 from usechat.chats.sql.store import SqlChatStore
-from usechat.conversations.conversations import OWNER, Conversations
+from usechat.conversations.conversations import Conversations
 from usechat.conversations.planning import PlannedTurn
 from usechat.conversations.turn_ends import TurnEnd
 from usechat.messages.model import ToolMessage, ToolResultContent
@@ -24,6 +24,7 @@ from usechat.messages.ui import parse_chat_request
 from usechat.models.claude.request.request import build_request
 from usechat.runs.memory import MemoryLog
 from usechat.runs.service import RunService
+from usechat.server.access.keys import OWNER
 from usechat.testing.models import ScriptedModel, Step, calling_tool, saying
 
 pytestmark = pytest.mark.anyio
@@ -58,7 +59,7 @@ class Place:
     async def ask(self, messages: list[Any], *steps: Step, sdk: str = "7.0.173") -> tuple[str, ScriptedModel]:
         """The answer's bytes, and the model that made it."""
         request = parse_chat_request(json.dumps({"id": "c", "messages": messages}).encode())
-        turn = await self.conversations.plan(request, "c")
+        turn = await self.conversations.plan(OWNER, request, "c")
         assert isinstance(turn, PlannedTurn)
         model = ScriptedModel(*steps)
         answer = stream_text(

@@ -21,8 +21,8 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.integration.running_server import RunningServer, serving
 from tests.integration.test_server_socket import KEY, address, frame, receive, receive_to_end, resuming
+from usechat.conversations.routes.saved import MAX_PATCH_BYTES
 from usechat.http.websocket import FIRST_FRAME_BYTES
-from usechat.server.routes.chats import MAX_PATCH_BYTES
 
 MEGABYTE = 2**20
 MAX_BODY = 2 * MEGABYTE

@@ -22,7 +22,7 @@ from usechat.answers.calls import execute
 from usechat.chats.history import HistoryMode
 from usechat.chats.sql.migrations.migrate import migrate
 from usechat.chats.sql.store import SqlChatStore
-from usechat.conversations.conversations import OWNER, Conversations
+from usechat.conversations.conversations import Conversations
 from usechat.conversations.planning import PlannedTurn
 from usechat.messages.call_words import INTERRUPTED, NOT_ANSWERED, NOT_CARRIED_OUT
 from usechat.messages.ui import parse_chat_request
@@ -30,6 +30,7 @@ from usechat.models.claude.request.request import build_request
 from usechat.parts import ReasoningDelta, ReasoningEnd, ReasoningStart
 from usechat.runs.memory import MemoryLog
 from usechat.runs.service import RunService
+from usechat.server.access.keys import OWNER
 from usechat.testing.models import Hold, ScriptedModel, Step, calling_tool, calling_tools, saying
 from usechat.tools.tool import Tool
 
@@ -51,7 +52,7 @@ class Chat:
     async def post(self, model: ScriptedModel) -> None:
         """Post the client's messages, and read the answer to its end."""
         body = {"id": "c", "messages": self.messages, "trigger": "submit-message"}
-        turn = await self.conversations.plan(parse_chat_request(json.dumps(body).encode()), "c")
+        turn = await self.conversations.plan(OWNER, parse_chat_request(json.dumps(body).encode()), "c")
         assert isinstance(turn, PlannedTurn)
         answer = stream_text(
             model,
@@ -80,7 +81,7 @@ class Chat:
     async def stop(self, asking: asyncio.Task[Any], when: Callable[[], Awaitable[Any]]) -> None:
         async with asyncio.timeout(PATIENCE):
             await when()
-            assert await self.conversations.stop("c")
+            assert await self.conversations.stop(OWNER, "c")
             await asking
 
     async def load(self) -> None:

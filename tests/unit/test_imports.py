@@ -88,9 +88,10 @@ ROWS = {
         third_party=frozenset({"fastapi", "msgspec", "starlette"}),
     ),
     "conversations": Row(
-        # Where answers, saved chats, runs and HTTP meet. It knows no model and no tool of its own.
-        ours=LEAVES | {"answers", "apart", "chats", "guard", "http", "messages", "protocol", "runs"},
-        third_party=frozenset({"fastapi", "msgspec", "pydantic", "starlette"}),
+        # Where answers, saved chats, runs and HTTP meet. It knows no model.
+        ours=LEAVES
+        | {"answers", "apart", "chats", "checks", "extras", "guard", "http", "messages", "protocol", "runs", "tools"},
+        third_party=frozenset({"fastapi", "msgspec", "pydantic", "redis", "starlette"}),
     ),
     "server": Row(ours=ANY, reads_environment=True),
     "testing": Row(ours=ANY, never=frozenset({"cli", "server"})),

@@ -183,8 +183,12 @@ class ChatStore(Protocol):
         *,
         title: str | UnsetType | None = UNSET,
         metadata: Mapping[str, Any] | UnsetType = UNSET,
+        if_title: str | UnsetType | None = UNSET,
     ) -> Chat:
-        """Change the title, and merge ``metadata`` into the chat's as a JSON Merge Patch (RFC 7396)."""
+        """Change the title, and merge ``metadata`` into the chat's as a JSON Merge Patch (RFC 7396). Return the chat.
+
+        With ``if_title``, change nothing when the chat has another title than that one.
+        """
         ...
 
     async def delete_chat(self, owner: str, chat_id: str) -> Chat:

@@ -17,16 +17,16 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from usechat.answers.answer import Answer, FinishEvent
+from usechat.answers.answer import Answer
 from usechat.apart import work_apart
 from usechat.chats.history import MAX_MESSAGES, HistoryMode, Repeated
+from usechat.chats.merge import ClientTools
 from usechat.chats.store import Chat, ChatStore, SavedChat, Turn, TurnPlan
-from usechat.chats.tool_errors import with_tool_errors
-from usechat.chats.tree import EndStatus
 from usechat.conversations.lost_runs import LostRun
 from usechat.conversations.planning import PlannedTurn, RepeatedTurn, messages_for_model, plan_request, tell_again
 from usechat.conversations.routes.chat_ids import check_chat_id
-from usechat.conversations.turn_ends import OnFinish, TurnEnds, run_of
+from usechat.conversations.titles import Titles
+from usechat.conversations.turn_ends import OnFinish, TurnEnds, ending, run_of
 from usechat.errors import ChatError, RunError
 from usechat.guard import describe_outage
 from usechat.http.new_run import RunPlan, respond
@@ -35,24 +35,20 @@ from usechat.http.resume import KnownRun
 from usechat.ids import generate_id
 from usechat.json import LONE_SURROGATE
 from usechat.messages import ui
-from usechat.protocol.usage import usage_for_major
 from usechat.runs.log import RunInfo
 from usechat.runs.reader import STOPPED
 from usechat.runs.service import RunService
 
-__all__ = ["OWNER", "Conversations", "can_have_run"]
+__all__ = ["Conversations", "can_have_run"]
 
 logger = logging.getLogger(__name__)
-
-OWNER: Final = "default"
-"""The owner of every chat: API keys do not tell users apart."""
 
 STOPPING_SECONDS: Final = 2.0
 """Seconds that a turn waits for the one before it, which may be ending: its tools have a second for that."""
 
 
 class Conversations:
-    """The saved chats of one server and their running answers.
+    """The saved chats of an application and their running answers.
 
     Args:
         store: The store of the chats.
@@ -61,6 +57,7 @@ class Conversations:
         on_finish: Called once for each answer's end, in one process.
         is_lasting: Whether this process lives on between requests, so that others can see it.
         max_messages: The most messages that a chat may hold.
+        has_one_owner: Whether all chats of the store are one owner's, so that no chat without a run need be looked up.
     """
 
     def __init__(
@@ -72,11 +69,13 @@ class Conversations:
         on_finish: OnFinish | None = None,
         is_lasting: bool = True,
         max_messages: int = MAX_MESSAGES,
+        has_one_owner: bool = False,
     ) -> None:
         self.store = store
         self.runs = runs
         self.history: HistoryMode = history
         self.ends = TurnEnds(store, runs.log, on_finish)
+        self.titles = Titles(store)
         self.is_lasting = is_lasting
         self.max_messages = max_messages
         self._orphans: asyncio.Task[None] | None = None
@@ -84,40 +83,58 @@ class Conversations:
         runs.on_release = self.ends.end_for_readers
         runs.is_saved = self.ends.is_saved
         runs.find_unlisted = self.ends.find_run
+        runs.check_owner = None if has_one_owner else self.check_owner
         runs.log.on_gone = self.ends.end_gone
 
-    async def plan(self, request: ui.ChatRequest, chat_id: str) -> PlannedTurn | RepeatedTurn:
+    async def plan(
+        self, owner: str, request: ui.ChatRequest, chat_id: str, is_client_tool: ClientTools | None = None
+    ) -> PlannedTurn | RepeatedTurn:
         """Plan the changes that a request makes to its chat, or find the answer that it has already.
+
+        Args:
+            owner: The user who asks.
+            request: The request.
+            chat_id: The chat; a new one if there is none.
+            is_client_tool: As for `plan_turn`.
 
         Raises:
             ChatError: The chat is another owner's, or has moved on.
             RequestError: There is nothing to answer, or no chat can have this id.
         """
         check_chat_id(chat_id)
-        saved = await self.store.maybe_load_chat(OWNER, chat_id)
+        saved = await self.store.maybe_load_chat(owner, chat_id)
         if saved is not None and saved.chat.active_run_id is not None:
             running = await self.store.find_turn(saved.chat.active_run_id)
-            plan = await self._plan(saved, request, running)
+            plan = await self._plan(saved, request, running, is_client_tool)
             if running is not None and isinstance(plan, Repeated) and plan.answer is None:
                 run = await self.ends.find_living(running)
                 if run is not None:
                     return RepeatedTurn(request=request, answer=None, run=run)
             await self._await_end(chat_id, saved.chat.active_run_id)
-            saved = await self.store.maybe_load_chat(OWNER, chat_id)
-        plan = await self._plan(saved, request, None)
+            saved = await self.store.maybe_load_chat(owner, chat_id)
+        plan = await self._plan(saved, request, None, is_client_tool)
         if isinstance(plan, Repeated):
-            return await self._repeat(request, chat_id, plan)
+            return await self._repeat(owner, request, chat_id, plan)
         messages = await work_apart(partial(messages_for_model, request, plan, self.history))
         turn_id = generate_id("turn")
-        return PlannedTurn(chat_id=chat_id, request=request, plan=plan, turn_id=turn_id, messages=messages)
+        return PlannedTurn(owner=owner, chat_id=chat_id, request=request, plan=plan, turn_id=turn_id, messages=messages)
 
     async def _plan(
-        self, saved: SavedChat | None, request: ui.ChatRequest, running: Turn | None
+        self,
+        saved: SavedChat | None,
+        request: ui.ChatRequest,
+        running: Turn | None,
+        is_client_tool: ClientTools | None,
     ) -> TurnPlan | Repeated:
-        options: dict[str, Any] = {"mode": self.history, "running": running, "max_messages": self.max_messages}
+        options: dict[str, Any] = {
+            "mode": self.history,
+            "running": running,
+            "max_messages": self.max_messages,
+            "is_client_tool": is_client_tool,
+        }
         return await work_apart(partial(plan_request, saved, request, options))
 
-    async def _repeat(self, request: ui.ChatRequest, chat_id: str, found: Repeated) -> RepeatedTurn:
+    async def _repeat(self, owner: str, request: ui.ChatRequest, chat_id: str, found: Repeated) -> RepeatedTurn:
         """Return the turn of a request that was answered.
 
         Raises:
@@ -127,7 +144,7 @@ class Conversations:
         answer = found.answer
         assert answer is not None
         if found.is_back:
-            await self.store.choose_path(OWNER, chat_id, answer.number)
+            await self.store.choose_path(owner, chat_id, answer.number)
         if not found.continues:
             return RepeatedTurn(request=request, answer=answer, run=None)
         run = None if answer.run_id is None else await self.runs.log.get(run_of(answer.run_id))
@@ -177,13 +194,13 @@ class Conversations:
         """
         self.runs.check_open()
         # Only the ids: the turn would hold the chat's history for as long as the answer takes.
-        chat_id, turn_id = turn.chat_id, turn.turn_id
+        owner, chat_id, turn_id = turn.owner, turn.chat_id, turn.turn_id
         try:
-            await self.store.begin_turn(OWNER, chat_id, turn_id, turn.plan)
+            chat = await self.store.begin_turn(owner, chat_id, turn_id, turn.plan)
         except ChatError as error:
             if error.code == "unavailable":
                 # It may have begun all the same, and would hold the chat.
-                self._give_up(chat_id, turn_id)
+                self._give_up(owner, chat_id, turn_id)
             raise
         lost = LostRun(
             turn_id=turn_id,
@@ -198,36 +215,40 @@ class Conversations:
                 chat_id,
                 plan.make,
                 abort=plan.abort,
-                owner=OWNER,
+                owner=owner,
                 headers=plan.headers,
                 meta=msgspec.to_builtins(lost),
                 preamble=plan.preamble,
-                on_end=partial(self._save, chat_id, turn_id, answer),
+                on_end=partial(self._save, chat_id, turn_id, answer, turn.on_finish),
                 run_id=run_of(turn_id),
             )
         except RunError as error:
-            await self._give_up(chat_id, turn_id)
+            await self._give_up(owner, chat_id, turn_id)
             if error.code == "exists":
                 raise ChatError("This chat is being answered.", code="conflict") from error
             raise
         except Exception:
             # No run has begun, and the chat would stay held until it counts as orphaned.
-            await self._give_up(chat_id, turn_id)
+            await self._give_up(owner, chat_id, turn_id)
             raise
+        if turn.title is not None and turn.plan.revision == 0:
+            self.runs.keep(self.titles.begin(chat, turn.title))
         return handle.info.id
 
-    def _give_up(self, chat_id: str, turn_id: str) -> Awaitable[bool]:
+    def _give_up(self, owner: str, chat_id: str, turn_id: str) -> Awaitable[bool]:
         """End a turn that has no run, now or when the database is back. Wait for the first try only if awaited."""
 
         async def end(_info: RunInfo) -> None:
-            await self.ends.end(chat_id, turn_id, status="failed")
+            await self.ends.end(owner, chat_id, turn_id, status="failed")
 
-        info = RunInfo(id=run_of(turn_id), chat_id=chat_id, created_at=time.time())
+        info = RunInfo(id=run_of(turn_id), chat_id=chat_id, owner=owner, created_at=time.time())
         return self.runs.saves.add(info, end).outcome
 
-    async def _save(self, chat_id: str, turn_id: str, answer: Answer, info: RunInfo) -> None:
+    async def _save(
+        self, chat_id: str, turn_id: str, answer: Answer, on_finish: OnFinish | None, info: RunInfo
+    ) -> None:
         end = ending(info, answer.final)
-        if not await self.ends.end(chat_id, turn_id, **end):
+        if not await self.ends.end(info.owner, chat_id, turn_id, on_finish, **end):
             logger.warning(
                 "turn %s of chat %s had ended already (its chat was deleted, or another process took it for lost): "
                 "what this process has made of it is not saved (%s)",
@@ -281,32 +302,47 @@ class Conversations:
             await asyncio.gather(self._orphans, return_exceptions=True)
         try:
             await self.runs.shutdown()
+            await self.titles.aclose()
         finally:
             await self.store.aclose()
 
-    async def stop(self, chat_id: str) -> bool:
+    async def check_owner(self, owner: str, chat_id: str) -> None:
+        """Check that a chat, if there is one, is this owner's.
+
+        Raises:
+            ChatError: It is another owner's, or the store cannot be read.
+        """
+        try:
+            await self.store.get_chat(owner, chat_id)
+        except ChatError as error:
+            if error.code != "missing":
+                raise
+
+    async def stop(self, owner: str, chat_id: str) -> bool:
         """Stop the chat's answer, in any process. Return whether there was one.
 
         Raises:
-            ChatError: ``conflict``: the answer is in the memory of another process, and goes on.
-            RunError: ``unavailable``; never for a run of this process.
+            ChatError: The chat is another owner's; ``conflict``: the answer is in the memory of another process, and
+                goes on.
+            RunError: ``unavailable``; never for a run of this process. ``missing``: the answer is another owner's.
         """
         if not can_have_run(chat_id):
+            await self.check_owner(owner, chat_id)
             return False
-        if await self.runs.stop(chat_id, STOPPED):
+        if await self.runs.stop(chat_id, STOPPED, owner=owner):
             return True
-        turn = await self._open_turn(chat_id)
+        turn = await self._open_turn(owner, chat_id)
         if turn is not None and self.ends.is_foreign(turn) and not await self.ends.end_orphan(turn):
             raise ChatError(
-                "Another process makes this answer and cannot be told to stop: that takes USECHAT_REDIS_URL.",
+                "Another process makes this answer and cannot be told to stop: that takes a log of runs in Redis.",
                 code="conflict",
                 run_id=turn.run_id,
             )
         return False
 
-    async def _open_turn(self, chat_id: str) -> Turn | None:
+    async def _open_turn(self, owner: str, chat_id: str) -> Turn | None:
         try:
-            chat = await self.store.get_chat(OWNER, chat_id)
+            chat = await self.store.get_chat(owner, chat_id)
         except ChatError as error:
             if error.code != "missing":
                 raise
@@ -318,7 +354,7 @@ class Conversations:
         for handle in list(self.runs.handles.values()):
             handle.stop("lost")
 
-    async def delete(self, chat_id: str) -> Chat:
+    async def delete(self, owner: str, chat_id: str) -> Chat:
         """Stop a chat's answer and remove the chat. One whose answer cannot be stopped stays: the model would go on.
 
         Raises:
@@ -326,9 +362,9 @@ class Conversations:
             RunError: ``unavailable``: its answer is made by another process, which cannot be reached now.
         """
         try:
-            await self.stop(chat_id)
+            await self.stop(owner, chat_id)
         except (RunError, ChatError) as error:
-            turn = await self._open_turn(chat_id)
+            turn = await self._open_turn(owner, chat_id)
             # Of a turn that names no process, nobody knows whether it is still made: its chat could stay for an hour.
             is_unknown = turn is not None and turn.process_id is None and not self.runs.log.is_shared
             if turn is not None and not is_unknown:
@@ -339,7 +375,7 @@ class Conversations:
                     describe_outage(error),
                 )
                 raise
-        chat = await self.store.delete_chat(OWNER, chat_id)
+        chat = await self.store.delete_chat(owner, chat_id)
         if chat.active_run_id is not None and can_have_run(chat_id):
             # It has begun meanwhile, or is about to end.
             try:
@@ -353,24 +389,3 @@ class Conversations:
 def can_have_run(chat_id: str) -> bool:
     """Return whether a run log can have a run of this chat: names in Redis are UTF-8."""
     return LONE_SURROGATE.search(chat_id) is None
-
-
-def ending(info: RunInfo, final: FinishEvent | None) -> dict[str, Any]:
-    """Return the end of a run in the store's terms."""
-    if final is None:
-        return {"status": "failed"}
-    return {
-        "status": end_status(info, final),
-        "message": with_tool_errors(final.ui_message, final.tool_errors) if final.ui_message.get("parts") else None,
-        "usage": usage_for_major(final.usage, 7),
-        "finish_reason": final.finish_reason.unified if final.finish_reason is not None else None,
-    }
-
-
-def end_status(info: RunInfo, final: FinishEvent) -> EndStatus:
-    if final.error is not None or info.state == "failed":
-        return "failed"
-    if final.is_aborted or info.state == "aborted":
-        return "aborted" if final.abort_reason == STOPPED else "partial"
-    is_cut = final.finish_reason is None or final.finish_reason.unified == "interrupted"
-    return "partial" if is_cut else "whole"

@@ -12,6 +12,8 @@ from usechat.chats.history import HistoryMode, Repeated, TurnRequest, plan_turn
 from usechat.chats.store import SavedChat, TurnPlan
 from usechat.chats.tool_errors import show_model
 from usechat.chats.tree import SavedMessage
+from usechat.conversations.titles import MakeTitle
+from usechat.conversations.turn_ends import OnFinish
 from usechat.http.new_run import respond
 from usechat.http.response import StreamingAnswer
 from usechat.messages import ui
@@ -25,12 +27,17 @@ __all__ = ["PlannedTurn", "RepeatedTurn", "messages_for_model", "plan_request", 
 class PlannedTurn(msgspec.Struct, frozen=True, kw_only=True):
     """A request to a saved chat, with the planned changes."""
 
+    owner: str
     chat_id: str
     request: ui.ChatRequest
     plan: TurnPlan
     turn_id: str
     messages: Sequence[ui.UIMessage]
     """The messages for the model."""
+    title: MakeTitle | None = None
+    """Makes the chat's title, if the chat is new."""
+    on_finish: OnFinish | None = None
+    """Called when this process has saved the end of the answer, after the one of all answers."""
 
     @property
     def continued(self) -> Mapping[str, Any] | None:
@@ -56,8 +63,7 @@ def plan_request(saved: SavedChat | None, request: ui.ChatRequest, options: Mapp
         trigger=request.trigger,
         message_id=request.message_id,
     )
-    # This server has no client tools, so it takes no outputs from clients.
-    return plan_turn(saved, asked, is_client_tool=lambda _name: False, **options)
+    return plan_turn(saved, asked, **options)
 
 
 def messages_for_model(request: ui.ChatRequest, plan: TurnPlan, history: HistoryMode) -> list[ui.UIMessage]:

@@ -17,6 +17,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from usechat.answers.answer import FinishEvent
 from usechat.chats.store import ChatStore, Turn
 from usechat.chats.tool_errors import split_tool_errors, with_tool_errors
 from usechat.chats.tree import EndStatus, UIMessage
@@ -26,9 +27,11 @@ from usechat.guard import Contained, describe_outage, traceback_of
 from usechat.ids import generate_id
 from usechat.parts import Abort, Error
 from usechat.protocol.options import MASKED_ERROR
+from usechat.protocol.usage import usage_for_major
 from usechat.runs.log import RunInfo, RunLog, RunState
+from usechat.runs.reader import STOPPED
 
-__all__ = ["OnFinish", "TurnEnd", "TurnEnds", "run_of"]
+__all__ = ["OnFinish", "TurnEnd", "TurnEnds", "ending", "run_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +61,7 @@ def run_of(turn_id: str) -> str:
 class TurnEnd(msgspec.Struct, frozen=True, kw_only=True):
     """The end of an answer to a saved chat."""
 
+    owner: str
     chat_id: str
     turn_id: str
     status: EndStatus
@@ -90,12 +94,16 @@ class TurnEnds:
         self._suspected: dict[str, float] = {}
         """When each turn was first seen without a run, on the event loop's clock."""
 
-    async def end(self, chat_id: str, turn_id: str, **ending: Any) -> bool:
+    async def end(
+        self, owner: str, chat_id: str, turn_id: str, on_finish: OnFinish | None = None, /, **ending: Any
+    ) -> bool:
         """End a turn. Return whether this call ended it.
 
         Args:
+            owner: The chat's owner.
             chat_id: The turn's chat.
             turn_id: The turn.
+            on_finish: Called after the one of all answers.
             ending: The arguments of `ChatStore.finish_turn`.
         """
         attempt = self._unsure.pop(turn_id, None) or generate_id()
@@ -108,10 +116,11 @@ class TurnEnds:
         if not is_ours:
             return False
         logger.info("turn %s of chat %s ended: %s", turn_id, chat_id, ending["status"])
-        if self.on_finish is not None:
-            if ending.get("message") is not None:
-                ending["message"] = split_tool_errors(ending["message"])[0]
-            await tell(self.on_finish, TurnEnd(chat_id=chat_id, turn_id=turn_id, **ending))
+        told = [one for one in (self.on_finish, on_finish) if one is not None]
+        if told and ending.get("message") is not None:
+            ending["message"] = split_tool_errors(ending["message"])[0]
+        for one in told:
+            await tell(one, TurnEnd(owner=owner, chat_id=chat_id, turn_id=turn_id, **ending))
         return True
 
     async def end_lost(self, info: RunInfo, frames: bytes) -> bytes:
@@ -119,7 +128,7 @@ class TurnEnds:
         lost = msgspec.convert(info.meta, LostRun)
         continued = await self.continued(await self.store.find_turn(lost.turn_id))
         ending = end_lost_run(lost, frames, continued)
-        await self.end(info.chat_id, lost.turn_id, status=ending.status, message=ending.message)
+        await self.end(info.owner, info.chat_id, lost.turn_id, status=ending.status, message=ending.message)
         return ending.frames
 
     async def end_for_readers(self, info: RunInfo, frames: bytes) -> bytes:
@@ -243,7 +252,7 @@ class TurnEnds:
             if not taken:
                 return False
         ending = Ending("lost", None) if run is None else await self._read_ending(turn, run)
-        await self.end(turn.chat_id, turn.run_id, status=ending.status, message=ending.message)
+        await self.end(turn.owner, turn.chat_id, turn.run_id, status=ending.status, message=ending.message)
         for info in taken:
             await self.log.adopt(info, ending.frames)
         return True
@@ -290,6 +299,27 @@ class TurnEnds:
         ending = end_lost_run(msgspec.convert(run.meta, LostRun), frames, await self.continued(turn))
         # The log tells how a run ended. Not every format does.
         return msgspec.structs.replace(ending, status=ENDED.get(run.state, ending.status))
+
+
+def ending(info: RunInfo, final: FinishEvent | None) -> dict[str, Any]:
+    """Return the end of a run in the store's terms."""
+    if final is None:
+        return {"status": "failed"}
+    return {
+        "status": end_status(info, final),
+        "message": with_tool_errors(final.ui_message, final.tool_errors) if final.ui_message.get("parts") else None,
+        "usage": usage_for_major(final.usage, 7),
+        "finish_reason": final.finish_reason.unified if final.finish_reason is not None else None,
+    }
+
+
+def end_status(info: RunInfo, final: FinishEvent) -> EndStatus:
+    if final.error is not None or info.state == "failed":
+        return "failed"
+    if final.is_aborted or info.state == "aborted":
+        return "aborted" if final.abort_reason == STOPPED else "partial"
+    is_cut = final.finish_reason is None or final.finish_reason.unified == "interrupted"
+    return "partial" if is_cut else "whole"
 
 
 async def tell(on_finish: OnFinish, end: TurnEnd) -> None:

@@ -14,7 +14,7 @@ __all__ = ["REFUSALS", "Refusal", "handle_refusal", "refusal_response"]
 Refusal: TypeAlias = RequestError | RunError | ChatError
 REFUSALS: Final = (RequestError, RunError, ChatError)
 
-CHAT_STATUS: Final = {"missing": 404, "conflict": 409, "forbidden": 403, "unavailable": 503}
+CHAT_STATUS: Final = {"missing": 404, "conflict": 409, "forbidden": 404, "unavailable": 503}
 RUN_STATUS: Final = {"missing": 404, "exists": 409}
 
 

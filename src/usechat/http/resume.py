@@ -78,13 +78,19 @@ class KnownRun:
         """Do nothing: the run has begun long ago."""
 
 
-async def find_running(runs: RunService, chat_id: str) -> StreamingAnswer | None:
+async def find_running(runs: RunService, chat_id: str, *, owner: str | None = None) -> StreamingAnswer | None:
     """Return a response with the chat's running answer from its beginning; None when nothing runs.
 
+    Args:
+        runs: The service that has the run.
+        chat_id: The chat.
+        owner: Whose chat it must be; None for anybody's.
+
     Raises:
-        RunError: The log cannot be reached.
+        RunError: The log cannot be reached, or the run is another owner's.
+        ChatError: The chat is another owner's.
     """
-    info = await runs.resume(chat_id)
+    info = await runs.resume(chat_id, owner=owner)
     return None if info is None else StreamingAnswer(KnownRun(runs, info))
 
 
@@ -93,6 +99,7 @@ async def replay(
     chat_id: str,
     request: Request,
     *,
+    owner: str | None = None,
     is_v4: bool = False,
     heartbeat: float | None = HEARTBEAT_SECONDS,
 ) -> Response:
@@ -102,15 +109,17 @@ async def replay(
         runs: The service that has the run.
         chat_id: The chat.
         request: The request. ``?cursor=`` or ``Last-Event-ID`` give the reader's place.
+        owner: Whose chat it must be; None for anybody's.
         is_v4: Whether AI SDK 4 asks, whose client cannot read a 204.
         heartbeat: Seconds of silence after which a heartbeat is sent.
 
     Raises:
         HTTPException: 400: the cursor is not valid.
-        RunError: The log cannot be reached.
+        RunError: The log cannot be reached, or the run is another owner's.
+        ChatError: The chat is another owner's.
     """
     cursor = read_cursor(request)
-    info = await runs.resume(chat_id, cursor)
+    info = await runs.resume(chat_id, cursor, owner=owner)
     if info is not None:
         return StreamingAnswer(KnownRun(runs, info, cursor), heartbeat=heartbeat)
     return nothing_to_replay(is_v4=is_v4)

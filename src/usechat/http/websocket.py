@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from contextvars import Context
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 from starlette.datastructures import Headers
@@ -49,7 +49,7 @@ from usechat.protocol.dialects import parse_dialect
 from usechat.protocol.options import MASKED_ERROR
 from usechat.runs.reader import RunReader
 
-__all__ = ["Authorize", "ChatSocket", "FindRunning", "Handler"]
+__all__ = ["Authorize", "Caller", "ChatSocket", "FindRunning", "Handler"]
 
 logger = logging.getLogger(__name__)
 
@@ -59,8 +59,18 @@ Handler: TypeAlias = Callable[
 """Makes the answer to a request, or a response with it, as a route's function does."""
 FindRunning: TypeAlias = Callable[[str], Awaitable[StreamingAnswer | None]]
 """Returns the running answer of the chat with this id, or None, as `usechat.http.resume.find_running` does."""
-Authorize: TypeAlias = Callable[[Mapping[str, str]], "str | Awaitable[str | None] | None"]
-"""Gets a request's headers, names in lower case. Refuses the request by returning a text or raising `RequestError`."""
+
+
+class Caller(NamedTuple):
+    """The functions for the requests of one user."""
+
+    handler: Handler
+    find_running: FindRunning | None = None
+
+
+Authorize: TypeAlias = Callable[[Mapping[str, str]], "str | Caller | Awaitable[str | Caller | None] | None"]
+"""Gets a request's headers, names in lower case. Refuses the request by returning a text or raising `RequestError`; may
+return a `Caller` with the functions for this request."""
 
 OLDEST_MAJOR = 7
 OLDEST_RELEASE = "7.0.135"
@@ -100,7 +110,7 @@ class ChatSocket:
 
     Args:
         websocket: The connection, not accepted yet.
-        handler: Makes an answer.
+        handler: Makes an answer; None if ``authorize`` returns a `Caller` for each request.
         sdk: The clients' version, which goes before the one in their frames. None: the version in the frames, or
             7.0.135, the first with this transport.
         find_running: Finds the answer for a client that resumes. Without it nothing can be resumed.
@@ -117,7 +127,7 @@ class ChatSocket:
     def __init__(
         self,
         websocket: WebSocket,
-        handler: Handler,
+        handler: Handler | None = None,
         *,
         sdk: str | int | None = None,
         find_running: FindRunning | None = None,
@@ -129,9 +139,8 @@ class ChatSocket:
         if dialect is None or dialect.major < OLDEST_MAJOR:
             raise ConfigurationError("the WebSocket transport needs AI SDK 7")
         self.websocket = websocket
-        self.handler = handler
         self.named = {} if sdk is None else {SDK_HEADER: str(sdk)}
-        self.find_running = find_running
+        self.caller = None if handler is None else Caller(handler, find_running)
         self.authorize = authorize
         self.limits = limits
         self.options = options
@@ -143,7 +152,7 @@ class ChatSocket:
 
     async def serve(self) -> None:
         """Accept the connection and answer until the client leaves."""
-        self.is_known = await self._refusal(self.handshake) is None
+        self.is_known = not isinstance(await self._admission(self.handshake), str)
         if not self.is_known and len(UNKNOWN) >= MAX_UNKNOWN:
             await self.websocket.close(POLICY_VIOLATION)
             return
@@ -201,19 +210,23 @@ class ChatSocket:
             head = decode_head(text)
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             raise InvalidFrameError from None
-        refusal = await self._refusal({**self.handshake, **read_headers({"headers": head.headers})})
-        if refusal is not None:
-            await self._refuse(head.request_id, refusal)
+        admission = await self._admission({**self.handshake, **read_headers({"headers": head.headers})})
+        if isinstance(admission, str):
+            await self._refuse(head.request_id, admission)
             return False
         self.is_known = True
         UNKNOWN.discard(self)
         self._widen()
         return True
 
-    async def _refusal(self, headers: Mapping[str, str]) -> str | None:
+    async def _admission(self, headers: Mapping[str, str]) -> Caller | str:
+        """Return the functions for a request with these headers, or the reason to refuse it."""
         try:
-            refusal = self.authorize(Headers(headers))
-            return await refusal if inspect.isawaitable(refusal) else refusal
+            decided = self.authorize(Headers(headers))
+            admitted = await decided if inspect.isawaitable(decided) else decided
+            admitted = self.caller if admitted is None else admitted
+            assert admitted is not None, "authorize must return a Caller where there is no handler"
+            return admitted
         except RequestError as error:
             return str(error)
         except Exception:
@@ -279,12 +292,12 @@ class ChatSocket:
 
     async def _answer(self, request_id: str, frame: Mapping[str, Any]) -> None:
         headers = Headers({SDK_HEADER: OLDEST_RELEASE, **self.handshake, **read_headers(frame), **self.named})
-        refusal = await self._refusal(headers)
-        if refusal is not None:
-            raise RequestError(refusal, status=401)
+        caller = await self._admission(headers)
+        if isinstance(caller, str):
+            raise RequestError(caller, status=401)
         if negotiate(None, headers).major < OLDEST_MAJOR:
             raise RequestError("The WebSocket transport needs AI SDK 7.")
-        reading = await (self._find(frame) if frame["type"] == "resume" else self._make(frame))
+        reading = await (self._find(caller, frame) if frame["type"] == "resume" else self._make(caller, frame))
         if reading is None:
             await self._send({"type": "no-active", "requestId": request_id})
             return
@@ -301,13 +314,13 @@ class ChatSocket:
         finally:
             del self.readings[request_id]
 
-    async def _find(self, frame: Mapping[str, Any]) -> StreamingAnswer | None:
+    async def _find(self, caller: Caller, frame: Mapping[str, Any]) -> StreamingAnswer | None:
         chat_id = read_chat_id(frame)
-        return None if self.find_running is None else await self.find_running(chat_id)
+        return None if caller.find_running is None else await caller.find_running(chat_id)
 
-    async def _make(self, frame: Mapping[str, Any]) -> StreamingAnswer:
+    async def _make(self, caller: Caller, frame: Mapping[str, Any]) -> StreamingAnswer:
         chat = await work_apart(partial(read_request, frame, self.limits))
-        made = self.handler(chat)
+        made = caller.handler(chat)
         answer = await made if inspect.isawaitable(made) else made
         return answer if isinstance(answer, StreamingAnswer) else respond(answer, chat, **self.options)
 

@@ -16,6 +16,8 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
 
+from usechat.errors import RunError
+
 __all__ = [
     "END_STATES",
     "EndState",
@@ -27,6 +29,7 @@ __all__ = [
     "RunState",
     "RunWriter",
     "Save",
+    "refuse_others_run",
 ]
 
 EndState: TypeAlias = Literal["finished", "aborted", "failed", "lost"]
@@ -83,6 +86,16 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The response's headers, for later readers."""
     meta: Mapping[str, Any] = msgspec.field(default_factory=dict[str, Any])
     """The application's data for ending the run in its producer's place; plain JSON."""
+
+
+def refuse_others_run(owner: str | None, info: RunInfo) -> None:
+    """Refuse a run that is another owner's; None refuses no run.
+
+    Raises:
+        RunError: ``missing``: as if it were not there, in the words for a chat that is not.
+    """
+    if owner is not None and info.owner != owner:
+        raise RunError("There is no such chat.", code="missing")
 
 
 class Entry(msgspec.Struct, frozen=True):

@@ -20,7 +20,7 @@ from usechat.guard import Contained, describe_outage
 from usechat.runs import ending
 from usechat.runs.cursor import Cursor
 from usechat.runs.handle import Make, RunHandle, make_run
-from usechat.runs.log import EndState, Entry, OnRelease, RunInfo, RunLog, RunWriter
+from usechat.runs.log import EndState, Entry, OnRelease, RunInfo, RunLog, RunWriter, refuse_others_run
 from usechat.runs.lost import LostRuns, OnLost
 from usechat.runs.readers import ASKING_SECONDS, DisconnectPolicy, Readers
 from usechat.runs.saving import OnEnd, Saves
@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 IsSaved: TypeAlias = Callable[[RunInfo], Awaitable[bool]]
 FindRun: TypeAlias = Callable[[str], Awaitable[RunInfo | None]]
+CheckOwner: TypeAlias = Callable[[str, str], Awaitable[None]]
 
 
 class RunService:
@@ -56,7 +57,7 @@ class RunService:
         asking: float = ASKING_SECONDS,
         shutdown_timeout: float = 20.0,
         on_lost: OnLost | None = None,
-        keep_alive: Callable[[asyncio.Task[EndState]], Any] | None = None,
+        keep_alive: Callable[[asyncio.Task[Any]], Any] | None = None,
     ) -> None:
         self.log = log
         self.shutdown_timeout = shutdown_timeout
@@ -68,6 +69,8 @@ class RunService:
         """Tells whether the message of a run without an end in the log can be loaded already."""
         self.find_unlisted: FindRun | None = None
         """Finds a chat's run that a shared log no longer knows by its chat."""
+        self.check_owner: CheckOwner | None = None
+        """Gets an owner and a chat without a run, and raises when the chat is another owner's."""
         self.lost.find = self.find
         log.on_hurry = self.saves.hurry
         self.keep_alive = keep_alive
@@ -130,14 +133,19 @@ class RunService:
             writer.append(preamble)
         handle.task = asyncio.create_task(self._produce(handle, make, on_end))
         self.readers.expect(handle)
-        if self.keep_alive is not None:
-            try:
-                with Contained():
-                    self.keep_alive(handle.task)
-            except Exception:
-                # The run has begun, and its reader must get it.
-                logger.exception("keep_alive failed")
+        self.keep(handle.task)
         return handle
+
+    def keep(self, task: asyncio.Task[Any]) -> None:
+        """Have the platform wait for a task, where it ends a process with its last response."""
+        if self.keep_alive is None:
+            return
+        try:
+            with Contained():
+                self.keep_alive(task)
+        except Exception:
+            # What was begun goes on, and its reader must get it.
+            logger.exception("keep_alive failed")
 
     async def _open(self, chat_id: str, **fields: Any) -> RunWriter:
         self.check_open()
@@ -217,17 +225,30 @@ class RunService:
         if info is not None and info.state in {"failed", "lost"}:
             raise AnswerFailedError("An error occurred.")
 
-    async def resume(self, chat_id: str, cursor: Cursor | None = None) -> RunInfo | None:
+    async def resume(self, chat_id: str, cursor: Cursor | None = None, *, owner: str | None = None) -> RunInfo | None:
         """Return the run that a resuming client must read; None when there is nothing to read.
 
         Without a cursor that is the running run, until its message is saved: a client that was loaded after that has
         the message and would show it twice. A client with a cursor continues the run that the cursor names, and may
         have missed its end.
 
+        With an owner, the run of another owner's chat counts as missing. Without one, whoever knows the chat's id reads
+        its run.
+
         Raises:
-            RunError: ``unavailable``.
+            RunError: ``unavailable``; ``missing``: the run is another owner's.
+            ChatError: The chat is another owner's.
         """
+        info = await self._find_resumed(chat_id, cursor)
+        if info is not None:
+            refuse_others_run(owner, info)
+        elif owner is not None and self.check_owner is not None:
+            await self.check_owner(owner, chat_id)
+        # Not before: what a stranger asks for must not keep an answer going.
         await self.log.note_resume(chat_id)
+        return info
+
+    async def _find_resumed(self, chat_id: str, cursor: Cursor | None) -> RunInfo | None:
         if cursor is None:
             return await self._find_running(chat_id)
         if cursor.is_end:
@@ -278,18 +299,26 @@ class RunService:
             return None
         return await self.find_unlisted(chat_id)
 
-    async def stop(self, chat_id: str, reason: str | None = None) -> bool:
+    async def stop(self, chat_id: str, reason: str | None = None, *, owner: str | None = None) -> bool:
         """End the chat's run now, in any process. Return whether there was one.
 
+        Args:
+            chat_id: The chat.
+            reason: Told to the run's readers.
+            owner: Whose run it must be; None for anybody's.
+
         Raises:
-            RunError: ``unavailable``; never for a run of this process.
+            RunError: ``unavailable``; never for a run of this process. ``missing``: the run is another owner's.
         """
         own = [handle for handle in self.handles.values() if handle.info.chat_id == chat_id]
         for handle in own:
+            refuse_others_run(owner, handle.info)
             handle.stop(reason)
         if own:
             return True
         info = await self.find(chat_id)
+        if info is not None:
+            refuse_others_run(owner, info)
         return info is not None and info.state == "running" and await self.log.stop(info.id, reason)
 
     async def stop_run(self, run_id: str, reason: str | None = None) -> bool:

@@ -9,7 +9,7 @@ import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -17,6 +17,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
 
 import usechat
+from usechat.conversations.chats import Chats
 from usechat.conversations.turn_ends import OnFinish
 from usechat.http.refusals import REFUSALS, refusal_response
 from usechat.messages.validation import request_error_from_validation
@@ -26,15 +27,11 @@ from usechat.server.access.middleware import REQUEST_ID_HEADER, FailedStarts, La
 from usechat.server.answering.answers import Answers
 from usechat.server.answering.choice import choose_model
 from usechat.server.environment import load_environment
-from usechat.server.persistence import database_url, open_conversations, open_used_approvals, running
+from usechat.server.persistence import database_url, open_chats, open_used_approvals
 from usechat.server.processes.shutdown import stopping
-from usechat.server.routes.chats import make_paths_router, make_running_router, make_saved_router
 from usechat.server.routes.page import PageFiles, default_page_folder
-from usechat.server.routes.routes import make_answer_router, make_api_router, make_open_router, make_socket_router
+from usechat.server.routes.routes import make_api_router, make_fetch_router, make_open_router
 from usechat.server.settings import Settings, is_loopback_host
-
-if TYPE_CHECKING:
-    from usechat.conversations.conversations import Conversations
 
 __all__ = ["create_app"]
 
@@ -70,15 +67,12 @@ def create_app(settings: Settings | None = None, *, on_finish: OnFinish | None =
     used_approvals = open_used_approvals(settings)
     answers = Answers(settings, choose_model(settings), used_approvals)
     warn_of_unshared_secret(settings, is_public=is_public)
-    url = database_url(settings, is_public=is_public)
-    conversations = open_conversations(settings, url, on_finish, is_public=is_public)
+    chats = open_chats(settings, database_url(settings, is_public=is_public), on_finish, is_public=is_public)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
-        with stopping(
-            partial(refuse_new, conversations), partial(end_running, answers, conversations), settings.shutdown_seconds
-        ):
-            async with running(conversations, url):
+        with stopping(chats.close, partial(end_running, answers, chats), settings.shutdown_seconds):
+            async with chats:
                 loading = asyncio.create_task(load_ahead())
                 try:
                     yield
@@ -90,7 +84,7 @@ def create_app(settings: Settings | None = None, *, on_finish: OnFinish | None =
     app = make_bare_app(lifespan, has_docs=is_loopback_host(settings.host) and not is_public)
     guard = KeyGuard(settings, is_public=is_public)
     add_middleware(app, settings, guard, is_public=is_public)
-    for router in make_routers(answers, guard, conversations):
+    for router in make_routers(answers, guard, chats):
         app.include_router(router)
     app.include_router(make_open_router())
     app.mount("/", PageFiles(settings.web_dir or default_page_folder()))
@@ -114,17 +108,12 @@ def make_bare_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None
     return app
 
 
-def make_routers(answers: Answers, guard: KeyGuard, conversations: Conversations | None) -> list[APIRouter]:
+def make_routers(answers: Answers, guard: KeyGuard, chats: Chats) -> list[APIRouter]:
     """Return all routes below ``/api``, with those of saved chats if chats are saved."""
-    settings = answers.settings
-    kept = [make_running_router(conversations, guard, settings.heartbeat or None)]
-    if conversations is not None:
-        kept += [make(conversations, guard, settings) for make in (make_paths_router, make_saved_router)]
-    socket = make_socket_router(answers, guard, conversations)
-    # The chat's own routes first: most requests are for them.
-    chat = make_answer_router(answers, guard, conversations)
-    others = [route for router in (chat, *kept) for route in router.routes]
-    return [chat, socket, *kept, make_api_router(answers, guard, others)]
+    # No tool of the server runs in a client, so no output is taken from one.
+    chat = chats.router(answers.answer, user=guard, client_tools=(), prefix="/api")
+    fetch = make_fetch_router(answers, guard)
+    return [chat, fetch, make_api_router(answers, guard, [*chat.routes, *fetch.routes])]
 
 
 async def load_ahead() -> None:
@@ -136,15 +125,9 @@ async def load_ahead() -> None:
     await asyncio.to_thread(importlib.import_module, "anthropic")
 
 
-def refuse_new(conversations: Conversations | None) -> None:
-    if conversations is not None:
-        conversations.runs.close()
-
-
-def end_running(answers: Answers, conversations: Conversations | None) -> None:
+def end_running(answers: Answers, chats: Chats) -> None:
     answers.abort_all("shutdown")
-    if conversations is not None:
-        conversations.runs.release_readers()
+    chats.release_readers()
 
 
 def add_middleware(app: FastAPI, settings: Settings, guard: KeyGuard, *, is_public: bool) -> None:

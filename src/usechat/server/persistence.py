@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
+from usechat.conversations.chats import Chats, SettingNames
+from usechat.conversations.storage import check_redis, check_redis_url, prepare_database
 from usechat.errors import ConfigurationError
-from usechat.runs.log import Limits
-from usechat.runs.memory import MemoryLog
-from usechat.runs.readers import ASKING_SECONDS
-from usechat.runs.service import RunService
 from usechat.server.settings import Settings
-from usechat.server.storage import check_redis, check_redis_url, prepare_database
 
 if TYPE_CHECKING:
-    from usechat.conversations.conversations import Conversations
     from usechat.conversations.turn_ends import OnFinish
-    from usechat.runs.log import RunLog
     from usechat.runs.redis.approvals import RedisUsedApprovals
 
 __all__ = [
@@ -27,11 +21,12 @@ __all__ = [
     "OFF",
     "check_storage",
     "database_url",
-    "open_conversations",
+    "open_chats",
     "open_used_approvals",
-    "running",
 ]
 
+DATABASE: Final = "USECHAT_DATABASE_URL"
+REDIS: Final = "USECHAT_REDIS_URL"
 DEFAULT_DATABASE_URL: Final = "sqlite:///usechat.db"
 OFF: Final = "off"
 
@@ -46,53 +41,58 @@ def database_url(settings: Settings, *, is_public: bool) -> str | None:
     return None if is_public else DEFAULT_DATABASE_URL
 
 
-def open_conversations(
+class ServerChats(Chats):
+    """The chats of a server, whose addresses are settings."""
+
+    names = SettingNames(DATABASE, REDIS)
+
+
+def open_chats(
     settings: Settings, url: str | None, on_finish: OnFinish | None = None, *, is_public: bool = False
-) -> Conversations | None:
-    """Return the saved conversations; None when chats are not saved.
+) -> Chats:
+    """Return the server's chats, to be opened in its lifespan.
 
     Args:
         settings: The server's settings.
-        url: The chats' database.
+        url: The chats' database; None when chats are not saved.
         on_finish: Called for each answer's end.
         is_public: Whether this is a function of Vercel: a process that the platform ends or freezes with its last
             response.
 
     Raises:
-        ConfigurationError: The database's URL is wrong, or the settings ask for what takes a Redis or a database.
+        ConfigurationError: The database's or Redis' URL is wrong, or the settings ask for what takes one that is not
+            set.
     """
     check_durable(settings, url)
-    if url is None:
-        return None
     is_alone = settings.workers == 1 and not is_public
-    if settings.redis_url is None and not is_alone:
+    if url is not None and settings.redis_url is None and not is_alone:
         logger.warning(
             "USECHAT_REDIS_URL is not set, so each of the %s processes has running answers of its own: "
             "an answer can be resumed and stopped only by the process that makes it%s.",
             "platform's" if is_public else settings.workers,
             ", and a chat whose process dies stays busy for an hour" if is_public else "",
         )
-    # Imported only when chats are saved: SQLAlchemy is the server's heaviest package.
-    from usechat.chats.sql.store import SqlChatStore
-    from usechat.conversations.conversations import Conversations
-
-    runs = RunService(
-        make_log(settings),
+    return ServerChats(
+        url,
+        redis_url=None if settings.redis_url is None or url is None else settings.redis_url.get_secret_value(),
+        history=settings.history,
+        on_finish=on_finish,
         disconnect=settings.disconnect,
         grace=settings.grace_seconds,
-        # Where another process may be asked, which cannot tell this one, waiting for that helps nobody.
-        asking=0.0 if settings.redis_url is None and not is_alone else ASKING_SECONDS,
+        lease=settings.lease_seconds,
+        keep=settings.keep_seconds,
+        keep_bytes=settings.keep_bytes,
+        is_strict=settings.durable == "strict" and url is not None,
         shutdown_timeout=settings.shutdown_seconds,
-        keep_alive=find_wait_until() if is_public else None,
-    )
-    store = SqlChatStore(url)
-    return Conversations(
-        store,
-        runs,
-        settings.history,
-        on_finish=on_finish,
+        sdk=settings.sdk,
+        heartbeat=settings.heartbeat or None,
+        tool_errors=settings.tool_errors,
+        max_body_bytes=settings.max_body_bytes,
+        limits=settings.body_limits,
+        is_only_process=is_alone,
         is_lasting=not is_public,
-        max_messages=settings.body_limits.messages,
+        keep_alive=find_wait_until() if is_public and url is not None else None,
+        has_one_owner=True,
     )
 
 
@@ -124,17 +124,6 @@ def find_wait_until() -> Callable[[Awaitable[object]], None] | None:
         return None
 
 
-def make_log(settings: Settings) -> RunLog:
-    limits = Limits(lease=settings.lease_seconds, keep=settings.keep_seconds, max_ended_bytes=settings.keep_bytes)
-    if settings.redis_url is None:
-        return MemoryLog(limits)
-    from usechat.runs.redis.log import RedisLog
-
-    url = settings.redis_url.get_secret_value()
-    check_redis_url(url)
-    return RedisLog(url, limits, is_strict=settings.durable == "strict")
-
-
 def open_used_approvals(settings: Settings) -> RedisUsedApprovals | None:
     """Return the shared memory of used approvals; None when each process remembers its own.
 
@@ -146,7 +135,7 @@ def open_used_approvals(settings: Settings) -> RedisUsedApprovals | None:
     from usechat.runs.redis.approvals import RedisUsedApprovals
 
     url = settings.redis_url.get_secret_value()
-    check_redis_url(url)
+    check_redis_url(url, REDIS)
     return RedisUsedApprovals(url)
 
 
@@ -159,21 +148,6 @@ async def check_storage(settings: Settings) -> None:
     url = database_url(settings, is_public=False)
     check_durable(settings, url)
     if url is not None:
-        await prepare_database(url)
+        await prepare_database(url, DATABASE)
     if settings.redis_url is not None:
-        await check_redis(settings.redis_url.get_secret_value())
-
-
-@asynccontextmanager
-async def running(conversations: Conversations | None, url: str | None) -> AsyncGenerator[None]:
-    """Keep conversations open: create the tables before, end the runs after.
-
-    Raises:
-        ConfigurationError: The database cannot be used, or its tables are not of this version.
-    """
-    if conversations is None or url is None:
-        yield
-        return
-    await prepare_database(url)
-    async with conversations:
-        yield
+        await check_redis(settings.redis_url.get_secret_value(), REDIS)

@@ -160,11 +160,14 @@ class SqlChatStore:
         *,
         title: str | UnsetType | None = UNSET,
         metadata: Mapping[str, Any] | UnsetType = UNSET,
+        if_title: str | UnsetType | None = UNSET,
     ) -> Chat:
         """See `ChatStore.update_chat`."""
 
         def work(connection: Connection) -> Chat:
             chat = _lock_existing(connection, owner, chat_id)
+            if if_title not in (UNSET, chat.title):
+                return chat
             values = {} if title is UNSET else dict(title_values(title))
             if metadata is not UNSET:
                 values["metadata"] = _checked_metadata(merge_patch(chat.metadata, metadata))

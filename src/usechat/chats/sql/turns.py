@@ -81,7 +81,8 @@ def load_rows(connection: Connection, owner: str, chat_id: str) -> tuple[Chat, R
 
 def _owned(chat: Chat, owner: str) -> Chat:
     if chat.owner != owner:
-        raise ChatError("This chat is not yours.", code="forbidden")
+        # In the words for a chat that is missing: nobody learns which ids others use.
+        raise ChatError("There is no such chat.", code="forbidden")
     return chat
 
 

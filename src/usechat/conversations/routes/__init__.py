@@ -1,1 +1,1 @@
-"""The routes of saved chats."""
+"""The routes of an application's chats."""

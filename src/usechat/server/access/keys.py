@@ -14,7 +14,10 @@ from starlette.requests import HTTPConnection
 
 from usechat.server.settings import Settings
 
-__all__ = ["KeyGuard"]
+__all__ = ["OWNER", "KeyGuard"]
+
+OWNER: Final = "default"
+"""The owner of every chat: API keys do not tell users apart."""
 
 NO_KEY: Final = "An API key is needed: send the header Authorization: Bearer KEY."
 WRONG_KEY: Final = "The API key is not valid."
@@ -39,9 +42,10 @@ class KeyGuard(HTTPBearer):
         self._digests = [digest(key) for key in settings.keys]
         self._is_closed = is_public and not settings.keys and not settings.insecure
 
-    async def __call__(self, request: HTTPConnection) -> None:
-        """Check one request; see `check`."""
+    async def __call__(self, request: HTTPConnection) -> str:  # pyright: ignore[reportIncompatibleMethodOverride] - ours
+        """Check one request, see `check`, and return the owner of its chats."""
         self.check(request.headers)
+        return OWNER
 
     def check(self, headers: Mapping[str, str]) -> None:
         """Check one request by its headers.

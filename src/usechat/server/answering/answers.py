@@ -8,13 +8,11 @@ from weakref import WeakSet
 
 from usechat import StreamingAnswer, step_count_is, stream_text
 from usechat.answers.stream_text import StreamTextResult
-from usechat.conversations.conversations import Conversations
-from usechat.conversations.planning import PlannedTurn
+from usechat.conversations.chat_turn import ChatTurn
 from usechat.messages import ui
 from usechat.models.base import Model
 from usechat.models.resolve import resolve_model
 from usechat.parts import Part, Start
-from usechat.protocol.encoders import WireFormat
 from usechat.server.answering.choice import ModelChoice
 from usechat.server.routes.fetch_body import FetchChatBody
 from usechat.server.settings import Settings
@@ -46,28 +44,11 @@ class Answers:
         self._approval_secret: str | bool = True if secret is None else secret.get_secret_value()
         self._used_approvals: UsedApprovals | bool = used_approvals or True
 
-    def to_chat(self, chat: ui.ChatRequest, wire_format: WireFormat | None) -> StreamingAnswer:
-        """Return the answer to a ``useChat`` request, as a response."""
-        return self.response(self.chat(chat), chat, wire_format)
-
-    def to_saved_chat(
-        self, turn: PlannedTurn, conversations: Conversations, wire_format: WireFormat | None
-    ) -> StreamingAnswer:
-        """Return the answer to a ``useChat`` request of a saved chat, as a response."""
+    def answer(self, turn: ChatTurn) -> StreamTextResult:
+        """Return the answer to a request of ``useChat`` or ``useCompletion``."""
         name = self.chosen(turn.request.extra)
-        tools = demo_tools() if name == "demo" else ()
-        result = self.stream(name, messages=turn.messages, tools=tools)
-        return conversations.respond(turn, result, wire_format=wire_format, **self.options)
-
-    def chat(self, chat: ui.ChatRequest) -> StreamTextResult:
-        """Return the answer to a ``useChat`` request."""
-        name = self.chosen(chat.extra)
-        return self.stream(name, messages=chat.messages, tools=demo_tools() if name == "demo" else ())
-
-    def to_completion(self, completion: ui.CompletionRequest, wire_format: WireFormat | None) -> StreamingAnswer:
-        """Return the answer to a ``useCompletion`` request."""
-        result = self.stream(self.chosen(completion.extra), prompt=completion.prompt)
-        return self.response(result, completion, wire_format)
+        is_chat = isinstance(turn.request, ui.ChatRequest)
+        return self.stream(name, messages=turn.messages, tools=demo_tools() if name == "demo" and is_chat else ())
 
     def to_fetch(self, chat: FetchChatBody) -> StreamingAnswer:
         """Return the answer to a hand-written client of the plain events stream.
@@ -77,7 +58,7 @@ class Answers:
         given = (self.settings.system_prompt, chat.instructions)
         system = "\n\n".join(text for text in given if text) or None
         result = self.stream(self.chosen(chat.extra), messages=chat.messages, system=system)
-        return self.response(result, None, "events")
+        return result.response(wire_format="events", **self.options)
 
     def chosen(self, body: Mapping[str, Any]) -> str:
         """Return the name of the model that a client asks for, if the settings allow the choice."""
@@ -88,8 +69,7 @@ class Answers:
         self,
         name: str,
         *,
-        messages: Sequence[ui.UIMessage] | None = None,
-        prompt: str | None = None,
+        messages: Sequence[ui.UIMessage],
         system: str | None = None,
         tools: Sequence[Tool] = (),
     ) -> StreamTextResult:
@@ -97,7 +77,6 @@ class Answers:
         result = stream_text(
             self.model(name),
             messages=messages,
-            prompt=prompt,
             system=system or self.settings.system_prompt or DEFAULT_SYSTEM_PROMPT,
             tools=tools,
             stop_when=step_count_is(self.settings.max_steps),
@@ -112,18 +91,9 @@ class Answers:
         self._running.add(result)
         return result
 
-    def response(
-        self,
-        result: StreamTextResult,
-        request: ui.ChatRequest | ui.CompletionRequest | None,
-        wire_format: WireFormat | None,
-    ) -> StreamingAnswer:
-        """Return the response with an answer."""
-        return result.response(request, wire_format=wire_format, **self.options)
-
     @property
     def options(self) -> dict[str, Any]:
-        """The options of every response, from the settings."""
+        """The options of a response, from the settings."""
         settings = self.settings
         return {"sdk": settings.sdk, "heartbeat": settings.heartbeat or None, "tool_errors": settings.tool_errors}
 

@@ -1,61 +1,36 @@
-"""The server's routes. `usechat.server.answering.answers` makes the answers."""
+"""The server's own routes, beside those of its chats. `usechat.server.answering.answers` makes the answers."""
 
 # Annotations are evaluated here, not postponed: FastAPI could not find the dependencies that the function below makes.
-from collections.abc import Iterable, Mapping
-from functools import partial
+from collections.abc import Iterable
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, HTTPException, Request, WebSocket
+from fastapi import APIRouter, Depends, HTTPException, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 
 import usechat
-from usechat.conversations.conversations import Conversations
-from usechat.conversations.planning import RepeatedTurn
 from usechat.conversations.routes.openapi import STREAMED, body_schema
-from usechat.errors import RequestError
-from usechat.http.request import chat_request, completion_request
-from usechat.http.response import StreamingAnswer
-from usechat.http.resume import find_running
-from usechat.http.websocket import ChatSocket
-from usechat.messages import ui
-from usechat.protocol.encoders import WireFormat
 from usechat.server.access.keys import KeyGuard
 from usechat.server.answering.answers import Answers
 from usechat.server.routes.fetch_body import FetchChatBody, fetch_chat_request
 
-__all__ = ["make_answer_router", "make_api_router", "make_open_router", "make_socket_router"]
+__all__ = ["make_api_router", "make_fetch_router", "make_open_router"]
 
-PROTOCOL_HEADER: Final = "x-usechat-protocol"
-PROTOCOLS: Final[Mapping[str, WireFormat | None]] = {"data": None, "text": "text-stream"}
 ANY_METHOD: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
-def make_answer_router(answers: Answers, guard: KeyGuard, conversations: Conversations | None) -> APIRouter:
-    """Return the routes that answer.
+def make_fetch_router(answers: Answers, guard: KeyGuard) -> APIRouter:
+    """Return the route of hand-written clients.
 
     Args:
         answers: Makes the answers.
         guard: Checks keys.
-        conversations: The saved chats; None when chats are not saved.
     """
-    max_bytes, limits = answers.settings.max_body_bytes, answers.settings.body_limits
-    read_chat, read_completion = chat_request(max_bytes, limits=limits), completion_request(max_bytes, limits=limits)
-    read_fetch_chat = fetch_chat_request(max_bytes, limits)
+    read_chat = fetch_chat_request(answers.settings.max_body_bytes, answers.settings.body_limits)
     router = APIRouter(prefix="/api", dependencies=[Depends(guard)], responses=STREAMED)
 
-    @router.post("/chat", response_class=Response, openapi_extra=body_schema(ui.ChatRequest))
-    async def chat(request: Request, body: Annotated[ui.ChatRequest, Depends(read_chat)]) -> Response:
-        """Answer `useChat` of AI SDK 3 to 7."""
-        return await answer_chat(answers, conversations, body, wire_format(request, body.extra))
-
-    @router.post("/completion", response_class=Response, openapi_extra=body_schema(ui.CompletionRequest))
-    async def completion(request: Request, body: Annotated[ui.CompletionRequest, Depends(read_completion)]) -> Response:
-        """Answer `useCompletion` of AI SDK 3 to 7."""
-        return answers.to_completion(body, wire_format(request, body.extra))
-
     @router.post("/ai/chat/stream", response_class=Response, openapi_extra=body_schema(FetchChatBody))
-    async def fetch_chat(body: Annotated[FetchChatBody, Depends(read_fetch_chat)]) -> Response:
+    async def fetch_chat(body: Annotated[FetchChatBody, Depends(read_chat)]) -> Response:
         """Answer a hand-written `fetch` client with plain events."""
         return answers.to_fetch(body)
 
@@ -97,47 +72,6 @@ def make_api_router(answers: Answers, guard: KeyGuard, others: Iterable[BaseRout
     return router
 
 
-def make_socket_router(answers: Answers, guard: KeyGuard, conversations: Conversations | None) -> APIRouter:
-    """Return the WebSocket of AI SDK 7, on which each request carries its key."""
-    router = APIRouter(prefix="/api")
-    find = None if conversations is None else partial(find_running, conversations.runs)
-
-    async def answer(body: ui.ChatRequest) -> StreamingAnswer:
-        return await answer_chat(answers, conversations, body, None)
-
-    @router.websocket("/chat/ws")
-    async def chat(websocket: WebSocket) -> None:
-        socket = ChatSocket(
-            websocket,
-            answer,
-            find_running=find,
-            authorize=guard.authorize,
-            limits=answers.settings.body_limits,
-        )
-        await socket.serve()
-
-    return router
-
-
-async def answer_chat(
-    answers: Answers, conversations: Conversations | None, body: ui.ChatRequest, protocol: WireFormat | None
-) -> StreamingAnswer:
-    """Return the answer to a ``useChat`` request; it is saved if chats are saved.
-
-    Raises:
-        ChatError: The chat is another owner's, has moved on, or cannot be read.
-        RequestError: There is nothing to answer.
-    """
-    if conversations is None or not body.id:
-        if not body.messages:
-            raise RequestError("is missing", path="messages", status=400)
-        return answers.to_chat(body, protocol)
-    turn = await conversations.plan(body, body.id)
-    if isinstance(turn, RepeatedTurn):
-        return conversations.repeat(turn, wire_format=protocol, **answers.options)
-    return answers.to_saved_chat(turn, conversations, protocol)
-
-
 def make_open_router() -> APIRouter:
     """Return the routes that need no key."""
     router = APIRouter()
@@ -149,19 +83,3 @@ def make_open_router() -> APIRouter:
         return {"status": "ok", "version": usechat.__version__}
 
     return router
-
-
-def wire_format(request: Request, body: Mapping[str, Any]) -> WireFormat | None:
-    """Return the stream protocol that a client asks for.
-
-    Nothing that the AI SDK sends by itself tells ``streamProtocol: "text"`` from ``"data"``.
-
-    Raises:
-        RequestError: There is no such protocol.
-    """
-    named = request.query_params.get("protocol") or request.headers.get(PROTOCOL_HEADER) or body.get("streamProtocol")
-    if named is None:
-        return None
-    if not isinstance(named, str) or named not in PROTOCOLS:
-        raise RequestError(f"The protocol must be one of: {', '.join(PROTOCOLS)}.")
-    return PROTOCOLS[named]

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.programs import REFUSING_PORT
+from usechat.conversations import storage
+from usechat.conversations.storage import describe, prepare_database
 from usechat.errors import ConfigurationError
-from usechat.server import storage
 from usechat.server.persistence import check_storage
 from usechat.server.settings import Settings
-from usechat.server.storage import describe, prepare_database
 
 SECRET = "the-secret-word"
 
@@ -38,8 +38,8 @@ async def refusal_of(**settings: str) -> str:
 
 
 async def test_file_is_made_ready(tmp_path: Path) -> None:
-    await prepare_database(f"sqlite:///{tmp_path}/new/chats.db")
-    await prepare_database(f"sqlite:///{tmp_path}/new/chats.db")
+    await prepare_database(f"sqlite:///{tmp_path}/new/chats.db", "the database")
+    await prepare_database(f"sqlite:///{tmp_path}/new/chats.db", "the database")
     assert (tmp_path / "new" / "chats.db").is_file()
 
 

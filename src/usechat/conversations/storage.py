@@ -1,4 +1,4 @@
-"""Checks that the database and Redis can be used, before the server says that it listens.
+"""Checks that the database and Redis can be used, before an application says that it listens.
 
 Every failure becomes one `ConfigurationError`: which setting, where it points (never with its password), what is wrong
 and what to do. A service that is still starting is waited for, for some seconds.
@@ -23,17 +23,16 @@ PAUSES: Final = (0.1, 0.4, 1.0, 1.5, 2.0)
 """Seconds before each further try to connect. Few, because somebody waits for the server to start."""
 ANSWER_SECONDS: Final = 10.0
 """Seconds that one try may take: an unused address never answers."""
-DATABASE: Final = "USECHAT_DATABASE_URL"
-REDIS: Final = "USECHAT_REDIS_URL"
 
 ResultT = TypeVar("ResultT")
 
 
-async def prepare_database(url: str) -> None:
+async def prepare_database(url: str, name: str) -> None:
     """Create SQLite's tables, or check that PostgreSQL's are there.
 
     Args:
         url: As for `usechat.chats.sql.engine.parse_url`.
+        name: The setting with the URL, for errors.
 
     Raises:
         ConfigurationError: The database cannot be used, or its tables are not of this version.
@@ -44,25 +43,29 @@ async def prepare_database(url: str) -> None:
     try:
         parsed = parse_url(url)
     except ConfigurationError as error:
-        raise ConfigurationError(f"{DATABASE}: {error}") from error
+        raise ConfigurationError(f"{name}: {error}") from error
     if is_sqlite(parsed):
-        name, advice = f"SQLite's file {parsed.database}", "name a file that this user may read and write"
+        place, advice = f"SQLite's file {parsed.database}", "name a file that this user may read and write"
         work: Callable[[], Awaitable[None]] = lambda: migrate(url)  # noqa: E731 - the other arm is one too
     else:
-        name = f"PostgreSQL at {parsed.host or 'this machine'}:{parsed.port or 5432}, database {parsed.database}"
+        place = f"PostgreSQL at {parsed.host or 'this machine'}:{parsed.port or 5432}, database {parsed.database}"
         advice = "start it, or correct the address, the user, the password or the name"
         work = lambda: check_tables(url, PAUSES)  # noqa: E731
     try:
         await work()
     except ConfigurationError as error:
-        raise ConfigurationError(f"{DATABASE}: {name}: {error}") from error
+        raise ConfigurationError(f"{name}: {place}: {error}") from error
     except Exception as error:
         reason = describe(error, parsed.password)
-        raise ConfigurationError(f"{DATABASE}: {name} cannot be used ({reason}): {advice}.") from error
+        raise ConfigurationError(f"{name}: {place} cannot be used ({reason}): {advice}.") from error
 
 
-def check_redis_url(url: str) -> None:
+def check_redis_url(url: str, name: str) -> None:
     """Check that a URL names a Redis, without connecting.
+
+    Args:
+        url: The URL.
+        name: The setting with it, for errors.
 
     Raises:
         ConfigurationError: It does not.
@@ -75,17 +78,21 @@ def check_redis_url(url: str) -> None:
         made.parse_url(url)
     except ValueError as error:
         raise ConfigurationError(
-            f"{REDIS}: it must begin with redis://, rediss:// or unix://, and its port must be a number."
+            f"{name}: it must begin with redis://, rediss:// or unix://, and its port must be a number."
         ) from error
 
 
-async def check_redis(url: str) -> None:
+async def check_redis(url: str, name: str) -> None:
     """Check that Redis answers and accepts this server.
+
+    Args:
+        url: The URL.
+        name: The setting with it, for errors.
 
     Raises:
         ConfigurationError: It does not.
     """
-    check_redis_url(url)
+    check_redis_url(url, name)
     from redis import asyncio as redis
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
@@ -106,7 +113,7 @@ async def check_redis(url: str) -> None:
         place = split.path if split.scheme == "unix" else f"{split.hostname or 'localhost'}:{split.port or 6379}"
         reason = describe(error, unquote(split.password or ""))
         raise ConfigurationError(
-            f"{REDIS}: Redis at {place} cannot be used ({reason}): start it, or correct the address or the password."
+            f"{name}: Redis at {place} cannot be used ({reason}): start it, or correct the address or the password."
         ) from error
     finally:
         await client.aclose()

@@ -1,0 +1,101 @@
+"""What answers a turn: an agent, or a function of an application."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias, cast
+
+from usechat.answers.answer import Answer
+from usechat.checks import check_function, named
+from usechat.conversations.chat_turn import ChatTurn, Title, check_callbacks
+from usechat.errors import ConfigurationError
+from usechat.guard import Contained
+from usechat.http.response import StreamingAnswer
+from usechat.messages import ui
+from usechat.tools.tool import Tool
+
+__all__ = ["ChatAgent", "read_answering", "read_client_tools"]
+
+
+class ChatAgent(Protocol):
+    """An agent, as far as chats know it.
+
+    One with a member ``tools``, a sequence of `Tool`, need not be told which of them the client runs.
+    """
+
+    def stream(self, messages: Sequence[ui.UIMessage], /) -> Answer:
+        """Return the answer to some messages, not begun. With ``context=`` if the router was given one."""
+        ...
+
+
+AnswerTurn: TypeAlias = Callable[[ChatTurn], "Answer | StreamingAnswer | Awaitable[Answer | StreamingAnswer]"]
+"""Makes the answer to a turn, not begun, or the response with it."""
+Answering: TypeAlias = "ChatAgent | AnswerTurn"
+Respond: TypeAlias = Callable[[ChatTurn], Awaitable[StreamingAnswer]]
+
+
+def read_answering(answer: Any, title: Title | None, context: Callable[[ChatTurn], Any] | None) -> Respond:
+    """Return the function that responds to a turn.
+
+    Raises:
+        ConfigurationError: ``answer`` is neither an agent nor a function, or another argument is wrong.
+    """
+    check_callbacks("router", title, None)
+    check_function("context", context)
+    if hasattr(answer, "model_id"):
+        raise ConfigurationError(
+            "router takes an agent or a function of the turn, not a model: "
+            "write router(lambda turn: stream_text(model, messages=turn.messages), user=…)"
+        )
+    stream = getattr(answer, "stream", None)
+    if not callable(stream) and not callable(answer):
+        raise ConfigurationError(f"router takes an agent or a function of the turn, not {named(answer)}")
+    if not callable(stream) and context is not None:
+        raise ConfigurationError("context is for an agent: a function of the turn makes its own")
+
+    async def make(turn: ChatTurn) -> Any:
+        if not callable(stream):
+            return await awaited(answer(turn))
+        given = {} if context is None else {"context": await awaited(context(turn))}
+        return await awaited(stream(turn.messages, **given))
+
+    async def respond(turn: ChatTurn) -> StreamingAnswer:
+        if turn.is_repeated:
+            return turn.repeat()
+        with Contained():
+            made = await make(turn)
+        return made if isinstance(made, StreamingAnswer) else turn.respond(made, title=title)
+
+    return respond
+
+
+async def awaited(value: Any) -> Any:
+    return await value if inspect.isawaitable(value) else value
+
+
+def read_client_tools(given: Iterable[str | Tool] | None, answer: Any) -> Callable[[str], bool] | None:
+    """Return the function that tells whether the client runs a tool; None when that is not known.
+
+    Raises:
+        ConfigurationError: ``given`` holds something that is neither a name nor a tool.
+    """
+    if given is None:
+        tools = getattr(answer, "tools", None)
+        if isinstance(tools, Mapping):
+            tools = list(cast("Mapping[str, Any]", tools).values())
+        if not isinstance(tools, Sequence) or not all(isinstance(tool, Tool) for tool in cast("Sequence[Any]", tools)):
+            return None
+        known = cast("Sequence[Tool]", tools)
+        return frozenset(tool.name for tool in known if tool.execute is None and tool.provider is None).__contains__
+    if isinstance(given, str):
+        raise ConfigurationError(f"client_tools must be a list of names or tools: write [{given!r}]")
+    return frozenset(map(tool_name, given)).__contains__
+
+
+def tool_name(tool: Any) -> str:
+    if isinstance(tool, Tool):
+        return tool.name
+    if isinstance(tool, str):
+        return tool
+    raise ConfigurationError(f"client_tools must be a list of names or tools, and holds {named(tool)}")
