@@ -7,6 +7,7 @@ Unread data is bounded, each silence has a time limit, and a dropped connection 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import cast
 
@@ -38,6 +39,7 @@ class Connection(asyncio.Protocol):
         "_on_lost",
         "_read_limit",
         "_response",
+        "_rings_at",
         "_transport",
         "_waiter",
         "is_held",
@@ -60,6 +62,8 @@ class Connection(asyncio.Protocol):
         """Whether the socket's send buffer is full and part of the request still waits."""
         self._waiter: asyncio.Future[None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
+        self._rings_at = math.inf
+        """When the alarm rings, if it guards a wait."""
         self._deadline = 0.0
         self._limit: float | None = None
         self._read_limit: float | None = None
@@ -153,21 +157,24 @@ class Connection(asyncio.Protocol):
             self._deadline = self._loop.time() + limit
             # An alarm that rings too early is set again when it rings. Setting it here, for each token, would cost
             # more than reading the token.
-            if self._alarm is None or self._alarm.when() > self._deadline:
+            if self._rings_at > self._deadline:
                 self._set_alarm()
         return waiter
 
     def _set_alarm(self) -> None:
         self._silence()
+        self._rings_at = self._deadline
         self._alarm = self._loop.call_at(self._deadline, self._ring)
 
     def _silence(self) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
+            self._rings_at = math.inf
 
     def _ring(self) -> None:
         self._alarm = None
+        self._rings_at = math.inf
         if self._waiter is None or self._waiter.done() or self._limit is None:
             # No call waits: the reader is still busy with data that has arrived.
             return

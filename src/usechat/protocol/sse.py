@@ -105,6 +105,8 @@ class SSEDecoder:
         heads = self._heads
         head, separator, rest = events.partition(b"data: ")
         if separator and head in heads:
+            if rest.find(b"\n") < 0:
+                return [rest]
             # The events of a burst mostly have the same head. Counting line ends proves it without a look at each.
             alike = rest.split(b"\n\n" + head + separator)
             if rest.count(b"\n") == (len(alike) - 1) * (2 + head.count(b"\n")):

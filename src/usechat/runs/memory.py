@@ -58,21 +58,10 @@ class Place:
         position: The number of entries that the reader has; negative counts as 0.
     """
 
-    __slots__ = ("future", "position")
+    __slots__ = ("position",)
 
     def __init__(self, position: int = 0) -> None:
         self.position = max(position, 0)
-        self.future: asyncio.Future[None] | None = None
-
-    def wait(self) -> asyncio.Future[None]:
-        """Return a future that `wake` resolves."""
-        self.future = asyncio.get_running_loop().create_future()
-        return self.future
-
-    def wake(self) -> None:
-        """Wake the reader."""
-        if self.future is not None and not self.future.done():
-            self.future.set_result(None)
 
 
 class MemoryRun:
@@ -99,7 +88,7 @@ class MemoryRun:
         """Whether its readers have left."""
         self.ending = b""
         self.failure: RunError | None = None
-        self._waiting: list[Place] = []
+        self._waiting: list[asyncio.Future[None]] = []
         self._on_end = on_end
 
     def append(self, data: bytes) -> None:
@@ -129,14 +118,14 @@ class MemoryRun:
     def wake(self) -> None:
         """Wake waiting readers."""
         waiting, self._waiting = self._waiting, []
-        for place in waiting:
-            place.wake()
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
 
     def since(self, first: int, last: int | None = None) -> bytes:
         """Return the frames of the entries from ``first`` to ``last``, or to the newest."""
         start, end = self.end_of(first), None if last is None else self.end_of(last)
-        with memoryview(self.frames) as frames:
-            return bytes(frames[start:end])
+        return bytes(memoryview(self.frames)[start:end])
 
     def end_of(self, count: int) -> int:
         """Return the size in bytes of the first ``count`` entries."""
@@ -193,18 +182,20 @@ class MemoryRun:
         Raises:
             RunError: The error that `fail` was given.
         """
+        loop = asyncio.get_running_loop()
         while True:
             readable = self.readable()
             if place.position < readable:
                 fresh, place.position = self.since(place.position, readable), readable
                 yield Entry(place.position, fresh)
             elif self.is_running:
-                self._waiting.append(place)
+                future = loop.create_future()
+                self._waiting.append(future)
                 try:
-                    await place.wait()
+                    await future
                 finally:
-                    if place in self._waiting:
-                        self._waiting.remove(place)
+                    if future in self._waiting:
+                        self._waiting.remove(future)
             else:
                 break
         if self.failure is not None:

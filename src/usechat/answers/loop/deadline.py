@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 __all__ = ["Deadline"]
 
@@ -15,7 +16,7 @@ class Deadline:
     delta that comes alone.
     """
 
-    __slots__ = ("_cancelling", "_has_rung", "_loop", "_task", "_timer", "_until")
+    __slots__ = ("_cancelling", "_has_rung", "_loop", "_rings_at", "_task", "_timer", "_until")
 
     def __init__(self) -> None:
         task = asyncio.current_task()
@@ -23,19 +24,20 @@ class Deadline:
         self._task = task
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._until: float | None = None
+        self._rings_at = math.inf
+        self._until = math.inf
         self._has_rung = False
         self._cancelling = 0
 
-    def begin(self, until: float | None) -> None:
+    def begin(self, until: float) -> None:
         """Begin a wait.
 
         Args:
-            until: When it has taken too long, on the event loop's clock; None for no limit.
+            until: When it has taken too long, on the event loop's clock; infinity for no limit.
         """
         self._until = until
         self._cancelling = self._task.cancelling()
-        if until is not None and (self._timer is None or until < self._timer.when()):
+        if until < self._rings_at:
             self._set_timer(until)
 
     def has_cancelled(self) -> bool:
@@ -50,7 +52,7 @@ class Deadline:
 
     def end(self) -> None:
         """End a wait."""
-        self._until = None
+        self._until = math.inf
         if self._has_rung:
             # The application has swallowed the cancellation.
             self._has_rung = False
@@ -64,11 +66,13 @@ class Deadline:
 
     def _set_timer(self, when: float) -> None:
         self.close()
+        self._rings_at = when
         self._timer = self._loop.call_at(when, self._ring)
 
     def _ring(self) -> None:
         self._timer = None
-        if self._until is None:
+        self._rings_at = math.inf
+        if math.isinf(self._until):
             return
         if self._loop.time() < self._until:
             self._set_timer(self._until)

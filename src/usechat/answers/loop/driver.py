@@ -79,7 +79,9 @@ async def execute_in_time(ask: Ask, streams: list[AsyncIterator[Any]], limits: T
     try:
         if stream is None:
             return await execute(ask, streams, limits)
-        batch = await anext(stream, None)
+        batch = await anext(stream)
+    except StopAsyncIteration:
+        batch = None
     except asyncio.CancelledError:
         if deadline.has_cancelled():
             raise limits.error() from None
@@ -88,7 +90,7 @@ async def execute_in_time(ask: Ask, streams: list[AsyncIterator[Any]], limits: T
         deadline.end()
     if batch is None:
         await close(streams.pop())
-    else:
+    elif not limits.has_content:
         limits.feed(batch, stream)
     return batch
 

@@ -25,7 +25,7 @@ class TimeLimits:
         now: Returns the time in seconds.
     """
 
-    __slots__ = ("_begun_at", "_ends", "_has_content", "_now", "_outer", "_provider", "_timeout", "stream")
+    __slots__ = ("_begun_at", "_ends", "_now", "_outer", "_provider", "_timeout", "has_content", "stream")
 
     def __init__(self, timeout: Timeout | None, now: Callable[[], float]) -> None:
         self._now = now
@@ -34,7 +34,8 @@ class TimeLimits:
         self._provider = ""
         self.stream: object = None
         """The model's stream, once it is open."""
-        self._has_content = False
+        self.has_content = False
+        """Whether the stream has brought content."""
         # The deadline of the answer or of its step, whichever comes first.
         self._outer: tuple[float, Limit] = (self._begun_at + (self._timeout.total or math.inf), "total")
         # The deadline of the current wait.
@@ -47,29 +48,30 @@ class TimeLimits:
         total, step = self._begun_at + (timeout.total or math.inf), now + (timeout.step or math.inf)
         self._outer = (total, "total") if total <= step else (step, "step")
         self._ends = min(self._outer, (now + (timeout.first_chunk or math.inf), "first_chunk"))
-        self._has_content = False
+        self.has_content = False
         self._provider = model.provider
         if math.isinf(self._outer[0]):
             return call
         # The model's retries need the time that is left.
         return replace(call, timeout=replace(timeout, step=max(self._outer[0] - now, 0.001)))
 
-    def until(self, stream: object) -> float | None:
-        """Return the deadline of the next wait; None for no limit.
+    def until(self, stream: object) -> float:
+        """Return the deadline of the next wait; infinity for no limit.
 
         Args:
             stream: The stream that is read; None for a function of the application.
         """
         if stream is None or stream is not self.stream:
             self._ends = self._outer
-        elif self._has_content:
-            self._ends = min(self._outer, (self._now() + (self._timeout.chunk or math.inf), "chunk"))
-        return None if math.isinf(self._ends[0]) else self._ends[0]
+        elif self.has_content:
+            end = self._now() + (self._timeout.chunk or math.inf)
+            self._ends = (end, "chunk") if end < self._outer[0] else self._outer
+        return self._ends[0]
 
     def feed(self, batch: Sequence[ModelPart], stream: object) -> None:
-        """Feed a batch of a stream. Metadata alone does not count as the model's first content."""
-        if not self._has_content and stream is self.stream:
-            self._has_content = not all(isinstance(part, Custom) for part in batch)
+        """Feed a batch of a stream; needless after `has_content`. Metadata alone does not count as the model's first content."""
+        if stream is self.stream and not all(isinstance(part, Custom) for part in batch):
+            self.has_content = True
 
     def error(self) -> AnswerTimeoutError:
         """Return the error for a last wait that took too long."""
