@@ -76,10 +76,6 @@ class OneCallOptions(AgentOptions, total=False):
     steering: Steering | None
 
 
-CALLBACKS = ("on_part", "on_step_finish", "on_finish", "on_abort")
-"""Callbacks that both the agent and a call may have. Both are called, the agent's first."""
-
-
 class Agent(Generic[DepsT]):
     """A model with its instructions, tools and limits. It keeps nothing between its answers, so one serves everybody.
 
@@ -218,19 +214,12 @@ class Agent(Generic[DepsT]):
             )
 
     def _stream(self, prompt: str | Messages, options: Mapping[str, Any], context: Any) -> StreamTextResult:
-        merged: dict[str, Any] = {
-            "stop_when": step_count_is(DEFAULT_STEPS),
-            "tools": self.tools,
-            **self.options,
-            **options,
-        }
-        if merged["stop_when"] is None:
+        merged: dict[str, Any] = {"tools": self.tools, **self.options, **options}
+        if merged.get("stop_when") is None:
             merged["stop_when"] = step_count_is(DEFAULT_STEPS)
-        for name in CALLBACKS:
-            if (own := self.options.get(name)) is not None and options.get(name) is not None:
-                merged[name] = call_both(own, options[name])
-        if (own := self.options.get("on_error")) is not None and options.get("on_error") is not None:
-            merged["on_error"] = first_text(options["on_error"], own)
+        for name, join in CALLBACKS.items():
+            own, given = self.options.get(name), options.get(name)
+            merged[name] = given or own if own is None or given is None else join(own, given)
         model = merged.pop("model", self.model)
         text, messages = (prompt, None) if isinstance(prompt, str) else (None, prompt)
         result = stream_text(model, prompt=text, messages=messages, context=context, **merged)
@@ -255,13 +244,20 @@ async def awaited(value: Any) -> None:
         await value
 
 
-def first_text(
+def second_text(
     first: Callable[[BaseException], str | None], second: Callable[[BaseException], str | None]
 ) -> Callable[[BaseException], str | None]:
-    """Return an ``on_error`` that calls two, and returns the first one's text if it has one."""
+    """Return an ``on_error`` that calls two, and returns the second one's text if it has one."""
 
     def on_error(error: BaseException) -> str | None:
-        text, other = first(error), second(error)
+        other, text = first(error), second(error)
         return text or other
 
     return on_error
+
+
+CALLBACKS: Mapping[str, Callable[[Any, Any], Any]] = {
+    **dict.fromkeys(("on_part", "on_step_finish", "on_finish", "on_abort"), call_both),
+    "on_error": second_text,
+}
+"""How to call both the agent's callback and a call's."""

@@ -9,7 +9,7 @@ import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -34,6 +34,7 @@ from usechat.server.routes.routes import make_answer_router, make_api_router, ma
 from usechat.server.settings import Settings, is_loopback_host
 
 if TYPE_CHECKING:
+    from usechat.agent import Agent
     from usechat.server.answering.conversations import Conversations
 
 __all__ = ["create_app"]
@@ -50,15 +51,18 @@ LOAD_AFTER_SECONDS: Final = 1.0
 logger = logging.getLogger(__name__)
 
 
-def create_app(settings: Settings | None = None, *, on_finish: OnFinish | None = None) -> FastAPI:
+def create_app(
+    settings: Settings | None = None, *, agent: Agent[Any] | None = None, on_finish: OnFinish | None = None
+) -> FastAPI:
     """Return the server's application, also for ``uvicorn --factory usechat.server.app:create_app``.
 
     Args:
         settings: The settings; by default those of the environment and the ``.env`` file.
+        agent: Answers in place of a model alone, with its own tools; by default the one that the settings name.
         on_finish: Called once for each saved answer's end, in one process.
 
     Raises:
-        ConfigurationError: A setting is wrong, or the server would be open to strangers by accident.
+        ConfigurationError: A setting or the agent is wrong, or the server would be open to strangers by accident.
     """
     if settings is None:
         environment = load_environment()
@@ -68,10 +72,17 @@ def create_app(settings: Settings | None = None, *, on_finish: OnFinish | None =
     settings.check_exposure()
     is_public = os.environ.get("VERCEL") == "1"
     used_approvals = open_used_approvals(settings)
-    answers = Answers(settings, choose_model(settings), used_approvals)
+    choice = choose_model(settings, agent)
+    answers = Answers(settings, choice, used_approvals)
     warn_of_unshared_secret(settings, is_public=is_public)
     url = database_url(settings, is_public=is_public)
-    conversations = open_conversations(settings, url, on_finish, is_public=is_public)
+    conversations = open_conversations(
+        settings,
+        url,
+        on_finish,
+        is_public=is_public,
+        is_client_tool=None if choice.agent is None else choice.agent.is_client_tool,
+    )
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:

@@ -16,6 +16,7 @@ from usechat.server.settings import Settings
 from usechat.server.storage import check_redis, check_redis_url, prepare_database
 
 if TYPE_CHECKING:
+    from usechat.chats.merge import ClientTools
     from usechat.runs.log import RunLog
     from usechat.runs.redis.approvals import RedisUsedApprovals
     from usechat.server.answering.conversations import Conversations
@@ -46,7 +47,12 @@ def database_url(settings: Settings, *, is_public: bool) -> str | None:
 
 
 def open_conversations(
-    settings: Settings, url: str | None, on_finish: OnFinish | None = None, *, is_public: bool = False
+    settings: Settings,
+    url: str | None,
+    on_finish: OnFinish | None = None,
+    *,
+    is_public: bool = False,
+    is_client_tool: ClientTools | None = None,
 ) -> Conversations | None:
     """Return the saved conversations; None when chats are not saved.
 
@@ -56,6 +62,7 @@ def open_conversations(
         on_finish: Called for each answer's end.
         is_public: Whether this is a function of Vercel: a process that the platform ends or freezes with its last
             response.
+        is_client_tool: Tells which tools the client runs; none without it.
 
     Raises:
         ConfigurationError: The database's URL is wrong.
@@ -91,6 +98,7 @@ def open_conversations(
         on_finish=on_finish,
         is_lasting=not is_public,
         max_messages=settings.body_limits.messages,
+        is_client_tool=is_client_tool,
     )
 
 

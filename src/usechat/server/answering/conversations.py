@@ -20,6 +20,7 @@ import msgspec
 from usechat.answers.answer import Answer, FinishEvent
 from usechat.apart import work_apart
 from usechat.chats.history import MAX_MESSAGES, HistoryMode, Repeated
+from usechat.chats.merge import ClientTools
 from usechat.chats.store import Chat, ChatStore, SavedChat, Turn, TurnPlan
 from usechat.chats.tool_errors import with_tool_errors
 from usechat.chats.tree import EndStatus
@@ -61,6 +62,7 @@ class Conversations:
         on_finish: Called once for each answer's end, in one process.
         is_lasting: Whether this process lives on between requests, so that others can see it.
         max_messages: The most messages that a chat may hold.
+        is_client_tool: Tells which tools the client runs; none without it. Only their outputs are taken from clients.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Conversations:
         on_finish: OnFinish | None = None,
         is_lasting: bool = True,
         max_messages: int = MAX_MESSAGES,
+        is_client_tool: ClientTools | None = None,
     ) -> None:
         self.store = store
         self.runs = runs
@@ -79,6 +82,7 @@ class Conversations:
         self.ends = TurnEnds(store, runs.log, on_finish)
         self.is_lasting = is_lasting
         self.max_messages = max_messages
+        self.is_client_tool: ClientTools = is_client_tool or is_no_client_tool
         self._orphans: asyncio.Task[None] | None = None
         runs.lost.on_lost = self.ends.end_lost
         runs.on_release = self.ends.end_for_readers
@@ -114,7 +118,12 @@ class Conversations:
     async def _plan(
         self, saved: SavedChat | None, request: ui.ChatRequest, running: Turn | None
     ) -> TurnPlan | Repeated:
-        options: dict[str, Any] = {"mode": self.history, "running": running, "max_messages": self.max_messages}
+        options: dict[str, Any] = {
+            "mode": self.history,
+            "running": running,
+            "max_messages": self.max_messages,
+            "is_client_tool": self.is_client_tool,
+        }
         return await work_apart(partial(plan_request, saved, request, options))
 
     async def _repeat(self, request: ui.ChatRequest, chat_id: str, found: Repeated) -> RepeatedTurn:
@@ -374,3 +383,8 @@ def end_status(info: RunInfo, final: FinishEvent) -> EndStatus:
         return "aborted" if final.abort_reason == STOPPED else "partial"
     is_cut = final.finish_reason is None or final.finish_reason.unified == "interrupted"
     return "partial" if is_cut else "whole"
+
+
+def is_no_client_tool(_name: str) -> bool:
+    """Return False: without tools of an application's own, clients run none."""
+    return False

@@ -56,8 +56,7 @@ def plan_request(saved: SavedChat | None, request: ui.ChatRequest, options: Mapp
         trigger=request.trigger,
         message_id=request.message_id,
     )
-    # This server has no client tools, so it takes no outputs from clients.
-    return plan_turn(saved, asked, is_client_tool=lambda _name: False, **options)
+    return plan_turn(saved, asked, **options)
 
 
 def messages_for_model(request: ui.ChatRequest, plan: TurnPlan, history: HistoryMode) -> list[ui.UIMessage]:
