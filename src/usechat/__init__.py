@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from usechat.answers.loop.request import StepSettings
     from usechat.answers.loop.steering import Steering, SteeringOutcome
     from usechat.answers.objects.answer import ObjectFinishEvent, generate_object, stream_object
+    from usechat.answers.objects.output import Output
     from usechat.answers.smooth import smooth_stream
     from usechat.answers.stop import has_tool_call, step_count_is
     from usechat.answers.stream_text import StreamTextResult, stream_text
@@ -40,6 +41,7 @@ __all__ = [
     "Deny",
     "FinishEvent",
     "ObjectFinishEvent",
+    "Output",
     "Steering",
     "SteeringOutcome",
     "StepResult",
@@ -76,6 +78,7 @@ HOMES = {
     "CompletionRequest": "usechat.http.request",
     "Deny": "usechat.tools.approvals",
     "FinishEvent": "usechat.answers.answer",
+    "Output": "usechat.answers.objects.output",
     "Steering": "usechat.answers.loop.steering",
     "SteeringOutcome": "usechat.answers.loop.steering",
     "StepResult": "usechat.answers.loop.recorder",

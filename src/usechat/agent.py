@@ -19,6 +19,7 @@ from usechat.answers.loop.prepare_call import AgentCall, CallSettings, PrepareCa
 from usechat.answers.loop.recorder import StepResult
 from usechat.answers.loop.request import PrepareStep
 from usechat.answers.loop.steering import Steering
+from usechat.answers.objects.output import Output
 from usechat.answers.smooth import Transform
 from usechat.answers.stop import StopCondition, step_count_is
 from usechat.answers.stream_text import StreamTextResult, stream_text
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["Agent", "AgentCall", "AgentOptions", "CallSettings", "PrepareCall"]
 
 DepsT = TypeVar("DepsT", default=Any)
+OutputT = TypeVar("OutputT", default=str)
 
 DEFAULT_STEPS = 20
 """Steps of an agent without ``stop_when``, as in the AI SDK."""
@@ -63,7 +65,7 @@ class AgentOptions(CallOptions, total=False):
     convert_data_part: Callable[[Mapping[str, Any]], Any] | None
     on_part: Callable[[Part], Any] | None
     on_step_finish: Callable[[StepResult], Any] | None
-    on_finish: Callable[[FinishEvent], Any] | None
+    on_finish: Callable[[FinishEvent[Any]], Any] | None
     on_error: Callable[[BaseException], str | None] | None
     on_abort: Callable[[Sequence[StepResult]], Any] | None
 
@@ -76,7 +78,7 @@ class OneCallOptions(AgentOptions, total=False):
     steering: Steering | None
 
 
-class Agent(Generic[DepsT]):
+class Agent(Generic[DepsT, OutputT]):
     """A model with its instructions, tools and limits. It keeps nothing between its answers, so one serves everybody.
 
         agent = Agent(anthropic("claude-sonnet-4-6"), system="You are a helpful assistant.", tools=[get_weather])
@@ -89,6 +91,7 @@ class Agent(Generic[DepsT]):
         model: For instance ``anthropic("claude-sonnet-4-6")``.
         name: The agent's name for people, shown by ``usechat serve``; the model's id without it.
         tools: Made with `tool`, or functions to make tools of; a mapping's keys are their names.
+        output: What the last text of each answer is to be, such as ``Output.object(Recipe)``; see `stream_text`.
         prepare_call: Called once when an answer begins, with an `AgentCall`: the call's context and messages. Returns
             `CallSettings` that differ for this answer, or None. May be async.
         context: The dependencies of answers that are given none of their own.
@@ -108,13 +111,14 @@ class Agent(Generic[DepsT]):
         *,
         name: str | None = None,
         tools: Tools | None = None,
+        output: Output[OutputT] | None = None,
         prepare_call: PrepareCall[DepsT] | None = None,
         context: DepsT | None = None,
         context_type: type[DepsT] | None = None,
         **options: Unpack[AgentOptions],
     ) -> None:
         check_model("Agent", model)
-        own = ("name", "tools", "prepare_call", "context", "context_type")
+        own = ("name", "tools", "output", "prepare_call", "context", "context_type")
         refuse_unknown("Agent", options, AgentOptions, *own)
         check_function("prepare_call", prepare_call)
         if context_type is not None and not isinstance(context_type, type):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -123,6 +127,7 @@ class Agent(Generic[DepsT]):
         self.name = name
         self.tools: Mapping[str, Tool] = read_tools(tools)
         """The tools, by name."""
+        self.output = output
         self.prepare_call = prepare_call
         self.context = context
         self.context_type = context_type
@@ -135,7 +140,7 @@ class Agent(Generic[DepsT]):
 
     def stream(
         self, prompt: str | Messages, *, context: DepsT | None = None, **options: Unpack[OneCallOptions]
-    ) -> StreamTextResult:
+    ) -> StreamTextResult[OutputT]:
         """Return an answer. Nothing runs until it is read.
 
             result = agent.stream(chat.messages, context=Deps(user, database))
@@ -158,7 +163,7 @@ class Agent(Generic[DepsT]):
 
     async def generate(
         self, prompt: str | Messages, *, context: DepsT | None = None, **options: Unpack[OneCallOptions]
-    ) -> FinishEvent:
+    ) -> FinishEvent[OutputT]:
         """Make an answer and wait for all of it: the text, the steps, the usage and the UI message.
 
             print((await agent.generate("A joke")).text)
@@ -213,7 +218,7 @@ class Agent(Generic[DepsT]):
                 f"the agent's context must be of type {expected.__name__}, not {named(context)}: give context=…"
             )
 
-    def _stream(self, prompt: str | Messages, options: Mapping[str, Any], context: Any) -> StreamTextResult:
+    def _stream(self, prompt: str | Messages, options: Mapping[str, Any], context: Any) -> StreamTextResult[OutputT]:
         merged: dict[str, Any] = {"tools": self.tools, **self.options, **options}
         if merged.get("stop_when") is None:
             merged["stop_when"] = step_count_is(DEFAULT_STEPS)
@@ -222,7 +227,7 @@ class Agent(Generic[DepsT]):
             merged[name] = given or own if own is None or given is None else join(own, given)
         model = merged.pop("model", self.model)
         text, messages = (prompt, None) if isinstance(prompt, str) else (None, prompt)
-        result = stream_text(model, prompt=text, messages=messages, context=context, **merged)
+        result = stream_text(model, prompt=text, messages=messages, context=context, output=self.output, **merged)
         result.request.prepare_call = self.prepare_call
         return result
 
