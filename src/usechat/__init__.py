@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from usechat.agent import Agent, AgentCall, CallSettings
     from usechat.answers.answer import Answer, FinishEvent
+    from usechat.answers.calls.events import StepStartEvent, ToolEndEvent, ToolStartEvent
     from usechat.answers.generate_text import generate_text
     from usechat.answers.loop.recorder import StepResult
     from usechat.answers.loop.request import StepSettings
@@ -46,11 +47,14 @@ __all__ = [
     "SteeringOutcome",
     "StepResult",
     "StepSettings",
+    "StepStartEvent",
     "StreamTextResult",
     "StreamingAnswer",
     "Timeout",
     "Tool",
     "ToolContext",
+    "ToolEndEvent",
+    "ToolStartEvent",
     "UIMessage",
     "UIMessageStreamWriter",
     "convert_to_model_messages",
@@ -68,6 +72,9 @@ __all__ = [
 
 # Imported on first use, so that `import usechat` alone imports no web framework and no provider's package.
 HOMES = {
+    "ToolStartEvent": "usechat.answers.calls.events",
+    "ToolEndEvent": "usechat.answers.calls.events",
+    "StepStartEvent": "usechat.answers.calls.events",
     "Agent": "usechat.agent",
     "AgentCall": "usechat.agent",
     "CallSettings": "usechat.agent",

@@ -6,38 +6,31 @@ Upstream: ``ToolLoopAgent`` (``agent/tool-loop-agent.ts``, 7.0.173). Each answer
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Unpack, cast
 
 from typing_extensions import TypeVar
 
-from usechat.answers.answer import FinishEvent, MessageMetadataCallback
-from usechat.answers.call_options import CallOptions
-from usechat.answers.generate_text import finish_of
+from usechat.answers.answer import FinishEvent
+from usechat.answers.generate_text import AnswerOptions, finish_of
 from usechat.answers.inputs import Messages
 from usechat.answers.loop.prepare_call import AgentCall, CallSettings, PrepareCall
-from usechat.answers.loop.recorder import StepResult
-from usechat.answers.loop.request import PrepareStep
 from usechat.answers.loop.steering import Steering
 from usechat.answers.objects.output import Output
-from usechat.answers.smooth import Transform
-from usechat.answers.stop import StopCondition, step_count_is
+from usechat.answers.stop import step_count_is
 from usechat.answers.stream_text import StreamTextResult, stream_text
 from usechat.checks import check_function, check_model, named, refuse_unknown
 from usechat.errors import ConfigurationError
-from usechat.models.base import Model, ToolChoice
-from usechat.parts import Part
+from usechat.models.base import Model
 from usechat.tools.tool import Tool, Tools, read_tools
 
 if TYPE_CHECKING:
-    from usechat.answers.calls.read import RepairToolCall
     from usechat.answers.response_options import ResponseOptions
     from usechat.http.response import StreamingAnswer
     from usechat.messages.ui import ChatRequest, CompletionRequest
     from usechat.runs.service import RunService
-    from usechat.tools.used_approvals import UsedApprovals
 
-__all__ = ["Agent", "AgentCall", "AgentOptions", "CallSettings", "PrepareCall"]
+__all__ = ["Agent", "AgentCall", "CallSettings", "PrepareCall"]
 
 DepsT = TypeVar("DepsT", default=Any)
 OutputT = TypeVar("OutputT", default=str)
@@ -46,31 +39,7 @@ DEFAULT_STEPS = 20
 """Steps of an agent without ``stop_when``, as in the AI SDK."""
 
 
-class AgentOptions(CallOptions, total=False):
-    """What an `Agent` takes beside its model, and what one call of it may change; `stream_text` says what each is."""
-
-    tool_choice: ToolChoice | None
-    active_tools: Sequence[str] | None
-    stop_when: StopCondition | Sequence[StopCondition] | None
-    stop_sequences: Sequence[str]
-    prepare_step: PrepareStep | None
-    repair_tool_call: RepairToolCall | None
-    continue_paused: bool
-    stream_retries: int
-    approval_secret: str | bool
-    used_approvals: UsedApprovals | bool
-    message_metadata: MessageMetadataCallback | bool | None
-    transform: Transform | None
-    allow_system_messages: bool
-    convert_data_part: Callable[[Mapping[str, Any]], Any] | None
-    on_part: Callable[[Part], Any] | None
-    on_step_finish: Callable[[StepResult], Any] | None
-    on_finish: Callable[[FinishEvent[Any]], Any] | None
-    on_error: Callable[[BaseException], str | None] | None
-    on_abort: Callable[[Sequence[StepResult]], Any] | None
-
-
-class OneCallOptions(AgentOptions, total=False):
+class OneCallOptions(AnswerOptions, total=False):
     """What one call of an agent may change."""
 
     model: Model
@@ -99,7 +68,7 @@ class Agent(Generic[DepsT, OutputT]):
             anything is taken.
         **options: Those of `stream_text`, for every answer: ``system`` (the instructions), ``stop_when`` (20 steps
             without it), ``timeout``, ``max_output_tokens``, ``temperature``, ``on_finish`` and so on. See
-            `AgentOptions`.
+            `AnswerOptions`.
 
     Raises:
         ConfigurationError: An option is unknown or makes no sense, or two contradict each other.
@@ -115,11 +84,11 @@ class Agent(Generic[DepsT, OutputT]):
         prepare_call: PrepareCall[DepsT] | None = None,
         context: DepsT | None = None,
         context_type: type[DepsT] | None = None,
-        **options: Unpack[AgentOptions],
+        **options: Unpack[AnswerOptions],
     ) -> None:
         check_model("Agent", model)
         own = ("name", "tools", "output", "prepare_call", "context", "context_type")
-        refuse_unknown("Agent", options, AgentOptions, *own)
+        refuse_unknown("Agent", options, AnswerOptions, *own)
         check_function("prepare_call", prepare_call)
         if context_type is not None and not isinstance(context_type, type):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"context_type must be a class, not {named(context_type)}")
@@ -262,7 +231,10 @@ def second_text(
 
 
 CALLBACKS: Mapping[str, Callable[[Any, Any], Any]] = {
-    **dict.fromkeys(("on_part", "on_step_finish", "on_finish", "on_abort"), call_both),
+    **dict.fromkeys(
+        ("on_part", "on_step_start", "on_tool_start", "on_tool_end", "on_step_finish", "on_finish", "on_abort"),
+        call_both,
+    ),
     "on_error": second_text,
 }
 """How to call both the agent's callback and a call's."""

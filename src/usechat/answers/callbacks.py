@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeAlias
 import msgspec
 from typing_extensions import TypeVar
 
+from usechat.answers.calls.events import StepStartEvent, ToolEndEvent, ToolStartEvent
 from usechat.answers.loop.recorder import StepResult
 from usechat.checks import check_function
 from usechat.errors import ConfigurationError
@@ -99,6 +100,9 @@ class Callbacks(msgspec.Struct, frozen=True):
     on_finish: Callable[[FinishEvent[Any]], Any] | None = None
     on_error: Callable[[BaseException], str | None] | None = None
     on_abort: Callable[[Sequence[StepResult]], Any] | None = None
+    on_step_start: Callable[[StepStartEvent], Any] | None = None
+    on_tool_start: Callable[[ToolStartEvent], Any] | None = None
+    on_tool_end: Callable[[ToolEndEvent], Any] | None = None
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:

@@ -9,6 +9,7 @@ from typing_extensions import TypeVar
 
 from usechat.answers.answer import FinishEvent, MessageMetadataCallback
 from usechat.answers.call_options import CallOptions
+from usechat.answers.calls.events import StepStartEvent, ToolEndEvent, ToolStartEvent
 from usechat.answers.calls.read import RepairToolCall
 from usechat.answers.inputs import Messages
 from usechat.answers.loop.recorder import StepResult
@@ -21,20 +22,17 @@ from usechat.answers.stream_text import StreamTextResult, stream_text
 from usechat.checks import check_model, refuse_unknown
 from usechat.models.base import Model, ToolChoice
 from usechat.parts import Part
-from usechat.tools.tool import Tools
+from usechat.tools.tool import ToolApproval, Tools
 from usechat.tools.used_approvals import UsedApprovals
 
-__all__ = ["TextOptions", "finish_of", "generate_text"]
+__all__ = ["AnswerOptions", "TextOptions", "finish_of", "generate_text"]
 
 OutputT = TypeVar("OutputT", default=str)
 
 
-class TextOptions(CallOptions, total=False):
-    """What `stream_text` takes beside the model, and says of it."""
+class AnswerOptions(CallOptions, total=False):
+    """What each answer of a model may be told beside its messages and tools; `stream_text` says what each option is."""
 
-    messages: Messages | None
-    prompt: str | None
-    tools: Tools | None
     tool_choice: ToolChoice | None
     active_tools: Sequence[str] | None
     stop_when: StopCondition | Sequence[StopCondition] | None
@@ -43,19 +41,32 @@ class TextOptions(CallOptions, total=False):
     repair_tool_call: RepairToolCall | None
     continue_paused: bool
     stream_retries: int
+    tool_approval: ToolApproval | None
+    tool_call_concurrency: int | None
     approval_secret: str | bool
     used_approvals: UsedApprovals | bool
-    steering: Steering | None
-    context: Any
     message_metadata: MessageMetadataCallback | bool | None
     transform: Transform | None
     allow_system_messages: bool
     convert_data_part: Callable[[Mapping[str, Any]], Any] | None
     on_part: Callable[[Part], Any] | None
+    on_step_start: Callable[[StepStartEvent], Any] | None
+    on_tool_start: Callable[[ToolStartEvent], Any] | None
+    on_tool_end: Callable[[ToolEndEvent], Any] | None
     on_step_finish: Callable[[StepResult], Any] | None
     on_finish: Callable[[FinishEvent[Any]], Any] | None
     on_error: Callable[[BaseException], str | None] | None
     on_abort: Callable[[Sequence[StepResult]], Any] | None
+
+
+class TextOptions(AnswerOptions, total=False):
+    """What `stream_text` takes beside the model, and says of it."""
+
+    messages: Messages | None
+    prompt: str | None
+    tools: Tools | None
+    steering: Steering | None
+    context: Any
 
 
 async def generate_text(

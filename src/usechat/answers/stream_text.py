@@ -14,6 +14,7 @@ from typing_extensions import TypeVar
 
 from usechat.answers.answer import Answer, Callbacks, FinishEvent, MessageMetadataCallback, Outcome
 from usechat.answers.call_options import CallOptions, check_active, check_choice, check_settings
+from usechat.answers.calls.events import StepStartEvent, ToolEndEvent, ToolStartEvent
 from usechat.answers.calls.read import RepairToolCall
 from usechat.answers.inputs import Messages, given_messages, read_messages
 from usechat.answers.loop.model_turn import ModelTurn
@@ -23,17 +24,16 @@ from usechat.answers.loop.steering import Steering
 from usechat.answers.loop.turn import Turn
 from usechat.answers.metadata import DefaultMetadata
 from usechat.answers.objects.output import Output, read_elements, read_partials
-from usechat.answers.smooth import Transform, smooth_stream
+from usechat.answers.option_checks import check_options, read_approval_policy, read_secret
+from usechat.answers.smooth import Transform
 from usechat.answers.stop import StopCondition, read_conditions
 from usechat.apart import is_large, work_apart
-from usechat.checks import check_function, check_model, check_number, check_texts, named, option_names
-from usechat.errors import ConfigurationError
+from usechat.checks import check_model, option_names
 from usechat.guard import Contained, original_error
 from usechat.messages.model import ModelMessage
 from usechat.models.base import Model, ModelCall, ToolChoice
 from usechat.parts import Part
-from usechat.tools.approvals import process_secret
-from usechat.tools.tool import Tools, read_tools
+from usechat.tools.tool import ToolApproval, Tools, read_tools
 from usechat.tools.used_approvals import UsedApprovals, process_used_approvals
 
 __all__ = ["StreamTextResult", "stream_text"]
@@ -159,6 +159,10 @@ class StreamTextResult(Answer, Generic[OutputT_co]):
         self.request.message_id = self.message_id
         self.request.on_error = self.callbacks.error_text
         self.request.on_step_finish = partial(self.callbacks.call, "on_step_finish")
+        if self.callbacks.on_step_start is not None:
+            self.request.on_step_start = partial(self.callbacks.call, "on_step_start")
+        if self.callbacks.on_tool_start is not None or self.callbacks.on_tool_end is not None:
+            self.request.tell_of_tool = self.callbacks.call
         return ModelTurn(self.request, self.policy, self.aborting)
 
     def note_end(self, *, is_aborted: bool) -> None:
@@ -181,6 +185,8 @@ def stream_text(
     repair_tool_call: RepairToolCall | None = None,
     continue_paused: bool = True,
     stream_retries: int = 0,
+    tool_approval: ToolApproval | None = None,
+    tool_call_concurrency: int | None = None,
     approval_secret: str | bool = True,
     used_approvals: UsedApprovals | bool = True,
     steering: Steering | None = None,
@@ -190,6 +196,9 @@ def stream_text(
     allow_system_messages: bool = False,
     convert_data_part: Callable[[Mapping[str, Any]], Any] | None = None,
     on_part: Callable[[Part], Any] | None = None,
+    on_step_start: Callable[[StepStartEvent], Any] | None = None,
+    on_tool_start: Callable[[ToolStartEvent], Any] | None = None,
+    on_tool_end: Callable[[ToolEndEvent], Any] | None = None,
     on_step_finish: Callable[[StepResult], Any] | None = None,
     on_finish: Callable[[FinishEvent[Any]], Any] | None = None,
     on_error: Callable[[BaseException], str | None] | None = None,
@@ -224,6 +233,9 @@ def stream_text(
             says that this may help. The AI SDK leaves what the failed try has shown; here the client is told to
             forget it (``reset-step``). Towards clients that cannot (before 7.0.70, or a format of plain text) the
             step is not tried again. Neither its text nor its usage counts.
+        tool_approval: One policy for all tools: a function of a call's input and its `ToolContext`, or a mapping by the
+            tools' names. Its decision goes before the tool's own ``needs_approval``; None leaves it to the tool.
+        tool_call_concurrency: How many tools of a step run at once; all of them without it. 1: in the model's order.
         approval_secret: Signs approval requests. True: a secret of this process, which other workers do not share;
             False: they are not signed, and a client can approve what it was never asked.
         used_approvals: Remembers signed approvals, so that each runs its tool once. True: in this process; False: a
@@ -238,6 +250,9 @@ def stream_text(
         allow_system_messages: Whether system messages among UI messages reach the model. A client could send them.
         convert_data_part: Makes model content of a data part in a user message; None leaves it out.
         on_part: Gets each part.
+        on_step_start: Gets a `StepStartEvent` before each model call. The call waits for it.
+        on_tool_start: Gets a `ToolStartEvent` before a tool runs here. The tool waits for it.
+        on_tool_end: Gets a `ToolEndEvent` when it has ended, with the seconds that it took.
         on_step_finish: Gets each step.
         on_finish: Gets how the answer ended, exactly once whatever happens. The reader's last frames wait for it and
             for ``on_abort``, for 30 seconds at most.
@@ -264,6 +279,7 @@ def stream_text(
         repair_tool_call=repair_tool_call,
         convert_data_part=convert_data_part,
         output=output,
+        tool_call_concurrency=tool_call_concurrency,
     )
     by_name = read_tools(tools)
     check_choice(tool_choice, by_name)
@@ -288,46 +304,25 @@ def stream_text(
         approval_secret=read_secret(approval_secret),
         used_approvals=process_used_approvals() if used_approvals is True else used_approvals or None,
         context=context,
+        tool_approval=read_approval_policy(tool_approval, by_name),
+        tool_call_concurrency=tool_call_concurrency,
     )
     return StreamTextResult(
         request,
         given_messages(messages, prompt),
-        Callbacks(on_part, on_step_finish, on_finish, on_error, on_abort),
+        Callbacks(
+            on_part=on_part,
+            on_step_start=on_step_start,
+            on_tool_start=on_tool_start,
+            on_tool_end=on_tool_end,
+            on_step_finish=on_step_finish,
+            on_finish=on_finish,
+            on_error=on_error,
+            on_abort=on_abort,
+        ),
         message_metadata=DefaultMetadata(model.model_id) if message_metadata is True else message_metadata or None,
         transform=transform,
         steering=steering,
         output=output,
         convert_options={"allow_system": allow_system_messages, "convert_data_part": convert_data_part},
     )
-
-
-def read_secret(secret: str | bool) -> str | None:
-    if secret == "":
-        raise ConfigurationError("approval_secret is empty: give a secret, True for one of this process, or False")
-    return process_secret() if secret is True else secret or None
-
-
-def check_options(**given: Any) -> None:
-    """Refuse options of a wrong kind.
-
-    Raises:
-        ConfigurationError: One is wrong.
-    """
-    for name in ("stop_sequences", "active_tools"):
-        check_texts(name, given[name])
-    for name in ("prepare_step", "repair_tool_call", "convert_data_part"):
-        check_function(name, given[name])
-    if not isinstance(given["continue_paused"], bool):
-        raise ConfigurationError(f"continue_paused must be True or False, not {named(given['continue_paused'])}")
-    check_number("stream_retries", given["stream_retries"], least=0)
-    if given["steering"] is not None and not isinstance(given["steering"], Steering):
-        raise ConfigurationError(f"steering must be a Steering, not {named(given['steering'])}")
-    if not isinstance(given["message_metadata"], bool):
-        check_function("message_metadata", given["message_metadata"], "a function or True")
-    if given["transform"] is smooth_stream:
-        raise ConfigurationError("transform must be smooth_stream(), with the parentheses")
-    if not isinstance(given["output"], Output | None):
-        raise ConfigurationError(
-            f"output must be an Output such as Output.object(Recipe), not {named(given['output'])}"
-        )
-    check_function("transform", given["transform"], "one function, such as smooth_stream()")
