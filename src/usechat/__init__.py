@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from usechat.agent import Agent, AgentCall, CallSettings
     from usechat.answers.answer import Answer, FinishEvent
+    from usechat.answers.calls.events import StepStartEvent, ToolEndEvent, ToolStartEvent
     from usechat.answers.generate_text import generate_text
     from usechat.answers.loop.recorder import StepResult
     from usechat.answers.loop.request import StepSettings
     from usechat.answers.loop.steering import Steering, SteeringOutcome
     from usechat.answers.objects.answer import ObjectFinishEvent, generate_object, stream_object
+    from usechat.answers.objects.output import Output
     from usechat.answers.smooth import smooth_stream
     from usechat.answers.stop import has_tool_call, step_count_is
     from usechat.answers.stream_text import StreamTextResult, stream_text
@@ -49,16 +51,20 @@ __all__ = [
     "Deny",
     "FinishEvent",
     "ObjectFinishEvent",
+    "Output",
     "RequestError",
     "Steering",
     "SteeringOutcome",
     "StepResult",
     "StepSettings",
+    "StepStartEvent",
     "StreamTextResult",
     "StreamingAnswer",
     "Timeout",
     "Tool",
     "ToolContext",
+    "ToolEndEvent",
+    "ToolStartEvent",
     "TurnEnd",
     "UIMessage",
     "UIMessageStreamWriter",
@@ -80,6 +86,9 @@ __all__ = [
 
 # Imported on first use, so that `import usechat` alone imports no web framework and no provider's package.
 HOMES = {
+    "ToolStartEvent": "usechat.answers.calls.events",
+    "ToolEndEvent": "usechat.answers.calls.events",
+    "StepStartEvent": "usechat.answers.calls.events",
     "Agent": "usechat.agent",
     "AgentCall": "usechat.agent",
     "CallSettings": "usechat.agent",
@@ -94,6 +103,7 @@ HOMES = {
     "Deny": "usechat.tools.approvals",
     "FinishEvent": "usechat.answers.answer",
     "RequestError": "usechat.errors",
+    "Output": "usechat.answers.objects.output",
     "Steering": "usechat.answers.loop.steering",
     "SteeringOutcome": "usechat.answers.loop.steering",
     "StepResult": "usechat.answers.loop.recorder",

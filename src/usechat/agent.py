@@ -6,69 +6,40 @@ Upstream: ``ToolLoopAgent`` (``agent/tool-loop-agent.ts``, 7.0.173). Each answer
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Unpack, cast
 
 from typing_extensions import TypeVar
 
-from usechat.answers.answer import FinishEvent, MessageMetadataCallback
-from usechat.answers.call_options import CallOptions
-from usechat.answers.generate_text import finish_of
+from usechat.answers.answer import FinishEvent
+from usechat.answers.generate_text import AnswerOptions, finish_of
 from usechat.answers.inputs import Messages
 from usechat.answers.loop.prepare_call import AgentCall, CallSettings, PrepareCall
-from usechat.answers.loop.recorder import StepResult
-from usechat.answers.loop.request import PrepareStep
 from usechat.answers.loop.steering import Steering
-from usechat.answers.smooth import Transform
-from usechat.answers.stop import StopCondition, step_count_is
+from usechat.answers.objects.output import Output
+from usechat.answers.stop import step_count_is
 from usechat.answers.stream_text import StreamTextResult, stream_text
 from usechat.checks import check_function, check_model, named, refuse_unknown
 from usechat.errors import ConfigurationError
-from usechat.models.base import Model, ToolChoice
-from usechat.parts import Part
+from usechat.models.base import Model
 from usechat.tools.tool import Tool, Tools, read_tools
 
 if TYPE_CHECKING:
-    from usechat.answers.calls.read import RepairToolCall
     from usechat.answers.response_options import ResponseOptions
     from usechat.http.response import StreamingAnswer
     from usechat.messages.ui import ChatRequest, CompletionRequest
     from usechat.runs.service import RunService
-    from usechat.tools.used_approvals import UsedApprovals
 
-__all__ = ["Agent", "AgentCall", "AgentOptions", "CallSettings", "PrepareCall"]
+__all__ = ["Agent", "AgentCall", "CallSettings", "PrepareCall"]
 
 DepsT = TypeVar("DepsT", default=Any)
+OutputT = TypeVar("OutputT", default=str)
 
 DEFAULT_STEPS = 20
 """Steps of an agent without ``stop_when``, as in the AI SDK."""
 
 
-class AgentOptions(CallOptions, total=False):
-    """What an `Agent` takes beside its model, and what one call of it may change; `stream_text` says what each is."""
-
-    tool_choice: ToolChoice | None
-    active_tools: Sequence[str] | None
-    stop_when: StopCondition | Sequence[StopCondition] | None
-    stop_sequences: Sequence[str]
-    prepare_step: PrepareStep | None
-    repair_tool_call: RepairToolCall | None
-    continue_paused: bool
-    stream_retries: int
-    approval_secret: str | bool
-    used_approvals: UsedApprovals | bool
-    message_metadata: MessageMetadataCallback | bool | None
-    transform: Transform | None
-    allow_system_messages: bool
-    convert_data_part: Callable[[Mapping[str, Any]], Any] | None
-    on_part: Callable[[Part], Any] | None
-    on_step_finish: Callable[[StepResult], Any] | None
-    on_finish: Callable[[FinishEvent], Any] | None
-    on_error: Callable[[BaseException], str | None] | None
-    on_abort: Callable[[Sequence[StepResult]], Any] | None
-
-
-class OneCallOptions(AgentOptions, total=False):
+class OneCallOptions(AnswerOptions, total=False):
     """What one call of an agent may change."""
 
     model: Model
@@ -76,11 +47,7 @@ class OneCallOptions(AgentOptions, total=False):
     steering: Steering | None
 
 
-CALLBACKS = ("on_part", "on_step_finish", "on_finish", "on_abort")
-"""Callbacks that both the agent and a call may have. Both are called, the agent's first."""
-
-
-class Agent(Generic[DepsT]):
+class Agent(Generic[DepsT, OutputT]):
     """A model with its instructions, tools and limits. It keeps nothing between its answers, so one serves everybody.
 
         agent = Agent(anthropic("claude-sonnet-4-6"), system="You are a helpful assistant.", tools=[get_weather])
@@ -93,6 +60,7 @@ class Agent(Generic[DepsT]):
         model: For instance ``anthropic("claude-sonnet-4-6")``.
         name: The agent's name for people, shown by ``usechat serve``; the model's id without it.
         tools: Made with `tool`, or functions to make tools of; a mapping's keys are their names.
+        output: What the last text of each answer is to be, such as ``Output.object(Recipe)``; see `stream_text`.
         prepare_call: Called once when an answer begins, with an `AgentCall`: the call's context and messages. Returns
             `CallSettings` that differ for this answer, or None. May be async.
         context: The dependencies of answers that are given none of their own.
@@ -100,7 +68,7 @@ class Agent(Generic[DepsT]):
             anything is taken.
         **options: Those of `stream_text`, for every answer: ``system`` (the instructions), ``stop_when`` (20 steps
             without it), ``timeout``, ``max_output_tokens``, ``temperature``, ``on_finish`` and so on. See
-            `AgentOptions`.
+            `AnswerOptions`.
 
     Raises:
         ConfigurationError: An option is unknown or makes no sense, or two contradict each other.
@@ -112,14 +80,15 @@ class Agent(Generic[DepsT]):
         *,
         name: str | None = None,
         tools: Tools | None = None,
+        output: Output[OutputT] | None = None,
         prepare_call: PrepareCall[DepsT] | None = None,
         context: DepsT | None = None,
         context_type: type[DepsT] | None = None,
-        **options: Unpack[AgentOptions],
+        **options: Unpack[AnswerOptions],
     ) -> None:
         check_model("Agent", model)
-        own = ("name", "tools", "prepare_call", "context", "context_type")
-        refuse_unknown("Agent", options, AgentOptions, *own)
+        own = ("name", "tools", "output", "prepare_call", "context", "context_type")
+        refuse_unknown("Agent", options, AnswerOptions, *own)
         check_function("prepare_call", prepare_call)
         if context_type is not None and not isinstance(context_type, type):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"context_type must be a class, not {named(context_type)}")
@@ -127,6 +96,7 @@ class Agent(Generic[DepsT]):
         self.name = name
         self.tools: Mapping[str, Tool] = read_tools(tools)
         """The tools, by name."""
+        self.output = output
         self.prepare_call = prepare_call
         self.context = context
         self.context_type = context_type
@@ -139,7 +109,7 @@ class Agent(Generic[DepsT]):
 
     def stream(
         self, prompt: str | Messages, *, context: DepsT | None = None, **options: Unpack[OneCallOptions]
-    ) -> StreamTextResult:
+    ) -> StreamTextResult[OutputT]:
         """Return an answer. Nothing runs until it is read.
 
             result = agent.stream(chat.messages, context=Deps(user, database))
@@ -162,7 +132,7 @@ class Agent(Generic[DepsT]):
 
     async def generate(
         self, prompt: str | Messages, *, context: DepsT | None = None, **options: Unpack[OneCallOptions]
-    ) -> FinishEvent:
+    ) -> FinishEvent[OutputT]:
         """Make an answer and wait for all of it: the text, the steps, the usage and the UI message.
 
             print((await agent.generate("A joke")).text)
@@ -217,23 +187,16 @@ class Agent(Generic[DepsT]):
                 f"the agent's context must be of type {expected.__name__}, not {named(context)}: give context=…"
             )
 
-    def _stream(self, prompt: str | Messages, options: Mapping[str, Any], context: Any) -> StreamTextResult:
-        merged: dict[str, Any] = {
-            "stop_when": step_count_is(DEFAULT_STEPS),
-            "tools": self.tools,
-            **self.options,
-            **options,
-        }
-        if merged["stop_when"] is None:
+    def _stream(self, prompt: str | Messages, options: Mapping[str, Any], context: Any) -> StreamTextResult[OutputT]:
+        merged: dict[str, Any] = {"tools": self.tools, **self.options, **options}
+        if merged.get("stop_when") is None:
             merged["stop_when"] = step_count_is(DEFAULT_STEPS)
-        for name in CALLBACKS:
-            if (own := self.options.get(name)) is not None and options.get(name) is not None:
-                merged[name] = call_both(own, options[name])
-        if (own := self.options.get("on_error")) is not None and options.get("on_error") is not None:
-            merged["on_error"] = first_text(options["on_error"], own)
+        for name, join in CALLBACKS.items():
+            own, given = self.options.get(name), options.get(name)
+            merged[name] = given or own if own is None or given is None else join(own, given)
         model = merged.pop("model", self.model)
         text, messages = (prompt, None) if isinstance(prompt, str) else (None, prompt)
-        result = stream_text(model, prompt=text, messages=messages, context=context, **merged)
+        result = stream_text(model, prompt=text, messages=messages, context=context, output=self.output, **merged)
         result.request.prepare_call = self.prepare_call
         return result
 
@@ -255,13 +218,23 @@ async def awaited(value: Any) -> None:
         await value
 
 
-def first_text(
+def second_text(
     first: Callable[[BaseException], str | None], second: Callable[[BaseException], str | None]
 ) -> Callable[[BaseException], str | None]:
-    """Return an ``on_error`` that calls two, and returns the first one's text if it has one."""
+    """Return an ``on_error`` that calls two, and returns the second one's text if it has one."""
 
     def on_error(error: BaseException) -> str | None:
-        text, other = first(error), second(error)
+        other, text = first(error), second(error)
         return text or other
 
     return on_error
+
+
+CALLBACKS: Mapping[str, Callable[[Any, Any], Any]] = {
+    **dict.fromkeys(
+        ("on_part", "on_step_start", "on_tool_start", "on_tool_end", "on_step_finish", "on_finish", "on_abort"),
+        call_both,
+    ),
+    "on_error": second_text,
+}
+"""How to call both the agent's callback and a call's."""

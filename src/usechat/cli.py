@@ -27,6 +27,10 @@ EnvFile = Annotated[Path | None, typer.Option(help="Read settings from this file
 
 @app.command()
 def serve(  # noqa: PLR0917 - typer calls it by name
+    agent: Annotated[
+        str | None,
+        typer.Argument(metavar="[MODULE:NAME]", help="Agent of your own that answers, such as my_app:agent."),
+    ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]")] = None,
     port: Annotated[str | None, typer.Option(help="Port to listen on; 0 takes a free one.  [default: 8000]")] = None,
     model: Annotated[str | None, typer.Option(help="Model that answers: a model's name, local or demo.")] = None,
@@ -38,7 +42,14 @@ def serve(  # noqa: PLR0917 - typer calls it by name
     env_file: EnvFile = None,
 ) -> None:
     """Serve the chat API and, where it has been built, the page."""
-    given = {"HOST": host, "PORT": port, "MODEL": model, "WORKERS": workers, "INSECURE": "true" if insecure else None}
+    given = {
+        "AGENT": agent,
+        "HOST": host,
+        "PORT": port,
+        "MODEL": model,
+        "WORKERS": workers,
+        "INSECURE": "true" if insecure else None,
+    }
     # Workers and reloads are other processes, which read the environment.
     for name, value in given.items():
         if value is not None:

@@ -1,11 +1,17 @@
 """Programs that a type checker takes, and such as it refuses: an ignored error that is none is one."""
 
+from dataclasses import dataclass
 from typing import assert_type
 
 from pydantic import BaseModel
 
 from usechat import (
+    Agent,
+    AgentCall,
+    CallSettings,
     FinishEvent,
+    Output,
+    ToolContext,
     UIMessage,
     generate_object,
     generate_text,
@@ -46,6 +52,49 @@ async def refuses_what_there_is_not(model: Model) -> None:
     stream_text(model, prompt="Hi", on_finish=3)  # pyright: ignore[reportArgumentType]
     stream_text(model, prompt="Hi").response(sdk="7", send_nothing=True)  # pyright: ignore[reportCallIssue]
     await generate_object(model, schema=Recipe, tools=[], prompt="Soup")  # pyright: ignore[reportCallIssue]
+
+
+@dataclass(frozen=True)
+class Deps:
+    """What tools need."""
+
+    user: str
+
+
+async def keeps_the_types_of_an_agent(model: Model) -> None:
+    """Dependencies and output."""
+    plain = Agent(model, system="Be brief.", tools=[get_tide])
+    assert_type(await plain.generate("Hi"), FinishEvent[str])
+    assert_type((await plain.generate("Hi", context=3)).output, str)
+    agent = Agent(model, context_type=Deps, output=Output.object(Recipe), prepare_call=chooses)
+    assert_type(agent, Agent[Deps, Recipe])
+    assert_type(await agent.stream("Hi", context=Deps("Ada")).output, Recipe)
+    assert_type((await agent.generate("Hi", context=Deps("Ada"), temperature=0.5)).output, Recipe)
+    assert_type(Agent(model, context=Deps("all")), Agent[Deps, str])
+    assert_type(await stream_text(model, prompt="Hi", output=Output.array(Recipe)).output, list[Recipe])
+    assert_type((await generate_text(model, prompt="Hi", output=Output.array(int))).output, list[int])
+    assert_type(await stream_text(model, prompt="Hi").output, str)
+    assert_type(Output.choice(["a", "b"]), Output[str])
+    agent.stream("Hi", context="Ada")  # pyright: ignore[reportArgumentType]
+    agent.stream("Hi", context=Deps("Ada"), temprature=1)  # pyright: ignore[reportCallIssue]
+    await agent.generate(context=Deps("Ada"))  # pyright: ignore[reportCallIssue]
+    Agent(model, messages=[])  # pyright: ignore[reportCallIssue]
+    Agent("claude-sonnet-4-6")  # pyright: ignore[reportArgumentType]
+    Agent(model, output=Recipe)  # pyright: ignore[reportArgumentType]
+    Agent(model, context_type=Recipe, prepare_call=chooses)  # pyright: ignore[reportArgumentType]
+
+
+def chooses(call: AgentCall[Deps]) -> CallSettings | None:
+    """Choose by user."""
+    assert_type(call.context, Deps)
+    return CallSettings(system=call.context.user)
+
+
+@tool
+async def whoami(context: ToolContext[Deps]) -> str:
+    """Return the user."""
+    assert_type(context.deps, Deps)
+    return context.deps.usr  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
 
 
 @tool

@@ -6,20 +6,24 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias
 
 import msgspec
+from typing_extensions import TypeVar
 
+from usechat.answers.calls.events import StepStartEvent, ToolEndEvent, ToolStartEvent
 from usechat.answers.loop.recorder import StepResult
 from usechat.checks import check_function
 from usechat.errors import ConfigurationError
-from usechat.guard import Contained, is_being_cancelled, original_error
+from usechat.guard import Contained, exception_for, is_being_cancelled, original_error
 from usechat.messages.model import ModelMessage
 from usechat.parts import FinishReason, Part, Usage
 
 __all__ = ["NO_RESPONSE", "Callbacks", "FinishEvent", "MessageMetadataCallback", "Outcome"]
 
 logger = logging.getLogger(__name__)
+
+OutputT_co = TypeVar("OutputT_co", covariant=True, default=str)
 
 NO_RESPONSE = "an answer is no response: return answer.response(chat) from the route"
 
@@ -38,7 +42,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     error: BaseException | None = None
 
 
-class FinishEvent(msgspec.Struct, frozen=True, kw_only=True):
+class FinishEvent(msgspec.Struct, Generic[OutputT_co], frozen=True, kw_only=True):
     """The end of an answer, whole or partial: the argument of ``on_finish``."""
 
     ui_message: Mapping[str, Any]
@@ -62,6 +66,22 @@ class FinishEvent(msgspec.Struct, frozen=True, kw_only=True):
     is_continuation: bool = False
     """Whether the message continues the last one of the request."""
     error: BaseException | None = None
+    parsed: Any = None
+    """The value of `output`; None when there is none."""
+    output_error: BaseException | None = None
+    """The reason why there is no output: the failure, or a `NoObjectGeneratedError`."""
+
+    @property
+    def output(self) -> OutputT_co:
+        """What ``output=Output.object(…)`` asked for, checked and of its type; the text without an output.
+
+        Raises:
+            NoObjectGeneratedError: The text does not fit, or the answer ended before the model wrote it.
+            ProviderError: The model failed.
+        """
+        if self.output_error is not None:
+            raise exception_for(self.output_error)
+        return self.parsed
 
     def outcome(self) -> Outcome:
         """Return the event as an outcome."""
@@ -77,9 +97,12 @@ class Callbacks(msgspec.Struct, frozen=True):
 
     on_part: Callable[[Part], Any] | None = None
     on_step_finish: Callable[[StepResult], Any] | None = None
-    on_finish: Callable[[FinishEvent], Any] | None = None
+    on_finish: Callable[[FinishEvent[Any]], Any] | None = None
     on_error: Callable[[BaseException], str | None] | None = None
     on_abort: Callable[[Sequence[StepResult]], Any] | None = None
+    on_step_start: Callable[[StepStartEvent], Any] | None = None
+    on_tool_start: Callable[[ToolStartEvent], Any] | None = None
+    on_tool_end: Callable[[ToolEndEvent], Any] | None = None
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:

@@ -252,7 +252,12 @@ class DrivenAnswer(ABC):
         message, shaped = self._close_message(last)
         values = {name: getattr(outcome, name) for name in Outcome.__struct_fields__}
         values["error"] = outcome.error or self.failure
+        parsed, output_error = None, values["error"]
+        if output_error is None:
+            parsed, output_error = self.read_output(outcome)
         self.final = final = FinishEvent(
+            parsed=parsed,
+            output_error=output_error,
             ui_message=message,
             tool_errors={**self.shaper.masked_errors, **self.unbegun},
             is_aborted=is_aborted,
@@ -276,6 +281,10 @@ class DrivenAnswer(ABC):
 
     def note_end(self, *, is_aborted: bool) -> None:  # noqa: B027 - most answers have nothing to do
         """Hook for subclasses at the end, before the callbacks are called."""
+
+    def read_output(self, outcome: Outcome) -> tuple[Any, BaseException | None]:
+        """Return what the answer's text says, and the reason if it says nothing. Never raises."""
+        return outcome.text, None
 
     def _last_parts(self, *, is_aborted: bool) -> list[Part]:
         if is_aborted:

@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
+
+from typing_extensions import TypeVar
 
 from usechat.answers.answer import FinishEvent, MessageMetadataCallback
 from usechat.answers.call_options import CallOptions
+from usechat.answers.calls.events import StepStartEvent, ToolEndEvent, ToolStartEvent
 from usechat.answers.calls.read import RepairToolCall
 from usechat.answers.inputs import Messages
 from usechat.answers.loop.recorder import StepResult
 from usechat.answers.loop.request import PrepareStep
 from usechat.answers.loop.steering import Steering
+from usechat.answers.objects.output import Output
 from usechat.answers.smooth import Transform
 from usechat.answers.stop import StopCondition
 from usechat.answers.stream_text import StreamTextResult, stream_text
 from usechat.checks import check_model, refuse_unknown
 from usechat.models.base import Model, ToolChoice
 from usechat.parts import Part
-from usechat.tools.tool import Tools
+from usechat.tools.tool import ToolApproval, Tools
 from usechat.tools.used_approvals import UsedApprovals
 
-__all__ = ["TextOptions", "finish_of", "generate_text"]
+__all__ = ["AnswerOptions", "TextOptions", "finish_of", "generate_text"]
+
+OutputT = TypeVar("OutputT", default=str)
 
 
-class TextOptions(CallOptions, total=False):
-    """What `stream_text` takes beside the model, and says of it."""
+class AnswerOptions(CallOptions, total=False):
+    """What each answer of a model may be told beside its messages and tools; `stream_text` says what each option is."""
 
-    messages: Messages | None
-    prompt: str | None
-    tools: Tools | None
     tool_choice: ToolChoice | None
     active_tools: Sequence[str] | None
     stop_when: StopCondition | Sequence[StopCondition] | None
@@ -38,28 +41,44 @@ class TextOptions(CallOptions, total=False):
     repair_tool_call: RepairToolCall | None
     continue_paused: bool
     stream_retries: int
+    tool_approval: ToolApproval | None
+    tool_call_concurrency: int | None
     approval_secret: str | bool
     used_approvals: UsedApprovals | bool
-    steering: Steering | None
-    context: Any
     message_metadata: MessageMetadataCallback | bool | None
     transform: Transform | None
     allow_system_messages: bool
     convert_data_part: Callable[[Mapping[str, Any]], Any] | None
     on_part: Callable[[Part], Any] | None
+    on_step_start: Callable[[StepStartEvent], Any] | None
+    on_tool_start: Callable[[ToolStartEvent], Any] | None
+    on_tool_end: Callable[[ToolEndEvent], Any] | None
     on_step_finish: Callable[[StepResult], Any] | None
-    on_finish: Callable[[FinishEvent], Any] | None
+    on_finish: Callable[[FinishEvent[Any]], Any] | None
     on_error: Callable[[BaseException], str | None] | None
     on_abort: Callable[[Sequence[StepResult]], Any] | None
 
 
-async def generate_text(model: Model, **options: Unpack[TextOptions]) -> FinishEvent:
+class TextOptions(AnswerOptions, total=False):
+    """What `stream_text` takes beside the model, and says of it."""
+
+    messages: Messages | None
+    prompt: str | None
+    tools: Tools | None
+    steering: Steering | None
+    context: Any
+
+
+async def generate_text(
+    model: Model, *, output: Output[OutputT] | None = None, **options: Unpack[TextOptions]
+) -> FinishEvent[OutputT]:
     """Answer as `stream_text` does, and wait for all of it: the text, the steps, the usage and the UI message.
 
         print((await generate_text(anthropic("claude-sonnet-4-6"), prompt="A joke")).text)
 
     Args:
         model: For instance ``anthropic("claude-sonnet-4-6")``.
+        output: As for `stream_text`; the event's ``output`` has the value.
         **options: Those of `stream_text`: ``prompt`` or ``messages``, ``tools``, ``stop_when``, ``system``,
             ``temperature``, ``max_output_tokens`` and so on.
 
@@ -69,11 +88,11 @@ async def generate_text(model: Model, **options: Unpack[TextOptions]) -> FinishE
         ProviderError: The model failed.
     """
     check_model("generate_text", model)
-    refuse_unknown("generate_text", options, TextOptions)
-    return await finish_of(stream_text(model, **options))
+    refuse_unknown("generate_text", options, TextOptions, "output")
+    return await finish_of(stream_text(model, output=output, **options))
 
 
-async def finish_of(result: StreamTextResult) -> FinishEvent:
+async def finish_of(result: StreamTextResult[OutputT]) -> FinishEvent[OutputT]:
     """Make an answer to its end and return how it ended.
 
     Raises:
@@ -82,4 +101,4 @@ async def finish_of(result: StreamTextResult) -> FinishEvent:
     """
     await result.text
     assert result.final is not None
-    return result.final
+    return cast("FinishEvent[OutputT]", result.final)

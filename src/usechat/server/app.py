@@ -9,7 +9,7 @@ import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -33,6 +33,9 @@ from usechat.server.routes.page import PageFiles, default_page_folder
 from usechat.server.routes.routes import make_api_router, make_fetch_router, make_open_router
 from usechat.server.settings import Settings, is_loopback_host
 
+if TYPE_CHECKING:
+    from usechat.agent import Agent
+
 __all__ = ["create_app"]
 
 EXPOSED_HEADERS: Final = (
@@ -47,15 +50,18 @@ LOAD_AFTER_SECONDS: Final = 1.0
 logger = logging.getLogger(__name__)
 
 
-def create_app(settings: Settings | None = None, *, on_finish: OnFinish | None = None) -> FastAPI:
+def create_app(
+    settings: Settings | None = None, *, agent: Agent[Any] | None = None, on_finish: OnFinish | None = None
+) -> FastAPI:
     """Return the server's application, also for ``uvicorn --factory usechat.server.app:create_app``.
 
     Args:
         settings: The settings; by default those of the environment and the ``.env`` file.
+        agent: Answers in place of a model alone, with its own tools; by default the one that the settings name.
         on_finish: Called once for each saved answer's end, in one process.
 
     Raises:
-        ConfigurationError: A setting is wrong, or the server would be open to strangers by accident.
+        ConfigurationError: A setting or the agent is wrong, or the server would be open to strangers by accident.
     """
     if settings is None:
         environment = load_environment()
@@ -65,7 +71,8 @@ def create_app(settings: Settings | None = None, *, on_finish: OnFinish | None =
     settings.check_exposure()
     is_public = os.environ.get("VERCEL") == "1"
     used_approvals = open_used_approvals(settings)
-    answers = Answers(settings, choose_model(settings), used_approvals)
+    choice = choose_model(settings, agent)
+    answers = Answers(settings, choice, used_approvals)
     warn_of_unshared_secret(settings, is_public=is_public)
     chats = open_chats(settings, database_url(settings, is_public=is_public), on_finish, is_public=is_public)
 
@@ -110,8 +117,7 @@ def make_bare_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None
 
 def make_routers(answers: Answers, guard: KeyGuard, chats: Chats) -> list[APIRouter]:
     """Return all routes below ``/api``, with those of saved chats if chats are saved."""
-    # No tool of the server runs in a client, so no output is taken from one.
-    chat = chats.router(answers.answer, user=guard, client_tools=(), prefix="/api")
+    chat = chats.router(answers.answer, user=guard, client_tools=answers.client_tools, prefix="/api")
     fetch = make_fetch_router(answers, guard)
     return [chat, fetch, make_api_router(answers, guard, [*chat.routes, *fetch.routes])]
 

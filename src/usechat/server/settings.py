@@ -36,6 +36,7 @@ FLAGS: Final[Mapping[str, str]] = {name: f"--{name}" for name in ("host", "port"
 """Settings that ``usechat serve`` also takes as an argument."""
 
 ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s,]+", re.IGNORECASE)
+AGENT: Final = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*")
 KEY: Final = re.compile(r"[!-~]+")
 
 ItemT = TypeVar("ItemT")
@@ -79,6 +80,12 @@ def check_sdk(name: str) -> str:
     return name
 
 
+def check_agent(target: str) -> str:
+    if AGENT.fullmatch(target) is None:
+        raise ValueError("no module and name")
+    return target
+
+
 def check_page(folder: Path) -> Path:
     if not (folder / "index.html").is_file():
         raise ValueError("no page")
@@ -99,6 +106,9 @@ class Settings(BaseSettings):
         None, "The model that answers; without it, what the environment has a key for", "a model's name, local or demo"
     )
     models: ListOf[str] = setting((), "Models that a client may choose by its body's model field", "a list of models")
+    agent: Annotated[str, AfterValidator(check_agent)] | None = setting(
+        None, "The agent of your own that answers, in place of a model alone", "MODULE:NAME, such as my_app:agent"
+    )
     system_prompt: str | None = setting(None, "Instructions to the model", "text")
     max_output_tokens: int | None = setting(
         None, "The most tokens of one model call; without it, the model's own limit", "a whole number from 1", ge=1

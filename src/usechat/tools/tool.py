@@ -37,6 +37,7 @@ from usechat.tools.schema import (
 __all__ = [
     "NeedsApproval",
     "Tool",
+    "ToolApproval",
     "ToolContext",
     "ToolWriter",
     "Tools",
@@ -97,6 +98,11 @@ ModelOutput: TypeAlias = ToolResultOutput | ToolResultOutputDict
 Decision: TypeAlias = bool | ApprovalStatus | None
 """True is `AskUser`. With False and None the call runs without approval."""
 NeedsApproval: TypeAlias = Decision | Callable[[Any, ToolContext], "Decision | Awaitable[Decision]"]
+ToolApproval: TypeAlias = Callable[[Any, ToolContext], "Decision | Awaitable[Decision]"] | Mapping[str, NeedsApproval]
+"""One policy for all tools of an answer: a function of the input and the context, or decisions by the tools' names.
+
+What it decides goes before what a tool itself says in ``needs_approval``. None, or no decision for a tool's name,
+leaves it to the tool; False lets the call run unasked."""
 
 
 class Tool(msgspec.Struct, Generic[P, R_co], frozen=True, kw_only=True):

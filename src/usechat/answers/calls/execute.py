@@ -8,18 +8,20 @@ call ends in an output or an error, and the model gets it. When the answer is st
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import inspect
 import logging
 import threading
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Mapping, Sequence
-from contextlib import aclosing, suppress
+import time
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any, TypeAlias, cast
 
 import anyio.to_thread
 import msgspec
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from usechat.answers.calls.events import ToolEndEvent, ToolStartEvent
+from usechat.answers.calls.iterate import as_generator, iterate_on_thread
 from usechat.answers.writer.part_queue import PartQueue
 from usechat.answers.writer.valid_parts import maybe_valid_part
 from usechat.errors import ApplicationError, ToolError, ToolExecutionError
@@ -32,12 +34,15 @@ from usechat.parts import Part, ProviderMetadata, ToolOutputAvailable, ToolOutpu
 from usechat.tools.tool import Tool, ToolContext, ToolWriter
 from usechat.unsafe_keys import find_unsafe_key
 
-__all__ = ["Execution", "MakeContext", "ToolOutcomes", "ToolRunner", "error_text"]
+__all__ = ["Execution", "MakeContext", "TellOfTool", "ToolOutcomes", "ToolRunner", "error_text"]
 
 logger = logging.getLogger(__name__)
 
 MakeContext: TypeAlias = Callable[[str, str, ToolWriter], ToolContext]
 """Makes the context of a call from the call's id, the tool's name and the writer for the tool's own parts."""
+
+TellOfTool: TypeAlias = Callable[[str, Any], Awaitable[None]]
+"""Calls one of the application's callbacks, by its name, with an event."""
 
 GRACE_SECONDS = 1.0
 """Seconds that a cancelled tool may take to end. A slower one is left running, and its outcome is not read."""
@@ -87,10 +92,21 @@ class ToolRunner:
     Args:
         make_context: Makes the context of a call.
         on_error: Called with each exception. It may return the text for the browser.
+        concurrency: The most calls that run at once; None for no limit.
+        tell: Tells the application of ``on_tool_start`` and ``on_tool_end``; None if it does not listen. Never raises.
     """
 
-    def __init__(self, make_context: MakeContext, on_error: Callable[[BaseException], str | None]) -> None:
+    def __init__(
+        self,
+        make_context: MakeContext,
+        on_error: Callable[[BaseException], str | None],
+        *,
+        concurrency: int | None = None,
+        tell: TellOfTool | None = None,
+    ) -> None:
         self.make_context = make_context
+        self.slots = None if concurrency is None else asyncio.Semaphore(concurrency)
+        self.tell = tell
         self.on_error = on_error
         self.queue = PartQueue()
         self.outcomes = ToolOutcomes()
@@ -111,8 +127,8 @@ class ToolRunner:
 
     async def run(self, executions: Sequence[Execution]) -> AsyncGenerator[list[Part]]:
         """Run all calls at once, started in their order. Yield their parts as soon as there are any."""
-        running = {asyncio.create_task(self._run_one(execution)) for execution in executions}
-        tasks = tuple(running)
+        tasks = tuple(asyncio.create_task(self._run_in_turn(execution)) for execution in executions)
+        running = set(tasks)
 
         def ended(task: asyncio.Task[None]) -> None:
             running.discard(task)
@@ -133,7 +149,30 @@ class ToolRunner:
             late, self.queue.parts = self.queue.parts, []
             self.outcomes.late.extend(late)
 
-    async def _run_one(self, execution: Execution) -> None:
+    async def _run_in_turn(self, execution: Execution) -> None:
+        if self.slots is None:
+            await self._run_and_tell(execution)
+        else:
+            async with self.slots:
+                await self._run_and_tell(execution)
+
+    async def _run_and_tell(self, execution: Execution) -> None:
+        if self.tell is None:
+            await self._run_one(execution)
+            return
+        of_call: dict[str, Any] = {
+            "tool_call_id": execution.tool_call_id,
+            "tool_name": execution.tool.name,
+            "input": execution.arguments,
+        }
+        await self.tell("on_tool_start", ToolStartEvent(**of_call))
+        begun = time.monotonic()
+        output, error = await self._run_one(execution)
+        seconds = time.monotonic() - begun
+        await self.tell("on_tool_end", ToolEndEvent(**of_call, output=output, error=error, seconds=seconds))
+
+    async def _run_one(self, execution: Execution) -> tuple[Any, BaseException | None]:
+        """Run a call. Return its result and its error."""
         limit = execution.tool.timeout
         work = asyncio.create_task(self._work(execution))
         is_stopped = False
@@ -145,20 +184,26 @@ class ToolRunner:
         if is_late:
             await stop(work, execution)
         if has_outcome(work, execution, is_late=is_late):
-            self._end(execution, work)
-        elif not is_stopped:
-            why = f"The tool did not end within {limit:g} seconds. " if is_late else ""
-            self._fail(execution, interrupted(execution, why))
+            return self._end(execution, work)
+        why = f"The tool did not end within {limit:g} seconds. " if is_late and not is_stopped else ""
+        unknown = interrupted(execution, why)
+        if not is_stopped:
+            self._fail(execution, unknown)
+        return None, unknown
 
-    def _end(self, execution: Execution, work: asyncio.Task[tuple[Any, ToolResultOutput]]) -> None:
-        """Show the outcome of a tool that has ended."""
+    def _end(
+        self, execution: Execution, work: asyncio.Task[tuple[Any, ToolResultOutput]]
+    ) -> tuple[Any, BaseException | None]:
+        """Show the outcome of a tool that has ended, and return it."""
         try:
             shown, output = work.result()
         except Exception as error:  # noqa: BLE001 - the model gets whatever a tool raises
-            self._fail(execution, original_error(error))
-        else:
-            self._keep(execution, output)
-            self.queue.put(self._available(execution, shown))
+            raised = original_error(error)
+            self._fail(execution, raised)
+            return None, raised
+        self._keep(execution, output)
+        self.queue.put(self._available(execution, shown))
+        return shown, None
 
     async def _work(self, execution: Execution) -> tuple[Any, ToolResultOutput]:
         try:
@@ -331,38 +376,3 @@ def forget(work: asyncio.Task[Any]) -> None:
     if not work.cancelled():
         # Python would report an error that nobody has looked at.
         work.exception()
-
-
-async def as_generator(outputs: AsyncIterable[Any]) -> AsyncGenerator[Any]:
-    """Yield the items of ``outputs``. Closing this generator closes ``outputs`` when that has ``aclose``."""
-    try:
-        async for output in outputs:
-            yield output
-    finally:
-        if isinstance(outputs, AsyncGenerator):
-            await outputs.aclose()
-
-
-END = object()
-
-
-async def iterate_on_thread(values: Generator[Any]) -> AsyncGenerator[Any]:
-    """Yield a plain generator's values. Each one is made on a thread."""
-    is_over = threading.Event()
-    # One context for all steps: the generator finds in the next step what it set in the last.
-    context = contextvars.copy_context()
-
-    def step() -> Any:
-        value = context.run(next, values, END)
-        if is_over.is_set():
-            context.run(values.close)
-        return value
-
-    try:
-        while (value := await anyio.to_thread.run_sync(step, abandon_on_cancel=True)) is not END:
-            yield value
-    finally:
-        is_over.set()
-        # A generator that is running on its thread cannot be closed from here; it closes itself.
-        with suppress(ValueError):
-            await anyio.to_thread.run_sync(context.run, values.close, abandon_on_cancel=True)

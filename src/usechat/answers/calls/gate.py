@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
 import msgspec
 
@@ -40,7 +40,7 @@ from usechat.tools.approvals import (
     read_status,
     sign_request,
 )
-from usechat.tools.tool import Tool
+from usechat.tools.tool import Tool, ToolApproval
 from usechat.tools.used_approvals import UsedApprovals
 
 __all__ = ["ApprovalGate", "Verdict"]
@@ -68,6 +68,7 @@ class ApprovalGate:
         tools: All tools of the answer, by name.
         policy: The behaviour that the client needs.
         secret: Signs requests and checks answers. None: no signatures.
+        tool_approval: The answer's policy for all tools, which goes before what each tool says.
         used: Memory of the signed approvals by which a tool ran. None: an approval may be used again.
         make_context: Makes the context of a call, for tools whose decision needs it.
         on_error: Called with each error. It may return the text for the browser.
@@ -78,6 +79,7 @@ class ApprovalGate:
         "on_error",
         "policy",
         "secret",
+        "tool_approval",
         "tools",
         "used",
     )
@@ -89,6 +91,7 @@ class ApprovalGate:
         secret: str | None,
         used: UsedApprovals | None = None,
         *,
+        tool_approval: ToolApproval | None = None,
         make_context: MakeContext,
         on_error: OnError,
     ) -> None:
@@ -96,6 +99,7 @@ class ApprovalGate:
         self.policy = policy
         self.secret = secret
         self.used = used
+        self.tool_approval = tool_approval
         self.make_context = make_context
         self.on_error = on_error
 
@@ -130,10 +134,15 @@ class ApprovalGate:
         return self.policy.approvals and (denial.reason is None or self.policy.shows_automatic_approvals)
 
     def _status(self, tool: Tool, tool_call_id: str, input: object, writer: PartList) -> Script[ApprovalStatus | None]:
-        needs = tool.needs_approval
-        if not callable(needs):
-            return read_status(needs)
-        return read_status((yield Call(needs, (input, self.make_context(tool_call_id, tool.name, writer)))))
+        policy: Any = self.tool_approval
+        of_answer = cast("Mapping[str, Any]", policy).get(tool.name) if isinstance(policy, Mapping) else policy
+        for needs in (of_answer, tool.needs_approval):
+            decision: Any = needs
+            if callable(needs):
+                decision = yield Call(needs, (input, self.make_context(tool_call_id, tool.name, writer)))
+            if decision is not None:
+                return read_status(decision)
+        return None
 
     def _cannot_ask(self, call: ToolCall) -> Verdict:
         logger.warning("tool %s needs approval: name the client's AI SDK version (6 or later)", call.tool_name)

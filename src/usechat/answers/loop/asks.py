@@ -15,7 +15,7 @@ import msgspec
 from usechat.models.base import Model, ModelCall
 
 if TYPE_CHECKING:
-    from usechat.answers.calls.execute import Execution, MakeContext
+    from usechat.answers.calls.execute import Execution, MakeContext, TellOfTool
 
 __all__ = ["Ask", "Call", "CallModel", "Open", "RunTools", "Script", "Stream"]
 
@@ -45,6 +45,10 @@ class RunTools(msgspec.Struct, frozen=True):
     executions: Sequence[Execution]
     make_context: MakeContext
     on_error: Callable[[BaseException], str | None]
+    concurrency: int | None = None
+    """The most calls that run at once; None for no limit."""
+    tell: TellOfTool | None = None
+    """Tells the application of the begin and the end of each call."""
 
 
 class Open(msgspec.Struct, frozen=True):

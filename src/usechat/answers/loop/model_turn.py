@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from usechat.answers.callbacks import Outcome
+from usechat.answers.calls.events import StepStartEvent
 from usechat.answers.loop.asks import Call, CallModel, Script, Stream
 from usechat.answers.loop.prepare_call import AgentCall, apply_settings
 from usechat.answers.loop.recorder import StepRecorder
@@ -108,6 +109,8 @@ class ModelTurn(StepTurn):
         if not self.is_retry:
             self.is_open, self.retries = False, 0
             self.step_call = yield from self.prepare_call()
+            if self.request.on_step_start is not None:
+                yield Call(self.request.on_step_start, (self._start_event(),))
         self.is_retry = False
         yield CallModel(*self.step_call)
         if self._is_last_call():
@@ -126,6 +129,17 @@ class ModelTurn(StepTurn):
                 self.is_open = False
         yield Stream.CLOSE
         return failure
+
+    def _start_event(self) -> StepStartEvent:
+        model, call = self.step_call
+        return StepStartEvent(
+            step_number=len(self.steps),
+            provider=model.provider,
+            model_id=model.model_id,
+            system=call.system,
+            messages=call.messages,
+            tool_names=[tool.name for tool in call.tools],
+        )
 
     def _is_last_call(self) -> bool:
         """Return whether the messages are not needed again after this call."""

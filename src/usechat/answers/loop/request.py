@@ -7,6 +7,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from usechat.answers.calls.events import StepStartEvent
+from usechat.answers.calls.execute import TellOfTool
 from usechat.answers.calls.read import RepairToolCall
 from usechat.answers.loop.prepare_call import PrepareCall
 from usechat.answers.loop.recorder import StepResult
@@ -15,7 +17,7 @@ from usechat.answers.stop import StopCondition
 from usechat.messages.dicts.types import ModelMessageDict
 from usechat.messages.model import ModelMessage
 from usechat.models.base import Model, ModelCall, ToolChoice
-from usechat.tools.tool import Tool
+from usechat.tools.tool import Tool, ToolApproval
 from usechat.tools.used_approvals import UsedApprovals
 
 __all__ = ["LoopRequest", "PrepareStep", "StepSettings"]
@@ -65,10 +67,15 @@ class LoopRequest(msgspec.Struct, kw_only=True):
     """How often a step is tried again whose stream broke, for clients that can forget the first try."""
     approval_secret: str | None = None
     used_approvals: UsedApprovals | None = None
+    tool_approval: ToolApproval | None = None
+    tool_call_concurrency: int | None = None
     steering: SteeringRun = msgspec.field(default_factory=SteeringRun)
     context: Any = None
     message_id: str | None = None
     converts_outputs: bool = False
     """Whether results in the first call's messages are in the client's form and need `Tool.to_model_output`."""
     on_error: Callable[[BaseException], str | None] = lambda error: None
+    on_step_start: Callable[[StepStartEvent], Awaitable[None]] | None = None
     on_step_finish: Callable[[StepResult], Awaitable[None]] | None = None
+    tell_of_tool: TellOfTool | None = None
+    """Calls ``on_tool_start`` and ``on_tool_end``; None without either."""

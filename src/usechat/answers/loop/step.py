@@ -252,7 +252,10 @@ class StepTurn(Turn):
         executions, self.executions = self.executions, []
         if not executions:
             return
-        self.outcomes = yield RunTools(executions, self._make_context, self.request.on_error)
+        request = self.request
+        self.outcomes = yield RunTools(
+            executions, self._make_context, request.on_error, request.tool_call_concurrency, request.tell_of_tool
+        )
         try:
             while (batch := (yield Stream.READ)) is not None:
                 self._show_outputs(batch)
@@ -296,6 +299,7 @@ class StepTurn(Turn):
             self.policy,
             self.request.approval_secret,
             self.request.used_approvals,
+            tool_approval=self.request.tool_approval,
             make_context=self._make_context,
             on_error=self.request.on_error,
         )

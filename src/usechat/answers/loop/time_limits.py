@@ -69,7 +69,7 @@ class TimeLimits:
         return self._ends[0]
 
     def feed(self, batch: Sequence[ModelPart], stream: object) -> None:
-        """Feed a batch of a stream; needless after `has_content`. Metadata alone does not count as the model's first content."""
+        """Feed a batch of a stream; needless after `has_content`. Metadata alone is not the model's first content."""
         if stream is self.stream and not all(isinstance(part, Custom) for part in batch):
             self.has_content = True
 

@@ -22,7 +22,7 @@ from usechat.answers.loop.request import LoopRequest
 from usechat.answers.loop.turn import Turn
 from usechat.answers.objects.array_text import ArrayElements
 from usechat.answers.objects.partial import GrowingValue
-from usechat.answers.objects.shape import Output, Shape, make_shape
+from usechat.answers.objects.shape import OutputKind, Shape, make_shape
 from usechat.answers.response_options import ResponseOptions
 from usechat.answers.stop import step_count_is
 from usechat.checks import check_function, check_model, option_names, refuse_unknown
@@ -271,13 +271,13 @@ def stream_object(
 ) -> StreamObjectResult[str]: ...
 @overload
 def stream_object(
-    model: Model, *, schema: Any = None, output: Output = "object", **options: Unpack[ObjectOptions]
+    model: Model, *, schema: Any = None, output: OutputKind = "object", **options: Unpack[ObjectOptions]
 ) -> StreamObjectResult[Any]: ...
 def stream_object(
     model: Model,
     *,
     schema: Any = None,
-    output: Output = "object",
+    output: OutputKind = "object",
     enum: Sequence[str] | None = None,
     schema_name: str | None = None,
     schema_description: str | None = None,
@@ -349,7 +349,7 @@ async def generate_object(
 ) -> ObjectFinishEvent[str]: ...
 @overload
 async def generate_object(
-    model: Model, *, schema: Any = None, output: Output = "object", **options: Unpack[ObjectOptions]
+    model: Model, *, schema: Any = None, output: OutputKind = "object", **options: Unpack[ObjectOptions]
 ) -> ObjectFinishEvent[Any]: ...
 async def generate_object(model: Model, **options: Any) -> ObjectFinishEvent[Any]:
     """Ask a model for JSON and wait for all of it; takes what `stream_object` does.

@@ -20,16 +20,21 @@ GROWTH = 16
 
 
 class GrowingValue:
-    """Takes the text that ``useObject`` gets, gives the value so far."""
+    """Takes the text that ``useObject`` gets, gives the value so far.
 
-    def __init__(self, shape: Shape) -> None:
+    Args:
+        shape: How the value is read.
+        array_key: The key whose value is an array's text; None for the array alone, as ``useObject`` gets it.
+    """
+
+    def __init__(self, shape: Shape, *, array_key: str | None = None) -> None:
         self.shape = shape
         self.shown: Any = msgspec.UNSET
         """The value; `msgspec.UNSET` while there is none."""
         self.pieces: list[str] = []
         self.length = 0
         self.length_read = 0
-        self.elements = ArrayElements(key=None)
+        self.elements = ArrayElements(key=array_key)
         self.new_elements: list[Any] = []
         self.fits = True
         """Whether all of an array's elements so far fit: none is shown after one that does not."""

@@ -16,9 +16,9 @@ from usechat.models.object_schema import NoObjectError, inline_root, object_sche
 from usechat.tools.schema import InputSchema, JsonSchemaInput, read_input_schema
 from usechat.unsafe_keys import refuse_unsafe_keys
 
-__all__ = ["Output", "Shape", "make_shape"]
+__all__ = ["OutputKind", "Shape", "make_shape"]
 
-Output: TypeAlias = Literal["object", "array", "enum", "no-schema"]
+OutputKind: TypeAlias = Literal["object", "array", "enum", "no-schema"]
 
 DRAFT_7 = "http://json-schema.org/draft-07/schema#"
 DEFINITIONS = ("definitions", "$defs")
@@ -27,7 +27,7 @@ DEFINITIONS = ("definitions", "$defs")
 class Shape(msgspec.Struct, frozen=True):
     """What is asked of the model, and how its JSON becomes the value."""
 
-    output: Output
+    output: OutputKind
     schema: InputSchema
     """Of the object, of one element, or of one of an enum's values."""
     asked: Mapping[str, Any] | None
@@ -95,6 +95,7 @@ class Shape(msgspec.Struct, frozen=True):
 WHY_NO_JSON = {
     "length": "The model ran out of tokens before its JSON was complete.",
     "content-filter": "The model refused.",
+    "tool-calls": "The answer ended with calls of tools, before the model wrote its output.",
 }
 
 
@@ -115,7 +116,7 @@ class EnumInput:
         return value, value
 
 
-def make_shape(output: Output, schema: Any, enum: Sequence[str] | None) -> Shape:
+def make_shape(output: OutputKind, schema: Any, enum: Sequence[str] | None) -> Shape:
     """Return the shape for the arguments of `stream_object`.
 
     Raises:
@@ -141,7 +142,7 @@ def make_shape(output: Output, schema: Any, enum: Sequence[str] | None) -> Shape
             return Shape(output, read, wrapped(read.json_schema), is_wrapped=True)
 
 
-TAKES: Mapping[Output, str] = {
+TAKES: Mapping[OutputKind, str] = {
     "object": "a schema, and nothing but a schema",
     "array": "the schema of one element, and nothing but that",
     "enum": 'the values, and no schema: enum=["a", "b"]',

@@ -319,7 +319,7 @@ def ui_message_stream(
     *,
     message_metadata: MessageMetadataCallback | None = None,
     on_part: Callable[[Part], Any] | None = None,
-    on_finish: Callable[[FinishEvent], Any] | None = None,
+    on_finish: Callable[[FinishEvent[Any]], Any] | None = None,
     on_error: Callable[[BaseException], str | None] | None = None,
     on_abort: Callable[[Sequence[Any]], Any] | None = None,
 ) -> UIMessageStream:

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from weakref import WeakSet
 
-from usechat import StreamingAnswer, step_count_is, stream_text
+from usechat.agent import Agent
+from usechat.answers.stop import step_count_is
 from usechat.answers.stream_text import StreamTextResult
 from usechat.conversations.chat_turn import ChatTurn
+from usechat.http.response import StreamingAnswer
 from usechat.messages import ui
 from usechat.models.base import Model
 from usechat.models.resolve import resolve_model
@@ -29,7 +31,7 @@ class Answers:
 
     Args:
         settings: The server's settings.
-        choice: The model that answers when a client chooses none.
+        choice: The model or agent that answers when a client chooses none.
         used_approvals: Remembers used approvals for all processes of the server; None to remember them in this one.
     """
 
@@ -55,10 +57,18 @@ class Answers:
 
         Its instructions follow the operator's, or replace the default ones.
         """
-        given = (self.settings.system_prompt, chat.instructions)
+        own = self.choice.agent
+        operators = self.settings.system_prompt if own is None else own.options.get("system")
+        given = (operators, chat.instructions)
         system = "\n\n".join(text for text in given if text) or None
         result = self.stream(self.chosen(chat.extra), messages=chat.messages, system=system)
         return result.response(wire_format="events", **self.options)
+
+    @property
+    def client_tools(self) -> Sequence[Tool]:
+        """The tools that clients run. Outputs of others are not taken from a client."""
+        own = self.choice.agent
+        return [] if own is None else [tool for tool in own.tools.values() if own.is_client_tool(tool.name)]
 
     def chosen(self, body: Mapping[str, Any]) -> str:
         """Return the name of the model that a client asks for, if the settings allow the choice."""
@@ -73,21 +83,31 @@ class Answers:
         system: str | None = None,
         tools: Sequence[Tool] = (),
     ) -> StreamTextResult:
-        """Return an answer by the model with this name."""
-        result = stream_text(
-            self.model(name),
-            messages=messages,
-            system=system or self.settings.system_prompt or DEFAULT_SYSTEM_PROMPT,
-            tools=tools,
-            stop_when=step_count_is(self.settings.max_steps),
-            approval_secret=self._approval_secret,
-            used_approvals=self._used_approvals,
-            max_output_tokens=self.settings.max_output_tokens,
-            timeout=self.settings.timeout,
-            on_error=str if self.settings.error_detail else None,
-            # With one model only, the page knows it from /api/info.
-            message_metadata=named(name) if self.settings.models else None,
-        )
+        """Return an answer by the model with this name; with an agent of the application's, by that one.
+
+        What the agent leaves open, the settings say.
+        """
+        settings, own = self.settings, self.choice.agent
+        # With one model only, the page knows it from /api/info.
+        named_model = named(name) if settings.models else None
+        left: dict[str, Any] = {
+            "approval_secret": self._approval_secret,
+            "used_approvals": self._used_approvals,
+            "max_output_tokens": settings.max_output_tokens,
+            "timeout": settings.timeout,
+            "message_metadata": named_model,
+        }
+        if own is None:
+            agent = Agent(self.model(name), stop_when=step_count_is(settings.max_steps))
+            left |= {"system": system or settings.system_prompt or DEFAULT_SYSTEM_PROMPT, "tools": tools}
+        else:
+            agent = own
+            left = {option: value for option, value in left.items() if option not in own.options}
+            if (system := system or (None if "system" in own.options else settings.system_prompt)) is not None:
+                left["system"] = system
+            if name != self.choice.name:
+                left["model"] = self.model(name)
+        result = agent.stream(messages, on_error=str if settings.error_detail else None, **left)
         self._running.add(result)
         return result
 

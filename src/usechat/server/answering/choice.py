@@ -6,9 +6,11 @@ import os
 from dataclasses import dataclass
 from typing import Final
 
+from usechat.agent import Agent
 from usechat.errors import ConfigurationError
 from usechat.models.embedded.server import local_available
 from usechat.models.resolve import default_model
+from usechat.server.answering.own_agent import check_serves, load_agent
 from usechat.server.settings import Settings
 
 __all__ = ["ModelChoice", "choose_model"]
@@ -40,24 +42,40 @@ class ModelChoice:
     """The reason for the choice and how to change it, for the log."""
     notice: str | None
     """A warning for visitors of the page; None when there is none."""
+    agent: Agent | None = None
+    """The application's own agent, if one answers."""
 
     @property
     def provider(self) -> str:
-        """``anthropic``, ``local`` or ``demo``."""
+        """``anthropic``, ``local`` or ``demo``; of an agent, what its model says."""
+        if self.agent is not None:
+            return self.agent.model.provider
         return self.name if self.name in STAND_INS else "anthropic"
 
     @property
     def label(self) -> str:
-        """The model's name for people."""
+        """The model's or agent's name for people."""
+        if self.agent is not None and self.agent.name is not None:
+            return self.agent.name
         return LABELS.get(self.name, self.name.removeprefix("anthropic/"))
 
 
-def choose_model(settings: Settings) -> ModelChoice:
+def choose_model(settings: Settings, agent: Agent | None = None) -> ModelChoice:
     """Return the model of the settings; without one, the model that the environment has a key for.
 
+    Args:
+        settings: The server's settings.
+        agent: An agent of the application's own, whose model answers.
+
     Raises:
-        ConfigurationError: The settings name the local model, and it cannot run here.
+        ConfigurationError: The settings name the local model, and it cannot run here; or no agent where they say.
     """
+    if agent is None and settings.agent is not None:
+        agent = load_agent(settings.agent)
+    if agent is not None:
+        check_serves(agent)
+        known = agent.name or settings.agent or "an agent of the application"
+        return ModelChoice(name=agent.model.model_id, reason=f"{known} answers.", notice=None, agent=agent)
     name = settings.model
     if name is None:
         name, reason = default_model(os.environ)

@@ -42,7 +42,7 @@ def serve(*, reload: bool, announce: Callable[[str], None]) -> None:
     """Serve until told to stop.
 
     Args:
-        reload: Start anew whenever this package's sources change.
+        reload: Start anew whenever the sources of this package, or those of the agent, change.
         announce: Gets the line with the address and the model, once the server answers requests.
             With ``reload`` it is called in another process, so it must be picklable, and called after each new start.
 
@@ -109,7 +109,7 @@ def uvicorn_config(settings: Settings, *, reload: bool) -> uvicorn.Config:
         port=settings.port,
         workers=1 if reload else settings.workers,
         reload=reload,
-        reload_dirs=[str(Path(usechat.__file__).parent)] if reload else None,
+        reload_dirs=reload_folders(settings) if reload else None,
         log_config=log_config(settings),
         access_log=settings.access_log,
         server_header=False,
@@ -121,6 +121,12 @@ def uvicorn_config(settings: Settings, *, reload: bool) -> uvicorn.Config:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.shutdown_seconds + CLOSING_SECONDS,
     )
+
+
+def reload_folders(settings: Settings) -> list[str]:
+    # The application's own modules are in the working folder.
+    own = [] if settings.agent is None else [str(Path.cwd())]
+    return [str(Path(usechat.__file__).parent), *own]
 
 
 def log_config(settings: Settings) -> dict[str, Any]:

@@ -1,0 +1,48 @@
+"""Iterate over the outputs of a tool that is a generator, async or plain."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections.abc import AsyncGenerator, AsyncIterable, Generator
+from contextlib import suppress
+from typing import Any
+
+import anyio.to_thread
+
+__all__ = ["as_generator", "iterate_on_thread"]
+
+
+async def as_generator(outputs: AsyncIterable[Any]) -> AsyncGenerator[Any]:
+    """Yield the items of ``outputs``. Closing this generator closes ``outputs`` when that has ``aclose``."""
+    try:
+        async for output in outputs:
+            yield output
+    finally:
+        if isinstance(outputs, AsyncGenerator):
+            await outputs.aclose()
+
+
+END = object()
+
+
+async def iterate_on_thread(values: Generator[Any]) -> AsyncGenerator[Any]:
+    """Yield a plain generator's values. Each one is made on a thread."""
+    is_over = threading.Event()
+    # One context for all steps: the generator finds in the next step what it set in the last.
+    context = contextvars.copy_context()
+
+    def step() -> Any:
+        value = context.run(next, values, END)
+        if is_over.is_set():
+            context.run(values.close)
+        return value
+
+    try:
+        while (value := await anyio.to_thread.run_sync(step, abandon_on_cancel=True)) is not END:
+            yield value
+    finally:
+        is_over.set()
+        # A generator that is running on its thread cannot be closed from here; it closes itself.
+        with suppress(ValueError):
+            await anyio.to_thread.run_sync(context.run, values.close, abandon_on_cancel=True)

@@ -1,0 +1,69 @@
+"""Checks the options of `stream_text` where they are given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from usechat.answers.loop.steering import Steering
+from usechat.answers.objects.output import Output
+from usechat.answers.smooth import smooth_stream
+from usechat.checks import check_function, check_number, check_texts, named
+from usechat.errors import ConfigurationError
+from usechat.tools.approvals import process_secret
+from usechat.tools.tool import NeedsApproval, Tool, ToolApproval
+
+__all__ = ["check_options", "read_approval_policy", "read_secret"]
+
+
+def read_secret(secret: str | bool) -> str | None:
+    """Return the secret that signs approvals, or None.
+
+    Raises:
+        ConfigurationError: It is empty.
+    """
+    if secret == "":
+        raise ConfigurationError("approval_secret is empty: give a secret, True for one of this process, or False")
+    return process_secret() if secret is True else secret or None
+
+
+def read_approval_policy(policy: ToolApproval | None, tools: Mapping[str, Tool]) -> ToolApproval | None:
+    """Return the policy.
+
+    Raises:
+        ConfigurationError: It is no policy, or has a decision for a tool that is not there.
+    """
+    if not isinstance(policy, Mapping):
+        check_function("tool_approval", policy, "a function of the input and the context, or a mapping of tools' names")
+        return policy
+    unknown = [name for name in cast("Mapping[str, Any]", policy) if name not in tools]
+    if unknown:
+        raise ConfigurationError(f"tool_approval names {unknown[0]!r}, and there is no such tool")
+    return cast("Mapping[str, NeedsApproval]", policy)
+
+
+def check_options(**given: Any) -> None:
+    """Refuse options of a wrong kind.
+
+    Raises:
+        ConfigurationError: One is wrong.
+    """
+    for name in ("stop_sequences", "active_tools"):
+        check_texts(name, given[name])
+    for name in ("prepare_step", "repair_tool_call", "convert_data_part"):
+        check_function(name, given[name])
+    if not isinstance(given["continue_paused"], bool):
+        raise ConfigurationError(f"continue_paused must be True or False, not {named(given['continue_paused'])}")
+    check_number("stream_retries", given["stream_retries"], least=0)
+    check_number("tool_call_concurrency", given["tool_call_concurrency"], least=1)
+    if given["steering"] is not None and not isinstance(given["steering"], Steering):
+        raise ConfigurationError(f"steering must be a Steering, not {named(given['steering'])}")
+    if not isinstance(given["message_metadata"], bool):
+        check_function("message_metadata", given["message_metadata"], "a function or True")
+    if given["transform"] is smooth_stream:
+        raise ConfigurationError("transform must be smooth_stream(), with the parentheses")
+    if not isinstance(given["output"], Output | None):
+        raise ConfigurationError(
+            f"output must be an Output such as Output.object(Recipe), not {named(given['output'])}"
+        )
+    check_function("transform", given["transform"], "one function, such as smooth_stream()")
