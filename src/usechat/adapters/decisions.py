@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from usechat.messages.ui import UIMessage
 
@@ -34,19 +34,19 @@ def read_decisions(messages: Sequence[UIMessage]) -> list[Decision]:
         return []
     found: list[Decision] = []
     for part in messages[-1].parts:
-        approval: Any = part.get("approval")
-        if part.get("state") != "approval-responded" or not isinstance(approval, dict):
+        given: Any = part.get("approval")
+        if part.get("state") != "approval-responded" or not isinstance(given, dict):
             continue
-        known: dict[str, Any] = dict(approval)  # pyright: ignore[reportUnknownArgumentType] - checked with the body
+        approval = cast("dict[str, Any]", given)
         type_ = str(part["type"])
         found.append(
             Decision(
-                approval_id=str(known["id"]),
-                tool_call_id=str(part["toolCallId"]),
+                approval_id=str(approval.get("id")),
+                tool_call_id=str(part.get("toolCallId")),
                 tool_name=str(part.get("toolName") or type_.removeprefix("tool-")),
                 input=part.get("input"),
-                approved=known.get("approved") is True,
-                reason=known.get("reason"),
+                approved=approval.get("approved") is True,
+                reason=approval.get("reason"),
             )
         )
     return found

@@ -111,7 +111,7 @@ class LangGraphReader:
             if name == INTERRUPTS:
                 self.read_interrupts(written)
                 continue
-            for one in written if isinstance(written, list | tuple) else (written,):
+            for one in listed(written):
                 for message in messages_of(one):
                     self.read_message(message)
 
@@ -246,8 +246,7 @@ class LangGraphReader:
 
     def read_interrupts(self, interrupts: Any) -> None:
         """Show interrupts, and ask for the approval of the calls that wait for them."""
-        found: list[Any] = list(interrupts) if isinstance(interrupts, list | tuple) else [interrupts]
-        new = [each for each in found if str(field(each, "id")) not in self.interrupts]
+        new = [each for each in listed(interrupts) if str(field(each, "id")) not in self.interrupts]
         waiting = [call.id for call in self.answer.pending]
         for index, interrupt in enumerate(new):
             # One that stands for several calls has one decision.
@@ -307,7 +306,7 @@ class LangGraphReader:
     def _on_custom(self, event: Mapping[str, Any], data: Mapping[str, Any]) -> None:
         self.show_data(str(event.get("name") or self.data_name), event.get("data"))
 
-    EVENTS: ClassVar[Mapping[str, Callable[[LangGraphReader, Mapping[str, Any], Mapping[str, Any]], None]]] = {
+    EVENTS: ClassVar[Mapping[str, Callable[..., None]]] = {
         "on_chat_model_stream": _on_model,
         "on_chat_model_end": _on_model,
         "on_tool_end": _on_tool_end,
@@ -330,9 +329,12 @@ def guess_mode(item: Any) -> str:
 def messages_of(value: Any) -> Sequence[Any]:
     """Return the messages in a state, or in what a node has written."""
     found: Any = field(value, "messages")
-    if found is None:
-        return ()
-    return cast("Sequence[Any]", found) if isinstance(found, list | tuple) else (found,)
+    return () if found is None else listed(found)
+
+
+def listed(value: Any) -> Sequence[Any]:
+    """Return a list as it is, and any other value as the one item of a list."""
+    return cast("Sequence[Any]", value) if isinstance(value, list | tuple) else (value,)
 
 
 def usage_of(usage: Any) -> Usage | None:

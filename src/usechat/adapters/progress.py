@@ -55,7 +55,7 @@ def finish_reason(raw: Any) -> FinishReason | None:
 
 def json_value(value: Any) -> Any:
     """Return a value that pydantic can write as JSON, as JSON has it; the text of any other."""
-    return to_jsonable_python(value, fallback=str)
+    return to_jsonable_python(value, bytes_mode="base64", fallback=str)
 
 
 def read_json(text: str) -> Any:
@@ -70,7 +70,9 @@ def known_usage(
     total: Any, output: Any, *, cache_read: Any = None, cache_write: Any = None, reasoning: Any = None
 ) -> Usage:
     """Return a usage of numbers where the input counts what was cached, too, as all but Anthropic's do."""
-    numbers = [value if isinstance(value, int) else None for value in (total, output, cache_read, cache_write, reasoning)]
+    numbers = [
+        value if isinstance(value, int) else None for value in (total, output, cache_read, cache_write, reasoning)
+    ]
     all_input, all_output, read, written, thought = numbers
     fresh = None if all_input is None else max(all_input - (read or 0) - (written or 0), 0)
     text = None if all_output is None or thought is None else max(all_output - thought, 0)
@@ -150,7 +152,8 @@ class AnswerProgress:
         self.end_blocks()
         self.show_calls()
         likely = FinishReason("tool-calls" if self.asks_tools else "stop")
-        self.parts.append(FinishStep(**{"finish_reason": likely, "usage": Usage(), **self.step}))
+        known: dict[str, Any] = {"finish_reason": likely, "usage": Usage(), **self.step}
+        self.parts.append(FinishStep(**known))
         self.step = None
 
     def _step(self) -> dict[str, Any]:
@@ -241,7 +244,7 @@ class AnswerProgress:
         """Show the inputs of all calls whose text has come."""
         for call in [*self.unshown.values()]:
             text = "".join(call.texts)
-            input = read_json(text) if text.strip() else {}
+            input: Any = read_json(text) if text.strip() else {}
             if isinstance(input, str) and input == text:
                 self.refuse_call(call.id, call.name, text, "The input is no JSON.")
             else:

@@ -42,12 +42,16 @@ async def read_stream(
 
 
 @asynccontextmanager
-async def closing(stream: AsyncIterable[Any]) -> AsyncGenerator[AsyncIterator[Any]]:
+async def closing(stream: Any) -> AsyncGenerator[AsyncIterator[Any]]:
     """Yield the stream's iterator, and close both at the end.
 
-    An asynchronous generator is closed by ``aclose``; a stream of the ``openai`` package has a connection, which only its
-    own ``close`` gives back.
+    An asynchronous generator is closed by ``aclose``; a stream of the ``openai`` package has a connection, which only
+    its own ``close`` gives back. What is no iterator yet is entered to get one.
     """
+    if not hasattr(stream, "__aiter__") and hasattr(stream, "__aenter__"):
+        async with stream as entered, closing(entered) as iterator:
+            yield iterator
+        return
     iterator = aiter(stream)
     try:
         yield iterator

@@ -13,7 +13,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.config import get_stream_writer
-from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.graph import START, MessagesState, StateGraph  # pyright: ignore[reportMissingTypeStubs]
 from langgraph.prebuilt import ToolNode, tools_condition
 from langgraph.types import Command, interrupt
 
@@ -80,8 +80,8 @@ def sail(port: str) -> str:
 
 def call(name: str, args: str, id_: str, index: int = 0) -> list[AIMessageChunk]:
     half = len(args) // 2
-    head = {"name": name, "args": args[:half], "id": id_, "index": index, "type": "tool_call_chunk"}
-    tail = {"name": None, "args": args[half:], "id": None, "index": index, "type": "tool_call_chunk"}
+    head: Any = {"name": name, "args": args[:half], "id": id_, "index": index, "type": "tool_call_chunk"}
+    tail: Any = {"name": None, "args": args[half:], "id": None, "index": index, "type": "tool_call_chunk"}
     return [AIMessageChunk(content="", id="m1", tool_call_chunks=[each]) for each in (head, tail)]
 
 
@@ -118,7 +118,7 @@ def graph_of(*turns: Any) -> Any:
     async def agent(state: MessagesState):
         return {"messages": [await model.ainvoke(state["messages"])]}
 
-    graph = StateGraph(MessagesState)
+    graph: Any = StateGraph(MessagesState)
     graph.add_node("agent", agent)
     graph.add_node("tools", ToolNode([get_tide, sail], handle_tool_errors=True))
     graph.add_edge(START, "agent")
