@@ -40,7 +40,7 @@ from usechat.parts import (
 )
 from usechat.protocol.chunks import decode_chunk, is_chunk_type
 
-__all__ = ["OpenSteps", "read_parts", "rename_blocks"]
+__all__ = ["OpenSteps", "read_parts", "rename_blocks", "with_reason"]
 
 logger = logging.getLogger(__name__)
 
@@ -166,13 +166,17 @@ async def from_chunks(chunks: AsyncIterator[Any]) -> AsyncGenerator[Part]:
             part = decode_chunk(chunk)
         except DecodeError as error:
             raise InvalidPartError(str(error), part=str(chunk["type"])) from error
-        if isinstance(part, FinishStep) or (isinstance(part, Finish) and part.finish_reason == NO_REASON):
-            # The chunk of a step has no reason, and that of the whole may have none.
-            part = msgspec.structs.replace(part, finish_reason=FinishReason("stop"))
-        yield part
+        yield with_reason(part)
 
 
 NO_REASON = FinishReason("other")
+
+
+def with_reason(part: Part) -> Part:
+    """Return a chunk's part; one that is an end with a reason, which the chunk of a step never has."""
+    if isinstance(part, FinishStep) or (isinstance(part, Finish) and part.finish_reason == NO_REASON):
+        return msgspec.structs.replace(part, finish_reason=FinishReason("stop"))
+    return part
 
 
 async def from_text(texts: AsyncIterator[str]) -> AsyncGenerator[Part]:
