@@ -14,17 +14,23 @@ from msgspec.structs import replace
 
 from usechat.answers.callbacks import NO_RESPONSE, Callbacks, FinishEvent, MessageMetadataCallback, Outcome
 from usechat.answers.driven import Binding, DrivenAnswer
+from usechat.answers.loop.model_response import ModelResponse
 from usechat.answers.loop.outputs import Handover, Nowhere
 from usechat.answers.loop.policy import policy_for
-from usechat.answers.loop.recorder import StepResult
+from usechat.answers.loop.step_result import StepResult, ToolCallResult
 from usechat.answers.metadata import DefaultMetadata
 from usechat.answers.response_options import ResponseOptions, check_response_options
 from usechat.errors import ConfigurationError
 from usechat.guard import exception_for
 from usechat.ids import generate_id
+from usechat.messages.model import ReasoningContent
 from usechat.parts import (
+    File,
     FinishReason,
     Part,
+    SourceDocument,
+    SourceUrl,
+    TextDelta,
     Usage,
 )
 from usechat.protocol.dialects import Dialect
@@ -87,6 +93,63 @@ class Answer(DrivenAnswer):
     def text(self) -> Awaitable[str]:
         """The text of the last step."""
         return self._field("text")
+
+    @property
+    def text_stream(self) -> AsyncGenerator[str]:
+        """The text as it comes, of all steps. Closing the generator stops the answer.
+
+            async for text in result.text_stream:
+                print(text, end="")
+
+        Raises:
+            ConfigurationError: The answer has begun already.
+            ProviderError: The model failed.
+        """
+        return self._text()
+
+    async def _text(self) -> AsyncGenerator[str]:
+        async with aclosing(self.batches()) as batches:
+            async for batch in batches:
+                for part in batch:
+                    if isinstance(part, TextDelta) and part.delta:
+                        yield part.delta
+        if self.final is not None and self.final.error is not None:
+            raise exception_for(self.final.error)
+
+    @property
+    def reasoning(self) -> Awaitable[Sequence[ReasoningContent]]:
+        """The blocks of reasoning of the last step."""
+        return self._field("reasoning")
+
+    @property
+    def reasoning_text(self) -> Awaitable[str]:
+        """The text of the reasoning of the last step."""
+        return self._field("reasoning_text")
+
+    @property
+    def sources(self) -> Awaitable[Sequence[SourceUrl | SourceDocument]]:
+        """The sources of all steps."""
+        return self._field("sources")
+
+    @property
+    def files(self) -> Awaitable[Sequence[File]]:
+        """The files that the model made in all steps."""
+        return self._field("files")
+
+    @property
+    def tool_calls(self) -> Awaitable[Sequence[ToolCallResult]]:
+        """The tool calls of all steps, each with its output or error."""
+        return self._field("tool_calls")
+
+    @property
+    def model_response(self) -> Awaitable[ModelResponse]:
+        """The provider's response to the last model call: its id, the model, headers, rate limits, retry-after."""
+        return self._field("response")
+
+    @property
+    def warnings(self) -> Awaitable[Sequence[str]]:
+        """Sentences about settings and content that were changed or left out for the model, of all steps."""
+        return self._field("warnings")
 
     @property
     def usage(self) -> Awaitable[Usage]:

@@ -12,12 +12,13 @@ import msgspec
 from typing_extensions import TypeVar
 
 from usechat.answers.calls.events import StepStartEvent, ToolEndEvent, ToolStartEvent
-from usechat.answers.loop.recorder import StepResult
+from usechat.answers.loop.model_response import ModelResponse
+from usechat.answers.loop.step_result import StepResult, ToolCallResult
 from usechat.checks import check_function
 from usechat.errors import ConfigurationError
 from usechat.guard import Contained, exception_for, is_being_cancelled, original_error
-from usechat.messages.model import ModelMessage
-from usechat.parts import FinishReason, Part, Usage
+from usechat.messages.model import ModelMessage, ReasoningContent
+from usechat.parts import File, FinishReason, Part, SourceDocument, SourceUrl, Usage
 
 __all__ = ["NO_RESPONSE", "Callbacks", "FinishEvent", "MessageMetadataCallback", "Outcome"]
 
@@ -82,6 +83,41 @@ class FinishEvent(msgspec.Struct, Generic[OutputT_co], frozen=True, kw_only=True
         if self.output_error is not None:
             raise exception_for(self.output_error)
         return self.parsed
+
+    @property
+    def reasoning(self) -> Sequence[ReasoningContent]:
+        """The blocks of reasoning of the last step."""
+        return self.steps[-1].reasoning if self.steps else ()
+
+    @property
+    def reasoning_text(self) -> str:
+        """The text of the reasoning of the last step."""
+        return self.steps[-1].reasoning_text if self.steps else ""
+
+    @property
+    def sources(self) -> Sequence[SourceUrl | SourceDocument]:
+        """The sources of all steps."""
+        return [source for step in self.steps for source in step.sources]
+
+    @property
+    def files(self) -> Sequence[File]:
+        """The files that the model made in all steps."""
+        return [file for step in self.steps for file in step.files]
+
+    @property
+    def tool_calls(self) -> Sequence[ToolCallResult]:
+        """The tool calls of all steps, each with its output or error."""
+        return [call for step in self.steps for call in step.tool_calls]
+
+    @property
+    def response(self) -> ModelResponse:
+        """The provider's response to the last model call: its id, the model, headers, rate limits."""
+        return self.steps[-1].response if self.steps else ModelResponse()
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """Sentences about settings and content that were changed or left out for the model, of all steps."""
+        return [warning for step in self.steps for warning in step.warnings]
 
     def outcome(self) -> Outcome:
         """Return the event as an outcome."""

@@ -57,6 +57,10 @@ class ModelFinish(msgspec.Struct, frozen=True, kw_only=True):
     model_id: str | None = None
     is_complete: bool = True
     """Whether the message came to its end. An incomplete one was cut, unless the provider gave a reason."""
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    """The response's headers, as the provider sent them."""
+    warnings: tuple[str, ...] = ()
+    """Sentences about settings and content of the call that were changed or left out for this model."""
 
 
 class FinishStep(msgspec.Struct, frozen=True, kw_only=True):

@@ -247,7 +247,7 @@ class ModelTurn(StepTurn):
         self.parts.append(finish)
         self.finish = finish.finish_reason
         self.usage += finish.usage
-        result = self.recorder.result(len(self.steps), finish, tuple(one.message for one in self.delivered))
+        result = self.recorder.result(len(self.steps), finish, tuple(one.message for one in self.delivered), self.ended)
         self.steps.append(result)
         self.messages += result.messages
         self._note_deferred()

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from usechat.answers.loop.step_result import StepResult, ToolCallResult
 from usechat.messages.model import (
     AssistantContent,
     AssistantMessage,
@@ -30,8 +31,8 @@ from usechat.messages.model import (
 from usechat.parts import (
     Custom,
     File,
-    FinishReason,
     FinishStep,
+    ModelFinish,
     ModelPart,
     Part,
     ProviderMetadata,
@@ -52,46 +53,9 @@ from usechat.parts import (
     ToolOutputAvailable,
     ToolOutputDenied,
     ToolOutputError,
-    Usage,
 )
 
 __all__ = ["StepRecorder", "StepResult", "ToolCallResult"]
-
-
-class ToolCallResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A tool call of a step and its outcome."""
-
-    tool_call_id: str
-    tool_name: str
-    input: Any
-    provider_executed: bool = False
-    output: Any = None
-    error_text: str | None = None
-    is_resolved: bool = False
-    """Whether there is an output, an error or a denial."""
-
-
-class StepResult(msgspec.Struct, frozen=True, kw_only=True):
-    """One step: a model call and its tools."""
-
-    step_number: int
-    """From 0."""
-    text: str
-    reasoning_text: str
-    tool_calls: Sequence[ToolCallResult]
-    sources: Sequence[SourceUrl | SourceDocument]
-    files: Sequence[File]
-    finish_reason: FinishReason
-    usage: Usage
-    provider_metadata: ProviderMetadata | None
-    response_id: str | None = None
-    """The provider's id of the model's response."""
-    model_id: str | None = None
-    """The provider's name of the model that answered; the name of the requested model when the provider gives none."""
-    messages: Sequence[ModelMessage]
-    """The messages that the step adds to the conversation."""
-    steering_messages: Sequence[UserMessage] = ()
-    """Messages that the user sent during the answer. They come before ``messages``."""
 
 
 class StepRecorder:
@@ -211,8 +175,14 @@ class StepRecorder:
         assistant = [AssistantMessage(content)] if content else []
         return [*assistant, *([ToolMessage(answers)] if answers else [])]
 
-    def result(self, step_number: int, finish: FinishStep, steering_messages: Sequence[UserMessage] = ()) -> StepResult:
-        """Return the whole step."""
+    def result(
+        self,
+        step_number: int,
+        finish: FinishStep,
+        steering_messages: Sequence[UserMessage] = (),
+        ended: ModelFinish | None = None,
+    ) -> StepResult:
+        """Return the whole step. ``ended`` is what the model said at the end of its call."""
         return StepResult(
             step_number=step_number,
             text=self.joined("text"),
@@ -227,6 +197,8 @@ class StepRecorder:
             model_id=finish.model_id,
             messages=tuple(self.messages()),
             steering_messages=steering_messages,
+            headers=() if ended is None else ended.headers,
+            warnings=() if ended is None else ended.warnings,
         )
 
     def joined(self, kind: str) -> str:

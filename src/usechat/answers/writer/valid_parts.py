@@ -221,7 +221,7 @@ def name_of(hint: Any) -> str:
     if origin is Literal:
         return "one of " + ", ".join(args)
     if origin is tuple:
-        return "a tuple of mappings"
+        return "a tuple"
     if origin is not None:
         return "a mapping of mappings" if typing.get_origin(args[-1]) is not None else "a mapping"
     return hint.__name__

@@ -28,7 +28,7 @@ from usechat.models.claude.request.blocks import user_blocks
 from usechat.models.claude.request.context import BlockContext
 from usechat.models.claude.request.request import AnthropicRequest, build_request
 from usechat.models.claude.response.events import AnthropicStream
-from usechat.models.claude.source import Opened, Source, make_source, read_parts
+from usechat.models.claude.source import Opened, Source, headers_of, make_source, read_parts
 from usechat.parts import Error, ModelPart
 
 if TYPE_CHECKING:
@@ -233,6 +233,7 @@ def _stream_maker(request: AnthropicRequest) -> Callable[[], AnthropicStream]:
         uses_json_tool=request.uses_json_tool,
         tool_names=request.tool_names,
         dynamic_code_execution=_may_run_code(request.body),
+        warnings=request.warnings,
     )
 
 
@@ -241,7 +242,9 @@ async def _open(
 ) -> tuple[Source, AnthropicStream]:
     stream = new_stream()
     try:
-        return make_source(await _send(attempt, retry), stream), stream
+        opened = await _send(attempt, retry)
+        stream.headers = headers_of(opened)
+        return make_source(opened, stream), stream
     except Exception as error:
         raise_mapped(error)
         raise

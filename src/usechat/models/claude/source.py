@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from usechat.http1 import Body, Response
 
-__all__ = ["MAX_CALL_BYTES", "Opened", "Source", "make_source", "read_parts"]
+__all__ = ["MAX_CALL_BYTES", "Opened", "Source", "headers_of", "make_source", "read_parts"]
 
 MAX_CALL_BYTES = 128 * 2**20
 """The maximum size of the response to one call, in inflated bytes.
@@ -100,6 +100,13 @@ def make_source(opened: Response | AsyncStream[object], stream: AnthropicStream)
     if headers.get("content-type", "").startswith(_AWS_EVENT_STREAM):
         return _PackageEvents(opened, stream)
     return _RawBody(inflated(_PackageBody(opened), headers.get("content-encoding", "").encode()), stream)
+
+
+def headers_of(opened: Response | AsyncStream[object]) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the headers of an open response, as the server sent them."""
+    from usechat.http1 import Response
+
+    return tuple(opened.headers if isinstance(opened, Response) else opened.response.headers.raw)
 
 
 class _PackageBody:

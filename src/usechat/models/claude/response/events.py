@@ -95,6 +95,7 @@ class AnthropicStream:
         tool_names: The application's names of the provider's own tools, for instance
             ``{"web_search": "search"}``.
         dynamic_code_execution: Whether the request has web tools that may run code, but no tool that runs code.
+        warnings: What was changed in the request, for the `ModelFinish`.
         generate_id: Makes the ids of sources.
     """
 
@@ -112,6 +113,8 @@ class AnthropicStream:
         "_passed_over",
         "_reader",
         "event_count",
+        "headers",
+        "warnings",
     )
 
     def __init__(
@@ -121,6 +124,7 @@ class AnthropicStream:
         uses_json_tool: bool = False,
         tool_names: Mapping[str, str] | None = None,
         dynamic_code_execution: bool = False,
+        warnings: tuple[str, ...] = (),
         generate_id: Callable[[], str] = generate_source_id,
     ) -> None:
         citations = Citations(citation_documents, generate_id)
@@ -145,6 +149,9 @@ class AnthropicStream:
         self._error: ProviderError | None = None
         self.event_count = 0
         """The number of events. None at the end means that the body was no event stream."""
+        self.headers: tuple[tuple[bytes, bytes], ...] = ()
+        """The response's headers, for the `ModelFinish`."""
+        self.warnings = warnings
 
     @property
     def is_complete(self) -> bool:
@@ -185,12 +192,9 @@ class AnthropicStream:
         # A whole event without its blank line counts. Half an event is left by a cut.
         parts = self._feed_payloads([payload for payload in self._reader.finish() if _is_json(payload)])
         self._settle_cut(parts)
-        if self._finish is not None:
-            parts.append(self._finish)
-        elif self._error is not None:
-            parts.append(self._end.early_part("error"))
-        else:
-            parts.append(self._end.early_part("interrupted" if self._has_output else "other"))
+        early = "interrupted" if self._has_output else "other"
+        finish = self._finish or self._end.early_part("error" if self._error is not None else early)
+        parts.append(msgspec.structs.replace(finish, headers=self.headers, warnings=self.warnings))
         return parts
 
     def _feed_payloads(self, payloads: Iterable[bytes]) -> list[ModelPart]:
