@@ -148,8 +148,11 @@ class Sender:
         self.is_sending = True
         if self.start is not None:
             await self.begin()
-        for part in (piece,) if len(piece) <= MAX_SEND_BYTES else slices(piece):
-            await self.send({"type": "http.response.body", "body": part, "more_body": more_body})
+        if len(piece) <= MAX_SEND_BYTES:
+            await self.send({"type": "http.response.body", "body": piece, "more_body": more_body})
+        else:
+            for part in slices(piece):
+                await self.send({"type": "http.response.body", "body": part, "more_body": more_body})
         self.is_sending = False
         self.last_sent = self.loop.time()
 

@@ -143,7 +143,8 @@ async def close(stream: Any, seconds: float | None = None) -> None:
         seconds: The time limit; `CLOSE_SECONDS` by default.
     """
     aclose = getattr(stream, "aclose", None)
-    if aclose is None:
+    # A generator without a frame has ended by itself.
+    if aclose is None or getattr(stream, "ag_frame", stream) is None:
         return
     try:
         async with asyncio.timeout(CLOSE_SECONDS if seconds is None else seconds):

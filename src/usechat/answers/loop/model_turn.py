@@ -120,7 +120,13 @@ class ModelTurn(StepTurn):
         failure = None
         try:
             while (batch := (yield Stream.READ)) is not None:
-                yield from self.take_batch(batch)
+                if not self.is_open:
+                    self.batch_parts, self.batch_start = self.parts, len(self.parts)
+                for part in batch:
+                    if self.is_open and self.recorder.feed_delta(part):
+                        self.parts.append(part)
+                    else:
+                        yield from self.take_part(part)
         except ProviderError as error:
             failure = error
             if not self.has_shown and self.may_retry(error):

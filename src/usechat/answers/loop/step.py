@@ -161,17 +161,8 @@ class StepTurn(Turn):
         # AI SDK 4 takes the message's id from here; its own server makes a new one for each step.
         return StartStep(message_id=self.request.message_id or generate_id("msg"))
 
-    def take_batch(self, batch: Sequence[ModelPart]) -> Script[None]:
-        """Record one batch of the model and show it to the client."""
-        if not self.is_open:
-            self.batch_parts, self.batch_start = self.parts, len(self.parts)
-        for part in batch:
-            if self.is_open and self.recorder.feed_delta(part):
-                self.parts.append(part)  # type: ignore[arg-type]
-            else:
-                yield from self._take_part(part)
-
-    def _take_part(self, part: ModelPart) -> Script[None]:
+    def take_part(self, part: ModelPart) -> Script[None]:
+        """Record a part of the model and show it to the client."""
         if isinstance(part, ModelFinish):
             self.ended = part
             return
