@@ -73,18 +73,16 @@ ROWS = {
         ),
         never=frozenset({"protocol.encoders", "protocol.decoders"}),
     ),
-<<<<<<< HEAD
     # What an answer needs, gathered; only its types know of responses.
     "agent": Row(
         ours=frozenset({"answers", "checks", "errors", "models", "parts", "tools"}),
         lazily=frozenset({"http.response.StreamingAnswer", "messages.ui", "runs.service.RunService"}),
         third_party=frozenset({"typing_extensions"}),
-=======
+    ),
     # It imports none of the packages whose streams it reads.
     "adapters": Row(
         ours=LEAVES | {"answers.writer.merge", "messages", "protocol"},
         third_party=frozenset({"msgspec", "pydantic_core"}),
->>>>>>> 88375ab (Streams of pydantic-ai, openai-agents, OpenAI and other AI SDK backends as parts, with a page of programs)
     ),
     "demo": Row(ours=LEAVES | {"__init__", "apart", "models", "tools"}, third_party=frozenset({"msgspec", "pydantic"})),
     "runs": Row(ours=frozenset({"errors", "extras", "guard", "ids"}), third_party=frozenset({"msgspec", "redis"})),
