@@ -24,7 +24,6 @@ KEY = {"Authorization": "Bearer the-key"}
 AFTER_FIRST_DELTA = [index for index, event in enumerate(read_events("text")) if "text_delta" in event][1]
 
 
-SLOW = Reply("text", delay=0.02)
 HELD = Reply("text", hold_after=AFTER_FIRST_DELTA)
 MESSAGE = {"id": "1", "role": "user", "parts": [{"type": "text", "text": "When is high water?"}]}
 NUMBERS = count()
@@ -179,7 +178,7 @@ def test_an_answer_over_the_socket_is_saved_with_the_id_that_the_client_has(plac
 def test_a_run_that_was_begun_over_the_socket_is_read_again_over_socket_and_http(
     place: Place, *, has_asked: bool
 ) -> None:
-    place.upstream.will(SLOW)
+    place.upstream.will(HELD)
     with place.connect() as left:
         if has_asked:
             # As `useChat` with `resume` does.
@@ -193,7 +192,9 @@ def test_a_run_that_was_begun_over_the_socket_is_read_again_over_socket_and_http
     ):
         assert response.status_code == 200
         socket.send(resuming("b", place.chat))
-        first, *chunks, last = receive_to_end(socket)
+        first = receive(socket)
+        place.upstream.requests[0].go_on()
+        *chunks, last = receive_to_end(socket)
         over_http = [json.loads(event[6:]) for event in response.read().decode().split("\n\n") if '{"' in event]
     assert (first, last) == ({"type": "start", "requestId": "b"}, {"type": "end", "requestId": "b"})
     assert [chunk["sequence"] for chunk in chunks] == list(range(len(chunks)))
@@ -203,7 +204,7 @@ def test_a_run_that_was_begun_over_the_socket_is_read_again_over_socket_and_http
 
 
 def test_a_run_that_was_begun_over_http_is_read_again_over_the_socket(place: Place) -> None:
-    place.upstream.will(SLOW)
+    place.upstream.will(HELD)
     body = {"id": place.chat, "trigger": "submit-message", "messages": [MESSAGE]}
     with place.connect() as socket:
         with place.server.client.stream("POST", "/api/chat", json=body, headers={"x-usechat-sdk": "7"}) as response:
@@ -211,6 +212,7 @@ def test_a_run_that_was_begun_over_http_is_read_again_over_the_socket(place: Pla
             socket.send(resuming("a", place.chat))
             assert receive(socket) == {"type": "start", "requestId": "a"}
         # The first reader has gone.
+        place.upstream.requests[0].go_on()
         frames = receive_to_end(socket)
     assert frames[-1] == {"type": "end", "requestId": "a"}
     assert place.saved() == (text_of(frames), "whole")

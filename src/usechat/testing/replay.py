@@ -68,7 +68,7 @@ class Reply(msgspec.Struct, frozen=True):
     end_after: int | None = None
     """End the body in an orderly way after this many events."""
     hold_after: int | None = None
-    """Stop sending after this many pieces, until the client disconnects or the server closes."""
+    """Stop sending after this many pieces, until `ReplayedRequest.go_on`. The client or the server may close before."""
 
 
 Script: TypeAlias = Callable[["ReplayedRequest"], Reply]
@@ -88,6 +88,7 @@ class ReplayedRequest:
         self.is_complete = False
         """Whether the server sent the whole reply."""
         self._over: Future[None] = Future()
+        self._goes_on: Future[None] = Future()
 
     @property
     def json(self) -> Any:
@@ -121,6 +122,14 @@ class ReplayedRequest:
         """
         async with asyncio.timeout(within):
             await asyncio.shield(asyncio.wrap_future(self._over))
+
+    def go_on(self) -> None:
+        """Send the rest of a reply that is held; see `Reply.hold_after`."""
+        self._goes_on.set_result(None)
+
+    async def held(self) -> None:
+        """Wait until `go_on`. Only the server calls this."""
+        await asyncio.shield(asyncio.wrap_future(self._goes_on))
 
     def end(self, *, aborted: bool) -> None:
         """Note how the reply ended. Only the server calls this."""
@@ -249,7 +258,7 @@ class ReplayServer:
             self._wake_waiters()
         reply = self._reply_to(request, number)
         next_byte = asyncio.ensure_future(reader.read(1))
-        sending = asyncio.ensure_future(_send(reply, writer))
+        sending = asyncio.ensure_future(_send(reply, request, writer))
         try:
             await asyncio.wait({next_byte, sending}, return_when=asyncio.FIRST_COMPLETED)
             is_sent = sending.done() and sending.exception() is None
@@ -285,23 +294,25 @@ async def _read_request(ahead: bytes, reader: asyncio.StreamReader) -> ReplayedR
     return ReplayedRequest(method, path, headers, body)
 
 
-async def _send(reply: Reply, writer: asyncio.StreamWriter) -> bool:
+async def _send(reply: Reply, request: ReplayedRequest, writer: asyncio.StreamWriter) -> bool:
     """Send the reply. Return whether the connection can serve another request."""
     if reply.body is not None or reply.status != 200:
         await _send_whole(reply, writer)
         return True
     writer.write(_head(reply, {"transfer-encoding": "chunked"}, "text/event-stream; charset=utf-8"))
-    for number, piece in enumerate(_pieces(reply)):
+    pieces = _pieces(reply)
+    held_at = None if reply.hold_after is None else min(reply.hold_after, len(pieces))
+    for number, piece in enumerate(pieces):
         if number == reply.cut_after:
             break
         if reply.delay:
             await asyncio.sleep(reply.delay)
-        if number == reply.hold_after:
-            break
+        if number == held_at:
+            await request.held()
         writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
         await writer.drain()
-    if reply.hold_after is not None:
-        await asyncio.Event().wait()
+    if held_at == len(pieces):
+        await request.held()
     if reply.cut_after is not None:
         # A reset discards unread bytes, so the client gets time to read them first.
         await asyncio.sleep(_BEFORE_RESET_SECONDS)
