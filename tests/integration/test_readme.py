@@ -27,12 +27,12 @@ def run(code: str, names: dict[str, Any]) -> None:
 
 async def test_each_backend_of_the_readme_answers_usechat(monkeypatch: pytest.MonkeyPatch):
     blocks = programs("README.md")
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     async with ReplayServer("text") as upstream:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", upstream.url)
         monkeypatch.setenv("ANTHROPIC_API_KEY", "test")
         names: dict[str, Any] = {"__name__": "readme"}
-        for block in blocks:
+        for block in blocks[:3]:
             run(block, names)
             app = names["app"]
             route = app.router.routes[-1]
@@ -45,6 +45,31 @@ async def test_each_backend_of_the_readme_answers_usechat(monkeypatch: pytest.Mo
             assert answer.status_code == 200
             assert '"type":"text-delta"' in answer.text
             assert answer.text.endswith("data: [DONE]\n\n")
+
+
+async def test_application_of_the_readme_saves_chats_for_their_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.chdir(tmp_path)
+    async with ReplayServer("text") as upstream:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", upstream.url)
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "test")
+        names: dict[str, Any] = {"__name__": "readme"}
+        for block in programs("README.md"):
+            run(block, names)
+        app = names["app"]
+        transport = httpx.ASGITransport(app=app)
+        key = {"authorization": "Bearer ada-key"}
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://backend") as browser,
+        ):
+            message = {"id": "1", "role": "user", "parts": [{"type": "text", "text": "Hi"}]}
+            body = {"id": "c", "messages": [message], "trigger": "submit-message"}
+            assert (await browser.post("/api/chat", json=body)).status_code == 401
+            answer = await browser.post("/api/chat", json=body, headers=key)
+            saved = (await browser.get("/api/chats/c", headers=key)).json()
+    assert answer.text.endswith("data: [DONE]\n\n")
+    assert [one["role"] for one in saved["messages"]] == ["user", "assistant"]
+    assert (tmp_path / "chats.db").is_file()
 
 
 def test_the_protocol_page_encodes_a_message():

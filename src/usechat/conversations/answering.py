@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias, cast
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Protocol, TypeAlias
 
 from usechat.answers.answer import Answer
 from usechat.checks import check_function, named
@@ -21,7 +21,7 @@ __all__ = ["ChatAgent", "read_answering", "read_client_tools"]
 class ChatAgent(Protocol):
     """An agent, as far as chats know it.
 
-    One with a member ``tools``, a sequence of `Tool`, need not be told which of them the client runs.
+    One with ``is_client_tool(name)`` also tells which of its tools the client runs. Implemented by: `usechat.Agent`.
     """
 
     def stream(self, messages: Sequence[ui.UIMessage], /) -> Answer:
@@ -81,13 +81,7 @@ def read_client_tools(given: Iterable[str | Tool] | None, answer: Any) -> Callab
         ConfigurationError: ``given`` holds something that is neither a name nor a tool.
     """
     if given is None:
-        tools = getattr(answer, "tools", None)
-        if isinstance(tools, Mapping):
-            tools = list(cast("Mapping[str, Any]", tools).values())
-        if not isinstance(tools, Sequence) or not all(isinstance(tool, Tool) for tool in cast("Sequence[Any]", tools)):
-            return None
-        known = cast("Sequence[Tool]", tools)
-        return frozenset(tool.name for tool in known if tool.execute is None and tool.provider is None).__contains__
+        return getattr(answer, "is_client_tool", None)
     if isinstance(given, str):
         raise ConfigurationError(f"client_tools must be a list of names or tools: write [{given!r}]")
     return frozenset(map(tool_name, given)).__contains__

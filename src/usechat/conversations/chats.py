@@ -146,7 +146,7 @@ class Chats:
             context: Makes the context that the agent's tools get, from the turn; it may be async.
             client_tools: The tools that the client runs, as names or tools: their outputs are taken from it. Without
                 this, those of the agent's tools that have no function; for a function, any call that waits for an
-                output.
+                output. Where the client holds the history, its messages tell in any case.
             origins: The pages on other hosts, such as ``https://chat.example``, whose WebSockets may be known by
                 cookies.
             prefix: Goes before the paths, for a router that is included without one.

@@ -58,7 +58,6 @@ def open_chats(
         on_finish: Called for each answer's end.
         is_public: Whether this is a function of Vercel: a process that the platform ends or freezes with its last
             response.
-        is_client_tool: Tells which tools the client runs; none without it.
 
     Raises:
         ConfigurationError: The database's or Redis' URL is wrong, or the settings ask for what takes one that is not

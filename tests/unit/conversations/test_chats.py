@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from usechat import Chats, ChatTurn, stream_text, tool
+from usechat import Agent, Chats, ChatTurn, stream_text, tool
 from usechat.answers.answer import Answer
 from usechat.conversations.answering import read_client_tools
 from usechat.errors import ConfigurationError
@@ -135,10 +135,7 @@ def test_agent_tells_which_tools_the_client_runs():
         """Look a word up."""
         return word
 
-    class Agent:
-        tools = (look_up, PICK_DATE)
-
-    is_clients = read_client_tools(None, Agent())
+    is_clients = read_client_tools(None, Agent(ScriptedModel(saying("Hello")), tools=[look_up, PICK_DATE]))
     assert is_clients is not None
     assert [is_clients(name) for name in ("look_up", "pick_date", "other")] == [False, True, False]
     assert read_client_tools(None, answer) is None
