@@ -12,7 +12,7 @@ from usechat.checks import named
 from usechat.conversations.chat_turn import ChatTurn, Title
 from usechat.conversations.conversations import Conversations
 from usechat.conversations.options import ChatsOptions, check_chats_options
-from usechat.conversations.routes.parts import RouteParts
+from usechat.conversations.routes.parts import RouteParts, make_owner
 from usechat.conversations.storage import check_redis_url, prepare_database
 from usechat.errors import ConfigurationError
 from usechat.http.request import MAX_BODY_BYTES
@@ -94,6 +94,8 @@ class Chats:
     """
 
     names: ClassVar = SettingNames("Chats", "redis_url")
+    checks_users: ClassVar = True
+    """Whether what ``user`` returns is checked in each request."""
 
     def __init__(self, store: str | ChatStore | None, **options: Unpack[ChatsOptions]) -> None:
         check_chats_options(options)
@@ -184,7 +186,7 @@ class Chats:
         options = self.options
         return RouteParts(
             opened=(lambda: self.conversations) if self.is_saved else None,
-            user=user,
+            owner=make_owner(user) if self.checks_users else user,
             is_client_tool=is_client_tool,
             sdk=options.get("sdk"),
             heartbeat=options.get("heartbeat", HEARTBEAT_SECONDS) or None,

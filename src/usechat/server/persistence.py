@@ -45,6 +45,8 @@ class ServerChats(Chats):
     """The chats of a server, whose addresses are settings."""
 
     names = SettingNames(DATABASE, REDIS)
+    checks_users = False
+    """`KeyGuard` has one owner for all."""
 
 
 def open_chats(

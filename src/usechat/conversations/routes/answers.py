@@ -10,7 +10,7 @@ from starlette.responses import Response
 from usechat.conversations.answering import Respond
 from usechat.conversations.chat_turn import ChatTurn, check_messages
 from usechat.conversations.routes.openapi import STREAMED, body_schema
-from usechat.conversations.routes.parts import RouteParts, http_refusal, make_owner
+from usechat.conversations.routes.parts import RouteParts, http_refusal
 from usechat.errors import RequestError
 from usechat.http.refusals import REFUSALS
 from usechat.http.request import chat_request, completion_request
@@ -46,7 +46,7 @@ def make_turn(parts: RouteParts) -> Callable[..., Coroutine[Any, Any, ChatTurn]]
     async def turn(
         request: Request,
         # Before the body: nobody who is not known has one read.
-        owner: Annotated[str, Depends(make_owner(parts.user))],
+        owner: Annotated[str, Depends(parts.owner)],
         body: Annotated[ui.ChatRequest, Depends(read_chat)],
     ) -> ChatTurn:
         try:
@@ -67,7 +67,7 @@ def add_answers(router: APIRouter, parts: RouteParts, respond: Respond) -> None:
     """
     read_chat = chat_request(parts.max_body_bytes, limits=parts.limits)
     read_completion = completion_request(parts.max_body_bytes, limits=parts.limits)
-    owner_of = make_owner(parts.user)
+    owner_of = parts.owner
 
     @router.post("/chat", response_class=Response, responses=STREAMED, openapi_extra=body_schema(ui.ChatRequest))
     async def chat(

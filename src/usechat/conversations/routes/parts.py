@@ -26,8 +26,8 @@ class RouteParts(msgspec.Struct, frozen=True, kw_only=True):
 
     opened: Callable[[], Conversations] | None
     """Returns the open chats; None when chats are not saved."""
-    user: Callable[..., Any]
-    """The application's dependency that returns the user's id."""
+    owner: Callable[..., Any]
+    """The dependency of every route: the owner for whom alone it answers."""
     is_client_tool: ClientTools | None
     sdk: str | int | None
     heartbeat: float | None
@@ -42,7 +42,7 @@ class RouteParts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def make_owner(user: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, str]]:
-    """Return the dependency that every route has: the owner for whom alone it answers."""
+    """Return the dependency that checks what the application's dependency says of the user."""
 
     async def owner(user: Annotated[Any, Depends(user)]) -> str:
         if isinstance(user, str) and user:

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from usechat.conversations.conversations import Conversations, can_have_run
 from usechat.conversations.routes.chat_ids import ChatId
-from usechat.conversations.routes.parts import RouteParts, make_owner
+from usechat.conversations.routes.parts import RouteParts
 from usechat.http.resume import nothing_to_replay, replay
 
 __all__ = ["add_running"]
@@ -21,7 +21,7 @@ def add_running(router: APIRouter, parts: RouteParts) -> None:
         router: Gets the routes.
         parts: What they are made of.
     """
-    owner_of = make_owner(parts.user)
+    owner_of = parts.owner
 
     async def read_again(owner: str, chat_id: str, request: Request, *, is_v4: bool) -> Response:
         if parts.opened is None:

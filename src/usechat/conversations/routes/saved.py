@@ -18,7 +18,7 @@ from usechat.chats.tree import SavedMessage
 from usechat.conversations.conversations import Conversations, can_have_run
 from usechat.conversations.routes.chat_ids import ChatId
 from usechat.conversations.routes.openapi import body_schema
-from usechat.conversations.routes.parts import RouteParts, make_owner
+from usechat.conversations.routes.parts import RouteParts
 from usechat.http.negotiation import SDK_HEADER, negotiate
 from usechat.http.request import body_reader
 from usechat.json import encode_json
@@ -65,7 +65,7 @@ def add_paths(router: APIRouter, parts: RouteParts, opened: Callable[[], Convers
         parts: What they are made of.
         opened: Returns the open chats.
     """
-    owner_of = make_owner(parts.user)
+    owner_of = parts.owner
     max_bytes = min(parts.max_body_bytes, MAX_PATCH_BYTES)
     read_choice = body_reader(partial(ui.parse_body, PathChoice), max_bytes, parts.limits)
 
@@ -99,7 +99,7 @@ def add_saved(router: APIRouter, parts: RouteParts, opened: Callable[[], Convers
         parts: What they are made of.
         opened: Returns the open chats.
     """
-    owner_of = make_owner(parts.user)
+    owner_of = parts.owner
     max_bytes = min(parts.max_body_bytes, MAX_PATCH_BYTES)
     read_patch = body_reader(partial(ui.parse_body, ChatPatch), max_bytes, parts.limits)
 

@@ -15,7 +15,7 @@ from starlette.types import Message
 
 from usechat.conversations.answering import Respond
 from usechat.conversations.routes.answers import plan_chat
-from usechat.conversations.routes.parts import RouteParts, make_owner
+from usechat.conversations.routes.parts import RouteParts
 from usechat.http.response import StreamingAnswer
 from usechat.http.resume import find_running
 from usechat.http.websocket import Caller, ChatSocket
@@ -39,7 +39,7 @@ def add_socket(router: APIRouter, parts: RouteParts, respond: Respond, origins: 
         respond: Responds to a turn.
         origins: Pages on other hosts that may be known by cookies.
     """
-    find_owner = make_find_owner(parts.user)
+    find_owner = make_find_owner(parts.owner)
 
     async def answer(owner: str, body: ui.ChatRequest) -> StreamingAnswer:
         return await respond(await plan_chat(parts, owner, body, None))
@@ -72,13 +72,13 @@ def head_of(websocket: WebSocket, authorization: str | None, origins: Collection
     return head
 
 
-def make_find_owner(user: Callable[..., Any]) -> FindOwner:
+def make_find_owner(owner_of: Callable[..., Any]) -> FindOwner:
     """Return the function that asks the application's dependency who sent a frame.
 
     The dependency may want a `Request`, as for every other route, so it is asked by a route.
     """
 
-    async def note_owner(request: Request, owner: Annotated[str, Depends(make_owner(user))]) -> Response:
+    async def note_owner(request: Request, owner: Annotated[str, Depends(owner_of)]) -> Response:
         request.scope[FOUND] = owner
         return Response()
 
