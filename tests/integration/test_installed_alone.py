@@ -109,6 +109,8 @@ def test_library_brings_no_package_of_the_server(alone: Path) -> None:
         ("from usechat.chats.sql.store import SqlChatStore", "sqlite"),
         ("from usechat.chats.sql.migrations.migrate import migrate", "sqlite"),
         ("from usechat.runs.redis.log import RedisLog", "redis"),
+        ("from usechat import Chats; Chats('sqlite:///c.db')", "sqlite"),
+        ("from usechat import Chats; Chats(None, redis_url='redis://h')", "redis"),
         ("from usechat.server.app import create_app", "server"),
     ],
 )
