@@ -98,6 +98,14 @@ async def test_title_and_metadata_change_alone(store: ChatStore) -> None:
     assert (await store.update_chat("ada", "c", title=None)).title is None
 
 
+async def test_title_that_has_changed_meanwhile_stays(store: ChatStore) -> None:
+    await store.create_chat("ada", "c")
+    assert (await store.update_chat("ada", "c", title="Made", if_title=None)).title == "Made"
+    assert (await store.update_chat("ada", "c", title="Late", metadata={"a": 1}, if_title=None)).title == "Made"
+    chat = await store.update_chat("ada", "c", title="Mine", if_title="Made")
+    assert (chat.title, chat.metadata) == ("Mine", {})
+
+
 async def test_patches_at_once_are_all_kept(store: ChatStore, other: ChatStore) -> None:
     await store.create_chat("ada", "c")
     patches = (which.update_chat("ada", "c", metadata={str(n): n}) for n, which in enumerate((store, other) * 10))

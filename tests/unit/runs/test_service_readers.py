@@ -309,6 +309,33 @@ async def test_resume_finds_what_there_is_to_read(log: SharedLog):
     assert await read(service, handle) == b"x"
 
 
+async def test_run_of_a_chat_is_its_owners_alone(log: SharedLog):
+    asked: list[tuple[str, str]] = []
+
+    async def check_owner(owner: str, chat_id: str) -> None:
+        asked.append((owner, chat_id))
+
+    service, source = service_on(log), Source()
+    service.check_owner = check_owner
+    handle = await begin(service, source, owner="ada")
+    other_process = service_on(log)
+    for one in (service, other_process):
+        for ask in (one.resume("chat", owner="bob"), one.stop("chat", owner="bob")):
+            with pytest.raises(RunError) as raised:
+                await ask
+            assert raised.value.code == "missing"
+        assert await one.resume("chat", owner="ada") == handle.info
+    assert source.reasons == []
+    # Where nothing runs, whoever keeps the chats is asked.
+    assert await service.resume("another", owner="bob") is None
+    assert asked == [("bob", "another")]
+    assert await service.stop("chat", "enough", owner="ada")
+    await over(handle)
+    assert source.reasons == ["enough"]
+    with pytest.raises(RunError):
+        await service.resume("chat", Cursor(run_id=handle.info.id), owner="bob")
+
+
 async def test_run_that_is_not_there_is_missing(log: SharedLog):
     service = service_on(log)
     with pytest.raises(RunError) as raised:
