@@ -85,7 +85,8 @@ class Chats:
             - ``max_body_bytes``: the largest request; 20 MB.
             - ``limits``: how many messages, parts and values a request may hold, and how many messages a chat.
             - ``is_only_process``: False where several processes answer without Redis; True without it.
-            - ``is_lasting``: False where a platform ends or freezes a process with its last response.
+            - ``is_lasting``: False where a platform ends or freezes a process with its last response, with or without a
+              lifespan.
             - ``keep_alive``: called with the task of each answer on such a platform, so that it waits.
             - ``has_one_owner``: True if ``user`` gives one and the same owner for all; saves a look into the database.
 
@@ -123,7 +124,10 @@ class Chats:
             ConfigurationError: They are not open.
         """
         if self._conversations is None:
-            raise ConfigurationError(NOT_OPEN)
+            if self.options.get("is_lasting", True) or self.store is None:
+                raise ConfigurationError(NOT_OPEN)
+            # A platform that freezes processes may tell an application neither of its begin nor of its end.
+            self._conversations = self._open(self.store)
         return self._conversations
 
     def router(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from starlette.testclient import TestClient
 
 from usechat import Agent, Chats, ChatTurn, stream_text, tool
 from usechat.answers.answer import Answer
+from usechat.chats.sql.migrations.migrate import migrate
 from usechat.conversations.answering import read_client_tools
 from usechat.errors import ConfigurationError
 from usechat.runs.memory import MemoryLog
@@ -87,6 +89,17 @@ def test_chats_that_nobody_opened_say_how_to_open_them():
     app.include_router(Chats(DATABASE).router(answer, user=user), prefix="/api")
     with pytest.raises(ConfigurationError, match=r"FastAPI\(lifespan=chats\.lifespan\)"):
         TestClient(app).get("/api/chats")
+
+
+def test_process_that_does_not_last_needs_no_lifespan(tmp_path: Path):
+    url = f"sqlite:///{tmp_path}/chats.db"
+    asyncio.run(migrate(url))
+    app = FastAPI()
+    app.include_router(Chats(url, is_lasting=False).router(answer, user=user), prefix="/api")
+    body = {"id": "c", "messages": [{"id": "1", "role": "user", "parts": [{"type": "text", "text": "Hello"}]}]}
+    with TestClient(app) as client:
+        assert client.post("/api/chat", json=body).status_code == 200
+        assert len(client.get("/api/chats/c").json()["messages"]) == 2
 
 
 def test_an_application_can_be_opened_again(tmp_path: Path):
