@@ -83,7 +83,10 @@ class Verdict:
             ):
                 yield f"refused with {session.status}"
             case "cut" if not (
-                self.was_down(session) or was_silent(user, session) or tells_failure(user, turn, session)
+                self.was_down(session)
+                or was_silent(user, session)
+                or self.was_asleep(session)
+                or tells_failure(user, turn, session)
             ):
                 yield f"cut by {session.server}, which was not ended"
             case "over" if not session.reading.end:
@@ -98,6 +101,13 @@ class Verdict:
         servers = [server for server in self.deployment.servers if server.address == session.server]
         ends = [end for server in servers for end in server.ends]
         return any(session.began <= last and first <= session.ended for first, last in ends)
+
+    def was_asleep(self, session: Session) -> bool:
+        """Whether the proxy gave up a server that was paused, or a reader did."""
+        servers = [server for server in self.deployment.servers if server.address == session.server]
+        pauses = [pause for server in servers for pause in server.pauses]
+        is_met = any(session.heard <= last and first <= session.ended for first, last in pauses)
+        return is_met and session.ended - session.heard >= PROXY_PATIENCE
 
     # -- chats --------------------------------------------------------------------------------------------------------
 

@@ -334,7 +334,10 @@ class LogMachine(RuleBasedStateMachine):
 def run_machine(machine: type[LogMachine], examples: int) -> None:
     case: Any = machine.TestCase
     case.settings = settings(
-        max_examples=examples, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+        max_examples=examples,
+        stateful_step_count=25,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
     )
     case("runTest").runTest()
 
