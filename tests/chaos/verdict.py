@@ -124,7 +124,7 @@ class Verdict:
             self.counts["answers saved"] += len(places)
             for place in places:
                 self.judge_answer(turn, texts[place], exported["details"][place]["status"])
-            self.judge_seen(turn, [texts[place] for place in places])
+            self.judge_seen(turn, answers_in_tree(exported.get("tree", ()), turn.question))
 
     def places_of_answers(self, texts: Sequence[str], roles: Sequence[str], turn: Turn) -> list[int]:
         """Where in the chat the turn's answers are."""
@@ -151,7 +151,7 @@ class Verdict:
         if missing > 0:
             self.counts["characters in flight when a process was killed"] += missing
             self.counts["answers that they belong to"] += 1
-        if missing > IN_FLIGHT:
+        if missing > (IN_FLIGHT if self.counts["server killed"] else 0):
             self.faults.append(f"{turn.question}: {missing} characters were read and not saved")
 
     # -- what is left ----------------------------------------------------------------------------------------------
@@ -203,6 +203,12 @@ class Verdict:
         """The counts, for people."""
         width = max(map(len, self.counts))
         return "\n".join(f"{name:{width}}  {number:6}" for name, number in self.counts.items())
+
+
+def answers_in_tree(tree: Sequence[Mapping[str, Any]], question: str) -> list[str]:
+    """Return the texts of all answers to a question: one that was asked again has several, of which one is shown."""
+    asked = {one["place"]["node"] for one in tree if as_text(one["message"]) == question}
+    return [as_text(one["message"]) for one in tree if one["place"]["parent"] in asked]
 
 
 def tells_failure(user: User, turn: Turn, session: Session) -> bool:
