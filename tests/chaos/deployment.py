@@ -7,11 +7,13 @@ import socket
 import sys
 import time
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from tests.support.black_hole import BlackHole
+from tests.support.pausing import paused
 from tests.support.postgres import PostgresServer
 from tests.support.programs import ROOT, Program, hold_port, nginx, usechat_serve
 from tests.support.redis_server import RedisServer
@@ -33,6 +35,8 @@ class Server:
     program: Program | None = None
     ends: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
     """From when to when it was being ended, on `time.monotonic`'s clock."""
+    pauses: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
+    """From when to when it was paused."""
 
     @property
     def address(self) -> str:
@@ -55,6 +59,15 @@ class Server:
         with self.ending():
             self.program.terminate()
             self.program.wait(END_SECONDS)
+
+    @contextmanager
+    def pausing(self) -> Generator[None]:
+        """While it is paused."""
+        assert self.program is not None
+        began = time.monotonic()
+        with paused(self.program.pid):
+            yield
+        self.pauses.append((began, time.monotonic()))
 
     @contextmanager
     def ending(self) -> Generator[None]:
@@ -80,14 +93,18 @@ class Deployment:
     Args:
         folder: For what the programs write.
         settings: Further ones of the servers.
+        has_holes: Whether the servers reach their stores through holes that can be made to say nothing.
     """
 
-    def __init__(self, folder: Path, settings: dict[str, str]) -> None:
+    def __init__(self, folder: Path, settings: dict[str, str], *, has_holes: bool = False) -> None:
+        self._has_holes = has_holes
         self._stack = ExitStack()
         self._folder = folder
         self._settings = settings
         self.redis = RedisServer(self._made("redis"), keeps=True)
         self.postgres = PostgresServer()
+        self.redis_hole: BlackHole
+        self.database_hole: BlackHole
         self.servers: list[Server] = []
 
     async def __aenter__(self) -> Self:
@@ -116,13 +133,19 @@ class Deployment:
                 log=self._folder / "upstream.log",
             )
         )
-        database = self.postgres.make_database()
-        await migrate(database)
+        self.database = self.postgres.make_database()
+        await migrate(self.database)
+        self.redis_hole = self._stack.enter_context(closing(BlackHole(self.redis.port)))
+        self.database_hole = self._stack.enter_context(closing(BlackHole(self.postgres.port)))
+        redis_url, database = self.redis.url, self.database
+        if self._has_holes:
+            redis_url = redis_url.replace(str(self.redis.port), str(self.redis_hole.port))
+            database = database.replace(str(self.postgres.port), str(self.database_hole.port))
         variables = {
             "ANTHROPIC_API_KEY": "none",
             "ANTHROPIC_BASE_URL": self.upstream.url,
             "USECHAT_MODEL": "chaos",
-            "USECHAT_REDIS_URL": self.redis.url,
+            "USECHAT_REDIS_URL": redis_url,
             "USECHAT_DATABASE_URL": database,
             "USECHAT_APPROVAL_SECRET": "the same in every process",
             **self._settings,
@@ -139,7 +162,16 @@ class Deployment:
         folder.mkdir()
         return folder
 
+    def refuse_writes(self) -> None:
+        """Have PostgreSQL take no writes, on connections that are made from now on."""
+        self.postgres.ask(f"ALTER DATABASE {self.database.rpartition('/')[2]} SET default_transaction_read_only = on")
+        self.postgres.drop_connections()
+
+    def take_writes(self) -> None:
+        """Have new connections take writes again."""
+        self.postgres.ask(f"ALTER DATABASE {self.database.rpartition('/')[2]} RESET default_transaction_read_only")
+
     def row_count(self, table: str, condition: str) -> int:
         """How many rows of one of the chats' tables are so."""
-        database = self.servers[0].variables["USECHAT_DATABASE_URL"].rpartition("/")[2]
+        database = self.database.rpartition("/")[2]
         return int(self.postgres.ask(f"SELECT count(*) FROM usechat_{table} WHERE {condition}", database=database))

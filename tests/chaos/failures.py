@@ -32,14 +32,18 @@ class Failures:
         self.may_break = asyncio.Semaphore(SERVERS - 1)
         self.redis_lock = asyncio.Lock()
 
-    async def go_on(self, seconds: float) -> None:
-        """Break things for so long."""
-        kinds: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+    def kinds(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
+        """What there is."""
+        return {
             "server killed": self.kill_server,
             "server stopped": self.stop_server,
             "Redis killed": self.restart_redis,
             "database connections dropped": self.drop_connections,
         }
+
+    async def go_on(self, seconds: float) -> None:
+        """Break things for so long."""
+        kinds = self.kinds()
         # Each kind comes once before any comes again.
         coming: list[str] = []
         end = asyncio.get_running_loop().time() + seconds

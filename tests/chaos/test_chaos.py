@@ -8,6 +8,7 @@ killed, the database's connections are dropped, and the users themselves leave, 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 
 from tests.chaos.deployment import Deployment
 from tests.chaos.failures import Failures
+from tests.chaos.stalls import Stalls
 from tests.chaos.upstream import CALLS_PATH
 from tests.chaos.user import SILENCE, User
 from tests.chaos.verdict import Verdict
@@ -28,31 +30,60 @@ SETTLING = 60.0
 """Seconds after which nothing may be open any more: a lease, the search for lost runs, and the database's retries."""
 
 
+SETTINGS = {"USECHAT_GRACE_SECONDS": "5", "USECHAT_LEASE_SECONDS": "6"}
+LONGEST_RETRY = 60.0
+"""Seconds between two tries to save an answer, once a database has been away for long."""
 PAUSE = 1.5
 """Seconds from one failure to the next, on average."""
 
 
+@pytest.fixture
+def option(request: pytest.FixtureRequest) -> Callable[[str], Any]:
+    """How long and how hard it is."""
+    return request.config.getoption
+
+
+@pytest.fixture
+def say(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Tell people something, whatever is captured."""
+    line = request.config.get_terminal_writer().line
+
+    def say(text: str) -> None:
+        with capsys.disabled():
+            line(text)
+
+    return say
+
+
 async def test_whatever_fails_every_answer_ends_and_nothing_of_it_is_lost(
-    request: pytest.FixtureRequest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, seed: str, option: Callable[[str], Any], say: Callable[[str], None]
 ):
-    option: Any = request.config.getoption
-    seed = option("--seed")
-    say = request.config.get_terminal_writer().line
-    with capsys.disabled():
-        say(f"\nchaos: --seed={seed}")
-    async with Deployment(tmp_path, {"USECHAT_GRACE_SECONDS": "5", "USECHAT_LEASE_SECONDS": "6"}) as deployment:
+    say(f"\nchaos: --seed={seed}")
+    async with Deployment(tmp_path, SETTINGS) as deployment:
         verdict = await talk_while_all_fails(
-            deployment, seed, option("--conversations"), option("--turns"), option("--failing-seconds")
+            Failures(deployment, seed, PAUSE), seed, option, option("--failing-seconds"), SETTLING
         )
-    with capsys.disabled():
-        say(verdict.table())
+    say(verdict.table())
+    assert not verdict.faults, "\n".join(verdict.faults)
+
+
+async def test_whatever_stalls_every_answer_ends_and_nothing_that_was_seen_is_lost(
+    tmp_path: Path, seed: str, option: Callable[[str], Any], say: Callable[[str], None]
+):
+    say(f"\nstalls: --seed={seed}")
+    async with Deployment(tmp_path, SETTINGS, has_holes=True) as deployment:
+        stalls = Stalls(deployment, seed, PAUSE, option("--longest-stall"))
+        # One after the other they take longer.
+        seconds = 3 * option("--failing-seconds")
+        verdict = await talk_while_all_fails(stalls, seed, option, seconds, SETTLING + LONGEST_RETRY)
+    say(verdict.table())
     assert not verdict.faults, "\n".join(verdict.faults)
 
 
 async def talk_while_all_fails(
-    deployment: Deployment, seed: str, conversations: int, turns: int, seconds: float
+    failures: Failures, seed: str, option: Callable[[str], Any], seconds: float, settling: float
 ) -> Verdict:
-    failures = Failures(deployment, seed, pause=PAUSE)
+    deployment, conversations, turns = failures.deployment, option("--conversations"), option("--turns")
     timeout = aiohttp.ClientTimeout(total=None, sock_read=SILENCE)
     calm_at = asyncio.get_running_loop().time() + seconds
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
@@ -67,7 +98,7 @@ async def talk_while_all_fails(
                 group.create_task(begin_later(user, turns, seconds * number / conversations))
         verdict = Verdict(deployment, users)
         verdict.counts.update(failures.counts)
-        await eventually(lambda: is_settled(deployment), within=SETTLING)
+        await eventually(lambda: is_settled(deployment), within=settling)
         verdict.judge_readers()
         for user in users:
             async with session.get(f"/api/chats/{user.chat_id}/export") as response:

@@ -83,7 +83,10 @@ class Verdict:
             ):
                 yield f"refused with {session.status}"
             case "cut" if not (
-                self.was_down(session) or was_silent(user, session) or tells_failure(user, turn, session)
+                self.was_down(session)
+                or was_silent(user, session)
+                or self.was_asleep(session)
+                or tells_failure(user, turn, session)
             ):
                 yield f"cut by {session.server}, which was not ended"
             case "over" if not session.reading.end:
@@ -98,6 +101,13 @@ class Verdict:
         servers = [server for server in self.deployment.servers if server.address == session.server]
         ends = [end for server in servers for end in server.ends]
         return any(session.began <= last and first <= session.ended for first, last in ends)
+
+    def was_asleep(self, session: Session) -> bool:
+        """Whether the proxy gave up a server that was paused, or a reader did."""
+        servers = [server for server in self.deployment.servers if server.address == session.server]
+        pauses = [pause for server in servers for pause in server.pauses]
+        is_met = any(session.heard <= last and first <= session.ended for first, last in pauses)
+        return is_met and session.ended - session.heard >= PROXY_PATIENCE
 
     # -- chats --------------------------------------------------------------------------------------------------------
 
@@ -114,7 +124,7 @@ class Verdict:
             self.counts["answers saved"] += len(places)
             for place in places:
                 self.judge_answer(turn, texts[place], exported["details"][place]["status"])
-            self.judge_seen(turn, [texts[place] for place in places])
+            self.judge_seen(turn, answers_in_tree(exported.get("tree", ()), turn.question))
 
     def places_of_answers(self, texts: Sequence[str], roles: Sequence[str], turn: Turn) -> list[int]:
         """Where in the chat the turn's answers are."""
@@ -141,7 +151,7 @@ class Verdict:
         if missing > 0:
             self.counts["characters in flight when a process was killed"] += missing
             self.counts["answers that they belong to"] += 1
-        if missing > IN_FLIGHT:
+        if missing > (IN_FLIGHT if self.counts["server killed"] else 0):
             self.faults.append(f"{turn.question}: {missing} characters were read and not saved")
 
     # -- what is left ----------------------------------------------------------------------------------------------
@@ -193,6 +203,12 @@ class Verdict:
         """The counts, for people."""
         width = max(map(len, self.counts))
         return "\n".join(f"{name:{width}}  {number:6}" for name, number in self.counts.items())
+
+
+def answers_in_tree(tree: Sequence[Mapping[str, Any]], question: str) -> list[str]:
+    """Return the texts of all answers to a question: one that was asked again has several, of which one is shown."""
+    asked = {one["place"]["node"] for one in tree if as_text(one["message"]) == question}
+    return [as_text(one["message"]) for one in tree if one["place"]["parent"] in asked]
 
 
 def tells_failure(user: User, turn: Turn, session: Session) -> bool:

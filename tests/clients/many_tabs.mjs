@@ -74,6 +74,12 @@ async function act({ name, place, kind, fault, awaits, ...step }) {
     const again = await open(place);
     tabs.set(name, again);
     return told(tab, again);
+  } else if (kind === 'stopAndSend') {
+    // As a page does it whose button stops the client, and nothing else.
+    tab.hook.current.stop();
+    await tab.idle();
+    await tab.ask(STEPS.send(tab.hook.current, step));
+    await tab.idle();
   } else if (kind === 'settle') {
     await tab.idle();
   } else if (kind === 'repeat') {

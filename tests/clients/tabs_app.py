@@ -35,5 +35,5 @@ def answer_with_calls_of_its_own(request: Mapping[str, Any]) -> Iterator[dict[st
 
 model.answer_events = answer_with_calls_of_its_own
 tools.send_email = send_email
-model.demo = partial(model.demo, pace=0.004)
+model.demo = partial(model.demo, pace=float(os.environ.get("TESTS_PACE", "0.004")))
 app = create_app()

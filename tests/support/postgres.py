@@ -49,6 +49,12 @@ class PostgresServer:
     def _log(self) -> Path:
         return self._folder / "postgres.log"
 
+    @property
+    def pid(self) -> int:
+        """The process that all others of it come from."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start it, and wait until it takes connections."""
         settings = [f"port={self.port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={self._folder}"]

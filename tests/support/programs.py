@@ -104,6 +104,11 @@ class Program:
             self.close()
             raise AssertionError(f"{arguments[0]} did not start:\n{self.output()}") from error
 
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
     def close(self) -> None:
         """Stop it, with force when asking does not help."""
         self._process.terminate()

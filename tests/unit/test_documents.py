@@ -84,3 +84,12 @@ def defined_names(path: Path) -> set[str]:
         elif isinstance(node, ast.ClassDef):
             names |= {f"{node.name}.{member.name}" for member in node.body if isinstance(member, DEFINITIONS)}
     return names
+
+
+def test_each_clause_of_the_promise_names_tests_that_exist() -> None:
+    text = (ROOT / "docs/failures.md").read_text()
+    promise = text[text.index("## The promise") : text.index("## How it is tested")]
+    named = set(re.findall(r"`(test_\w+)`", promise))
+    sources = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert len(named) > 20
+    assert sorted(name for name in named if f"def {name}(" not in sources) == []

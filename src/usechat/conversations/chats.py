@@ -70,6 +70,8 @@ class Chats:
               posts. ``server``: it gets what is stored.
             - ``on_finish``: called once for each answer's end, in one process, with a `TurnEnd`; also when the process
               that made the answer has died.
+            - ``on_busy``: what becomes of a message to a chat that is being answered: ``reject``, which is the default:
+              409; ``interrupt``: that answer is stopped and saved; ``enqueue``: the message is answered next.
             - ``disconnect``: what becomes of an answer whose readers have left: ``auto``, ``cancel``, ``finish`` or
               ``grace``. ``auto``, the default, lets it go on if the page resumes its stream.
             - ``grace``: seconds that such an answer goes on in case they come back; 30.
@@ -265,6 +267,7 @@ class Chats:
             on_finish=options.get("on_finish"),
             is_lasting=options.get("is_lasting", True),
             max_messages=options.get("limits", DEFAULT_LIMITS).messages,
+            on_busy=options.get("on_busy", "reject"),
             has_one_owner=options.get("has_one_owner", False),
         )
 

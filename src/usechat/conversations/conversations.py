@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import msgspec
 
@@ -22,6 +22,7 @@ from usechat.apart import work_apart
 from usechat.chats.history import MAX_MESSAGES, HistoryMode, Repeated
 from usechat.chats.merge import ClientTools
 from usechat.chats.store import Chat, ChatStore, SavedChat, Turn, TurnPlan
+from usechat.conversations.busy import BusyChats, OnBusy
 from usechat.conversations.lost_runs import LostRun
 from usechat.conversations.planning import PlannedTurn, RepeatedTurn, messages_for_model, plan_request, tell_again
 from usechat.conversations.routes.chat_ids import check_chat_id
@@ -43,9 +44,6 @@ __all__ = ["Conversations", "can_have_run"]
 
 logger = logging.getLogger(__name__)
 
-STOPPING_SECONDS: Final = 2.0
-"""Seconds that a turn waits for the one before it, which may be ending: its tools have a second for that."""
-
 
 class Conversations:
     """The saved chats of an application and their running answers.
@@ -58,6 +56,7 @@ class Conversations:
         is_lasting: Whether this process lives on between requests, so that others can see it.
         max_messages: The most messages that a chat may hold.
         has_one_owner: Whether all chats of the store are one owner's, so that no chat without a run need be looked up.
+        on_busy: What becomes of a message to a chat that is being answered: ``reject``, ``interrupt`` or ``enqueue``.
     """
 
     def __init__(
@@ -70,6 +69,7 @@ class Conversations:
         is_lasting: bool = True,
         max_messages: int = MAX_MESSAGES,
         has_one_owner: bool = False,
+        on_busy: OnBusy = "reject",
     ) -> None:
         self.store = store
         self.runs = runs
@@ -78,6 +78,7 @@ class Conversations:
         self.titles = Titles(store)
         self.is_lasting = is_lasting
         self.max_messages = max_messages
+        self.busy = BusyChats(self, on_busy)
         self._orphans: asyncio.Task[None] | None = None
         runs.lost.on_lost = self.ends.end_lost
         runs.on_release = self.ends.end_for_readers
@@ -104,13 +105,10 @@ class Conversations:
         check_chat_id(chat_id)
         saved = await self.store.maybe_load_chat(owner, chat_id)
         if saved is not None and saved.chat.active_run_id is not None:
-            running = await self.store.find_turn(saved.chat.active_run_id)
-            plan = await self._plan(saved, request, running, is_client_tool)
-            if running is not None and isinstance(plan, Repeated) and plan.answer is None:
-                run = await self.ends.find_living(running)
-                if run is not None:
-                    return RepeatedTurn(request=request, answer=None, run=run)
-            await self._await_end(chat_id, saved.chat.active_run_id)
+            repeated = await self.find_repeated(saved, request, saved.chat.active_run_id, is_client_tool)
+            if repeated is not None:
+                return repeated
+            await self.busy.await_end(chat_id, saved.chat.active_run_id)
             saved = await self.store.maybe_load_chat(owner, chat_id)
         plan = await self._plan(saved, request, None, is_client_tool)
         if isinstance(plan, Repeated):
@@ -118,6 +116,17 @@ class Conversations:
         messages = await work_apart(partial(messages_for_model, request, plan, self.history))
         turn_id = generate_id("turn")
         return PlannedTurn(owner=owner, chat_id=chat_id, request=request, plan=plan, turn_id=turn_id, messages=messages)
+
+    async def find_repeated(
+        self, saved: SavedChat, request: ui.ChatRequest, turn_id: str, is_client_tool: ClientTools | None
+    ) -> RepeatedTurn | None:
+        """Return the running answer of a chat, its turn ``turn_id``, if it is the one that a request asks for."""
+        running = await self.store.find_turn(turn_id)
+        plan = await self._plan(saved, request, running, is_client_tool)
+        if running is None or not isinstance(plan, Repeated) or plan.answer is not None:
+            return None
+        run = await self.ends.find_living(running)
+        return None if run is None else RepeatedTurn(request=request, answer=None, run=run)
 
     async def _plan(
         self,
@@ -202,6 +211,9 @@ class Conversations:
                 # It may have begun all the same, and would hold the chat.
                 self._give_up(owner, chat_id, turn_id)
             raise
+        finally:
+            if turn.leave_line is not None:
+                await turn.leave_line()
         lost = LostRun(
             turn_id=turn_id,
             wire_format=plan.wire_format,
@@ -257,29 +269,6 @@ class Conversations:
                 end["status"],
             )
 
-    async def _await_end(self, chat_id: str, turn_id: str) -> None:
-        """Wait for the turn before, if it is ending or its process has died.
-
-        Raises:
-            RunError: ``unavailable``: this process shuts down; another one can wait.
-        """
-        until = time.monotonic() + STOPPING_SECONDS
-        await self.runs.hurry(run_of(turn_id))
-        taking_over = asyncio.create_task(self.runs.take_over(chat_id))
-        try:
-            # Another process may end it, which sends no event here.
-            while not await self._is_over(turn_id) and (time.monotonic() < until or not taking_over.done()):
-                self.runs.check_open()
-                await self.runs.stop_left(chat_id)
-                await asyncio.sleep(STOPPING_SECONDS / 20)
-        finally:
-            # Ends that have begun are finished.
-            await asyncio.gather(taking_over, return_exceptions=True)
-
-    async def _is_over(self, turn_id: str) -> bool:
-        turn = await self.store.find_turn(turn_id)
-        return turn is None or await self.ends.end_orphan(turn)
-
     async def __aenter__(self) -> Self:
         """Join the processes of the store, and begin to end turns that others have left open.
 
@@ -331,7 +320,7 @@ class Conversations:
             return False
         if await self.runs.stop(chat_id, STOPPED, owner=owner):
             return True
-        turn = await self._open_turn(owner, chat_id)
+        turn = await self.open_turn(owner, chat_id)
         if turn is not None and self.ends.is_foreign(turn) and not await self.ends.end_orphan(turn):
             raise ChatError(
                 "Another process makes this answer and cannot be told to stop: that takes a log of runs in Redis.",
@@ -340,7 +329,12 @@ class Conversations:
             )
         return False
 
-    async def _open_turn(self, owner: str, chat_id: str) -> Turn | None:
+    async def open_turn(self, owner: str, chat_id: str) -> Turn | None:
+        """Return the turn that holds a chat.
+
+        Raises:
+            ChatError: ``unavailable``; the chat is another owner's.
+        """
         try:
             chat = await self.store.get_chat(owner, chat_id)
         except ChatError as error:
@@ -364,7 +358,7 @@ class Conversations:
         try:
             await self.stop(owner, chat_id)
         except (RunError, ChatError) as error:
-            turn = await self._open_turn(owner, chat_id)
+            turn = await self.open_turn(owner, chat_id)
             # Of a turn that names no process, nobody knows whether it is still made: its chat could stay for an hour.
             is_unknown = turn is not None and turn.process_id is None and not self.runs.log.is_shared
             if turn is not None and not is_unknown:

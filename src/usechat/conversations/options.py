@@ -8,6 +8,7 @@ from typing import Any, Final, TypedDict, cast
 
 from usechat.chats.history import HistoryMode
 from usechat.checks import check_function, check_number, named, refuse_unknown
+from usechat.conversations.busy import OnBusy
 from usechat.conversations.turn_ends import OnFinish
 from usechat.errors import ConfigurationError
 from usechat.messages.limits import BodyLimits
@@ -20,6 +21,7 @@ __all__ = ["ChatsOptions", "check_chats_options"]
 
 CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "history": ("client", "server"),
+    "on_busy": ("reject", "interrupt", "enqueue"),
     "disconnect": ("auto", "cancel", "finish", "grace"),
     "tool_errors": ("masked", "shown"),
 }
@@ -42,6 +44,7 @@ class ChatsOptions(TypedDict, total=False):
     run_log: RunLog | None
     history: HistoryMode
     on_finish: OnFinish | None
+    on_busy: OnBusy
     disconnect: DisconnectPolicy
     grace: float
     lease: float

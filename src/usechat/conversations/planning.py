@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -38,6 +38,8 @@ class PlannedTurn(msgspec.Struct, frozen=True, kw_only=True):
     """Makes the chat's title, if the chat is new."""
     on_finish: OnFinish | None = None
     """Called when this process has saved the end of the answer, after the one of all answers."""
+    leave_line: Callable[[], Awaitable[None]] | None = None
+    """Called when the turn has begun, or cannot: the next message that waits for the chat goes on."""
 
     @property
     def continued(self) -> Mapping[str, Any] | None:

@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 import msgspec
 
 from usechat.errors import RunError
+from usechat.runs.line import Line
 
 __all__ = [
     "END_STATES",
@@ -173,6 +174,11 @@ class RunLog(Protocol):
     @property
     def is_shared(self) -> bool:
         """Whether the log has the runs of all processes and outlives them."""
+        ...
+
+    @property
+    def line(self) -> Line:
+        """Who waits for a chat."""
         ...
 
     on_gone: OnRelease | None

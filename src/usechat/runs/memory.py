@@ -19,6 +19,7 @@ import msgspec
 
 from usechat.errors import RunError
 from usechat.ids import generate_id
+from usechat.runs.line import MemoryLine
 from usechat.runs.log import EndState, Entry, Limits, OnRelease, RunInfo, RunWriter, Save
 
 __all__ = ["MemoryLog", "MemoryRun", "Place"]
@@ -220,6 +221,7 @@ class MemoryLog:
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
+        self.line = MemoryLine()
         self.runs: dict[str, MemoryRun] = {}
         self._newest: dict[str, str] = {}
         self._resumed: dict[str, float] = {}

@@ -95,6 +95,7 @@ def open_chats(
         is_lasting=not is_public,
         keep_alive=find_wait_until() if is_public and url is not None else None,
         has_one_owner=True,
+        on_busy=settings.on_busy,
     )
 
 

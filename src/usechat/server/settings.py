@@ -204,6 +204,11 @@ class Settings(BaseSettings):
     history: Literal["client", "server"] = setting(
         "client", "Who holds a chat's history: what the client posts, or what is stored", "client or server"
     )
+    on_busy: Literal["reject", "interrupt", "enqueue"] = setting(
+        "reject",
+        "What becomes of a message to a chat that is being answered: refused, or answered at once or next",
+        "reject, interrupt or enqueue",
+    )
     disconnect: Literal["auto", "cancel", "finish", "grace"] = setting(
         "auto", "What becomes of an answer whose readers have left", "auto, cancel, finish or grace"
     )

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from usechat.conversations.answering import Respond
+from usechat.conversations.busy import IsLeft
 from usechat.conversations.chat_turn import ChatTurn, check_messages
 from usechat.conversations.routes.openapi import STREAMED, body_schema
 from usechat.conversations.routes.parts import RouteParts, http_refusal
@@ -23,7 +24,13 @@ PROTOCOL_HEADER: Final = "x-usechat-protocol"
 PROTOCOLS: Final[Mapping[str, WireFormat | None]] = {"data": None, "text": "text-stream"}
 
 
-async def plan_chat(parts: RouteParts, owner: str, chat: ui.ChatRequest, wire_format: WireFormat | None) -> ChatTurn:
+async def plan_chat(
+    parts: RouteParts,
+    owner: str,
+    chat: ui.ChatRequest,
+    wire_format: WireFormat | None,
+    is_left: IsLeft | None = None,
+) -> ChatTurn:
     """Return the turn of a ``useChat`` request; it is saved if chats are saved and the request names one.
 
     Raises:
@@ -35,7 +42,7 @@ async def plan_chat(parts: RouteParts, owner: str, chat: ui.ChatRequest, wire_fo
         check_messages(chat)
         return ChatTurn(owner, chat, None, None, options)
     conversations = parts.opened()
-    planned = await conversations.plan(owner, chat, chat.id, parts.is_client_tool)
+    planned = await conversations.busy.plan(owner, chat, chat.id, parts.is_client_tool, is_left)
     return ChatTurn(owner, chat, planned, conversations, options)
 
 
@@ -50,7 +57,7 @@ def make_turn(parts: RouteParts) -> Callable[..., Coroutine[Any, Any, ChatTurn]]
         body: Annotated[ui.ChatRequest, Depends(read_chat)],
     ) -> ChatTurn:
         try:
-            return await plan_chat(parts, owner, body, wire_format(request, body.extra))
+            return await plan_chat(parts, owner, body, wire_format(request, body.extra), request.is_disconnected)
         except REFUSALS as error:
             raise http_refusal(error) from error
 
@@ -76,7 +83,8 @@ def add_answers(router: APIRouter, parts: RouteParts, respond: Respond) -> None:
         body: Annotated[ui.ChatRequest, Depends(read_chat)],
     ) -> Response:
         """Answer `useChat` of AI SDK 3 to 7."""
-        return await respond(await plan_chat(parts, owner, body, wire_format(request, body.extra)))
+        planned = await plan_chat(parts, owner, body, wire_format(request, body.extra), request.is_disconnected)
+        return await respond(planned)
 
     @router.post(
         "/completion", response_class=Response, responses=STREAMED, openapi_extra=body_schema(ui.CompletionRequest)

@@ -50,6 +50,10 @@ class Keys:
         """Return the key that says that a chat was asked for a short time ago."""
         return f"{self.prefix}asked:{chat_id}"
 
+    def line(self, chat_id: str) -> str:
+        """Return the key of the messages that wait for a chat."""
+        return f"{self.prefix}line:{chat_id}"
+
     def wake(self, process_id: str) -> str:
         """Return the key that wakes a process which waits for entries."""
         return f"{self.prefix}wake:{process_id}"

@@ -21,6 +21,7 @@ from usechat.runs.memory import Place, exists, unavailable
 from usechat.runs.redis.client import ScriptClient
 from usechat.runs.redis.keys import Keys
 from usechat.runs.redis.leases import Leases
+from usechat.runs.redis.line import RedisLine
 from usechat.runs.redis.own_run import RedisRun
 from usechat.runs.redis.policy import warn_of_eviction
 from usechat.runs.redis.producer import OwnRuns, StopNotice, keep_arguments, milliseconds, open_arguments
@@ -58,6 +59,7 @@ class RedisLog:
         self._own_runs.on_hurry = lambda run_id: self.on_hurry and self.on_hurry(run_id)
         self._tail = Tail(self._client, self._keys, self.limits, lambda: self.on_gone)
         self._leases = Leases(self._client, self._keys, self.limits, grace=self._own_runs.renewal_seconds)
+        self.line = RedisLine(self._client, self._keys)
         self._has_policy = False
         self._is_closed = False
 

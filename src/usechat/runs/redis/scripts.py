@@ -11,6 +11,7 @@ The keys, all below one prefix and all with a time to live:
 - ``chat:CHAT`` the id of the chat's newest run; ``resumed:CHAT`` whether its client comes back; ``asked:CHAT`` whether
   somebody has just loaded it;
 - ``leases`` a sorted set: until when (ms) each running run's producer counts as alive;
+- ``line:CHAT`` the messages that wait for a chat (`usechat.runs.redis.line`);
 - ``ended`` a list of the ended runs that are kept, the first to end first: until when (ms), the bytes of all before it,
   these with its own, and its id. It bounds what ended runs take. Those that could not be saved are not in it.
 
@@ -30,7 +31,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
-__all__ = ["ADOPT", "LATE", "LEAVE", "OPEN", "REAP", "STOP", "STOP_LEFT", "TOUCH", "UNREAD", "WRITE", "Script"]
+__all__ = ["ADOPT", "LATE", "LEAVE", "NOW", "OPEN", "REAP", "STOP", "STOP_LEFT", "TOUCH", "UNREAD", "WRITE", "Script"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Script:
         object.__setattr__(self, "sha", hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest())
 
 
-_NOW = """
+NOW = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 """
@@ -74,7 +75,7 @@ end
 """
 
 OPEN = Script(
-    _NOW
+    NOW
     + """
 -- KEYS run log chat leases  ARGV prefix id info token lease retain
 -- Token 0 makes a new run. Another one brings a run back that Redis has lost, for the producer that holds it.
@@ -100,7 +101,7 @@ return token
 """Returns the run's token; nil when the chat has a running run."""
 
 WRITE = Script(
-    _NOW
+    NOW
     + _FORGET
     + """
 -- KEYS leases ended  ARGV prefix keep most most_bytes lease retain writes frames...
@@ -198,7 +199,7 @@ if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'left', 1
 """Notes that the run's readers have left. Makes no key: it would have no time to live."""
 
 LATE = Script(
-    _NOW
+    NOW
     + """
 -- KEYS leases  ARGV margin count one
 local late = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now + ARGV[1], 'WITHSCORES', 'LIMIT', 0, ARGV[2])
@@ -208,7 +209,7 @@ return {string.format('%.0f', now), redis.call('ZSCORE', KEYS[1], ARGV[3]) or ''
 """Returns the time (ms), the end of the named run's lease, and the leases that end within a margin: ids and ends."""
 
 REAP = Script(
-    _NOW
+    NOW
     + """
 -- KEYS leases  ARGV prefix lease retain silence one latest count, then id and end of each lease that was seen
 -- Without a name, runs whose leases have ended are taken; with one, that run if it has been silent.
@@ -241,7 +242,7 @@ return taken
 """Returns info, state and token of each run that was taken; nothing when it is too late."""
 
 ADOPT = Script(
-    _NOW
+    NOW
     + _FORGET
     + """
 -- KEYS run log chat leases ended  ARGV prefix keep most most_bytes id token frames
@@ -263,7 +264,7 @@ return 1
 """Returns whether the run was the caller's to end."""
 
 TOUCH = Script(
-    _NOW
+    NOW
     + """
 -- KEYS run log
 local run = redis.call('HMGET', KEYS[1], 'state', 'info', 'batches')
@@ -276,7 +277,7 @@ return {run[1], run[2], is_whole and 1 or 0}
 """Returns the run's state and info, and whether all its frames are there; nil when there is no such run."""
 
 UNREAD = Script(
-    _NOW
+    NOW
     + """
 -- KEYS run
 local seen = redis.call('HGET', KEYS[1], 'seen')
