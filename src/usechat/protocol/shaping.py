@@ -161,8 +161,9 @@ class ChunkShaper:
             return None
         if key not in self.lifecycle.open_blocks:
             return None
-        shown = self.shown_ids.get(key)
-        return part if shown is None else msgspec.structs.replace(part, id=shown)  # type: ignore[return-value]
+        if key not in self.shown_ids:
+            return part  # type: ignore[return-value]
+        return msgspec.structs.replace(part, id=self.shown_ids[key])  # type: ignore[return-value]
 
     def finish(self) -> list[Shaped]:
         """Return the last shaped parts: ends of open blocks, of the step and of the message."""

@@ -204,9 +204,13 @@ class AnthropicStream:
                 event = _decode_delta(payload)
             except (msgspec.MsgspecError, UnicodeDecodeError):
                 self._feed_json(payload, parts)
+                continue
+            self.event_count += 1
+            block = self._blocks.get(event.index)
+            if block is None:
+                self._pass_over(event.index, parts)
             else:
-                self.event_count += 1
-                self._feed_delta(event, parts)
+                block.feed(event.delta, parts)
         if not self._has_output:
             self._has_output = any(_is_output(part) for part in parts)
         return parts
@@ -279,11 +283,16 @@ class AnthropicStream:
 
     def _feed_delta(self, event: ContentBlockDelta, parts: list[Any]) -> None:
         block = self._blocks.get(event.index)
-        if block is not None:
+        if block is None:
+            self._pass_over(event.index, parts)
+        else:
             block.feed(event.delta, parts)
-        elif event.index not in self._passed_over and not self._is_broken:
-            self._passed_over.add(event.index)
-            self._report(unreadable(f"a delta is for content block {event.index}, which is not open"), parts)
+
+    def _pass_over(self, index: int, parts: list[Any]) -> None:
+        """Pass over a delta of a block that is not open."""
+        if index not in self._passed_over and not self._is_broken:
+            self._passed_over.add(index)
+            self._report(unreadable(f"a delta is for content block {index}, which is not open"), parts)
 
     def _start_block(self, event: Json, parts: list[Any]) -> None:
         self._settle_cut(parts)
