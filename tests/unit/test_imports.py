@@ -82,7 +82,10 @@ ROWS = {
     # It imports none of the packages whose streams it reads.
     "adapters": Row(
         ours=LEAVES | {"answers.writer.merge", "messages", "protocol"},
-        third_party=frozenset({"msgspec", "pydantic_core"}),
+        third_party=frozenset({"pydantic_core"}),
+    ),
+    "telemetry": Row(
+        ours=LEAVES | {"answers", "extras", "messages", "models"}, third_party=frozenset({"msgspec", "opentelemetry"})
     ),
     "demo": Row(ours=LEAVES | {"__init__", "apart", "models", "tools"}, third_party=frozenset({"msgspec", "pydantic"})),
     "runs": Row(ours=frozenset({"errors", "extras", "guard", "ids"}), third_party=frozenset({"msgspec", "redis"})),

@@ -21,6 +21,7 @@ from usechat.answers.loop.outputs import Output
 from usechat.answers.loop.policy import LoopPolicy
 from usechat.answers.loop.turn import Turn
 from usechat.answers.masked_errors import warn_of_masked_errors
+from usechat.answers.observing import UNOBSERVED, new_observer
 from usechat.answers.smooth import Transform
 from usechat.answers.writer.valid_parts import ValidBatches, why_no_json
 from usechat.errors import ConfigurationError
@@ -102,6 +103,7 @@ class DrivenAnswer(ABC):
         """Parts that an application that iterates over the answer has not read, because it stopped."""
         self.is_started = False
         """Whether the answer has begun. It can begin once."""
+        self.observer = UNOBSERVED
         self.turn: Turn | None = None
         self.task: asyncio.Task[Any] | None = None
         """The driver, while it runs."""
@@ -176,6 +178,7 @@ class DrivenAnswer(ABC):
         self._check_new()
         self.prepare()
         self.is_started = True
+        self.observer = new_observer()
         if not self.is_bound:
             self.shaper = ChunkShaper(NEWEST_CLIENT, EncoderOptions())
             self.reducer = Reducer(generate_id("msg", 16), shaper=self.shaper)
@@ -184,6 +187,7 @@ class DrivenAnswer(ABC):
         self.task = task = current_task()
         cancellations = task.cancelling()
         self.is_driving = True
+        self.observer.begin()
         try:
             output.begin()
             if not self.aborting.is_set():
@@ -265,6 +269,7 @@ class DrivenAnswer(ABC):
             is_continuation=self.is_continuation,
             **values,
         )
+        self.observer.end(final)
         if self.shaper.masked_errors and not self.keeps_tool_errors:
             warn_of_masked_errors(self.shaper.masked_errors, message)
         # Most objects of the answer refer back to it. Break the cycles, so that no garbage collector is needed.

@@ -156,7 +156,7 @@ class StreamTextResult(Answer, Generic[OutputT_co]):
 
     def make_turn(self) -> Turn:
         """Return the turn of the model."""
-        self.request.message_id = self.message_id
+        self.request.message_id, self.request.observer = self.message_id, self.observer
         self.request.on_error = self.callbacks.error_text
         self.request.on_step_finish = partial(self.callbacks.call, "on_step_finish")
         if self.callbacks.on_step_start is not None:

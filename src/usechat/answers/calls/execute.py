@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing
 from typing import Any, TypeAlias, cast
 
 import anyio.to_thread
@@ -22,6 +22,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from usechat.answers.calls.events import ToolEndEvent, ToolStartEvent
 from usechat.answers.calls.iterate import as_generator, iterate_on_thread
+from usechat.answers.observing import UNOBSERVED, NoteOutput
 from usechat.answers.writer.part_queue import PartQueue
 from usechat.answers.writer.valid_parts import maybe_valid_part
 from usechat.errors import ApplicationError, ToolError, ToolExecutionError
@@ -94,6 +95,7 @@ class ToolRunner:
         on_error: Called with each exception. It may return the text for the browser.
         concurrency: The most calls that run at once; None for no limit.
         tell: Tells the application of ``on_tool_start`` and ``on_tool_end``; None if it does not listen. Never raises.
+        watch: Returns what to enter while a tool runs; see `AnswerObserver.watch_tool`.
     """
 
     def __init__(
@@ -103,11 +105,13 @@ class ToolRunner:
         *,
         concurrency: int | None = None,
         tell: TellOfTool | None = None,
+        watch: Callable[[Execution], AbstractContextManager[NoteOutput]] = UNOBSERVED.watch_tool,
     ) -> None:
         self.make_context = make_context
         self.slots = None if concurrency is None else asyncio.Semaphore(concurrency)
         self.tell = tell
         self.on_error = on_error
+        self.watch = watch
         self.queue = PartQueue()
         self.outcomes = ToolOutcomes()
         self.results = self.outcomes.results
@@ -207,9 +211,10 @@ class ToolRunner:
 
     async def _work(self, execution: Execution) -> tuple[Any, ToolResultOutput]:
         try:
-            with Contained():
+            with Contained(), self.watch(execution) as note:
                 output = await self.call(execution)
                 shown = self._to_json(execution, output)
+                note(shown)
                 return shown, await self._model_output(execution, output, shown)
         except ApplicationError as error:
             if isinstance(error.error, asyncio.CancelledError):

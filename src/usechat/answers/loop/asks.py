@@ -7,11 +7,13 @@ So the rules of an answer read from top to bottom and are tested without an even
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from contextlib import AbstractContextManager
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import msgspec
 
+from usechat.answers.observing import UNOBSERVED, NoteOutput
 from usechat.models.base import Model, ModelCall
 
 if TYPE_CHECKING:
@@ -49,6 +51,8 @@ class RunTools(msgspec.Struct, frozen=True):
     """The most calls that run at once; None for no limit."""
     tell: TellOfTool | None = None
     """Tells the application of the begin and the end of each call."""
+    watch: Callable[[Execution], AbstractContextManager[NoteOutput]] = UNOBSERVED.watch_tool
+    """Returns what to enter while a tool runs."""
 
 
 class Open(msgspec.Struct, frozen=True):

@@ -107,12 +107,10 @@ class ModelTurn(StepTurn):
         self.waiting = {}
         self.has_begun = self.has_failed = False
         if not self.is_retry:
-            self.is_open, self.retries = False, 0
-            self.step_call = yield from self.prepare_call()
-            if self.request.on_step_start is not None:
-                yield Call(self.request.on_step_start, (self._start_event(),))
+            yield from self._begin_step()
         self.is_retry = False
-        yield CallModel(*self.step_call)
+        model, call = self.step_call
+        yield CallModel(model, self.request.observer.begin_call(len(self.steps), model, call))
         if self._is_last_call():
             self._forget_messages()
         if self.delivered and not self.retries:
@@ -133,6 +131,7 @@ class ModelTurn(StepTurn):
                 # Nothing of the broken batch has been read yet.
                 del self.parts[self.batch_start :]
                 self.is_open = False
+        self.request.observer.end_call(self.ended, failure or (self.failure if self.has_failed else None))
         yield Stream.CLOSE
         return failure
 
@@ -146,6 +145,12 @@ class ModelTurn(StepTurn):
             messages=call.messages,
             tool_names=[tool.name for tool in call.tools],
         )
+
+    def _begin_step(self) -> Script[None]:
+        self.is_open, self.retries = False, 0
+        self.step_call = yield from self.prepare_call()
+        if self.request.on_step_start is not None:
+            yield Call(self.request.on_step_start, (self._start_event(),))
 
     def _is_last_call(self) -> bool:
         """Return whether the messages are not needed again after this call."""
@@ -254,6 +259,7 @@ class ModelTurn(StepTurn):
         self.finish = finish.finish_reason
         self.usage += finish.usage
         result = self.recorder.result(len(self.steps), finish, tuple(one.message for one in self.delivered), self.ended)
+        self.request.observer.end_step(result)
         self.steps.append(result)
         self.messages += result.messages
         self._note_deferred()

@@ -13,6 +13,7 @@ from usechat.answers.calls.read import RepairToolCall
 from usechat.answers.loop.prepare_call import PrepareCall
 from usechat.answers.loop.recorder import StepResult
 from usechat.answers.loop.steering import SteeringRun
+from usechat.answers.observing import UNOBSERVED, AnswerObserver
 from usechat.answers.stop import StopCondition
 from usechat.messages.dicts.types import ModelMessageDict
 from usechat.messages.model import ModelMessage
@@ -71,6 +72,7 @@ class LoopRequest(msgspec.Struct, kw_only=True):
     tool_call_concurrency: int | None = None
     steering: SteeringRun = msgspec.field(default_factory=SteeringRun)
     context: Any = None
+    observer: AnswerObserver = UNOBSERVED
     message_id: str | None = None
     converts_outputs: bool = False
     """Whether results in the first call's messages are in the client's form and need `Tool.to_model_output`."""

@@ -245,7 +245,12 @@ class StepTurn(Turn):
             return
         request = self.request
         self.outcomes = yield RunTools(
-            executions, self._make_context, request.on_error, request.tool_call_concurrency, request.tell_of_tool
+            executions,
+            self._make_context,
+            request.on_error,
+            request.tool_call_concurrency,
+            request.tell_of_tool,
+            request.observer.watch_tool,
         )
         try:
             while (batch := (yield Stream.READ)) is not None:

@@ -138,7 +138,7 @@ class StreamObjectResult(Answer, Generic[T_co]):
 
     def make_turn(self) -> Turn:
         """Return the turn of the model, whose text is the JSON."""
-        self.request.message_id = self.message_id
+        self.request.message_id, self.request.observer = self.message_id, self.observer
         self.request.on_error = self.callbacks.error_text
         return ObjectTurn(self.request, self.policy, self.aborting, self.shape)
 
