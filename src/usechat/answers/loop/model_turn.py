@@ -107,10 +107,7 @@ class ModelTurn(StepTurn):
         self.waiting = {}
         self.has_begun = self.has_failed = False
         if not self.is_retry:
-            self.is_open, self.retries = False, 0
-            self.step_call = yield from self.prepare_call()
-            if self.request.on_step_start is not None:
-                yield Call(self.request.on_step_start, (self._start_event(),))
+            yield from self._begin_step()
         self.is_retry = False
         yield CallModel(*self.step_call)
         if self._is_last_call():
@@ -136,9 +133,12 @@ class ModelTurn(StepTurn):
         yield Stream.CLOSE
         return failure
 
-    def _start_event(self) -> StepStartEvent:
-        model, call = self.step_call
-        return StepStartEvent(
+    def _begin_step(self) -> Script[None]:
+        self.is_open, self.retries = False, 0
+        self.step_call = model, call = yield from self.prepare_call()
+        if self.request.on_step_start is None:
+            return
+        event = StepStartEvent(
             step_number=len(self.steps),
             provider=model.provider,
             model_id=model.model_id,
@@ -146,6 +146,7 @@ class ModelTurn(StepTurn):
             messages=call.messages,
             tool_names=[tool.name for tool in call.tools],
         )
+        yield Call(self.request.on_step_start, (event,))
 
     def _is_last_call(self) -> bool:
         """Return whether the messages are not needed again after this call."""
