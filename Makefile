@@ -40,9 +40,10 @@ lint: ## Style and format: ruff
 	@$(CHECK) ruff check
 	@$(CHECK) ruff format --check
 
-type: ## Types: pyright, strict; the page's TypeScript
+type: ## Types: pyright and mypy, strict; the page's TypeScript
 	@$(PREPARE) $(NEEDS_type)
 	@$(CHECK) pyright
+	@$(CHECK) mypy --strict tests/typing
 	@$(CHECK) npm --prefix web run typecheck
 
 unit: ## Each module by itself, with branch coverage (ARGS=--hypothesis-profile=thorough draws many more examples)

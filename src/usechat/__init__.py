@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from usechat.agent import Agent, AgentCall, CallSettings
     from usechat.answers.answer import Answer, FinishEvent
     from usechat.answers.calls.events import StepStartEvent, ToolEndEvent, ToolStartEvent
+    from usechat.answers.count_tokens import count_tokens
     from usechat.answers.generate_text import generate_text
+    from usechat.answers.loop.model_response import ModelResponse, RateLimit
     from usechat.answers.loop.recorder import StepResult
     from usechat.answers.loop.request import StepSettings
     from usechat.answers.loop.steering import Steering, SteeringOutcome
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from usechat.answers.smooth import smooth_stream
     from usechat.answers.stop import has_tool_call, step_count_is
     from usechat.answers.stream_text import StreamTextResult, stream_text
+    from usechat.answers.validate_messages import validate_ui_messages
     from usechat.answers.writer.ui_message_stream import UIMessageStreamWriter, ui_message_stream
     from usechat.conversations.chat_turn import ChatTurn
     from usechat.conversations.chats import Chats
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from usechat.http.stream import AnswerStream
     from usechat.ids import generate_id
     from usechat.messages.convert import convert_to_model_messages
+    from usechat.messages.prune import prune_messages
     from usechat.messages.ui import UIMessage, parse_chat_request, parse_completion_request
     from usechat.models.base import Timeout
     from usechat.tools.approvals import Approve, AskUser, Deny
@@ -50,8 +54,10 @@ __all__ = [
     "CompletionRequest",
     "Deny",
     "FinishEvent",
+    "ModelResponse",
     "ObjectFinishEvent",
     "Output",
+    "RateLimit",
     "RequestError",
     "Steering",
     "SteeringOutcome",
@@ -69,6 +75,7 @@ __all__ = [
     "UIMessage",
     "UIMessageStreamWriter",
     "convert_to_model_messages",
+    "count_tokens",
     "generate_id",
     "generate_object",
     "generate_text",
@@ -76,16 +83,23 @@ __all__ = [
     "has_tool_call",
     "parse_chat_request",
     "parse_completion_request",
+    "prune_messages",
     "smooth_stream",
     "step_count_is",
     "stream_object",
     "stream_text",
     "tool",
     "ui_message_stream",
+    "validate_ui_messages",
 ]
 
 # Imported on first use, so that `import usechat` alone imports no web framework and no provider's package.
 HOMES = {
+    "count_tokens": "usechat.answers.count_tokens",
+    "prune_messages": "usechat.messages.prune",
+    "validate_ui_messages": "usechat.answers.validate_messages",
+    "ModelResponse": "usechat.answers.loop.model_response",
+    "RateLimit": "usechat.answers.loop.model_response",
     "ToolStartEvent": "usechat.answers.calls.events",
     "ToolEndEvent": "usechat.answers.calls.events",
     "StepStartEvent": "usechat.answers.calls.events",

@@ -45,13 +45,13 @@ async def takes_what_there_is(model: Model) -> None:
 
 async def refuses_what_there_is_not(model: Model) -> None:
     """What is written wrong."""
-    await generate_text(model, prompt="Hi", temprature=3)  # pyright: ignore[reportCallIssue]
-    await generate_text(model, prompt="Hi", stop_when=5)  # pyright: ignore[reportArgumentType]
-    await generate_text("claude-sonnet-4-6", prompt="Hi")  # pyright: ignore[reportArgumentType]
-    stream_text(model, prompt="Hi", temprature=3)  # pyright: ignore[reportCallIssue]
-    stream_text(model, prompt="Hi", on_finish=3)  # pyright: ignore[reportArgumentType]
-    stream_text(model, prompt="Hi").response(sdk="7", send_nothing=True)  # pyright: ignore[reportCallIssue]
-    await generate_object(model, schema=Recipe, tools=[], prompt="Soup")  # pyright: ignore[reportCallIssue]
+    await generate_text(model, prompt="Hi", temprature=3)  # type: ignore[call-arg]
+    await generate_text(model, prompt="Hi", stop_when=5)  # type: ignore[arg-type]
+    await generate_text("claude-sonnet-4-6", prompt="Hi")  # type: ignore[arg-type]
+    stream_text(model, prompt="Hi", temprature=3)  # type: ignore[call-arg]
+    stream_text(model, prompt="Hi", on_finish=3)  # type: ignore[arg-type]
+    stream_text(model, prompt="Hi").response(sdk="7", send_nothing=True)  # type: ignore[call-arg]
+    await generate_object(model, schema=Recipe, tools=[], prompt="Soup")  # type: ignore[call-overload]
 
 
 @dataclass(frozen=True)
@@ -75,13 +75,13 @@ async def keeps_the_types_of_an_agent(model: Model) -> None:
     assert_type((await generate_text(model, prompt="Hi", output=Output.array(int))).output, list[int])
     assert_type(await stream_text(model, prompt="Hi").output, str)
     assert_type(Output.choice(["a", "b"]), Output[str])
-    agent.stream("Hi", context="Ada")  # pyright: ignore[reportArgumentType]
-    agent.stream("Hi", context=Deps("Ada"), temprature=1)  # pyright: ignore[reportCallIssue]
-    await agent.generate(context=Deps("Ada"))  # pyright: ignore[reportCallIssue]
-    Agent(model, messages=[])  # pyright: ignore[reportCallIssue]
-    Agent("claude-sonnet-4-6")  # pyright: ignore[reportArgumentType]
-    Agent(model, output=Recipe)  # pyright: ignore[reportArgumentType]
-    Agent(model, context_type=Recipe, prepare_call=chooses)  # pyright: ignore[reportArgumentType]
+    agent.stream("Hi", context="Ada")  # type: ignore[arg-type]
+    agent.stream("Hi", context=Deps("Ada"), temprature=1)  # type: ignore[call-arg]
+    await agent.generate(context=Deps("Ada"))  # type: ignore[call-arg]
+    Agent(model, messages=[])  # type: ignore[call-arg]
+    Agent("claude-sonnet-4-6")  # type: ignore[arg-type]
+    Agent(model, output=Recipe)  # type: ignore[arg-type]
+    Agent(model, context_type=Recipe, prepare_call=chooses)  # type: ignore[arg-type]
 
 
 def chooses(call: AgentCall[Deps]) -> CallSettings | None:
@@ -94,7 +94,7 @@ def chooses(call: AgentCall[Deps]) -> CallSettings | None:
 async def whoami(context: ToolContext[Deps]) -> str:
     """Return the user."""
     assert_type(context.deps, Deps)
-    return context.deps.usr  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
+    return context.deps.usr  # type: ignore[no-any-return, attr-defined]
 
 
 @tool
@@ -113,10 +113,10 @@ async def keeps_the_types_of_a_tool() -> None:
     """A call of a tool is a call of its function."""
     assert_type(await get_tide("Whitby", day=2), float)
     assert_type(delete_file("a"), bool)
-    await get_tide(3)  # pyright: ignore[reportArgumentType]
-    delete_file(paht="a")  # pyright: ignore[reportCallIssue]
-    tool(input_schema=Recipe)  # pyright: ignore[reportCallIssue]
-    tool(need_approval=True)  # pyright: ignore[reportCallIssue]
+    await get_tide(3)  # type: ignore[arg-type]
+    delete_file(paht="a")  # type: ignore[call-arg]
+    tool(input_schema=Recipe)  # type: ignore[call-overload]
+    tool(need_approval=True)  # type: ignore[call-overload]
 
 
 async def takes_messages_of_every_kind(model: Model, posted: list[UIMessage], earlier: list[ModelMessage]) -> None:
@@ -131,6 +131,6 @@ async def takes_messages_of_every_kind(model: Model, posted: list[UIMessage], ea
             {"role": "user", "content": [{"type": "image", "source": {"type": "url", "url": "https://a.example"}}]}
         ],
     )
-    stream_text(model, messages=[{"role": "someone", "content": "Hi"}])  # pyright: ignore[reportArgumentType]
-    stream_text(model, messages=[{"role": "user", "text": "Hi"}])  # pyright: ignore[reportArgumentType]
-    stream_text(model, messages="Hi")  # pyright: ignore[reportArgumentType]
+    stream_text(model, messages=[{"role": "someone", "content": "Hi"}])  # type: ignore[list-item]
+    stream_text(model, messages=[{"role": "user", "text": "Hi"}])  # type: ignore[list-item]
+    stream_text(model, messages="Hi")  # type: ignore[arg-type]

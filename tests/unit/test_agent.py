@@ -26,6 +26,7 @@ from usechat import (
 from usechat.errors import ConfigurationError, ProviderStreamError
 from usechat.messages.model import TextContent, UserMessage
 from usechat.parts import Error, ToolOutputAvailable
+from usechat.testing.client_rules import find_data_stream_refusals, find_refusals
 from usechat.testing.models import ScriptedModel, calling_tool, saying
 
 pytestmark = pytest.mark.anyio
@@ -214,8 +215,12 @@ def test_agent_responds_to_a_chat_and_a_completion_of_each_major(sdk: str):
 
     message: dict[str, Any] = {"id": "1", "role": "user", "content": "Hi", "parts": [{"type": "text", "text": "Hi"}]}
     with TestClient(app) as browser:
-        told = browser.post("/chat", json={"id": "c", "messages": [message]}).text
+        answer = browser.post("/chat", json={"id": "c", "messages": [message]})
+        told = answer.text
         completed = browser.post("/completion", json={"prompt": "Hi"}).text
+    version: Any = tuple(map(int, sdk.split(".")))
+    find = find_data_stream_refusals if version[0] == 4 else find_refusals
+    assert find(answer.content, version) == []
     assert "Ada" in told
     assert "You are Ada." in told
     assert "You are Ada." in completed

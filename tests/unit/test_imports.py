@@ -58,7 +58,7 @@ ROWS = {
     "http1": Row(third_party=frozenset({"aiohappyeyeballs", "httptools"})),
     "models": Row(
         # Of the protocol only the splitting of server-sent events, which providers speak too.
-        ours=LEAVES | {"apart", "extras", "http1", "messages", "protocol.sse"},
+        ours=LEAVES | {"apart", "checks", "extras", "http1", "messages", "protocol.sse"},
         # One of the names that a model is asked for by.
         lazily=frozenset({"demo.model"}),
     ),

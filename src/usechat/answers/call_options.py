@@ -7,7 +7,7 @@ from typing import Any, TypedDict, cast
 
 from usechat.checks import check_number, named, refuse_unknown
 from usechat.errors import ConfigurationError
-from usechat.models.base import Timeout, ToolChoice
+from usechat.models.base import Reasoning, Timeout, ToolChoice
 
 __all__ = ["CallOptions", "check_active", "check_choice", "check_settings"]
 
@@ -22,6 +22,9 @@ class CallOptions(TypedDict, total=False):
     temperature: float | None
     top_p: float | None
     top_k: int | None
+    reasoning: Reasoning | None
+    """How much the model is to think: ``none``, ``minimal``, ``low``, ``medium``, ``high`` or ``xhigh``. The provider's
+    own option for it, in ``provider_options``, goes before this."""
     provider_options: Mapping[str, Mapping[str, Any]] | None
     """``{"anthropic": {…}}``, whatever else the provider's API takes."""
     headers: Mapping[str, str] | None
@@ -59,6 +62,8 @@ def check_settings(what: str, given: CallOptions, options: Sequence[str] = ()) -
         check_number(name, settings.get(name), least=least, most=most)
     if not isinstance(settings.get("system"), str | None):
         raise ConfigurationError(f"system must be a text, not {named(settings['system'])}")
+    if (reasoning := settings.get("reasoning")) is not None and reasoning not in Reasoning.__args__:
+        raise ConfigurationError(f"reasoning must be one of {', '.join(Reasoning.__args__)}")
     for name in ("provider_options", "headers"):
         if not isinstance(settings.get(name), Mapping | None):
             raise ConfigurationError(f"{name} must be a mapping, not {named(settings[name])}")

@@ -18,9 +18,7 @@ from usechat.messages.validation import request_error_from_validation
 
 __all__ = ["Messages", "given_messages", "read_messages"]
 
-Messages: TypeAlias = (
-    Sequence[UIMessage | UIMessageDict] | Sequence[ModelMessage | ModelMessageDict | AnthropicMessageDict]
-)
+Messages: TypeAlias = Sequence[UIMessage | UIMessageDict | ModelMessage | ModelMessageDict | AnthropicMessageDict]
 """UI messages as ``useChat`` posts them (or the same as dicts), or model messages: as objects, as the dicts of the AI
 SDK's ``ModelMessage``, or as those of Anthropic's API."""
 

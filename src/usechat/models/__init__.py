@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from usechat.models.embedded.model import local
     from usechat.models.embedded.server import local_available
     from usechat.models.resolve import default_model, resolve_model
+    from usechat.models.wrap import fallback, with_defaults, wrap_model
 
 __all__ = [
     "AnthropicModel",
@@ -22,9 +23,12 @@ __all__ = [
     "anthropic",
     "default_model",
     "demo",
+    "fallback",
     "local",
     "local_available",
     "resolve_model",
+    "with_defaults",
+    "wrap_model",
 ]
 
 _HOMES = {
@@ -33,9 +37,12 @@ _HOMES = {
     "anthropic": "usechat.models.claude.model",
     "default_model": "usechat.models.resolve",
     "demo": "usechat.demo.model",
+    "fallback": "usechat.models.wrap",
     "local": "usechat.models.embedded.model",
     "local_available": "usechat.models.embedded.server",
     "resolve_model": "usechat.models.resolve",
+    "with_defaults": "usechat.models.wrap",
+    "wrap_model": "usechat.models.wrap",
 }
 
 

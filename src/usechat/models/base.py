@@ -22,6 +22,7 @@ __all__ = [
     "Model",
     "ModelCall",
     "ProviderTool",
+    "Reasoning",
     "ResponseFormat",
     "Timeout",
     "ToolChoice",
@@ -52,6 +53,9 @@ class ProviderTool(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ToolDefinition: TypeAlias = FunctionTool | ProviderTool
+
+Reasoning: TypeAlias = Literal["provider-default", "none", "minimal", "low", "medium", "high", "xhigh"]
+"""How much a model is to think before it answers, in words that every provider's model is fitted to."""
 
 ToolChoice: TypeAlias = Literal["auto", "none", "required"] | str
 """``auto``, ``none``, ``required``, or ``tool:NAME`` for one tool."""
@@ -129,6 +133,8 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
     provider_options: Mapping[str, Mapping[str, Any]] | None = None
     headers: Mapping[str, str] | None = None
     response_format: ResponseFormat | None = None
+    reasoning: Reasoning | None = None
+    """How much to think; None and ``provider-default`` leave it to the provider. Provider options go before it."""
     max_retries: int | None = None
     """How many times the model retries a request that failed before its first byte; ``None`` for its own number."""
     timeout: Timeout | None = None

@@ -66,6 +66,10 @@ class ToolWriter(Protocol):
         """Write ``part`` to the client now. Callable from any thread."""
         ...
 
+    def write_data(self, name: Any, data: Any = ..., *, id: str | None = None, transient: bool = False) -> None:
+        """Write a ``data-NAME`` part, as `UIMessageStreamWriter.write_data` does: ``write_data(Progress(done=3))``."""
+        ...
+
     async def drain(self) -> None:
         """Wait while the reader is far behind. For tools that write many parts."""
         ...

@@ -23,6 +23,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 from usechat.answers.calls.events import ToolEndEvent, ToolStartEvent
 from usechat.answers.calls.iterate import as_generator, iterate_on_thread
 from usechat.answers.observing import UNOBSERVED, NoteOutput
+from usechat.answers.writer.data_parts import NOT_GIVEN, data_part
 from usechat.answers.writer.part_queue import PartQueue
 from usechat.answers.writer.valid_parts import maybe_valid_part
 from usechat.errors import ApplicationError, ToolError, ToolExecutionError
@@ -124,6 +125,14 @@ class ToolRunner:
         """
         if (valid := maybe_valid_part(part)) is not None:
             self.queue.put(valid)
+
+    def write_data(self, name: Any, data: Any = NOT_GIVEN, *, id: str | None = None, transient: bool = False) -> None:
+        """Write a data part; see `usechat.answers.writer.data_parts.data_part`.
+
+        Raises:
+            ValueError: JSON cannot hold the data, or it has a key that no client reads.
+        """
+        self.write(data_part(name, data, id=id, transient=transient))
 
     async def drain(self) -> None:
         """Wait while the reader is far behind."""

@@ -16,6 +16,7 @@ from usechat.answers.calls.execute import Execution, MakeContext, error_text
 from usechat.answers.calls.read import ParsedCall, check_input, error_result, no_such_tool
 from usechat.answers.loop.asks import Call, Script
 from usechat.answers.loop.policy import LoopPolicy
+from usechat.answers.writer.data_parts import NOT_GIVEN, data_part
 from usechat.answers.writer.valid_parts import maybe_valid_part
 from usechat.errors import InvalidToolApprovalError, InvalidToolInputError, ToolError, ToolExecutionError
 from usechat.ids import generate_id
@@ -263,6 +264,14 @@ class PartList:
         """
         if (valid := maybe_valid_part(part)) is not None:
             self.parts.append(valid)
+
+    def write_data(self, name: Any, data: Any = NOT_GIVEN, *, id: str | None = None, transient: bool = False) -> None:
+        """Write a data part; see `usechat.answers.writer.data_parts.data_part`.
+
+        Raises:
+            ValueError: JSON cannot hold the data, or it has a key that no client reads.
+        """
+        self.write(data_part(name, data, id=id, transient=transient))
 
     async def drain(self) -> None:
         """Return at once: the list has no limit."""

@@ -135,9 +135,12 @@ class ModelTurn(StepTurn):
         yield Stream.CLOSE
         return failure
 
-    def _start_event(self) -> StepStartEvent:
-        model, call = self.step_call
-        return StepStartEvent(
+    def _begin_step(self) -> Script[None]:
+        self.is_open, self.retries = False, 0
+        self.step_call = model, call = yield from self.prepare_call()
+        if self.request.on_step_start is None:
+            return
+        event = StepStartEvent(
             step_number=len(self.steps),
             provider=model.provider,
             model_id=model.model_id,
@@ -145,6 +148,7 @@ class ModelTurn(StepTurn):
             messages=call.messages,
             tool_names=[tool.name for tool in call.tools],
         )
+        yield Call(self.request.on_step_start, (event,))
 
     def _begin_step(self) -> Script[None]:
         self.is_open, self.retries = False, 0

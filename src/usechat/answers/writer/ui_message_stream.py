@@ -11,16 +11,16 @@ import logging
 import threading
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, cast, overload
 
 import anyio.to_thread
-from pydantic_core import to_jsonable_python
 
 from usechat.answers.answer import Answer
 from usechat.answers.callbacks import Callbacks, FinishEvent, MessageMetadataCallback, Outcome
 from usechat.answers.calls.execute import runs_on_loop
 from usechat.answers.loop.asks import Open, Script, Stream
 from usechat.answers.loop.turn import Turn
+from usechat.answers.writer.data_parts import NOT_GIVEN, data_part
 from usechat.answers.writer.merge import OpenSteps, read_parts, rename_blocks
 from usechat.answers.writer.part_queue import PartQueue
 from usechat.answers.writer.valid_parts import is_nothing, maybe_valid_part
@@ -28,10 +28,8 @@ from usechat.checks import check_function, named
 from usechat.errors import ConfigurationError, UsechatError
 from usechat.failures import log_failure, shown_text
 from usechat.guard import Contained, original_error
-from usechat.json import MAX_VALUE_DEPTH, to_json_value
 from usechat.parts import (
     Abort,
-    Data,
     Error,
     Finish,
     FinishReason,
@@ -45,7 +43,6 @@ from usechat.parts import (
     ToolOutputError,
     Usage,
 )
-from usechat.unsafe_keys import UnsafeKeyError, find_unsafe_key
 
 __all__ = ["UIMessageStream", "UIMessageStreamWriter", "ui_message_stream"]
 
@@ -104,11 +101,19 @@ class UIMessageStreamWriter:
         for part in (TextStart(id), delta, TextEnd(id)):
             self.queue.put(part)
 
-    def write_data(self, name: str, data: Any, *, id: str | None = None, transient: bool = False) -> None:
+    @overload
+    def write_data(self, name: str, data: Any, *, id: str | None = None, transient: bool = False) -> None: ...
+    @overload
+    def write_data(self, name: object, /, *, id: str | None = None, transient: bool = False) -> None: ...
+    def write_data(self, name: Any, data: Any = NOT_GIVEN, *, id: str | None = None, transient: bool = False) -> None:
         """Send a ``data-NAME`` part. A later one with the same name and id replaces it.
 
+            writer.write_data("progress", {"done": 3}, id="search")
+            writer.write_data(Progress(done=3), id="search")        # the same, with its name from the class
+
         Args:
-            name: The name after ``data-``.
+            name: The name after ``data-``; or a value whose class names it: ``SearchHit`` is ``data-searchHit``, and a
+                class with an attribute ``data_name`` has that name.
             data: Any value that pydantic can write as JSON.
             id: The part's id within the message.
             transient: True: only ``onData`` gets it; it is not kept in the message.
@@ -117,10 +122,7 @@ class UIMessageStreamWriter:
             ValueError: JSON cannot hold the data, it is nested too deep, or it has a key that no client reads:
                 ``__proto__``, or ``prototype`` within ``constructor``.
         """
-        shown = to_json_value(to_jsonable_python(data), MAX_VALUE_DEPTH)
-        if (path := find_unsafe_key(shown)) is not None:
-            raise UnsafeKeyError(path)
-        self.write(Data(name=name, data=shown, id=id, transient=transient or None))
+        self.write(data_part(name, data, id=id, transient=transient))
 
     def merge(self, stream: Any) -> asyncio.Task[None]:
         """Send another stream's parts as they come. Await the returned task to wait for the stream's end.

@@ -13,7 +13,7 @@ import math
 import random
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from usechat.apart import work_apart
 from usechat.errors import ConfigurationError, ProviderError, ProviderStreamError
@@ -47,6 +47,10 @@ _HEADERS = {
     # temperature, top_p and top_k.
     "anthropic-version": "2023-06-01",
 }
+_COUNTED = frozenset(
+    {"model", "messages", "system", "tools", "tool_choice", "thinking", "mcp_servers", "output_config", "cache_control"}
+)
+"""The fields of a request that count, and that ``/v1/messages/count_tokens`` takes."""
 _CONNECT_SECONDS = 5.0
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 8.0
@@ -148,6 +152,31 @@ class AnthropicModel:
         """
         if messages and isinstance(messages[-1], UserMessage):
             user_blocks(messages[-1], BlockContext(cache=CacheBreakpoints()))
+
+    async def count_tokens(self, call: ModelCall) -> int:
+        """Return how many input tokens a call would have, as the provider counts them; nothing is generated.
+
+        Raises:
+            ProviderError: The provider refused, or cannot be reached.
+            RequestError: The messages cannot be converted for the provider.
+        """
+        names = WireNames.needed_for(call)
+        request = await work_apart(partial(build_request, call if names is None else names.write(call), self.model_id))
+        upstream = Upstream(self._client) if self._client is not None else await shared_client(self._settings)
+        retries = _first_given(call.max_retries, self._max_retries, upstream.client.max_retries)
+        body = {name: value for name, value in request.body.items() if name in _COUNTED}
+        options: Any = {"headers": self._merged_headers(call, request), "max_retries": retries}
+        try:
+            counted: Any = await upstream.client.post(
+                "/v1/messages/count_tokens", cast_to=object, body=body, options=options
+            )
+        except Exception as error:
+            raise_mapped(error)
+            raise
+        tokens = cast("dict[str, Any]", counted).get("input_tokens") if isinstance(counted, dict) else None
+        if not isinstance(tokens, int):
+            raise ProviderStreamError("the answer holds no count of tokens", provider="anthropic", code="no_count")
+        return tokens
 
     def stream(self, call: ModelCall) -> AsyncGenerator[list[ModelPart]]:
         """Run one call; see `usechat.models.base.Model.stream`.

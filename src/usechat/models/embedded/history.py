@@ -56,7 +56,7 @@ def unsupported(call: ModelCall) -> list[str]:
     options = (call.provider_options or {}).get("anthropic", {})
     asked = {
         "tools": bool(call.tools) or any(isinstance(message, ToolMessage) for message in call.messages),
-        "thinking": "thinking" in options,
+        "thinking": "thinking" in options or call.reasoning not in (None, "none", "provider-default"),
         "structured output": call.response_format is not None,
         "files": any(isinstance(content, FileContent) for content in _user_contents(call.messages)),
     }

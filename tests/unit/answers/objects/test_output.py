@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
+from fastapi import FastAPI
 from pydantic import BaseModel, field_validator
 
 from tests.conformance.replies import call, said, text
-from usechat import Agent, FinishEvent, Output, generate_text, step_count_is, stream_text, tool
+from usechat import (
+    Agent,
+    ChatRequest,
+    FinishEvent,
+    Output,
+    StreamingAnswer,
+    generate_text,
+    step_count_is,
+    stream_text,
+    tool,
+)
 from usechat.errors import ConfigurationError, NoObjectGeneratedError, ProviderStreamError
 from usechat.models import anthropic
 from usechat.parts import TextEnd
+from usechat.testing.client_rules import find_data_stream_refusals, find_refusals
 from usechat.testing.models import Hold, ScriptedModel, calling_tool, saying
 from usechat.testing.replay import ReplayServer
 
@@ -163,3 +176,22 @@ async def test_provider_is_asked_for_the_form_with_the_tools(model_id: str):
     assert event.output == Recipe(name="Soup", minutes=20)
     assert names == (["look_up"] if native else ["look_up", "json"])
     assert event.steps[0].tool_calls[0].output == "Soup: 20 minutes"
+
+
+@pytest.mark.parametrize("sdk", ["4.3.19", "5.0.0", "5.0.277", "6.0.324", "7.0.173"])
+async def test_clients_of_each_major_take_an_answer_with_tools_and_output(sdk: str):
+    model = ScriptedModel(calling_tool("look_up", {"dish": "Soup"}), saying(SOUP))
+    agent = Agent(model, tools=[look_up], output=Output.object(Recipe), tool_call_concurrency=1)
+    app = FastAPI()
+
+    @app.post("/api/chat")
+    async def chat(chat: ChatRequest) -> StreamingAnswer:
+        return agent.respond(chat, sdk=sdk)
+
+    message = {"id": "1", "role": "user", "content": "Hi", "parts": [{"type": "text", "text": "Hi"}]}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://backend") as browser:
+        answer = await browser.post("/api/chat", json={"id": "c", "messages": [message]})
+    version: Any = tuple(map(int, sdk.split(".")))
+    find = find_data_stream_refusals if version[0] == 4 else find_refusals
+    assert find(answer.content, version) == []
+    assert "Soup" in answer.text

@@ -33,6 +33,10 @@ JsonObject: TypeAlias = dict[str, Any]
 
 _HIGH_EFFORTS: Final = ("xhigh", "max")
 _DEFAULT_BUDGET: Final = 1024
+_EFFORTS: Final = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "max"}
+"""The effort of models that think adaptively, by the portable words. Those before 4.7 have no ``xhigh``."""
+_SHARES: Final = {"minimal": 0.02, "low": 0.1, "medium": 0.3, "high": 0.6, "xhigh": 0.9}
+"""The share of the output tokens that the other models may think, as in the AI SDK."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +56,7 @@ def resolve_settings(call: ModelCall, model_id: str, capabilities: ModelCapabili
     """Return the fields of a request that come from settings and not from messages or tools."""
     options = anthropic_options(call.provider_options)
     warnings: list[str] = []
-    thinking, effort = _resolve_thinking(options, capabilities, warnings)
+    thinking, effort = _resolve_thinking({**_asked_thinking(call, capabilities), **options}, capabilities, warnings)
     if capabilities.can_drop_thinking and _may_mismatch(call.messages):
         thinking = _with_dropping(thinking)
     mode = options.get("structured_output_mode", "auto")
@@ -96,6 +100,23 @@ def uses_native_output(call: ModelCall, mode: str, capabilities: ModelCapabiliti
 
 
 # Thinking
+
+
+def _asked_thinking(call: ModelCall, capabilities: ModelCapabilities) -> JsonObject:
+    """Return the options for the call's portable `Reasoning`."""
+    asked = call.reasoning
+    if (
+        asked is None
+        or asked == "provider-default"
+        or not {"thinking", "effort"}.isdisjoint(anthropic_options(call.provider_options))
+    ):
+        return {}
+    if asked == "none":
+        return {"thinking": {"type": "disabled"}}
+    if capabilities.has_adaptive_thinking:
+        return {"thinking": {"type": "adaptive"}, "effort": _EFFORTS[asked]}
+    most = call.max_output_tokens or capabilities.max_output_tokens
+    return {"thinking": {"type": "enabled", "budget_tokens": max(_DEFAULT_BUDGET, round(most * _SHARES[asked]))}}
 
 
 def _resolve_thinking(
