@@ -32,7 +32,7 @@ from usechat.http.websocket import ChatSocket
 from usechat.messages import ui
 from usechat.runs.memory import MemoryLog
 from usechat.runs.service import RunService
-from usechat.server.access.keys import OWNER
+from usechat.server.access.asking import DEFAULT_USER
 
 heard: defaultdict[str, Heard] = defaultdict(Heard)
 told: list[TurnEnd] = []
@@ -89,7 +89,7 @@ class FailingStore(SqlChatStore):
 
 
 async def save(kept: Conversations, chat: ui.ChatRequest, answer: Answer, **options: Any) -> Response:
-    turn = await kept.plan(OWNER, chat, chat.id or "")
+    turn = await kept.plan(DEFAULT_USER, chat, chat.id or "")
     assert isinstance(turn, PlannedTurn)
     return kept.respond(turn, answer, **options)
 
@@ -142,7 +142,7 @@ async def what_was_heard(road: str, case: str, error: str) -> dict[str, Any]:
 @app.get("/saved/{chat_id:path}")
 async def saved(chat_id: str) -> dict[str, Any]:
     try:
-        chat = await conversations[0].store.load_chat(OWNER, chat_id)
+        chat = await conversations[0].store.load_chat(DEFAULT_USER, chat_id)
     except ChatError as error:
         return {"missing": error.code}
     return {

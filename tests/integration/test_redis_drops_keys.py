@@ -17,7 +17,7 @@ from tests.support.waiting import PATIENCE, eventually
 from usechat.chats.sql.migrations.migrate import migrate
 from usechat.runs.log import Limits
 from usechat.runs.redis.log import RedisLog
-from usechat.server.access.keys import OWNER
+from usechat.server.access.asking import DEFAULT_USER
 
 pytestmark = pytest.mark.anyio
 
@@ -101,7 +101,7 @@ async def test_whatever_redis_drops_an_answer_can_be_stopped(
     answering = await begin_to_answer(process)
     [run_id] = process.conversations.runs.handles
     await drop(server, deployment.logs.prefix, kinds, run_id)
-    assert await other.conversations.stop(OWNER, "c")
+    assert await other.conversations.stop(DEFAULT_USER, "c")
     await asyncio.wait_for(answering.task, PATIENCE)
     assert [end.status for end in deployment.told] == ["aborted"]
     assert await other.saved() == [("Hi", "whole"), ("Hello", "aborted")]

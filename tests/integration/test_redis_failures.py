@@ -22,7 +22,7 @@ from usechat.chats.sql.migrations.migrate import migrate
 from usechat.chats.sql.store import SqlChatStore
 from usechat.chats.store import SavedChat
 from usechat.runs.log import Limits
-from usechat.server.access.keys import OWNER
+from usechat.server.access.asking import DEFAULT_USER
 from usechat.testing.replay import ReplayServer, Reply
 from usechat.testing.streams import read_events
 
@@ -79,7 +79,7 @@ def begin_and_lose_redis(running: RunningServer, redis: RedisServer) -> str:
 async def load(folder: Path) -> SavedChat:
     store = SqlChatStore(f"sqlite:///{folder}/usechat.db")
     try:
-        return await store.load_chat(OWNER, "c")
+        return await store.load_chat(DEFAULT_USER, "c")
     finally:
         await store.aclose()
 
@@ -200,7 +200,7 @@ async def test_an_answer_that_was_ended_elsewhere_is_not_dropped_without_a_word(
     [handle] = process.conversations.runs.handles.values()
     server.pause()
     turn = (await other.store.open_turns())[0]
-    assert await other.conversations.ends.end(OWNER, "c", turn.run_id, status="lost")
+    assert await other.conversations.ends.end(DEFAULT_USER, "c", turn.run_id, status="lost")
     with caplog.at_level(logging.WARNING):
         answering.may_go_on.set()
         await eventually(lambda: "had ended already" in caplog.text)

@@ -24,7 +24,7 @@ from usechat.messages.ui import parse_chat_request
 from usechat.models.claude.request.request import build_request
 from usechat.runs.memory import MemoryLog
 from usechat.runs.service import RunService
-from usechat.server.access.keys import OWNER
+from usechat.server.access.asking import DEFAULT_USER
 from usechat.testing.models import ScriptedModel, Step, calling_tool, saying
 
 pytestmark = pytest.mark.anyio
@@ -59,7 +59,7 @@ class Place:
     async def ask(self, messages: list[Any], *steps: Step, sdk: str = "7.0.173") -> tuple[str, ScriptedModel]:
         """The answer's bytes, and the model that made it."""
         request = parse_chat_request(json.dumps({"id": "c", "messages": messages}).encode())
-        turn = await self.conversations.plan(OWNER, request, "c")
+        turn = await self.conversations.plan(DEFAULT_USER, request, "c")
         assert isinstance(turn, PlannedTurn)
         model = ScriptedModel(*steps)
         answer = stream_text(
@@ -75,7 +75,7 @@ class Place:
 
     async def shown(self) -> list[Any]:
         """The chat's messages as every client gets them."""
-        chat = await self.store.load_chat(OWNER, "c")
+        chat = await self.store.load_chat(DEFAULT_USER, "c")
         assert SECRET not in json.dumps(export_chat(chat))
         return [one.message for one in chat.messages]
 

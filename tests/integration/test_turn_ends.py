@@ -28,7 +28,7 @@ from usechat.errors import ChatError, RunError
 from usechat.messages.ui import parse_chat_request
 from usechat.runs.log import Limits
 from usechat.runs.service import RunService
-from usechat.server.access.keys import OWNER
+from usechat.server.access.asking import DEFAULT_USER
 from usechat.testing.models import Hold, ScriptedModel, Step, saying
 
 pytestmark = pytest.mark.anyio
@@ -79,7 +79,7 @@ class Process:
         """Ask a question in the chat ``c`` that a model answers so, and read the answer."""
         question = {"id": "u1", "role": "user", "parts": [{"type": "text", "text": text}]}
         request = parse_chat_request(json.dumps({"id": "c", "messages": [question]}).encode())
-        turn = await self.conversations.plan(OWNER, request, "c")
+        turn = await self.conversations.plan(DEFAULT_USER, request, "c")
         assert isinstance(turn, PlannedTurn)
         answer = stream_text(ScriptedModel(step), messages=turn.messages)
         transport = httpx.ASGITransport(self.conversations.respond(turn, answer))
@@ -88,7 +88,7 @@ class Process:
 
     async def saved(self) -> list[tuple[str, str]]:
         """The texts of the chat's messages, and how each came about."""
-        chat = await self.store.load_chat(OWNER, "c")
+        chat = await self.store.load_chat(DEFAULT_USER, "c")
         texts = ["".join(part.get("text", "") for part in one.message["parts"]) for one in chat.messages]
         return list(zip(texts, [one.status for one in chat.messages], strict=True))
 
@@ -129,7 +129,7 @@ async def deployment(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIte
 async def hold_chat(process: Process) -> None:
     """Begin a turn and die before its run began."""
     plan = TurnPlan(added=[{"id": "u1", "role": "user", "parts": [{"type": "text", "text": "Hi"}]}])
-    await process.store.begin_turn(OWNER, "c", "turn-1", plan)
+    await process.store.begin_turn(DEFAULT_USER, "c", "turn-1", plan)
     await process.store.aclose()
 
 
@@ -149,7 +149,7 @@ async def test_the_end_of_a_turn_is_told_once(deployment: Deployment):
     assert end.message is not None
     assert end.message["parts"][-1]["text"] == "Hello you"
     assert end.usage is not None
-    assert not await other.conversations.ends.end(OWNER, "c", end.turn_id, status="lost")
+    assert not await other.conversations.ends.end(DEFAULT_USER, "c", end.turn_id, status="lost")
     assert len(deployment.told) == 1
 
 
@@ -205,7 +205,7 @@ async def test_a_turn_that_is_being_answered_is_no_orphan(deployment: Deployment
 
     await eventually(look)
     assert deployment.told == []
-    await process.conversations.stop(OWNER, "c")
+    await process.conversations.stop(DEFAULT_USER, "c")
     await answering
     assert [end.status for end in deployment.told] == ["aborted"]
 
@@ -225,7 +225,7 @@ async def test_an_answer_that_can_be_loaded_is_not_read_once_more(deployment: De
     other.store.is_away = True
     assert await find[1]("c") is not None
     other.store.is_away = False
-    await process.conversations.stop(OWNER, "c")
+    await process.conversations.stop(DEFAULT_USER, "c")
     await asyncio.wait_for(is_saved.wait(), PATIENCE)
 
     assert await process.saved() == [("Hi", "whole"), ("Hello", "aborted")]
@@ -284,7 +284,7 @@ async def test_a_question_that_waits_for_the_answer_before_is_refused_when_its_p
     with pytest.raises(RunError) as raised:
         await asyncio.wait_for(asking, PATIENCE)
     assert raised.value.code == "unavailable"
-    await process.conversations.stop(OWNER, "c")
+    await process.conversations.stop(DEFAULT_USER, "c")
     await answering
 
 
@@ -307,6 +307,6 @@ async def test_readers_of_others_runs_get_a_legal_end_when_their_process_goes(de
     assert b'"type":"abort"' in b"".join(seen)
     assert b"".join(seen).endswith(b"data: [DONE]\n\n")
     assert deployment.told == []
-    await process.conversations.stop(OWNER, "c")
+    await process.conversations.stop(DEFAULT_USER, "c")
     await answering
     assert [end.status for end in deployment.told] == ["aborted"]

@@ -30,7 +30,7 @@ from usechat.models.claude.request.request import build_request
 from usechat.parts import ReasoningDelta, ReasoningEnd, ReasoningStart
 from usechat.runs.memory import MemoryLog
 from usechat.runs.service import RunService
-from usechat.server.access.keys import OWNER
+from usechat.server.access.asking import DEFAULT_USER
 from usechat.testing.models import Hold, ScriptedModel, Step, calling_tool, calling_tools, saying
 from usechat.tools.tool import Tool
 
@@ -52,7 +52,7 @@ class Chat:
     async def post(self, model: ScriptedModel) -> None:
         """Post the client's messages, and read the answer to its end."""
         body = {"id": "c", "messages": self.messages, "trigger": "submit-message"}
-        turn = await self.conversations.plan(OWNER, parse_chat_request(json.dumps(body).encode()), "c")
+        turn = await self.conversations.plan(DEFAULT_USER, parse_chat_request(json.dumps(body).encode()), "c")
         assert isinstance(turn, PlannedTurn)
         answer = stream_text(
             model,
@@ -81,11 +81,11 @@ class Chat:
     async def stop(self, asking: asyncio.Task[Any], when: Callable[[], Awaitable[Any]]) -> None:
         async with asyncio.timeout(PATIENCE):
             await when()
-            assert await self.conversations.stop(OWNER, "c")
+            assert await self.conversations.stop(DEFAULT_USER, "c")
             await asking
 
     async def load(self) -> None:
-        self.messages = [one.message for one in (await self.store.load_chat(OWNER, "c")).messages]
+        self.messages = [one.message for one in (await self.store.load_chat(DEFAULT_USER, "c")).messages]
 
     def forget_outcomes(self) -> None:
         """Hold what a client holds that left at the moment when it stopped."""

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import struct
 import zlib
+from typing import Any
 
 import msgspec
 import pytest
@@ -32,6 +33,10 @@ class Written:
 
     def write(self, part: Part) -> None:
         self.parts.append(part)
+
+    def write_data(self, name: Any, data: Any = ..., *, id: str | None = None, transient: bool = False) -> None:
+        """The demo's tools write parts."""
+        raise NotImplementedError
 
     async def drain(self) -> None:
         """Nobody reads slowly here."""
