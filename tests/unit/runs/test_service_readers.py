@@ -194,12 +194,18 @@ async def test_chat_that_is_asked_for_when_its_reader_leaves_keeps_the_run(
     assert await over(handle) == "finished"
 
 
-async def test_chat_that_was_asked_for_and_is_not_read_is_stopped_in_the_end(log: SharedLog):
+async def test_chat_that_was_asked_for_and_is_not_read_is_stopped_in_the_end(
+    log: SharedLog, spend: Callable[[float], None]
+):
     log.unread = [float("inf")]
-    service, source = service_on(log, disconnect="auto", asking=SOON, grace=2 * SOON), Source()
+    service, source = service_on(log, disconnect="auto", asking=AT_ONCE, grace=LONG), Source()
     handle = await begin(service, source)
     await service.note_asked("chat")
     await read_and_leave(service, handle, source)
+    spend(AT_ONCE)
+    await eventually(lambda: handle.timer is not None and not log.asked.empty())
+    assert source.reasons == []
+    spend(LONG)
     assert await over(handle) == "aborted"
     assert log.unread == []
 
