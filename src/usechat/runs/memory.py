@@ -82,8 +82,6 @@ class MemoryRun:
         self.on_stop: Callable[[], None] | None = None
         self.frames: bytearray | bytes = bytearray()
         """All frames."""
-        self.newest = b""
-        """The newest entry, while the run goes on."""
         self.ends = array("I")
         """The end of each entry in `frames`."""
         self.is_running = True
@@ -107,7 +105,6 @@ class MemoryRun:
         if len(ends) >= self.limits.max_entries or size > self.limits.max_bytes:
             self._use_slack(size)
         self.frames += data
-        self.newest = data
         ends.append(size)
         if self._waiting:
             self.wake()
@@ -149,7 +146,7 @@ class MemoryRun:
         self.ending = data
         self.info = msgspec.structs.replace(self.info, state=state)
         # Give back the room to grow.
-        self.frames, self.newest, self.ends = bytes(self.frames), b"", self.ends[:]
+        self.frames, self.ends = bytes(self.frames), self.ends[:]
         self._stop()
         self.wake()
         on_end, self._on_end = self._on_end, None
@@ -190,11 +187,8 @@ class MemoryRun:
         while True:
             readable = self.readable()
             if place.position < readable:
-                # A reader that keeps up lacks one entry, which needs no copy.
-                is_next = self.is_running and place.position == len(self.ends) - 1
-                fresh = self.newest if is_next else self.since(place.position, readable)
-                place.position = readable
-                yield Entry(place.position, fresh)
+                fresh, place.position = self.since(place.position, readable), readable
+                yield Entry(readable, fresh)
             elif self.is_running:
                 future = loop.create_future()
                 self._waiting.append(future)

@@ -79,9 +79,7 @@ async def execute_in_time(ask: Ask, streams: list[AsyncIterator[Any]], limits: T
     try:
         if stream is None:
             return await execute(ask, streams, limits)
-        batch = await anext(stream)
-    except StopAsyncIteration:
-        batch = None
+        batch = await anext(stream, None)
     except asyncio.CancelledError:
         if deadline.has_cancelled():
             raise limits.error() from None
