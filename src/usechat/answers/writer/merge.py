@@ -88,7 +88,8 @@ def choose(first: Any) -> Any:
 FRAME = re.compile(r'data: ?\{\s*"type"')
 TAKEN = (
     "ui_message_stream takes streams of text, of usechat's parts, of the AI SDK's chunks as dicts "
-    "(their type is text-delta, data-… and so on) and of the anthropic package's events"
+    "(their type is text-delta, data-… and so on) and of the anthropic package's events; usechat.adapters reads the "
+    "streams of LangGraph, pydantic-ai, openai-agents and OpenAI"
 )
 EVENT_TYPES = frozenset(
     {
