@@ -6,11 +6,13 @@ import asyncio
 import base64
 import struct
 import zlib
+from typing import Any
 
 import msgspec
 import pytest
 
 from usechat import ToolContext
+from usechat.answers.writer.data_parts import NOT_GIVEN, data_part
 from usechat.demo.picture import HEIGHT, WIDTH, sunset_png
 from usechat.demo.tools import demo_tools, draw_picture, get_weather, send_email, show_progress
 from usechat.models.base import FunctionTool, ProviderTool
@@ -32,6 +34,9 @@ class Written:
 
     def write(self, part: Part) -> None:
         self.parts.append(part)
+
+    def write_data(self, name: Any, data: Any = NOT_GIVEN, *, id: str | None = None, transient: bool = False) -> None:
+        self.write(data_part(name, data, id=id, transient=transient))
 
     async def drain(self) -> None:
         """Nobody reads slowly here."""

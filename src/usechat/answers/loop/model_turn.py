@@ -150,12 +150,6 @@ class ModelTurn(StepTurn):
         )
         yield Call(self.request.on_step_start, (event,))
 
-    def _begin_step(self) -> Script[None]:
-        self.is_open, self.retries = False, 0
-        self.step_call = yield from self.prepare_call()
-        if self.request.on_step_start is not None:
-            yield Call(self.request.on_step_start, (self._start_event(),))
-
     def _is_last_call(self) -> bool:
         """Return whether the messages are not needed again after this call."""
         request, number = self.request, len(self.steps) + 1
