@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from usechat import ToolContext
+from usechat.answers.writer.data_parts import NOT_GIVEN, data_part
 from usechat.demo.picture import HEIGHT, WIDTH, sunset_png
 from usechat.demo.tools import demo_tools, draw_picture, get_weather, send_email, show_progress
 from usechat.models.base import FunctionTool, ProviderTool
@@ -34,9 +35,8 @@ class Written:
     def write(self, part: Part) -> None:
         self.parts.append(part)
 
-    def write_data(self, name: Any, data: Any = ..., *, id: str | None = None, transient: bool = False) -> None:
-        """The demo's tools write parts."""
-        raise NotImplementedError
+    def write_data(self, name: Any, data: Any = NOT_GIVEN, *, id: str | None = None, transient: bool = False) -> None:
+        self.write(data_part(name, data, id=id, transient=transient))
 
     async def drain(self) -> None:
         """Nobody reads slowly here."""
