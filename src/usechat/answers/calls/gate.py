@@ -217,6 +217,7 @@ class ApprovalGate:
             RunError: The memory cannot tell whether the approval was used before.
         """
         if not approval.response.approved:
+            yield from self._use_up(approval)
             return denied_by(approval, approval.response.reason)
         if self.secret is not None:
             approval.check(self.secret)
@@ -241,6 +242,17 @@ class ApprovalGate:
         if not (yield from self._claim(approval)):
             return self._failed(used_approval(made))
         return Verdict(parts=tuple(written.parts), execution=parsed.execution)
+
+    def _use_up(self, approval: Approval) -> Script[None]:
+        """Claim an approval that the user has denied, so that the same question cannot be answered otherwise later."""
+        if self.secret is None:
+            return
+        try:
+            approval.check(self.secret)
+        except InvalidToolApprovalError:
+            # Without a signature of ours it can never be approved.
+            return
+        yield from self._claim(approval)
 
     def _claim(self, approval: Approval) -> Script[bool]:
         """Claim the approval and return whether it may be used. Called last: a refusal uses nothing up."""

@@ -343,6 +343,27 @@ async def test_approval_that_was_refused_for_its_input_is_not_used_up():
     assert (await follow(opened.settle(approval))).execution is not None
 
 
+async def test_denied_approval_cannot_be_approved_later():
+    opened = gate(deleting(), secret=SECRET, used=ProcessUsedApprovals())
+    asked = await ask(opened)
+    for _ in range(2):
+        # A denial may come again: an edit after it posts the same history.
+        denied = await follow(opened.settle(answer(asked, approved=False)))
+        assert denied.execution is None
+    verdict = await follow(opened.settle(answer(asked)))
+    assert verdict.execution is None
+    assert isinstance(verdict.parts[0], ToolOutputError)
+
+
+@pytest.mark.parametrize("changes", [{"signature": None}, {"approval_id": "other"}])
+async def test_denial_of_a_question_that_was_never_asked_is_remembered_nowhere(changes: dict[str, Any]):
+    used = ProcessUsedApprovals()
+    opened = gate(deleting(), secret=SECRET, used=used)
+    forged = msgspec.structs.replace(await ask(opened), **changes)
+    assert (await follow(opened.settle(answer(forged, approved=False)))).execution is None
+    assert not used.used
+
+
 async def test_oldest_used_approvals_are_forgotten_first():
     used = ProcessUsedApprovals(limit=2)
     assert [await used.claim(name) for name in ("a", "b", "c")] == [True, True, True]
