@@ -17,6 +17,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
@@ -157,6 +158,7 @@ class _Session:
         self.close()
         if self._may_create:
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            _create_private(self._path)
         else:
             self._identify()
         connection = self._engine.connect()
@@ -229,6 +231,12 @@ class _WritingSession(_Session):
         # SQLite's own pauses are whole milliseconds, in which another worker's transaction has long ended, and with it
         # everybody waits who waits for this thread.
         driver.execute("PRAGMA busy_timeout = 0")
+
+
+def _create_private(path: Path) -> None:
+    """Create the file, if it is missing, for this user alone. SQLite gives its other files the same mode."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def file_of(url: URL) -> Path:

@@ -66,12 +66,15 @@ class FilePresence:
         while self._lock is None:
             process_id = secrets.token_hex(8)
             path = self._path(process_id)
+            # Like SQLite's own files: users who may use the database may use these. The journal gets the same mode.
+            mode = self._file.stat().st_mode & 0o777
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
             lock = sqlite3.connect(path, isolation_level=None, timeout=0, check_same_thread=False)
             # Another process that looks for dead ones may remove the file before it is locked.
             if _try_to_lock(lock) and path.exists():
-                # Like SQLite's own files: users who may use the database may use these.
                 with suppress(OSError):
-                    path.chmod(self._file.stat().st_mode & 0o777)
+                    # Also what the process's own mask took away.
+                    path.chmod(mode)
                 self._lock, self._id = lock, process_id
             else:
                 lock.close()
