@@ -19,6 +19,7 @@ class _Validation(Protocol):
 _ERROR_TEXTS: Final[Mapping[str, str]] = {
     "missing": "is missing",
     "string_type": "must be text",
+    "string_too_long": "is too long",
     "list_type": "must be a list",
     "dict_type": "must be an object",
     "model_type": "must be an object",

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request
 from msgspec import UNSET
-from pydantic import AfterValidator, BaseModel
+from pydantic import AfterValidator, BaseModel, StringConstraints
 from starlette.responses import Response
 
 from usechat.apart import work_apart
@@ -36,10 +36,14 @@ MAX_PATCH_BYTES: Final = 256 * 1024
 """The largest change in bytes: lists of chats hold titles and metadata."""
 
 
+MAX_TITLE: Final = 1000
+"""The longest title in characters: each page of the list holds a hundred."""
+
+
 class ChatPatch(BaseModel):
     """The properties of a chat that a client can change."""
 
-    title: str | None = None
+    title: Annotated[str, StringConstraints(max_length=MAX_TITLE)] | None = None
     metadata: Annotated[dict[str, Any], AfterValidator(refuse_unsafe_value)] | None = None
 
 
