@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from usechat import __version__
 from usechat.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from usechat.server.access.key_file import KeyFile
 
 __all__ = ["app", "main"]
 
@@ -79,6 +83,57 @@ def settings(env_file: EnvFile = None) -> None:
         typer.echo(f"{name:{widths[0]}}  {value:{widths[1]}}  {source}")
     for warning in environment.warnings():
         typer.echo(warning, err=True)
+
+
+keys_app = typer.Typer(help="Make, list and revoke the keys of USECHAT_KEYS_FILE.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
+
+
+@keys_app.command("make")
+def make_key(name: str, env_file: EnvFile = None) -> None:
+    """Make a key for NAME and print it: it is shown once, and only its digest is stored."""
+    name_env_file(env_file)
+    try:
+        typer.echo(key_file().make(name))
+    except ConfigurationError as error:
+        fail(error)
+
+
+@keys_app.command("list")
+def list_keys(env_file: EnvFile = None) -> None:
+    """Show the keys' names and when each was made and revoked."""
+    name_env_file(env_file)
+    try:
+        keys = key_file().read()
+    except ConfigurationError as error:
+        fail(error)
+    for key in keys:
+        state = "in force" if key.revoked is None else f"revoked {iso_day(key.revoked)}"
+        typer.echo(f"{key.name}  made {iso_day(key.made)}  {state}")
+
+
+@keys_app.command("revoke")
+def revoke_key(name: str, env_file: EnvFile = None) -> None:
+    """Let the key of NAME open nothing from now on. Running servers notice within two seconds."""
+    name_env_file(env_file)
+    try:
+        key_file().revoke(name)
+    except ConfigurationError as error:
+        fail(error)
+
+
+def key_file() -> KeyFile:
+    from usechat.server.access.key_file import KeyFile
+    from usechat.server.environment import load_environment
+
+    path = load_environment().settings.keys_file
+    if path is None:
+        raise ConfigurationError("USECHAT_KEYS_FILE must name the file of the keys.")
+    return KeyFile(path)
+
+
+def iso_day(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(seconds))
 
 
 @app.command()

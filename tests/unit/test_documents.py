@@ -32,6 +32,20 @@ def test_each_folder_and_module_of_the_package_has_a_row() -> None:
     assert inside - {"__init__.py"} <= named
 
 
+def test_each_threat_has_a_test_that_is_there() -> None:
+    rows = [line for line in (ROOT / "docs/security.md").read_text().splitlines() if line.startswith("| ")]
+    # The heads of the table and of its parts have none.
+    told = [row for row in rows if not row.startswith(("| **", "| threat"))]
+    assert len(told) > 30
+    for row in told:
+        named = re.findall(r"`(\w[\w/.]*)(?:::(\w+))?`", row.rsplit("|", 2)[1])
+        assert named, row
+        for file, test in named:
+            path = ROOT / "tests" / ("integration/test_server_attacks.py" if file == "attacks" else file)
+            assert path.is_file(), row
+            assert re.search(rf"def {test}\(", path.read_text()) if test else True, row
+
+
 def sections(document: str) -> set[str]:
     return set(re.findall(r"^#+ (.+)$", (ROOT / document).read_text(), re.MULTILINE))
 

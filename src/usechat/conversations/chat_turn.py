@@ -15,7 +15,7 @@ from usechat.answers.response_options import ResponseOptions, check_response_opt
 from usechat.checks import check_function, named
 from usechat.conversations.conversations import Conversations
 from usechat.conversations.planning import PlannedTurn, RepeatedTurn
-from usechat.conversations.turn_ends import OnFinish
+from usechat.conversations.turn_ends import OnFinish, run_of
 from usechat.errors import ConfigurationError, RequestError
 from usechat.http.response import StreamingAnswer
 from usechat.messages import ui
@@ -58,6 +58,11 @@ class ChatTurn:
     def chat_id(self) -> str | None:
         """The chat's id; None for a request that names no chat, whose answer is not saved."""
         return self.request.id if isinstance(self.request, ui.ChatRequest) else None
+
+    @property
+    def run_id(self) -> str | None:
+        """The id of the run that makes the answer; None where the answer is not saved, or there is one already."""
+        return run_of(self._planned.turn_id) if isinstance(self._planned, PlannedTurn) else None
 
     @property
     def messages(self) -> Sequence[ui.UIMessage]:

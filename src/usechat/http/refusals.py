@@ -27,7 +27,8 @@ def refusal_response(error: Refusal) -> JSONResponse:
             status = RUN_STATUS.get(error.code, 503)
         case ChatError():
             status = CHAT_STATUS[error.code]
-    headers = {"retry-after": "1"} if status == 503 else None
+    after: int | None = getattr(error, "retry_after", 1 if status == 503 else None)
+    headers = None if after is None else {"retry-after": str(after)}
     return JSONResponse({"detail": str(error)}, status_code=status, headers=headers)
 
 

@@ -39,6 +39,10 @@ class Saves:
         self._is_leaving = False
         self._is_last_try = False
 
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._pending)
+
     async def save(self, info: RunInfo, on_end: OnEnd) -> bool:
         """Save a run and return whether it is saved. If not, it is tried again in the background."""
         pending = self.add(info, on_end)

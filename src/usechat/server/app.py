@@ -21,20 +21,25 @@ from usechat.conversations.chats import Chats
 from usechat.conversations.turn_ends import OnFinish
 from usechat.http.refusals import REFUSALS, refusal_response
 from usechat.messages.validation import request_error_from_validation
+from usechat.server.access.bills import Costs
 from usechat.server.access.edge import BodyGate, KeyGate
 from usechat.server.access.keys import KeyGuard
 from usechat.server.access.middleware import REQUEST_ID_HEADER, FailedStarts, LastResort, LoopbackOnly, RequestIds
 from usechat.server.answering.answers import Answers
 from usechat.server.answering.choice import choose_model
 from usechat.server.environment import load_environment
+from usechat.server.health import Health, Probe
+from usechat.server.meter import Meter, Metered, need_prometheus
 from usechat.server.persistence import database_url, open_chats, open_used_approvals
 from usechat.server.processes.shutdown import stopping
+from usechat.server.routes.docs import make_docs_router
 from usechat.server.routes.page import PageFiles, default_page_folder
 from usechat.server.routes.routes import make_api_router, make_fetch_router, make_open_router
 from usechat.server.settings import Settings, is_loopback_host
 
 if TYPE_CHECKING:
     from usechat.agent import Agent
+    from usechat.runs.redis.approvals import RedisUsedApprovals
 
 __all__ = ["create_app"]
 
@@ -72,29 +77,38 @@ def create_app(
     is_public = os.environ.get("VERCEL") == "1"
     used_approvals = open_used_approvals(settings)
     choice = choose_model(settings, agent)
-    answers = Answers(settings, choice, used_approvals)
+    if settings.metrics:
+        need_prometheus()
+    costs = Costs(settings)
+    answers = Answers(settings, choice, used_approvals, costs)
     warn_of_unshared_secret(settings, is_public=is_public)
     chats = open_chats(settings, database_url(settings, is_public=is_public), on_finish, is_public=is_public)
+    health = Health(find_probes(chats, used_approvals))
+    measure(costs.meter, chats)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
-        with stopping(chats.close, partial(end_running, answers, chats), settings.shutdown_seconds):
+        begin, end = partial(refuse_new, chats, health), partial(end_running, answers, chats)
+        with stopping(begin, end, settings.shutdown_seconds):
             async with chats:
                 loading = asyncio.create_task(load_ahead())
                 try:
                     yield
                 finally:
                     loading.cancel()
+        await costs.quotas.aclose()
         if used_approvals is not None:
             await used_approvals.aclose()
 
     app = make_bare_app(lifespan, has_docs=is_loopback_host(settings.host) and not is_public)
-    guard = KeyGuard(settings, is_public=is_public)
-    add_middleware(app, settings, guard, is_public=is_public)
+    guard = KeyGuard(settings, is_public=is_public, costs=costs)
+    add_middleware(app, settings, guard, costs, is_public=is_public)
     for router in make_routers(answers, guard, chats):
         app.include_router(router)
-    app.include_router(make_open_router())
-    app.mount("/", PageFiles(settings.web_dir or default_page_folder()))
+    app.include_router(make_open_router(health, costs.meter if settings.metrics else None))
+    if app.openapi_url is not None:
+        app.include_router(make_docs_router(app.openapi))
+    app.mount("/", PageFiles(settings.web_dir or default_page_folder(), settings.image_origins))
     return app
 
 
@@ -104,7 +118,8 @@ def make_bare_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None
         title="usechat",
         version=usechat.__version__,
         description="A backend for useChat and useCompletion of AI SDK 3 to 7.",
-        docs_url="/docs" if has_docs else None,
+        # FastAPI's own page loads its script from another host; `make_docs_router` has one without any.
+        docs_url=None,
         openapi_url="/openapi.json" if has_docs else None,
         redoc_url=None,
         lifespan=lifespan,
@@ -131,17 +146,40 @@ async def load_ahead() -> None:
     await asyncio.to_thread(importlib.import_module, "anthropic")
 
 
+def find_probes(chats: Chats, redis: RedisUsedApprovals | None) -> dict[str, Probe]:
+    """Return what asks the database and Redis for a sign of life, where there are any."""
+    probes: dict[str, Probe] = {}
+    if chats.is_saved:
+        probes["database"] = lambda: chats.conversations.store.find_turn("no-such-turn")
+    if redis is not None:
+        probes["redis"] = redis.ping
+    return probes
+
+
+def measure(meter: Meter, chats: Chats) -> None:
+    """Show the saves that wait, and the running answers that have a log."""
+    if chats.is_saved:
+        runs = lambda: chats.conversations.runs  # noqa: E731 - opened later
+        meter.gauges["saves_waiting"] = "Ended answers that are not saved yet", lambda: len(runs().saves)
+        meter.gauges["runs"] = "Running answers that can be resumed", lambda: len(runs().handles)
+
+
+def refuse_new(chats: Chats, health: Health) -> None:
+    health.is_draining = True
+    chats.close()
+
+
 def end_running(answers: Answers, chats: Chats) -> None:
     answers.abort_all("shutdown")
     chats.release_readers()
 
 
-def add_middleware(app: FastAPI, settings: Settings, guard: KeyGuard, *, is_public: bool) -> None:
+def add_middleware(app: FastAPI, settings: Settings, guard: KeyGuard, costs: Costs, *, is_public: bool) -> None:
     """Add the middleware, the innermost first."""
     app.add_middleware(LastResort)
     # Inside CORS: preflights carry no key, and pages may read the reason of a refusal.
-    app.add_middleware(KeyGate, guard=guard)
-    if not (settings.api_keys or settings.insecure or is_public):
+    app.add_middleware(KeyGate, guard=guard, costs=costs)
+    if not (settings.has_guard or settings.insecure or is_public):
         app.add_middleware(LoopbackOnly, origins=settings.cors_origins)
     if settings.cors_origins:
         app.add_middleware(
@@ -155,6 +193,9 @@ def add_middleware(app: FastAPI, settings: Settings, guard: KeyGuard, *, is_publ
     # Outside of everything that may refuse a request before its body is read.
     app.add_middleware(BodyGate, max_bytes=settings.max_body_bytes, seconds=settings.body_seconds)
     app.add_middleware(RequestIds)
+    if settings.metrics:
+        # Outside of what sends the bodies of answers.
+        app.add_middleware(Metered, meter=costs.meter)
     app.add_middleware(FailedStarts)
 
 

@@ -94,7 +94,7 @@ def open_chats(
         is_only_process=is_alone,
         is_lasting=not is_public,
         keep_alive=find_wait_until() if is_public and url is not None else None,
-        has_one_owner=True,
+        has_one_owner=settings.keys_file is None and not settings.has_tokens,
         on_busy=settings.on_busy,
     )
 

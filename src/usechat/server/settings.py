@@ -12,8 +12,10 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar, cast
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 
@@ -28,7 +30,7 @@ from usechat.models.base import Timeout
 from usechat.protocol.dialects import parse_dialect
 from usechat.protocol.options import ToolErrors
 
-__all__ = ["PREFIX", "Settings", "is_loopback_host", "settings_error"]
+__all__ = ["PREFIX", "Settings", "is_loopback_host", "is_loopback_url", "settings_error"]
 
 PREFIX: Final = "USECHAT_"
 
@@ -143,9 +145,41 @@ class Settings(BaseSettings):
     api_keys: ListOf[Annotated[SecretStr, AfterValidator(check_key)]] = setting(
         (), "Keys of which every request to /api must carry one", "a list of keys, of printable characters"
     )
+    keys_file: Path | None = setting(
+        None, "A file of further keys, each with a name: usechat keys make, list and revoke change it", "a path"
+    )
+    jwt_secret: SecretStr | None = setting(
+        None, "The secret by which another service signs users' tokens (HS256)", "at least 32 characters", min_length=32
+    )
+    jwt_jwks_url: str | None = setting(
+        None, "Where such a service publishes its keys (RS256, ES256)", "a URL that begins with https://"
+    )
+    jwt_audience: str | None = setting(None, "The audience that tokens must name", "text")
+    jwt_issuer: str | None = setting(None, "The issuer that tokens must name", "text")
+    jwt_leeway_seconds: float = setting(
+        30, "By how much the clocks of that service may differ", "a number of seconds from 0 to 600", ge=0, le=600
+    )
+    jwt_cookie: str | None = setting(
+        None, "The cookie that holds the token of a page of this server; without it, only the header counts", "a name"
+    )
     insecure: bool = setting(False, "Serve without keys beyond this machine", "true or false")
+    max_answers: int = setting(
+        2000, "How many answers a process makes at once; 0: any number", "a whole number from 0", ge=0
+    )
+    answers_each: int = setting(
+        0, "How many of them for a user, and for an address; 0: any number", "a whole number from 0", ge=0
+    )
+    requests_per_minute: int = setting(
+        0, "How many requests a minute of a user, and of an address; 0: any number", "a whole number from 0", ge=0
+    )
+    tokens_per_day: int = setting(
+        0, "How many tokens a day for a user, and for an address; 0: any number", "a whole number from 0", ge=0
+    )
     cors_origins: ListOf[Annotated[str, AfterValidator(check_origin)]] = setting(
         (), "Origins of pages on other hosts that may use /api", "a list of origins such as https://chat.example, or *"
+    )
+    image_origins: ListOf[Annotated[str, AfterValidator(check_origin)]] = setting(
+        (), "Hosts from which the page may load pictures of an answer", "a list of origins such as https://img.example"
     )
     max_body_bytes: int = setting(20 * 2**20, "The largest request body, in bytes", "a whole number from 1", ge=1)
     body_seconds: float = setting(
@@ -154,6 +188,9 @@ class Settings(BaseSettings):
         "a number from 1 to 3600",
         ge=1,
         le=3600,
+    )
+    head_seconds: float = setting(
+        30, "How long a request's head may take, from the connection on", "a number from 1 to 3600", ge=1, le=3600
     )
     max_messages: int = setting(
         DEFAULT_LIMITS.messages, "The most messages that a request may hold", "a whole number from 1", ge=1
@@ -166,6 +203,11 @@ class Settings(BaseSettings):
         "The most JSON values that a request's body may hold, objects and lists included",
         "a whole number from 1",
         ge=1,
+    )
+    client_options: ListOf[str] = setting(
+        (),
+        "Options of the provider that clients may send in messages; without it none, nor files and tool results of its",
+        "a list of names such as cacheControl, providerReference or providerExecuted",
     )
     approval_secret: SecretStr | None = setting(
         None,
@@ -239,6 +281,10 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error", "critical"] = setting(
         "info", "What is logged", "debug, info, warning, error or critical"
     )
+    log_format: Literal["line", "json"] = setting(
+        "line", "How log records are written: a line of text, or a JSON object", "line or json"
+    )
+    metrics: bool = setting(False, "Measure responses, and serve the numbers at /metrics", "true or false")
     access_log: bool = setting(False, "Log every request", "true or false")
 
     def check_exposure(self) -> None:
@@ -247,7 +293,7 @@ class Settings(BaseSettings):
         Raises:
             ConfigurationError: The server would listen beyond loopback with no key set.
         """
-        if not (self.api_keys or self.insecure or is_loopback_host(self.host)):
+        if not (self.has_guard or self.insecure or is_loopback_host(self.host)):
             raise ConfigurationError(
                 "USECHAT_HOST (--host) must be a loopback address as long as USECHAT_API_KEYS is not set: "
                 "set keys, or let everybody in with --insecure."
@@ -269,6 +315,16 @@ class Settings(BaseSettings):
         )
 
     @property
+    def has_tokens(self) -> bool:
+        """Whether users may show tokens."""
+        return self.jwt_secret is not None or self.jwt_jwks_url is not None
+
+    @property
+    def has_guard(self) -> bool:
+        """Whether a key or a token is needed."""
+        return bool(self.api_keys) or self.keys_file is not None or self.has_tokens
+
+    @property
     def keys(self) -> tuple[str, ...]:
         """The API keys, no longer hidden."""
         return tuple(key.get_secret_value() for key in self.api_keys)
@@ -285,6 +341,15 @@ def is_loopback_host(host: str) -> bool:
         return False
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return (mapped or address).is_loopback
+
+
+@lru_cache(maxsize=64)
+def is_loopback_url(url: str) -> bool:
+    """Return whether the host of a URL is this machine."""
+    try:
+        return is_loopback_host(urlsplit(url).hostname or "")
+    except ValueError:
+        return False
 
 
 def settings_error(error: ValidationError) -> ConfigurationError:

@@ -36,6 +36,14 @@ class RedisUsedApprovals:
         # The command is sent again when its answer was lost. Then it finds its own mark.
         return await self._client.command("GET", key) == mark.encode()
 
+    async def ping(self) -> None:
+        """Ask Redis for a sign of life.
+
+        Raises:
+            RunError: ``unavailable``.
+        """
+        await self._client.command("PING")
+
     async def aclose(self) -> None:
         """Close its connections."""
         await self._client.aclose()

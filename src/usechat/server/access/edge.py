@@ -16,11 +16,16 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from usechat.server.access.keys import KeyGuard
+from usechat.http.refusals import refusal_response
+from usechat.server.access.asking import asking
+from usechat.server.access.bills import Costs
+from usechat.server.access.keys import CHECKED, KeyGuard
+from usechat.server.access.quotas import LimitError
 
 __all__ = ["BodyGate", "KeyGate", "is_api_path"]
 
-API: Final = "/api"
+GUARDED: Final = ("/api", "/docs", "/openapi.json", "/metrics")
+ANSWERING: Final = ("/api/chat", "/api/completion", "/api/ai/chat/stream")
 MIN_BYTES_PER_SECOND: Final = 4096
 """The slowest body after the first seconds: slower than any connection that people chat over."""
 SMALL_BYTES: Final = 64 * 1024
@@ -32,33 +37,50 @@ and the client would see that instead of the answer."""
 
 
 class KeyGate:
-    """Refuse requests below ``/api`` that carry no valid key.
+    """Refuse requests below ``/api``, and for what tells of the server, that carry no valid key or are too many.
 
     A WebSocket passes: its key may be in its frames, where `usechat.http.websocket.ChatSocket` looks for it.
     """
 
-    def __init__(self, app: ASGIApp, guard: KeyGuard) -> None:
+    def __init__(self, app: ASGIApp, guard: KeyGuard, costs: Costs) -> None:
         self.app = app
         self.guard = guard
+        self.costs = costs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] == "http" and is_api_path(scope):
             try:
-                self.guard.check(Headers(scope=scope))
+                await self.guard.check(Headers(scope=scope), scope["method"])
             except HTTPException as error:
                 refusal = JSONResponse({"detail": error.detail}, error.status_code, error.headers)
                 await refusal(scope, receive, send)
                 return
+            try:
+                await self.costs.admit(asking.get(), makes_answer=scope["method"] == "POST" and makes_answer(scope))
+            except LimitError as error:
+                await refusal_response(error)(scope, receive, send)
+                return
+            scope = {**scope, CHECKED: True}
         await self.app(scope, receive, send)
 
 
+def makes_answer(scope: Scope) -> bool:
+    """Return whether a request is for a route that begins an answer."""
+    path: str = scope["path"]
+    return path.endswith(ANSWERING)
+
+
 def is_api_path(scope: Scope) -> bool:
-    """Return whether a request is for a route that needs a key."""
+    """Return whether a request is for a route that needs a key: the API, or what tells of the server."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
     # With a root path, routers look at what follows it; where it is missing, at the whole.
-    return any(each == API or each.startswith(API + "/") for each in (path, path.removeprefix(root)))
+    return any(
+        each == guarded or each.startswith(guarded + "/")
+        for each in (path, path.removeprefix(root))
+        for guarded in GUARDED
+    )
 
 
 class BodyGate:

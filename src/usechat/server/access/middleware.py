@@ -9,10 +9,8 @@ import ipaddress
 import logging
 import re
 from collections.abc import Iterable
-from contextvars import ContextVar
 from functools import lru_cache
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
@@ -22,9 +20,10 @@ from starlette.websockets import WebSocketClose
 from usechat.errors import UsechatError
 from usechat.http.sender import DEFERRED_BODIES, SendBody
 from usechat.ids import generate_id
-from usechat.server.settings import is_loopback_host
+from usechat.server.access.asking import Asking, asking
+from usechat.server.settings import is_loopback_host, is_loopback_url
 
-__all__ = ["REQUEST_ID_HEADER", "FailedStarts", "LastResort", "LoopbackOnly", "RequestIds", "request_id"]
+__all__ = ["REQUEST_ID_HEADER", "FailedStarts", "LastResort", "LoopbackOnly", "RequestIds"]
 
 REQUEST_ID_HEADER: Final = "x-request-id"
 GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -33,12 +32,17 @@ NOT_FOR_STRANGERS: Final = (
     "Set USECHAT_API_KEYS, or USECHAT_INSECURE=1 to let everybody in."
 )
 NOT_FOR_OTHER_ORIGINS: Final = (
-    "Without API keys this server answers pages of its own machine only. "
+    "Without API keys this server answers its own page, and those that reach it through their own origin's proxy. "
     "Name the page's origin in USECHAT_CORS_ORIGINS, or set USECHAT_API_KEYS."
 )
 
-request_id: ContextVar[str] = ContextVar("request_id", default="-")
-"""The id of the request that is being answered, for log lines."""
+HARDENING: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+"""Headers of every answer that has none of its own. Only pages need a wider policy."""
+FORWARDED_FOR: Final = ("x-forwarded-for", "x-real-ip")
+SAME_SITE: Final = ("same-origin", "none")
 
 logger = logging.getLogger(__name__)
 
@@ -54,26 +58,27 @@ class RequestIds:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
-        own = given if GIVEN_ID.fullmatch(given) else generate_id("req", 20)
+        asked = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
+        own = asked if GIVEN_ID.fullmatch(asked) else generate_id("req", 20)
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers[REQUEST_ID_HEADER] = own
-                headers.setdefault("x-content-type-options", "nosniff")
+                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = own
+                given = {name for name, _ in message["headers"]}
+                message["headers"] += [header for header in HARDENING if header[0] not in given]
             await send(message)
 
         # Nothing between here and the routes looks at bodies.
         bodies: list[SendBody] = []
-        token = request_id.set(own)
+        client = scope.get("client")
+        token = asking.set(Asking(own, address=client[0] if client else "-"))
         try:
             # A scope of its own: frameworks tie much to it that the rest of an answer does not need.
             await self.app({**scope, DEFERRED_BODIES: bodies}, receive, send_with_id)
             if bodies:
                 await bodies.pop()(receive, send)
         finally:
-            request_id.reset(token)
+            asking.reset(token)
 
 
 class LastResort:
@@ -104,8 +109,10 @@ class LastResort:
 class LoopbackOnly:
     """Lets nobody in from beyond this machine: for a server without keys.
 
-    Listening on loopback is not enough: a page of any site can send requests there (and, with a name that resolves to
-    127.0.0.1, read the answers), and a proxy on this machine can pass on those of strangers.
+    Listening on loopback is not enough. A page of any site, and of any other port of this machine, can send requests
+    there (and, with a name that resolves to 127.0.0.1, read the answers). A proxy on this machine can pass on those of
+    strangers: it shows by its own headers, or by the origins of the pages that it serves. One that rewrites the host
+    and says nothing of itself passes on what a program without an origin asks for; before such a proxy keys are needed.
 
     Args:
         app: What is guarded.
@@ -132,19 +139,31 @@ class LoopbackOnly:
         host, client = headers.get("host"), scope.get("client")
         if (host is not None and not is_loopback_url(f"//{host}")) or (client and is_elsewhere(client[0])):
             return NOT_FOR_STRANGERS
+        if is_from_proxy(headers):
+            return NOT_FOR_STRANGERS
         origin = headers.get("origin")
-        if origin is None or headers.get("sec-fetch-site") in ("same-origin", "none"):
+        if origin is None:
+            # Browsers name no origin where a page reads from its own, but our page lets them say where it lies.
+            is_of_page = headers.get("sec-fetch-site") == "same-origin"
+            is_here = is_loopback_url(headers.get("referer", "//localhost"))
+            return NOT_FOR_STRANGERS if is_of_page and not is_here else None
+        if "*" in self.origins or origin.lower() in self.origins:
             return None
-        is_named = "*" in self.origins or origin.lower() in self.origins
-        return None if is_named or is_loopback_url(origin) else NOT_FOR_OTHER_ORIGINS
+        # A page may lie on another port: that of the proxy of its own development server.
+        own = {headers.get("host"), headers.get("x-forwarded-host")}
+        is_own = headers.get("sec-fetch-site") in SAME_SITE or origin.partition("://")[2] in own
+        return None if is_own and is_loopback_url(origin) else NOT_FOR_OTHER_ORIGINS
 
 
-@lru_cache(maxsize=64)
-def is_loopback_url(url: str) -> bool:
-    try:
-        return is_loopback_host(urlsplit(url).hostname or "")
-    except ValueError:
-        return False
+def is_from_proxy(headers: Headers) -> bool:
+    """Return whether a request has come through a proxy that does not serve this machine alone."""
+    hosts = [host.strip() for host in headers.get("x-forwarded-host", "").split(",") if host.strip()]
+    return not all(is_loopback_url(f"//{host}") for host in hosts) or any(
+        is_elsewhere(address.strip())
+        for name in FORWARDED_FOR
+        for value in headers.getlist(name)
+        for address in value.split(",")
+    )
 
 
 @lru_cache(maxsize=64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from weakref import WeakSet
@@ -15,9 +16,13 @@ from usechat.messages import ui
 from usechat.models.base import Model
 from usechat.models.resolve import resolve_model
 from usechat.parts import Part, Start
+from usechat.server.access.asking import current_user, note
+from usechat.server.access.bills import Costs
+from usechat.server.access.client_fields import ClientFields
 from usechat.server.answering.choice import ModelChoice
 from usechat.server.routes.fetch_body import FetchChatBody
 from usechat.server.settings import Settings
+from usechat.tools.approvals import process_secret
 from usechat.tools.tool import Tool
 from usechat.tools.used_approvals import UsedApprovals
 
@@ -33,9 +38,16 @@ class Answers:
         settings: The server's settings.
         choice: The model or agent that answers when a client chooses none.
         used_approvals: Remembers used approvals for all processes of the server; None to remember them in this one.
+        costs: Counts the answers and what they cost; None for limits of its own.
     """
 
-    def __init__(self, settings: Settings, choice: ModelChoice, used_approvals: UsedApprovals | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        choice: ModelChoice,
+        used_approvals: UsedApprovals | None = None,
+        costs: Costs | None = None,
+    ) -> None:
         self.settings = settings
         self.choice = choice
         self.models: list[str] = [choice.name, *(name for name in settings.models if name != choice.name)]
@@ -43,14 +55,24 @@ class Answers:
         self._resolved: dict[str, Model] = {}
         self._running: WeakSet[StreamTextResult] = WeakSet()
         secret = settings.approval_secret
-        self._approval_secret: str | bool = True if secret is None else secret.get_secret_value()
+        self._approval_secret = process_secret() if secret is None else secret.get_secret_value()
+        self._client_fields = ClientFields(settings.client_options)
+        self.costs = costs or Costs(settings)
         self._used_approvals: UsedApprovals | bool = used_approvals or True
 
     def answer(self, turn: ChatTurn) -> StreamTextResult:
         """Return the answer to a request of ``useChat`` or ``useCompletion``."""
         name = self.chosen(turn.request.extra)
         is_chat = isinstance(turn.request, ui.ChatRequest)
-        return self.stream(name, messages=turn.messages, tools=demo_tools() if name == "demo" and is_chat else ())
+        note(chat=turn.chat_id, run=turn.run_id)
+        # What the store has of answers is what the server has made.
+        trusts_answers = turn.run_id is not None and self.settings.history == "server"
+        return self.stream(
+            name,
+            messages=self._client_fields.clean(turn.messages, trusts_answers=trusts_answers),
+            tools=demo_tools() if name == "demo" and is_chat else (),
+            chat_id=turn.chat_id,
+        )
 
     def to_fetch(self, chat: FetchChatBody) -> StreamingAnswer:
         """Return the answer to a hand-written client of the plain events stream.
@@ -61,7 +83,8 @@ class Answers:
         operators = self.settings.system_prompt if own is None else own.options.get("system")
         given = (operators, chat.instructions)
         system = "\n\n".join(text for text in given if text) or None
-        result = self.stream(self.chosen(chat.extra), messages=chat.messages, system=system)
+        messages = self._client_fields.clean(chat.messages)
+        result = self.stream(self.chosen(chat.extra), messages=messages, system=system)
         return result.response(wire_format="events", **self.options)
 
     @property
@@ -82,6 +105,7 @@ class Answers:
         messages: Sequence[ui.UIMessage],
         system: str | None = None,
         tools: Sequence[Tool] = (),
+        chat_id: str | None = None,
     ) -> StreamTextResult:
         """Return an answer by the model with this name; with an agent of the application's, by that one.
 
@@ -91,7 +115,7 @@ class Answers:
         # With one model only, the page knows it from /api/info.
         named_model = named(name) if settings.models else None
         left: dict[str, Any] = {
-            "approval_secret": self._approval_secret,
+            "approval_secret": self._secret_of(chat_id),
             "used_approvals": self._used_approvals,
             "max_output_tokens": settings.max_output_tokens,
             "timeout": settings.timeout,
@@ -107,9 +131,22 @@ class Answers:
                 left["system"] = system
             if name != self.choice.name:
                 left["model"] = self.model(name)
-        result = agent.stream(messages, on_error=str if settings.error_detail else None, **left)
+        bill = self.costs.bill()
+        result = agent.stream(
+            messages, on_error=self._show_error, on_step_finish=bill.note_step, on_finish=bill.note_end, **left
+        )
+        bill.open(result)
         self._running.add(result)
         return result
+
+    def _show_error(self, error: BaseException) -> str | None:
+        self.costs.meter.note_error(error)
+        return str(error) if self.settings.error_detail else None
+
+    def _secret_of(self, chat_id: str | None) -> str:
+        """Return the secret of a user's chat: what was asked in one chat cannot be approved in another."""
+        place = f"{current_user()}\n{chat_id or ''}".encode(errors="surrogatepass")
+        return hmac.digest(self._approval_secret.encode(), place, "sha256").hex()
 
     @property
     def options(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 from usechat.extras import needing
 
@@ -22,8 +22,10 @@ with needing("server"):
 
 import usechat
 from usechat.errors import ConfigurationError
+from usechat.server.access.http_protocol import BoundedHttpProtocol, ServerConfig
 from usechat.server.answering.choice import choose_model
 from usechat.server.environment import load_environment
+from usechat.server.log import log_config
 from usechat.server.persistence import check_storage
 from usechat.server.processes.shutdown import CLOSING_SECONDS
 from usechat.server.processes.workers import Workers
@@ -102,8 +104,10 @@ def leave(*_: object) -> NoReturn:
 
 
 def uvicorn_config(settings: Settings, *, reload: bool) -> uvicorn.Config:
-    return uvicorn.Config(
+    return ServerConfig(
         APP,
+        head_seconds=settings.head_seconds,
+        http=BoundedHttpProtocol,
         factory=True,
         host=settings.host,
         port=settings.port,
@@ -127,24 +131,6 @@ def reload_folders(settings: Settings) -> list[str]:
     # The application's own modules are in the working folder.
     own = [] if settings.agent is None else [str(Path.cwd())]
     return [str(Path(usechat.__file__).parent), *own]
-
-
-def log_config(settings: Settings) -> dict[str, Any]:
-    """Return the logging configuration: our lines as the settings say, other packages' from warnings on."""
-    level = settings.log_level.upper()
-    others = "WARNING" if level == "INFO" else level
-    form = "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "filters": {"request_id": {"()": "usechat.server.log.RequestIdFilter"}},
-        "formatters": {"line": {"format": form}},
-        "handlers": {
-            "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id"]},
-        },
-        "root": {"handlers": ["stderr"], "level": others},
-        "loggers": {"usechat": {"level": level}, "uvicorn.access": {"level": "INFO"}},
-    }
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import stat
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -29,14 +30,13 @@ FOREVER: Final = "public, max-age=31536000, immutable"
 ASK_EACH_TIME: Final = "no-cache"
 INLINE_SCRIPT: Final = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
 PAGE_HEADERS: Final = {
-    "referrer-policy": "no-referrer",
+    # A page tells its own server where it lies, and nobody else: `LoopbackOnly` looks at it.
+    "referrer-policy": "same-origin",
     "x-frame-options": "DENY",
     "cross-origin-opener-policy": "same-origin",
 }
 POLICY: Final = (
     "default-src 'self'",
-    # The page shows pictures that a tool or a model answered with, wherever they are.
-    "img-src 'self' data: blob: https:",
     "font-src 'self' data:",
     # React writes style attributes into the HTML that it renders while the page is built.
     "style-src 'self' 'unsafe-inline'",
@@ -64,11 +64,18 @@ def default_page_folder() -> Path:
 
 
 class PageFiles(StaticFiles):
-    """The folder of the built page, which may be built again while the server runs."""
+    """The folder of the built page, which may be built again while the server runs.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: The folder.
+        image_origins: Other hosts from which the page may load pictures. A model or a tool can name any: what it names
+            learns who looks at the answer, and can be told what the answer holds.
+    """
+
+    def __init__(self, folder: Path, image_origins: Iterable[str] = ()) -> None:
         super().__init__(directory=folder, check_dir=False)
         self.folder = folder
+        self.images = " ".join(("img-src 'self' data: blob:", *image_origins))
         # The check would fail every request while there is no folder.
         self.config_checked = True
 
@@ -109,13 +116,14 @@ class PageFiles(StaticFiles):
         response.headers["cache-control"] = FOREVER if is_lasting else ASK_EACH_TIME
         if path.suffix == ".html" and isinstance(response, FileResponse):
             response.headers.update(PAGE_HEADERS)
-            response.headers["content-security-policy"] = policy_for(path, stat_result.st_mtime_ns)
+            scripts = script_policy(path, stat_result.st_mtime_ns)
+            response.headers["content-security-policy"] = "; ".join([*POLICY, self.images, scripts])
         return response
 
 
 @lru_cache(maxsize=64)
-def policy_for(path: Path, _mtime_ns: int) -> str:
-    """Return the content security policy of an HTML file, with the digests of its own scripts."""
+def script_policy(path: Path, _mtime_ns: int) -> str:
+    """Return what scripts an HTML file may run: files of this server, and its own, by their digests."""
     digests = [hashlib.sha256(script).digest() for script in INLINE_SCRIPT.findall(path.read_bytes())]
     sources = ["'self'", *(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)]
-    return "; ".join([*POLICY, f"script-src {' '.join(dict.fromkeys(sources))}"])
+    return f"script-src {' '.join(dict.fromkeys(sources))}"

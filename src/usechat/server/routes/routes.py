@@ -5,13 +5,15 @@ from collections.abc import Iterable
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, HTTPException, Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Match, Route
 
 import usechat
 from usechat.conversations.routes.openapi import STREAMED, body_schema
 from usechat.server.access.keys import KeyGuard
 from usechat.server.answering.answers import Answers
+from usechat.server.health import Health
+from usechat.server.meter import Meter, write_metrics
 from usechat.server.routes.fetch_body import FetchChatBody, fetch_chat_request
 
 __all__ = ["make_api_router", "make_fetch_router", "make_open_router"]
@@ -72,8 +74,13 @@ def make_api_router(answers: Answers, guard: KeyGuard, others: Iterable[BaseRout
     return router
 
 
-def make_open_router() -> APIRouter:
-    """Return the routes that need no key."""
+def make_open_router(health: Health, meter: Meter | None) -> APIRouter:
+    """Return the routes for those who watch over the server. ``/metrics`` alone needs a key.
+
+    Args:
+        health: Knows whether the process is ready.
+        meter: The numbers of ``/metrics``; None when nothing is measured.
+    """
     router = APIRouter()
 
     @router.head("/healthz", include_in_schema=False)
@@ -81,5 +88,21 @@ def make_open_router() -> APIRouter:
     async def healthz() -> dict[str, str]:
         """Return whether the process answers."""
         return {"status": "ok", "version": usechat.__version__}
+
+    @router.head("/readyz", include_in_schema=False)
+    @router.get("/readyz", responses={503: {"description": "The process should get no requests."}})
+    async def readyz() -> JSONResponse:
+        """Return whether the process should get requests: its database and Redis answer, and it does not end."""
+        is_ready, found = await health.check()
+        status = "ok" if is_ready else "draining" if health.is_draining else "away"
+        return JSONResponse({"status": status, **found}, status_code=200 if is_ready else 503)
+
+    if meter is not None:
+
+        @router.get("/metrics", response_class=Response)
+        async def metrics() -> Response:
+            """Return the numbers of this process for Prometheus."""
+            text, media_type = write_metrics(meter)
+            return Response(text, media_type=media_type)
 
     return router

@@ -17,8 +17,8 @@ from usechat.server.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
-OPEN = {"/healthz", "/docs", "/docs/oauth2-redirect", "/openapi.json", ""}
-"""What needs no key: whether the process answers, the documentation of a server for this machine, the page."""
+OPEN = {"/healthz", "/readyz", ""}
+"""What needs no key: whether the process answers and is ready, the page."""
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 
 
@@ -103,6 +103,9 @@ async def test_no_route_reads_a_body_before_it_has_seen_the_key(app: FastAPI, he
         ("/behind/api/chat", "/behind", True),
         ("/api/chat", "/behind", True),
         ("/api/api/chat", "/api", True),
+        ("/docs", "", True),
+        ("/openapi.json", "", True),
+        ("/metrics", "", True),
         ("/apiary", "", False),
         ("/", "", False),
     ],

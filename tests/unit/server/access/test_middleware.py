@@ -60,7 +60,7 @@ async def test_every_api_route_wants_a_key(asking: Asking, method: str, path: st
 
 async def test_no_documented_route_below_api_is_open(asking: Asking) -> None:
     async with asking(api_keys="the-key", database_url="sqlite:///never-opened.db") as client:
-        paths = (await client.get("/openapi.json")).json()["paths"]
+        paths = (await client.get("/openapi.json", headers=KEY)).json()["paths"]
         routes = [(method, path) for path, methods in paths.items() for method in methods if path.startswith("/api")]
         assert ("delete", "/api/chats/{chat_id}") in routes
         for method, path in routes:
@@ -149,11 +149,24 @@ def test_application_refuses_to_listen_to_strangers_without_keys() -> None:
         ({"host": ""}, "127.0.0.1", 403),
         ({}, "192.0.2.1", 403),
         ({}, "fe80::1%eth0", 403),
-        ({"origin": "http://localhost:3000"}, "127.0.0.1", 200),
-        ({"origin": "http://127.0.0.1:8000"}, "127.0.0.1", 200),
+        # A page of this server, and one behind the proxy of its own development server.
+        ({"origin": "http://localhost:8000"}, "127.0.0.1", 200),
+        ({"origin": "http://localhost:3000", "sec-fetch-site": "same-origin"}, "127.0.0.1", 200),
+        ({"origin": "http://localhost:3000", "x-forwarded-host": "localhost:3000"}, "127.0.0.1", 200),
+        # A page of another program on this machine. A form needs nobody's leave to send text/plain.
+        ({"origin": "http://localhost:3000"}, "127.0.0.1", 403),
+        ({"origin": "http://127.0.0.1:8000", "sec-fetch-site": "same-site"}, "127.0.0.1", 403),
+        ({"origin": "http://localhost:3000", "sec-fetch-site": "same-site"}, "127.0.0.1", 403),
         ({"origin": "https://evil.example"}, "127.0.0.1", 403),
         ({"origin": "null"}, "127.0.0.1", 403),
-        ({"origin": "https://own.example", "sec-fetch-site": "same-origin"}, "127.0.0.1", 200),
+        # A proxy on this machine that calls it by its loopback address.
+        ({"origin": "https://own.example", "sec-fetch-site": "same-origin"}, "127.0.0.1", 403),
+        ({"referer": "https://own.example/", "sec-fetch-site": "same-origin"}, "127.0.0.1", 403),
+        ({"x-forwarded-host": "own.example"}, "127.0.0.1", 403),
+        ({"x-forwarded-for": "192.0.2.1"}, "127.0.0.1", 403),
+        ({"x-real-ip": "192.0.2.1"}, "127.0.0.1", 403),
+        # A link on another site.
+        ({"referer": "https://blog.example/", "sec-fetch-site": "cross-site"}, "127.0.0.1", 200),
         ({"origin": "https://evil.example", "sec-fetch-site": "cross-site"}, "127.0.0.1", 403),
     ],
 )

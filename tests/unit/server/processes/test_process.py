@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import logging.config
 import signal
@@ -19,9 +20,10 @@ import usechat
 from tests.support.waiting import PATIENCE
 from usechat.cli import app
 from usechat.errors import ConfigurationError
-from usechat.server.access.middleware import FailedStarts, request_id
-from usechat.server.log import RequestIdFilter
-from usechat.server.processes.process import bind, listen, listen_error, log_config, url_of, uvicorn_config
+from usechat.server.access.asking import Asking, asking
+from usechat.server.access.middleware import FailedStarts
+from usechat.server.log import JsonFormatter, LineFormatter, RequestFilter, log_config
+from usechat.server.processes.process import bind, listen, listen_error, url_of, uvicorn_config
 from usechat.server.processes.shutdown import stopping
 from usechat.server.settings import Settings
 
@@ -76,13 +78,13 @@ def test_port_that_only_root_may_use_is_told() -> None:
 def test_log_lines_name_their_request(capsys: pytest.CaptureFixture[str]) -> None:
     root = logging.getLogger()
     handlers, level, ours = root.handlers[:], root.level, logging.getLogger("usechat")
-    token = request_id.set("of-the-test")
+    token = asking.set(Asking("of-the-test"))
     try:
         logging.config.dictConfig(log_config(Settings()))
         logging.getLogger("usechat.somewhere").info("heard")
         logging.getLogger("another.package").info("not heard")
     finally:
-        request_id.reset(token)
+        asking.reset(token)
         root.handlers[:] = handlers
         root.setLevel(level)
         ours.setLevel(logging.NOTSET)
@@ -91,9 +93,48 @@ def test_log_lines_name_their_request(capsys: pytest.CaptureFixture[str]) -> Non
     assert "not heard" not in printed
 
 
+def make_record(text: str, error: Exception | None = None) -> logging.LogRecord:
+    exc_info = None if error is None else (type(error), error, error.__traceback__)
+    record = logging.LogRecord("usechat", logging.INFO, "", 0, text, None, exc_info)
+    RequestFilter().filter(record)
+    return record
+
+
+HOSTILE = "chat-1\r\n2026-01-01 INFO usechat [-] all is well\x1b[2J\u202e\u2028"
+
+
+@pytest.mark.parametrize("formatter", [LineFormatter(), JsonFormatter()])
+def test_what_a_client_sends_cannot_write_log_lines(formatter: logging.Formatter) -> None:
+    token = asking.set(Asking("r", chat=HOSTILE, run="run-1", user="ann"))
+    try:
+        line = formatter.format(make_record(f"chat {HOSTILE} ended"))
+        failed = formatter.format(make_record("failed", ValueError(HOSTILE)))
+    finally:
+        asking.reset(token)
+    assert len(line.splitlines()) == 1
+    assert line.isprintable()
+    assert "run-1" in line
+    assert "ann" in line
+    _, *rest = failed.splitlines()
+    assert rest == [] or all(each.startswith("  ") for each in rest)
+    assert "ValueError" in failed
+
+
+def test_json_lines_hold_the_ids_of_the_request() -> None:
+    token = asking.set(Asking("r", chat="c", run="n", user="ann"))
+    try:
+        written = json.loads(JsonFormatter().format(make_record("told")))
+    finally:
+        asking.reset(token)
+    assert written.pop("time").startswith("20")
+    assert written == {
+        "level": "info", "logger": "usechat", "message": "told", "request": "r", "chat": "c", "run": "n", "user": "ann"
+    }  # fmt: skip
+
+
 def test_log_lines_outside_of_requests_say_so() -> None:
     record = logging.LogRecord("usechat", logging.INFO, "", 0, "text", None, None)
-    assert RequestIdFilter().filter(record)
+    assert RequestFilter().filter(record)
     assert record.__dict__["request_id"] == "-"
 
 

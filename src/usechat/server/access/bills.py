@@ -1,0 +1,100 @@
+"""Counts answers while they are made, and what they cost, against the limits of who asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from usechat.answers.answer import FinishEvent
+from usechat.answers.loop.recorder import StepResult
+from usechat.parts import Usage
+from usechat.server.access.asking import Asking, asking
+from usechat.server.access.quotas import LimitError, Quotas, Slots
+from usechat.server.meter import Meter
+from usechat.server.settings import Settings
+
+__all__ = ["Bill", "Costs"]
+
+
+class Costs:
+    """The limits of one server, and its numbers.
+
+    Args:
+        settings: The limits.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.meter = Meter()
+        self.slots = Slots(settings.max_answers, settings.answers_each)
+        self.quotas = Quotas(settings)
+        self.meter.gauges["answers_running"] = "Answers that are being made", lambda: self.slots.running
+
+    async def admit(self, now: Asking, *, makes_answer: bool) -> None:
+        """Count a request, from its head alone.
+
+        Raises:
+            LimitError: It is one too many, or there is no room for the answer that it wants.
+        """
+        try:
+            if makes_answer:
+                self.slots.check(now)
+            await self.quotas.admit(now)
+            if makes_answer:
+                await self.quotas.check_tokens(now)
+        except LimitError as error:
+            self.meter.limits_hit[error.limit] += 1
+            raise
+
+    def bill(self) -> Bill:
+        """Return the bill of an answer to the request that is being answered."""
+        return Bill(self, asking.get())
+
+
+class Bill:
+    """What one answer costs.
+
+    Args:
+        costs: The limits and numbers.
+        now: Who asks for it.
+    """
+
+    __slots__ = ("close", "costs", "counted", "now")
+
+    def __init__(self, costs: Costs, now: Asking) -> None:
+        self.costs = costs
+        self.now = now
+        self.counted = 0
+        self.close: Callable[[], object] | None = None
+
+    def open(self, answer: object) -> None:
+        """Take a place for the answer, until it has ended or nobody holds it any more.
+
+        Raises:
+            LimitError: There is none.
+        """
+        try:
+            self.close = self.costs.slots.take(answer, self.now)
+        except LimitError as error:
+            self.costs.meter.limits_hit[error.limit] += 1
+            raise
+
+    async def note_step(self, step: StepResult) -> None:
+        """Count the tokens of a step."""
+        await self._count(step.usage, step.usage.total or 0)
+
+    async def note_end(self, event: FinishEvent) -> None:
+        """Count what no step has told, and give the place back."""
+        if self.close is not None:
+            self.close()
+        left = (event.usage.total or 0) - self.counted
+        if left > 0:
+            await self._count(None, left)
+
+    async def _count(self, usage: Usage | None, total: int) -> None:
+        self.counted += total
+        tokens = self.costs.meter.tokens
+        if usage is None:
+            tokens["unfinished"] += total
+        else:
+            tokens["input"] += usage.input or 0
+            tokens["output"] += usage.output or 0
+        await self.costs.quotas.spend(self.now, total)
