@@ -80,8 +80,9 @@ def test_settings_come_from_the_file(tmp_path: Path) -> None:
 
 def test_server_with_keys_listens_for_strangers_and_shows_them_no_docs(tmp_path: Path) -> None:
     with serving(tmp_path, "--host", "0.0.0.0", "--model", "demo", USECHAT_API_KEYS="the-key") as server:
-        assert server.client.get("/docs").status_code == 404
-        assert server.client.get("/openapi.json").status_code == 404
+        for path in ("/docs", "/openapi.json"):
+            assert server.client.get(path).status_code == 401
+            assert server.client.get(path, headers={"authorization": "Bearer the-key"}).status_code == 404
 
 
 def test_requests_are_logged_when_that_is_wanted(tmp_path: Path) -> None:

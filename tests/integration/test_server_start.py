@@ -135,7 +135,7 @@ def test_folder_that_nobody_may_write_is_told_in_one_line(tmp_path: Path) -> Non
     # Without this, root may write everywhere.
     humbly = ("setpriv", "--bounding-set=-dac_override")
     ended = starts(tmp_path, {DATABASE: f"sqlite:///{folder}/chats.db"}, *humbly)
-    check_refusal(ended, DATABASE, "unable to open")
+    check_refusal(ended, DATABASE, "Permission denied")
 
 
 def test_postgresql_that_is_not_ready_is_told_in_one_line(tmp_path: Path, postgres_server: PostgresServer) -> None:

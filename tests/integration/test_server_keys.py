@@ -1,0 +1,49 @@
+"""Named keys from the command line to a running server, over HTTP and the WebSocket."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from websockets.sync.client import connect
+
+from tests.integration.running_server import run, serving
+from tests.integration.test_server_socket import address, frame, receive_to_end
+
+NOTICED_SECONDS = 30.0
+
+
+def keys(folder: Path, *arguments: str) -> tuple[int, str]:
+    done = run(folder, ["keys", *arguments], USECHAT_KEYS_FILE="keys.json")
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_key_is_made_listed_used_and_revoked(tmp_path: Path) -> None:
+    code, made = keys(tmp_path, "make", "ann")
+    assert code == 0
+    assert keys(tmp_path, "make", "ann") == (
+        2,
+        "usechat: there is a key named ann: revoke it first, or choose another name.\n",
+    )
+    code, listed = keys(tmp_path, "list")
+    assert listed.startswith("ann  made 20")
+    assert listed.endswith("in force\n")
+    assert made.strip() not in listed
+    header = {"authorization": f"Bearer {made.strip()}"}
+    with serving(tmp_path, USECHAT_MODEL="demo", USECHAT_KEYS_FILE="keys.json") as server:
+        assert server.client.get("/api/info").status_code == 401
+        assert server.client.get("/api/info", headers=header).status_code == 200
+        with connect(address(server)) as socket:
+            socket.send(frame("a", header, "chat-a"))
+            assert receive_to_end(socket)[-1] == {"type": "end", "requestId": "a"}
+        assert keys(tmp_path, "revoke", "ann") == (0, "")
+        end = time.monotonic() + NOTICED_SECONDS
+        while server.client.get("/api/info", headers=header).status_code == 200:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+    assert "revoked 20" in keys(tmp_path, "list")[1]
+
+
+def test_keys_need_a_file(tmp_path: Path) -> None:
+    done = run(tmp_path, ["keys", "list"])
+    assert (done.returncode, done.stderr) == (2, "usechat: USECHAT_KEYS_FILE must name the file of the keys.\n")
