@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import jwt
 from websockets.sync.client import connect
 
 from tests.integration.running_server import run, serving
@@ -42,6 +43,42 @@ def test_key_is_made_listed_used_and_revoked(tmp_path: Path) -> None:
             assert time.monotonic() < end
             time.sleep(0.1)
     assert "revoked 20" in keys(tmp_path, "list")[1]
+
+
+def test_chats_of_a_user_are_nobody_elses(tmp_path: Path) -> None:
+    ann, bob = ({"authorization": f"Bearer {keys(tmp_path, 'make', name)[1].strip()}"} for name in ("ann", "bob"))
+    with serving(tmp_path, USECHAT_MODEL="demo", USECHAT_KEYS_FILE="keys.json", USECHAT_API_KEYS="shared") as server:
+        ask = server.client.request
+        message = {"id": "m", "role": "user", "parts": [{"type": "text", "text": "the secret of ann"}]}
+        assert ask("POST", "/api/chat", json={"id": "c", "messages": [message]}, headers=ann).status_code == 200
+        assert ask("GET", "/api/chats/c", headers=ann).json()["messages"][0]["id"] == "m"
+        for other in (bob, {"authorization": "Bearer shared"}):
+            assert ask("GET", "/api/chats", headers=other).json()["chats"] == []
+            assert ask("GET", "/api/chats?search=secret", headers=other).json()["chats"] == []
+            assert ask("GET", "/api/chats/c/export", headers=other).status_code == 404
+            assert ask("PATCH", "/api/chats/c", json={"title": "mine"}, headers=other).status_code == 404
+            assert ask("DELETE", "/api/chats/c", headers=other).status_code == 404
+            assert ask("POST", "/api/chat", json={"id": "c", "messages": [message]}, headers=other).status_code == 404
+            assert ask("GET", "/api/chat/c/stream", headers=other).status_code in (204, 404)
+            with connect(address(server)) as socket:
+                socket.send(frame("a", other, "c"))
+                assert receive_to_end(socket)[-1]["type"] == "error"
+        assert ask("GET", "/api/chats/c", headers=ann).json()["title"] == "the secret of ann"
+
+
+def test_cookie_opens_the_socket_of_our_own_page_only(tmp_path: Path) -> None:
+    secret = "s" * 32
+    token = jwt.encode({"sub": "ann", "exp": 9999999999}, secret, "HS256")
+    with serving(tmp_path, USECHAT_MODEL="demo", USECHAT_JWT_SECRET=secret, USECHAT_JWT_COOKIE="session") as server:
+        cookie = {"cookie": f"session={token}"}
+        own = str(server.client.base_url).rstrip("/")
+        ends: list[str] = []
+        for origin in (own, "https://evil.example"):
+            with connect(address(server), additional_headers={**cookie, "origin": origin}) as socket:
+                socket.send(frame("a", {}, "c"))
+                ends.append(receive_to_end(socket)[-1]["type"])
+        assert ends == ["end", "error"]
+        assert server.client.get("/api/chats/c", headers=cookie).status_code == 200
 
 
 def test_keys_need_a_file(tmp_path: Path) -> None:
