@@ -1,40 +1,30 @@
 """What a user and an address may cost: requests a minute, answers at once, tokens a day; and what the server may hold.
 
-Requests and tokens are counted by the ``limits`` package, in Redis where there is one, so that all processes count
-together. Answers at once are counted by each process: they are its own.
+Answers at once are counted by each process: they are its own.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import logging
 import math
-import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 from weakref import finalize
 
 from usechat.errors import RequestError
-from usechat.extras import needing
 from usechat.server.access.asking import Asking
-
-with needing("server"):
-    from limits import RateLimitItem, RateLimitItemPerDay, RateLimitItemPerMinute
-    from limits.aio.storage import RedisStorage, Storage
-    from limits.aio.strategies import FixedWindowRateLimiter
-
 from usechat.server.settings import Settings
 
-__all__ = ["LimitError", "Quotas", "Slots", "WindowMemory"]
+if TYPE_CHECKING:
+    from limits import RateLimitItem
+
+    from usechat.server.access.counters import Counters
+
+__all__ = ["LimitError", "Quotas", "Slots"]
 
 FULL_SECONDS: Final = 2
 """``Retry-After`` of a server that has no room: an answer ends every few moments."""
-AWAY_SECONDS: Final = 5.0
-"""Seconds after a failure in which Redis is not asked: every request would wait for it."""
-SWEEP_AT: Final = 1000
-
-logger = logging.getLogger(__name__)
 
 
 class LimitError(RequestError):
@@ -51,61 +41,6 @@ class LimitError(RequestError):
         super().__init__(message, status=status)
         self.limit = limit
         self.retry_after = max(1, math.ceil(retry_after))
-
-
-class WindowMemory(Storage):
-    """Counters of one process for the ``limits`` package.
-
-    The package's own looks at all counters with each request.
-    """
-
-    STORAGE_SCHEME = ["usechat-memory"]  # noqa: RUF012 - as in the package
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.counters: dict[str, tuple[int, float]] = {}
-        """Count and end of each window, by key."""
-        self.sweep_at = SWEEP_AT
-
-    @property
-    def base_exceptions(self) -> type[Exception]:
-        """What it raises: nothing of its own."""
-        return ValueError
-
-    async def incr(self, key: str, expiry: float, amount: int = 1) -> int:
-        """Add to a counter and return it. The first one of a window begins it."""
-        now = time.time()
-        count, end = self.counters.get(key, (0, 0.0))
-        if end <= now:
-            count, end = 0, now + expiry
-            if len(self.counters) >= self.sweep_at:
-                self.counters = {key: kept for key, kept in self.counters.items() if kept[1] > now}
-                # As many again may come before the next look at all.
-                self.sweep_at = max(SWEEP_AT, 2 * len(self.counters))
-        self.counters[key] = count + amount, end
-        return count + amount
-
-    async def get(self, key: str) -> int:
-        """Return a counter."""
-        count, end = self.counters.get(key, (0, 0.0))
-        return count if end > time.time() else 0
-
-    async def get_expiry(self, key: str) -> float:
-        """Return the end of a counter's window."""
-        return self.counters.get(key, (0, time.time()))[1]
-
-    async def check(self) -> bool:
-        """Return whether it can be used."""
-        return True
-
-    async def reset(self) -> int | None:
-        """Forget all counters."""
-        self.counters.clear()
-        return None
-
-    async def clear(self, key: str) -> None:
-        """Forget a counter."""
-        self.counters.pop(key, None)
 
 
 class Slots:
@@ -165,17 +100,20 @@ class Quotas:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.requests = item(RateLimitItemPerMinute, settings.requests_per_minute)
-        self.tokens = item(RateLimitItemPerDay, settings.tokens_per_day)
-        self.own = FixedWindowRateLimiter(WindowMemory())
-        self.shared = self.own
-        self.redis: Any = None
-        self.away_until = 0.0
-        if settings.redis_url is not None and (self.requests or self.tokens):
-            url = settings.redis_url.get_secret_value()
-            options: Any = {"implementation": "redispy", "key_prefix": "usechat:limits", "socket_timeout": 1.0}
-            self.redis = RedisStorage(f"async+{url}", **options)
-            self.shared = FixedWindowRateLimiter(self.redis)
+        self.requests: RateLimitItem | None = None
+        self.tokens: RateLimitItem | None = None
+        self._counters: Counters | None = None
+        if not (settings.requests_per_minute or settings.tokens_per_day):
+            return
+        from limits import RateLimitItemPerDay, RateLimitItemPerMinute
+
+        from usechat.server.access.counters import Counters
+
+        if settings.requests_per_minute:
+            self.requests = RateLimitItemPerMinute(settings.requests_per_minute)
+        if settings.tokens_per_day:
+            self.tokens = RateLimitItemPerDay(settings.tokens_per_day)
+        self._counters = Counters(None if settings.redis_url is None else settings.redis_url.get_secret_value())
 
     async def admit(self, now: Asking) -> None:
         """Count a request.
@@ -183,12 +121,12 @@ class Quotas:
         Raises:
             LimitError: There were too many.
         """
-        if self.requests is None:
+        if self.requests is None or self._counters is None:
             return
         for holder in holders(now):
-            if not await self._ask("hit", self.requests, holder):
-                text = "Too many requests. Try again in a minute."
-                raise LimitError(text, limit="requests", retry_after=await self._seconds_left(self.requests, holder))
+            if not await self._counters.hit(self.requests, holder):
+                text, seconds = "Too many requests. Try again in a minute.", self._counters.seconds_left
+                raise LimitError(text, limit="requests", retry_after=await seconds(self.requests, holder))
 
     async def check_tokens(self, now: Asking) -> None:
         """See whether tokens are left for today.
@@ -196,39 +134,23 @@ class Quotas:
         Raises:
             LimitError: There are none.
         """
-        if self.tokens is None:
+        if self.tokens is None or self._counters is None:
             return
         for holder in holders(now):
-            if not await self._ask("test", self.tokens, holder):
-                text = "The tokens of this day are used up. Try again tomorrow."
-                raise LimitError(text, limit="tokens", retry_after=await self._seconds_left(self.tokens, holder))
+            if not await self._counters.test(self.tokens, holder):
+                text, seconds = "The tokens of this day are used up. Try again tomorrow.", self._counters.seconds_left
+                raise LimitError(text, limit="tokens", retry_after=await seconds(self.tokens, holder))
 
     async def spend(self, now: Asking, tokens: int) -> None:
         """Count tokens that were used."""
-        if self.tokens is not None and tokens > 0:
+        if self.tokens is not None and self._counters is not None and tokens > 0:
             for holder in holders(now):
-                await self._ask("hit", self.tokens, holder, cost=tokens)
+                await self._counters.hit(self.tokens, holder, tokens)
 
     async def aclose(self) -> None:
         """Close the connections."""
-        if self.redis is not None:
-            await self.redis.bridge.storage.aclose()
-
-    async def _ask(self, method: str, limit: RateLimitItem, holder: str, **options: Any) -> Any:
-        if time.monotonic() >= self.away_until:
-            try:
-                return await getattr(self.shared, method)(limit, holder, **options)
-            except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it must not stop the server
-                self.away_until = time.monotonic() + AWAY_SECONDS
-                logger.warning("limits are counted by this process alone for a while: %s", type(error).__name__)
-        return await getattr(self.own, method)(limit, holder, **options)
-
-    async def _seconds_left(self, limit: RateLimitItem, holder: str) -> float:
-        return (await self._ask("get_window_stats", limit, holder)).reset_time - time.time()
-
-
-def item(kind: type[RateLimitItem], amount: int) -> RateLimitItem | None:
-    return kind(amount) if amount else None
+        if self._counters is not None:
+            await self._counters.aclose()
 
 
 def holders(now: Asking) -> tuple[str, ...]:

@@ -132,12 +132,11 @@ class Tokens:
 
     async def _key_of(self, head: dict[str, Any]) -> tuple[str, Any]:
         """Return the algorithm and the key that are allowed for a token, by what its head says."""
-        algorithm = head.get("alg")
-        if algorithm == BY_SECRET and self.secret is not None:
+        if head.get("alg") == BY_SECRET and self.secret is not None:
             return BY_SECRET, self.secret
-        if algorithm in BY_KEY and self.key_set is not None:
+        if self.key_set is not None:
             key = await self.key_set.find(head.get("kid"))
             # The key says which algorithm it is for: a token cannot choose another.
-            if key is not None and key.algorithm_name == algorithm:
-                return algorithm, key.key
+            if key is not None and key.algorithm_name in BY_KEY:
+                return key.algorithm_name, key.key
         raise TokenError("The token is not valid.")
