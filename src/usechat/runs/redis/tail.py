@@ -62,7 +62,6 @@ class Copy(MemoryRun):
         """Add entries. Limits bind the producer alone."""
         for entry in batch:
             self.frames += entry
-            self.newest = entry
             self.ends.append(len(self.frames))
         self.wake()
 
