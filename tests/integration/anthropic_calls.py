@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from usechat.messages.model import TextContent, UserMessage
 from usechat.models import anthropic
 from usechat.models.base import ModelCall
@@ -28,10 +30,10 @@ def texts(parts: list[ModelPart]) -> str:
 
 
 def finish(parts: list[ModelPart]) -> ModelFinish:
-    """How an answer ended."""
+    """How an answer ended, as its events tell: without the response's headers."""
     last = parts[-1]
     assert isinstance(last, ModelFinish)
-    return last
+    return msgspec.structs.replace(last, headers=())
 
 
 def model_for(server: ReplayServer, **options: Any) -> AnthropicModel:
