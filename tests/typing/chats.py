@@ -61,12 +61,12 @@ def takes_an_application(model: Model) -> FastAPI:
 
 def refuses_mistakes(model: Model, turn: ChatTurn) -> None:
     """Each line has one."""
-    Chats()  # pyright: ignore[reportCallIssue]
-    Chats("sqlite:///chats.db", histroy="server")  # pyright: ignore[reportCallIssue]
-    Chats("sqlite:///chats.db", history="both")  # pyright: ignore[reportArgumentType]
+    Chats()  # type: ignore[call-arg]
+    Chats("sqlite:///chats.db", histroy="server")  # type: ignore[call-arg]
+    Chats("sqlite:///chats.db", history="both")  # type: ignore[arg-type]
     chats = Chats("sqlite:///chats.db")
-    chats.router(model, user=current_user)  # pyright: ignore[reportArgumentType]
-    chats.router(Agent(model))  # pyright: ignore[reportCallIssue]
-    chats.turn(user="ada")  # pyright: ignore[reportArgumentType]
-    turn.respond("Hello")  # pyright: ignore[reportArgumentType]
-    turn.respond(stream_text(model, prompt="Hi"), title="Tides")  # pyright: ignore[reportArgumentType]
+    chats.router(model, user=current_user)  # type: ignore[arg-type]
+    chats.router(Agent(model))  # type: ignore[call-arg]
+    chats.turn(user="ada")  # type: ignore[arg-type]
+    turn.respond("Hello")  # type: ignore[arg-type]
+    turn.respond(stream_text(model, prompt="Hi"), title="Tides")  # type: ignore[arg-type]
