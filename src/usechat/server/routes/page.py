@@ -18,7 +18,7 @@ from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -114,7 +114,8 @@ class PageFiles(StaticFiles):
         path = Path(full_path)
         is_lasting = path.is_relative_to(self.folder.resolve() / "_next" / "static")
         response.headers["cache-control"] = FOREVER if is_lasting else ASK_EACH_TIME
-        if path.suffix == ".html" and isinstance(response, FileResponse):
+        if path.suffix == ".html":
+            # Also of a 304, whose headers take the place of those that the browser keeps.
             response.headers.update(PAGE_HEADERS)
             scripts = script_policy(path, stat_result.st_mtime_ns)
             response.headers["content-security-policy"] = "; ".join([*POLICY, self.images, scripts])
