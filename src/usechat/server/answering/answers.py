@@ -53,6 +53,7 @@ class Answers:
         self.models: list[str] = [choice.name, *(name for name in settings.models if name != choice.name)]
         """The models of this server, the default one first."""
         self._resolved: dict[str, Model] = {}
+        self._agents: dict[str, Agent] = {}
         self._running: WeakSet[StreamTextResult] = WeakSet()
         secret = settings.approval_secret
         self._approval_secret = process_secret() if secret is None else secret.get_secret_value()
@@ -122,7 +123,7 @@ class Answers:
             "message_metadata": named_model,
         }
         if own is None:
-            agent = Agent(self.model(name), stop_when=step_count_is(settings.max_steps))
+            agent = self._agent(name)
             left |= {"system": system or settings.system_prompt or DEFAULT_SYSTEM_PROMPT, "tools": tools}
         else:
             agent = own
@@ -164,6 +165,12 @@ class Answers:
         if name not in self._resolved:
             self._resolved[name] = resolve_model(name)
         return self._resolved[name]
+
+    def _agent(self, name: str) -> Agent:
+        # An agent checks its options when it is made, which a request need not wait for.
+        if name not in self._agents:
+            self._agents[name] = Agent(self.model(name), stop_when=step_count_is(self.settings.max_steps))
+        return self._agents[name]
 
 
 def named(model: str) -> Callable[[Part], Any]:
