@@ -79,17 +79,8 @@ class LangGraphReader:
                 self.read_mode(known["type"], known.get("data"))
                 self.read_interrupts(known.get("interrupts") or ())
                 return
-        if isinstance(item, tuple):
-            values = cast("tuple[Any, ...]", item)
-            if len(values) == 3:
-                self.read_mode(values[1], values[2])
-                return
-            if len(values) == 2 and isinstance(values[0], str) and values[0] in MODES:
-                self.read_mode(values[0], values[1])
-                return
-            if len(values) == 2 and isinstance(values[0], tuple):
-                item = values[1]
-        self.read_mode(self.mode or guess_mode(item), item)
+        mode, data = read_tuple(item)
+        self.read_mode(mode or self.mode or guess_mode(data), data)
 
     def read_mode(self, mode: str, data: Any) -> None:
         """Read one item of a mode."""
@@ -314,6 +305,22 @@ class LangGraphReader:
         "on_chain_stream": _on_chain_stream,
         "on_custom_event": _on_custom,
     }
+
+
+def read_tuple(item: Any) -> tuple[str | None, Any]:
+    """Return the mode, if it is named, and the data: of a graph in several modes, with subgraphs, or both."""
+    if not isinstance(item, tuple):
+        return None, item
+    values = cast("tuple[Any, ...]", item)
+    match values:
+        case (_, mode, data):
+            return mode, data
+        case (str() as mode, data) if mode in MODES:
+            return mode, data
+        case (tuple(), data):
+            return None, data
+        case _:
+            return None, values
 
 
 def guess_mode(item: Any) -> str:

@@ -5,7 +5,7 @@ Upstream: ``pruneMessages`` (``ai/src/generate-text/prune-messages.ts``, 7.0.173
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -70,29 +70,29 @@ def prune_messages(
 def without_calls(messages: list[ModelMessage], rule: Prune, tool_name: str | None = None) -> list[ModelMessage]:
     if rule == "none":
         return messages
-    count = {"all": 0, "before-last-message": 1}.get(rule, -1) if isinstance(rule, str) else rule
-    if isinstance(count, bool) or count < 0:
-        raise ConfigurationError("tool_calls must be none, all, before-last-message or a number of messages from 0")
-    begin = max(0, len(messages) - count)
-    calls = {
-        item.approval_id: item.tool_call_id
-        for message in messages
-        for item in contents(message)
-        if isinstance(item, ToolApprovalRequestContent)
-    }
-    kept = {call_id(item, calls) for message in messages[begin:] for item in contents(message)}
-    named = {
-        item.tool_call_id: item.tool_name
-        for message in messages
-        for item in contents(message)
-        if isinstance(item, ToolCallContent | ToolResultContent)
-    }
+    begin = max(0, len(messages) - count_kept(rule))
+    calls = {item.approval_id: item.tool_call_id for item in every(messages, ToolApprovalRequestContent)}
+    kept = {call_id(item, calls) for item in every(messages[begin:], object)}
+    named = {item.tool_call_id: item.tool_name for item in every(messages, ToolCallContent, ToolResultContent)}
 
     def stays(item: Any) -> bool:
         found = call_id(item, calls)
         return found is None or found in kept or (tool_name is not None and named.get(found) != tool_name)
 
     return [keep(message, stays) if at < begin else message for at, message in enumerate(messages)]
+
+
+def count_kept(rule: Prune) -> int:
+    """Return how many last messages a rule keeps whole."""
+    count = {"all": 0, "before-last-message": 1}.get(rule, -1) if isinstance(rule, str) else rule
+    if isinstance(count, bool) or count < 0:
+        raise ConfigurationError("tool_calls must be none, all, before-last-message or a number of messages from 0")
+    return count
+
+
+def every(messages: Sequence[ModelMessage], *kinds: type[Any]) -> Iterator[Any]:
+    """Yield the contents of some kinds in all messages."""
+    return (item for message in messages for item in contents(message) if isinstance(item, kinds))
 
 
 def call_id(item: Any, calls: Mapping[str, str]) -> str | None:

@@ -137,9 +137,8 @@ class LoopbackOnly:
         """Return why a request is refused; None when it is not."""
         headers = Headers(scope=scope)
         host, client = headers.get("host"), scope.get("client")
-        if (host is not None and not is_loopback_url(f"//{host}")) or (client and is_elsewhere(client[0])):
-            return NOT_FOR_STRANGERS
-        if is_from_proxy(headers):
+        is_named_elsewhere = host is not None and not is_loopback_url(f"//{host}")
+        if is_named_elsewhere or (client and is_elsewhere(client[0])) or is_from_proxy(headers):
             return NOT_FOR_STRANGERS
         origin = headers.get("origin")
         if origin is None:
@@ -147,12 +146,16 @@ class LoopbackOnly:
             is_of_page = headers.get("sec-fetch-site") == "same-origin"
             is_here = is_loopback_url(headers.get("referer", "//localhost"))
             return NOT_FOR_STRANGERS if is_of_page and not is_here else None
-        if "*" in self.origins or origin.lower() in self.origins:
-            return None
-        # A page may lie on another port: that of the proxy of its own development server.
-        own = {headers.get("host"), headers.get("x-forwarded-host")}
-        is_own = headers.get("sec-fetch-site") in SAME_SITE or origin.partition("://")[2] in own
-        return None if is_own and is_loopback_url(origin) else NOT_FOR_OTHER_ORIGINS
+        is_named = "*" in self.origins or origin.lower() in self.origins
+        return None if is_named or is_own_origin(origin, headers) else NOT_FOR_OTHER_ORIGINS
+
+
+def is_own_origin(origin: str, headers: Headers) -> bool:
+    """Return whether the page that asks is the server's own, on this machine."""
+    # It may lie on another port: that of the proxy of its own development server.
+    own = {headers.get("host"), headers.get("x-forwarded-host")}
+    is_own = headers.get("sec-fetch-site") in SAME_SITE or origin.partition("://")[2] in own
+    return is_own and is_loopback_url(origin)
 
 
 def is_from_proxy(headers: Headers) -> bool:

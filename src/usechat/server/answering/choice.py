@@ -80,6 +80,15 @@ def choose_model(settings: Settings, agent: Agent | None = None) -> ModelChoice:
     if name is None:
         name, reason = default_model(os.environ)
         return ModelChoice(name=name, reason=reason, notice=reason if name in STAND_INS else None)
+    return named_model(name)
+
+
+def named_model(name: str) -> ModelChoice:
+    """Return the choice of a model that the settings name.
+
+    Raises:
+        ConfigurationError: It is the local model, and it cannot run here.
+    """
     if name == "local" and (missing := local_available()) is not None:
         raise ConfigurationError(
             f"USECHAT_MODEL (--model) must be another than local here ({missing}): "
