@@ -113,7 +113,7 @@ def test_lock_pins_by_digest(lock: Path) -> None:
     assert re.search(r"--hash=sha256:[0-9a-f]{64}|\"integrity\": \"sha512-", lock.read_text())
 
 
-@pytest.mark.parametrize("name", ["base.lock", "dev.lock", "local.lock"])
+@pytest.mark.parametrize("name", ["base.lock", "dev.lock", "image.lock", "local.lock"])
 def test_lock_holds_what_the_project_depends_on(name: str) -> None:
     locked = set(re.findall(r"^([a-z0-9._-]+)==", (ROOT / "requirements" / name).read_text(), re.MULTILINE))
     extras = PROJECT["optional-dependencies"]
