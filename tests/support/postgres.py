@@ -27,7 +27,8 @@ class PostgresServer:
     """
 
     def __init__(self) -> None:
-        self._programs = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+        self.programs = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+        """Where ``psql`` and ``pg_dump`` of its version are, too."""
         # Not pytest's own folder, which nobody but the one who runs the tests may enter.
         self._folder = Path(tempfile.mkdtemp(prefix="usechat-postgres-"))
         self._user = "postgres" if os.geteuid() == 0 else None
@@ -61,7 +62,7 @@ class PostgresServer:
         arguments = [flag for setting in (*settings, *_SETTINGS) for flag in ("-c", setting)]
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
-                [self._programs / "postgres", "-D", self._data, *arguments],
+                [self.programs / "postgres", "-D", self._data, *arguments],
                 cwd=self._folder,
                 stdout=output,
                 stderr=output,
@@ -74,7 +75,7 @@ class PostgresServer:
                 raise RuntimeError(self._log.read_text(errors="replace"))
 
     def _is_ready(self) -> bool:
-        command = [self._programs / "pg_isready", "--host=127.0.0.1", f"--port={self.port}", "--quiet"]
+        command = [self.programs / "pg_isready", "--host=127.0.0.1", f"--port={self.port}", "--quiet"]
         return subprocess.run(command, check=False).returncode == 0
 
     def make_database(self) -> str:
@@ -94,7 +95,7 @@ class PostgresServer:
         return self.ask(f"{alive} AND pid <> pg_backend_pid()").count("t")
 
     def _run(self, program: str, *arguments: str) -> str:
-        command = [self._programs / program, *arguments]
+        command = [self.programs / program, *arguments]
         done = subprocess.run(
             command, cwd=self._folder, user=self._user, group=self._user, capture_output=True, text=True, check=False
         )
