@@ -13,6 +13,7 @@ from tests.support.shared_servers import pgbouncer, postgres_server, redis_serve
 __all__ = ["pgbouncer", "postgres_server", "redis_server"]
 
 _LONGEST = (
+    "test_production",
     *("test_server_start", "test_shared_chats", "test_server_conversations", "test_local_model", "test_answers_end"),
     *("test_redis_failures", "test_hostile_bodies", "test_server_process", "test_redis_drops_keys", "test_leftovers"),
     *("test_what_is_kept", "test_chat_store", "test_anthropic_clouds", "test_chat_store_lists", "test_mcp_tools"),
