@@ -12,7 +12,7 @@ from usechat.errors import ConfigurationError
 
 __all__ = ["Extra", "needing"]
 
-Extra: TypeAlias = Literal["jwt", "local", "metrics", "postgres", "redis", "server", "sqlite", "telemetry"]
+Extra: TypeAlias = Literal["doctor", "jwt", "local", "metrics", "postgres", "redis", "server", "sqlite", "telemetry"]
 
 
 class needing:  # noqa: N801 - it reads as the statement that it is part of

@@ -101,6 +101,11 @@ ROWS = {
         | {"answers", "apart", "chats", "checks", "extras", "guard", "http", "messages", "protocol", "runs", "tools"},
         third_party=frozenset({"fastapi", "msgspec", "pydantic", "redis", "starlette"}),
     ),
+    # It meets a backend over HTTP alone, also ours: of the package it knows the clients' rules.
+    "doctor": Row(
+        ours=frozenset({"__init__", "errors", "json", "messages.evidence", "protocol", "testing.client_rules"}),
+        third_party=frozenset({"httpx"}),
+    ),
     "server": Row(ours=ANY, reads_environment=True),
     "testing": Row(ours=ANY, never=frozenset({"cli", "server"})),
     "cli": Row(ours=ANY, reads_environment=True),

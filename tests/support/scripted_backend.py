@@ -1,0 +1,139 @@
+"""A backend of useChat that answers as it is told, also wrongly: plain asyncio, in the test's own event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+__all__ = ["CHUNKS", "EVENT_HEADERS", "Answer", "Behaviour", "ScriptedBackend", "frame"]
+
+EVENT_HEADERS: Mapping[str, str] = {
+    "content-type": "text/event-stream",
+    "cache-control": "no-cache",
+    "x-vercel-ai-ui-message-stream": "v1",
+}
+CHUNKS: Sequence[Mapping[str, Any]] = (
+    {"type": "start", "messageId": "a1"},
+    {"type": "start-step"},
+    {"type": "text-start", "id": "t"},
+    *({"type": "text-delta", "id": "t", "delta": f"Wave {number}. "} for number in range(6)),
+    {"type": "text-end", "id": "t"},
+    {"type": "finish-step"},
+    {"type": "finish"},
+)
+
+
+def frame(chunk: Mapping[str, Any]) -> bytes:
+    return b"data: " + json.dumps(chunk).encode() + b"\n\n"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One response."""
+
+    status: str = "200 OK"
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    pieces: Sequence[bytes] = ()
+    pause: float = 0
+    """Seconds before each piece."""
+    is_whole: bool = False
+    """Whether it has a content-length and is sent when all pauses are over."""
+    is_cut: bool = False
+    """Whether it has no end."""
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """What a backend does; as it stands, all is right and nothing can be resumed."""
+
+    answer: Answer = field(
+        default_factory=lambda: Answer("200 OK", EVENT_HEADERS, [*map(frame, CHUNKS), b"data: [DONE]\n\n"], 0.1)
+    )
+    unreadable: Answer = field(default_factory=lambda: Answer("400 Bad Request", {}, [b"The body is no JSON."]))
+    stream: Answer = field(default_factory=lambda: Answer("404 Not Found"))
+    options: Answer = field(default_factory=lambda: Answer("405 Method Not Allowed"))
+
+    def answering(self, **changes: Any) -> Behaviour:
+        """Return one whose answer differs."""
+        return replace(self, answer=replace(self.answer, **changes))
+
+    def with_chunks(self, *chunks: Mapping[str, Any]) -> Behaviour:
+        """Return one whose answer has these chunks and the terminator, without pauses."""
+        return self.answering(pieces=[*map(frame, chunks), b"data: [DONE]\n\n"], pause=0)
+
+    def choose(self, method: str, body: bytes) -> Answer:
+        if method == "OPTIONS":
+            return self.options
+        if method == "GET":
+            return self.stream
+        try:
+            json.loads(body)
+        except ValueError:
+            return self.unreadable
+        return self.answer
+
+
+class ScriptedBackend:
+    """A server of a behaviour on a free port of loopback.
+
+    Args:
+        behaviour: What it does.
+    """
+
+    def __init__(self, behaviour: Behaviour) -> None:
+        self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
+        """Method, path, headers and body of each request."""
+        self._behaviour = behaviour
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.origin = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self.url = f"{self.origin}/api/chat"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for connection in self._connections:
+            connection.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                await self._serve(reader, writer)
+        finally:
+            self._connections.discard(task)
+            writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        method, path, _ = head[0].split(" ", 2)
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
+        body = await reader.readexactly(int(headers.get("content-length", "0")))
+        self.requests.append((method, path, headers, body))
+        answer = self._behaviour.choose(method, body)
+        # RFC 9110: a 204 has neither length nor body.
+        framing = {"transfer-encoding": "chunked"} if answer.pieces and not answer.is_whole else {}
+        if answer.is_whole or not (answer.pieces or answer.status.startswith("204")):
+            framing = {"content-length": str(sum(map(len, answer.pieces)))}
+        lines = [f"{name}: {value}" for name, value in {**answer.headers, **framing, "connection": "close"}.items()]
+        first = "\r\n".join([f"HTTP/1.1 {answer.status}", *lines, "", ""]).encode("latin-1")
+        if answer.is_whole:
+            await asyncio.sleep(answer.pause * len(answer.pieces))
+            writer.write(first + b"".join(answer.pieces))
+        else:
+            writer.write(first)
+            for piece in answer.pieces:
+                await asyncio.sleep(answer.pause)
+                writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+                await writer.drain()
+            writer.write(b"0\r\n\r\n" if framing and not answer.is_cut and "content-length" not in framing else b"")
+        await writer.drain()
