@@ -12,6 +12,7 @@ import typer
 
 from usechat import __version__
 from usechat.errors import ConfigurationError
+from usechat.extras import needing
 
 if TYPE_CHECKING:
     from usechat.server.access.key_file import KeyFile
@@ -157,6 +158,37 @@ def migrate(env_file: EnvFile = None) -> None:
     except OSError as error:
         fail(ConfigurationError(f"the database cannot be reached: {error.strerror or error}"))
     typer.echo("The tables are up to date.")
+
+
+@app.command()
+def doctor(  # noqa: PLR0917 - typer calls it by name
+    url: Annotated[str, typer.Argument(help="Where useChat posts, such as https://chat.example/api/chat.")],
+    header: Annotated[
+        list[str] | None, typer.Option(help="Header of each request, such as 'Authorization: Bearer KEY'; repeatable.")
+    ] = None,
+    message: Annotated[str | None, typer.Option(help="The user's message; a long answer shows the most.")] = None,
+    body: Annotated[Path | None, typer.Option(help="File with JSON to post in place of useChat's body.")] = None,
+    sdk: Annotated[
+        str | None, typer.Option(help="The frontend's AI SDK, such as 7.0.173 or 7.  [default: all]")
+    ] = None,
+    origin: Annotated[str | None, typer.Option(help="Origin of the page, to check CORS for it.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Time for one answer.  [default: 120]")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit's XML to this file, too.")] = None,
+) -> None:
+    """Examine a backend of the AI SDK's protocols from outside. The exit status is the number of findings."""
+    try:
+        with needing("doctor"):
+            from usechat.doctor.command import doctor as run
+            from usechat.doctor.target import Target
+        target = Target.make(
+            url, headers=header or (), message=message, body=body, sdk=sdk, origin=origin, seconds=seconds
+        )
+        report, status = run(target, as_json=as_json, junit=junit)
+    except ConfigurationError as error:
+        fail(error)
+    typer.echo(report)
+    raise typer.Exit(status)
 
 
 @app.command()

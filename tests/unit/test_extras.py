@@ -43,3 +43,17 @@ def test_command_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 
     assert ended.value.code == 0
     assert capsys.readouterr().out
+
+
+def test_doctor_without_its_package_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("usechat.doctor")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "httpx", None)
+    monkeypatch.setattr(sys, "argv", ["usechat", "doctor", "http://127.0.0.1/api/chat"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "usechat: The package httpx is not installed: pip install 'usechat[doctor]'.\n"
