@@ -16,7 +16,7 @@ _LONGEST = (
     "test_production",
     *("test_server_start", "test_shared_chats", "test_server_conversations", "test_local_model", "test_answers_end"),
     *("test_redis_failures", "test_hostile_bodies", "test_server_process", "test_redis_drops_keys", "test_leftovers"),
-    *("test_what_is_kept", "test_chat_store", "test_anthropic_clouds", "test_chat_store_lists", "test_mcp_tools"),
+    *("test_what_is_kept", "test_chat_store", "test_anthropic_clouds", "test_mcp_tools"),
     *("test_chat_migrations", "test_provider_limits", "test_anthropic_model", "test_server_socket", "test_examples"),
 )
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import Connection
 
-from tests.integration.chat_stores import contents, converse
 from tests.support.pgbouncer import PgBouncer
 from tests.support.postgres import PostgresServer
 from usechat.chats.sql.engine import open_database
@@ -16,6 +15,7 @@ from usechat.chats.sql.migrations.migrate import migrate
 from usechat.chats.sql.prepared import run
 from usechat.chats.sql.statements import FIND_CHAT
 from usechat.chats.sql.store import SqlChatStore
+from usechat.testing.stores.chats import contents, converse
 
 pytestmark = pytest.mark.anyio
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from tests.integration.chat_stores import plan_new
 from usechat.chats.sql.migrations.migrate import migrate
 from usechat.chats.sql.store import SqlChatStore
 from usechat.chats.store import Turn
 from usechat.conversations.turn_ends import TurnEnds
 from usechat.errors import ChatError
 from usechat.runs.memory import MemoryLog
+from usechat.testing.stores.chats import plan_new
 
 pytestmark = pytest.mark.anyio
 

@@ -1,7 +1,8 @@
 """Programs that a type checker takes, and such as it refuses: an ignored error that is none is one."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import assert_type
+from typing import Any, assert_type
 
 from pydantic import BaseModel
 
@@ -34,6 +35,7 @@ async def takes_what_there_is(model: Model) -> None:
     """Typed options, and what comes of them."""
     event = await generate_text(model, prompt="Hi", temperature=0.5, stop_when=step_count_is(3), system="Be brief.")
     assert_type(event, FinishEvent)
+    assert_type(event.messages, Sequence[Mapping[str, Any]])
     assert_type((await generate_object(model, schema=Recipe, prompt="Soup")).object, Recipe)
     assert_type((await generate_object(model, schema=Recipe, output="array", prompt="Soups")).object, list[Recipe])
     assert_type((await generate_object(model, output="enum", enum=["a", "b"], prompt="Which?")).object, str)

@@ -18,6 +18,7 @@ from usechat.checks import check_function
 from usechat.errors import ConfigurationError
 from usechat.guard import Contained, exception_for, is_being_cancelled, original_error
 from usechat.messages.model import ModelMessage, ReasoningContent
+from usechat.messages.ui import UIMessage
 from usechat.parts import File, FinishReason, Part, SourceDocument, SourceUrl, Usage
 
 __all__ = ["NO_RESPONSE", "Callbacks", "FinishEvent", "MessageMetadataCallback", "Outcome"]
@@ -39,7 +40,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     finish_reason: FinishReason | None = None
     usage: Usage = Usage()
     steps: Sequence[StepResult] = ()
-    messages: Sequence[ModelMessage] = ()
+    response_messages: Sequence[ModelMessage] = ()
     error: BaseException | None = None
 
 
@@ -47,7 +48,7 @@ class FinishEvent(msgspec.Struct, Generic[OutputT_co], frozen=True, kw_only=True
     """The end of an answer, whole or partial: the argument of ``on_finish``."""
 
     ui_message: Mapping[str, Any]
-    """The assistant's message as the client has it, as JSON. Save this."""
+    """The assistant's message as the client has it, as JSON."""
     text: str
     """The text of the last step."""
     finish_reason: FinishReason | None
@@ -55,8 +56,10 @@ class FinishEvent(msgspec.Struct, Generic[OutputT_co], frozen=True, kw_only=True
     usage: Usage
     """The usage of all steps."""
     steps: Sequence[StepResult]
-    messages: Sequence[ModelMessage] = ()
+    response_messages: Sequence[ModelMessage] = ()
     """The model messages that the answer adds, with the results of approved tools. A later call can take them."""
+    request_messages: Sequence[UIMessage | Mapping[str, Any]] = ()
+    """The UI messages of the request that the answer is the response to; see `messages`."""
     tool_errors: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     """The model's text by call, for failed calls of which the client was shown another text, and for calls that the end
     of the answer kept from beginning."""
@@ -71,6 +74,18 @@ class FinishEvent(msgspec.Struct, Generic[OutputT_co], frozen=True, kw_only=True
     """The value of `output`; None when there is none."""
     output_error: BaseException | None = None
     """The reason why there is no output: the failure, or a `NoObjectGeneratedError`."""
+
+    @property
+    def messages(self) -> Sequence[Mapping[str, Any]]:
+        """The chat's messages as the client has them at the end, as JSON. Save this list.
+
+        They are the messages of the request that `Answer.response` got, and `ui_message`: as the last one, or in place
+        of the last one if it continues that. A message without parts is left out. Where the answer is no response to a
+        request, or is merged into another one, its own message is all there is.
+        """
+        earlier = self.request_messages[:-1] if self.is_continuation else self.request_messages
+        shown = [message.to_json() if isinstance(message, UIMessage) else message for message in earlier]
+        return [*shown, self.ui_message] if self.ui_message.get("parts") else shown
 
     @property
     def output(self) -> OutputT_co:

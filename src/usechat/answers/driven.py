@@ -28,6 +28,7 @@ from usechat.errors import ConfigurationError
 from usechat.failures import shown_text
 from usechat.guard import Contained, contained, is_being_cancelled, original_error
 from usechat.ids import generate_id
+from usechat.messages.ui import UIMessage
 from usechat.parts import (
     Abort,
     Error,
@@ -83,6 +84,9 @@ class DrivenAnswer(ABC):
         self.message_metadata = message_metadata
         self.keeps_tool_errors = False
         """Whether the model's texts of tool errors are saved with the message."""
+        self.keeps_messages = callbacks.on_finish is not None
+        """Whether the request's messages are kept for ``on_finish``: a long chat takes memory until the end."""
+        self.request_messages: Sequence[UIMessage | Mapping[str, Any]] = ()
         self.policy = LoopPolicy()
         self.message_id: str | None = None
         self.binding: Binding | None = None
@@ -124,6 +128,11 @@ class DrivenAnswer(ABC):
         Raises:
             RequestError: The request cannot be answered.
         """
+
+    def keep_messages(self, messages: Sequence[UIMessage | Mapping[str, Any]]) -> None:
+        """Keep the UI messages that the answer is the response to, for ``on_finish``. The first ones given count."""
+        if self.keeps_messages and not self.request_messages:
+            self.request_messages = messages
 
     def abort(self, reason: str | None = None) -> None:
         """Stop the answer: close the provider's connection and send ``abort``. Does nothing after the end."""
@@ -267,6 +276,7 @@ class DrivenAnswer(ABC):
             is_aborted=is_aborted,
             abort_reason=self.abort_reason if is_aborted else None,
             is_continuation=self.is_continuation,
+            request_messages=self.request_messages,
             **values,
         )
         self.observer.end(final)

@@ -137,7 +137,10 @@ class ChatStore(Protocol):
 
     A task that is cancelled while it waits leaves the chat as it was before the call or as it is after it.
 
-    Implemented by: `usechat.chats.sql.store.SqlChatStore`.
+    Texts are any that JSON can hold, NUL and lone surrogates included. An id of a chat has at most 1000 bytes.
+
+    `usechat.testing.stores.ChatStoreSuite` checks an implementation. Implemented by:
+    `usechat.chats.sql.store.SqlChatStore`.
     """
 
     async def create_chat(
@@ -244,7 +247,11 @@ class ChatStore(Protocol):
 
         The message replaces the one that the turn continued, or is added after the one that it answers; then the path
         to it is shown. Without a message, the one that the turn continued keeps its content and takes the status. When
-        the chat was deleted meanwhile, the turn ends and nothing is saved.
+        the chat was deleted meanwhile, the turn ends and nothing is saved. The usage is added to that of the continued
+        message (`usechat.chats.merge.add_usage`).
+
+        A message here and in `TurnPlan.changed` may carry texts for the model. `usechat.chats.tool_errors` takes them
+        off: a `SavedMessage` has them beside the message.
         """
         ...
 

@@ -22,6 +22,7 @@ from usechat.apart import work_apart
 from usechat.chats.history import MAX_MESSAGES, HistoryMode, Repeated
 from usechat.chats.merge import ClientTools
 from usechat.chats.store import Chat, ChatStore, SavedChat, Turn, TurnPlan
+from usechat.chats.tool_errors import split_tool_errors
 from usechat.conversations.busy import BusyChats, OnBusy
 from usechat.conversations.lost_runs import LostRun
 from usechat.conversations.planning import PlannedTurn, RepeatedTurn, messages_for_model, plan_request, tell_again
@@ -186,6 +187,9 @@ class Conversations:
         """
         # The model continues from the true text of a failed tool, whatever the browser was shown.
         answer.keeps_tool_errors = True
+        if answer.keeps_messages:
+            # The client may have posted the last one only.
+            answer.keep_messages([split_tool_errors(message)[0] for message in turn.plan.history])
         begin = partial(self._begin, turn, answer)
         return respond(answer, turn.request, runs=self.runs, begin=begin, continued=turn.continued, **options)
 

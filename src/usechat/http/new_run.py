@@ -72,6 +72,7 @@ class AnswerToSend(Protocol):
 
     message_id: str | None
     shaper: ChunkShaper
+    keeps_messages: bool
 
     async def prepare_apart(self) -> None:
         """Prepare a large request in a thread."""
@@ -79,6 +80,10 @@ class AnswerToSend(Protocol):
 
     def prepare(self) -> None:
         """Check everything that can be checked before anything is sent."""
+        ...
+
+    def keep_messages(self, messages: Sequence[ui.UIMessage | Mapping[str, Any]]) -> None:
+        """Keep the request's messages for ``on_finish``."""
         ...
 
     def bind(
@@ -178,6 +183,8 @@ class NewRun:
         """Fit the answer to the client."""
         await self.answer.prepare_apart()
         dialect = negotiate(self.chat, request, self.sdk)
+        if self.chat is not None and self.answer.keeps_messages:
+            self.answer.keep_messages(self.chat.posted)
         # Freed, because it may hold the whole conversation.
         self.chat = None
         self.answer.bind(

@@ -1,1 +1,1 @@
-"""Tools for tests of backends: scripted models, a replayed provider, protocol rules, and hypothesis strategies."""
+"""Tools for tests of backends: models, a replayed provider, protocol rules, a suite for stores, and strategies."""

@@ -133,7 +133,7 @@ async def test_end_tells_the_messages_that_a_later_call_can_take():
     heard = Heard()
     model = ScriptedModel(calling_tool("stand"), saying("Sunny."), saying("Again."))
     await stream_text(model, prompt="?", tools=[stand], stop_when=step_count_is(2), on_finish=heard.on_finish).text
-    told = (await heard.once()).messages
+    told = (await heard.once()).response_messages
     assert list(map(type, told)) == [AssistantMessage, ToolMessage, AssistantMessage]
     assert await stream_text(model, messages=[UserMessage((TextContent("?"),)), *told]).text == "Again."
     assert model.calls[-1].messages[1:] == tuple(told)

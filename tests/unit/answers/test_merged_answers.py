@@ -98,7 +98,7 @@ async def test_end_tells_the_steps_and_messages_of_merged_answers():
     await outer.ui_message
     assert list(finished[0].steps) == list(await inner.steps)
     assert [step.text for step in finished[0].steps] == ["", "Done."]
-    assert [type(message).__name__ for message in finished[0].messages] == [
+    assert [type(message).__name__ for message in finished[0].response_messages] == [
         "AssistantMessage", "ToolMessage", "AssistantMessage",
     ]  # fmt: skip
 

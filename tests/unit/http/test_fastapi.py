@@ -14,7 +14,7 @@ from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoin
 
 from tests.unit.http.connections import BODY, answering, app_of, chunks, post, types
 from usechat import ChatRequest, CompletionRequest, FinishEvent, StreamingAnswer, step_count_is, stream_text, tool
-from usechat.errors import ConfigurationError
+from usechat.errors import ConfigurationError, ProviderError
 from usechat.http.new_run import known_ids
 from usechat.parts import ModelPart, ReasoningDelta, ReasoningEnd, ReasoningStart
 from usechat.testing.models import ScriptedModel, Step, calling_tool, saying
@@ -154,6 +154,54 @@ def test_continuation_keeps_its_id():
     assert chunks(post(app, body).text)[0]["messageId"] == "a1"
     assert finished[0].is_continuation
     assert [part["text"] for part in finished[0].ui_message["parts"] if part["type"] == "text"] == ["Before.", "After."]
+
+
+USER: dict[str, Any] = BODY["messages"][0]
+QUESTION: dict[str, Any] = {"id": "u2", "role": "user", "parts": [{"type": "text", "text": "And?"}]}
+ANSWER: dict[str, Any] = {"id": "a1", "role": "assistant", "parts": [{"type": "text", "text": "Before."}], "x": None}
+
+
+@pytest.mark.parametrize(
+    ("body", "earlier", "texts"),
+    [
+        ({"messages": [USER, ANSWER, QUESTION]}, [USER, ANSWER, QUESTION], ["After."]),
+        ({"messages": [USER, ANSWER]}, [USER], ["Before.", "After."]),
+        ({"messages": [USER, ANSWER], "trigger": "regenerate-message"}, [USER, ANSWER], ["After."]),
+        ({"message": QUESTION}, [QUESTION], ["After."]),
+    ],
+    ids=["new answer", "continued answer", "second answer", "last message only"],
+)
+def test_end_tells_the_whole_list(body: Any, earlier: Any, texts: list[str]):
+    finished: list[FinishEvent] = []
+    app = app_of(
+        lambda chat: stream_text(
+            ScriptedModel(saying("After.")), messages=chat.posted, on_finish=finished.append
+        ).response(chat)
+    )
+    post(app, {"id": "c", "trigger": "submit-message", **body})
+    *others, last = finished[0].messages
+    assert others == earlier
+    assert last == finished[0].ui_message
+    assert [part["text"] for part in last["parts"] if part["type"] == "text"] == texts
+
+
+def test_answer_that_says_nothing_adds_no_message():
+    finished: list[FinishEvent] = []
+    model = ScriptedModel([ProviderError("It is away.", provider="scripted")])
+    app = app_of(lambda chat: stream_text(model, messages=chat.messages, on_finish=finished.append).response(chat))
+    post(app, {**BODY, "messages": [USER]})
+    assert finished[0].messages == [USER]
+
+
+def test_answer_without_a_request_tells_its_own_message():
+    finished: list[FinishEvent] = []
+    app = app_of(
+        lambda chat: stream_text(
+            ScriptedModel(saying("Hi")), messages=chat.messages, on_finish=finished.append
+        ).response()
+    )
+    post(app)
+    assert finished[0].messages == [finished[0].ui_message]
 
 
 def test_known_ids_are_those_of_the_continued_message():

@@ -69,7 +69,10 @@ class ModelTurn(StepTurn):
             finish_reason=self.finish,
             usage=self.usage,
             steps=tuple(self.steps),
-            messages=(*self.settled, *(m for step in self.steps for m in (*step.steering_messages, *step.messages))),
+            response_messages=(
+                *self.settled,
+                *(m for step in self.steps for m in (*step.steering_messages, *step.messages)),
+            ),
             error=self.failure,
         )
 

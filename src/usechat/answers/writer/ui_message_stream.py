@@ -294,7 +294,7 @@ class WriterTurn(Turn):
             finish_reason=self.finish_reason,
             usage=self.usage,
             steps=tuple(step for each in merged for step in each.steps),
-            messages=tuple(message for each in merged for message in each.messages),
+            response_messages=tuple(message for each in merged for message in each.response_messages),
             error=self.failure,
         )
 

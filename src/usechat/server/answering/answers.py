@@ -136,6 +136,8 @@ class Answers:
         result = agent.stream(
             messages, on_error=self._show_error, on_step_finish=bill.note_step, on_finish=bill.note_end, **left
         )
+        # The bill needs no messages.
+        result.keeps_messages = own is not None and "on_finish" in own.options
         bill.open(result)
         self._running.add(result)
         return result

@@ -1,0 +1,88 @@
+"""The programs of docs/your-own-database.md, run as they stand there, and the suite for stores on the store there."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from tests.integration.test_readme import programs
+from usechat import Agent, Chats, ChatTurn, FinishEvent, stream_text
+from usechat.chats.store import ChatStore
+from usechat.testing.models import ScriptedModel, saying
+from usechat.testing.replay import ReplayServer
+
+pytestmark = pytest.mark.anyio
+
+PAGE = "docs/your-own-database.md"
+LIST, STORE, SUITE = programs(PAGE)
+NAMES: dict[str, Any] = {"__name__": __name__}
+for program in (STORE, SUITE):
+    exec(compile(program, PAGE, "exec", dont_inherit=True), NAMES)
+
+TestMemoryChats = NAMES["TestMemoryChats"]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def user(id: str, text: str) -> dict[str, Any]:
+    return {"id": id, "role": "user", "parts": [{"type": "text", "text": text}]}
+
+
+def browser(app: FastAPI) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://backend")
+
+
+async def test_list_is_saved_as_the_client_has_it(monkeypatch: pytest.MonkeyPatch):
+    async with ReplayServer("text") as upstream:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", upstream.url)
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "test")
+        names: dict[str, Any] = {"__name__": "page"}
+        exec(compile(LIST, PAGE, "exec", dont_inherit=True), names)
+        async with browser(names["app"]) as client:
+            assert (await client.get("/api/chats/c")).json() == []
+            messages = [user("u1", "Hi")]
+            for _ in range(2):
+                body = {"id": "c", "trigger": "submit-message", "messages": messages}
+                assert (await client.post("/api/chat", json=body)).text.endswith("data: [DONE]\n\n")
+                held = (await client.get("/api/chats/c")).json()
+                assert held[:-1] == messages
+                assert (held[-1]["role"], held[-1]["parts"] != []) == ("assistant", True)
+                messages = [*held, user("u2", "And?")]
+        assert len(messages) == 5
+
+
+async def test_store_of_ones_own_keeps_the_chats_of_an_application():
+    store = cast("ChatStore", NAMES["MemoryChats"]())
+    chats = Chats(store)
+    app = FastAPI()
+    app.include_router(chats.router(Agent(ScriptedModel(saying("Hello"))), user=lambda: "ada"), prefix="/api")
+    async with chats, browser(app) as client:
+        body = {"id": "c", "trigger": "submit-message", "messages": [user("u1", "Hi")]}
+        assert (await client.post("/api/chat", json=body)).text.endswith("data: [DONE]\n\n")
+        shown = (await client.get("/api/chats/c")).json()
+    assert [message["role"] for message in shown["messages"]] == ["user", "assistant"]
+    assert shown["title"] == "Hi"
+
+
+async def test_answer_of_a_saved_chat_tells_the_whole_chat_whatever_was_posted():
+    ends: list[FinishEvent] = []
+
+    def answer(turn: ChatTurn):
+        return stream_text(ScriptedModel(saying("Hello")), messages=turn.messages, on_finish=ends.append)
+
+    chats = Chats(cast("ChatStore", NAMES["MemoryChats"]()))
+    app = FastAPI()
+    app.include_router(chats.router(answer, user=lambda: "ada"), prefix="/api")
+    async with chats, browser(app) as client:
+        for number in (1, 2):
+            body = {"id": "c", "trigger": "submit-message", "message": user(f"u{number}", "Hi")}
+            assert (await client.post("/api/chat", json=body)).text.endswith("data: [DONE]\n\n")
+        shown = (await client.get("/api/chats/c")).json()["messages"]
+    assert ends[-1].messages == shown
+    assert [message["role"] for message in shown] == ["user", "assistant"] * 2
