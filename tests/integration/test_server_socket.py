@@ -211,6 +211,7 @@ def test_a_run_that_was_begun_over_http_is_read_again_over_the_socket(place: Pla
             assert response.status_code == 200
             socket.send(resuming("a", place.chat))
             assert receive(socket) == {"type": "start", "requestId": "a"}
+            assert any("text-delta" in line for line in response.iter_lines())
         # The first reader has gone.
         place.upstream.requests[0].go_on()
         frames = receive_to_end(socket)
