@@ -6,11 +6,10 @@ Messages are told by their fields, as in ``langchain_core.messages``; the packag
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence
-from contextlib import aclosing
 from typing import Any, ClassVar, Literal, TypeAlias, cast
 
 from usechat.adapters.progress import AnswerProgress, field, finish_reason, json_value, known_usage, read_json
-from usechat.adapters.reading import read_stream
+from usechat.adapters.reading import read_answer
 from usechat.parts import Data, Part, Usage
 
 __all__ = ["StreamMode", "from_langgraph"]
@@ -20,7 +19,7 @@ MODES = frozenset({"messages", "updates", "values", "custom", "tasks", "checkpoi
 INTERRUPTS = "__interrupt__"
 
 
-async def from_langgraph(
+def from_langgraph(
     stream: AsyncIterable[Any], *, stream_mode: StreamMode | None = None, data_name: str = "custom"
 ) -> AsyncGenerator[Part]:
     """Yield the parts of a LangGraph stream.
@@ -44,12 +43,7 @@ async def from_langgraph(
         Exception: Those of the graph.
     """
     reader = LangGraphReader(stream_mode, data_name)
-    async with aclosing(read_stream(stream, reader.answer, reader.read)) as parts:
-        async for part in parts:
-            yield part
-    reader.answer.end_step()
-    for part in reader.answer.take():
-        yield part
+    return read_answer(stream, reader.answer, reader.read)
 
 
 class LangGraphReader:

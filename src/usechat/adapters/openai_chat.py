@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable
-from contextlib import aclosing
 from typing import Any
 
 from usechat.adapters.progress import AnswerProgress, field, finish_reason, known_usage
-from usechat.adapters.reading import read_stream
+from usechat.adapters.reading import read_answer
 from usechat.errors import ProviderStreamError
 from usechat.parts import Part
 
 __all__ = ["from_openai_chat"]
 
 
-async def from_openai_chat(stream: AsyncIterable[Any]) -> AsyncGenerator[Part]:
+def from_openai_chat(stream: AsyncIterable[Any]) -> AsyncGenerator[Part]:
     """Yield the one step of a stream of chat completion chunks, objects or dicts.
 
         stream = await client.chat.completions.create(model=…, messages=…, stream=True)
@@ -28,12 +27,7 @@ async def from_openai_chat(stream: AsyncIterable[Any]) -> AsyncGenerator[Part]:
         Exception: Those of the stream.
     """
     reader = ChatReader()
-    async with aclosing(read_stream(stream, reader.answer, reader.read)) as parts:
-        async for part in parts:
-            yield part
-    reader.answer.end_step()
-    for part in reader.answer.take():
-        yield part
+    return read_answer(stream, reader.answer, reader.read)
 
 
 class ChatReader:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
-from contextlib import aclosing
 from typing import Any, ClassVar
 
 from usechat.adapters.progress import AnswerProgress, field, finish_reason, known_usage, read_json
-from usechat.adapters.reading import read_stream
+from usechat.adapters.reading import read_answer
 from usechat.errors import ProviderStreamError
 from usechat.parts import File, Part, SourceUrl
 
@@ -22,7 +21,7 @@ SERVER_TOOLS: Mapping[str, tuple[str, str]] = {
 """Tools that OpenAI runs: the fields with their input and their output."""
 
 
-async def from_openai_responses(stream: AsyncIterable[Any]) -> AsyncGenerator[Part]:
+def from_openai_responses(stream: AsyncIterable[Any]) -> AsyncGenerator[Part]:
     """Yield the step of each response in a stream of the Responses API, of objects or dicts.
 
         stream = await client.responses.create(model=…, input=…, stream=True)
@@ -36,12 +35,7 @@ async def from_openai_responses(stream: AsyncIterable[Any]) -> AsyncGenerator[Pa
         Exception: Those of the stream.
     """
     reader = ResponsesReader()
-    async with aclosing(read_stream(stream, reader.answer, reader.read)) as parts:
-        async for part in parts:
-            yield part
-    reader.answer.end_step()
-    for part in reader.answer.take():
-        yield part
+    return read_answer(stream, reader.answer, reader.read)
 
 
 class ResponsesReader:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
 from typing import Any, ClassVar
 
 from usechat.adapters.progress import AnswerProgress, field, finish_reason, known_usage, read_json
-from usechat.adapters.reading import read_stream
+from usechat.adapters.reading import read_answer
 from usechat.json import write_json
 from usechat.parts import File, Part
 
 __all__ = ["from_pydantic_ai"]
 
 
-async def from_pydantic_ai(run: Any) -> AsyncGenerator[Part]:
+def from_pydantic_ai(run: Any) -> AsyncGenerator[Part]:
     """Yield the parts of a run of a pydantic-ai agent: a step for each of its model's responses.
 
         ui_message_stream(from_pydantic_ai(agent.run_stream_events(question)))
@@ -30,12 +29,7 @@ async def from_pydantic_ai(run: Any) -> AsyncGenerator[Part]:
         Exception: Those of the run.
     """
     reader = RunReader()
-    async with aclosing(read_stream(run, reader.answer, reader.read)) as parts:
-        async for part in parts:
-            yield part
-    reader.answer.end_step()
-    for part in reader.answer.take():
-        yield part
+    return read_answer(run, reader.answer, reader.read)
 
 
 class RunReader:

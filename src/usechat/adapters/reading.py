@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from usechat.adapters.progress import AnswerProgress
 from usechat.parts import FinishReason, Part
 
-__all__ = ["closing", "read_stream"]
+__all__ = ["closing", "read_answer", "read_stream"]
 
 
 async def read_stream(
@@ -39,6 +39,18 @@ async def read_stream(
         for part in answer.take():
             yield part
         raise
+
+
+async def read_answer(
+    stream: AsyncIterable[Any], answer: AnswerProgress, read: Callable[[Any], None]
+) -> AsyncGenerator[Part]:
+    """Yield the parts of a stream, and the end of its last step; as `read_stream` otherwise."""
+    async with aclosing(read_stream(stream, answer, read)) as parts:
+        async for part in parts:
+            yield part
+    answer.end_step()
+    for part in answer.take():
+        yield part
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 from usechat.protocol.dialects import Dialect, Version, parse_version
 from usechat.testing.client_rules.data_stream import LINES_SINCE, REQUIRED_BEFORE
@@ -58,14 +59,15 @@ def name_ranges(releases: Sequence[Version], among: Sequence[Version]) -> str:
     if len(among) == 1:
         return f"AI SDK {name(among[0])}" if releases else ""
     ranges: list[str] = []
-    for major in sorted({release[0] for release in releases}):
-        line = [release for release in among if release[0] == major]
-        ends = [None, *(release in releases for release in line), None]
-        begins = [line[at] for at in range(len(line)) if ends[at + 1] and not ends[at]]
-        stops = [
-            line[at] if at < len(line) else None for at in range(1, len(line) + 1) if ends[at] and not ends[at + 1]
-        ]
-        ranges += [name_range(begin, stop) for begin, stop in zip(begins, stops, strict=True)]
+    for _, line in groupby(among, key=lambda release: release[0]):
+        begin: Version | None = None
+        for release in line:
+            is_named = release in releases
+            if begin is not None and not is_named:
+                ranges.append(name_range(begin, release))
+            begin = (begin or release) if is_named else None
+        if begin is not None:
+            ranges.append(name_range(begin, None))
     return ", ".join(ranges)
 
 

@@ -65,12 +65,7 @@ class Target:
         Raises:
             ConfigurationError: One of them is no such thing.
         """
-        try:
-            parts = urlsplit(url)
-            is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            is_address = False
-        if not is_address or not url.isprintable():
+        if not is_address(url):
             raise ConfigurationError("URL must be an address such as http://127.0.0.1:8000/api/chat.")
         dialect = None if sdk is None else parse_dialect(sdk)
         if dialect is not None and dialect.major < min(LINE_MAJORS):
@@ -114,6 +109,15 @@ class Target:
         if self.origin is not None:
             headers["origin"] = self.origin
         return {**headers, **self.headers}
+
+
+def is_address(url: str) -> bool:
+    """Return whether a text is the address of a web server."""
+    try:
+        parts = urlsplit(url)
+        return url.isprintable() and parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def parse_header(line: str) -> tuple[str, str]:

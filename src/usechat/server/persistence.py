@@ -68,12 +68,7 @@ def open_chats(
     check_durable(settings, url)
     is_alone = settings.workers == 1 and not is_public
     if url is not None and settings.redis_url is None and not is_alone:
-        logger.warning(
-            "USECHAT_REDIS_URL is not set, so each of the %s processes has running answers of its own: "
-            "an answer can be resumed and stopped only by the process that makes it%s.",
-            "platform's" if is_public else settings.workers,
-            ", and a chat whose process dies stays busy for an hour" if is_public else "",
-        )
+        warn_of_processes_apart(settings, is_public=is_public)
     return ServerChats(
         url,
         redis_url=None if settings.redis_url is None or url is None else settings.redis_url.get_secret_value(),
@@ -96,6 +91,15 @@ def open_chats(
         keep_alive=find_wait_until() if is_public and url is not None else None,
         has_one_owner=settings.keys_file is None and not settings.has_tokens,
         on_busy=settings.on_busy,
+    )
+
+
+def warn_of_processes_apart(settings: Settings, *, is_public: bool) -> None:
+    logger.warning(
+        "USECHAT_REDIS_URL is not set, so each of the %s processes has running answers of its own: "
+        "an answer can be resumed and stopped only by the process that makes it%s.",
+        "platform's" if is_public else settings.workers,
+        ", and a chat whose process dies stays busy for an hour" if is_public else "",
     )
 
 

@@ -10,7 +10,7 @@ from usechat.conversations.answering import Respond
 from usechat.conversations.routes.answers import add_answers
 from usechat.conversations.routes.parts import RefusingRoute, RouteParts
 from usechat.conversations.routes.running import add_running
-from usechat.conversations.routes.saved import add_paths, add_saved
+from usechat.conversations.routes.saved import add_changes, add_paths, add_saved
 from usechat.conversations.routes.socket import add_socket
 
 __all__ = ["make_router"]
@@ -34,4 +34,5 @@ def make_router(parts: RouteParts, respond: Respond, origins: Collection[str], p
         # Paths before the chats' own routes, whose ids may hold slashes.
         add_paths(router, parts, parts.opened)
         add_saved(router, parts, parts.opened)
+        add_changes(router, parts, parts.opened)
     return router

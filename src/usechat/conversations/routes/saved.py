@@ -27,7 +27,7 @@ from usechat.messages.to_legacy import to_legacy_message
 from usechat.messages.ui import refuse_unsafe_value
 from usechat.protocol.dialects import Dialect
 
-__all__ = ["add_paths", "add_saved"]
+__all__ = ["add_changes", "add_paths", "add_saved"]
 
 MAX_PAGE: Final = 100
 
@@ -96,7 +96,7 @@ def add_paths(router: APIRouter, parts: RouteParts, opened: Callable[[], Convers
 
 
 def add_saved(router: APIRouter, parts: RouteParts, opened: Callable[[], Conversations]) -> None:
-    """Add the routes of saved chats.
+    """Add the routes that read saved chats.
 
     Args:
         router: Gets the routes.
@@ -104,8 +104,6 @@ def add_saved(router: APIRouter, parts: RouteParts, opened: Callable[[], Convers
         opened: Returns the open chats.
     """
     owner_of = parts.owner
-    max_bytes = min(parts.max_body_bytes, MAX_PATCH_BYTES)
-    read_patch = body_reader(partial(ui.parse_body, ChatPatch), max_bytes, parts.limits)
 
     @router.get("/chats", response_model=dict[str, Any])
     async def list_chats(
@@ -136,6 +134,19 @@ def add_saved(router: APIRouter, parts: RouteParts, opened: Callable[[], Convers
         if saved.chat.active_run_id is not None and can_have_run(chat_id):
             await opened().runs.note_asked(chat_id)
         return await as_json(partial(show_saved, saved, dialect, has_tree=tree))
+
+
+def add_changes(router: APIRouter, parts: RouteParts, opened: Callable[[], Conversations]) -> None:
+    """Add the routes that change and remove saved chats.
+
+    Args:
+        router: Gets the routes.
+        parts: What they are made of.
+        opened: Returns the open chats.
+    """
+    owner_of = parts.owner
+    max_bytes = min(parts.max_body_bytes, MAX_PATCH_BYTES)
+    read_patch = body_reader(partial(ui.parse_body, ChatPatch), max_bytes, parts.limits)
 
     @router.patch("/chats/{chat_id:chat}", response_model=dict[str, Any], openapi_extra=body_schema(ChatPatch))
     async def update_chat(

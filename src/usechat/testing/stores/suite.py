@@ -23,10 +23,10 @@ class ChatStoreSuite(TurnChecks, ListChecks):
 
     @pytest.fixture
     def anyio_backend(self) -> str:
-        """The event loop to test in."""
+        """Return the event loop to test in."""
         return "asyncio"
 
     @pytest.fixture
     def other(self, store: ChatStore) -> ChatStore:
-        """The same chats as another process has them."""
+        """Return the same chats as another process has them."""
         return store
