@@ -1,7 +1,5 @@
 import type { Metadata, Viewport } from 'next';
 import type { ReactNode } from 'react';
-import { SiteHeader } from '@/components/site-header';
-import { ServerNotice } from '@/components/server-notice';
 import { ServerProvider } from '@/hooks/use-server';
 import './globals.css';
 
@@ -18,15 +16,22 @@ export const viewport: Viewport = {
   ],
 };
 
+/**
+ * Before the first paint: the colours that were chosen, and whether the greeting, which stands in the file, gives way to
+ * a saved chat. The server's policy allows the script by its digest.
+ */
+const FIRST_SCRIPT = `(function(){var d=document.documentElement.dataset;try{var t=localStorage.getItem('usechat:theme');\
+if(t==='dark'||t==='light')d.theme=t;if(localStorage.getItem('usechat:sidebar')==='closed')d.sidebar='closed'}catch(e){}\
+if(/[?&]chat=./.test(location.search))d.opening='true'})()`;
+
 export default function RootLayout({ children }: { children: ReactNode }) {
   return (
-    <html lang="en">
+    <html lang="en" suppressHydrationWarning>
+      <head>
+        <script dangerouslySetInnerHTML={{ __html: FIRST_SCRIPT }} />
+      </head>
       <body>
-        <ServerProvider>
-          <SiteHeader />
-          <ServerNotice />
-          <main className="page">{children}</main>
-        </ServerProvider>
+        <ServerProvider>{children}</ServerProvider>
       </body>
     </html>
   );

@@ -3,6 +3,7 @@
 import { useId, useState, type FormEvent } from 'react';
 import { useServer } from '@/hooks/use-server';
 import { saveApiKey } from '@/lib/api-key';
+import { STRINGS } from '@/lib/strings';
 import styles from './api-key-form.module.css';
 
 /** The server wants an API key: its own words, and a field to enter one. */
@@ -22,12 +23,12 @@ export function ApiKeyForm({ message }: { message: string }) {
   }
 
   return (
-    <form className={styles.form} onSubmit={submit} aria-label="API key">
+    <form className={styles.form} onSubmit={submit} aria-label={STRINGS.signIn.label}>
       <p id={messageId} role="alert">
         {message}
       </p>
       <div className={styles.row}>
-        <label htmlFor={fieldId}>API key</label>
+        <label htmlFor={fieldId}>{STRINGS.signIn.field}</label>
         <input
           id={fieldId}
           type="password"
@@ -40,10 +41,10 @@ export function ApiKeyForm({ message }: { message: string }) {
           data-testid="api-key"
         />
         <button type="submit" className="button button-primary" disabled={isChecking || key.trim() === ''}>
-          {isChecking ? 'Checking…' : 'Use this key'}
+          {isChecking ? STRINGS.signIn.checking : STRINGS.signIn.submit}
         </button>
       </div>
-      <p className={styles.hint}>It stays in this tab and is forgotten when you close it.</p>
+      <p className={styles.hint}>{STRINGS.signIn.hint}</p>
     </form>
   );
 }

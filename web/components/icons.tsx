@@ -113,3 +113,87 @@ export const LinkIcon = () => (
     <path d="M8.5 5.500H5a1.5 1.5 0 0 0-1.5 1.500v8A1.5 1.5 0 0 0 5 16.500h8a1.5 1.5 0 0 0 1.5-1.500v-3.500M11.5 3.500h5v5M16 4l-7 7" />
   </Icon>
 );
+
+export const SidebarIcon = () => (
+  <Icon>
+    <rect x="3" y="4" width="14" height="12" rx="2.5" />
+    <path d="M8 4v12" />
+  </Icon>
+);
+
+export const NewChatIcon = () => (
+  <Icon>
+    <path d="M10.5 4H6a2.500 2.500 0 0 0-2.500 2.500V14A2.500 2.500 0 0 0 6 16.500h7.500A2.500 2.500 0 0 0 16 14V9.500" />
+    <path d="m8.500 11.500.5-2.200 6-6a1.150 1.150 0 0 1 1.700 1.700l-6 6z" />
+  </Icon>
+);
+
+export const SearchIcon = () => (
+  <Icon>
+    <circle cx="9" cy="9" r="5.500" />
+    <path d="m13 13 4 4" />
+  </Icon>
+);
+
+export const MoreIcon = () => (
+  <Icon>
+    <path d="M5 10h.01M10 10h.01M15 10h.01" strokeWidth="2.600" />
+  </Icon>
+);
+
+export const PencilIcon = () => (
+  <Icon>
+    <path d="m4 16 .8-3.500L13.300 4a1.800 1.800 0 0 1 2.700 2.700l-8.500 8.500z" />
+  </Icon>
+);
+
+export const TrashIcon = () => (
+  <Icon>
+    <path d="M3.500 5.500h13M8 5.500V4a1 1 0 0 1 1-1h2a1 1 0 0 1 1 1v1.500M5.500 5.500l.7 10a1.500 1.500 0 0 0 1.500 1.500h4.600a1.500 1.500 0 0 0 1.500-1.500l.7-10" />
+  </Icon>
+);
+
+export const PaperclipIcon = () => (
+  <Icon>
+    <path d="m16 9.500-6 6a3.700 3.700 0 0 1-5.300-5.300l6.200-6.200a2.500 2.500 0 0 1 3.500 3.500l-6 6a1.200 1.200 0 0 1-1.700-1.700l5.500-5.500" />
+  </Icon>
+);
+
+export const CloseIcon = () => (
+  <Icon>
+    <path d="m5 5 10 10M15 5 5 15" />
+  </Icon>
+);
+
+export const SunIcon = () => (
+  <Icon>
+    <circle cx="10" cy="10" r="3.200" />
+    <path d="M10 2.500V4M10 16v1.500M2.500 10H4M16 10h1.500M4.700 4.700l1 1M14.300 14.300l1 1M4.700 15.300l1-1M14.300 5.700l1-1" />
+  </Icon>
+);
+
+export const MoonIcon = () => (
+  <Icon>
+    <path d="M16.500 11.700A6.800 6.800 0 0 1 8.300 3.500a6.800 6.800 0 1 0 8.200 8.200z" />
+  </Icon>
+);
+
+export const ScreenIcon = () => (
+  <Icon>
+    <rect x="3" y="4" width="14" height="9.500" rx="1.500" />
+    <path d="M7.500 16.500h5" />
+  </Icon>
+);
+
+export const KeyboardIcon = () => (
+  <Icon>
+    <rect x="2.500" y="5" width="15" height="10" rx="2" />
+    <path d="M6 8.300h.01M9 8.300h.01M12 8.300h.01M14.500 8.300h.01M7 11.800h6" />
+  </Icon>
+);
+
+export const SignOutIcon = () => (
+  <Icon>
+    <path d="M8 3.500H5.500A1.500 1.500 0 0 0 4 5v10a1.500 1.500 0 0 0 1.500 1.500H8M12.500 13.500 16 10l-3.500-3.500M16 10H8" />
+  </Icon>
+);

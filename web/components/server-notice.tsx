@@ -1,6 +1,8 @@
 'use client';
 
+import { useEffect, useState } from 'react';
 import { useServer } from '@/hooks/use-server';
+import { STRINGS } from '@/lib/strings';
 import { ApiKeyForm } from './api-key-form';
 import { AlertIcon, InfoIcon } from './icons';
 import styles from './server-notice.module.css';
@@ -8,10 +10,19 @@ import styles from './server-notice.module.css';
 /** What a visitor must know before they write: a stand-in answers, a key is needed, or nobody is there. */
 export function ServerNotice() {
   const { state, refresh } = useServer();
+  const isOffline = useIsOffline();
+  if (isOffline) {
+    return (
+      <aside className={styles.notice} data-tone="bad" role="alert">
+        <AlertIcon />
+        <p>{STRINGS.errors.offlineBanner}</p>
+      </aside>
+    );
+  }
   switch (state.status) {
     case 'ready':
       return state.info.notice ? (
-        <aside className={styles.notice} aria-label="About the model">
+        <aside className={styles.notice} aria-label={STRINGS.server.about}>
           <InfoIcon />
           <p>{state.info.notice}</p>
         </aside>
@@ -22,9 +33,9 @@ export function ServerNotice() {
       return (
         <aside className={styles.notice} data-tone="bad" role="alert">
           <AlertIcon />
-          <p>The Python server does not answer. Start it, then look again.</p>
+          <p>{STRINGS.server.away}</p>
           <button type="button" className="button" onClick={() => void refresh()}>
-            Look again
+            {STRINGS.server.lookAgain}
           </button>
         </aside>
       );
@@ -32,4 +43,19 @@ export function ServerNotice() {
     case 'unknown':
       return null;
   }
+}
+
+function useIsOffline(): boolean {
+  const [isOffline, setIsOffline] = useState(false);
+  useEffect(() => {
+    const look = () => setIsOffline(!navigator.onLine);
+    look();
+    window.addEventListener('online', look);
+    window.addEventListener('offline', look);
+    return () => {
+      window.removeEventListener('online', look);
+      window.removeEventListener('offline', look);
+    };
+  }, []);
+  return isOffline;
 }

@@ -1,8 +1,9 @@
 import { useChat } from '@ai-sdk/react';
-import { APICallError } from 'ai';
-import { useMemo, useRef, useState } from 'react';
+import type { FileUIPart } from 'ai';
+import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
+import { choosePath, loadChat, stopAnswer, type Place, type SavedChat } from '@/lib/chats';
 import { endingOf } from '@/lib/ending';
-import { errorText } from '@/lib/error-text';
+import { Refusal } from '@/lib/refusal';
 import { shouldSendAutomatically } from '@/lib/send-automatically';
 import { createTransport } from '@/lib/transport';
 import type { ChatMessage } from '@/lib/types';
@@ -17,34 +18,129 @@ export type ToolActions = {
   answer: (toolName: string, toolCallId: string, output: string) => void;
 };
 
+export type Conversation = ReturnType<typeof useConversation>;
+
+type ConversationOptions = {
+  id: string;
+  /** The chat as it was loaded; undefined for a new one. */
+  saved: SavedChat | undefined;
+  chosenModel: string | undefined;
+  /** Whether the server keeps chats. */
+  isSaved: boolean;
+  /** An answer has ended, whichever way. */
+  onSettled: () => void;
+};
+
 /**
  * Stock `useChat`, with this page's options.
  *
- * Adds `endings`, by message id: why an answer ended early, where it did; and `toolActions`.
+ * Adds `endings`, by message id: why an answer ended early, where it did; `places`, by message id: which version of it
+ * this is; `toolActions`; and what is done to the saved chat as well.
  */
-export function useConversation(chosenModel: string | undefined) {
+export function useConversation({ id, saved, chosenModel, isSaved, onSettled }: ConversationOptions) {
   const { askForKey } = useServer();
   const transport = useMemo(() => createTransport(chosenModel), [chosenModel]);
   const [endings, setEndings] = useState<Record<string, string>>({});
+  const [places, setPlaces] = useState(() => byId(saved?.places));
   const answeredHere = useRef(new Set<string>());
 
+  const sync = useCallback(async (): Promise<SavedChat | undefined> => {
+    if (!isSaved) return undefined;
+    // A chat that is not there yet, or cannot be read now, is shown without versions.
+    const fresh = await loadChat(id).catch(() => undefined);
+    if (fresh) setPlaces(byId(fresh.places));
+    return fresh;
+  }, [id, isSaved]);
+
   const chat = useChat<ChatMessage>({
+    id,
+    messages: saved?.messages ?? [],
     transport,
     throttle: RENDER_INTERVAL_MS,
     sendAutomaticallyWhen: ({ messages }) => shouldSendAutomatically(messages, answeredHere.current),
     onError: (error) => {
-      if (APICallError.isInstance(error) && error.statusCode === 401) askForKey(errorText(error));
+      if (error instanceof Refusal && error.status === 401) askForKey(error.message);
     },
     onFinish: ({ message, isAbort, finishReason }) => {
       const ending = endingOf(isAbort, finishReason);
       if (ending) setEndings((known) => ({ ...known, [message.id]: ending }));
+      void sync().then(onSettled);
     },
   });
+  const { addToolApprovalResponse, addToolOutput, sendMessage, regenerate, resumeStream, setMessages } = chat;
+  const latest = useRef(chat.messages);
+  latest.current = chat.messages;
 
-  const { addToolApprovalResponse, addToolOutput } = chat;
+  /** Reads the answer that is being made; one that ended meanwhile is loaded. */
+  const resume = useCallback(
+    async (isWanted: () => boolean = () => true) => {
+      const before = latest.current;
+      await resumeStream();
+      if (!isWanted() || latest.current.length > before.length) return;
+      const fresh = await sync();
+      if (fresh && isWanted() && !fresh.isAnswering) setMessages(fresh.messages);
+    },
+    [resumeStream, sync, setMessages],
+  );
+
+  const wasAnswering = saved?.isAnswering ?? false;
+  useEffect(() => {
+    if (!wasAnswering) return;
+    let isMounted = true;
+    void resume(() => isMounted);
+    return () => {
+      isMounted = false;
+    };
+  }, [wasAnswering, resume]);
+
+  const { stop: leave } = chat;
+  const stop = useCallback(async () => {
+    // Nobody may be answering any more, and a server that keeps no chats cannot be asked.
+    await Promise.all([leave(), isSaved ? stopAnswer(id).catch(() => undefined) : undefined]);
+    await sync();
+    onSettled();
+  }, [leave, isSaved, id, sync, onSettled]);
+
+  const send = useCallback(
+    (text: string, files: FileUIPart[]) => void sendMessage(files.length > 0 ? { text, files } : { text }),
+    [sendMessage],
+  );
+
+  /** Sends another version of a message: what came after it stays in the chat, on another path. */
+  const edit = useCallback(
+    (message: ChatMessage, text: string) => {
+      const files = message.parts.filter((part) => part.type === 'file');
+      void sendMessage({ parts: [...files, { type: 'text', text }], messageId: message.id });
+    },
+    [sendMessage],
+  );
+
+  /** After a connection that was lost the answer may be on its way, or there. */
+  const retry = useCallback(async () => {
+    const fresh = chat.error instanceof TypeError ? await sync() : undefined;
+    const asked = latest.current.at(-1);
+    if (fresh && asked && fresh.places.some((place) => place.id === asked.id)) {
+      if (fresh.isAnswering) return resume();
+      if (fresh.messages.at(-1)?.role === 'assistant' && asked.role === 'user') {
+        chat.clearError();
+        return setMessages(fresh.messages);
+      }
+    }
+    return regenerate();
+  }, [chat, sync, resume, regenerate, setMessages]);
+
+  const showVersion = useCallback(
+    async (node: number) => {
+      const shown = await choosePath(id, node);
+      setPlaces(byId(shown.places));
+      setMessages(shown.messages);
+    },
+    [id, setMessages],
+  );
+
   const toolActions = useMemo<ToolActions>(
     () => ({
-      approve: (id, approved) => void addToolApprovalResponse({ id, approved }),
+      approve: (approvalId, approved) => void addToolApprovalResponse({ id: approvalId, approved }),
       answer: (tool, toolCallId, output) => {
         answeredHere.current.add(toolCallId);
         void addToolOutput({ tool, toolCallId, output });
@@ -53,5 +149,9 @@ export function useConversation(chosenModel: string | undefined) {
     [addToolApprovalResponse, addToolOutput],
   );
 
-  return { ...chat, endings, toolActions };
+  return { ...chat, endings, places, toolActions, send, edit, stop, retry, showVersion };
+}
+
+function byId(places: readonly Place[] | undefined): ReadonlyMap<string, Place> {
+  return new Map(places?.map((place) => [place.id, place]));
 }

@@ -26,6 +26,11 @@ export function useStickToBottom() {
     element.scrollTop = element.scrollHeight;
   }, []);
 
+  /** The reader is elsewhere: growing content does not move them. */
+  const letGo = useCallback(() => {
+    isSticking.current = false;
+  }, []);
+
   useEffect(() => {
     const element = scrollRef.current;
     const content = contentRef.current;
@@ -53,5 +58,5 @@ export function useStickToBottom() {
     };
   }, []);
 
-  return { scrollRef, contentRef, isAtBottom, scrollToBottom };
+  return { scrollRef, contentRef, isAtBottom, scrollToBottom, letGo };
 }

@@ -9,6 +9,18 @@ export function saveApiKey(key: string): void {
   }
 }
 
+export function forgetApiKey(): void {
+  try {
+    window.sessionStorage.removeItem(STORAGE_KEY);
+  } catch {
+    // Then nothing was kept.
+  }
+}
+
+export function hasApiKey(): boolean {
+  return Boolean(readApiKey());
+}
+
 function readApiKey(): string | null {
   if (typeof window === 'undefined') return null; // The page is also rendered while it is built.
   try {

@@ -1,6 +1,6 @@
 import { DefaultChatTransport } from 'ai';
-import { version } from 'ai/package.json';
-import { authorizationHeaders } from './api-key';
+import { serverHeaders } from './headers';
+import { fetchOrThrow } from './refusal';
 import type { ChatMessage } from './types';
 
 /**
@@ -11,9 +11,8 @@ import type { ChatMessage } from './types';
 export function createTransport(chosenModel: string | undefined): DefaultChatTransport<ChatMessage> {
   return new DefaultChatTransport<ChatMessage>({
     api: '/api/chat',
-    // A server that is told the release answers with all that this `ai` understands (approvals, citations);
-    // left to guess, it keeps to what every release since 5.0.0 accepts.
-    headers: () => ({ 'x-usechat-sdk': version, ...authorizationHeaders() }),
+    headers: serverHeaders,
+    fetch: fetchOrThrow,
     body: chosenModel === undefined ? {} : { model: chosenModel },
   });
 }

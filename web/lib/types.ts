@@ -4,6 +4,9 @@ import type { DynamicToolUIPart, FileUIPart, ToolUIPart, UIMessage, UIMessagePar
 export type ChatMetadata = {
   /** The id of the model that wrote the answer. */
   model?: string;
+  usage?: { inputTokens?: number; outputTokens?: number; totalTokens?: number };
+  /** In US dollars. */
+  cost?: number;
 };
 
 /** The one message type of this page. Tools and data parts are the server's business, so they stay open. */
@@ -14,6 +17,9 @@ export type ToolPart = ToolUIPart | DynamicToolUIPart;
 export type ToolState = ToolPart['state'];
 export type AttachedFile = Pick<FileUIPart, 'url' | 'mediaType' | 'filename'>;
 
+/** What is known of a model that a visitor may choose. */
+export type ModelInfo = { id: string; label: string; provider: string; abilities: string[] };
+
 /** What `GET /api/info` tells about the server behind this page. */
 export type ServerInfo = {
   model: { id: string; provider: string; label: string };
@@ -21,4 +27,6 @@ export type ServerInfo = {
   notice: string | null;
   /** The models that a visitor may choose from. */
   models: string[];
+  /** What each of them is, and can. */
+  modelInfo?: ModelInfo[];
 };

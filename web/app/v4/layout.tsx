@@ -1,8 +1,16 @@
 import type { Metadata } from 'next';
 import type { ReactNode } from 'react';
+import { ServerNotice } from '@/components/server-notice';
+import { SiteHeader } from '@/components/site-header';
 
 export const metadata: Metadata = { title: 'AI SDK 4' };
 
 export default function Layout({ children }: { children: ReactNode }) {
-  return children;
+  return (
+    <>
+      <SiteHeader />
+      <ServerNotice />
+      <main className="page">{children}</main>
+    </>
+  );
 }

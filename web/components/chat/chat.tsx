@@ -1,76 +1,236 @@
 'use client';
 
-import { useCallback } from 'react';
-import { useConversation } from '@/hooks/use-conversation';
+import type { FileUIPart } from 'ai';
+import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
+import { useAttachments } from '@/hooks/use-attachments';
+import { useConversation, type Conversation } from '@/hooks/use-conversation';
+import { useFileDrop } from '@/hooks/use-file-drop';
+import { useHistory } from '@/hooks/use-history';
+import { useShortcuts } from '@/hooks/use-shortcuts';
 import { useStickToBottom } from '@/hooks/use-stick-to-bottom';
-import { ArrowDownIcon, PlusIcon } from '../icons';
+import { changeChat, type SavedChat } from '@/lib/chats';
+import { writtenText } from '@/lib/message-text';
+import { nameNewChat } from '@/lib/route';
+import { remember } from '@/lib/storage';
+import { STRINGS } from '@/lib/strings';
+import type { ChatMessage } from '@/lib/types';
+import { ArrowDownIcon, PaperclipIcon } from '../icons';
+import styles from './chat.module.css';
 import { Composer } from './composer';
 import { EmptyState } from './empty-state';
 import { ErrorNotice } from './error-notice';
 import { MessageList } from './message-list';
+import type { MessageHandlers } from './message';
 import { ModelSelect } from './model-select';
 import { StatusLine } from './status-line';
-import styles from './chat.module.css';
 
 type ChatProps = {
-  chosenModel: string | undefined;
-  onChooseModel: (model: string) => void;
-  onNewChat: () => void;
+  id: string;
+  isNew: boolean;
+  saved: SavedChat | undefined;
+  /** The message to go to. */
+  found: string | undefined;
+  isShown: boolean;
+  onBusy: (id: string, isBusy: boolean) => void;
+  onReload: () => void;
 };
 
-export function Chat({ chosenModel, onChooseModel, onNewChat }: ChatProps) {
-  const conversation = useConversation(chosenModel);
-  const { messages, sendMessage, regenerate, stop, status, error, clearError } = conversation;
-  const { scrollRef, contentRef, isAtBottom, scrollToBottom } = useStickToBottom();
-  const isBusy = status === 'submitted' || status === 'streaming';
+/** A chat that is open. One that is not shown goes on reading its answer, and shows nothing. */
+export function Chat({ id, isNew, saved, found, isShown, onBusy, onReload }: ChatProps) {
+  const history = useHistory();
+  const [chosenModel, setChosenModel] = useState(() => modelOf(saved));
+  const isSaved = history.status !== 'off';
+  const conversation = useConversation({ id, saved, chosenModel, isSaved, onSettled: history.refresh });
+  const isBusy = conversation.status === 'submitted' || conversation.status === 'streaming';
+
+  useEffect(() => onBusy(id, isBusy), [id, isBusy, onBusy]);
+  useEffect(() => () => onBusy(id, false), [id, onBusy]);
+
+  if (!isShown) return null;
+  return (
+    <ChatView
+      id={id}
+      isNew={isNew}
+      isSaved={isSaved}
+      isBusy={isBusy}
+      conversation={conversation}
+      found={found}
+      model={chosenModel}
+      onReload={onReload}
+      onChooseModel={(model) => {
+        setChosenModel(model);
+        // What cannot be kept now is told by the next answer.
+        if (saved) changeChat(id, { metadata: { model } }).catch(() => undefined);
+      }}
+    />
+  );
+}
+
+type ChatViewProps = {
+  id: string;
+  isNew: boolean;
+  /** Whether the server keeps chats. */
+  isSaved: boolean;
+  isBusy: boolean;
+  conversation: Conversation;
+  found: string | undefined;
+  model: string | undefined;
+  onReload: () => void;
+  onChooseModel: (model: string) => void;
+};
+
+function ChatView({ id, isNew, isSaved, isBusy, conversation, found, model, onReload, onChooseModel }: ChatViewProps) {
+  const history = useHistory();
+  const { messages, status, error, clearError, send: sendToServer, edit, retry, stop, regenerate } = conversation;
+  const { scrollRef, contentRef, isAtBottom, scrollToBottom, letGo } = useStickToBottom();
+  const attachments = useAttachments();
+  const [editedId, setEditedId] = useState<string>();
+
+  useTitle(history.chats.find((chat) => chat.id === id)?.title);
+  useGoTo(found, letGo);
 
   // The buttons in the log go away when they are pressed; the focus stays near them.
   const focusLog = useCallback(() => scrollRef.current?.focus({ preventScroll: true }), [scrollRef]);
-  const retry = useCallback(() => {
+
+  const { note } = history;
+  const send = useCallback(
+    (text: string, files: FileUIPart[]) => {
+      if (isSaved) {
+        nameNewChat(id);
+        note(id, text || (files[0]?.filename ?? ''));
+      }
+      scrollToBottom();
+      sendToServer(text, files);
+    },
+    [id, isSaved, note, scrollToBottom, sendToServer],
+  );
+
+  const again = useCallback(() => {
     focusLog();
-    void regenerate();
-  }, [regenerate, focusLog]);
+    void retry();
+  }, [focusLog, retry]);
 
-  function send(text: string) {
-    scrollToBottom();
-    void sendMessage({ text });
-  }
+  const { showVersion } = conversation;
+  const handlers = useMemo<MessageHandlers>(
+    () => ({
+      beginEdit: setEditedId,
+      endEdit: () => {
+        setEditedId(undefined);
+        focusLog();
+      },
+      edit: (message, text) => {
+        setEditedId(undefined);
+        focusLog();
+        edit(message, text);
+      },
+      regenerate: (messageId) => {
+        focusLog();
+        void regenerate({ messageId });
+      },
+      showVersion: (node) => {
+        letGo();
+        void showVersion(node).catch(() => undefined);
+      },
+    }),
+    [edit, regenerate, showVersion, focusLog, letGo],
+  );
 
-  function sendSuggestion(text: string) {
-    focusLog();
-    send(text);
-  }
+  useShortcuts([
+    {
+      key: 'Escape',
+      isGlobal: true,
+      run: () => {
+        if (isBusy && editedId === undefined) void stop();
+      },
+    },
+  ]);
 
+  /** The chat is loaded again; what was not sent goes back into the field. */
+  const reload = () => {
+    const last = messages.at(-1);
+    if (last?.role === 'user') remember(`draft:${id}`, writtenText(last));
+    onReload();
+  };
+
+  const drop = useFileDrop(attachments.add);
+  const lastQuestion = messages.findLast((message) => message.role === 'user');
   return (
-    <>
-      {/* The keyboard scrolls what it can focus. */}
-      <div ref={scrollRef} className={styles.log} role="log" aria-label="Conversation" aria-busy={isBusy} tabIndex={0}>
+    <div className={styles.chat} {...drop.handlers}>
+      {/* The keyboard scrolls what it can focus. What arrives is told once, by the status line. */}
+      <div
+        ref={scrollRef}
+        className={styles.log}
+        role="log"
+        aria-label={STRINGS.conversation}
+        aria-live="off"
+        aria-busy={isBusy}
+        tabIndex={0}
+      >
         <div ref={contentRef} className={styles.column}>
-          {messages.length === 0 && !error && <EmptyState onPick={sendSuggestion} />}
-          <MessageList conversation={conversation} isBusy={isBusy} focusLog={focusLog} onRetry={retry} />
-          {error && <ErrorNotice error={error} onRetry={retry} onDismiss={clearError} />}
+          {messages.length === 0 && !error && <EmptyState onPick={(text) => send(text, [])} />}
+          <MessageList
+            conversation={conversation}
+            isBusy={isBusy}
+            editedId={editedId}
+            found={found}
+            handlers={handlers}
+            focusLog={focusLog}
+          />
+          {error && <ErrorNotice error={error} onRetry={again} onDismiss={clearError} onReload={isSaved ? reload : undefined} />}
         </div>
       </div>
 
       <div className={styles.dock}>
         {!isAtBottom && (
-          <button type="button" className={styles.jump} onClick={scrollToBottom}>
+          <button type="button" className={styles.jump} title={STRINGS.toEnd} onClick={scrollToBottom}>
             <ArrowDownIcon />
-            <span className="visually-hidden">Jump to the latest message</span>
+            <span className="visually-hidden">{STRINGS.toEnd}</span>
           </button>
         )}
         <div className={styles.column}>
-          <Composer isBusy={isBusy} onSend={send} onStop={() => void stop()}>
-            <ModelSelect value={chosenModel} onChange={onChooseModel} />
-            {messages.length > 0 && (
-              <button type="button" className={styles.quiet} onClick={onNewChat}>
-                <PlusIcon /> New chat
-              </button>
-            )}
+          <Composer
+            draftName={isNew ? 'new' : id}
+            isBusy={isBusy}
+            attachments={attachments}
+            onSend={send}
+            onStop={() => void stop()}
+            onEditLast={lastQuestion && !isBusy ? () => setEditedId(lastQuestion.id) : undefined}
+          >
+            <ModelSelect value={model} onChange={onChooseModel} />
           </Composer>
         </div>
       </div>
-      <StatusLine status={status} />
-    </>
+      {drop.isOver && (
+        <div className={styles.drop} aria-hidden="true">
+          <PaperclipIcon />
+          {STRINGS.composer.drop}
+        </div>
+      )}
+      <StatusLine status={status} message={messages.at(-1)} />
+    </div>
   );
+}
+
+/** The model that was chosen for this chat, or that wrote its last answer. */
+function modelOf(saved: SavedChat | undefined): string | undefined {
+  const chosen = saved?.metadata.model;
+  if (typeof chosen === 'string') return chosen;
+  return saved?.messages.findLast((message: ChatMessage) => message.metadata?.model)?.metadata?.model;
+}
+
+function useTitle(title: string | null | undefined): void {
+  useEffect(() => {
+    document.title = title ? `${title} · ${STRINGS.product}` : STRINGS.product;
+  }, [title]);
+}
+
+/** Brings the message that was searched for into sight, once. */
+function useGoTo(messageId: string | undefined, letGo: () => void): void {
+  const isDone = useRef(false);
+  useEffect(() => {
+    if (messageId === undefined || isDone.current) return;
+    isDone.current = true;
+    letGo();
+    document.querySelector(`[data-message-id="${CSS.escape(messageId)}"]`)?.scrollIntoView({ block: 'center' });
+  }, [messageId, letGo]);
 }

@@ -1,22 +1,43 @@
 'use client';
 
-import { useEffect, useRef, useState, type FormEvent, type KeyboardEvent, type ReactNode } from 'react';
+import type { FileUIPart } from 'ai';
+import {
+  useEffect,
+  useRef,
+  type ChangeEvent,
+  type ClipboardEvent,
+  type FormEvent,
+  type KeyboardEvent,
+  type ReactNode,
+} from 'react';
+import { ACCEPTED, type Attachments } from '@/hooks/use-attachments';
 import { useAutoGrow } from '@/hooks/use-auto-grow';
-import { ArrowUpIcon, StopIcon } from '../icons';
+import { useDraft } from '@/hooks/use-draft';
+import { STRINGS } from '@/lib/strings';
+import { ArrowUpIcon, PaperclipIcon, StopIcon } from '../icons';
+import { AttachmentTray } from './attachment-tray';
 import styles from './composer.module.css';
 
+const WORDS = STRINGS.composer;
+
 type ComposerProps = {
+  /** Under which name the text is kept while it is written. */
+  draftName: string;
   isBusy: boolean;
-  onSend: (text: string) => void;
+  attachments: Attachments;
+  onSend: (text: string, files: FileUIPart[]) => void;
   onStop: () => void;
+  /** The arrow up in an empty field. */
+  onEditLast: (() => void) | undefined;
   /** Small controls below the text. */
   children?: ReactNode;
 };
 
 /** The field to write in: Enter sends, Shift+Enter begins a new line. */
-export function Composer({ isBusy, onSend, onStop, children }: ComposerProps) {
-  const [text, setText] = useState('');
+export function Composer({ draftName, isBusy, attachments, onSend, onStop, onEditLast, children }: ComposerProps) {
+  const [text, setText] = useDraft(draftName);
   const field = useRef<HTMLTextAreaElement>(null);
+  const picker = useRef<HTMLInputElement>(null);
   useAutoGrow(field, text);
 
   useEffect(() => {
@@ -24,19 +45,42 @@ export function Composer({ isBusy, onSend, onStop, children }: ComposerProps) {
     if (window.matchMedia('(hover: hover)').matches) field.current?.focus();
   }, []);
 
+  const files = attachments.attachments.flatMap(({ part }) => (part ? [part] : []));
+  const canSend = !isBusy && !attachments.isReading && (text.trim() !== '' || files.length > 0);
+
   function submit(event?: FormEvent) {
     event?.preventDefault();
-    if (isBusy || text.trim() === '') return;
-    onSend(text);
+    if (!canSend) return;
+    onSend(text, files);
     setText('');
+    attachments.clear();
     field.current?.focus();
   }
 
   function onKeyDown(event: KeyboardEvent) {
-    // While an input method composes a word, Enter belongs to it.
-    if (event.key !== 'Enter' || event.shiftKey || event.nativeEvent.isComposing) return;
+    // While an input method composes a word, the keys belong to it.
+    if (event.nativeEvent.isComposing) return;
+    if (event.key === 'ArrowUp' && text === '' && onEditLast) {
+      event.preventDefault();
+      onEditLast();
+    }
+    if (event.key !== 'Enter' || event.shiftKey) return;
     event.preventDefault();
     submit();
+  }
+
+  function onPaste(event: ClipboardEvent) {
+    if (event.clipboardData.files.length === 0) return;
+    // What was copied from a table or a document is there as words and as a picture of them: the words are meant.
+    if (event.clipboardData.types.includes('text/plain')) return;
+    event.preventDefault();
+    attachments.add([...event.clipboardData.files]);
+  }
+
+  function onPick(event: ChangeEvent<HTMLInputElement>) {
+    attachments.add([...(event.target.files ?? [])]);
+    event.target.value = ''; // The same file can be chosen again after it was removed.
+    field.current?.focus();
   }
 
   function stop() {
@@ -46,8 +90,9 @@ export function Composer({ isBusy, onSend, onStop, children }: ComposerProps) {
 
   return (
     <form className={styles.composer} onSubmit={submit}>
+      <AttachmentTray attachments={attachments} />
       <label className="visually-hidden" htmlFor="prompt">
-        Message
+        {WORDS.label}
       </label>
       <textarea
         id="prompt"
@@ -56,25 +101,37 @@ export function Composer({ isBusy, onSend, onStop, children }: ComposerProps) {
         value={text}
         onChange={(event) => setText(event.target.value)}
         onKeyDown={onKeyDown}
-        placeholder="Write a message"
+        onPaste={onPaste}
+        placeholder={WORDS.placeholder}
         enterKeyHint="send"
         aria-describedby="prompt-hint"
         data-testid="prompt"
       />
       <div className={styles.bar}>
+        <input ref={picker} type="file" hidden multiple accept={ACCEPTED} onChange={onPick} data-testid="file-picker" />
+        <button
+          type="button"
+          className="icon-button"
+          title={WORDS.attach}
+          onClick={() => picker.current?.click()}
+          data-testid="attach"
+        >
+          <PaperclipIcon />
+          <span className="visually-hidden">{WORDS.attach}</span>
+        </button>
         {children}
         <span id="prompt-hint" className={styles.hint}>
-          <kbd>Enter</kbd> sends, <kbd>Shift</kbd>+<kbd>Enter</kbd> makes a new line
+          <kbd>Enter</kbd> {WORDS.enter} <kbd>Shift</kbd>+<kbd>Enter</kbd> {WORDS.shiftEnter}
         </span>
         {isBusy ? (
           <button key="stop" type="button" className={styles.round} onClick={stop} data-testid="stop">
             <StopIcon />
-            <span className="visually-hidden">Stop the answer</span>
+            <span className="visually-hidden">{WORDS.stop}</span>
           </button>
         ) : (
-          <button key="send" type="submit" className={styles.round} disabled={text.trim() === ''} data-testid="send">
+          <button key="send" type="submit" className={styles.round} disabled={!canSend} data-testid="send">
             <ArrowUpIcon />
-            <span className="visually-hidden">Send</span>
+            <span className="visually-hidden">{WORDS.send}</span>
           </button>
         )}
       </div>

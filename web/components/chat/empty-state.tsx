@@ -1,6 +1,7 @@
 'use client';
 
 import { useServer } from '@/hooks/use-server';
+import { STRINGS } from '@/lib/strings';
 import styles from './empty-state.module.css';
 
 const SUGGESTIONS = [
@@ -18,8 +19,8 @@ export function EmptyState({ onPick }: { onPick: (text: string) => void }) {
   const isDemo = state.status === 'ready' && state.info.model.provider === 'demo';
   return (
     <section className={styles.empty}>
-      <h1>What would you like to know?</h1>
-      <p>Stock useChat, answered by Python. Write a message, or begin with one of these.</p>
+      <h1>{STRINGS.empty.title}</h1>
+      <p>{STRINGS.empty.text}</p>
       <ul>
         {(isDemo ? DEMO_SUGGESTIONS : SUGGESTIONS).map((text) => (
           <li key={text}>

@@ -1,34 +1,78 @@
 'use client';
 
 import { useEffect, useState } from 'react';
+import type { Place } from '@/lib/chats';
+import { writtenText } from '@/lib/message-text';
+import { STRINGS } from '@/lib/strings';
 import type { ChatMessage } from '@/lib/types';
-import { CheckIcon, CopyIcon, RetryIcon } from '../icons';
+import { usageInWords } from '@/lib/usage';
+import { CheckIcon, ChevronIcon, CopyIcon, PencilIcon, RetryIcon } from '../icons';
+import type { MessageHandlers } from './message';
 import styles from './message-actions.module.css';
 
-function textOf(message: ChatMessage): string {
-  return message.parts.flatMap((part) => (part.type === 'text' ? [part.text] : [])).join('\n\n');
-}
+const WORDS = STRINGS.actions;
 
 type MessageActionsProps = {
   message: ChatMessage;
-  onRegenerate: (() => void) | undefined;
+  place: Place | undefined;
+  handlers: MessageHandlers | undefined;
 };
 
-/** What can be done with a finished answer, and which model wrote it. */
-export function MessageActions({ message, onRegenerate }: MessageActionsProps) {
-  const text = textOf(message);
-  const model = message.metadata?.model;
-  if (text === '' && !onRegenerate && !model) return null;
+/** What can be done with a message, its other versions, and what an answer took. */
+export function MessageActions({ message, place, handlers }: MessageActionsProps) {
+  const isAnswer = message.role === 'assistant';
+  const text = writtenText(message);
+  const facts = isAnswer ? [message.metadata?.model, usageInWords(message.metadata)].filter(Boolean).join(' · ') : '';
   return (
     <div className={styles.actions}>
+      {place && place.siblings.length > 1 && <Versions place={place} onShow={handlers?.showVersion} />}
       {text !== '' && <CopyButton text={text} />}
-      {onRegenerate && (
-        <button type="button" title="Answer again" onClick={onRegenerate} data-testid="regenerate">
+      {handlers && isAnswer && (
+        <button
+          type="button"
+          title={WORDS.regenerate}
+          onClick={() => handlers.regenerate(message.id)}
+          data-testid="regenerate"
+        >
           <RetryIcon />
-          <span className="visually-hidden">Answer again</span>
+          <span className="visually-hidden">{WORDS.regenerate}</span>
         </button>
       )}
-      {model && <span className={styles.model}>{model}</span>}
+      {handlers && !isAnswer && (
+        <button type="button" title={WORDS.edit} onClick={() => handlers.beginEdit(message.id)} data-testid="edit">
+          <PencilIcon />
+          <span className="visually-hidden">{WORDS.edit}</span>
+        </button>
+      )}
+      {facts !== '' && <span className={styles.facts}>{facts}</span>}
+    </div>
+  );
+}
+
+function Versions({ place, onShow }: { place: Place; onShow: ((node: number) => void) | undefined }) {
+  const { siblings, index } = place;
+  const step = (by: number, label: string, isBack: boolean) => {
+    const node = siblings[index + by];
+    return (
+      <button
+        type="button"
+        title={label}
+        aria-disabled={node === undefined || onShow === undefined}
+        data-back={isBack}
+        onClick={() => {
+          if (node !== undefined) onShow?.(node);
+        }}
+      >
+        <ChevronIcon />
+        <span className="visually-hidden">{label}</span>
+      </button>
+    );
+  };
+  return (
+    <div className={styles.versions} role="group" aria-label={WORDS.versions} data-testid="versions">
+      {step(-1, WORDS.previousVersion, true)}
+      <span aria-live="polite">{WORDS.version(index + 1, siblings.length)}</span>
+      {step(1, WORDS.nextVersion, false)}
     </div>
   );
 }
@@ -44,14 +88,16 @@ function CopyButton({ text }: { text: string }) {
 
   // Browsers offer the clipboard only to pages from https or this machine.
   if (typeof navigator === 'undefined' || !navigator.clipboard) return null;
+  const label = isCopied ? WORDS.copied : WORDS.copy;
   return (
     <button
       type="button"
-      title="Copy the answer"
+      title={label}
       onClick={() => void navigator.clipboard.writeText(text).then(() => setIsCopied(true), () => undefined)}
+      data-testid="copy"
     >
       {isCopied ? <CheckIcon /> : <CopyIcon />}
-      <span className="visually-hidden">{isCopied ? 'Copied' : 'Copy the answer'}</span>
+      <span className="visually-hidden">{label}</span>
     </button>
   );
 }

@@ -1,20 +1,25 @@
 'use client';
 
 import { useMemo } from 'react';
-import type { ToolActions, useConversation } from '@/hooks/use-conversation';
-import type { ChatMessage } from '@/lib/types';
-import { MessageItem } from './message';
+import type { Conversation, ToolActions } from '@/hooks/use-conversation';
+import { hasContent } from '@/lib/message-text';
+import { STRINGS } from '@/lib/strings';
+import { MessageItem, type MessageHandlers } from './message';
 import { TypingDots } from './typing-dots';
 
 type MessageListProps = {
-  conversation: Pick<ReturnType<typeof useConversation>, 'messages' | 'error' | 'endings' | 'toolActions'>;
+  conversation: Pick<Conversation, 'messages' | 'error' | 'endings' | 'places' | 'toolActions'>;
   isBusy: boolean;
+  /** The message that is being edited. */
+  editedId: string | undefined;
+  /** The message that was searched for. */
+  found: string | undefined;
+  handlers: MessageHandlers;
   focusLog: () => void;
-  onRetry: () => void;
 };
 
-export function MessageList({ conversation, isBusy, focusLog, onRetry }: MessageListProps) {
-  const { messages, error, endings, toolActions } = conversation;
+export function MessageList({ conversation, isBusy, editedId, found, handlers, focusLog }: MessageListProps) {
+  const { messages, error, endings, places, toolActions } = conversation;
   const actions = useMemo<ToolActions>(
     () => ({
       approve: (...decision) => {
@@ -31,6 +36,7 @@ export function MessageList({ conversation, isBusy, focusLog, onRetry }: Message
 
   const last = messages.at(-1);
   const isSettled = !isBusy && !error;
+  const isEmptyAnswer = isSettled && last?.role === 'assistant' && !hasContent(last);
   return (
     <>
       {(messages.length > 0 || error) && <h1 className="visually-hidden">Chat</h1>}
@@ -39,18 +45,16 @@ export function MessageList({ conversation, isBusy, focusLog, onRetry }: Message
           key={message.id}
           message={message}
           isStreaming={isBusy && message === last}
-          ending={endings[message.id]}
+          isEdited={message.id === editedId}
+          isFound={message.id === found}
+          ending={endings[message.id] ?? (isEmptyAnswer && message === last ? STRINGS.emptyAnswer : undefined)}
+          place={places.get(message.id)}
           toolActions={message === last && isSettled && !endings[message.id] ? actions : undefined}
-          onRegenerate={message === last && isSettled ? onRetry : undefined}
+          handlers={isBusy ? undefined : handlers}
+          isLast={message === last}
         />
       ))}
       {isBusy && <TypingDots isQuiet={hasContent(last)} />}
     </>
   );
-}
-
-/** Whether something of the answer can be seen already. */
-function hasContent(message: ChatMessage | undefined): boolean {
-  if (message?.role !== 'assistant') return false;
-  return message.parts.some((part) => part.type !== 'step-start' && part.type !== 'custom');
 }

@@ -1,0 +1,162 @@
+'use client';
+
+import { useEffect, useRef, useState, type FormEvent, type MouseEvent } from 'react';
+import { useHistory } from '@/hooks/use-history';
+import { useRoute } from '@/hooks/use-route';
+import type { ChatSummary } from '@/lib/chats';
+import { hrefOf, openChat, openNewChat } from '@/lib/route';
+import { STRINGS } from '@/lib/strings';
+import { MoreIcon, PencilIcon, TrashIcon } from '../icons';
+import { Dialog } from '../ui/dialog';
+import dialogStyles from '../ui/dialog.module.css';
+import { Menu } from '../ui/menu';
+import styles from './sidebar.module.css';
+
+type ChatRowProps = {
+  chat: ChatSummary;
+  /** What was searched for: the chat opens at the message that has it. */
+  find: string;
+  isCurrent: boolean;
+  onChosen: () => void;
+};
+
+export function ChatRow({ chat, find, isCurrent, onChosen }: ChatRowProps) {
+  const { rename } = useHistory();
+  const [isRenaming, setIsRenaming] = useState(false);
+  const [isDeleting, setIsDeleting] = useState(false);
+  const [complaint, setComplaint] = useState<string>();
+  const link = useRef<HTMLAnchorElement>(null);
+  const title = chat.title ?? STRINGS.untitled;
+
+  function open(event: MouseEvent) {
+    if (event.metaKey || event.ctrlKey || event.shiftKey) return; // The browser opens a tab or a window.
+    event.preventDefault();
+    openChat(chat.id, find);
+    onChosen();
+  }
+
+  function finishRenaming(name: string | undefined) {
+    setIsRenaming(false);
+    setComplaint(undefined);
+    if (name) rename(chat.id, name).catch(() => setComplaint(STRINGS.chatMenu.renameFailed));
+    requestAnimationFrame(() => link.current?.focus());
+  }
+
+  return (
+    <li className={styles.row} data-current={isCurrent} data-testid="chat-row">
+      {isRenaming ? (
+        <RenameField title={title} onDone={finishRenaming} />
+      ) : (
+        <>
+          <a
+            ref={link}
+            href={hrefOf(chat.id, find)}
+            title={title}
+            aria-current={isCurrent ? 'page' : undefined}
+            onClick={open}
+          >
+            <span className={styles.title}>{title}</span>
+            {chat.isAnswering && (
+              <span className={styles.answering}>
+                <span className="visually-hidden"> {STRINGS.sidebar.answering}</span>
+              </span>
+            )}
+          </a>
+          <Menu
+            label={STRINGS.chatMenu.label(title)}
+            icon={<MoreIcon />}
+            className={styles.options}
+            items={[
+              { label: STRINGS.chatMenu.rename, icon: <PencilIcon />, run: () => setIsRenaming(true) },
+              { label: STRINGS.chatMenu.remove, icon: <TrashIcon />, isDangerous: true, run: () => setIsDeleting(true) },
+            ]}
+          />
+        </>
+      )}
+      {complaint && (
+        <p className={styles.complaint} role="alert">
+          {complaint}
+        </p>
+      )}
+      {isDeleting && <DeleteDialog chat={chat} title={title} onClose={() => setIsDeleting(false)} />}
+    </li>
+  );
+}
+
+function RenameField({ title, onDone }: { title: string; onDone: (name: string | undefined) => void }) {
+  const [name, setName] = useState(title);
+  const field = useRef<HTMLInputElement>(null);
+  const isDone = useRef(false);
+
+  useEffect(() => field.current?.select(), []);
+
+  function finish(isKept: boolean) {
+    if (isDone.current) return; // The field loses the focus as it goes away.
+    isDone.current = true;
+    const wanted = name.trim();
+    onDone(isKept && wanted !== '' && wanted !== title ? wanted : undefined);
+  }
+
+  return (
+    <form
+      className={styles.rename}
+      onSubmit={(event: FormEvent) => {
+        event.preventDefault();
+        finish(true);
+      }}
+    >
+      <input
+        ref={field}
+        value={name}
+        maxLength={1000}
+        aria-label={STRINGS.chatMenu.nameField}
+        onChange={(event) => setName(event.target.value)}
+        onBlur={() => finish(true)}
+        onKeyDown={(event) => {
+          if (event.key !== 'Escape') return;
+          event.preventDefault();
+          event.stopPropagation();
+          finish(false);
+        }}
+      />
+    </form>
+  );
+}
+
+function DeleteDialog({ chat, title, onClose }: { chat: ChatSummary; title: string; onClose: () => void }) {
+  const { remove } = useHistory();
+  const { chatId } = useRoute();
+  const [complaint, setComplaint] = useState<string>();
+  const [isBusy, setIsBusy] = useState(false);
+
+  async function confirm() {
+    setIsBusy(true);
+    try {
+      await remove(chat.id);
+      onClose();
+      if (chat.id === chatId) openNewChat();
+    } catch (error) {
+      setIsBusy(false);
+      setComplaint(`${STRINGS.chatMenu.removeFailed} ${error instanceof Error ? error.message : ''}`);
+    }
+  }
+
+  return (
+    <Dialog title={STRINGS.chatMenu.confirmTitle} onClose={onClose}>
+      <p>{STRINGS.chatMenu.confirmText(title)}</p>
+      {complaint && (
+        <p className={styles.complaint} role="alert">
+          {complaint}
+        </p>
+      )}
+      <div className={dialogStyles.buttons}>
+        <button type="button" className="button" onClick={onClose} autoFocus>
+          {STRINGS.chatMenu.cancel}
+        </button>
+        <button type="button" className="button button-danger" disabled={isBusy} onClick={() => void confirm()}>
+          {STRINGS.chatMenu.remove}
+        </button>
+      </div>
+    </Dialog>
+  );
+}

@@ -1,0 +1,45 @@
+'use client';
+
+import { useHistory } from '@/hooks/use-history';
+import { STRINGS } from '@/lib/strings';
+import { CloseIcon, SearchIcon } from '../icons';
+import styles from './sidebar.module.css';
+
+/** Where the shortcut goes. */
+export const SEARCH_ID = 'chat-search';
+
+/** Searches the titles and the messages of all chats. */
+export function SearchField() {
+  const { search, setSearch, chats, status } = useHistory();
+  const words = search.trim();
+  return (
+    <div className={styles.search} role="search">
+      <SearchIcon />
+      <input
+        id={SEARCH_ID}
+        type="text"
+        inputMode="search"
+        value={search}
+        placeholder={STRINGS.sidebar.search}
+        aria-label={STRINGS.sidebar.search}
+        autoComplete="off"
+        onChange={(event) => setSearch(event.target.value)}
+        onKeyDown={(event) => {
+          if (event.key !== 'Escape' || search === '') return;
+          event.preventDefault(); // A drawer around it stays open.
+          event.stopPropagation();
+          setSearch('');
+        }}
+      />
+      {search !== '' && (
+        <button type="button" title={STRINGS.sidebar.clearSearch} onClick={() => setSearch('')}>
+          <CloseIcon />
+          <span className="visually-hidden">{STRINGS.sidebar.clearSearch}</span>
+        </button>
+      )}
+      <span className="visually-hidden" role="status">
+        {words !== '' && status === 'ready' && STRINGS.sidebar.found(chats.length)}
+      </span>
+    </div>
+  );
+}

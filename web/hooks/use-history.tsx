@@ -1,0 +1,127 @@
+'use client';
+
+import { createContext, useCallback, useContext, useEffect, useMemo, useRef, useState, type ReactNode } from 'react';
+import { changeChat, deleteChat, listChats, type ChatSummary } from '@/lib/chats';
+import { Refusal } from '@/lib/refusal';
+import { useServer } from './use-server';
+
+/** `off`: this server keeps no chats. */
+type Status = 'loading' | 'ready' | 'failed' | 'off';
+
+type History = {
+  status: Status;
+  chats: ChatSummary[];
+  hasMore: boolean;
+  /** What is searched for. */
+  search: string;
+  setSearch: (words: string) => void;
+  refresh: () => void;
+  loadMore: () => void;
+  /** A chat has got its first or another message: it stands at the top from now on. */
+  note: (id: string, title: string) => void;
+  rename: (id: string, title: string) => Promise<void>;
+  remove: (id: string) => Promise<void>;
+};
+
+const SEARCH_DELAY_MS = 200;
+
+const HistoryContext = createContext<History | null>(null);
+
+/** The saved chats of this visitor. */
+export function HistoryProvider({ children }: { children: ReactNode }) {
+  const { state: server, askForKey } = useServer();
+  const [status, setStatus] = useState<Status>('loading');
+  const [chats, setChats] = useState<ChatSummary[]>([]);
+  const [cursor, setCursor] = useState<string | null>(null);
+  const [search, setSearch] = useState('');
+  const lastRequest = useRef(0);
+  const shownSearch = useRef('');
+
+  const load = useCallback(
+    async (words: string, after: string | null) => {
+      const request = ++lastRequest.current;
+      try {
+        const page = await listChats(words, after);
+        if (request !== lastRequest.current) return; // A later one is on its way.
+        setChats((known) => (after === null ? page.chats : joined(known, page.chats)));
+        setCursor(page.nextCursor);
+        setStatus('ready');
+      } catch (error) {
+        if (request !== lastRequest.current) return;
+        if (error instanceof Refusal && error.status === 401) askForKey(error.message);
+        setStatus(error instanceof Refusal && error.status === 404 ? 'off' : 'failed');
+      }
+    },
+    [askForKey],
+  );
+
+  const refresh = useCallback(() => void load(shownSearch.current.trim(), null), [load]);
+  const loadMore = useCallback(() => void load(shownSearch.current.trim(), cursor), [load, cursor]);
+
+  const isReachable = server.status === 'ready' || server.status === 'unknown';
+  useEffect(() => {
+    if (!isReachable) return;
+    const words = search.trim();
+    const timer = setTimeout(
+      () => {
+        shownSearch.current = words;
+        void load(words, null);
+      },
+      words === shownSearch.current ? 0 : SEARCH_DELAY_MS,
+    );
+    return () => clearTimeout(timer);
+  }, [search, isReachable, load]);
+
+  useEffect(() => {
+    const onVisible = () => {
+      if (document.visibilityState === 'visible' && isReachable) refresh();
+    };
+    document.addEventListener('visibilitychange', onVisible);
+    return () => document.removeEventListener('visibilitychange', onVisible);
+  }, [refresh, isReachable]);
+
+  const note = useCallback((id: string, title: string) => {
+    if (shownSearch.current !== '') return;
+    const now = new Date().toISOString();
+    setChats((known) => {
+      const chat = known.find((one) => one.id === id);
+      const noted = chat ?? { id, title: title.slice(0, 80), createdAt: now, metadata: {} };
+      return [{ ...noted, updatedAt: now, isAnswering: true }, ...known.filter((one) => one.id !== id)];
+    });
+  }, []);
+
+  const rename = useCallback(
+    async (id: string, title: string) => {
+      setChats((known) => known.map((chat) => (chat.id === id ? { ...chat, title } : chat)));
+      try {
+        await changeChat(id, { title });
+      } catch (error) {
+        refresh();
+        throw error;
+      }
+    },
+    [refresh],
+  );
+
+  const remove = useCallback(async (id: string) => {
+    await deleteChat(id);
+    setChats((known) => known.filter((chat) => chat.id !== id));
+  }, []);
+
+  const history = useMemo(
+    () => ({ status, chats, hasMore: cursor !== null, search, setSearch, refresh, loadMore, note, rename, remove }),
+    [status, chats, cursor, search, refresh, loadMore, note, rename, remove],
+  );
+  return <HistoryContext value={history}>{children}</HistoryContext>;
+}
+
+function joined(known: ChatSummary[], more: ChatSummary[]): ChatSummary[] {
+  const ids = new Set(known.map((chat) => chat.id));
+  return [...known, ...more.filter((chat) => !ids.has(chat.id))];
+}
+
+export function useHistory(): History {
+  const history = useContext(HistoryContext);
+  if (history === null) throw new Error('useHistory needs a HistoryProvider above it');
+  return history;
+}

@@ -1,0 +1,73 @@
+import { serverHeaders } from './headers';
+import { fetchOrThrow } from './refusal';
+import type { ChatMessage } from './types';
+
+/** A chat in the list. */
+export type ChatSummary = {
+  id: string;
+  title: string | null;
+  createdAt: string;
+  updatedAt: string;
+  metadata: Record<string, unknown>;
+  isAnswering: boolean;
+};
+
+/** Where a message stands among its versions. */
+export type Place = { id: string; node: number; parent: number | null; siblings: number[]; index: number };
+
+export type SavedChat = ChatSummary & {
+  messages: ChatMessage[];
+  places: Place[];
+  /** The messages of all paths, where they were asked for. */
+  tree?: { message: ChatMessage; place: Place }[];
+};
+
+export type ChatPage = { chats: ChatSummary[]; nextCursor: string | null };
+
+const PAGE_SIZE = 40;
+
+function urlOf(id: string, rest = ''): string {
+  return `/api/chats/${encodeURIComponent(id)}${rest}`;
+}
+
+async function requestJson<T>(url: string, method = 'GET', body?: unknown): Promise<T> {
+  const headers = body === undefined ? serverHeaders() : { ...serverHeaders(), 'content-type': 'application/json' };
+  const response = await fetchOrThrow(url, {
+    method,
+    headers,
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
+  return (await response.json()) as T;
+}
+
+export function listChats(search: string, cursor: string | null): Promise<ChatPage> {
+  const query = new URLSearchParams({ limit: String(PAGE_SIZE) });
+  if (search) query.set('search', search);
+  if (cursor) query.set('cursor', cursor);
+  return requestJson(`/api/chats?${query}`);
+}
+
+export function loadChat(id: string, { hasTree = false } = {}): Promise<SavedChat> {
+  return requestJson(urlOf(id, hasTree ? '?tree=1' : ''));
+}
+
+export function changeChat(
+  id: string,
+  change: { title?: string; metadata?: Record<string, unknown> },
+): Promise<ChatSummary> {
+  return requestJson(urlOf(id), 'PATCH', change);
+}
+
+export async function deleteChat(id: string): Promise<void> {
+  await fetchOrThrow(urlOf(id), { method: 'DELETE', headers: serverHeaders() });
+}
+
+/** Shows the path through a message, down to the latest one after it. */
+export function choosePath(id: string, node: number): Promise<SavedChat> {
+  return requestJson(urlOf(id, '/path'), 'POST', { node });
+}
+
+/** Stops the chat's answer wherever it is made: leaving its stream does not, as a reloaded page leaves it, too. */
+export async function stopAnswer(id: string): Promise<void> {
+  await fetchOrThrow(`/api/chat/${encodeURIComponent(id)}/stop`, { method: 'POST', headers: serverHeaders() });
+}

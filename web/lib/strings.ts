@@ -1,0 +1,158 @@
+/** All words of the page around its messages, in one place. */
+export const STRINGS = {
+  product: 'usechat',
+  newChat: 'New chat',
+  untitled: 'Untitled chat',
+
+  sidebar: {
+    label: 'Chats',
+    open: 'Open the list of chats',
+    close: 'Close the list of chats',
+    search: 'Search chats',
+    clearSearch: 'Clear the search',
+    nothingFound: (words: string) => `No chat has “${words}”.`,
+    empty: 'Your chats will be listed here.',
+    failed: 'The list of chats could not be loaded.',
+    again: 'Try again',
+    more: 'Show older chats',
+    loading: 'Loading…',
+    answering: 'is being answered',
+    found: (count: number) => (count === 1 ? '1 chat found' : `${count} chats found`),
+  },
+  days: {
+    today: 'Today',
+    yesterday: 'Yesterday',
+    week: 'Previous 7 days',
+    month: 'Previous 30 days',
+  },
+  chatMenu: {
+    label: (title: string) => `Options for ${title}`,
+    rename: 'Rename',
+    remove: 'Delete',
+    nameField: 'New name of the chat',
+    confirmTitle: 'Delete this chat?',
+    confirmText: (title: string) => `“${title}” and all of its messages will be gone for good.`,
+    cancel: 'Cancel',
+    renameFailed: 'The chat could not be renamed.',
+    removeFailed: 'The chat could not be deleted.',
+  },
+
+  openingChat: 'Opening the chat…',
+  missingChat: {
+    title: 'This chat is not here',
+    text: 'It was deleted, belongs to somebody else, or the address is not whole.',
+    action: 'Start a new chat',
+  },
+  failedChat: { title: 'The chat could not be opened', action: 'Try again' },
+
+  empty: {
+    title: 'What would you like to know?',
+    text: 'Write a message, or begin with one of these.',
+  },
+
+  composer: {
+    label: 'Message',
+    placeholder: 'Write a message',
+    send: 'Send',
+    stop: 'Stop the answer',
+    attach: 'Add files',
+    files: 'Files to send',
+    removeFile: (name: string) => `Remove ${name}`,
+    readingFile: (name: string) => `Reading ${name}`,
+    drop: 'Drop files to add them',
+    enter: 'sends,',
+    shiftEnter: 'makes a new line',
+    tooManyFiles: (most: number) => `At most ${most} files can go with a message.`,
+    tooLargeFile: (name: string, most: string) => `${name} is too large: all files together may have ${most}.`,
+    emptyFile: (name: string) => `${name} is empty.`,
+    wrongFile: (name: string) => `${name} cannot be read by a model: pictures, PDF and text can.`,
+    unreadableFile: (name: string) => `${name} could not be read.`,
+    dismiss: 'Dismiss',
+  },
+
+  conversation: 'Conversation',
+  toEnd: 'To the latest message',
+  speakers: { user: 'You', assistant: 'Assistant', system: 'System' },
+  actions: {
+    copy: 'Copy',
+    copied: 'Copied',
+    regenerate: 'Answer again',
+    edit: 'Edit',
+    editField: 'Edit your message',
+    saveEdit: 'Send',
+    cancelEdit: 'Cancel',
+    previousVersion: 'Previous version',
+    nextVersion: 'Next version',
+    version: (index: number, count: number) => `${index} of ${count}`,
+    versions: 'Versions',
+  },
+  usage: {
+    tokens: (input: string, output: string) => `${input} tokens in, ${output} out`,
+    total: (tokens: string) => `${tokens} tokens`,
+    cost: (cost: string) => `cost ${cost}`,
+  },
+  emptyAnswer: 'The model’s answer was empty. Answer again, or ask in other words.',
+  stopped: 'Stopped.',
+
+  model: {
+    label: 'Model',
+    abilities: { tools: 'tools', images: 'pictures', pdf: 'PDF', reasoning: 'reasoning', text: 'text only' } as Record<
+      string,
+      string
+    >,
+  },
+  theme: { label: 'Colours', system: 'As the system', light: 'Light', dark: 'Dark' },
+
+  shortcuts: {
+    title: 'Keyboard shortcuts',
+    close: 'Close',
+    list: {
+      send: 'Send the message',
+      newLine: 'New line',
+      editLast: 'Edit the last message, from an empty field',
+      stop: 'Stop the answer',
+      newChat: 'New chat',
+      search: 'Search chats',
+      sidebar: 'Show or hide the list of chats',
+      focus: 'Go to the message field',
+      help: 'This list',
+    },
+  },
+
+  status: {
+    arrived: (beginning: string) => `The answer is there: ${beginning}`,
+    waiting: 'The answer waits for your decision.',
+    opened: (title: string) => `Chat opened: ${title}`,
+  },
+
+  errors: {
+    again: 'Try again',
+    againIn: (time: string) => `Try again in ${time}`,
+    dismiss: 'Dismiss',
+    openFresh: 'Load the chat again',
+    offline: 'You are offline. What you write stays here; try again when you are back.',
+    lost: 'The connection to the server was lost, or never came about.',
+    tooLarge: 'This is more than the server takes: send fewer or smaller files, or begin a new chat.',
+    busyHint: 'Wait for the answer, or stop it in the other tab.',
+    offlineBanner: 'You are offline.',
+  },
+
+  signIn: {
+    label: 'API key',
+    title: 'Sign in',
+    field: 'API key',
+    submit: 'Use this key',
+    checking: 'Checking…',
+    hint: 'It stays in this tab and is forgotten when you close it.',
+    signOut: 'Forget the API key',
+  },
+  server: {
+    connecting: 'Connecting…',
+    keyNeeded: 'API key needed',
+    unreachable: 'Server not reachable',
+    unnamed: 'Model not named',
+    away: 'The Python server does not answer. Start it, then look again.',
+    lookAgain: 'Look again',
+    about: 'About the model',
+  },
+} as const;
