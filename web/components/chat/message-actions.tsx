@@ -1,13 +1,10 @@
 'use client';
 
 import { useEffect, useState } from 'react';
+import { textOfAnswer } from '@/lib/answer-parts';
 import type { ChatMessage } from '@/lib/types';
 import { CheckIcon, CopyIcon, RetryIcon } from '../icons';
 import styles from './message-actions.module.css';
-
-function textOf(message: ChatMessage): string {
-  return message.parts.flatMap((part) => (part.type === 'text' ? [part.text] : [])).join('\n\n');
-}
 
 type MessageActionsProps = {
   message: ChatMessage;
@@ -16,7 +13,7 @@ type MessageActionsProps = {
 
 /** What can be done with a finished answer, and which model wrote it. */
 export function MessageActions({ message, onRegenerate }: MessageActionsProps) {
-  const text = textOf(message);
+  const text = textOfAnswer(message);
   const model = message.metadata?.model;
   if (text === '' && !onRegenerate && !model) return null;
   return (

@@ -2,11 +2,9 @@
 
 import { memo } from 'react';
 import type { ToolActions } from '@/hooks/use-conversation';
-import { sourcesOf } from '@/lib/sources';
 import type { ChatMessage } from '@/lib/types';
+import { MessageBody } from '../message/message-body';
 import { MessageActions } from './message-actions';
-import { MessagePart } from './message-part';
-import { Sources } from './sources';
 import styles from './message.module.css';
 
 const SPEAKERS: Record<ChatMessage['role'], string> = { user: 'You', assistant: 'Assistant', system: 'System' };
@@ -28,18 +26,7 @@ export const MessageItem = memo(function MessageItem(props: MessageItemProps) {
   return (
     <article className={styles.message} data-role={message.role} data-testid={`message-${message.role}`}>
       <h2 className="visually-hidden">{SPEAKERS[message.role]}</h2>
-      <div className={styles.body}>
-        {message.parts.map((part, index) => (
-          <MessagePart
-            key={index}
-            part={part}
-            role={message.role}
-            isStreaming={isStreaming}
-            toolActions={toolActions}
-          />
-        ))}
-      </div>
-      {isAnswer && <Sources sources={sourcesOf(message)} />}
+      <MessageBody message={message} isStreaming={isStreaming} toolActions={toolActions} />
       {ending && <p className={styles.ending}>{ending}</p>}
       {isAnswer && !isStreaming && <MessageActions message={message} onRegenerate={onRegenerate} />}
     </article>
