@@ -1,9 +1,9 @@
 'use client';
 
-import { useMemo } from 'react';
+import { useMemo, useRef } from 'react';
 import type { ToolActions } from '@/hooks/use-conversation';
 import { piecesOf } from '@/lib/answer-parts';
-import { sourcesOf } from '@/lib/sources';
+import { sourcesOf, type Source } from '@/lib/sources';
 import type { ChatMessage } from '@/lib/types';
 import { CitedSources } from './citation';
 import { Markdown } from './markdown/markdown';
@@ -23,7 +23,7 @@ type MessageBodyProps = {
 export function MessageBody({ message, isStreaming, toolActions }: MessageBodyProps) {
   const { parts, role } = message;
   const isAnswer = role === 'assistant';
-  const sources = useMemo(() => (isAnswer ? sourcesOf({ parts }) : []), [parts, isAnswer]);
+  const sources = useSources(parts, isAnswer);
   const pieces = useMemo(() => (isAnswer ? piecesOf(parts, sources) : parts.map(asPiece)), [parts, sources, isAnswer]);
   return (
     <CitedSources value={sources}>
@@ -45,6 +45,14 @@ export function MessageBody({ message, isStreaming, toolActions }: MessageBodyPr
       <Sources sources={sources} />
     </CitedSources>
   );
+}
+
+/** The same sources are the same list: with another one, React would look through all of the answer for its marks. */
+function useSources(parts: ChatMessage['parts'], isAnswer: boolean): readonly Source[] {
+  const last = useRef<readonly Source[]>([]);
+  const found = useMemo(() => (isAnswer ? sourcesOf({ parts }) : []), [parts, isAnswer]);
+  if (JSON.stringify(found) !== JSON.stringify(last.current)) last.current = found;
+  return last.current;
 }
 
 function asPiece(part: ChatMessage['parts'][number], key: number) {

@@ -3,8 +3,9 @@
 import { memo, useMemo } from 'react';
 import { CopyButton } from '../copy-button';
 import { STRINGS } from '../strings';
+import type { LineTokens } from '../worker/protocol';
 import { languageOf } from './languages';
-import { useHighlighting, type LineTokens } from './use-highlighting';
+import { useHighlighting } from './use-highlighting';
 import styles from './code-block.module.css';
 
 /** So many lines render together, and not again while those after them grow. */

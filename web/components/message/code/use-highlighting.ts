@@ -1,41 +1,22 @@
 import { useEffect, useRef, useState } from 'react';
+import { ask, forget, listen } from '../worker/client';
+import type { LineTokens } from '../worker/protocol';
 import type { LanguageId } from './languages';
-
-/** The tokens of a line: for each its length and the number of its colour, 0 for none. */
-export type LineTokens = readonly number[];
-
-export type HighlightRequest = { block: number; language: LanguageId; lines: string[] } | { block: number; end: true };
-export type HighlightReply = { block: number; tokens: LineTokens[] };
 
 /** A longer block stays plain: its elements would be too many for the page. */
 const LONGEST_CODE = 100_000;
-
-type Listener = (tokens: LineTokens[]) => void;
-
-let worker: Worker | undefined;
-let lastBlock = 0;
-const listeners = new Map<number, Listener>();
-
-/** The worker that knows the grammars: it comes with the first code, and keeps their work away from the page. */
-function post(request: HighlightRequest): void {
-  if (worker === undefined) {
-    worker = new Worker(new URL('./highlight.worker.ts', import.meta.url), { type: 'module' });
-    worker.onmessage = ({ data }: MessageEvent<HighlightReply>) => listeners.get(data.block)?.(data.tokens);
-  }
-  worker.postMessage(request);
-}
 
 /** One block of code in the worker, which gets each line once. */
 class Session {
   private sent = '';
   private isEnded = false;
-  private readonly block = ++lastBlock;
+  private readonly id: number;
 
   constructor(
     private readonly language: LanguageId,
-    listener: Listener,
+    onTokens: (tokens: LineTokens[]) => void,
   ) {
-    listeners.set(this.block, listener);
+    this.id = listen((reply) => reply.kind === 'lines' && onTokens(reply.tokens));
   }
 
   /** Whether the code only grew since the last time. */
@@ -52,12 +33,12 @@ class Session {
     this.isEnded = !isOpen;
     const lines = news.split('\n');
     if (isOpen) lines.pop();
-    post({ block: this.block, language: this.language, lines });
+    ask({ kind: 'lines', id: this.id, language: this.language, lines });
   }
 
   end(): void {
-    listeners.delete(this.block);
-    post({ block: this.block, end: true });
+    forget(this.id);
+    ask({ kind: 'end', id: this.id });
   }
 }
 

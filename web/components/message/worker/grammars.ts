@@ -1,5 +1,5 @@
 import type { LanguageRegistration } from '@shikijs/types';
-import type { LanguageId } from './languages';
+import type { LanguageId } from '../code/languages';
 
 type Grammar = () => Promise<{ default: LanguageRegistration[] }>;
 

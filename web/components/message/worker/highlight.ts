@@ -1,8 +1,8 @@
-import type { LanguageId } from './languages';
-import type { HighlightReply, HighlightRequest, LineTokens } from './use-highlighting';
-import { createHighlighterCore, createCssVariablesTheme, type GrammarState, type HighlighterCore } from '@shikijs/core';
+import { createCssVariablesTheme, createHighlighterCore, type GrammarState, type HighlighterCore } from '@shikijs/core';
 import { createJavaScriptRegexEngine } from '@shikijs/engine-javascript';
+import type { LanguageId } from '../code/languages';
 import { GRAMMARS } from './grammars';
+import type { LineTokens } from './protocol';
 
 /** The numbers of the colours are those of the style sheet. */
 const COLOURS = [
@@ -24,40 +24,33 @@ const THEME = createCssVariablesTheme({ name: 'page', variablePrefix: '--', font
 /** A longer line is not read by people, and takes long. */
 const LONGEST_LINE = 2_000;
 
-type Block = { language: LanguageId; state: GrammarState | undefined };
-
-const blocks = new Map<number, Block>();
+const states = new Map<number, GrammarState | undefined>();
 const languages = new Map<LanguageId, Promise<unknown>>();
 let highlighter: Promise<HighlighterCore> | undefined;
-/** Requests are answered in their order, also while a grammar is loading. */
-let queue: Promise<void> = Promise.resolve();
 
-self.onmessage = ({ data }: MessageEvent<HighlightRequest>) => {
-  queue = queue.then(() => answer(data)).catch(() => undefined);
-};
-
-async function answer(request: HighlightRequest): Promise<void> {
-  if ('end' in request) {
-    blocks.delete(request.block);
-    return;
-  }
-  highlighter ??= createHighlighterCore({ themes: [THEME], langs: [], engine: createJavaScriptRegexEngine({ forgiving: true }) });
+/** The tokens of the next lines of a block of code. */
+export async function tokensOf(block: number, language: LanguageId, lines: readonly string[]): Promise<LineTokens[]> {
+  highlighter ??= createHighlighterCore({
+    themes: [THEME],
+    langs: [],
+    engine: createJavaScriptRegexEngine({ forgiving: true }),
+  });
   const shiki = await highlighter;
-  const { language } = request;
   const loaded = languages.get(language) ?? GRAMMARS[language]().then((grammar) => shiki.loadLanguage(grammar));
   languages.set(language, loaded);
   await loaded;
-  const block = blocks.get(request.block) ?? { language, state: undefined };
-  blocks.set(request.block, block);
-  const { tokens, grammarState } = shiki.codeToTokens(request.lines.join('\n'), {
+  const { tokens, grammarState } = shiki.codeToTokens(lines.join('\n'), {
     lang: language,
     theme: 'page',
-    grammarState: block.state,
+    grammarState: states.get(block),
     tokenizeMaxLineLength: LONGEST_LINE,
   });
-  block.state = grammarState;
-  const reply: HighlightReply = { block: request.block, tokens: tokens.map(lineOf) };
-  self.postMessage(reply);
+  states.set(block, grammarState);
+  return tokens.map(lineOf);
+}
+
+export function endBlock(block: number): void {
+  states.delete(block);
 }
 
 function lineOf(tokens: { content: string; color?: string }[]): LineTokens {
