@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from playwright.sync_api import Page, expect
 
@@ -104,7 +104,8 @@ def page_answered_by(reply: Reply) -> Generator[Page]:
         page.add_init_script(_WATCH)
         page.goto(server.url)
         expect(page.get_by_test_id("prompt")).to_be_visible()
-        page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": SLOWDOWN})
+        devtools: Any = page.context.new_cdp_session(page)
+        devtools.send("Emulation.setCPUThrottlingRate", {"rate": SLOWDOWN})
         yield page
 
 

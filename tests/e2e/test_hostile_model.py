@@ -20,7 +20,8 @@ SCRIPTS = """
 <img src=x onerror="window.harmed = 1"><svg onload="window.harmed = 1"></svg>
 <iframe src="javascript:parent.harmed = 1"></iframe><a href="javascript:window.harmed = 1">html</a>
 
-[script](javascript:window.harmed=1) [spaced](<java\tscript:window.harmed=1>) [data](data:text/html,<script>harmed=1</script>)
+[script](javascript:window.harmed=1) [spaced](<java\tscript:window.harmed=1>)
+[data](data:text/html,<script>harmed=1</script>)
 <javascript:window.harmed=1> [named][named] ![picture](javascript:window.harmed=1)
 
 [named]: vbscript:harmed

@@ -30,7 +30,14 @@ class Upstream(ScriptedUpstream):
 
 def text_events(text: str, deltas: int = 1) -> Iterator[dict[str, Any]]:
     """Yield the events of a stream with this text, in so many deltas."""
-    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [], "stop_reason": None}
+    message: dict[str, Any] = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "m",
+        "content": [],
+        "stop_reason": None,
+    }
     yield {"type": "message_start", "message": {**message, "usage": {"input_tokens": 1, "output_tokens": 1}}}
     yield {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
     for number in range(deltas):

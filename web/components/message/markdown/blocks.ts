@@ -4,9 +4,12 @@ import { labelsIn, parse, stubOf, type ParsedNode } from './parse';
 
 /** A top-level block of a text. One that is finished stays the same object while the text grows. */
 export type Block =
-  | { kind: 'markdown'; key: number; source: string; node: RootContent; group?: number }
+  | { kind: 'markdown'; key: number; source: string; node: RootContent; group?: Group }
   | { kind: 'code'; key: number; language: string; code: string; isOpen: boolean }
   | { kind: 'plain'; key: number; text: string };
+
+/** A list or table of which a part is finished already: its first block, and the head of the table. */
+type Group = { key: number; head: string };
 
 /** How much is parsed at first, and at most: a block that is longer is cut, at the end of a line where it has one. */
 const SHORTEST_PIECE = 1_024;
@@ -49,8 +52,8 @@ export class MarkdownText {
   private place = 0;
   /** How much of the open block is known to belong to it. */
   private scanned = 0;
-  /** The list or table whose first part is finished already, and the head of the table. */
-  private group: { key: number; head: string } | undefined;
+  /** What the open block goes on. */
+  private group: Group | undefined;
   /** The sources of definitions by their labels, and the places of the blocks that name a label. */
   private readonly sources = new Map<string, string>();
   private readonly mentions = new Map<string, Set<number>>();
@@ -206,17 +209,17 @@ export class MarkdownText {
     return true;
   }
 
-  private parsed(source: string): ParsedNode[] {
+  private parsed(source: string, group = this.group): ParsedNode[] {
     if ((source.match(MARKS)?.length ?? 0) > MOST_MARKS || DEEP_QUOTE.test(source)) return [];
     const known = new Set(labelsIn(source).flatMap((label) => this.sources.get(label) ?? []));
-    return parse(source, { known: [...known], head: this.group?.head ?? '' });
+    return parse(source, { known: [...known], head: group?.head ?? '' });
   }
 
   private blocksOf(source: string, nodes: readonly ParsedNode[]): Block[] {
     if (nodes.length === 0) return source.trim() === '' ? [] : [{ kind: 'plain', key: 0, text: source }];
     return nodes.map(({ node, start, end }, index) => {
       if (node.type === 'code') return codeBlock(node.lang ?? '', node.value, false);
-      const group = index === 0 ? this.group?.key : undefined;
+      const group = index === 0 ? this.group : undefined;
       return { kind: 'markdown', key: 0, source: source.slice(start, end), node, group };
     });
   }
@@ -260,8 +263,8 @@ export class MarkdownText {
     const [place = 0] = this.stale;
     this.stale.delete(place);
     const block = this.settled[place];
-    if (block?.kind !== 'markdown' || block.node.type === 'definition' || block.group !== undefined) return;
-    const node = this.parsed(block.source)[0]?.node;
+    if (block?.kind !== 'markdown' || block.node.type === 'definition') return;
+    const node = this.parsed(block.source, block.group)[0]?.node;
     if (node === undefined) return;
     const renewed = { ...block, node };
     const chunk = this.chunkOf[place] ?? 0;
