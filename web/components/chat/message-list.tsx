@@ -4,7 +4,11 @@ import { useMemo } from 'react';
 import type { ToolActions, useConversation } from '@/hooks/use-conversation';
 import type { ChatMessage } from '@/lib/types';
 import { MessageItem } from './message';
+import styles from './message.module.css';
 import { TypingDots } from './typing-dots';
+
+/** So many messages at the end of a chat are drawn at once when it opens; those before them when somebody comes near. */
+const AT_ONCE = 12;
 
 type MessageListProps = {
   conversation: Pick<ReturnType<typeof useConversation>, 'messages' | 'error' | 'endings' | 'toolActions'>;
@@ -34,16 +38,21 @@ export function MessageList({ conversation, isBusy, focusLog, onRetry }: Message
   return (
     <>
       {(messages.length > 0 || error) && <h1 className="visually-hidden">Chat</h1>}
-      {messages.map((message) => (
-        <MessageItem
-          key={message.id}
-          message={message}
-          isStreaming={isBusy && message === last}
-          ending={endings[message.id]}
-          toolActions={message === last && isSettled && !endings[message.id] ? actions : undefined}
-          onRegenerate={message === last && isSettled ? onRetry : undefined}
-        />
-      ))}
+      {messages.length > 0 && (
+        <div className={styles.list}>
+          {messages.map((message, index) => (
+            <MessageItem
+              key={message.id}
+              message={message}
+              isStreaming={isBusy && message === last}
+              isFar={index < messages.length - AT_ONCE}
+              ending={endings[message.id]}
+              toolActions={message === last && isSettled && !endings[message.id] ? actions : undefined}
+              onRegenerate={message === last && isSettled ? onRetry : undefined}
+            />
+          ))}
+        </div>
+      )}
       {isBusy && <TypingDots isQuiet={hasContent(last)} />}
     </>
   );

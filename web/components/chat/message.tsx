@@ -12,6 +12,8 @@ const SPEAKERS: Record<ChatMessage['role'], string> = { user: 'You', assistant: 
 type MessageItemProps = {
   message: ChatMessage;
   isStreaming: boolean;
+  /** Whether it is out of sight when it is first drawn. */
+  isFar: boolean;
   /** Why the answer ended early, where it did. */
   ending: string | undefined;
   /** Present where the visitor can still answer the tool calls. */
@@ -21,12 +23,12 @@ type MessageItemProps = {
 
 /** Earlier messages keep their identity while the last one grows, so only that one renders again. */
 export const MessageItem = memo(function MessageItem(props: MessageItemProps) {
-  const { message, isStreaming, ending, toolActions, onRegenerate } = props;
+  const { message, isStreaming, isFar, ending, toolActions, onRegenerate } = props;
   const isAnswer = message.role === 'assistant';
   return (
     <article className={styles.message} data-role={message.role} data-testid={`message-${message.role}`}>
       <h2 className="visually-hidden">{SPEAKERS[message.role]}</h2>
-      <MessageBody message={message} isStreaming={isStreaming} toolActions={toolActions} />
+      <MessageBody message={message} isStreaming={isStreaming} toolActions={toolActions} isFar={isFar} />
       {ending && <p className={styles.ending}>{ending}</p>}
       {isAnswer && !isStreaming && <MessageActions message={message} onRegenerate={onRegenerate} />}
     </article>
