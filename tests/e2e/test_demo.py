@@ -34,10 +34,11 @@ def test_reasoning_is_folded_away_once_it_is_over(tour: ChatPage) -> None:
     reasoning = tour.answer.locator("[data-kind=reasoning]")
     expect(reasoning).not_to_have_attribute("open", re.compile(".*"))
     expect(reasoning).to_contain_text("how many squares are on a chess board")
+    expect(reasoning.locator("summary")).to_have_text(re.compile(r"Thought for \d+ s"))
 
 
 def test_markdown_becomes_a_table_and_a_block_of_code(tour: ChatPage) -> None:
-    expect(tour.answer.get_by_role("table")).to_contain_text("UI message stream")
+    expect(tour.answer.get_by_role("group", name="Table")).to_contain_text("UI message stream")
     expect(tour.answer.get_by_role("group", name="Code")).to_contain_text("return stream_text(demo(), messages=")
 
 
@@ -59,10 +60,65 @@ def test_file_is_shown_as_a_picture(tour: ChatPage) -> None:
     assert width > 0
 
 
-def test_data_part_has_its_last_value_only(tour: ChatPage) -> None:
-    data = tour.page.get_by_test_id("data-part")
-    expect(data).to_have_count(1)
-    expect(data).to_contain_text('"step": 5')
+def test_cited_sentence_is_one_paragraph_with_the_numbers_of_its_sources(tour: ChatPage) -> None:
+    sentence = tour.answer.get_by_role("paragraph").filter(has_text="Server-sent events let a server push data")
+    expect(sentence).to_have_text(re.compile(r"over plain HTTP,\s*1\s*and every browser of today can read them\.\s*2"))
+    expect(sentence.get_by_role("button")).to_have_count(2)
+
+
+def test_number_of_a_source_shows_what_the_source_says(tour: ChatPage) -> None:
+    preview = tour.page.get_by_test_id("citation-preview")
+    tour.answer.get_by_role("button", name="Source 2: Server-sent events - Wikipedia").click()
+    expect(preview).to_contain_text("All major browsers support server-sent events")
+    tour.page.keyboard.press("Escape")
+    expect(preview).to_have_count(0)
+    tour.answer.get_by_role("button", name="Source 1:").focus()
+    tour.page.keyboard.press("Enter")
+    expect(preview.get_by_role("link")).to_have_attribute("href", re.compile("^https://html.spec.whatwg.org/"))
+    tour.page.keyboard.press("Escape")
+    expect(preview).to_have_count(0)
+
+
+def test_formulas_are_drawn(tour: ChatPage) -> None:
+    expect(tour.answer.locator("[data-math] math")).to_have_count(2)
+
+
+def test_code_is_coloured_and_stays_the_same_text(tour: ChatPage) -> None:
+    code = tour.answer.get_by_role("group", name="Code")
+    expect(code.locator("span[class]").filter(has_text=re.compile("^return$"))).to_have_count(1)
+    expect(code).to_have_text(
+        '@app.post("/api/chat")\nasync def chat(chat: ChatRequest):\n'
+        "    return stream_text(demo(), messages=chat.messages).response(chat)",
+        use_inner_text=True,
+    )
+
+
+def test_progress_is_one_bar_with_its_last_value(tour: ChatPage) -> None:
+    bar = tour.answer.get_by_role("progressbar")
+    expect(bar).to_have_count(1)
+    expect(bar).to_have_attribute("aria-valuetext", "5 of 5")
+
+
+def test_chart_has_its_numbers_in_a_table_for_those_who_cannot_see_it(tour: ChatPage) -> None:
+    chart = tour.answer.get_by_role("figure", name="Temperatures of a week")
+    expect(chart.get_by_role("row")).to_have_count(3)
+    expect(chart.get_by_role("row", name="Oslo").get_by_role("cell")).to_have_count(7)
+
+
+def test_approval_shows_all_of_the_input_before_its_buttons(tour: ChatPage) -> None:
+    tour.page.set_viewport_size(TELEPHONE)
+    approval = tour.page.get_by_test_id("approval")
+    places: list[float] = []
+    for text in ("ada@example.com", "This e-mail was written by usechat's demo."):
+        value = approval.get_by_text(text)
+        box = value.bounding_box()
+        assert box is not None
+        assert value.evaluate("it => it.scrollWidth <= it.clientWidth && it.scrollHeight <= it.clientHeight")
+        places.append(box["y"] + box["height"])
+    button = tour.approve.bounding_box()
+    tour.page.set_viewport_size(DESKTOP)
+    assert button is not None
+    assert max(places) <= button["y"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

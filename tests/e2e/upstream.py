@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from tests.support.scripted_upstream import ScriptedUpstream
 from usechat.testing.replay import ReplayedRequest, Reply
 
-__all__ = ["ASK_FOR_SILENCE", "OVERLOADED", "WHOLE_TEXT", "WORDS", "Upstream"]
+__all__ = ["ASK_FOR_SILENCE", "OVERLOADED", "WHOLE_TEXT", "WORDS", "Upstream", "text_events"]
 
 WORDS = ("High water ", "is at ", "14:20 ", "in Whitby.")
 """The deltas of the stream named ``text``."""
@@ -23,3 +26,23 @@ class Upstream(ScriptedUpstream):
     def next_reply(self, request: ReplayedRequest) -> Reply:
         """What this request is answered."""
         return _SILENT if ASK_FOR_SILENCE.encode() in request.body else super().next_reply(request)
+
+
+def text_events(text: str, deltas: int = 1) -> Iterator[dict[str, Any]]:
+    """Yield the events of a stream with this text, in so many deltas."""
+    message: dict[str, Any] = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "m",
+        "content": [],
+        "stop_reason": None,
+    }
+    yield {"type": "message_start", "message": {**message, "usage": {"input_tokens": 1, "output_tokens": 1}}}
+    yield {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
+    for number in range(deltas):
+        piece = text[len(text) * number // deltas : len(text) * (number + 1) // deltas]
+        yield {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": piece}}
+    yield {"type": "content_block_stop", "index": 0}
+    yield {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": deltas}}
+    yield {"type": "message_stop"}

@@ -42,7 +42,7 @@ from usechat.parts import (
 pytestmark = pytest.mark.anyio
 
 TOOLS = [
-    *(FunctionTool(name=name) for name in ("get_weather", "show_progress", "draw_picture", "send_email")),
+    *(FunctionTool(name=name) for name in ("get_weather", "show_progress", "show_chart", "draw_picture", "send_email")),
     ProviderTool(id="anthropic.web_search_20250305", name="web_search"),
 ]
 
@@ -90,7 +90,13 @@ async def test_sources_are_found_and_quoted() -> None:
 
 @pytest.mark.parametrize(
     ("words", "tool"),
-    [("tool", "get_weather"), ("approval", "send_email"), ("file", "draw_picture"), ("data", "show_progress")],
+    [
+        ("tool", "get_weather"),
+        ("approval", "send_email"),
+        ("file", "draw_picture"),
+        ("chart", "show_chart"),
+        ("data", "show_progress"),
+    ],
 )
 async def test_tool_is_called(words: str, tool: str) -> None:
     parts = await parts_of(demo(pace=0), words)
@@ -231,7 +237,7 @@ async def test_tour_runs_through_all_tools_to_the_approval() -> None:
     result = stream_text(demo(pace=0), prompt="tour", tools=demo_tools(), stop_when=step_count_is(10))
     parts = [part async for part in result]
     calls = [part.tool_name for part in parts if isinstance(part, ToolInputAvailable)]
-    assert calls == ["web_search", "get_weather", "show_progress", "draw_picture", "send_email"]
+    assert calls == ["web_search", "get_weather", "show_progress", "show_chart", "draw_picture", "send_email"]
     assert {type(part) for part in parts} >= {
         TextDelta,
         ReasoningDelta,

@@ -18,6 +18,7 @@ import msgspec
 
 from usechat.demo.texts import (
     APPROVAL,
+    CHART,
     CITED,
     DATA,
     DENIED,
@@ -189,6 +190,14 @@ def _progress(result: _Result) -> str:
     )
 
 
+def _chart(result: _Result) -> str:
+    warmest = result.fields.get("warmest")
+    if not isinstance(warmest, dict):
+        return f"The tool answered: {result.text}\n\n"
+    found = ", ".join(f"{city} {degrees} °C" for city, degrees in cast("Json", warmest).items())
+    return f"The warmest day of each: {found}.\n\n"
+
+
 def _sent(result: _Result) -> str:
     if result.fields.get("status") == "sent":
         return f"You agreed, so the tool ran. {result.fields.get('note', '')}\n\n"
@@ -208,6 +217,7 @@ _SOURCES = _Act(
 )
 _TOOL = _Act(says=(Text(TOOL),), call=ToolUse("get_weather", {"city": "Lisbon"}), reply=_weather)
 _DATA = _Act(says=(Text(DATA),), call=ToolUse("show_progress", {"steps": 5}), reply=_progress)
+_CHART = _Act(says=(Text(CHART),), call=ToolUse("show_chart", {"cities": ["Lisbon", "Oslo"]}), reply=_chart)
 _FILE = _Act(says=(Text(FILE),), call=ToolUse("draw_picture", {"subject": "hills at sunset"}), reply=_picture)
 _APPROVAL = _Act(
     says=(Text(APPROVAL),),
@@ -219,7 +229,7 @@ _APPROVAL = _Act(
 )
 _ERROR = _Act(says=(Text(ERROR), Failure("overloaded_error", "Overloaded")))
 
-Topic = Literal["tour", "approval", "sources", "file", "data", "error", "reasoning", "long", "tool", "text"]
+Topic = Literal["tour", "approval", "sources", "file", "chart", "data", "error", "reasoning", "long", "tool", "text"]
 
 TOPICS: Mapping[Topic, tuple[frozenset[str], tuple[_Act, ...]]] = {
     "tour": (
@@ -231,6 +241,7 @@ TOPICS: Mapping[Topic, tuple[frozenset[str], tuple[_Act, ...]]] = {
             _SOURCES,
             _TOOL,
             _DATA,
+            _CHART,
             _FILE,
             _APPROVAL,
             _ERROR,
@@ -239,12 +250,13 @@ TOPICS: Mapping[Topic, tuple[frozenset[str], tuple[_Act, ...]]] = {
     "approval": (frozenset({"approval", "approve", "approvals", "email", "mail"}), (_APPROVAL,)),
     "sources": (frozenset({"source", "sources", "search", "cite", "citation", "citations"}), (_SOURCES,)),
     "file": (frozenset({"file", "files", "picture", "image", "draw"}), (_FILE,)),
+    "chart": (frozenset({"chart", "charts", "plot", "temperatures"}), (_CHART,)),
     "data": (frozenset({"data", "progress"}), (_DATA,)),
     "error": (frozenset({"error", "errors", "fail", "failure"}), (_ERROR,)),
     "reasoning": (frozenset({"reasoning", "reason", "think", "thinking"}), (_REASONING,)),
     "long": (frozenset({"long", "longer", "stop"}), (_Act(says=(Text(LONG),)),)),
     "tool": (frozenset({"tool", "tools", "weather"}), (_TOOL,)),
-    "text": (frozenset({"text", "markdown", "table", "code"}), (_TEXT,)),
+    "text": (frozenset({"text", "markdown", "table", "code", "math", "formula"}), (_TEXT,)),
 }
 """The topics: the words that choose each, and its acts. The first topic that has a word of the message is chosen."""
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 __all__ = [
     "APPROVAL",
+    "CHART",
     "CITED",
     "DATA",
     "DENIED",
@@ -33,6 +34,7 @@ Hello! I am **usechat's demo**: no language model, but a script that streams the
 - `sources`: a web search with citations
 - `file`: a picture
 - `data`: the application's own data, updated as it goes
+- `chart`: a chart that a tool draws
 - `error`: a failure in the middle of an answer
 - `long`: a long answer, to try Stop on
 
@@ -56,6 +58,12 @@ Text arrives in small pieces, with *emphasis*, **strong words**, `code`, “quot
 async def chat(chat: ChatRequest):
     return stream_text(demo(), messages=chat.messages).response(chat)
 ```
+
+Formulas are drawn, as $e^{i\\pi} + 1 = 0$ in a sentence, or by themselves:
+
+$$
+\\int_{-\\infty}^{\\infty} e^{-x^2} \\, dx = \\sqrt{\\pi}
+$$
 
 """
 
@@ -107,6 +115,8 @@ CITED: Sequence[tuple[str, int, str]] = (
 TOOL = "### A tool\n\nI ask the server for the weather.\n\n"
 
 DATA = "### Data\n\nThis tool reports its progress while it works.\n\n"
+
+CHART = "### A chart\n\nAnother tool sends numbers, which the page draws.\n\n"
 
 FILE = "### A file\n\nI have a picture drawn.\n\n"
 

@@ -16,12 +16,16 @@ from usechat.demo.script import TOPICS
 Json = dict[str, Any]
 
 TOOLS: list[Json] = [
-    *({"name": name, "input_schema": {}} for name in ("get_weather", "show_progress", "draw_picture", "send_email")),
+    *(
+        {"name": name, "input_schema": {}}
+        for name in ("get_weather", "show_progress", "show_chart", "draw_picture", "send_email")
+    ),
     {"type": "web_search_20250305", "name": "web_search"},
 ]
 RESULTS = {
     "get_weather": '{"city": "Lisbon", "temperature": 21, "sky": "sunny"}',
     "show_progress": '{"steps": 5}',
+    "show_chart": '{"warmest": {"Lisbon": 23, "Oslo": 9}}',
     "draw_picture": '{"drawn": "hills at sunset"}',
     "send_email": '{"status": "sent", "note": "Nothing left."}',
 }
@@ -131,7 +135,13 @@ def test_topic_has_its_blocks(words: str, blocks: list[str], stop_reason: str) -
 
 @pytest.mark.parametrize(
     ("words", "tool"),
-    [("tool", "get_weather"), ("approval", "send_email"), ("file", "draw_picture"), ("data", "show_progress")],
+    [
+        ("tool", "get_weather"),
+        ("approval", "send_email"),
+        ("file", "draw_picture"),
+        ("chart", "show_chart"),
+        ("data", "show_progress"),
+    ],
 )
 def test_tool_input_is_whole_json(words: str, tool: str) -> None:
     events = answer(words)
@@ -184,7 +194,7 @@ def test_picture_without_words_gets_the_greeting() -> None:
 
 
 def test_tool_that_is_not_offered_is_not_called() -> None:
-    for words in ("tool", "approval", "file", "data", "sources", "tour"):
+    for words in ("tool", "approval", "file", "chart", "data", "sources", "tour"):
         events = answer(words, tools=())
         assert {block["type"] for block in blocks_of(events)} <= {"text", "thinking"}
         assert "this application does not offer" in text_of(events)
@@ -208,7 +218,7 @@ def test_tour_shows_everything() -> None:
             break
         calls.append(blocks_of(events)[-1]["name"])
         messages += tool_turn(calls[-1], RESULTS[calls[-1]])
-    assert calls == ["get_weather", "show_progress", "draw_picture", "send_email"]
+    assert calls == ["get_weather", "show_progress", "show_chart", "draw_picture", "send_email"]
     assert set(seen) == set(DELTA_OF)
 
 

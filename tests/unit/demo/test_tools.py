@@ -14,7 +14,7 @@ import pytest
 from usechat import ToolContext
 from usechat.answers.writer.data_parts import NOT_GIVEN, data_part
 from usechat.demo.picture import HEIGHT, WIDTH, sunset_png
-from usechat.demo.tools import demo_tools, draw_picture, get_weather, send_email, show_progress
+from usechat.demo.tools import demo_tools, draw_picture, get_weather, send_email, show_chart, show_progress
 from usechat.models.base import FunctionTool, ProviderTool
 from usechat.parts import Data, File, Part
 
@@ -106,9 +106,27 @@ async def test_progress_is_one_data_part_that_is_replaced(context: ToolContext, 
     assert (notification.name, notification.transient) == ("notification", True)
 
 
+async def test_chart_is_one_data_part_that_grows_by_a_day_at_a_time(context: ToolContext, written: Written) -> None:
+    result = await show_chart(["Lisbon", "Oslo"], context)
+    charts = [part for part in written.parts if isinstance(part, Data)]
+    assert {(part.name, part.id) for part in charts} == {("chart", "chart-t1")}
+    data: list[Any] = [part.data for part in charts]
+    assert [[len(one["values"]) for one in chart["series"]] for chart in data] == [[days] * 2 for days in range(1, 8)]
+    last = data[-1]
+    assert len(last["labels"]) == 7
+    assert result == {"warmest": {one["name"]: max(one["values"]) for one in last["series"]}}
+
+
 def test_tools_are_offered_with_their_schemas() -> None:
     definitions = {tool.name: tool.definition for tool in demo_tools()}
-    assert list(definitions) == ["get_weather", "show_progress", "draw_picture", "send_email", "web_search"]
+    assert list(definitions) == [
+        "get_weather",
+        "show_progress",
+        "show_chart",
+        "draw_picture",
+        "send_email",
+        "web_search",
+    ]
     assert isinstance(definitions["web_search"], ProviderTool)
     draw = definitions["draw_picture"]
     assert isinstance(draw, FunctionTool)

@@ -1,8 +1,8 @@
 'use client';
 
 import { useEffect, useState } from 'react';
+import { textOfAnswer } from '@/lib/answer-parts';
 import type { Place } from '@/lib/chats';
-import { writtenText } from '@/lib/message-text';
 import { STRINGS } from '@/lib/strings';
 import type { ChatMessage } from '@/lib/types';
 import { usageInWords } from '@/lib/usage';
@@ -21,7 +21,7 @@ type MessageActionsProps = {
 /** What can be done with a message, its other versions, and what an answer took. */
 export function MessageActions({ message, place, handlers }: MessageActionsProps) {
   const isAnswer = message.role === 'assistant';
-  const text = writtenText(message);
+  const text = textOfAnswer(message);
   const facts = isAnswer ? [message.metadata?.model, usageInWords(message.metadata)].filter(Boolean).join(' · ') : '';
   return (
     <div className={styles.actions}>

@@ -5,7 +5,11 @@ import type { Conversation, ToolActions } from '@/hooks/use-conversation';
 import { hasContent } from '@/lib/message-text';
 import { STRINGS } from '@/lib/strings';
 import { MessageItem, type MessageHandlers } from './message';
+import styles from './message.module.css';
 import { TypingDots } from './typing-dots';
+
+/** So many messages at the end of a chat are drawn at once when it opens; those before them when somebody comes near. */
+const AT_ONCE = 12;
 
 type MessageListProps = {
   conversation: Pick<Conversation, 'messages' | 'error' | 'endings' | 'places' | 'toolActions'>;
@@ -40,20 +44,25 @@ export function MessageList({ conversation, isBusy, editedId, found, handlers, f
   return (
     <>
       {(messages.length > 0 || error) && <h1 className="visually-hidden">Chat</h1>}
-      {messages.map((message) => (
-        <MessageItem
-          key={message.id}
-          message={message}
-          isStreaming={isBusy && message === last}
-          isEdited={message.id === editedId}
-          isFound={message.id === found}
-          ending={endings[message.id] ?? (isEmptyAnswer && message === last ? STRINGS.emptyAnswer : undefined)}
-          place={places.get(message.id)}
-          toolActions={message === last && isSettled && !endings[message.id] ? actions : undefined}
-          handlers={isBusy ? undefined : handlers}
-          isLast={message === last}
-        />
-      ))}
+      {messages.length > 0 && (
+        <div className={styles.list}>
+          {messages.map((message, index) => (
+            <MessageItem
+              key={message.id}
+              message={message}
+              isStreaming={isBusy && message === last}
+              isFar={index < messages.length - AT_ONCE}
+              isEdited={message.id === editedId}
+              isFound={message.id === found}
+              ending={endings[message.id] ?? (isEmptyAnswer && message === last ? STRINGS.emptyAnswer : undefined)}
+              place={places.get(message.id)}
+              toolActions={message === last && isSettled && !endings[message.id] ? actions : undefined}
+              handlers={isBusy ? undefined : handlers}
+              isLast={message === last}
+            />
+          ))}
+        </div>
+      )}
       {isBusy && <TypingDots isQuiet={hasContent(last)} />}
     </>
   );

@@ -3,13 +3,11 @@
 import { memo } from 'react';
 import type { ToolActions } from '@/hooks/use-conversation';
 import type { Place } from '@/lib/chats';
-import { sourcesOf } from '@/lib/sources';
 import { STRINGS } from '@/lib/strings';
 import type { ChatMessage } from '@/lib/types';
+import { MessageBody } from '../message/message-body';
 import { MessageActions } from './message-actions';
 import { MessageEditor } from './message-editor';
-import { MessagePart } from './message-part';
-import { Sources } from './sources';
 import styles from './message.module.css';
 
 /** What can be done with a message. The same object for all of them, for as long as nothing changes. */
@@ -27,6 +25,8 @@ type MessageItemProps = {
   isEdited: boolean;
   isFound: boolean;
   isLast: boolean;
+  /** Whether it is out of sight when it is first drawn. */
+  isFar: boolean;
   /** Why the answer ended early, where it did. */
   ending: string | undefined;
   /** Which version of the message this is, where the server keeps them. */
@@ -39,8 +39,7 @@ type MessageItemProps = {
 
 /** Earlier messages keep their identity while the last one grows, so only that one renders again. */
 export const MessageItem = memo(function MessageItem(props: MessageItemProps) {
-  const { message, isStreaming, isEdited, isFound, isLast, ending, place, toolActions, handlers } = props;
-  const isAnswer = message.role === 'assistant';
+  const { message, isStreaming, isFar, isEdited, isFound, isLast, ending, place, toolActions, handlers } = props;
   return (
     <article
       className={styles.message}
@@ -56,18 +55,9 @@ export const MessageItem = memo(function MessageItem(props: MessageItemProps) {
         <MessageEditor message={message} onSave={handlers.edit} onCancel={handlers.endEdit} />
       ) : (
         <div className={styles.body}>
-          {message.parts.map((part, index) => (
-            <MessagePart
-              key={index}
-              part={part}
-              role={message.role}
-              isStreaming={isStreaming}
-              toolActions={toolActions}
-            />
-          ))}
+          <MessageBody message={message} isStreaming={isStreaming} toolActions={toolActions} isFar={isFar} />
         </div>
       )}
-      {isAnswer && <Sources sources={sourcesOf(message)} />}
       {ending && <p className={styles.ending}>{ending}</p>}
       {!isStreaming && !isEdited && message.role !== 'system' && (
         <MessageActions message={message} place={place} handlers={handlers} />

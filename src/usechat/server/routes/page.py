@@ -45,6 +45,8 @@ POLICY: Final = (
     "form-action 'self'",
     "frame-ancestors 'none'",
 )
+WORKER_POLICY: Final = "default-src 'none'; script-src 'self'; frame-ancestors 'none'"
+"""A worker has the policy of its own script: it may load further files of this server, and ask nobody for anything."""
 NOT_BUILT: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>usechat</title></head><body>
 <h1>usechat is running</h1>
@@ -119,6 +121,8 @@ class PageFiles(StaticFiles):
             response.headers.update(PAGE_HEADERS)
             scripts = script_policy(path, stat_result.st_mtime_ns)
             response.headers["content-security-policy"] = "; ".join([*POLICY, self.images, scripts])
+        elif path.suffix == ".js":
+            response.headers["content-security-policy"] = WORKER_POLICY
         return response
 
 

@@ -93,7 +93,11 @@ async def test_files_with_a_digest_in_their_name_are_kept_forever(client: httpx.
     headers = (await client.get("/_next/static/a.js")).headers
     assert headers["cache-control"] == "public, max-age=31536000, immutable"
     assert headers["content-type"].startswith("text/javascript")
-    assert "script-src" not in headers["content-security-policy"]
+
+
+async def test_worker_may_load_files_of_its_server_and_nothing_else(client: httpx.AsyncClient) -> None:
+    policy = (await client.get("/_next/static/a.js")).headers["content-security-policy"].split("; ")
+    assert policy == ["default-src 'none'", "script-src 'self'", "frame-ancestors 'none'"]
 
 
 async def test_unchanged_file_is_not_sent_again(client: httpx.AsyncClient) -> None:

@@ -3,12 +3,12 @@
 import { isDataUIPart, isToolUIPart } from 'ai';
 import type { ToolActions } from '@/hooks/use-conversation';
 import type { ChatMessage, ChatPart } from '@/lib/types';
-import { DataPart } from './data-part';
+import { DataPart } from './data/data-part';
 import { FilePart } from './file-part';
-import { Markdown } from './markdown';
-import { Reasoning } from './reasoning';
-import { ToolCall } from './tool-call';
 import styles from './message-part.module.css';
+import { Reasoning } from './reasoning';
+import { STRINGS } from './strings';
+import { ToolCall } from './tool/tool-call';
 
 type MessagePartProps = {
   part: ChatPart;
@@ -19,22 +19,26 @@ type MessagePartProps = {
   toolActions: ToolActions | undefined;
 };
 
+/** One part of a message; the texts and the sources of an answer stand in `MessageBody`. */
 export function MessagePart({ part, role, isStreaming, toolActions }: MessagePartProps) {
   if (isToolUIPart(part)) return <ToolCall part={part} isStreaming={isStreaming} actions={toolActions} />;
   if (isDataUIPart(part)) return <DataPart name={part.type.slice('data-'.length)} data={part.data} />;
   switch (part.type) {
     case 'text':
-      if (part.text === '') return null; // Opened, and nothing in it yet.
-      return role === 'assistant' ? <Markdown text={part.text} /> : <p className={styles.plain}>{part.text}</p>;
+      return part.text === '' ? null : (
+        <p className={styles.plain} dir="auto">
+          {part.text}
+        </p>
+      );
     case 'reasoning':
       return <Reasoning text={part.text} isStreaming={isStreaming && part.state === 'streaming'} />;
     case 'file':
     case 'reasoning-file':
-      return <FilePart file={part} />;
+      return <FilePart file={part} isSmall={role === 'user'} />;
     case 'steering-message':
       return (
         <div className={styles.steering}>
-          <span className={styles.steeringLabel}>Meanwhile you wrote</span>
+          <span className={styles.steeringLabel}>{STRINGS.youWroteMeanwhile}</span>
           {part.parts.map((inner, index) => (
             <MessagePart key={index} part={inner} role="user" isStreaming={false} toolActions={undefined} />
           ))}

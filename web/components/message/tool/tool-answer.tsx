@@ -1,6 +1,7 @@
 'use client';
 
 import { useId, useState, type FormEvent } from 'react';
+import { STRINGS } from '../strings';
 import styles from './approval.module.css';
 
 type ToolAnswerProps = {
@@ -19,8 +20,8 @@ export function ToolAnswer({ toolName, onAnswer }: ToolAnswerProps) {
   }
 
   return (
-    <form className={styles.approval} onSubmit={submit}>
-      <label htmlFor={fieldId}>Your answer to {toolName}</label>
+    <form className={styles.answer} onSubmit={submit}>
+      <label htmlFor={fieldId}>{STRINGS.yourAnswerTo(toolName)}</label>
       <input
         id={fieldId}
         value={output}
@@ -30,7 +31,7 @@ export function ToolAnswer({ toolName, onAnswer }: ToolAnswerProps) {
         data-testid="tool-answer"
       />
       <button type="submit" className="button button-primary">
-        Answer
+        {STRINGS.answer}
       </button>
     </form>
   );

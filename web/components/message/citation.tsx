@@ -1,0 +1,109 @@
+'use client';
+
+import { createContext, useContext, useEffect, useId, useRef, useState } from 'react';
+import type { Source } from '@/lib/sources';
+import { FileIcon, LinkIcon } from '../icons';
+import styles from './citation.module.css';
+import { STRINGS } from './strings';
+
+const Context = createContext<readonly Source[]>([]);
+
+/** The sources that the marks in an answer stand for. */
+export const CitedSources = Context.Provider;
+
+const LEAVING_MS = 200;
+const MARGIN = 12;
+
+/** The number of a source, in the sentence that rests on it; pointed at or pressed, it shows what the source says. */
+export function CitationMark({ number }: { number: number }) {
+  const source = useContext(Context)[number - 1];
+  const [isOpen, setIsOpen] = useState(false);
+  const mark = useRef<HTMLButtonElement>(null);
+  const leaving = useRef<ReturnType<typeof setTimeout>>(undefined);
+  const id = useId();
+  useEffect(() => () => clearTimeout(leaving.current), []);
+
+  if (source === undefined) return null;
+  const stay = () => clearTimeout(leaving.current);
+  const leave = () => {
+    stay();
+    leaving.current = setTimeout(() => setIsOpen(false), LEAVING_MS);
+  };
+  return (
+    <span
+      className={styles.citation}
+      onPointerEnter={(event) => {
+        stay();
+        if (event.pointerType === 'mouse') setIsOpen(true);
+      }}
+      onPointerLeave={(event) => event.pointerType === 'mouse' && leave()}
+    >
+      <button
+        ref={mark}
+        type="button"
+        className={styles.mark}
+        aria-label={STRINGS.source(number, source.title)}
+        aria-expanded={isOpen}
+        aria-controls={isOpen ? id : undefined}
+        onClick={() => setIsOpen(true)}
+        data-testid="citation"
+      >
+        {number}
+      </button>
+      {isOpen && <Preview id={id} source={source} mark={mark} onClose={() => setIsOpen(false)} />}
+    </span>
+  );
+}
+
+type PreviewProps = {
+  id: string;
+  source: Source;
+  mark: React.RefObject<HTMLButtonElement | null>;
+  onClose: () => void;
+};
+
+/** In the browser's top layer, where nothing cuts it off; Escape or a click beside it closes it. */
+function Preview({ id, source, mark, onClose }: PreviewProps) {
+  const card = useRef<HTMLSpanElement>(null);
+
+  useEffect(() => {
+    const element = card.current;
+    const anchor = mark.current?.getBoundingClientRect();
+    if (element === null || anchor === undefined) return;
+    element.showPopover?.();
+    const { width, height } = element.getBoundingClientRect();
+    const left = Math.min(anchor.left - MARGIN, window.innerWidth - width - MARGIN);
+    const isRoomBelow = anchor.bottom + height + MARGIN < window.innerHeight;
+    element.style.left = `${Math.max(MARGIN, left)}px`;
+    element.style.top = `${isRoomBelow ? anchor.bottom + 4 : Math.max(MARGIN, anchor.top - height - 4)}px`;
+    const onToggle = (event: Event) => (event as ToggleEvent).newState === 'closed' && onClose();
+    element.addEventListener('toggle', onToggle);
+    window.addEventListener('scroll', onClose, { capture: true, once: true });
+    return () => {
+      element.removeEventListener('toggle', onToggle);
+      window.removeEventListener('scroll', onClose, { capture: true });
+    };
+  });
+
+  const { href, title, detail, quotes } = source;
+  return (
+    <span ref={card} id={id} className={styles.card} popover="auto" data-testid="citation-preview">
+      <span className={styles.title} dir="auto">
+        {href ? <LinkIcon /> : <FileIcon />}
+        {href ? (
+          <a href={href} target="_blank" rel="noreferrer">
+            {title}
+          </a>
+        ) : (
+          title
+        )}
+      </span>
+      {detail && <span className={styles.detail}>{detail}</span>}
+      {quotes.slice(0, 3).map((quote) => (
+        <q key={quote} className={styles.quote} dir="auto">
+          {quote}
+        </q>
+      ))}
+    </span>
+  );
+}

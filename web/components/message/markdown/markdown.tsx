@@ -1,0 +1,109 @@
+'use client';
+
+import type { List, Table } from 'mdast';
+import { memo, useEffect, useId, useMemo, useReducer, useState } from 'react';
+import { CodeBlock } from '../code/code-block';
+import { STRINGS } from '../strings';
+import { MarkdownText, type Block } from './blocks';
+import { MarkdownProvider } from './context';
+import { Children, ListView, NodeView, TableView } from './nodes';
+import styles from './markdown.module.css';
+
+/** How long one rendering may parse; the rest waits for the next one, after the browser has had its turn. */
+const PARSING_MS = 6;
+
+type MarkdownProps = {
+  text: string;
+  /** Whether more of the text will come. */
+  isStreaming: boolean;
+};
+
+/** A model's words. HTML in them stays text; what is finished is neither parsed nor rendered again while they grow. */
+export const Markdown = memo(function Markdown({ text: words, isStreaming }: MarkdownProps) {
+  const id = useId();
+  const [text] = useState(() => new MarkdownText());
+  const [, goOn] = useReducer((count: number) => count + 1, 0);
+  const context = useMemo(() => ({ text, id }), [text, id]);
+
+  // Taking the same words twice changes nothing, so React may render as often as it likes.
+  text.feed(words, !isStreaming);
+  const end = performance.now() + PARSING_MS;
+  const isDone = text.work(() => performance.now() > end);
+  useEffect(() => {
+    if (isDone) return;
+    const timer = setTimeout(goOn, 0);
+    return () => clearTimeout(timer);
+  });
+
+  return (
+    <MarkdownProvider value={context}>
+      <div className={styles.markdown}>
+        {text.blocks().map((blocks, index) => (
+          <Chunk key={index} blocks={blocks} />
+        ))}
+        {isDone && <Footnotes text={text} id={id} count={text.footnoteNumbers.size} />}
+      </div>
+    </MarkdownProvider>
+  );
+});
+
+const Chunk = memo(
+  function Chunk({ blocks }: { blocks: readonly Block[] }) {
+    return (
+      <div className={styles.chunk}>
+        {together(blocks).map((parts) => {
+          const [first] = parts;
+          if (first === undefined) return null;
+          const nodes = parts.flatMap((block) => (block.kind === 'markdown' ? [block.node] : []));
+          if (nodes[0]?.type === 'list') return <ListView key={first.key} parts={nodes as List[]} />;
+          if (nodes[0]?.type === 'table') return <TableView key={first.key} parts={nodes as Table[]} />;
+          return <BlockView key={first.key} block={first} />;
+        })}
+      </div>
+    );
+  },
+  // Chunks are made anew for each rendering where the open block stands in them.
+  (before, after) =>
+    before.blocks.length === after.blocks.length &&
+    before.blocks.every((block, index) => block === after.blocks[index]),
+);
+
+/** The blocks, with the parts of one list or table together. */
+function together(blocks: readonly Block[]): Block[][] {
+  const groups: Block[][] = [];
+  for (const block of blocks) {
+    const goesOn = block.kind === 'markdown' && block.group !== undefined;
+    if (goesOn && groups.length > 0) groups.at(-1)?.push(block);
+    else groups.push([block]);
+  }
+  return groups;
+}
+
+const BlockView = memo(function BlockView({ block }: { block: Block }) {
+  switch (block.kind) {
+    case 'code':
+      return <CodeBlock language={block.language} code={block.code} isOpen={block.isOpen} />;
+    case 'plain':
+      return <p className={styles.plain}>{block.text}</p>;
+    case 'markdown':
+      return <NodeView node={block.node} />;
+  }
+});
+
+function Footnotes({ text, id, count }: { text: MarkdownText; id: string; count: number }) {
+  if (count === 0) return null;
+  return (
+    <section className={styles.footnotes} aria-label={STRINGS.footnotes}>
+      <ol>
+        {[...text.footnoteNumbers].map(([identifier, number]) => (
+          <li key={identifier} id={`${id}-to-${number}`}>
+            <Children nodes={text.footnotes.get(identifier)?.children ?? []} depth={1} />
+            <a href={`#${id}-from-${number}`} aria-label={STRINGS.backToText}>
+              ↩
+            </a>
+          </li>
+        ))}
+      </ol>
+    </section>
+  );
+}

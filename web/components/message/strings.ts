@@ -1,0 +1,61 @@
+/** All words of what stands inside a message, in one place. */
+export const STRINGS = {
+  code: 'Code',
+  table: 'Table',
+  image: 'Image',
+  plainText: 'text',
+  copy: 'Copy',
+  copied: 'Copied',
+  copyCode: 'Copy the code',
+  footnotes: 'Footnotes',
+  backToText: 'Back to the text',
+  formula: 'Formula',
+
+  thinking: 'Thinking…',
+  thoughts: 'Thoughts',
+  thoughtFor: (seconds: number) =>
+    seconds < 60 ? `Thought for ${seconds} s` : `Thought for ${Math.floor(seconds / 60)} min ${seconds % 60} s`,
+
+  sources: 'Sources',
+  source: (number: number, title: string) => `Source ${number}: ${title}`,
+  document: 'Document',
+
+  imageInConversation: 'Image in the conversation',
+  file: (mediaType: string) => `File (${mediaType})`,
+  badAddress: 'its address cannot be opened here.',
+
+  tool: (name: string) => `Tool ${name}`,
+  input: 'Input',
+  output: 'Output',
+  outputSoFar: 'Output so far',
+  error: 'Error',
+  reasonGiven: 'Reason given',
+  data: 'Data',
+  toolStates: {
+    'input-streaming': 'Preparing',
+    'input-available': 'Running',
+    'approval-requested': 'Waiting for you',
+    'approval-responded': 'Answered',
+    'output-available': 'Done',
+    'output-error': 'Failed',
+    'output-denied': 'Denied',
+    interrupted: 'Interrupted',
+    unfinished: 'Not finished',
+    unanswered: 'Not answered',
+    preliminary: 'Working',
+  },
+  mayRun: (tool: string) => `May ${tool} run with this input?`,
+  noInput: 'It takes no input.',
+  empty: 'empty',
+  approve: 'Approve',
+  deny: 'Deny',
+  yourAnswerTo: (tool: string) => `Your answer to ${tool}`,
+  answer: 'Answer',
+  hiddenCharacter: (code: string) => `hidden character ${code}`,
+
+  progress: 'Progress',
+  step: (step: number, steps: number) => `${step} of ${steps}`,
+  chart: 'Chart',
+
+  youWroteMeanwhile: 'Meanwhile you wrote',
+} as const;
