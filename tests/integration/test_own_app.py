@@ -333,3 +333,32 @@ async def test_misuse_of_a_turn_is_one_sentence(misuse: Callable[[ChatTurn, Any]
     turn = turn_of(body_of("c"))
     with pytest.raises(ConfigurationError, match=said):
         misuse(turn, OwnApp().answer(turn))
+
+
+async def test_end_of_an_answer_has_the_whole_list(place: Place):
+    """What a page holds when the answer has ended: also of a branch, and of an answer to which the chat went on."""
+    place.told.may_title.set()
+    await place.post(body_of("c", "One"))
+    first = await place.told.ends[0].messages
+    assert [message["role"] for message in first] == ["user", "assistant"]
+    await place.post(body_of("c", "Two", "u2", before=first))
+    second = await place.told.ends[1].messages
+    assert second[:2] == first
+    assert second == (await place.client.ask("ada", "GET", "/chats/c")).json()["messages"]
+    await place.post(body_of("c", "Other", "u1"))
+    other = await place.told.ends[2].messages
+    assert [part["text"] for part in other[0]["parts"]] == ["Other"]
+    assert (len(other), await place.told.ends[1].messages) == (2, second)
+
+
+async def test_end_of_an_answer_that_said_nothing_has_what_was_asked(place: Place):
+    place.told.may_title.set()
+
+    def fail(turn: ChatTurn) -> Answer:
+        return stream_text(ScriptedModel([OSError("no")]), messages=turn.messages)
+
+    place.own.answer = fail
+    await place.post(body_of("c", "One"))
+    [end] = place.told.ends
+    assert (end.status, end.message) == ("failed", None)
+    assert [message["id"] for message in await end.messages] == ["u1"]

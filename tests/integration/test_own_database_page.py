@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any, cast
 
 import httpx
@@ -17,7 +19,7 @@ from usechat.testing.replay import ReplayServer
 pytestmark = pytest.mark.anyio
 
 PAGE = "docs/your-own-database.md"
-LIST, STORE, SUITE = programs(PAGE)
+LIST, END, STORE, SUITE = programs(PAGE)
 NAMES: dict[str, Any] = {"__name__": __name__}
 for program in (STORE, SUITE):
     exec(compile(program, PAGE, "exec", dont_inherit=True), NAMES)
@@ -55,6 +57,19 @@ async def test_list_is_saved_as_the_client_has_it(monkeypatch: pytest.MonkeyPatc
                 assert (held[-1]["role"], held[-1]["parts"] != []) == ("assistant", True)
                 messages = [*held, user("u2", "And?")]
         assert len(messages) == 5
+
+
+async def test_end_of_a_turn_saves_the_list(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "page", "database": {}}
+    exec(compile(END, PAGE, "exec", dont_inherit=True), names)
+    app = FastAPI()
+    app.include_router(names["chats"].router(Agent(ScriptedModel(saying("Hi"))), user=lambda: "ada"), prefix="/api")
+    async with names["chats"], browser(app) as client:
+        await client.post("/api/chat", json={"id": "c", "messages": [user("u1", "Hi")]})
+        shown = (await client.get("/api/chats/c")).json()["messages"]
+    assert json.loads(names["database"]["c"]) == shown
+    assert [message["role"] for message in shown] == ["user", "assistant"]
 
 
 async def test_store_of_ones_own_keeps_the_chats_of_an_application():

@@ -7,14 +7,16 @@ from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
+from usechat.answers.calls.stored_inputs import settle_inputs
 from usechat.checks import named
 from usechat.errors import ConfigurationError, RequestError
 from usechat.messages.convert import convert_to_model_messages
 from usechat.messages.dicts.ai_sdk import is_model_dict, read_model_messages
 from usechat.messages.dicts.types import AnthropicMessageDict, ModelMessageDict, UIMessageDict
 from usechat.messages.model import AssistantMessage, ModelMessage, SystemMessage, TextContent, ToolMessage, UserMessage
-from usechat.messages.ui import LegacyUIMessage, UIMessage
+from usechat.messages.ui import LegacyUIMessage, StoredUIMessage, UIMessage
 from usechat.messages.validation import request_error_from_validation
+from usechat.tools.tool import Tool
 
 __all__ = ["Messages", "given_messages", "read_messages"]
 
@@ -22,7 +24,8 @@ Messages: TypeAlias = Sequence[UIMessage | UIMessageDict | ModelMessage | ModelM
 """UI messages as ``useChat`` posts them (or the same as dicts), or model messages: as objects, as the dicts of the AI
 SDK's ``ModelMessage``, or as those of Anthropic's API."""
 
-_OF_UI = frozenset({UIMessage, LegacyUIMessage})
+_OF_UI = frozenset({UIMessage, LegacyUIMessage, StoredUIMessage})
+NO_TOOLS: Mapping[str, Tool] = {}
 MODEL_MESSAGES = (SystemMessage, UserMessage, AssistantMessage, ToolMessage)
 
 
@@ -44,8 +47,15 @@ def given_messages(messages: Messages | None, prompt: str | None) -> Messages:
     raise ConfigurationError("give either messages or prompt")
 
 
-def read_messages(messages: Sequence[Any], **options: Any) -> Sequence[ModelMessage]:
+def read_messages(
+    messages: Sequence[Any], tools: Mapping[str, Tool] = NO_TOOLS, **options: Any
+) -> Sequence[ModelMessage]:
     """Return the messages as model messages. ``options`` go to `convert_to_model_messages`.
+
+    Args:
+        messages: UI messages or model messages.
+        tools: The tools that the inputs in UI messages must fit; see `settle_inputs`.
+        options: Those of the conversion.
 
     Raises:
         RequestError: There are no messages, or one is not valid or cannot be expressed to a model.
@@ -54,7 +64,7 @@ def read_messages(messages: Sequence[Any], **options: Any) -> Sequence[ModelMess
     if not messages:
         raise RequestError("must not be empty", path="messages")
     if _OF_UI.issuperset(map(type, messages)):
-        return convert_to_model_messages(messages, **options)
+        return convert_to_model_messages(settle_inputs(messages, tools), **options)
     of_models = sum(isinstance(message, MODEL_MESSAGES) for message in messages)
     if of_models == len(messages):
         return messages
@@ -65,7 +75,7 @@ def read_messages(messages: Sequence[Any], **options: Any) -> Sequence[ModelMess
     if of_models or any(is_model_dict(message) and not isinstance(message.get("content"), str) for message in messages):
         raise ConfigurationError("messages must be UI messages or model messages, not some of each")
     ui_messages = [read_message(message, f"messages[{number}]") for number, message in enumerate(messages)]
-    return convert_to_model_messages(ui_messages, **options)
+    return convert_to_model_messages(settle_inputs(ui_messages, tools), **options)
 
 
 def read_message(message: Any, path: str) -> UIMessage:

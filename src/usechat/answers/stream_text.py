@@ -123,7 +123,7 @@ class StreamTextResult(Answer, Generic[OutputT_co]):
         """
         if not self.is_prepared:
             try:
-                messages = read_messages(self.messages, **self.convert_options)
+                messages = read_messages(self.messages, self.request.tools, **self.convert_options)
             except BaseException:
                 self.request.steering.end("error")
                 raise
@@ -133,7 +133,9 @@ class StreamTextResult(Answer, Generic[OutputT_co]):
         """Convert the messages of a large request in a thread; see `Answer.prepare_apart`."""
         if not self.is_prepared and is_large():
             try:
-                messages = await work_apart(partial(read_messages, self.messages, **self.convert_options))
+                messages = await work_apart(
+                    partial(read_messages, self.messages, self.request.tools, **self.convert_options)
+                )
             except BaseException:
                 self.request.steering.end("error")
                 raise

@@ -70,6 +70,14 @@ def plan_request(saved: SavedChat | None, request: ui.ChatRequest, options: Mapp
 
 def messages_for_model(request: ui.ChatRequest, plan: TurnPlan, history: HistoryMode) -> list[ui.UIMessage]:
     """Return the messages for the model: the client's, which were checked when they came in, or the stored ones."""
+    messages = read_history(request, plan, history)
+    if plan.continues is not None:
+        # Of the client's copy only outputs and decisions were taken.
+        messages[-1] = ui.StoredUIMessage.model_validate(messages[-1].to_json())
+    return messages
+
+
+def read_history(request: ui.ChatRequest, plan: TurnPlan, history: HistoryMode) -> list[ui.UIMessage]:
     if history == "server" or not request.messages:
         return [ui.UIMessage.model_validate(show_model(message)) for message in plan.history]
     # A regeneration may have posted the old answer as well.

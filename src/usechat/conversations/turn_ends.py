@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -70,6 +71,19 @@ class TurnEnd(msgspec.Struct, frozen=True, kw_only=True):
     usage: Any = None
     """The usage of this answer, with the AI SDK's names; None when its process died."""
     finish_reason: str | None = None
+    load: Callable[[], Awaitable[list[UIMessage]]] | None = None
+    """Loads `messages`; None for an end that a test has made."""
+
+    @property
+    async def messages(self) -> list[UIMessage]:
+        """The messages up to this answer, with it, as ``useChat`` holds them. Loaded from the store when awaited.
+
+        Raises:
+            ChatError: The chat is not there any more, or the store cannot be read.
+        """
+        if self.load is None:
+            return [] if self.message is None else [self.message]
+        return await self.load()
 
 
 OnFinish: TypeAlias = Callable[[TurnEnd], "Awaitable[None] | None"]
@@ -119,9 +133,18 @@ class TurnEnds:
         told = [one for one in (self.on_finish, on_finish) if one is not None]
         if told and ending.get("message") is not None:
             ending["message"] = split_tool_errors(ending["message"])[0]
+        load = partial(self._load_messages, owner, chat_id, turn_id)
         for one in told:
-            await tell(one, TurnEnd(owner=owner, chat_id=chat_id, turn_id=turn_id, **ending))
+            await tell(one, TurnEnd(owner=owner, chat_id=chat_id, turn_id=turn_id, load=load, **ending))
         return True
+
+    async def _load_messages(self, owner: str, chat_id: str, turn_id: str) -> list[UIMessage]:
+        tree = (await self.store.load_chat(owner, chat_id)).tree
+        leaf = next((message.number for message in reversed(tree.messages) if message.run_id == turn_id), None)
+        if leaf is None and (turn := await self.store.find_turn(turn_id)) is not None:
+            # It has brought no message, or another answer has gone on with it.
+            leaf = turn.parent if turn.continues is None else turn.continues
+        return [message.message for message in tree.path_to(leaf)]
 
     async def end_lost(self, info: RunInfo, frames: bytes) -> bytes:
         """Save a lost run and return the frames that end it for its readers."""

@@ -41,6 +41,7 @@ from usechat.unsafe_keys import UnsafeKeyError, find_unsafe_key, refuse_unsafe_k
 __all__ = [
     "ChatRequest",
     "CompletionRequest",
+    "StoredUIMessage",
     "UIMessage",
     "UIPart",
     "decode_body",
@@ -135,6 +136,10 @@ class LegacyUIMessage(UIMessage):
     def original(self) -> Mapping[str, Any]:
         """The message exactly as posted."""
         return self._posted
+
+
+class StoredUIMessage(UIMessage):
+    """A message whose tool calls are the server's own, from its store."""
 
 
 BodyT = TypeVar("BodyT", bound=BaseModel)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from usechat.demo.model import demo
+    from usechat.models.cache import AnswerStore, MemoryAnswers, cached
     from usechat.models.claude.model import AnthropicModel, anthropic
     from usechat.models.claude.response.events import AnthropicStream
     from usechat.models.embedded.model import local
@@ -18,9 +19,12 @@ if TYPE_CHECKING:
     from usechat.models.wrap import fallback, with_defaults, wrap_model
 
 __all__ = [
+    "AnswerStore",
     "AnthropicModel",
     "AnthropicStream",
+    "MemoryAnswers",
     "anthropic",
+    "cached",
     "default_model",
     "demo",
     "fallback",
@@ -32,6 +36,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AnswerStore": "usechat.models.cache",
+    "MemoryAnswers": "usechat.models.cache",
+    "cached": "usechat.models.cache",
     "AnthropicModel": "usechat.models.claude.model",
     "AnthropicStream": "usechat.models.claude.response.events",
     "anthropic": "usechat.models.claude.model",

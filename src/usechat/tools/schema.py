@@ -11,7 +11,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Annotated, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
@@ -59,6 +59,11 @@ class ModelInput:
     def __init__(self, model: Any) -> None:
         self.adapter: TypeAdapter[Any] = TypeAdapter(model)
         self.json_schema: Mapping[str, Any] = tidy(self.adapter.json_schema(mode="validation"))
+
+    @cached_property
+    def takes_back_what_it_shows(self) -> bool:
+        """Whether what `check` shows is an input again: no field is shown by another name than it is read by."""
+        return {*property_names(self.json_schema)} == {*property_names(self.adapter.json_schema(mode="serialization"))}
 
     def check(self, value: Any) -> tuple[Any, Any]:
         """Return the checked value, as JSON and as the model's instance."""
@@ -197,6 +202,18 @@ def tidy_keys(schema: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             yield key, {name: tidy(item) for name, item in value.items()}
         elif key != "title":
             yield key, tidy(value)
+
+
+def property_names(schema: Any) -> Iterator[str]:
+    """Yield the names of all properties in a JSON schema, those of nested objects included."""
+    if isinstance(schema, list):
+        for item in typing.cast("list[Any]", schema):
+            yield from property_names(item)
+    for key, value in keys_of(schema).items():
+        if key == "properties":
+            yield from value
+        if key not in VALUES:
+            yield from property_names(value)
 
 
 def read_input_schema(schema: Any) -> InputSchema:
