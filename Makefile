@@ -23,7 +23,7 @@ PYTEST = $(CHECK) .venv/bin/python -m pytest -o cache_dir=.cache/pytest/$@ --jun
 # A file's tests share servers, so they stay together. A folder's conftest.py says with which files to begin.
 BY_FILE := --dist=loadfile --no-loadscope-reorder
 
-.PHONY: help run test $(GROUPS) set-up format docs conformance-app bench bench-quick bench-compare lock clean picture
+.PHONY: help run test $(GROUPS) set-up format docs wheel conformance-app bench bench-quick bench-compare lock clean picture
 
 help: ## List these verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -84,6 +84,10 @@ format: set-up ## Let ruff rewrite the sources
 
 docs: set-up ## Build docs/ into a site, in build/docs
 	@$(CHECK) ./scripts/docs build/docs
+
+wheel: ## Build the chat page, and the package with it, in dist/
+	@$(PREPARE) .venv/.dev $(WEB) $(PAGE)
+	@$(CHECK) .venv/bin/python -m hatchling build --target sdist --target wheel
 
 conformance-app: set-up ## Serve the app that the conformance tests talk to (PORT=8000)
 	@.venv/bin/python -m uvicorn tests.conformance.app:app --host 127.0.0.1 --port $(PORT)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import httpx
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.programs import ROOT, Program
+
 UV = Path(sys.executable).with_name("uv")
 NOT_FOR_ALL = {"aiohttp", "alembic", "asyncpg", "pydantic-settings", "redis", "sqlalchemy", "typer", "uvicorn"}
 
@@ -54,6 +59,14 @@ asyncio.run(ask())
 """
 
 
+def build(sources: Path, target: str, folder: Path) -> Path:
+    """Build a package of these sources: a ``wheel``, or an ``sdist``."""
+    command = [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", folder / target]
+    subprocess.run(command, cwd=sources, check=True, capture_output=True)
+    [built] = (folder / target).glob("usechat-*")
+    return built
+
+
 def install(folder: Path, requirement: str) -> Path:
     """Make an environment with what the requirement brings; return its folder of programs."""
     # uv does not read pip's settings.
@@ -76,11 +89,7 @@ def run(command: list[str | Path], **variables: str) -> subprocess.CompletedProc
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", folder]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
-    [built] = folder.glob("*.whl")
-    return built
+    return build(ROOT, "wheel", tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +141,35 @@ def test_command_names_its_extra(alone: Path, command: list[str]) -> None:
 
     assert done.returncode == 2
     assert done.stderr == "usechat: The package typer is not installed: pip install 'usechat[server]'.\n"
+
+
+def test_server_of_a_package_that_was_built_with_the_page_serves_it(tmp_path: Path) -> None:
+    checkout = tmp_path / "checkout"
+    shutil.copytree(ROOT / "src", checkout / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml", ".gitignore"):
+        shutil.copy(ROOT / name, checkout)
+    page = b"<!doctype html><title>A chat</title>" + b"<p>Hello.</p>" * 200
+    (checkout / "web" / "out").mkdir(parents=True)
+    (checkout / "web" / "out" / "index.html").write_bytes(page)
+    (checkout / "web" / "out" / "index.html.gz").write_bytes(gzip.compress(page))
+    # The wheel is made of the source package, as those who build from that one do.
+    sources, unpacked = build(checkout, "sdist", tmp_path), tmp_path / "unpacked"
+    with tarfile.open(sources) as archive:
+        archive.extractall(unpacked, filter="data")
+    wheel = build(next(unpacked.iterdir()), "wheel", tmp_path)
+    programs = install(tmp_path / "venv", f"usechat[server] @ {wheel.as_uri()}")
+
+    with Program(
+        [programs / "usechat", "serve", "--port", "0", "--model", "demo"],
+        ready=r"listens on (http://\S+)",
+        folder=tmp_path,
+        log=tmp_path / "serve.log",
+    ) as server:
+        plain = httpx.get(server.url, headers={"accept-encoding": "identity"})
+        packed = httpx.get(server.url, headers={"accept-encoding": "gzip"})
+
+    assert plain.content == packed.content == page
+    assert packed.headers["content-encoding"] == "gzip"
 
 
 def test_server_names_the_extras_of_its_settings(wheel: Path, tmp_path: Path) -> None:

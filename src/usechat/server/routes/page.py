@@ -1,7 +1,8 @@
 """Serves the built page, with caching headers and a content security policy.
 
-The files are those of Next's static export (16.4): ``v4/index.html`` or ``v4.html`` for ``/v4``, ``404.html``, and
-below ``_next/static`` names with a digest in them.
+The files are those of Next's static export (16.4): ``chat/index.html`` or ``chat.html`` for ``/chat``, ``404.html``,
+and below ``_next/static`` names with a digest in them. Beside them lie their compressed versions, see
+`usechat.server.routes.precompressed`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 import usechat
+from usechat.server.routes.precompressed import find_compressed
 
 __all__ = ["PageFiles", "default_page_folder"]
 
@@ -61,8 +63,10 @@ npm --prefix web run build:static</pre>
 
 
 def default_page_folder() -> Path:
-    """Return where ``make run`` builds the page in a checkout, whether it has done so or not."""
-    return Path(usechat.__file__).resolve().parents[2] / "web" / "out"
+    """Return where the page lies in an installed package; in a checkout, where ``make run`` builds it, built or not."""
+    package = Path(usechat.__file__).resolve().parent
+    installed = package / "server" / "page"
+    return installed if installed.is_dir() else package.parents[1] / "web" / "out"
 
 
 class PageFiles(StaticFiles):
@@ -111,9 +115,21 @@ class PageFiles(StaticFiles):
         scope: Scope,
         status_code: int = 200,
     ) -> Response:
-        """Return the file with its headers, or 304 when the browser has it."""
-        response = super().file_response(full_path, stat_result, scope, status_code)
-        path = Path(full_path)
+        """Return the file with its headers, compressed for who takes that; or 304 when the browser has it."""
+        path, asked = Path(full_path), Headers(scope=scope)
+        # A range of a compressed file is nothing that a client could unpack.
+        takes = "" if "range" in asked else asked.get("accept-encoding", "")
+        compressed = find_compressed(path, stat_result, takes)
+        if compressed is None:
+            response = super().file_response(path, stat_result, scope, status_code)
+        else:
+            encoding, packed_path, packed_status = compressed
+            response = super().file_response(packed_path, packed_status, scope, status_code)
+            if response.status_code != 304:
+                response.headers["content-encoding"] = encoding
+                # Ranges are those of the file itself.
+                del response.headers["accept-ranges"]
+        response.headers["vary"] = "accept-encoding"
         is_lasting = path.is_relative_to(self.folder.resolve() / "_next" / "static")
         response.headers["cache-control"] = FOREVER if is_lasting else ASK_EACH_TIME
         if path.suffix == ".html":
