@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Generator
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 # How long an example takes says more of the machine than of what is tested: other tests run at the same time.
@@ -11,3 +15,14 @@ _FOR_ALL = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("usechat", _FOR_ALL, max_examples=30, derandomize=True)
 settings.register_profile("thorough", _FOR_ALL, max_examples=500)
 settings.load_profile("usechat")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect without the garbage collector: all that the tests import stays, and it takes as long as the rest."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
