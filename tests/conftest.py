@@ -8,6 +8,8 @@ from collections.abc import Generator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support import forks
+
 # How long an example takes says more of the machine than of what is tested: other tests run at the same time.
 _FOR_ALL = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # Each run draws the same examples, so that a run fails for a change and not by chance.
@@ -26,3 +28,8 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def pytest_sessionfinish() -> None:
+    """End the process that starts servers."""
+    forks.close()
