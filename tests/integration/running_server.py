@@ -122,3 +122,15 @@ def environment(**variables: str) -> dict[str, str]:
     """This process's variables without any of the server's own, but with these."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("USECHAT_", "ANTHROPIC_"))}
     return {**inherited, **variables}
+
+
+def workers_of(server: RunningServer) -> set[int]:
+    """Return the processes that answer, of a server with several workers."""
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+    found: set[int] = set()
+    for child in children:
+        # One may end meanwhile.
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if b"--multiprocessing-fork" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.add(int(child))
+    return found
