@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Generator
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.support import forks
 
 # How long an example takes says more of the machine than of what is tested: other tests run at the same time.
 _FOR_ALL = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -11,3 +17,19 @@ _FOR_ALL = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("usechat", _FOR_ALL, max_examples=30, derandomize=True)
 settings.register_profile("thorough", _FOR_ALL, max_examples=500)
 settings.load_profile("usechat")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect without the garbage collector: all that the tests import stays, and it takes as long as the rest."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def pytest_sessionfinish() -> None:
+    """End the process that starts servers."""
+    forks.close()

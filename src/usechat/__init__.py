@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from usechat.http.stream import AnswerStream
     from usechat.ids import generate_id
     from usechat.messages.convert import convert_to_model_messages
+    from usechat.messages.dicts.ai_sdk import write_model_message
     from usechat.messages.prune import prune_messages
     from usechat.messages.ui import UIMessage, parse_chat_request, parse_completion_request
     from usechat.models.base import Timeout
@@ -91,6 +92,7 @@ __all__ = [
     "tool",
     "ui_message_stream",
     "validate_ui_messages",
+    "write_model_message",
 ]
 
 # Imported on first use, so that `import usechat` alone imports no web framework and no provider's package.
@@ -98,6 +100,7 @@ HOMES = {
     "count_tokens": "usechat.answers.count_tokens",
     "prune_messages": "usechat.messages.prune",
     "validate_ui_messages": "usechat.answers.validate_messages",
+    "write_model_message": "usechat.messages.dicts.ai_sdk",
     "ModelResponse": "usechat.answers.loop.model_response",
     "RateLimit": "usechat.answers.loop.model_response",
     "ToolStartEvent": "usechat.answers.calls.events",

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from tests.conformance.app import answer_chat, make_router, runs
-from tests.conformance.scenarios import PNG
+from tests.conformance.scenario import PNG
 from usechat import (
     ChatRequest,
     StreamingAnswer,

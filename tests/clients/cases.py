@@ -9,7 +9,7 @@ from typing import Any
 from tests.clients.app import PICTURE
 from tests.clients.expected import DataPart, Expected, Source, Step, Text, Thought, ToolUse
 from tests.conformance.replies import answer, call, said, search, text
-from tests.conformance.scenarios import Scenario
+from tests.conformance.scenario import Scenario
 from usechat.failures import WORDS
 from usechat.testing.replay import Reply
 

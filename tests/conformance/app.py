@@ -28,7 +28,7 @@ from usechat import (
     stream_text,
     tool,
 )
-from usechat.errors import ProviderError
+from usechat.errors import InvalidToolInputError, ProviderError
 from usechat.http.resume import replay
 from usechat.http.websocket import ChatSocket
 from usechat.messages import ui
@@ -136,6 +136,11 @@ def mask_failure(error: BaseException) -> str | None:
     return "An error occurred." if isinstance(error, ProviderError) else None
 
 
+def mask_cut_call(error: BaseException) -> str | None:
+    """Say what the SDK's own server says before 7, also of a call that was cut off; ours says that it was."""
+    return "An error occurred." if isinstance(error, InvalidToolInputError) else mask_failure(error)
+
+
 def tool_errors(sdk: str) -> Literal["masked", "shown"]:
     """Return what the SDK's own server shows by default; ours masks for every major."""
     return "shown" if sdk.startswith("7") else "masked"
@@ -162,7 +167,7 @@ def answer_chat(chat: ui.ChatRequest, sdk: str) -> StreamTextResult:
         steering=steering,
         on_step_finish=lambda step: steer(steering, body, step),
         max_retries=0,
-        on_error=mask_failure,
+        on_error=mask_failure if tool_errors(sdk) == "shown" else mask_cut_call,
     )
 
 

@@ -56,10 +56,6 @@ _REASONS: Mapping[str, Collection[Row]] = {
         ([5, 6], "compaction-signed", SHOWN),
         ([6], "advisor", SHOWN),
     ],
-    "Like this major, we take no input from the start of a call, where the newest does; with the newest's metadata.": [
-        ([5], "tool-start-input", [*SHOWN, *ASKED]),
-        ([4], "tool-start-input", ASKED),
-    ],
     "No provider package of the SDK reads what the API may add in future, or this part of what it sends already: each "
     "is reported as an error. We pass over it, and the answer goes on.": [
         ([4, 5, 6, 7], "unknown-block unknown-delta unknown-event", SHOWN),
@@ -145,8 +141,9 @@ _REASONS: Mapping[str, Collection[Row]] = {
     "AI SDK 5 has a place for reasoning tokens, which its provider package does not fill.": [
         ([5], "odd-usage-reasoning", SHOWN),
     ],
-    "What comes within a block's start is lost to the SDK. We show it.": [
+    "What comes within a block's start is lost to the SDK, whose tool then runs without its input. We show it.": [
         ([4, 5, 6, 7], "text-in-block-start", SHOWN),
+        ([4, 5], "tool-start-input", SHOWN),
     ],
     "AI SDK 4 tells a tool's failure the moment it happens, before the calls that come after it. We run tools when the "
     "model is done, as newer majors do.": [([4], "tool-throws-beside-one-that-works", SHOWN)],

@@ -1,88 +1,16 @@
-"""Every scenario: what the client does, what the model answers, in which majors.
-
-A scenario is told to the client's driver as JSON, in the words of ``js/client/``. The model's name in a request is the
-scenario's, so that the stand-in knows what to answer.
-"""
+"""Every scenario that our backend and the real SDK's are compared in."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from tests.conformance.replies import answer, call, mcp_call, quote, said, search, server_call, text, thinking
+from tests.conformance.scenario import NEWEST, PNG, SINCE_5, SINCE_6, Scenario, Step, attach, send
 from usechat.testing.replay import Reply
 from usechat.testing.streams import stream_names
 
-__all__ = [
-    "ANSWERED_WITH_NOTHING",
-    "MAJORS",
-    "NEWEST",
-    "PNG",
-    "REFUSED",
-    "REFUSED_AND_ANSWERED_WITH_NOTHING",
-    "SCENARIOS",
-    "Scenario",
-]
-
-MAJORS = (4, 5, 6, 7)
-NEWEST = MAJORS[-1]
-SINCE_5 = (5, 6, 7)
-SINCE_6 = (6, 7)
-
-PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-"""The smallest picture there is, in base64."""
-
-Step = Mapping[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scenario:
-    """One conversation."""
-
-    name: str
-    replies: Sequence[Reply]
-    """What the model answers to the first, second, … request of a turn; a text without tools after the last."""
-    flow: Sequence[Step] = ({"kind": "send", "text": "Hi"},)
-    """What the user does."""
-    body: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """What the client sends beside the messages; the compared backends act on it."""
-    route: str = "chat"
-    """What follows ``/api/``."""
-    majors: Sequence[int] = MAJORS
-    goes_on: bool = False
-    """Whether the client sends again by itself once it has a tool's output or an approval."""
-    react: bool = False
-    """Whether the chat is held by `useChat` in React (which AI SDK 4 does always), rather than by the class below."""
-    socket: bool = False
-    """Whether the client speaks over a WebSocket; only ours answers there."""
-
-    def to_json(self, major: int) -> dict[str, Any]:
-        """The scenario for the client's driver."""
-        return {
-            "name": self.name,
-            "model": self.model(major),
-            "route": self.route,
-            "body": self.body,
-            "flow": list(self.flow),
-            "goesOn": self.goes_on,
-            "react": self.react,
-            "socket": self.socket,
-        }
-
-    def model(self, major: int) -> str:
-        """The model's name in requests of this scenario."""
-        return f"scenario:{major}:{self.name}"
-
-
-def _send(text: str, **more: Any) -> Step:
-    return {"kind": "send", "text": text, **more}
-
-
-def _attach(media_type: str, filename: str, base64: str) -> Sequence[Step]:
-    url = f"data:{media_type};base64,{base64}"
-    return (_send("Look", files=[{"type": "file", "mediaType": media_type, "filename": filename, "url": url}]),)
-
+__all__ = ["ANSWERED_WITH_NOTHING", "REFUSED", "REFUSED_AND_ANSWERED_WITH_NOTHING", "SCENARIOS"]
 
 # Streams that ship. What a stream calls must be among the tools.
 
@@ -224,33 +152,33 @@ def _decide(*answers: bool, reason: str | None = None) -> Step:
 def _approval(
     name: str, reply: Reply, decision: Step, *, majors: Sequence[int] = SINCE_6, body: Mapping[str, Any] | None = None
 ) -> Scenario:
-    flow = (_send("Delete"), decision)
+    flow = (send("Delete"), decision)
     replies = [reply, answer()]
     return Scenario(name=f"approval-{name}", replies=replies, flow=flow, goes_on=True, majors=majors, body=body or {})
 
 
 _CLIENT_TOOLS = [
-    Scenario(name="client-tool", replies=[_ASK, answer()], flow=(_send("Ask me"), _OUTPUT), goes_on=True),
+    Scenario(name="client-tool", replies=[_ASK, answer()], flow=(send("Ask me"), _OUTPUT), goes_on=True),
     Scenario(
         name="client-tool-object",
         replies=[_ASK, answer()],
-        flow=(_send("Ask me"), {**_OUTPUT, "output": {"colour": "blue", "shade": None}}),
+        flow=(send("Ask me"), {**_OUTPUT, "output": {"colour": "blue", "shade": None}}),
         goes_on=True,
     ),
     Scenario(
         name="client-tool-error",
         replies=[_ASK, answer()],
-        flow=(_send("Ask me"), _FAILURE),
+        flow=(send("Ask me"), _FAILURE),
         goes_on=True,
         majors=SINCE_5,
     ),
     Scenario(
         name="client-tool-beside-one-of-the-backend",
         replies=[_ASK_AND_LOOK, answer()],
-        flow=(_send("Ask me"), _OUTPUT),
+        flow=(send("Ask me"), _OUTPUT),
         goes_on=True,
     ),
-    Scenario(name="client-tool-abandoned", replies=[_ASK], flow=(_send("Ask me"), _send("Never mind"))),
+    Scenario(name="client-tool-abandoned", replies=[_ASK], flow=(send("Ask me"), send("Never mind"))),
     Scenario(name="approval-unknown-to-the-client", replies=[_DELETE, answer()], majors=(4, 5)),
     _approval("granted", _DELETE, _decide(True)),
     _approval("denied", _DELETE, _decide(False)),
@@ -264,7 +192,7 @@ _CLIENT_TOOLS = [
 
 # Turns
 
-_TWO_TURNS = (_send("Hi"), _send("And now?"))
+_TWO_TURNS = (send("Hi"), send("And now?"))
 _SEARCHES = said(
     thinking("Search ", "first.", signature="c2VhcmNo"),
     *search("tide at Oslo", "https://tides.example/oslo", "https://harbour.example/notices", id="srvtoolu_search"),
@@ -324,19 +252,19 @@ _TURNS = [
     ),
     # AI SDK 4's client keeps no answer that is empty.
     Scenario(name="turn-after-empty-message", replies=[Reply("empty-message")], flow=_TWO_TURNS, majors=SINCE_5),
-    Scenario(name="regenerate", replies=[Reply("text")], flow=(_send("Hi"), {"kind": "regenerate"})),
-    Scenario(name="regenerate-steps", replies=[_WEATHER, answer()], flow=(_send("Hi"), {"kind": "regenerate"})),
-    Scenario(name="attach-image", replies=[Reply("text")], flow=_attach("image/png", "a.png", PNG)),
-    Scenario(name="attach-pdf", replies=[Reply("text")], flow=_attach("application/pdf", "a.pdf", "JVBERi0xLjQK")),
-    Scenario(name="attach-text", replies=[Reply("text")], flow=_attach("text/plain", "a.txt", "aGVsbG8=")),
-    Scenario(name="stop", replies=[_HELD], flow=(_send("Go", stopAfter="three"),)),
-    Scenario(name="stop-then-on", replies=[_HELD], flow=(_send("Go", stopAfter="three"),) * 2),
-    Scenario(name="stop-in-second-step", replies=[_WEATHER, _HELD], flow=(_send("Go", stopAfter="three"),)),
+    Scenario(name="regenerate", replies=[Reply("text")], flow=(send("Hi"), {"kind": "regenerate"})),
+    Scenario(name="regenerate-steps", replies=[_WEATHER, answer()], flow=(send("Hi"), {"kind": "regenerate"})),
+    Scenario(name="attach-image", replies=[Reply("text")], flow=attach("image/png", "a.png", PNG)),
+    Scenario(name="attach-pdf", replies=[Reply("text")], flow=attach("application/pdf", "a.pdf", "JVBERi0xLjQK")),
+    Scenario(name="attach-text", replies=[Reply("text")], flow=attach("text/plain", "a.txt", "aGVsbG8=")),
+    Scenario(name="stop", replies=[_HELD], flow=(send("Go", stopAfter="three"),)),
+    Scenario(name="stop-then-on", replies=[_HELD], flow=(send("Go", stopAfter="three"),) * 2),
+    Scenario(name="stop-in-second-step", replies=[_WEATHER, _HELD], flow=(send("Go", stopAfter="three"),)),
     Scenario(name="persist", replies=[Reply("text")], body={"persist": True}, majors=SINCE_5),
     Scenario(
         name="persist-continued",
         replies=[_ASK, answer()],
-        flow=(_send("Ask me"), _OUTPUT),
+        flow=(send("Ask me"), _OUTPUT),
         goes_on=True,
         body={"persist": True},
         majors=SINCE_5,
@@ -372,7 +300,7 @@ _STEERED = [
     _steering("queue-cut-off", [_CUT_OFF, answer()], _THEN),
     _steering("stop-condition", [answer(), answer()], {**_NOW, "afterStep": 0}, _THEN, body={"maxSteps": 1}),
     _steering("stop-condition-later", [answer(), answer()], *[_THEN] * 4, body={"maxSteps": 3}),
-    _steering("client-tool", [_ASK, answer()], {**_NOW, "afterStep": 0}, flow=(_send("Ask me"), _OUTPUT), goes_on=True),
+    _steering("client-tool", [_ASK, answer()], {**_NOW, "afterStep": 0}, flow=(send("Ask me"), _OUTPUT), goes_on=True),
     _steering("error-after", [answer(), _OVERLOADED], {**_NOW, "afterStep": 0}),
     _steering("error-at-first", [_OVERLOADED], _NOW),
     _steering("error-midway", [Reply("error-midway"), answer()], _THEN, {**_NOW, "afterStep": 0}),
@@ -476,7 +404,7 @@ _OTHER = [
 ANSWERED_WITH_NOTHING = Scenario(
     name="client-tool-answered-with-nothing",
     replies=[_ASK, Reply("empty-message")],
-    flow=(_send("Ask me"), _OUTPUT),
+    flow=(send("Ask me"), _OUTPUT),
     goes_on=True,
     majors=SINCE_5,
 )
@@ -485,7 +413,7 @@ ANSWERED_WITH_NOTHING = Scenario(
 REFUSED_AND_ANSWERED_WITH_NOTHING = Scenario(
     name="refused-and-answered-with-nothing",
     replies=[_DELETE, Reply("empty-message")],
-    flow=(_send("Delete"),),
+    flow=(send("Delete"),),
     goes_on=True,
     majors=SINCE_6,
 )
@@ -494,7 +422,7 @@ REFUSED_AND_ANSWERED_WITH_NOTHING = Scenario(
 REFUSED = Scenario(
     name="refused",
     replies=[_DELETE, answer("It was refused.")],
-    flow=(_send("Delete"), _send("And now?")),
+    flow=(send("Delete"), send("And now?")),
     body={"extraTools": ["ask_old_clients_too"]},
     majors=(4, 5),
 )

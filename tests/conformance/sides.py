@@ -18,15 +18,8 @@ from urllib.request import Request, urlopen
 
 from tests.conformance.compare import Conversation, without_prefix
 from tests.conformance.replies import answer
-from tests.conformance.scenarios import (
-    ANSWERED_WITH_NOTHING,
-    MAJORS,
-    NEWEST,
-    REFUSED,
-    REFUSED_AND_ANSWERED_WITH_NOTHING,
-    SCENARIOS,
-    Scenario,
-)
+from tests.conformance.scenario import MAJORS, NEWEST, Scenario
+from tests.conformance.scenarios import ANSWERED_WITH_NOTHING, REFUSED, REFUSED_AND_ANSWERED_WITH_NOTHING, SCENARIOS
 from tests.support.backend import Backend
 from tests.support.node import NodeProgram
 from usechat.testing.replay import ReplayedRequest, ReplayServer, Reply

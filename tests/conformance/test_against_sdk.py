@@ -10,7 +10,8 @@ import pytest
 
 from tests.conformance.compare import Aspect, Conversation, differences
 from tests.conformance.differences import DIFFERENCES
-from tests.conformance.scenarios import NEWEST, SCENARIOS, Scenario
+from tests.conformance.scenario import NEWEST, Scenario
+from tests.conformance.scenarios import SCENARIOS
 from tests.conformance.sides import Sides
 
 CASES = [(major, scenario) for scenario in SCENARIOS for major in scenario.majors]

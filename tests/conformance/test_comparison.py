@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.conformance.compare import ASPECTS, Conversation, differences
-from tests.conformance.scenarios import SCENARIOS, Scenario
+from tests.conformance.scenario import Scenario
+from tests.conformance.scenarios import SCENARIOS
 from tests.conformance.sides import Sides
 
 SSE = {"content-type": "text/event-stream", "x-vercel-ai-ui-message-stream": "v1"}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conformance.scenarios import MAJORS, SCENARIOS
+from tests.conformance.scenario import MAJORS
+from tests.conformance.scenarios import SCENARIOS
 from tests.conformance.sides import Sides
 
 FAILING = {

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import pytest
 
 from tests.conformance.compare import differences
-from tests.conformance.scenarios import SCENARIOS, Scenario
+from tests.conformance.scenario import Scenario
+from tests.conformance.scenarios import SCENARIOS
 from tests.conformance.sides import Side, Sides
 
 SINCE_4 = ("two-turns-steps", "two-turns-thinking", "two-turns-redacted")

@@ -13,7 +13,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.conformance.scenarios import SCENARIOS, Scenario
+from tests.conformance.scenario import Scenario
+from tests.conformance.scenarios import SCENARIOS
 from tests.conformance.sides import Sides, reply_of_request
 from tests.support.backend import Backend
 from usechat.testing.replay import ReplayServer

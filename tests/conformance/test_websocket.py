@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.conformance.compare import differences
-from tests.conformance.scenarios import NEWEST, SCENARIOS, Scenario
+from tests.conformance.scenario import NEWEST, Scenario
+from tests.conformance.scenarios import SCENARIOS
 from tests.conformance.sides import Sides
 
 NAMES = (

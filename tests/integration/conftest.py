@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.order import begin_with
-from tests.support.shared_servers import pgbouncer, postgres_server, redis_server
+from tests.support.shared_servers import own_redis, pgbouncer, postgres_server, redis_server
 
-__all__ = ["pgbouncer", "postgres_server", "redis_server"]
+__all__ = ["own_redis", "pgbouncer", "postgres_server", "redis_server"]
 
 _LONGEST = (
     "test_production",

@@ -6,12 +6,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import httpx
+
+from tests.support.forks import ForkedCommand, fork
 
 START_SECONDS = 60.0
 """On a machine that does much else at the same time."""
@@ -23,7 +26,7 @@ class RunningServer:
     """A server that listens."""
 
     client: httpx.Client
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[str] | ForkedCommand
     first_line: str
     """What it said when it began to listen."""
     log: Path
@@ -34,27 +37,50 @@ class RunningServer:
         return self.process.wait(within)
 
 
-@contextmanager
-def serving(folder: Path, *arguments: str, **variables: str) -> Generator[RunningServer]:
+def _start(
+    folder: Path, arguments: Sequence[str], variables: Mapping[str, str], errors: IO[str], *, is_forked: bool
+) -> ForkedCommand | subprocess.Popen[str]:
+    """Start ``usechat serve`` in a session of its own, with which its workers are ended."""
+    command = [str(USECHAT), "serve", "--port", "0", *arguments]
+    if is_forked:
+        return fork(command, folder, variables, errors)
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env=variables,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def serving(folder: Path, *arguments: str, **variables: str) -> AbstractContextManager[RunningServer]:
     """Start a server in a folder on a free port; yield it once it answers.
+
+    One without workers is forked from a process that has imported all.
 
     Args:
         folder: Where it runs and looks for a .env file.
         arguments: Further ones of ``usechat serve``.
         variables: Its settings.
     """
+    is_one = not {"--workers", "--reload"} & {*arguments} and "USECHAT_WORKERS" not in variables
+    return _serving(folder, arguments, variables, is_forked=is_one)
+
+
+def serving_program(folder: Path, *arguments: str, **variables: str) -> AbstractContextManager[RunningServer]:
+    """Start a server as people do; all else is as for `serving`."""
+    return _serving(folder, arguments, variables, is_forked=False)
+
+
+@contextmanager
+def _serving(
+    folder: Path, arguments: Sequence[str], variables: Mapping[str, str], *, is_forked: bool
+) -> Generator[RunningServer]:
     log = folder / "server.log"
     with log.open("a") as errors:
-        process = subprocess.Popen(
-            [USECHAT, "serve", "--port", "0", *arguments],
-            cwd=folder,
-            env=environment(**variables),
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            # Its workers are ended with it.
-            start_new_session=True,
-        )
+        process = _start(folder, arguments, environment(**variables), errors, is_forked=is_forked)
     assert process.stdout is not None
     try:
         first_line = process.stdout.readline()
@@ -96,3 +122,15 @@ def environment(**variables: str) -> dict[str, str]:
     """This process's variables without any of the server's own, but with these."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("USECHAT_", "ANTHROPIC_"))}
     return {**inherited, **variables}
+
+
+def workers_of(server: RunningServer) -> set[int]:
+    """Return the processes that answer, of a server with several workers."""
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+    found: set[int] = set()
+    for child in children:
+        # One may end meanwhile.
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if b"--multiprocessing-fork" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.add(int(child))
+    return found

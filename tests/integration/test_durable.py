@@ -7,7 +7,7 @@ import json
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +34,8 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    """A Redis of the test's own."""
-    server = RedisServer(tmp_path)
-    server.start()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-async def log(server: RedisServer) -> AsyncIterator[RunLog]:
-    log = RedisLog(server.url, prefix=f"test-{generate_id()}:", is_strict=True)
+async def log(own_redis: RedisServer) -> AsyncIterator[RunLog]:
+    log = RedisLog(own_redis.url, prefix=f"test-{generate_id()}:", is_strict=True)
     yield log
     await log.aclose()
 
@@ -70,12 +61,12 @@ async def let_all_run() -> None:
         await asyncio.sleep(0)
 
 
-async def test_frame_is_shown_when_redis_has_it(log: RunLog, server: RedisServer):
+async def test_frame_is_shown_when_redis_has_it(log: RunLog, own_redis: RedisServer):
     writer = await begin(log)
     reading = Reading(log, writer.info.id)
     writer.append(b"kept")
     await eventually(lambda: reading.text == b"kept")
-    server.pause()
+    own_redis.pause()
     for word in (b" and", b" more"):
         writer.append(word)
         await let_all_run()
@@ -84,17 +75,17 @@ async def test_frame_is_shown_when_redis_has_it(log: RunLog, server: RedisServer
 
     assert (reading.text, late.text) == (b"kept", b"")
 
-    server.go_on()
+    own_redis.go_on()
     await eventually(lambda: (reading.text, late.text) == (b"kept and more", b" and more"))
     assert await writer.finish("finished")
     await asyncio.wait_for(asyncio.gather(reading.task, late.task), PATIENCE)
 
 
-async def test_end_is_shown_when_redis_has_it(log: RunLog, server: RedisServer, monkeypatch: pytest.MonkeyPatch):
+async def test_end_is_shown_when_redis_has_it(log: RunLog, own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("usechat.runs.redis.producer.END_PATIENCE", 0.05)
     writer = await begin(log)
     reading = Reading(log, writer.info.id)
-    server.pause()
+    own_redis.pause()
     writer.append(b"last")
     finishing = asyncio.create_task(writer.finish("finished"))
     # Longer than readers wait for Redis otherwise.
@@ -103,28 +94,28 @@ async def test_end_is_shown_when_redis_has_it(log: RunLog, server: RedisServer, 
     assert not reading.task.done()
     assert reading.text == b""
 
-    server.go_on()
+    own_redis.go_on()
     assert await asyncio.wait_for(finishing, PATIENCE)
     await asyncio.wait_for(reading.task, PATIENCE)
     assert reading.text == b"last"
 
 
-async def test_frames_that_redis_has_lost_are_shown_once_it_has_them_again(log: RunLog, server: RedisServer):
+async def test_frames_that_redis_has_lost_are_shown_once_it_has_them_again(log: RunLog, own_redis: RedisServer):
     writer = await begin(log)
     reading = Reading(log, writer.info.id)
     writer.append(b"one ")
     await eventually(lambda: reading.text == b"one ")
-    server.ask("FLUSHALL")
+    own_redis.ask("FLUSHALL")
     writer.append(b"two")
 
     await eventually(lambda: reading.text == b"one two")
     assert await log.frames(writer.info.id) == b"one two"
 
 
-async def test_process_that_ends_while_redis_is_away_cuts_its_readers(log: RunLog, server: RedisServer):
+async def test_process_that_ends_while_redis_is_away_cuts_its_readers(log: RunLog, own_redis: RedisServer):
     writer = await begin(log)
     reading = Reading(log, writer.info.id)
-    server.pause()
+    own_redis.pause()
     writer.append(b"lost")
     finishing = asyncio.create_task(writer.finish("finished"))
     await let_all_run()
@@ -189,14 +180,16 @@ def saved_text(server: RunningServer) -> str:
 
 
 @pytest.mark.parametrize("durable", ["strict", "soon"])
-def test_server_that_dies_while_redis_stalls_has_shown_what_is_saved(tmp_path: Path, server: RedisServer, durable: str):
+def test_server_that_dies_while_redis_stalls_has_shown_what_is_saved(
+    tmp_path: Path, own_redis: RedisServer, durable: str
+):
     with ScriptedUpstream() as upstream:
         upstream.will(slow_answer())
         variables = {
             "ANTHROPIC_API_KEY": "k",
             "ANTHROPIC_BASE_URL": upstream.url,
             "USECHAT_MODEL": "a-model",
-            "USECHAT_REDIS_URL": server.url,
+            "USECHAT_REDIS_URL": own_redis.url,
             "USECHAT_DATABASE_URL": f"sqlite:///{tmp_path}/chats.db",
             "USECHAT_LEASE_SECONDS": "1.5",
             "USECHAT_DURABLE": durable,
@@ -205,7 +198,7 @@ def test_server_that_dies_while_redis_stalls_has_shown_what_is_saved(tmp_path: P
             asking = Asking(first)
             asking.start()
             asking.wait_for(20)
-            server.pause()
+            own_redis.pause()
             if durable == "soon":
                 asking.wait_for(asking.shown.count(" ") + 50)
             else:
@@ -213,7 +206,7 @@ def test_server_that_dies_while_redis_stalls_has_shown_what_is_saved(tmp_path: P
             first.process.send_signal(signal.SIGKILL)
             first.process.wait()
             asking.join()
-            server.go_on()
+            own_redis.go_on()
             saved = saved_text(second)
 
     assert "".join(WORDS).startswith(saved)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -30,20 +30,11 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    """A Redis of the test's own."""
-    server = RedisServer(tmp_path)
-    server.start()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-async def deployment(server: RedisServer, tmp_path: Path) -> AsyncIterator[Deployment]:
+async def deployment(own_redis: RedisServer, tmp_path: Path) -> AsyncIterator[Deployment]:
     """Processes over this Redis and one database."""
     url = f"sqlite:///{tmp_path}/chats.db"
     await migrate(url)
-    logs = LogMaker(server.url, limits=Limits(lease=LEASE, silence=LEASE))
+    logs = LogMaker(own_redis.url, limits=Limits(lease=LEASE, silence=LEASE))
     async with AsyncExitStack() as stack:
         yield Deployment(logs, url, stack)
         await logs.aclose()
@@ -52,17 +43,17 @@ async def deployment(server: RedisServer, tmp_path: Path) -> AsyncIterator[Deplo
 KINDS = ("log", "run", "chat", "leases", "log run", "chat leases", "run chat leases", "log run chat leases")
 
 
-async def drop(server: RedisServer, prefix: str, kinds: str, run_id: str) -> None:
+async def drop(own_redis: RedisServer, prefix: str, kinds: str, run_id: str) -> None:
     """Have Redis lose keys, once it has them, as when it is short of memory."""
     names = {"log": f"log:{run_id}", "run": f"run:{run_id}", "chat": "chat:c", "leases": "leases"}
     keys = [f"{prefix}{names[kind]}" for kind in kinds.split()]
-    await eventually(lambda: server.ask("EXISTS", *keys).startswith(b":%d" % len(keys)))
-    server.ask("DEL", *keys)
+    await eventually(lambda: own_redis.ask("EXISTS", *keys).startswith(b":%d" % len(keys)))
+    own_redis.ask("DEL", *keys)
 
 
 @pytest.mark.parametrize("kinds", KINDS)
 async def test_readers_and_the_chat_have_the_whole_answer_whatever_redis_drops(
-    deployment: Deployment, server: RedisServer, kinds: str
+    deployment: Deployment, own_redis: RedisServer, kinds: str
 ) -> None:
     process, other, late = [await deployment.process() for _ in range(3)]
     async with other.conversations, late.conversations:
@@ -78,7 +69,7 @@ async def test_readers_and_the_chat_have_the_whole_answer_whatever_redis_drops(
 
         reading = asyncio.create_task(read())
         await eventually(lambda: b"Hello" in b"".join(begun))
-        await drop(server, deployment.logs.prefix, kinds, info.id)
+        await drop(own_redis, deployment.logs.prefix, kinds, info.id)
         found = await late.conversations.runs.resume("c")
         assert found is not None
         assert found.id == info.id
@@ -95,12 +86,12 @@ async def test_readers_and_the_chat_have_the_whole_answer_whatever_redis_drops(
 
 @pytest.mark.parametrize("kinds", KINDS)
 async def test_whatever_redis_drops_an_answer_can_be_stopped(
-    deployment: Deployment, server: RedisServer, kinds: str
+    deployment: Deployment, own_redis: RedisServer, kinds: str
 ) -> None:
     process, other = await deployment.process(), await deployment.process()
     answering = await begin_to_answer(process)
     [run_id] = process.conversations.runs.handles
-    await drop(server, deployment.logs.prefix, kinds, run_id)
+    await drop(own_redis, deployment.logs.prefix, kinds, run_id)
     assert await other.conversations.stop(DEFAULT_USER, "c")
     await asyncio.wait_for(answering.task, PATIENCE)
     assert [end.status for end in deployment.told] == ["aborted"]
@@ -109,7 +100,7 @@ async def test_whatever_redis_drops_an_answer_can_be_stopped(
 
 @pytest.mark.parametrize("kinds", KINDS)
 async def test_whatever_redis_drops_before_a_process_dies_a_beginning_is_saved_and_readers_get_an_end(
-    deployment: Deployment, server: RedisServer, kinds: str
+    deployment: Deployment, own_redis: RedisServer, kinds: str
 ) -> None:
     process, other = await deployment.process(), await deployment.process()
     answering = await begin_to_answer(process)
@@ -124,7 +115,7 @@ async def test_whatever_redis_drops_before_a_process_dies_a_beginning_is_saved_a
     reading = asyncio.create_task(read())
     await eventually(lambda: b"Hello" in b"".join(begun))
     await die(process)
-    await drop(server, deployment.logs.prefix, kinds, info.id)
+    await drop(own_redis, deployment.logs.prefix, kinds, info.id)
     async with other.conversations:
         await eventually(lambda: bool(deployment.told), within=PATIENCE)
         await asyncio.wait_for(reading, PATIENCE)
@@ -152,11 +143,11 @@ async def die(process: Process) -> None:
 
 @pytest.mark.parametrize("is_secret", [False, True], ids=["told", "told with INFO"])
 async def test_a_redis_that_drops_keys_is_warned_of(
-    deployment: Deployment, server: RedisServer, caplog: pytest.LogCaptureFixture, is_secret: bool
+    deployment: Deployment, own_redis: RedisServer, caplog: pytest.LogCaptureFixture, is_secret: bool
 ) -> None:
-    server.ask("CONFIG", "SET", "maxmemory-policy", "volatile-lru")
+    own_redis.ask("CONFIG", "SET", "maxmemory-policy", "volatile-lru")
     if is_secret:
-        server.ask("ACL", "SETUSER", "default", "-config")
+        own_redis.ask("ACL", "SETUSER", "default", "-config")
     async with (await deployment.process()).conversations:
         await eventually(lambda: "maxmemory-policy" in caplog.text)
     assert "(maxmemory-policy volatile-lru)" in caplog.text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
@@ -37,20 +37,11 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    """A Redis of the test's own."""
-    server = RedisServer(tmp_path)
-    server.start()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-async def deployment(server: RedisServer, tmp_path: Path) -> AsyncIterator[Deployment]:
+async def deployment(own_redis: RedisServer, tmp_path: Path) -> AsyncIterator[Deployment]:
     """Processes over this Redis and one database."""
     url = f"sqlite:///{tmp_path}/chats.db"
     await migrate(url)
-    logs = LogMaker(server.url, limits=Limits(lease=LEASE, silence=LEASE))
+    logs = LogMaker(own_redis.url, limits=Limits(lease=LEASE, silence=LEASE))
     async with AsyncExitStack() as stack:
         yield Deployment(logs, url, stack)
         await logs.aclose()
@@ -90,7 +81,7 @@ def text_of(saved: SavedChat) -> str:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 async def test_answer_that_ended_without_redis_is_saved_whole_when_its_process_ends(
-    server: RedisServer, tmp_path: Path, number: signal.Signals
+    own_redis: RedisServer, tmp_path: Path, number: signal.Signals
 ) -> None:
     with (
         ReplayServer(Reply("text", delay=0.02)) as upstream,
@@ -99,11 +90,11 @@ async def test_answer_that_ended_without_redis_is_saved_whole_when_its_process_e
             ANTHROPIC_API_KEY="unused",
             ANTHROPIC_BASE_URL=upstream.url,
             USECHAT_MODEL="a-model",
-            USECHAT_REDIS_URL=server.url,
+            USECHAT_REDIS_URL=own_redis.url,
             USECHAT_SHUTDOWN_SECONDS="60",
         ) as running,
     ):
-        seen = begin_and_lose_redis(running, server)
+        seen = begin_and_lose_redis(running, own_redis)
         if number == signal.SIGKILL:
             # The reader waits for Redis for some seconds more; whoever loads the chat has the answer.
             await eventually(lambda: "ended: whole" in running.log.read_text())
@@ -120,7 +111,7 @@ async def test_answer_that_ended_without_redis_is_saved_whole_when_its_process_e
 
 
 async def test_answer_that_is_cut_by_the_end_of_its_process_is_saved_without_redis(
-    server: RedisServer, tmp_path: Path
+    own_redis: RedisServer, tmp_path: Path
 ) -> None:
     middle = [index for index, event in enumerate(read_events("text")) if "text_delta" in event][1]
     with (
@@ -130,7 +121,7 @@ async def test_answer_that_is_cut_by_the_end_of_its_process_is_saved_without_red
             ANTHROPIC_API_KEY="unused",
             ANTHROPIC_BASE_URL=upstream.url,
             USECHAT_MODEL="a-model",
-            USECHAT_REDIS_URL=server.url,
+            USECHAT_REDIS_URL=own_redis.url,
             USECHAT_SHUTDOWN_SECONDS="0",
         ) as running,
     ):
@@ -139,7 +130,7 @@ async def test_answer_that_is_cut_by_the_end_of_its_process_is_saved_without_red
             seen = ""
             while "text-delta" not in seen:
                 seen += next(pieces)
-            server.kill()
+            own_redis.kill()
             running.process.terminate()
             # Its end waits for a Redis that does not come back, and the process for no reader.
             with suppress(httpx.TransportError):
@@ -151,15 +142,15 @@ async def test_answer_that_is_cut_by_the_end_of_its_process_is_saved_without_red
 
 
 async def test_an_end_without_redis_is_told_once_and_known_when_redis_is_back(
-    deployment: Deployment, server: RedisServer
+    deployment: Deployment, own_redis: RedisServer
 ) -> None:
     process, other = await deployment.process(), await deployment.process()
     answering = await begin_to_answer(process)
-    server.kill()
+    own_redis.kill()
     ending = asyncio.create_task(answering.end())
     await eventually(lambda: bool(deployment.told))
     assert await other.saved() == [("Hi", "whole"), ("Hello you there", "whole")]
-    server.start()
+    own_redis.start()
     assert b"[DONE]" in await ending
     info = await other.conversations.runs.log.find("c")
     assert info is not None
@@ -174,18 +165,18 @@ async def test_an_end_without_redis_is_told_once_and_known_when_redis_is_back(
 # -- Redis gave the answer to somebody else -----------------------------------------------------------------------
 
 
-def take(server: RedisServer, deployment: Deployment, run_id: str) -> None:
+def take(own_redis: RedisServer, deployment: Deployment, run_id: str) -> None:
     """What a process does that takes a run for lost."""
-    server.ask("HSET", f"{deployment.logs.prefix}run:{run_id}", "state", "lost", "token", "99999999999999999")
+    own_redis.ask("HSET", f"{deployment.logs.prefix}run:{run_id}", "state", "lost", "token", "99999999999999999")
 
 
 async def test_an_answer_that_was_taken_away_is_saved_as_far_as_it_is_made(
-    deployment: Deployment, server: RedisServer
+    deployment: Deployment, own_redis: RedisServer
 ) -> None:
     process, other = await deployment.process(), await deployment.process()
     answering = await begin_to_answer(process)
     [handle] = process.conversations.runs.handles.values()
-    take(server, deployment, handle.info.id)
+    take(own_redis, deployment, handle.info.id)
     # Who has taken it does not come to its end.
     await eventually(lambda: bool(deployment.told))
     assert await other.saved() == [("Hi", "whole"), ("Hello", "partial")]
@@ -193,18 +184,18 @@ async def test_an_answer_that_was_taken_away_is_saved_as_far_as_it_is_made(
 
 
 async def test_an_answer_that_was_ended_elsewhere_is_not_dropped_without_a_word(
-    deployment: Deployment, server: RedisServer, caplog: pytest.LogCaptureFixture
+    deployment: Deployment, own_redis: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     process, other = await deployment.process(), await deployment.process()
     answering = await begin_to_answer(process)
     [handle] = process.conversations.runs.handles.values()
-    server.pause()
+    own_redis.pause()
     turn = (await other.store.open_turns())[0]
     assert await other.conversations.ends.end(DEFAULT_USER, "c", turn.run_id, status="lost")
     with caplog.at_level(logging.WARNING):
         answering.may_go_on.set()
         await eventually(lambda: "had ended already" in caplog.text)
-    server.go_on()
+    own_redis.go_on()
     await asyncio.wait_for(answering.task, PATIENCE)
     assert [end.status for end in deployment.told] == ["lost"]
     assert handle.is_over
@@ -263,13 +254,15 @@ class Hole:
 
 
 @pytest.fixture(params=["stopped", "cut off"])
-async def pausing(request: pytest.FixtureRequest, server: RedisServer) -> AsyncIterator[tuple[str, RedisServer | Hole]]:
+async def pausing(
+    request: pytest.FixtureRequest, own_redis: RedisServer
+) -> AsyncIterator[tuple[str, RedisServer | Hole]]:
     """A Redis that can be paused, and its URL."""
     if request.param == "stopped":
-        yield server.url, server
-        server.go_on()
+        yield own_redis.url, own_redis
+        own_redis.go_on()
         return
-    hole = Hole(server.port)
+    hole = Hole(own_redis.port)
     yield await hole.start(), hole
     hole.go_on()
     await hole.aclose()
@@ -324,17 +317,17 @@ async def test_answers_outlive_a_redis_that_pauses_for_longer_than_a_lease(
     ids=["out of memory", "too few replicas", "a replica"],
 )
 async def test_a_redis_that_refuses_to_write_is_like_one_that_is_away(
-    deployment: Deployment, server: RedisServer, refuse: str, take: str
+    deployment: Deployment, own_redis: RedisServer, refuse: str, take: str
 ) -> None:
     process, other = await deployment.process(), await deployment.process()
     answering = await begin_to_answer(process)
     info = await other.conversations.runs.resume("c")
     assert info is not None
-    assert server.ask(*refuse.split()).startswith(b"+OK")
+    assert own_redis.ask(*refuse.split()).startswith(b"+OK")
     ending = asyncio.create_task(answering.end())
     await eventually(lambda: bool(deployment.told))
     assert await other.saved() == [("Hi", "whole"), ("Hello you there", "whole")]
-    assert server.ask(*take.split()).startswith(b"+OK")
+    assert own_redis.ask(*take.split()).startswith(b"+OK")
     seen = await ending
     assert deltas(seen.decode()) == "Hello you there"
     assert b"".join(entry.data for entry in await collect(other.conversations.runs.log, info.id)) == seen

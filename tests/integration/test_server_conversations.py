@@ -7,87 +7,44 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.integration.running_server import RunningServer, serving
+from tests.integration.deployments import (
+    ANSWER,
+    CALLED,
+    HELD,
+    LASTING,
+    SLOW,
+    SOON_LOST,
+    UNHURRIED,
+    WAIT,
+    Deployment,
+    await_listed_end,
+    await_saved,
+    await_words,
+    body,
+    body_that_goes_on,
+    folder,
+    message_of,
+    read_some,
+    read_until_cut,
+    saved,
+    text_of,
+    without_ids,
+)
+from tests.integration.running_server import serving
 from tests.support.databases import make_migrated_url
 from tests.support.redis_server import RedisServer
 from tests.support.scripted_upstream import ScriptedUpstream
-from usechat.protocol.decoders import UIMessageStreamDecoder
-from usechat.protocol.reducer import Reducer
 from usechat.testing.replay import Reply
 
 pytestmark = pytest.mark.timeout(180)
-
-WORDS = 40
-WAIT = 60.0
-
-
-def answer_events() -> list[dict[str, Any]]:
-    """An answer of many words."""
-    message: dict[str, Any] = {
-        "id": "m",
-        "type": "message",
-        "role": "assistant",
-        "content": [],
-        "model": "x",
-        "usage": {"input_tokens": 3, "output_tokens": 1},
-    }
-    words = [
-        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": f"word{n} "}}
-        for n in range(WORDS)
-    ]
-    return [
-        {"type": "message_start", "message": message},
-        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
-        *words,
-        {"type": "content_block_stop", "index": 0},
-        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": WORDS}},
-        {"type": "message_stop"},
-    ]
-
-
-ANSWER = "".join(f"word{n} " for n in range(WORDS))
-SLOW = Reply(events=answer_events(), delay=0.05)
-UNHURRIED = Reply(events=answer_events(), delay=0.2)
-"""Takes longer than a run goes on for somebody to ask."""
-HELD = Reply(events=answer_events(), hold_after=12)
-LASTING = {"USECHAT_DISCONNECT": "finish", "USECHAT_SHUTDOWN_SECONDS": "1"}
-"""Settings with which an answer goes on without its reader, until its server stops."""
-SOON_LOST = {"USECHAT_DISCONNECT": "finish", "USECHAT_LEASE_SECONDS": "5"}
-"""Settings with which the answer of a killed process is found out to be lost a few seconds later."""
-
-
-@dataclass(frozen=True)
-class Deployment:
-    """One or two servers over the same chats."""
-
-    servers: list[RunningServer]
-    upstream: ScriptedUpstream
-    chat: str
-    """A new chat's id."""
-
-    @property
-    def first(self) -> httpx.Client:
-        return self.servers[0].client
-
-    @property
-    def last(self) -> httpx.Client:
-        return self.servers[-1].client
-
-    def clear(self) -> None:
-        """Remove all chats, and stop their answers."""
-        for chat in self.first.get("/api/chats", params={"limit": 100}).json()["chats"]:
-            self.first.delete(f"/api/chats/{chat['id']}")
 
 
 @pytest.fixture(params=["one process", "two processes"])
@@ -150,80 +107,6 @@ NUMBERS = itertools.count(1)
 REDIS_DATABASES = iter(range(16))
 
 
-def folder(parent: Path, number: int) -> Path:
-    path = parent / f"server-{number}"
-    path.mkdir()
-    return path
-
-
-def body(chat_id: str, text: str = "Hi") -> dict[str, Any]:
-    message = {"id": f"u-{text}", "role": "user", "parts": [{"type": "text", "text": text}], "note": {"kept": None}}
-    return {"id": chat_id, "trigger": "submit-message", "messages": [message]}
-
-
-CALLED = {
-    "id": "a-1",
-    "role": "assistant",
-    "parts": [
-        {"type": "step-start"},
-        {"type": "text", "text": "A question: ", "state": "done"},
-        {
-            "type": "tool-ask_user",
-            "toolCallId": "t1",
-            "state": "output-available",
-            "input": {"question": "Which?"},
-            "output": "blue",
-        },
-    ],
-}
-
-
-def body_that_goes_on(chat_id: str) -> dict[str, Any]:
-    """What a page posts when the visitor has answered a tool's question."""
-    asked = body(chat_id)
-    return {**asked, "messages": [*asked["messages"], CALLED]}
-
-
-def message_of(data: bytes) -> dict[str, Any]:
-    decoder, reducer = UIMessageStreamDecoder(), Reducer()
-    reducer.feed_all([*decoder.feed(data), *decoder.finish()])
-    assert decoder.is_done
-    return reducer.message()
-
-
-def text_of(message: dict[str, Any]) -> str:
-    return "".join(part["text"] for part in message["parts"] if part["type"] == "text")
-
-
-def read_some(client: httpx.Client, chat_id: str, *, until: str, **fields: str) -> None:
-    """Ask, and leave when the answer has come so far."""
-    with client.stream("POST", "/api/chat", json={**body(chat_id), **fields}) as response:
-        await_text(response, until)
-
-
-def await_text(response: httpx.Response, until: str) -> None:
-    """Read a stream until it has come so far."""
-    assert response.status_code == 200, response.read()
-    seen = ""
-    for piece in response.iter_text():
-        seen += piece
-        if until in seen:
-            return
-    raise AssertionError(f"{until} did not come: {seen}")
-
-
-def await_words(client: httpx.Client, chat_id: str) -> None:
-    """Wait until the answer's first words have come to this process."""
-    with client.stream("GET", f"/api/chat/{chat_id}/stream") as response:
-        next(piece for piece in response.iter_text() if "word" in piece)
-
-
-def saved(client: httpx.Client, chat_id: str) -> tuple[list[dict[str, Any]], list[str]]:
-    """The messages and how each came about."""
-    chat = client.get(f"/api/chats/{chat_id}/export").json()
-    return chat["messages"], [detail["status"] for detail in chat["details"]]
-
-
 def test_an_answer_is_saved_as_the_client_has_it(deploy: Any):
     deployment = deploy(Reply(stream="text"))
     sent = body(deployment.chat)
@@ -264,10 +147,6 @@ def test_a_cursor_continues_where_the_reader_was(deploy: Any):
     assert deployment.first.get(f"/api/chat/{deployment.chat}/stream", params={"cursor": ids[-1]}).status_code == 204
 
 
-def without_ids(stream: str) -> str:
-    return re.sub(r"id: .*\n\n", "", stream)
-
-
 def test_a_cursor_of_an_answer_is_none_in_the_next(deploy: Any):
     deployment = deploy(SLOW, HELD, **LASTING)
     chat = deployment.chat
@@ -300,15 +179,6 @@ def test_a_plain_clients_leaving_stops_the_model_and_what_there_was_is_saved(dep
     assert statuses[1] == "partial"
 
 
-def await_saved(client: httpx.Client, chat_id: str) -> tuple[list[dict[str, Any]], list[str]]:
-    """Read the running answer to its end, then what was saved."""
-    client.get(f"/api/chat/{chat_id}/stream", params={"cursor": 0})
-    for _ in range(200):
-        if not client.get(f"/api/chats/{chat_id}").json()["isAnswering"]:
-            break
-    return saved(client, chat_id)
-
-
 def test_page_that_loads_its_chat_after_it_was_left_keeps_the_answer(deploy: Any):
     deployment = deploy(UNHURRIED)
     read_some(deployment.first, deployment.chat, until="word1 ")
@@ -331,13 +201,6 @@ def test_chat_that_is_only_listed_after_it_was_left_loses_the_answer(deploy: Any
     deployment.upstream.requests[0].wait()
     assert deployment.upstream.requests[0].is_aborted
     assert saved(deployment.last, deployment.chat)[1][1] == "partial"
-
-
-def await_listed_end(client: httpx.Client) -> None:
-    """Wait until the list shows no chat that is being answered."""
-    until = time.monotonic() + WAIT
-    while any(chat["isAnswering"] for chat in client.get("/api/chats").json()["chats"]):
-        assert time.monotonic() < until, "an answer is still in the making"
 
 
 def test_plain_client_that_stops_by_leaving_can_go_on_at_once(deploy: Any):
@@ -484,16 +347,6 @@ def test_ai_sdk_4_loads_messages_in_its_own_form(deploy: Any):
 def test_a_wrong_method_is_told_the_right_ones(deploy: Any, method: str, path: str, allowed: str):
     response = deploy(Reply(stream="text")).first.request(method, path)
     assert (response.status_code, response.headers["allow"]) == (405, allowed)
-
-
-def read_until_cut(pieces: Iterator[bytes]) -> bytes:
-    read = b""
-    try:
-        for piece in pieces:
-            read += piece
-    except httpx.RemoteProtocolError:
-        return read
-    raise AssertionError("the response ended as it should not")
 
 
 @pytest.mark.parametrize("kind", ["two processes"], indirect=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import usechat
-from tests.integration.running_server import environment, run, serving
+from tests.integration.running_server import environment, run, serving, serving_program
 from usechat.testing.replay import ReplayServer, Reply
 from usechat.testing.streams import read_events
 
@@ -57,7 +57,7 @@ def test_port_in_use_is_told_in_one_line(tmp_path: Path) -> None:
 
 
 def test_first_line_says_where_it_listens_and_who_answers(tmp_path: Path) -> None:
-    with serving(tmp_path, ANTHROPIC_API_KEY="unused") as server:
+    with serving_program(tmp_path, ANTHROPIC_API_KEY="unused") as server:
         assert "claude-sonnet-4-6 answers, because ANTHROPIC_API_KEY is set" in server.first_line
         assert server.log.read_text() == ""
         assert server.client.get("/docs").status_code == 200
@@ -71,7 +71,7 @@ def test_model_without_a_key_is_warned_of(tmp_path: Path) -> None:
 
 def test_settings_come_from_the_file(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("USECHAT_MODEL=demo\nUSECHAT_API_KEYS=the-key\nUSECHAT_API_KEI=typo\n")
-    with serving(tmp_path) as server:
+    with serving_program(tmp_path) as server:
         assert server.client.get("/api/info").status_code == 401
         response = server.client.get("/api/info", headers={"authorization": "Bearer the-key"})
         assert response.json()["model"]["id"] == "demo"
@@ -104,15 +104,18 @@ def test_failed_answer_is_logged_with_its_request(tmp_path: Path) -> None:
 
 
 def test_idle_server_stops_at_once(tmp_path: Path) -> None:
-    with serving(tmp_path, "--model", "demo", USECHAT_SHUTDOWN_SECONDS="120") as server:
+    with serving_program(tmp_path, "--model", "demo", USECHAT_SHUTDOWN_SECONDS="120") as server:
         assert server.stop(within=30) == 0
 
 
 def test_running_answer_may_end_before_the_server_does(tmp_path: Path) -> None:
     with (
         ReplayServer(Reply("text", delay=0.1)) as upstream,
-        serving(
-            tmp_path, ANTHROPIC_API_KEY="unused", ANTHROPIC_BASE_URL=upstream.url, USECHAT_SHUTDOWN_SECONDS="60"
+        serving_program(
+            tmp_path,
+            ANTHROPIC_API_KEY="unused",
+            ANTHROPIC_BASE_URL=upstream.url,
+            USECHAT_SHUTDOWN_SECONDS="60",
         ) as server,
     ):
         with server.client.stream("POST", "/api/chat", json=BODY) as response:

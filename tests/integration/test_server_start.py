@@ -17,7 +17,7 @@ from typing import IO
 import httpx
 import pytest
 
-from tests.integration.running_server import USECHAT, environment, serving
+from tests.integration.running_server import USECHAT, environment, serving, workers_of
 from tests.support.postgres import PostgresServer
 from tests.support.programs import REFUSING_PORT
 from tests.support.redis_server import RedisServer
@@ -282,18 +282,12 @@ def test_workers_that_die_at_their_start_are_given_up(
     assert len((tmp_path / "deaths").read_text()) <= 6
 
 
-def children_of(process: subprocess.Popen[str]) -> set[int]:
-    listed = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    command = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in map(int, listed.read_text().split())}
-    return {pid for pid, line in command.items() if b"--multiprocessing-fork" in line}
-
-
 @pytest.mark.anyio
 async def test_worker_that_dies_later_is_replaced(tmp_path: Path) -> None:
     with serving(tmp_path, "--workers", "2", "--model", "demo") as server:
-        await eventually(lambda: len(children_of(server.process)) == 2)
-        before = children_of(server.process)
+        await eventually(lambda: len(workers_of(server)) == 2)
+        before = workers_of(server)
         os.kill(min(before), signal.SIGKILL)
-        await eventually(lambda: len(children_of(server.process) - before) == 1)
+        await eventually(lambda: len(workers_of(server) - before) == 1)
         assert server.client.get("/healthz").status_code == 200
         assert server.stop() == 0

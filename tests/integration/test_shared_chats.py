@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.running_server import RunningServer, serving
+from tests.integration.running_server import RunningServer, serving, workers_of
 from tests.support.databases import DATABASES, make_migrated_url
 from usechat.testing.streams import frame_event, read_events
 
@@ -404,10 +404,9 @@ def test_next_start_ends_what_a_killed_server_was_answering(own: Servers) -> Non
 def test_workers_end_only_what_a_killed_worker_was_answering(own: Servers) -> None:
     server = own.start("--workers", "2", lease=LEASE)
     answers = own.ask(server, *"abcdefgh")
-    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
-    workers = [int(pid) for pid in children if b"--multiprocessing-fork" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    workers = workers_of(server)
     assert len(workers) == 2
-    os.kill(workers[0], signal.SIGKILL)
+    os.kill(min(workers), signal.SIGKILL)
     time.sleep(2 * LEASE)
     own.model.may_end.set()
     for answer in answers:

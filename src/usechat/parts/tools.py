@@ -56,8 +56,6 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     provider_executed: bool | None = None
     dynamic: bool | None = None
     provider_metadata: ProviderMetadata | None = None
-    start_input_text: str = ""
-    """Input that came complete with the block's start. AI SDK 4 and 5 do not show it."""
     is_cut: bool = False
     """Whether the message ended at a limit or in a refusal within the call, so that the call must not run."""
 

@@ -166,6 +166,7 @@ class Lifecycle:
         "calls_of_step",
         "closes_blocks",
         "has_failed",
+        "interrupted",
         "open_blocks",
         "open_inputs",
         "reports",
@@ -192,6 +193,8 @@ class Lifecycle:
         self.state = State.NEW
         self.has_failed = False
         self.open_blocks: dict[tuple[str, str], Part] = {}
+        self.interrupted: tuple[tuple[str, str], ...] = ()
+        """Blocks that the last error closed. Their own ends come later, which is no mistake."""
         # Dictionaries instead of sets: most answers have no calls, and an empty set is three times as large.
         self.open_inputs: dict[str, None] = {}
         self.tool_calls: dict[str, None] = dict.fromkeys(known_tool_calls)
@@ -273,15 +276,18 @@ class Lifecycle:
         key = (BLOCKS[type(part)], part.id)
         if key in self.open_blocks:
             return ()
-        self.complain(part, "without its block's start")
+        if key not in self.interrupted:
+            self.complain(part, "without its block's start")
         start = STARTS[key[0]](part.id)
         self.open_blocks[key] = start
         return (start,)
 
     def _end_block(self, part: TextEnd | ReasoningEnd) -> Parts | None:
-        if self.open_blocks.pop((BLOCKS[type(part)], part.id), None) is not None:
+        key = (BLOCKS[type(part)], part.id)
+        if self.open_blocks.pop(key, None) is not None:
             return ()
-        self.complain(part, "without its block's start")
+        if key not in self.interrupted:
+            self.complain(part, "without its block's start")
         return None
 
     def _begin_input(self, part: ToolInputStart) -> Parts | None:
@@ -345,7 +351,11 @@ class Lifecycle:
         return ()
 
     def _before_error(self, part: Error) -> Parts | None:
-        return self.close_blocks() if self.closes_blocks else ()
+        if not self.closes_blocks:
+            return ()
+        if self.open_blocks:
+            self.interrupted = tuple(self.open_blocks)
+        return self.close_blocks()
 
     CHECKS: ClassVar[dict[type, Any]] = {
         TextStart: _open_block,

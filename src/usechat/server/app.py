@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 import os
 from collections.abc import AsyncGenerator, Callable
@@ -31,6 +30,7 @@ from usechat.server.environment import load_environment
 from usechat.server.health import Health, Probe
 from usechat.server.meter import Meter, Metered, need_prometheus
 from usechat.server.persistence import database_url, open_chats, open_used_approvals
+from usechat.server.processes.imports import import_quickly
 from usechat.server.processes.shutdown import stopping
 from usechat.server.routes.docs import make_docs_router
 from usechat.server.routes.page import PageFiles, default_page_folder
@@ -91,7 +91,7 @@ def create_app(
         begin, end = partial(refuse_new, chats, health), partial(end_running, answers, chats)
         with stopping(begin, end, settings.shutdown_seconds):
             async with chats:
-                loading = asyncio.create_task(load_ahead())
+                loading = asyncio.create_task(load_ahead(answers))
                 try:
                     yield
                 finally:
@@ -137,13 +137,15 @@ def make_routers(answers: Answers, guard: KeyGuard, chats: Chats) -> list[APIRou
     return [chat, fetch, make_api_router(answers, guard, [*chat.routes, *fetch.routes])]
 
 
-async def load_ahead() -> None:
+async def load_ahead(answers: Answers) -> None:
     """Import the client package of the models, which takes a second, so that the first answer need not wait.
 
-    It runs beside the server: neither its start nor its end waits for it.
+    It runs beside the server: neither its start nor its end waits for it. The demo and models of other providers need
+    no package.
     """
     await asyncio.sleep(LOAD_AFTER_SECONDS)
-    await asyncio.to_thread(importlib.import_module, "anthropic")
+    if answers.uses_anthropic:
+        await asyncio.to_thread(import_quickly, "anthropic")
 
 
 def find_probes(chats: Chats, redis: RedisUsedApprovals | None) -> dict[str, Probe]:

@@ -147,6 +147,12 @@ def test_open_blocks_are_closed_before_an_end(last: Part):
     assert lifecycle.admit(last) == (TextEnd("0"), ReasoningEnd("1"), last)
 
 
+def test_block_that_an_error_closed_may_end_once_more():
+    lifecycle = Lifecycle(strict=True)
+    parts: list[Part] = [StartStep(), TextStart("0"), Error("e"), TextEnd("0"), STEP_END]
+    assert admit_all(lifecycle, parts) == [StartStep(), TextStart("0"), TextEnd("0"), Error("e"), STEP_END]
+
+
 def test_known_calls_and_approvals_of_a_continued_message_are_legal():
     lifecycle = Lifecycle(strict=True, known_tool_calls=["t1"], known_approvals=["a1"])
     assert lifecycle.admit(OUTPUT) == (OUTPUT,)

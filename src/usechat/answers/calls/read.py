@@ -72,11 +72,9 @@ def show_input_start(part: ToolInputStart, tools: Mapping[str, Tool]) -> ToolInp
     return part
 
 
-def parse_call(
-    call: ToolCall, tools: Mapping[str, Tool], *, reads_start_input: bool, repair: RepairToolCall | None
-) -> Script[ParsedCall]:
+def parse_call(call: ToolCall, tools: Mapping[str, Tool], *, repair: RepairToolCall | None) -> Script[ParsedCall]:
     """Parse and check a call. Repair a broken one when possible."""
-    parsed = parse_once(call, tools, reads_start_input=reads_start_input)
+    parsed = parse_once(call, tools)
     # Nobody knows the missing part of a cut call, so there is nothing to repair.
     if parsed.error is None or repair is None or call.is_cut:
         return parsed
@@ -89,14 +87,13 @@ def parse_call(
     if not isinstance(mended, ToolCall):
         wrong = TypeError(f"repair_tool_call must return a ToolCall or None, not {type(mended).__name__}")
         return msgspec.structs.replace(parsed, error=repair_failed(call, wrong))
-    again = parse_once(mended, tools, reads_start_input=reads_start_input)
+    again = parse_once(mended, tools)
     # A call that stays broken is shown as the model wrote it.
     return again if again.error is None else msgspec.structs.replace(parsed, error=again.error)
 
 
-def parse_once(call: ToolCall, tools: Mapping[str, Tool], *, reads_start_input: bool) -> ParsedCall:
-    came_with_start = bool(call.start_input_text) and not reads_start_input
-    value, is_json = parse_text("" if came_with_start else call.input_text)
+def parse_once(call: ToolCall, tools: Mapping[str, Tool]) -> ParsedCall:
+    value, is_json = parse_text(call.input_text)
     tool = tools.get(call.tool_name)
     if call.is_cut:
         return ParsedCall(call=call, input=value, tool=tool, error=invalid_input(call, CUT))
@@ -205,6 +202,9 @@ def show_broken_call(parsed: ParsedCall, on_error: Callable[[BaseException], str
     call = parsed.call
     dynamic = True if parsed.tool is None or parsed.tool.dynamic else None
     text, client_text = error_text(parsed.error), on_error(parsed.error)
+    if client_text is None and call.is_cut:
+        # No secret, as with an interrupted tool: nothing of the input or of the application is in it.
+        client_text = text
     metadata = parsed.tool.metadata if parsed.tool is not None else None
     made = ToolInputError(
         tool_call_id=call.tool_call_id,

@@ -41,8 +41,6 @@ class LoopPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a step follows a cut step when all calls of the cut step have failed."""
     tells_truncation: bool = True
     """Whether a cut answer ends in an error. The AI SDK ends it without one."""
-    reads_start_input: bool = True
-    """Whether complete input in a call's start is used."""
     shows_empty_steps: bool = False
     """Whether a later step without content is shown, with empty metadata.
 
@@ -82,7 +80,6 @@ def policy_for(dialect: Dialect, *, is_continuation: bool = False) -> LoopPolicy
         counts_begun_blocks=exact and dialect.major == 6,
         goes_on_after_truncation=exact and dialect.major in (5, 6),
         tells_truncation=not exact,
-        reads_start_input=not exact or dialect.major >= 6,
         shows_empty_steps=not is_4,
         shows_custom=not is_4 and dialect.accepts("custom"),
         is_continuation=is_continuation,

@@ -199,12 +199,7 @@ class StepTurn(Turn):
                 return part
 
     def _take_call(self, call: ToolCall) -> Script[None]:
-        parsed = yield from parse_call(
-            call,
-            self.tools,
-            reads_start_input=self.policy.reads_start_input,
-            repair=self.request.repair_tool_call,
-        )
+        parsed = yield from parse_call(call, self.tools, repair=self.request.repair_tool_call)
         if parsed.error is None:
             self._show(show_call(parsed))
             if parsed.tool is not None and not call.provider_executed:

@@ -222,6 +222,9 @@ class WriterTurn(Turn):
             self.parts += [part for part in batch if self.keep(part)]
         if self.failure is not None:
             self.finish_reason = FinishReason("error")
+            if self.steps.count:
+                # The stream that failed does not end its step any more.
+                self.parts.append(FinishStep(finish_reason=self.finish_reason, usage=Usage()))
         self.finish_reason = self.finish_reason or FinishReason("stop")
         self.parts.append(
             Finish(finish_reason=self.finish_reason, total_usage=self.usage, message_metadata=self.metadata)

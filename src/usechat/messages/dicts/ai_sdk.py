@@ -156,7 +156,10 @@ def read_tool_output(output: Any, path: str) -> ToolResultOutput:
 
 
 def write_model_message(message: ModelMessage) -> ModelMessageDict:
-    """Return a message in the AI SDK's JSON form, which `read_model_messages` reads."""
+    """Return a message of ``response_messages`` as JSON, in the AI SDK's form of a ``ModelMessage``.
+
+    `stream_text` and its like take lists of these as they take the messages themselves.
+    """
     role: Any = {SystemMessage: "system", UserMessage: "user", AssistantMessage: "assistant", ToolMessage: "tool"}[
         type(message)
     ]

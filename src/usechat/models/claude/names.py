@@ -110,9 +110,8 @@ class WireNames:
             case ToolCall():
                 name = self._own_tools.get(part.tool_name, part.tool_name)
                 names = self._own_keys.get(name)
-                texts = {"input_text": part.input_text, "start_input_text": part.start_input_text}
-                read = texts if names is None else {key: _rename_text(text, names) for key, text in texts.items()}
-                return msgspec.structs.replace(part, tool_name=name, **read)
+                text = part.input_text if names is None else _rename_text(part.input_text, names)
+                return msgspec.structs.replace(part, tool_name=name, input_text=text)
             case ToolInputStart() | ToolOutputAvailable() | ToolOutputError():
                 return msgspec.structs.replace(part, tool_name=self._own_tools.get(part.tool_name, part.tool_name))
             case _:

@@ -29,6 +29,7 @@ from usechat.tools.used_approvals import UsedApprovals
 __all__ = ["DEFAULT_SYSTEM_PROMPT", "Answers"]
 
 DEFAULT_SYSTEM_PROMPT: Final = "You are a helpful assistant."
+ANTHROPIC_USERS: Final = {"anthropic", "local"}
 
 
 class Answers:
@@ -156,6 +157,13 @@ class Answers:
         """The options of a response, from the settings."""
         settings = self.settings
         return {"sdk": settings.sdk, "heartbeat": settings.heartbeat or None, "tool_errors": settings.tool_errors}
+
+    @property
+    def uses_anthropic(self) -> bool:
+        """Whether a model of this server needs the package `anthropic`, as the embedded one does."""
+        own = self.choice.agent
+        named = [name for name in self.models if own is None or name != self.choice.name]
+        return any(name != "demo" for name in named) or (own is not None and own.model.provider in ANTHROPIC_USERS)
 
     def abort_all(self, reason: str) -> None:
         """Stop every running answer. Each still gets a legal end."""

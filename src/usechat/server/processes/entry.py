@@ -8,6 +8,8 @@ from __future__ import annotations
 import gc
 from typing import TYPE_CHECKING, Final
 
+from usechat.server.processes.imports import collecting_later
+
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
@@ -21,21 +23,15 @@ objects."""
 def load_app() -> FastAPI:
     """Return the application of `usechat.server.app.create_app`, loaded with the garbage collector out of the way.
 
-    Imports make some hundred thousand objects that all stay. Collections during the imports would take a quarter of the
-    time, and later ones need not look at these objects.
+    Later collections need not look at the objects that the imports made: they all stay.
 
     Raises:
         ConfigurationError: As for `usechat.server.app.create_app`.
     """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
+    with collecting_later():
         from usechat.server.app import create_app
 
         app = create_app()
         gc.freeze()
         gc.set_threshold(*COLLECT_AFTER)
         return app
-    finally:
-        if was_enabled:
-            gc.enable()

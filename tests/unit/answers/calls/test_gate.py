@@ -76,7 +76,7 @@ def deleting(needs: Any = True, **options: Any) -> Tool:
 
 async def decide(opened: ApprovalGate, text: str = '{"path":"/x"}') -> Verdict:
     call = ToolCall(tool_call_id="c1", tool_name=next(iter(opened.tools)), input_text=text)
-    parsed = await follow(parse_call(call, opened.tools, reads_start_input=True, repair=None))
+    parsed = await follow(parse_call(call, opened.tools, repair=None))
     return await follow(opened.decide(parsed))
 
 

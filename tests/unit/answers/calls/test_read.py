@@ -51,8 +51,8 @@ def call(name: str, text: str = '{"city":"York"}', **values: Any) -> ToolCall:
     return ToolCall(tool_call_id="c1", tool_name=name, input_text=text, **values)
 
 
-async def parse(made: ToolCall, *, reads_start_input: bool = True, repair: Any = None) -> ParsedCall:
-    return await follow(parse_call(made, TOOLS, reads_start_input=reads_start_input, repair=repair))
+async def parse(made: ToolCall, *, repair: Any = None) -> ParsedCall:
+    return await follow(parse_call(made, TOOLS, repair=repair))
 
 
 def error_of(parsed: ParsedCall) -> ToolError:
@@ -83,19 +83,13 @@ async def test_no_input_is_an_empty_object(text: str):
     assert (await parse(call("free", text))).input == {}
 
 
-@pytest.mark.parametrize(("reads", "seen"), [(True, {"city": "York"}), (False, {})])
-async def test_input_that_came_with_the_start_counts_where_the_major_reads_it(reads: bool, seen: Any):
-    made = call("free", '{"city":"York"}', start_input_text='{"city":"York"}')
-    assert (await parse(made, reads_start_input=reads)).input == seen
-
-
 async def test_unknown_tool_is_told_with_those_there_are():
     error = error_of(await parse(call("fly")))
     assert isinstance(error, NoSuchToolError)
     assert str(error) == (
         "Model tried to call unavailable tool 'fly'. Available tools: get_weather, ask, free, dynamic, titled, bash."
     )
-    parsed = await follow(parse_call(call("fly"), {}, reads_start_input=True, repair=None))
+    parsed = await follow(parse_call(call("fly"), {}, repair=None))
     assert str(error_of(parsed)).endswith("No tools are available.")
 
 

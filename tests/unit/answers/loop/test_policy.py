@@ -61,13 +61,7 @@ def test_client_of_unknown_version_cannot_be_asked_and_hears_of_a_cut():
     behaviour = policy_for(AUTO)
     assert not behaviour.approvals
     assert behaviour.tells_truncation
-    assert behaviour.reads_start_input
     assert not behaviour.accepts_empty_answer
-
-
-@pytest.mark.parametrize(("version", "reads"), [("4", False), ("5", False), ("6", True), ("7", True)])
-def test_input_that_came_with_the_start_counts_from_major_6_on(version: str, reads: bool):
-    assert policy(version).reads_start_input is reads
 
 
 @pytest.mark.parametrize(("version", "accepts"), [("4", True), ("5", True), ("6", False), ("7", False)])

@@ -132,6 +132,14 @@ async def test_what_comes_among_chunks_and_is_none_is_refused(item: Any):
 # Functions that write
 
 
+async def test_what_fails_in_the_middle_of_a_step_ends_legally(caplog: pytest.LogCaptureFixture):
+    stream = await ui_message_stream(stream_of("Hello", SimpleNamespace())).stream({})
+    sent = b"".join([piece async for piece in stream.body]).decode()
+    ends = [line[6:] for line in sent.splitlines() if line.startswith("data: ")][-3:]
+    assert ends == ['{"type":"finish-step"}', '{"type":"finish"}', "[DONE]"]
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
 async def test_plain_function_writes_in_a_thread_of_its_own():
     threads: list[int] = []
 

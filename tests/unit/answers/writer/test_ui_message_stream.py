@@ -257,7 +257,7 @@ async def test_stream_that_fails_does_not_end_the_others(caplog: pytest.LogCaptu
         writer.write_data("still", 1)
 
     parts = await read(ui_message_stream(execute))
-    assert kinds(parts)[-3:] == ["Error", "Data", "Finish"]
+    assert kinds(parts)[-4:] == ["Error", "Data", "FinishStep", "Finish"]
     assert "): overloaded" in caplog.text
 
 

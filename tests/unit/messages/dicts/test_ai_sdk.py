@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from usechat import StepSettings, step_count_is, stream_text, tool
+from usechat import FinishEvent, StepSettings, step_count_is, stream_text, tool, write_model_message
 from usechat.answers.inputs import read_messages
 from usechat.errors import ConfigurationError, RequestError
-from usechat.messages.dicts.ai_sdk import read_model_messages, write_model_message
+from usechat.messages.dicts.ai_sdk import read_model_messages
 from usechat.messages.model import (
     AssistantMessage,
     CustomContent,
@@ -99,6 +99,19 @@ WHOLE: list[ModelMessage] = [
 def test_messages_in_json_read_back_as_they_were():
     written = json.loads(json.dumps([write_model_message(message) for message in WHOLE]))
     assert read_model_messages(written) == WHOLE
+
+
+@pytest.mark.anyio
+async def test_messages_of_an_answer_are_kept_as_json_and_given_back():
+    question: Any = {"role": "user", "content": "Hi"}
+    ended: list[FinishEvent] = []
+    first = stream_text(ScriptedModel(saying("Hello")), messages=[question], on_finish=ended.append)
+    assert await first.text == "Hello"
+    kept = json.dumps([write_model_message(message) for message in ended[0].response_messages])
+    model = ScriptedModel(saying("Again"))
+    again: Any = {"role": "user", "content": "And now?"}
+    assert await stream_text(model, messages=[question, *json.loads(kept), again]).text == "Again"
+    assert model.calls[0].messages[1:-1] == tuple(ended[0].response_messages)
 
 
 def test_messages_of_the_ai_sdk_are_read_whole():

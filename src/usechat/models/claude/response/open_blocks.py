@@ -220,10 +220,9 @@ class OpenToolInput:
     def close(self, parts: list[ModelPart]) -> None:
         """Append the whole call."""
         streamed = "".join(self._pieces)
-        text = streamed or self._start_text or ("" if self.is_cut else "{}")
-        parts.append(self._call(text, "" if streamed else self._start_text))
+        parts.append(self._call(streamed or self._start_text or ("" if self.is_cut else "{}")))
 
-    def _call(self, input_text: str, start_text: str = "") -> ToolCall:
+    def _call(self, input_text: str) -> ToolCall:
         start = self._start
         return ToolCall(
             tool_call_id=start.tool_call_id,
@@ -232,7 +231,6 @@ class OpenToolInput:
             provider_executed=start.provider_executed,
             dynamic=start.dynamic,
             provider_metadata={"anthropic": self._metadata} if self._metadata else None,
-            start_input_text=start_text,
             is_cut=self.is_cut,
         )
 
@@ -280,9 +278,7 @@ class OpenCodeExecution(OpenToolInput):
     def close(self, parts: list[ModelPart]) -> None:
         """Append the whole call."""
         streamed = "".join(self._pieces) + (self._begun or "")
-        came_with_start = not streamed.strip()
-        text = self._with_kind((self._start_text or "{}") if came_with_start else streamed)
-        parts.append(self._call(text, text if self._start_text and came_with_start else ""))
+        parts.append(self._call(self._with_kind(streamed if streamed.strip() else self._start_text or "{}")))
 
     def _with_kind(self, text: str) -> str:
         value = _maybe_object(text)

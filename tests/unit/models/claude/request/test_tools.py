@@ -85,7 +85,6 @@ def caller(**caller: str) -> dict[str, dict[str, Any]]:
                     "toolu_tide",
                     "get_tide",
                     '{"port":"Whitby"}',
-                    start_input_text='{"port":"Whitby"}',
                     provider_metadata=caller(type="code_execution_20260120", toolId="srvtoolu_code"),
                 ),
             ],

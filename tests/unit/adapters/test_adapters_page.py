@@ -23,7 +23,7 @@ from usechat.testing.replay import ReplayServer, Reply
 
 pytestmark = pytest.mark.anyio
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs/adapters.md").read_text()
+PAGE = (Path(__file__).resolve().parents[3] / "docs/adapters.md").read_text()
 PROGRAMS = dict(re.findall(r"^## (.+?)\n.*?^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
 serve = test_openai.serve
 
