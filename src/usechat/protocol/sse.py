@@ -102,23 +102,35 @@ class SSEDecoder:
         if self._at_start:
             self._at_start = False
             events = events.removeprefix(_BYTE_ORDER_MARK)
-        heads = self._heads
         head, separator, rest = events.partition(b"data: ")
-        if separator and head in heads:
-            if rest.find(b"\n") < 0:
-                return [rest]
-            # The events of a burst mostly have the same head. Counting line ends proves it without a look at each.
-            alike = rest.split(b"\n\n" + head + separator)
-            if rest.count(b"\n") == (len(alike) - 1) * (2 + head.count(b"\n")):
-                return alike
+        if separator and head in self._heads and rest.find(b"\n") < 0:
+            return [rest]
         found: list[bytes] = []
+        # Most events of a burst begin like its newest one. Split there, they need no look at their heads.
+        begin = self._begin_of(events.rpartition(b"\n\n")[2])
+        first, *others = events.split(b"\n\n" + begin) if begin else (events,)
+        self._split_each(first, found)
+        for data in others:
+            if data.find(b"\n") < 0:
+                found.append(data)
+            else:
+                self._split_each(begin + data, found)
+        return found
+
+    def _begin_of(self, event: bytes) -> bytes:
+        """Return what stands before the only data of an event; empty bytes if that may be more than a known head."""
+        head, separator, _ = event.partition(b"data: ")
+        if separator and head not in self._heads:
+            self._split_lines(event, [])
+        return head + separator if separator and head in self._heads else b""
+
+    def _split_each(self, events: bytes, found: list[bytes]) -> None:
         for event in events.split(b"\n\n"):
             head, separator, data = event.partition(b"data: ")
-            if separator and head in heads and data.find(b"\n") < 0:
+            if separator and head in self._heads and data.find(b"\n") < 0:
                 found.append(data)
             else:
                 self._split_lines(event, found)
-        return found
 
     def _split_lines(self, event: bytes, found: list[bytes]) -> None:
         lines = event.split(b"\n")
