@@ -26,7 +26,7 @@ export const MessageItem = memo(function MessageItem(props: MessageItemProps) {
   const { message, isStreaming, isFar, ending, toolActions, onRegenerate } = props;
   const isAnswer = message.role === 'assistant';
   return (
-    <article className={styles.message} data-role={message.role} data-testid={`message-${message.role}`}>
+    <article className={styles.message} data-role={message.role} data-far={isFar} data-testid={`message-${message.role}`}>
       <h2 className="visually-hidden">{SPEAKERS[message.role]}</h2>
       <MessageBody message={message} isStreaming={isStreaming} toolActions={toolActions} isFar={isFar} />
       {ending && <p className={styles.ending}>{ending}</p>}
