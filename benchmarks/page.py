@@ -60,6 +60,8 @@ def height(hours: float, mean: float = 3.1, amplitude: float = 1.9) -> float:
 
 """
 
+_END = "\n\nThat is all of it.\n"
+
 _WATCH = """
 window.longTasks = [];
 new PerformanceObserver((list) => {
@@ -73,8 +75,9 @@ async () => {
   const isBusy = () => document.querySelector('[data-testid=stop]') !== null;
   const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
   while (!isBusy()) await pause(50);
-  while (isBusy()) await pause(500);
-  await pause(2000);
+  const isDrawn = () => document.querySelector('[role=log]').textContent.includes('That is all of it.');
+  while (isBusy() || !isDrawn()) await pause(500);
+  await pause(1000);
 }
 """
 
@@ -82,7 +85,7 @@ async () => {
 def answer_text(characters: int = ANSWER_CHARACTERS) -> str:
     """Return Markdown of so many characters, as a model writes it: paragraphs, lists, tables, code, formulas."""
     sections = "".join(_SECTION.format(number=number) for number in range(1, characters // len(_SECTION) + 2))
-    return sections[:characters]
+    return sections[: characters - len(_END)] + _END
 
 
 @contextmanager

@@ -45,6 +45,7 @@ export const MessageItem = memo(function MessageItem(props: MessageItemProps) {
       className={styles.message}
       data-role={message.role}
       data-last={isLast}
+      data-far={isFar}
       data-message-id={message.id}
       data-found={isFound}
       data-editing={isEdited}

@@ -38,8 +38,8 @@ export const Markdown = memo(function Markdown({ text: words, isStreaming }: Mar
   return (
     <MarkdownProvider value={context}>
       <div className={styles.markdown}>
-        {text.blocks().map((blocks, index) => (
-          <Chunk key={index} blocks={blocks} />
+        {text.blocks().map((blocks, index, all) => (
+          <Chunk key={index} blocks={blocks} isFar={index < all.length - 2} />
         ))}
         {isDone && <Footnotes text={text} id={id} count={text.footnoteNumbers.size} />}
       </div>
@@ -48,9 +48,9 @@ export const Markdown = memo(function Markdown({ text: words, isStreaming }: Mar
 });
 
 const Chunk = memo(
-  function Chunk({ blocks }: { blocks: readonly Block[] }) {
+  function Chunk({ blocks, isFar }: { blocks: readonly Block[]; isFar: boolean }) {
     return (
-      <div className={styles.chunk}>
+      <div className={styles.chunk} data-far={isFar}>
         {together(blocks).map((parts) => {
           const [first] = parts;
           if (first === undefined) return null;
@@ -64,6 +64,7 @@ const Chunk = memo(
   },
   // Chunks are made anew for each rendering where the open block stands in them.
   (before, after) =>
+    before.isFar === after.isFar &&
     before.blocks.length === after.blocks.length &&
     before.blocks.every((block, index) => block === after.blocks[index]),
 );
