@@ -48,6 +48,18 @@ export const STRINGS = {
   empty: {
     title: 'What would you like to know?',
     text: 'Write a message, or begin with one of these.',
+    starters: [
+      'Explain in two sentences how a streamed answer works.',
+      'Write a haiku about the sea.',
+      'Suggest three names for a grey cat.',
+      'What should I ask before renting a flat?',
+    ],
+    demoStarters: [
+      'Show me everything you can do.',
+      'Write an e-mail, but ask me first.',
+      'Draw me a picture.',
+      'Search the web and cite your sources.',
+    ],
   },
 
   composer: {
@@ -96,6 +108,7 @@ export const STRINGS = {
 
   model: {
     label: 'Model',
+    chosen: (name: string) => `Model: ${name}`,
     abilities: { tools: 'tools', images: 'pictures', pdf: 'PDF', reasoning: 'reasoning', text: 'text only' } as Record<
       string,
       string
