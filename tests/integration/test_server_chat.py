@@ -120,12 +120,17 @@ def test_later_majors_get_the_ui_message_stream(client: httpx.Client, upstream: 
     assert "".join(chunk["delta"] for chunk in chunks(response) if chunk["type"] == "text-delta") == TEXT
     assert response.text.endswith("data: [DONE]\n\n")
     # A client of which nothing is known may be 5.0.0, which knows no finish reason.
-    assert chunks(response)[-1] == {"type": "finish"}
+    finish = chunks(response)[-1]
+    assert finish.keys() == {"type", "messageMetadata"}
+    assert finish["messageMetadata"]["usage"]["totalTokens"] == 66
 
 
 def test_client_that_names_its_version_gets_all_of_it(client: httpx.Client, upstream: Upstream) -> None:
     response = client.post("/api/chat", json=V5, headers={"x-usechat-sdk": "7"})
-    assert chunks(response)[-1] == {"type": "finish", "finishReason": "stop"}
+    finish = chunks(response)[-1]
+    assert (finish["type"], finish["finishReason"]) == ("finish", "stop")
+    usage = finish["messageMetadata"]["usage"]
+    assert (usage["inputTokens"], usage["outputTokens"]) == (42, 24)
 
 
 def test_server_can_be_told_its_clients_version(tuned: httpx.Client, upstream: Upstream) -> None:
@@ -245,8 +250,16 @@ def test_page_is_told_which_models_there_are(client: httpx.Client, tuned: httpx.
         "model": {"id": "claude-sonnet-4-6", "provider": "anthropic", "label": "claude-sonnet-4-6"},
         "notice": None,
         "models": [],
+        "modelInfo": [],
     }
-    assert tuned.get("/api/info").json()["models"] == ["model-one", "model-two", "model-three"]
+    info = tuned.get("/api/info").json()
+    assert info["models"] == ["model-one", "model-two", "model-three"]
+    assert info["modelInfo"][1] == {
+        "id": "model-two",
+        "label": "model-two",
+        "provider": "anthropic",
+        "abilities": ["tools", "images", "pdf", "reasoning"],
+    }
 
 
 def test_output_tokens_are_limited_as_set(tuned: httpx.Client, upstream: Upstream) -> None:

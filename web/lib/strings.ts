@@ -48,6 +48,19 @@ export const STRINGS = {
   empty: {
     title: 'What would you like to know?',
     text: 'Write a message, or begin with one of these.',
+    starters: [
+      'Explain in two sentences how a streamed answer works.',
+      'Write a haiku about the sea.',
+      'Suggest three names for a grey cat.',
+      'What should I ask before renting a flat?',
+    ],
+    // The demo is a script: these are words that it knows.
+    demoStarters: [
+      'Show me everything you can do.',
+      'Write an e-mail, but ask me first.',
+      'Search the web: what are server-sent events?',
+      'Show me a chart of temperatures.',
+    ],
   },
 
   composer: {
@@ -96,6 +109,7 @@ export const STRINGS = {
 
   model: {
     label: 'Model',
+    chosen: (name: string) => `Model: ${name}`,
     abilities: { tools: 'tools', images: 'pictures', pdf: 'PDF', reasoning: 'reasoning', text: 'text only' } as Record<
       string,
       string

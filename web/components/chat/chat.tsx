@@ -10,6 +10,7 @@ import { useShortcuts } from '@/hooks/use-shortcuts';
 import { useStickToBottom } from '@/hooks/use-stick-to-bottom';
 import { changeChat, type SavedChat } from '@/lib/chats';
 import { writtenText } from '@/lib/message-text';
+import { canHover } from '@/lib/can-hover';
 import { nameNewChat } from '@/lib/route';
 import { remember } from '@/lib/storage';
 import { STRINGS } from '@/lib/strings';
@@ -89,8 +90,11 @@ function ChatView({ id, isNew, isSaved, isBusy, conversation, found, model, onRe
   useTitle(history.chats.find((chat) => chat.id === id)?.title);
   useGoTo(found, letGo);
 
-  // The buttons in the log go away when they are pressed; the focus stays near them.
-  const focusLog = useCallback(() => scrollRef.current?.focus({ preventScroll: true }), [scrollRef]);
+  // The buttons in the log go away when they are pressed. The field takes the focus, unless that raised a keyboard.
+  const moveFocus = useCallback(() => {
+    const field = canHover() ? document.getElementById('prompt') : scrollRef.current;
+    field?.focus({ preventScroll: true });
+  }, [scrollRef]);
 
   const { note } = history;
   const send = useCallback(
@@ -106,9 +110,9 @@ function ChatView({ id, isNew, isSaved, isBusy, conversation, found, model, onRe
   );
 
   const again = useCallback(() => {
-    focusLog();
+    moveFocus();
     void retry();
-  }, [focusLog, retry]);
+  }, [moveFocus, retry]);
 
   const { showVersion } = conversation;
   const handlers = useMemo<MessageHandlers>(
@@ -116,15 +120,15 @@ function ChatView({ id, isNew, isSaved, isBusy, conversation, found, model, onRe
       beginEdit: setEditedId,
       endEdit: () => {
         setEditedId(undefined);
-        focusLog();
+        moveFocus();
       },
       edit: (message, text) => {
         setEditedId(undefined);
-        focusLog();
+        moveFocus();
         edit(message, text);
       },
       regenerate: (messageId) => {
-        focusLog();
+        moveFocus();
         void regenerate({ messageId });
       },
       showVersion: (node) => {
@@ -132,7 +136,7 @@ function ChatView({ id, isNew, isSaved, isBusy, conversation, found, model, onRe
         void showVersion(node).catch(() => undefined);
       },
     }),
-    [edit, regenerate, showVersion, focusLog, letGo],
+    [edit, regenerate, showVersion, moveFocus, letGo],
   );
 
   useShortcuts([
@@ -174,7 +178,7 @@ function ChatView({ id, isNew, isSaved, isBusy, conversation, found, model, onRe
             editedId={editedId}
             found={found}
             handlers={handlers}
-            focusLog={focusLog}
+            moveFocus={moveFocus}
           />
           {error && <ErrorNotice error={error} onRetry={again} onDismiss={clearError} onReload={isSaved ? reload : undefined} />}
         </div>

@@ -13,6 +13,7 @@ import {
 import { ACCEPTED, type Attachments } from '@/hooks/use-attachments';
 import { useAutoGrow } from '@/hooks/use-auto-grow';
 import { useDraft } from '@/hooks/use-draft';
+import { canHover } from '@/lib/can-hover';
 import { STRINGS } from '@/lib/strings';
 import { ArrowUpIcon, PaperclipIcon, StopIcon } from '../icons';
 import { AttachmentTray } from './attachment-tray';
@@ -41,8 +42,7 @@ export function Composer({ draftName, isBusy, attachments, onSend, onStop, onEdi
   useAutoGrow(field, text);
 
   useEffect(() => {
-    // On a touch screen the focus would raise the keyboard over the page.
-    if (window.matchMedia('(hover: hover)').matches) field.current?.focus();
+    if (canHover()) field.current?.focus();
   }, []);
 
   const files = attachments.attachments.flatMap(({ part }) => (part ? [part] : []));

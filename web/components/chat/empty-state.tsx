@@ -1,7 +1,6 @@
 'use client';
 
 import { useServer } from '@/hooks/use-server';
-import { DEMO_STARTERS, STARTERS } from '@/lib/starters';
 import { STRINGS } from '@/lib/strings';
 import styles from './empty-state.module.css';
 
@@ -9,15 +8,16 @@ import styles from './empty-state.module.css';
 export function EmptyState({ onPick }: { onPick: (text: string) => void }) {
   const { state } = useServer();
   const isDemo = state.status === 'ready' && state.info.model.provider === 'demo';
+  const { title, text, starters, demoStarters } = STRINGS.empty;
   return (
     <section className={styles.empty}>
-      <h1>{STRINGS.empty.title}</h1>
-      <p>{STRINGS.empty.text}</p>
+      <h1>{title}</h1>
+      <p>{text}</p>
       <ul>
-        {(isDemo ? DEMO_STARTERS : STARTERS).map((text) => (
-          <li key={text}>
-            <button type="button" onClick={() => onPick(text)}>
-              {text}
+        {(isDemo ? demoStarters : starters).map((starter) => (
+          <li key={starter}>
+            <button type="button" onClick={() => onPick(starter)}>
+              {starter}
             </button>
           </li>
         ))}

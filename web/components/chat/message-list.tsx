@@ -19,23 +19,23 @@ type MessageListProps = {
   /** The message that was searched for. */
   found: string | undefined;
   handlers: MessageHandlers;
-  focusLog: () => void;
+  moveFocus: () => void;
 };
 
-export function MessageList({ conversation, isBusy, editedId, found, handlers, focusLog }: MessageListProps) {
+export function MessageList({ conversation, isBusy, editedId, found, handlers, moveFocus }: MessageListProps) {
   const { messages, error, endings, places, toolActions } = conversation;
   const actions = useMemo<ToolActions>(
     () => ({
       approve: (...decision) => {
-        focusLog();
+        moveFocus();
         toolActions.approve(...decision);
       },
       answer: (...answer) => {
-        focusLog();
+        moveFocus();
         toolActions.answer(...answer);
       },
     }),
-    [toolActions, focusLog],
+    [toolActions, moveFocus],
   );
 
   const last = messages.at(-1);

@@ -64,13 +64,14 @@ export function ChatRow({ chat, find, isCurrent, onChosen }: ChatRowProps) {
           </a>
           <Menu
             label={STRINGS.chatMenu.label(title)}
-            icon={<MoreIcon />}
             className={styles.options}
             items={[
               { label: STRINGS.chatMenu.rename, icon: <PencilIcon />, run: () => setIsRenaming(true) },
               { label: STRINGS.chatMenu.remove, icon: <TrashIcon />, isDangerous: true, run: () => setIsDeleting(true) },
             ]}
-          />
+          >
+            <MoreIcon />
+          </Menu>
         </>
       )}
       {complaint && (

@@ -1,19 +1,33 @@
 'use client';
 
 import { useEffect, useId, useRef, useState, type KeyboardEvent, type ReactNode } from 'react';
+import { CheckIcon } from '../icons';
 import styles from './menu.module.css';
 
-export type MenuItem = { label: string; icon: ReactNode; isDangerous?: boolean; run: () => void };
+export type MenuItem = {
+  label: string;
+  /** A second line. */
+  hint?: string;
+  icon?: ReactNode;
+  /** Present where one of the items is chosen. */
+  isChosen?: boolean;
+  isDangerous?: boolean;
+  run: () => void;
+};
 
 type MenuProps = {
   label: string;
-  icon: ReactNode;
   className?: string;
+  testId?: string;
   items: readonly MenuItem[];
+  /** What stands on the button, for those who see it. */
+  children: ReactNode;
 };
 
+const ITEM = '[role^=menuitem]';
+
 /** A button with a menu, in the layer above the page: a list that scrolls does not cut it. */
-export function Menu({ label, icon, className, items }: MenuProps) {
+export function Menu({ label, className, testId, items, children }: MenuProps) {
   const [isOpen, setIsOpen] = useState(false);
   const button = useRef<HTMLButtonElement>(null);
   const menu = useRef<HTMLDivElement>(null);
@@ -23,19 +37,20 @@ export function Menu({ label, icon, className, items }: MenuProps) {
     const element = menu.current;
     if (!isOpen || !element || !button.current) return;
     element.showPopover();
-    const place = button.current.getBoundingClientRect();
-    const { width, height } = element.getBoundingClientRect();
-    const top = place.bottom + 4 + height > window.innerHeight ? place.top - 4 - height : place.bottom + 4;
-    element.style.top = `${Math.max(4, top)}px`;
-    element.style.left = `${Math.max(4, Math.min(place.left, window.innerWidth - width - 4))}px`;
-    element.querySelector<HTMLElement>('[role=menuitem]')?.focus();
+    placeBeside(element, button.current.getBoundingClientRect());
+    (element.querySelector<HTMLElement>('[aria-checked=true]') ?? element.querySelector<HTMLElement>(ITEM))?.focus();
     const close = () => setIsOpen(false);
     window.addEventListener('resize', close);
     return () => window.removeEventListener('resize', close);
   }, [isOpen]);
 
+  function closeToButton() {
+    setIsOpen(false);
+    button.current?.focus();
+  }
+
   function onKeyDown(event: KeyboardEvent) {
-    const entries = [...(menu.current?.querySelectorAll<HTMLElement>('[role=menuitem]') ?? [])];
+    const entries = [...(menu.current?.querySelectorAll<HTMLElement>(ITEM) ?? [])];
     const at = entries.findIndex((entry) => entry === document.activeElement);
     const steps: Record<string, number> = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 };
     const step = steps[event.key];
@@ -45,8 +60,7 @@ export function Menu({ label, icon, className, items }: MenuProps) {
     } else if (event.key === 'Escape' || event.key === 'Tab') {
       if (event.key === 'Escape') event.preventDefault();
       event.stopPropagation();
-      setIsOpen(false);
-      button.current?.focus();
+      closeToButton();
     }
   }
 
@@ -57,13 +71,14 @@ export function Menu({ label, icon, className, items }: MenuProps) {
         type="button"
         className={className}
         title={label}
+        aria-label={label}
         aria-haspopup="menu"
         aria-expanded={isOpen}
         aria-controls={isOpen ? menuId : undefined}
+        data-testid={testId}
         onClick={() => setIsOpen(!isOpen)}
       >
-        {icon}
-        <span className="visually-hidden">{label}</span>
+        {children}
       </button>
       {isOpen && (
         <div
@@ -79,24 +94,46 @@ export function Menu({ label, icon, className, items }: MenuProps) {
           }}
         >
           {items.map((item) => (
-            <button
+            <MenuButton
               key={item.label}
-              type="button"
-              role="menuitem"
-              tabIndex={-1}
-              data-dangerous={item.isDangerous}
-              onClick={() => {
-                setIsOpen(false);
-                button.current?.focus();
+              item={item}
+              onPick={() => {
+                closeToButton();
                 item.run();
               }}
-            >
-              {item.icon}
-              {item.label}
-            </button>
+            />
           ))}
         </div>
       )}
     </>
   );
+}
+
+function MenuButton({ item, onPick }: { item: MenuItem; onPick: () => void }) {
+  return (
+    <button
+      type="button"
+      role={item.isChosen === undefined ? 'menuitem' : 'menuitemradio'}
+      aria-checked={item.isChosen}
+      tabIndex={-1}
+      data-dangerous={item.isDangerous}
+      onClick={onPick}
+    >
+      {item.icon}
+      <span className={styles.words}>
+        {item.label}
+        {item.hint && <span className={styles.hint}>{item.hint}</span>}
+      </span>
+      {item.isChosen && <CheckIcon />}
+    </button>
+  );
+}
+
+/** Below the button, or above it where there is no room. */
+function placeBeside(element: HTMLElement, button: DOMRect): void {
+  const { width, height } = element.getBoundingClientRect();
+  const below = button.bottom + 4;
+  const top = below + height > window.innerHeight ? button.top - 4 - height : below;
+  element.style.top = `${Math.max(4, top)}px`;
+  element.style.left = `${Math.max(4, Math.min(button.left, window.innerWidth - width - 4))}px`;
 }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from weakref import WeakSet
 
 from usechat.agent import Agent
+from usechat.answers.metadata import DefaultMetadata
 from usechat.answers.stop import step_count_is
 from usechat.answers.stream_text import StreamTextResult
 from usechat.conversations.chat_turn import ChatTurn
@@ -15,7 +16,7 @@ from usechat.http.response import StreamingAnswer
 from usechat.messages import ui
 from usechat.models.base import Model
 from usechat.models.resolve import resolve_model
-from usechat.parts import Part, Start
+from usechat.parts import Part
 from usechat.server.access.asking import current_user, note
 from usechat.server.access.bills import Costs
 from usechat.server.access.client_fields import ClientFields
@@ -114,14 +115,12 @@ class Answers:
         What the agent leaves open, the settings say.
         """
         settings, own = self.settings, self.choice.agent
-        # With one model only, the page knows it from /api/info.
-        named_model = named(name) if settings.models else None
         left: dict[str, Any] = {
             "approval_secret": self._secret_of(chat_id),
             "used_approvals": self._used_approvals,
             "max_output_tokens": settings.max_output_tokens,
             "timeout": settings.timeout,
-            "message_metadata": named_model,
+            "message_metadata": ServedMetadata(name, names_model=bool(settings.models)),
         }
         if own is None:
             agent = self._agent(name)
@@ -183,9 +182,24 @@ class Answers:
         return self._agents[name]
 
 
-def named(model: str) -> Callable[[Part], Any]:
-    """Return a function that tells the client the model, in the message's metadata."""
-    return lambda part: {"model": model} if isinstance(part, Start) else None
+class ServedMetadata(DefaultMetadata):
+    """The metadata of the server's answers: the usage of all steps, and the model.
+
+    Args:
+        model: The model's name.
+        names_model: Whether the model is told. Of a server's only model, the page knows the name from ``/api/info``.
+    """
+
+    __slots__ = ("told",)
+
+    def __init__(self, model: str, *, names_model: bool) -> None:
+        super().__init__(model)
+        self.told = ("model", "usage") if names_model else ("usage",)
+
+    def __call__(self, part: Part) -> dict[str, Any] | None:
+        """Return the metadata that a part adds; None for nothing."""
+        known = super().__call__(part) or {}
+        return {name: known[name] for name in self.told if name in known} or None
 
 
 def demo_tools() -> Sequence[Tool]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from usechat.agent import Agent
 from usechat.errors import ConfigurationError
@@ -30,6 +30,12 @@ CREDENTIALS: Final = (
     "ANTHROPIC_IDENTITY_TOKEN",
     "ANTHROPIC_IDENTITY_TOKEN_FILE",
 )
+ABILITIES: Final[dict[str, tuple[str, ...]]] = {
+    "anthropic": ("tools", "images", "pdf", "reasoning"),
+    "demo": ("tools", "reasoning"),
+    "local": ("text",),
+}
+"""What the models of a provider can, for people who choose one. Nothing is said of others."""
 NO_KEY: Final = "No key for Anthropic is set: until ANTHROPIC_API_KEY is, every answer will be an error."
 
 
@@ -50,14 +56,33 @@ class ModelChoice:
         """``anthropic``, ``local`` or ``demo``; of an agent, what its model says."""
         if self.agent is not None:
             return self.agent.model.provider
-        return self.name if self.name in STAND_INS else "anthropic"
+        return provider_of(self.name)
 
     @property
     def label(self) -> str:
         """The model's or agent's name for people."""
         if self.agent is not None and self.agent.name is not None:
             return self.agent.name
-        return LABELS.get(self.name, self.name.removeprefix("anthropic/"))
+        return label_of(self.name)
+
+    def describe(self, name: str) -> dict[str, Any]:
+        """Return what a page says of a model that a client may choose.
+
+        Args:
+            name: This model's name, or another's.
+        """
+        is_own = name == self.name
+        provider = self.provider if is_own else provider_of(name)
+        label = self.label if is_own else label_of(name)
+        return {"id": name, "label": label, "provider": provider, "abilities": ABILITIES.get(provider, ())}
+
+
+def provider_of(name: str) -> str:
+    return name if name in STAND_INS else "anthropic"
+
+
+def label_of(name: str) -> str:
+    return LABELS.get(name, name.removeprefix("anthropic/"))
 
 
 def choose_model(settings: Settings, agent: Agent | None = None) -> ModelChoice:

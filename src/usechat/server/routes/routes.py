@@ -51,10 +51,12 @@ def make_api_router(answers: Answers, guard: KeyGuard, others: Iterable[BaseRout
 
     @router.get("/info")
     async def info() -> dict[str, Any]:
-        """Return the model that answers, and the others."""
+        """Return the model that answers, and those to choose from with what each can."""
         choice = answers.choice
         model = {"id": choice.name, "provider": choice.provider, "label": choice.label}
-        return {"model": model, "notice": choice.notice, "models": answers.models if answers.settings.models else []}
+        models = answers.models if answers.settings.models else []
+        described = [choice.describe(name) for name in models]
+        return {"model": model, "notice": choice.notice, "models": models, "modelInfo": described}
 
     known = [*router.routes, *others]
 
