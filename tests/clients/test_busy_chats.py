@@ -61,7 +61,7 @@ class Busy:
 
     def get(self) -> Message:
         """Return the chat as it is now."""
-        return httpx.get(f"{self.urls[-1]}/api/chats/{self.chat_id}", timeout=30).json()
+        return httpx.get(f"{self.urls[-1]}/api/chats/{self.chat_id}", timeout=60).json()
 
     def begin(self, name: str, text: str) -> None:
         """Have a tab ask, and wait until it is being answered."""
@@ -73,7 +73,7 @@ class Busy:
 
     def statuses(self) -> list[str]:
         """Return how the answers on the shown path ended."""
-        exported = httpx.get(f"{self.urls[-1]}/api/chats/{self.chat_id}/export", timeout=30).json()
+        exported = httpx.get(f"{self.urls[-1]}/api/chats/{self.chat_id}/export", timeout=60).json()
         of = {one["message"]["id"]: one["details"]["status"] for one in exported["tree"]}
         return [of[one["id"]] for one in self.chat()["messages"] if one["role"] == "assistant"]
 

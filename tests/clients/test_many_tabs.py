@@ -97,7 +97,7 @@ class ManyTabs:
     def hold(self) -> None:
         """Do what is drawn, and see what must hold."""
         tabs = [f"tab {number}" for number in range(self.source.choice([2, 3]))]
-        with httpx.Client(timeout=30) as client:
+        with httpx.Client(timeout=60) as client:
             try:
                 for number in range(STEPS):
                     self.step(tabs, number)

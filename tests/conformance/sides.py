@@ -170,7 +170,7 @@ def _betas(request: ReplayedRequest) -> list[str]:
 
 def _post(url: str, body: Any) -> None:
     request = Request(url, json.dumps(body).encode(), {"content-type": "application/json"})
-    with urlopen(request, timeout=30) as response, suppress(IncompleteRead):
+    with urlopen(request, timeout=60) as response, suppress(IncompleteRead):
         response.read()
 
 

@@ -53,7 +53,7 @@ def answer_and_save(backend: Backend, sdk: str, scenario: Scenario) -> Any:
     model = scenario.model(7)
     body = {**scenario.body, "id": "c1", "model": model, "trigger": "submit-message", "messages": [QUESTION]}
     ask = Request(f"{backend.url}/{sdk}/api/chat", json.dumps(body).encode(), {"content-type": "application/json"})
-    with urlopen(ask, timeout=20) as response:
+    with urlopen(ask, timeout=60) as response:
         response.read()
-    with urlopen(f"{backend.url}/saved/{quote(model)}", timeout=20) as response:
+    with urlopen(f"{backend.url}/saved/{quote(model)}", timeout=60) as response:
         return json.load(response)

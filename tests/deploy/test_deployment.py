@@ -31,7 +31,7 @@ BEFORE_SECOND_DELTA = [index for index, event in enumerate(read_events("text")) 
 def running(function: Path, **variables: str) -> Generator[httpx.Client]:
     with (
         booted(function, variables, function.parents[4] / "function.log") as started,
-        httpx.Client(base_url=started.platform.url, headers={"host": "chat.example"}, timeout=20) as client,
+        httpx.Client(base_url=started.platform.url, headers={"host": "chat.example"}, timeout=60) as client,
     ):
         yield client
 

@@ -57,7 +57,7 @@ def test_each_chunk_arrives_before_the_next_is_sent(
 ) -> None:
     upstream.will(Reply("text", hold_after=EVENTS_BEFORE_TEXT + count))
     path, body = new_chat(wire_format)
-    with httpx.stream("POST", address + path, json=body, headers=BROWSER, timeout=10) as response:
+    with httpx.stream("POST", address + path, json=body, headers=BROWSER, timeout=60) as response:
         received = ""
         for piece in response.iter_text():
             received += piece
@@ -73,7 +73,7 @@ def test_bytes_are_those_that_python_sends(address: str, replayed: str, upstream
     streams: list[str] = []
     for server in (replayed, address):
         path, body = new_chat(wire_format)
-        streams.append(httpx.post(server + path, json=body, headers=BROWSER, timeout=10).text)
+        streams.append(httpx.post(server + path, json=body, headers=BROWSER, timeout=60).text)
     direct, proxied = (without_ids(stream) for stream in streams)
     assert WORDS[-1] in direct
     assert proxied == direct
@@ -84,7 +84,7 @@ def test_bytes_are_those_that_python_sends(address: str, replayed: str, upstream
 def test_client_that_leaves_is_seen_at_the_model_service(address: str, upstream: Upstream, wire_format: str) -> None:
     upstream.will(Reply("text", hold_after=EVENTS_BEFORE_TEXT + 1))
     path, body = new_chat(wire_format)
-    with httpx.stream("POST", address + path, json=body, headers=BROWSER, timeout=10) as response:
+    with httpx.stream("POST", address + path, json=body, headers=BROWSER, timeout=60) as response:
         next(piece for piece in response.iter_text() if WORDS[0] in piece)
     upstream.requests[0].wait()
     assert upstream.requests[0].is_aborted

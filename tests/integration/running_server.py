@@ -87,7 +87,7 @@ def _serving(
         assert "http://" in first_line, log.read_text()
         url = first_line[first_line.index("http://") :].split()[0]
         # To load certificates that plain HTTP does not need takes a client longer than most tests.
-        with httpx.Client(base_url=url, timeout=20, verify=False) as client:
+        with httpx.Client(base_url=url, timeout=60, verify=False) as client:
             await_start(client, log)
             yield RunningServer(client, process, first_line, log)
     finally:

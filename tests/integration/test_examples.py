@@ -47,7 +47,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def chunks(url: str) -> list[dict[str, object]]:
-    answer = httpx.post(f"{url}/api/chat", json=ASK, timeout=30)
+    answer = httpx.post(f"{url}/api/chat", json=ASK, timeout=60)
     events = answer.text.removesuffix("data: [DONE]\n\n").split("\n\n")
     return [json.loads(event.removeprefix("data: ")) for event in events if event.startswith("data: ")]
 
@@ -66,7 +66,7 @@ def test_an_own_stream_has_its_data_around_the_text(start: Start):
 def test_objects_come_in_every_shape(start: Start):
     url = start("examples.objects:app")
     answers = {
-        name: httpx.post(f"{url}/api/{name}", json={"prompt": "soup"}, timeout=30)
+        name: httpx.post(f"{url}/api/{name}", json={"prompt": "soup"}, timeout=60)
         for name in ("recipe", "recipes", "mood")
     }
     assert {name: answer.json() for name, answer in answers.items()} == {

@@ -292,7 +292,7 @@ PROGRAM = """
 async def test_process_ends_at_once_and_leaves_nothing_behind(how: str) -> None:
     program = textwrap.dedent(PROGRAM).replace("HOW", how)
     done = await asyncio.to_thread(
-        subprocess.run, [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
+        subprocess.run, [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == (-9 if "kill" in how else 0), done.stderr
     assert done.stderr == ""

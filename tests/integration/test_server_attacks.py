@@ -40,7 +40,7 @@ def keyless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]
 
 @contextmanager
 def connected(server: RunningServer) -> Generator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", server.client.base_url.port or 0), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", server.client.base_url.port or 0), timeout=60) as connection:
         yield connection
 
 

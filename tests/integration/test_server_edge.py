@@ -62,7 +62,7 @@ def flat_memory(server: RunningServer) -> Generator[None]:
 
     def ask() -> None:
         while not is_over.is_set():
-            assert server.client.get("/healthz", timeout=20).status_code == 200
+            assert server.client.get("/healthz", timeout=60).status_code == 200
             asked.set()
 
     with ThreadPoolExecutor(1) as pool:
@@ -96,7 +96,7 @@ def upload(
     port = server.client.base_url.port
     assert port is not None
     length = {"transfer-encoding": "chunked"} if declared is None else {"content-length": str(declared)}
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         head = "".join(f"{name}: {value}\r\n" for name, value in {"host": "127.0.0.1", **length, **headers}.items())
         connection.sendall(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode())
         sent = 0
@@ -135,7 +135,7 @@ def test_body_of_a_stranger_is_not_kept(server: RunningServer, method: str, path
 
 def test_huge_body_of_a_stranger_is_not_kept(server: RunningServer) -> None:
     port = server.client.base_url.port
-    with flat_memory(server), socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+    with flat_memory(server), socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(b"PATCH /api/chats/1 HTTP/1.1\r\nhost: 127.0.0.1\r\ntransfer-encoding: chunked\r\n\r\n")
         sent = send_until_refused(connection, 400)
     assert sent < 100 * MEGABYTE
@@ -165,7 +165,7 @@ def test_body_that_is_too_large_is_refused_while_it_comes(
 
 
 def begin(server: RunningServer, headers: str) -> tuple[socket.socket, http.client.HTTPResponse]:
-    connection = socket.create_connection(("127.0.0.1", server.client.base_url.port), timeout=30)
+    connection = socket.create_connection(("127.0.0.1", server.client.base_url.port), timeout=60)
     connection.sendall(f"PATCH /api/chats/1 HTTP/1.1\r\nhost: 127.0.0.1\r\n{headers}\r\n".encode())
     return connection, http.client.HTTPResponse(connection, method="PATCH")
 

@@ -39,7 +39,7 @@ def resuming(request_id: str, chat_id: str) -> str:
 
 
 def receive(socket: ClientConnection) -> dict[str, Any]:
-    return json.loads(socket.recv(timeout=20))
+    return json.loads(socket.recv(timeout=60))
 
 
 def receive_to_end(socket: ClientConnection) -> list[dict[str, Any]]:

@@ -141,14 +141,14 @@ def text_of(text: str) -> str:
 
 
 async def post(url: str, body: Any = BODY, **options: Any) -> httpx.Response:
-    async with httpx.AsyncClient(timeout=10) as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         return await client.post(f"{url}/api/chat", json=body, **options)
 
 
 async def leave_after(url: str, text: str, body: Any = BODY) -> float:
     """Read until this came, then close the connection; return when."""
     seen = ""
-    async with httpx.AsyncClient(timeout=10) as client, client.stream("POST", f"{url}/api/chat", json=body) as response:
+    async with httpx.AsyncClient(timeout=60) as client, client.stream("POST", f"{url}/api/chat", json=body) as response:
         async for piece in response.aiter_text():
             seen += piece
             if text in seen:
@@ -267,7 +267,7 @@ async def test_server_that_shuts_down_tells_the_end():
         app = app_of(lambda chat: stream_text(model_for(upstream), messages=chat.messages, on_finish=ends))
         served = Served(app, upstream)
         address = f"{served.url}/api/chat"
-        async with httpx.AsyncClient(timeout=10) as client, client.stream("POST", address, json=BODY) as response:
+        async with httpx.AsyncClient(timeout=60) as client, client.stream("POST", address, json=BODY) as response:
             async for piece in response.aiter_text():
                 if "High" in piece:
                     break
@@ -296,7 +296,7 @@ async def test_stopping_reaches_the_provider_while_the_reader_does_not_read():
             return answer
 
         with serving(app_of(make), upstream) as url:
-            async with httpx.AsyncClient(timeout=10) as client, client.stream("POST", f"{url}/api/chat", json=BODY):
+            async with httpx.AsyncClient(timeout=60) as client, client.stream("POST", f"{url}/api/chat", json=BODY):
                 request = await upstream.received()
                 assert await asyncio.to_thread(is_full.wait, 5)
                 stopped = time.monotonic()

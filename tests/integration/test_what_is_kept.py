@@ -349,7 +349,7 @@ def test_socket_refuses_what_cannot_be_kept_and_goes_on(kept: Kept):
 
     def ask(connection: ClientConnection, **fields: Any) -> Any:
         connection.send(json_text({"type": "send", "requestId": HALF, "headers": {}, "body": {}, **fields}).decode())
-        while (frame := parse_json(connection.recv(timeout=20)))["type"] not in ("end", "error", "no-active"):
+        while (frame := parse_json(connection.recv(timeout=60)))["type"] not in ("end", "error", "no-active"):
             pass
         assert frame["requestId"] == HALF
         return frame

@@ -115,6 +115,7 @@ class PostgresServer:
             self._process.wait()
 
     def close(self) -> None:
-        """End it at once, and remove what it kept."""
+        """End it at once, and have what it kept removed."""
         self.stop(signal.SIGQUIT)
-        shutil.rmtree(self._folder)
+        # Each database is some 300 files. A busy disk takes minutes to remove those of hundreds: nobody waits for that.
+        subprocess.run(["sh", "-c", 'exec rm -rf "$0" > /dev/null 2>&1 &', self._folder], check=True)
