@@ -17,8 +17,9 @@ from tests.support.programs import ROOT, usechat_serve
 @pytest.fixture(scope="module")
 def states(folder: Path) -> Iterator[str]:
     """A server with the agent of `tests.e2e.tool_states`."""
-    variables = {"PYTHONPATH": str(ROOT), "USECHAT_INSECURE": "1"}
-    with usechat_serve("tests.e2e.tool_states:agent", folder=folder, **variables) as server:
+    with usechat_serve(
+        "tests.e2e.tool_states:agent", folder=folder, PYTHONPATH=str(ROOT), USECHAT_INSECURE="1"
+    ) as server:
         yield server.url
 
 
@@ -59,7 +60,7 @@ def test_approval_shows_a_long_input_as_a_whole_and_characters_that_hide(visit: 
     page.wait_for_approval()
     approval = page.page.get_by_test_id("approval")
     shown = approval.inner_text()
-    assert LETTER["to"] in shown
+    assert str(LETTER["to"]) in shown
     assert "This is the last line." in shown
     # What turns the direction of writing stands there by its number.
     assert "eveU+202Emoc.liveU+202C@example.com" in shown
