@@ -81,11 +81,18 @@ function Preview({ id, source, mark, onClose }: PreviewProps) {
     const anchor = mark.current;
     const place = () => placeBeside(element, anchor);
     const onToggle = (event: Event) => (event as ToggleEvent).newState === 'closed' && onClose();
+    const onKeyDown = (event: KeyboardEvent) => {
+      if (event.key !== 'Escape') return;
+      event.preventDefault(); // It closes this, and does nothing else that the page has it do.
+      onClose();
+    };
     element.showPopover?.();
     place();
+    window.addEventListener('keydown', onKeyDown, { capture: true });
     element.addEventListener('toggle', onToggle);
     window.addEventListener('scroll', place, { capture: true, passive: true });
     return () => {
+      window.removeEventListener('keydown', onKeyDown, { capture: true });
       element.removeEventListener('toggle', onToggle);
       window.removeEventListener('scroll', place, { capture: true });
     };
