@@ -4,6 +4,7 @@
     python -m benchmarks --quick                      a minute, with what is installed anyway
     python -m benchmarks --only usechat,ai-sdk-7 --phases burst,paced
     python -m benchmarks --against main               this checkout against another revision
+    python -m benchmarks --page                       the built chat page in a slow browser
 
 Figures are of CPU time, by the process's own accounting, and travel badly from machine to machine; their ratios travel.
 """
@@ -17,6 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.bench import FULL, QUICK, Bench
+from benchmarks.page import measure_page
 from benchmarks.phases import PHASES, Phase
 from benchmarks.programs import CACHE, BenchmarkError, upstream
 from benchmarks.report import render, show
@@ -31,6 +33,9 @@ def main() -> None:
     arguments = _parse()
     if arguments.list:
         _list()
+        return
+    if arguments.page:
+        measure_page()
         return
     try:
         if arguments.against:
@@ -52,6 +57,7 @@ def _parse() -> argparse.Namespace:
     phases = [phase.name for phase in PHASES]
     parser.add_argument("--phases", type=_names_of(phases), metavar="PHASES", help="phases, separated by commas")
     parser.add_argument("--against", metavar="REVISION", help="compare our server with its state in another revision")
+    parser.add_argument("--page", action="store_true", help="measure how long the chat page blocks a browser instead")
     parser.add_argument("--out", type=Path, default=CACHE / "results.json", metavar="FILE", help="where figures go")
     parser.add_argument("--list", action="store_true", help="list servers and phases")
     return parser.parse_args()

@@ -1,8 +1,7 @@
-"""Measure how long the chat page blocks the browser: ``python -m benchmarks.page``, or a case by its name.
+"""Measure how long the built chat page blocks the browser: ``python -m benchmarks.page``, or a case by its name.
 
     answer      60,738 characters in 3,042 deltas, 5 ms apart
     megabyte    1 MB of Markdown in one answer, as fast as it comes
-    thousand    a chat of 1,000 messages opens; somebody types in it
 
 Chromium runs four times slower than this machine. A task of more than 50 ms blocks the page by what it takes longer.
 """
@@ -23,7 +22,7 @@ from tests.e2e.upstream import text_events
 from tests.support.programs import usechat_serve
 from usechat.testing.replay import ReplayServer, Reply
 
-__all__ = ["ANSWER_CHARACTERS", "answer_text", "measure_answer", "measure_megabyte"]
+__all__ = ["ANSWER_CHARACTERS", "answer_text", "measure_page"]
 
 ANSWER_CHARACTERS: Final = 60_738
 ANSWER_DELTAS: Final = 3_042
@@ -112,7 +111,7 @@ def page_answered_by(reply: Reply) -> Generator[Page]:
         yield page
 
 
-def measure_answer() -> Figures:
+def _measure_answer() -> Figures:
     """Stream the long answer."""
     reply = Reply(events=[*text_events(answer_text(), ANSWER_DELTAS)], delay=0.005)
     with page_answered_by(reply) as page:
@@ -120,7 +119,7 @@ def measure_answer() -> Figures:
         return blocking(page)
 
 
-def measure_megabyte() -> Figures:
+def _measure_megabyte() -> Figures:
     """Stream a text of a megabyte, in large pieces and without a pause."""
     reply = Reply(events=[*text_events(answer_text(1_000_000), 500)])
     with page_answered_by(reply) as page:
@@ -147,16 +146,16 @@ def blocking(page: Page) -> Figures:
 
 
 CASES: Mapping[str, Callable[[], Figures]] = {
-    "answer": measure_answer,
-    "megabyte": measure_megabyte,
+    "answer": _measure_answer,
+    "megabyte": _measure_megabyte,
 }
 
 
-def main(names: list[str]) -> None:
-    """Measure the named cases, or all."""
+def measure_page(*names: str) -> None:
+    """Measure the named cases, or all, and print their figures in milliseconds."""
     for name in names or CASES:
         print(name, {figure: round(value) for figure, value in CASES[name]().items()}, flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    measure_page(*sys.argv[1:])

@@ -31,11 +31,14 @@ function leavesOfBlock(block) {
   return leavesOf(isRest ? { ...block.node, children: block.node.children.slice(1) } : block.node);
 }
 
-/** Lists and tables item by item, as they are finished; whether a list is loose is known only at its end. */
+/**
+ * Lists and tables item by item, as they are finished; whether a list is loose is known only at its end.
+ * The levels of headings are the page's.
+ */
 function leavesOf(node) {
   if (node.type === 'code') return [`code ${node.lang ?? ''} ${node.value}`];
   const parts = node.type === 'list' || node.type === 'table' ? node.children : [node];
   return parts.map((part) =>
-    JSON.stringify({ in: node.type, part }, (key, value) => (['position', 'spread'].includes(key) ? undefined : value)),
+    JSON.stringify({ in: node.type, part }, (key, value) => (['position', 'spread', 'depth'].includes(key) ? undefined : value)),
   );
 }

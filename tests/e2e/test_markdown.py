@@ -8,8 +8,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
+from tests.e2e.conftest import Visit
+from tests.e2e.upstream import Upstream, text_events
 from tests.support.programs import ROOT
+from usechat.testing.replay import Reply
 
 _HERE = Path(__file__).parent
 _PARTS = (
@@ -74,10 +78,28 @@ def test_each_kind_of_block_is_parsed_the_same_as_it_grows(program: Path) -> Non
     texts = [
         before + part + after for part in _PARTS for before in ("", "Before.\n") for after in ("\nAfter.\n", "After.\n")
     ]
-    assert differences(program, texts, [3, 80]) == []
+    assert differences(program, texts, [7, 80]) == []
 
 
 def test_blocks_in_any_order_are_parsed_the_same_as_they_grow(program: Path) -> None:
     source = random.Random(4)
     texts = ["".join(part + source.choice(("", "\n", "\n\n")) for part in source.sample(_PARTS, 8)) for _ in range(20)]
     assert differences(program, texts, [17, 300, 100_000]) == []
+
+
+def test_headings_leave_out_no_level_and_code_in_a_list_is_coloured(
+    visit: Visit, replayed: str, upstream: Upstream
+) -> None:
+    headings = "#### Small first\n\n# Large\n\n##### Smallest\n\n"
+    text = headings + "- code:\n\n  ```python\n  return 1\n  ```\n\n[^1]: Note.\n\nSee.[^1]"
+    upstream.will(Reply(events=[*text_events(text, 20)]))
+    page = visit(replayed)
+    page.ask("Show me headings.")
+    page.wait_until_answered()
+    levels = [
+        page.answer.get_by_role("heading", name=name, exact=True) for name in ("Small first", "Large", "Smallest")
+    ]
+    assert [level.evaluate("it => it.tagName") for level in levels] == ["H3", "H3", "H4"]
+    expect(page.answer.locator("li pre span[class]").first).to_have_text("return")
+    expect(page.answer.get_by_role("region", name="Footnotes")).to_contain_text("Note.")
+    assert page.broken_rules() == []

@@ -1,6 +1,6 @@
 'use client';
 
-import { createContext, useContext, useEffect, useId, useRef, useState } from 'react';
+import { createContext, useCallback, useContext, useEffect, useId, useRef, useState } from 'react';
 import type { Source } from '@/lib/sources';
 import { FileIcon, LinkIcon } from '../icons';
 import styles from './citation.module.css';
@@ -22,12 +22,13 @@ export function CitationMark({ number }: { number: number }) {
   const leaving = useRef<ReturnType<typeof setTimeout>>(undefined);
   const id = useId();
   useEffect(() => () => clearTimeout(leaving.current), []);
+  const close = useCallback(() => setIsOpen(false), []);
 
   if (source === undefined) return null;
   const stay = () => clearTimeout(leaving.current);
   const leave = () => {
     stay();
-    leaving.current = setTimeout(() => setIsOpen(false), LEAVING_MS);
+    leaving.current = setTimeout(close, LEAVING_MS);
   };
   return (
     <span
@@ -50,9 +51,17 @@ export function CitationMark({ number }: { number: number }) {
       >
         {number}
       </button>
-      {isOpen && <Preview id={id} source={source} mark={mark} onClose={() => setIsOpen(false)} />}
+      {isOpen && <Preview id={id} source={source} mark={mark} onClose={close} />}
     </span>
   );
+}
+
+function placeBeside(card: HTMLElement, anchor: HTMLElement): void {
+  const { left, top, bottom } = anchor.getBoundingClientRect();
+  const { width, height } = card.getBoundingClientRect();
+  const isRoomBelow = bottom + height + MARGIN < window.innerHeight;
+  card.style.left = `${Math.max(MARGIN, Math.min(left - MARGIN, window.innerWidth - width - MARGIN))}px`;
+  card.style.top = `${isRoomBelow ? bottom + 4 : Math.max(MARGIN, top - height - 4)}px`;
 }
 
 type PreviewProps = {
@@ -68,22 +77,26 @@ function Preview({ id, source, mark, onClose }: PreviewProps) {
 
   useEffect(() => {
     const element = card.current;
-    const anchor = mark.current?.getBoundingClientRect();
-    if (element === null || anchor === undefined) return;
-    element.showPopover?.();
-    const { width, height } = element.getBoundingClientRect();
-    const left = Math.min(anchor.left - MARGIN, window.innerWidth - width - MARGIN);
-    const isRoomBelow = anchor.bottom + height + MARGIN < window.innerHeight;
-    element.style.left = `${Math.max(MARGIN, left)}px`;
-    element.style.top = `${isRoomBelow ? anchor.bottom + 4 : Math.max(MARGIN, anchor.top - height - 4)}px`;
+    if (element === null || mark.current === null) return;
+    const anchor = mark.current;
+    const place = () => placeBeside(element, anchor);
     const onToggle = (event: Event) => (event as ToggleEvent).newState === 'closed' && onClose();
-    element.addEventListener('toggle', onToggle);
-    window.addEventListener('scroll', onClose, { capture: true, once: true });
-    return () => {
-      element.removeEventListener('toggle', onToggle);
-      window.removeEventListener('scroll', onClose, { capture: true });
+    const onKeyDown = (event: KeyboardEvent) => {
+      if (event.key !== 'Escape') return;
+      event.preventDefault(); // It closes this, and does nothing else that the page has it do.
+      onClose();
     };
-  });
+    element.showPopover?.();
+    place();
+    window.addEventListener('keydown', onKeyDown, { capture: true });
+    element.addEventListener('toggle', onToggle);
+    window.addEventListener('scroll', place, { capture: true, passive: true });
+    return () => {
+      window.removeEventListener('keydown', onKeyDown, { capture: true });
+      element.removeEventListener('toggle', onToggle);
+      window.removeEventListener('scroll', place, { capture: true });
+    };
+  }, [mark, onClose]);
 
   const { href, title, detail, quotes } = source;
   return (

@@ -5,8 +5,8 @@ import type { ToolActions } from '@/hooks/use-conversation';
 import { piecesOf, textOfAnswer } from '@/lib/answer-parts';
 import { sourcesOf, type Source } from '@/lib/sources';
 import type { ChatMessage } from '@/lib/types';
+import { AnswerText, useMarkdownSoon } from './answer-text';
 import { CitedSources } from './citation';
-import { Markdown } from './markdown/markdown';
 import { MessagePart } from './message-part';
 import styles from './message-body.module.css';
 import { Sources } from './sources';
@@ -24,6 +24,7 @@ type MessageBodyProps = {
 
 /** All that a message says, and the sources of an answer. */
 export function MessageBody({ message, isStreaming, toolActions, isFar = false }: MessageBodyProps) {
+  useMarkdownSoon();
   const place = useRef<HTMLDivElement>(null);
   const isNear = useNearness(place, isFar) || isStreaming;
   const { parts, role } = message;
@@ -32,7 +33,7 @@ export function MessageBody({ message, isStreaming, toolActions, isFar = false }
   const pieces = useMemo(() => (isAnswer ? piecesOf(parts, sources) : parts.map(asPiece)), [parts, sources, isAnswer]);
   if (!isNear) {
     return (
-      <div ref={place} className={styles.far} dir="auto">
+      <div ref={place} className={styles.plain} dir="auto">
         {textOfAnswer(message)}
       </div>
     );
@@ -42,7 +43,7 @@ export function MessageBody({ message, isStreaming, toolActions, isFar = false }
       <div ref={place} className={styles.body}>
         {pieces.map((piece) =>
           piece.kind === 'text' ? (
-            <Markdown key={piece.key} text={piece.text} isStreaming={isStreaming && piece === pieces.at(-1)} />
+            <AnswerText key={piece.key} text={piece.text} isStreaming={isStreaming && piece === pieces.at(-1)} />
           ) : (
             <MessagePart
               key={piece.key}

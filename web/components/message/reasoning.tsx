@@ -2,8 +2,8 @@
 
 import { useEffect, useRef, useState } from 'react';
 import { ChevronIcon, ThoughtIcon } from '../icons';
+import { AnswerText } from './answer-text';
 import styles from './disclosure.module.css';
-import { Markdown } from './markdown/markdown';
 import { STRINGS } from './strings';
 
 /** What the model thought: open while it thinks, folded away after with the time it took, unless the visitor decided otherwise. */
@@ -28,7 +28,7 @@ export function Reasoning({ text, isStreaming }: { text: string; isStreaming: bo
         </span>
       </summary>
       <div className={styles.content}>
-        <Markdown text={text} isStreaming={isStreaming} />
+        <AnswerText text={text} isStreaming={isStreaming} />
       </div>
     </details>
   );

@@ -18,7 +18,6 @@ export const STRINGS = {
 
   sources: 'Sources',
   source: (number: number, title: string) => `Source ${number}: ${title}`,
-  document: 'Document',
 
   imageInConversation: 'Image in the conversation',
   file: (mediaType: string) => `File (${mediaType})`,

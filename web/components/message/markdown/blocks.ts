@@ -52,6 +52,8 @@ export class MarkdownText {
   private place = 0;
   /** How much of the open block is known to belong to it. */
   private scanned = 0;
+  /** The level of the last finished heading; the speaker's name has level 2. */
+  private level = 2;
   /** What the open block goes on. */
   private group: Group | undefined;
   /** The sources of definitions by their labels, and the places of the blocks that name a label. */
@@ -100,6 +102,7 @@ export class MarkdownText {
     this.open = [];
     this.chunkOf.length = this.place = this.scanned = 0;
     this.group = undefined;
+    this.level = 2;
     const known = [this.definitions, this.footnotes, this.footnoteNumbers, this.sources, this.mentions, this.stale];
     for (const collection of known) collection.clear();
   }
@@ -217,7 +220,10 @@ export class MarkdownText {
 
   private blocksOf(source: string, nodes: readonly ParsedNode[]): Block[] {
     if (nodes.length === 0) return source.trim() === '' ? [] : [{ kind: 'plain', key: 0, text: source }];
+    let level = this.level;
     return nodes.map(({ node, start, end }, index) => {
+      // A level that is left out says to those who go from heading to heading that they have missed one.
+      if (node.type === 'heading') node.depth = level = Math.min(Math.max(node.depth, 3), level + 1) as 3 | 4 | 5 | 6;
       if (node.type === 'code') return codeBlock(node.lang ?? '', node.value, false);
       const group = index === 0 ? this.group : undefined;
       return { kind: 'markdown', key: 0, source: source.slice(start, end), node, group };
@@ -229,7 +235,9 @@ export class MarkdownText {
     const settled = { ...block, key: place };
     this.settled.push(settled);
     this.chunkOf.push(addTo(this.chunks, settled));
-    if (settled.kind !== 'markdown' || !settled.source.includes('[')) return;
+    if (settled.kind !== 'markdown') return;
+    if (settled.node.type === 'heading') this.level = settled.node.depth;
+    if (!settled.source.includes('[')) return;
     for (const label of labelsIn(settled.source)) {
       const places = this.mentions.get(label);
       if (places) places.add(place);
@@ -266,6 +274,7 @@ export class MarkdownText {
     if (block?.kind !== 'markdown' || block.node.type === 'definition') return;
     const node = this.parsed(block.source, block.group)[0]?.node;
     if (node === undefined) return;
+    if (node.type === 'heading' && block.node.type === 'heading') node.depth = block.node.depth;
     const renewed = { ...block, node };
     const chunk = this.chunkOf[place] ?? 0;
     this.settled[place] = renewed;

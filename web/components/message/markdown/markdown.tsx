@@ -9,6 +9,8 @@ import { MarkdownProvider } from './context';
 import { Children, ListView, NodeView, TableView } from './nodes';
 import styles from './markdown.module.css';
 
+/** An arrow, and that it is no emoji. */
+const RETURN = ' \u21a9\ufe0e';
 /** How long one rendering may parse; the rest waits for the next one, after the browser has had its turn. */
 const PARSING_MS = 6;
 
@@ -100,7 +102,7 @@ function Footnotes({ text, id, count }: { text: MarkdownText; id: string; count:
           <li key={identifier} id={`${id}-to-${number}`}>
             <Children nodes={text.footnotes.get(identifier)?.children ?? []} depth={1} />
             <a href={`#${id}-from-${number}`} aria-label={STRINGS.backToText}>
-              ↩
+              {RETURN}
             </a>
           </li>
         ))}

@@ -28,7 +28,6 @@ export function NodeView({ node, depth = 0 }: { node: Nodes; depth?: number }): 
     case 'paragraph':
       return <p dir="auto">{inner()}</p>;
     case 'heading': {
-      // The page has h1, the speakers have h2.
       const Heading = `h${Math.max(node.depth, 3)}` as Headings;
       return <Heading dir="auto">{inner()}</Heading>;
     }

@@ -17,11 +17,22 @@ export function forget(id: number): void {
   listeners.delete(id);
 }
 
-/** Asks the worker, which comes with the first code or formula: what it does keeps nobody from writing or scrolling. */
+/**
+ * Asks the worker, which comes with the first code or formula: what it does keeps nobody from writing or scrolling.
+ *
+ * Where a browser or a policy allows none, nobody answers, and code and formulas stay as they were written.
+ */
 export function ask(request: WorkerRequest): void {
-  if (worker === undefined) {
-    worker = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' });
-    worker.onmessage = ({ data }: MessageEvent<WorkerReply>) => listeners.get(data.id)?.(data);
+  worker ??= start();
+  worker?.postMessage(request);
+}
+
+function start(): Worker | undefined {
+  try {
+    const started = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' });
+    started.onmessage = ({ data }: MessageEvent<WorkerReply>) => listeners.get(data.id)?.(data);
+    return started;
+  } catch {
+    return undefined;
   }
-  worker.postMessage(request);
 }
