@@ -287,7 +287,7 @@ class RunService:
 
     async def _find_running(self, chat_id: str) -> RunInfo | None:
         info = await self.find(chat_id)
-        if info is None or info.state not in ("running", "lost"):  # a lost one may go on
+        if info is None or info.state not in ("running", self.lost.on_resume and "lost"):  # that one may go on
             return None
         return None if self.is_saved is not None and await self.is_saved(info) else info
 
