@@ -68,6 +68,8 @@ class Binding(NamedTuple):
 class DrivenAnswer(ABC):
     """The state of an answer and its driver. `usechat.answers.answer.Answer` adds the ways to read it."""
 
+    settles_lost_calls = False
+    """Whether it runs or ends the calls of `lost_calls`."""
     shaper: ChunkShaper
     """Shapes the parts that are sent and saved. Set when the answer is bound to its client, or begins."""
     reducer: Reducer
@@ -103,6 +105,8 @@ class DrivenAnswer(ABC):
         self.final: FinishEvent | None = None
         self.unbegun: Mapping[str, str] = {}
         """The model's words for calls that the end kept from beginning, by call id."""
+        self.lost_calls: frozenset[str] = frozenset()
+        """The ids of calls in its messages that a dead process had begun."""
         self.unread: Sequence[Part] = ()
         """Parts that an application that iterates over the answer has not read, because it stopped."""
         self.is_started = False

@@ -48,6 +48,8 @@ FREE_PAUSES = 10
 class StreamTextResult(Answer, Generic[OutputT_co]):
     """An answer by a model."""
 
+    settles_lost_calls = True
+
     def __init__(
         self,
         request: LoopRequest,
@@ -159,6 +161,7 @@ class StreamTextResult(Answer, Generic[OutputT_co]):
     def make_turn(self) -> Turn:
         """Return the turn of the model."""
         self.request.message_id, self.request.observer = self.message_id, self.observer
+        self.request.lost_calls = self.lost_calls
         self.request.on_error = self.callbacks.error_text
         self.request.on_step_finish = partial(self.callbacks.call, "on_step_finish")
         if self.callbacks.on_step_start is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self, Unpack
 from usechat.checks import named
 from usechat.conversations.chat_turn import ChatTurn, Title
 from usechat.conversations.conversations import Conversations
+from usechat.conversations.lost_answers import Budget, LostAnswers, Rerun
 from usechat.conversations.options import ChatsOptions, check_chats_options
 from usechat.conversations.routes.parts import RouteParts, make_owner
 from usechat.conversations.storage import check_redis_url, prepare_database
@@ -26,7 +27,7 @@ from usechat.runs.service import RunService
 if TYPE_CHECKING:
     from fastapi import APIRouter
 
-    from usechat.chats.store import ChatStore
+    from usechat.chats.store import ChatStore, Turn
     from usechat.conversations.answering import Answering
     from usechat.runs.log import RunLog
     from usechat.tools.tool import Tool
@@ -72,6 +73,11 @@ class Chats:
               that made the answer has died.
             - ``on_busy``: what becomes of a message to a chat that is being answered: ``reject``, which is the default:
               409; ``interrupt``: that answer is stopped and saved; ``enqueue``: the message is answered next.
+            - ``on_lost``: what becomes of an answer whose process has died: ``end``, which is the default: it is saved
+              as far as it came; ``continue``: where ``redis_url`` is given, another process goes on with it, if it
+              answers a route of `router`.
+            - ``lost_attempts``: how many processes may go on with an answer, one after the other; 2.
+            - ``lost_seconds``: the age in seconds from which on such an answer is ended; 600.
             - ``disconnect``: what becomes of an answer whose readers have left: ``auto``, ``cancel``, ``finish`` or
               ``grace``. ``auto``, the default, lets it go on if the page resumes its stream.
             - ``grace``: seconds that such an answer goes on in case they come back; 30.
@@ -112,6 +118,8 @@ class Chats:
         self.store = store
         self.options = options
         self._conversations: Conversations | None = None
+        self._reruns: dict[str, Rerun] = {}
+        """What answers, by the names that runs have of it: the same in all processes of an application."""
 
     @property
     def is_saved(self) -> bool:
@@ -166,7 +174,8 @@ class Chats:
         from usechat.conversations.routes.router import make_router
 
         answering = read_answering(answer, title, context)
-        parts = self._parts(user, read_client_tools(client_tools, answer))
+        parts = self._parts(user, read_client_tools(client_tools, answer), str(len(self._reruns)))
+        self._reruns[str(len(self._reruns))] = Rerun(answering, parts.response_options, parts.is_client_tool)
         return make_router(parts, answering, check_origins(origins), prefix)
 
     def turn(
@@ -186,7 +195,9 @@ class Chats:
 
         return make_turn(self._parts(user, read_client_tools(client_tools, None)))
 
-    def _parts(self, user: Callable[..., Any], is_client_tool: Callable[[str], bool] | None) -> RouteParts:
+    def _parts(
+        self, user: Callable[..., Any], is_client_tool: Callable[[str], bool] | None, answering: str | None = None
+    ) -> RouteParts:
         if not callable(user):
             raise ConfigurationError(f"user must be a function that returns the user's id, not {named(user)}")
         options = self.options
@@ -199,7 +210,11 @@ class Chats:
             tool_errors=options.get("tool_errors", "masked"),
             max_body_bytes=options.get("max_body_bytes", MAX_BODY_BYTES),
             limits=options.get("limits", DEFAULT_LIMITS),
+            answering=answering,
         )
+
+    def enter_lost(self, turn: Turn) -> None:
+        """Prepare the task that goes on with a lost answer."""
 
     # -- a lifetime ----------------------------------------------------------------------------------------------
 
@@ -260,7 +275,7 @@ class Chats:
             from usechat.chats.sql.store import SqlChatStore
 
             store = SqlChatStore(store)
-        return Conversations(
+        conversations = Conversations(
             store,
             runs,
             options.get("history", "client"),
@@ -270,6 +285,20 @@ class Chats:
             on_busy=options.get("on_busy", "reject"),
             has_one_owner=options.get("has_one_owner", False),
         )
+        if options.get("on_lost", "end") == "continue" and not log.is_shared:
+            logger.warning(
+                "answers of a dead process are ended as lost, not continued: that takes a log of runs in Redis (%s)",
+                self.names.redis,
+            )
+        elif options.get("on_lost", "end") == "continue":
+            default = Budget()
+            budget = Budget(
+                attempts=options.get("lost_attempts", default.attempts),
+                seconds=options.get("lost_seconds", default.seconds),
+            )
+            lost_answers = LostAnswers(conversations, self._reruns, budget, self.enter_lost)
+            conversations.keeps_lost_answers, runs.lost.on_resume = True, lost_answers.resume
+        return conversations
 
     def _open_log(self) -> RunLog:
         given, redis_url = self.options.get("run_log"), self.options.get("redis_url")

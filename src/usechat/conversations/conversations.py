@@ -24,7 +24,7 @@ from usechat.chats.merge import ClientTools
 from usechat.chats.store import Chat, ChatStore, SavedChat, Turn, TurnPlan
 from usechat.chats.tool_errors import split_tool_errors
 from usechat.conversations.busy import BusyChats, OnBusy
-from usechat.conversations.lost_runs import LostRun
+from usechat.conversations.lost_runs import LostRun, kept_fields
 from usechat.conversations.planning import PlannedTurn, RepeatedTurn, messages_for_model, plan_request, tell_again
 from usechat.conversations.routes.chat_ids import check_chat_id
 from usechat.conversations.titles import Titles
@@ -80,6 +80,8 @@ class Conversations:
         self.is_lasting = is_lasting
         self.max_messages = max_messages
         self.busy = BusyChats(self, on_busy)
+        self.keeps_lost_answers = False
+        """Whether other processes go on with the answers of a dead one."""
         self._orphans: asyncio.Task[None] | None = None
         runs.lost.on_lost = self.ends.end_lost
         runs.on_release = self.ends.end_for_readers
@@ -190,7 +192,7 @@ class Conversations:
         if answer.keeps_messages:
             # The client may have posted the last one only.
             answer.keep_messages([split_tool_errors(message)[0] for message in turn.plan.history])
-        begin = partial(self._begin, turn, answer)
+        begin = partial(turn.begin or self._begin, turn, answer)
         return respond(answer, turn.request, runs=self.runs, begin=begin, continued=turn.continued, **options)
 
     async def _begin(self, turn: PlannedTurn, answer: Answer, plan: RunPlan) -> str:
@@ -225,6 +227,8 @@ class Conversations:
             is_exact=plan.dialect.exact,
             message_id=plan.message_id,
             preamble_bytes=len(plan.preamble),
+            answering=turn.answering,
+            fields=kept_fields(turn.request) if self.keeps_lost_answers else None,
         )
         try:
             handle = await self.runs.start(
@@ -235,7 +239,7 @@ class Conversations:
                 headers=plan.headers,
                 meta=msgspec.to_builtins(lost),
                 preamble=plan.preamble,
-                on_end=partial(self._save, chat_id, turn_id, answer, turn.on_finish),
+                on_end=partial(self.save, chat_id, turn_id, answer, turn.on_finish),
                 run_id=run_of(turn_id),
             )
         except RunError as error:
@@ -260,9 +264,14 @@ class Conversations:
         info = RunInfo(id=run_of(turn_id), chat_id=chat_id, owner=owner, created_at=time.time())
         return self.runs.saves.add(info, end).outcome
 
-    async def _save(
-        self, chat_id: str, turn_id: str, answer: Answer, on_finish: OnFinish | None, info: RunInfo
-    ) -> None:
+    async def save(self, chat_id: str, turn_id: str, answer: Answer, on_finish: OnFinish | None, info: RunInfo) -> None:
+        """Save the answer of a run that has ended here, unless another process goes on with it."""
+        handle = self.runs.handles.get(info.id)
+        if self.keeps_lost_answers and handle is not None and handle.writer.is_taken:
+            logger.warning(
+                "turn %s of chat %s goes on in another process: this one was taken for dead", turn_id, chat_id
+            )
+            return
         end = ending(info, answer.final)
         if not await self.ends.end(info.owner, chat_id, turn_id, on_finish, **end):
             logger.warning(

@@ -10,6 +10,8 @@ import msgspec
 from usechat.chats.tree import EndStatus
 from usechat.errors import DecodeError
 from usechat.http.new_run import known_ids
+from usechat.json import encode_json
+from usechat.messages.ui import ChatRequest
 from usechat.parts import Abort, Error, Finish, Part
 from usechat.protocol.decoders import DataStreamDecoder, EventsDecoder, TextStreamDecoder, UIMessageStreamDecoder
 from usechat.protocol.dialects import LINE_MAJORS, UI_MESSAGE_STREAM_SINCE, Dialect, Version
@@ -17,7 +19,10 @@ from usechat.protocol.encoders import EncoderOptions, WireFormat, make_encoder
 from usechat.protocol.options import MASKED_ERROR
 from usechat.protocol.reducer import Reducer
 
-__all__ = ["Ending", "LostRun", "end_frames", "end_lost_run"]
+__all__ = ["Ending", "LostRun", "end_frames", "end_lost_run", "kept_fields", "make_decoder", "options_for"]
+
+MAX_FIELD_BYTES = 16 * 2**10
+"""The most bytes of a request's further fields that are kept with its run."""
 
 
 class LostRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,11 +35,23 @@ class LostRun(msgspec.Struct, frozen=True, kw_only=True):
     message_id: str | None
     preamble_bytes: int = 0
     """Bytes of the frames that repeat the message which the answer continues."""
+    answering: str | None = None
+    """The name of what answers, for a process that goes on; None where none can."""
+    fields: Mapping[str, Any] | None = None
+    """The request's further fields, for it; None when they are not kept."""
+    attempt: int = 0
+    """How many processes have gone on with the run."""
 
     @property
     def dialect(self) -> Dialect:
         """The reader's dialect."""
         return Dialect(self.version, exact=self.is_exact)
+
+
+def kept_fields(request: ChatRequest) -> Mapping[str, Any] | None:
+    """Return the further fields of a request, for a process that may have to go on; None when they are large."""
+    fields = request.extra
+    return fields if not fields or len(encode_json(fields)) <= MAX_FIELD_BYTES else None
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -107,6 +124,7 @@ def read_message(lost: LostRun, parts: Sequence[Part], continued: Mapping[str, A
 
 
 def options_for(continued: Mapping[str, Any] | None) -> EncoderOptions:
+    """Return the options for frames that go on with a stored message."""
     known: dict[str, Any] = known_ids(continued)
     return EncoderOptions(**known)
 
@@ -128,6 +146,7 @@ def read_parts(lost: LostRun, frames: bytes) -> tuple[list[Part], bool]:
 def make_decoder(
     lost: LostRun,
 ) -> UIMessageStreamDecoder | DataStreamDecoder | TextStreamDecoder | EventsDecoder:
+    """Return a decoder of a run's frames."""
     match lost.wire_format:
         case "text-stream":
             return TextStreamDecoder()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypedDict, cast
+from typing import Any, Final, Literal, TypedDict, cast
 
 from usechat.chats.history import HistoryMode
 from usechat.checks import check_function, check_number, named, refuse_unknown
@@ -22,10 +22,13 @@ __all__ = ["ChatsOptions", "check_chats_options"]
 CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "history": ("client", "server"),
     "on_busy": ("reject", "interrupt", "enqueue"),
+    "on_lost": ("end", "continue"),
     "disconnect": ("auto", "cancel", "finish", "grace"),
     "tool_errors": ("masked", "shown"),
 }
 NUMBERS: Final = {
+    "lost_attempts": 1,
+    "lost_seconds": 0,
     "grace": 0,
     "lease": 1,
     "keep": 1,
@@ -45,6 +48,9 @@ class ChatsOptions(TypedDict, total=False):
     history: HistoryMode
     on_finish: OnFinish | None
     on_busy: OnBusy
+    on_lost: Literal["end", "continue"]
+    lost_attempts: int
+    lost_seconds: float
     disconnect: DisconnectPolicy
     grace: float
     lease: float

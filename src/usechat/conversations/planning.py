@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import msgspec
 
+from usechat.answers.answer import Answer
 from usechat.answers.writer.ui_message_stream import UIMessageStreamWriter, ui_message_stream
 from usechat.chats.history import HistoryMode, Repeated, TurnRequest, plan_turn
 from usechat.chats.store import SavedChat, TurnPlan
@@ -14,7 +15,7 @@ from usechat.chats.tool_errors import show_model
 from usechat.chats.tree import SavedMessage
 from usechat.conversations.titles import MakeTitle
 from usechat.conversations.turn_ends import OnFinish
-from usechat.http.new_run import respond
+from usechat.http.new_run import RunPlan, respond
 from usechat.http.response import StreamingAnswer
 from usechat.messages import ui
 from usechat.parts import Finish, FinishReason, Usage
@@ -38,6 +39,10 @@ class PlannedTurn(msgspec.Struct, frozen=True, kw_only=True):
     """Makes the chat's title, if the chat is new."""
     on_finish: OnFinish | None = None
     """Called when this process has saved the end of the answer, after the one of all answers."""
+    begin: Callable[[PlannedTurn, Answer, RunPlan], Awaitable[str]] | None = None
+    """Begins the run that answers, in place of `Conversations`: the one of a lost answer goes on."""
+    answering: str | None = None
+    """The name of what answers, by which another process finds it."""
     leave_line: Callable[[], Awaitable[None]] | None = None
     """Called when the turn has begun, or cannot: the next message that waits for the chat goes on."""
 

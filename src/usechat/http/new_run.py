@@ -177,12 +177,14 @@ class NewRun:
         self.breaks_on_error = breaks_on_error
         known: dict[str, Any] = known_ids(continued)
         self.options = EncoderOptions(**options, **known) if options or known else USUAL_OPTIONS
+        self.dialect: Dialect | None = None
+        """The client's, where it is known; otherwise the request tells it."""
         self.fitted: tuple[Dialect, Encoder] | None = None
 
     async def prepare(self, request: Headers) -> RunHead:
         """Fit the answer to the client."""
         await self.answer.prepare_apart()
-        dialect = negotiate(self.chat, request, self.sdk)
+        dialect = self.dialect or negotiate(self.chat, request, self.sdk)
         if self.chat is not None and self.answer.keeps_messages:
             self.answer.keep_messages(self.chat.posted)
         # Freed, because it may hold the whole conversation.

@@ -202,6 +202,11 @@ class Lifecycle:
         self.approvals: dict[str, str] = dict.fromkeys(known_approvals, "")
         """The tool call id of each approval; empty when it is unknown."""
 
+    @property
+    def is_in_step(self) -> bool:
+        """Whether a step is open."""
+        return self.state is State.STEP
+
     def admit(self, part: Part) -> Parts:
         """Return the parts to send for ``part``, in order.
 

@@ -136,6 +136,11 @@ class RunWriter(Protocol):
         """The reason to stop: the one of the request, ``full`` at a limit, or ``lost``."""
         ...
 
+    @property
+    def is_taken(self) -> bool:
+        """Whether another process is known to have the run now. It ends it."""
+        ...
+
     def append(self, data: bytes) -> None:
         """Append frames without waiting. Readers of this process see them at once, others with the next flush.
 
@@ -280,6 +285,17 @@ class RunLog(Protocol):
 
     async def adopt(self, info: RunInfo, data: bytes = b"") -> bool:
         """End a run of `reap`, with last frames for its readers. Return False when another process has it by now."""
+        ...
+
+    async def resume(self, info: RunInfo, meta: Mapping[str, Any]) -> RunWriter | None:
+        """Go on with a run of `reap` in this process. Return None when it must be ended with `adopt`.
+
+        Readers in all processes then get what the new producer writes after what they have.
+
+        Args:
+            info: The run.
+            meta: Replaces the run's own.
+        """
         ...
 
     async def release_readers(self, end: OnRelease) -> None:

@@ -15,7 +15,7 @@ from usechat.errors import RunError
 from usechat.guard import describe_outage, traceback_of
 from usechat.runs.log import RunInfo, RunLog
 
-__all__ = ["LostRuns", "OnLost"]
+__all__ = ["LostRuns", "OnLost", "OnResume"]
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +24,9 @@ SETTLING_SECONDS = 3.0
 
 OnLost: TypeAlias = Callable[[RunInfo, bytes], Awaitable[bytes]]
 """Called once for a run whose producer died, with all its frames; returns last frames, the legal end of the stream."""
+
+OnResume: TypeAlias = Callable[[RunInfo, bytes], Awaitable[bool]]
+"""Called with such a run, before that. Returns whether the run goes on."""
 
 
 class LostRuns:
@@ -37,6 +40,8 @@ class LostRuns:
     def __init__(self, log: RunLog, on_lost: OnLost | None) -> None:
         self.log = log
         self.on_lost = on_lost
+        self.on_resume: OnResume | None = None
+        """Goes on with a lost run here, if that can be; otherwise it is ended."""
         self.find: Callable[[str], Awaitable[RunInfo | None]] = log.find
         """Finds a chat's newest run."""
         self.is_closing = False
@@ -104,6 +109,8 @@ class LostRuns:
         try:
             async with asyncio.timeout(self.log.limits.lease):
                 frames = await self.log.frames(info.id)
+                if self.on_resume is not None and not self.is_closing and await self.on_resume(info, frames):
+                    return True
                 ending = b"" if self.on_lost is None else await self.on_lost(info, frames)
                 return await self.log.adopt(info, ending)
         except Exception as error:

@@ -92,6 +92,11 @@ class MemoryRun:
         self._waiting: list[asyncio.Future[None]] = []
         self._on_end = on_end
 
+    @property
+    def is_taken(self) -> bool:
+        """Whether another process has the run: never."""
+        return False
+
     def append(self, data: bytes) -> None:
         """Append frames and wake waiting readers.
 
@@ -335,6 +340,10 @@ class MemoryLog:
         if run is not None:
             run.ask_to_stop("lost")
         return run is not None and run.end("lost", data)
+
+    async def resume(self, info: RunInfo, meta: Mapping[str, Any]) -> RunWriter | None:
+        """Return None: the frames of a dead process are gone with it."""
+        return None
 
     async def release_readers(self, end: OnRelease) -> None:
         """Do nothing: there is no other process."""

@@ -125,12 +125,17 @@ class RunService:
             RunError: ``exists``: the chat has a run already; ``unavailable``: the log cannot be reached, or this
                 process shuts down. Then ``make`` was not called.
         """
-        fields: dict[str, Any] = {} if run_id is None else {"run_id": run_id}
-        writer = await self._open(chat_id, owner=owner, headers=headers or {}, meta=meta or {}, **fields)
-        handle = RunHandle(writer, abort)
-        self.handles[handle.info.id] = handle
+        writer = await self._open(chat_id, owner=owner, headers=headers or {}, meta=meta or {}, run_id=run_id)
         if preamble:
             writer.append(preamble)
+        return self.make(writer, make, abort=abort, on_end=on_end)
+
+    def make(
+        self, writer: RunWriter, make: Make, *, abort: Callable[[str | None], None], on_end: OnEnd | None = None
+    ) -> RunHandle:
+        """Make a run that the log has begun, or goes on with. The arguments are those of `start`."""
+        handle = RunHandle(writer, abort)
+        self.handles[handle.info.id] = handle
         handle.task = asyncio.create_task(self._produce(handle, make, on_end))
         self.readers.expect(handle)
         self.keep(handle.task)
@@ -282,7 +287,7 @@ class RunService:
 
     async def _find_running(self, chat_id: str) -> RunInfo | None:
         info = await self.find(chat_id)
-        if info is None or info.state != "running":
+        if info is None or info.state not in ("running", self.lost.on_resume and "lost"):  # that one may go on
             return None
         return None if self.is_saved is not None and await self.is_saved(info) else info
 

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 from usechat.conversations.chats import Chats, SettingNames
 from usechat.conversations.storage import check_redis, check_redis_url, prepare_database
+from usechat.conversations.turn_ends import run_of
 from usechat.errors import ConfigurationError
+from usechat.server.access.asking import DEFAULT_USER, Asking, asking
 from usechat.server.settings import Settings
 
 if TYPE_CHECKING:
+    from usechat.chats.store import Turn
     from usechat.conversations.turn_ends import OnFinish
     from usechat.runs.redis.approvals import RedisUsedApprovals
 
@@ -47,6 +50,11 @@ class ServerChats(Chats):
     names = SettingNames(DATABASE, REDIS)
     checks_users = False
     """`KeyGuard` has one owner for all."""
+
+    def enter_lost(self, turn: Turn) -> None:
+        """Let limits and log lines know whose answer it is."""
+        user = None if turn.owner == DEFAULT_USER else turn.owner
+        asking.set(Asking(chat=turn.chat_id, run=run_of(turn.run_id), user=user))
 
 
 def open_chats(
@@ -91,6 +99,9 @@ def open_chats(
         keep_alive=find_wait_until() if is_public and url is not None else None,
         has_one_owner=settings.keys_file is None and not settings.has_tokens,
         on_busy=settings.on_busy,
+        on_lost=settings.on_lost,
+        lost_attempts=settings.lost_attempts,
+        lost_seconds=settings.lost_seconds,
     )
 
 

@@ -251,6 +251,21 @@ class Settings(BaseSettings):
         "What becomes of a message to a chat that is being answered: refused, or answered at once or next",
         "reject, interrupt or enqueue",
     )
+    on_lost: Literal["end", "continue"] = setting(
+        "end",
+        "What becomes of an answer whose process has died: ended, or continued by another, which takes Redis",
+        "end or continue",
+    )
+    lost_attempts: int = setting(
+        2,
+        "How many processes may continue an answer, one after the other",
+        "a whole number from 1 to 100",
+        ge=1,
+        le=100,
+    )
+    lost_seconds: float = setting(
+        600, "The age from which on such an answer is ended", "a number of seconds from 0", ge=0
+    )
     disconnect: Literal["auto", "cancel", "finish", "grace"] = setting(
         "auto", "What becomes of an answer whose readers have left", "auto, cancel, finish or grace"
     )

@@ -93,6 +93,8 @@ class ToolContext(msgspec.Struct, Generic[DepsT_co], frozen=True, kw_only=True):
     writer: ToolWriter
     abort: asyncio.Event
     """Set when the answer is stopped."""
+    idempotency_key: str = ""
+    """The same for every try of this call, also by another process: for services that take such a key."""
     deps: DepsT_co = cast("DepsT_co", None)
     """The value that the application passed to `stream_text` or `Agent.stream` as ``context``."""
 
@@ -125,6 +127,8 @@ class Tool(msgspec.Struct, Generic[P, R_co], frozen=True, kw_only=True):
     The function may also decide itself, with `Approve` or `Deny` and a reason."""
     timeout: float | None = DEFAULT_TIMEOUT
     """The time limit of a call in seconds; None for no limit."""
+    idempotent: bool = False
+    """Whether a call may run again when its process has died in the middle of it."""
     title: str | None = None
     """The title that a client may show instead of the name."""
     dynamic: bool = False
@@ -168,6 +172,7 @@ class ToolOptions(TypedDict, total=False):
 
     needs_approval: NeedsApproval
     timeout: float | None
+    idempotent: bool
     title: str | None
     dynamic: bool
     metadata: Mapping[str, Any] | None
@@ -242,6 +247,8 @@ def tool(
             - ``needs_approval``: whether the user must allow each call: True, or a function of the input and the
               context, which may also answer with `Approve` or `Deny`.
             - ``timeout``: the time limit of a call in seconds, by default 60; None for no limit.
+            - ``idempotent``: True if a call may run again when its process has died in the middle of it, as one does
+              that only reads, or that gives ``ToolContext.idempotency_key`` to a service.
             - ``title``: the title that a client may show instead of the name.
             - ``dynamic``: whether clients get calls as ``dynamic-tool`` parts, because they have no type for the tool.
             - ``metadata``: metadata that clients get with each call, as ``toolMetadata`` (AI SDK 6 and 7).

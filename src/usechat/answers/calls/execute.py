@@ -36,7 +36,7 @@ from usechat.parts import Part, ProviderMetadata, ToolOutputAvailable, ToolOutpu
 from usechat.tools.tool import Tool, ToolContext, ToolWriter
 from usechat.unsafe_keys import find_unsafe_key
 
-__all__ = ["Execution", "MakeContext", "TellOfTool", "ToolOutcomes", "ToolRunner", "error_text"]
+__all__ = ["Execution", "InterruptedToolError", "MakeContext", "TellOfTool", "ToolOutcomes", "ToolRunner", "error_text"]
 
 logger = logging.getLogger(__name__)
 

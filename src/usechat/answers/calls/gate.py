@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, cast
 
 import msgspec
 
-from usechat.answers.calls.execute import Execution, MakeContext, error_text
+from usechat.answers.calls.execute import Execution, InterruptedToolError, MakeContext, error_text
 from usechat.answers.calls.read import ParsedCall, check_input, error_result, no_such_tool
 from usechat.answers.loop.asks import Call, Script
 from usechat.answers.loop.policy import LoopPolicy
@@ -20,6 +20,7 @@ from usechat.answers.writer.data_parts import NOT_GIVEN, data_part
 from usechat.answers.writer.valid_parts import maybe_valid_part
 from usechat.errors import InvalidToolApprovalError, InvalidToolInputError, ToolError, ToolExecutionError
 from usechat.ids import generate_id
+from usechat.messages.call_words import INTERRUPTED
 from usechat.messages.model import ToolCallContent, ToolResultContent, ToolResultOutput
 from usechat.parts import (
     Part,
@@ -242,6 +243,25 @@ class ApprovalGate:
         if not (yield from self._claim(approval)):
             return self._failed(used_approval(made))
         return Verdict(parts=tuple(written.parts), execution=parsed.execution)
+
+    def settle_lost(self, call: ToolCallContent) -> Verdict:
+        """Return the verdict on a call that a dead process had begun, and whose outcome is unknown."""
+        tool = self.tools.get(call.tool_name)
+        made = ToolCall(tool_call_id=call.tool_call_id, tool_name=call.tool_name, input_text="")
+        if tool is not None and tool.idempotent:
+            parsed = check_input(made, tool, call.input)
+            if parsed.execution is not None:
+                return Verdict(execution=parsed.execution)
+        unknown = InterruptedToolError(INTERRUPTED, tool_name=call.tool_name, tool_call_id=call.tool_call_id)
+        text = error_text(unknown)
+        failed = ToolOutputError(
+            tool_call_id=call.tool_call_id,
+            tool_name=call.tool_name,
+            error_text=text,
+            # No secret: it is what the browser is shown of any call that was interrupted.
+            client_text=self.on_error(unknown) or text,
+        )
+        return Verdict(parts=(failed,), result=error_result(unknown))
 
     def _use_up(self, approval: Approval) -> Script[None]:
         """Claim an approval that the user has denied, so that the same question cannot be answered otherwise later."""

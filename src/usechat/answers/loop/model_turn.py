@@ -82,6 +82,7 @@ class ModelTurn(StepTurn):
         try:
             yield from self._prepare_answer()
             yield from self.settle_approvals()
+            yield from self.settle_lost_calls()
             goes_on = True
             while goes_on:
                 failure = yield from self.call_model()

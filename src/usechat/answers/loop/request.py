@@ -74,6 +74,8 @@ class LoopRequest(msgspec.Struct, kw_only=True):
     context: Any = None
     observer: AnswerObserver = UNOBSERVED
     message_id: str | None = None
+    lost_calls: frozenset[str] = frozenset()
+    """The ids of calls in the messages that a dead process had begun."""
     converts_outputs: bool = False
     """Whether results in the first call's messages are in the client's form and need `Tool.to_model_output`."""
     on_error: Callable[[BaseException], str | None] = lambda error: None

@@ -33,7 +33,14 @@ from usechat.errors import ProviderError
 from usechat.failures import log_failure, shown_text
 from usechat.ids import generate_id
 from usechat.messages.call_words import NOT_CARRIED_OUT
-from usechat.messages.model import ModelMessage, ToolContent, ToolMessage, ToolResultContent
+from usechat.messages.model import (
+    AssistantMessage,
+    ModelMessage,
+    ToolCallContent,
+    ToolContent,
+    ToolMessage,
+    ToolResultContent,
+)
 from usechat.models.base import Model, ModelCall
 from usechat.parts import (
     Error,
@@ -302,6 +309,7 @@ class StepTurn(Turn):
             messages=tuple(self.messages),
             writer=writer,
             abort=self.abort,
+            idempotency_key=":".join(filter(None, (self.request.message_id, tool_call_id))),
             deps=self.request.context,
         )
 
@@ -309,7 +317,8 @@ class StepTurn(Turn):
         """Apply the decisions in the request: refusals first, then approvals."""
         if self.request.converts_outputs:
             self.messages = yield from convert_outputs(self.messages, self.request.tools)
-        approvals = collect_approvals(self.messages)
+        lost = self.request.lost_calls
+        approvals = [one for one in collect_approvals(self.messages) if one.call.tool_call_id not in lost]
         if not approvals:
             return
         gate = self._make_gate()
@@ -328,6 +337,25 @@ class StepTurn(Turn):
         if self.recorder.results:
             self.settled = (ToolMessage(tuple(self.recorder.results.values())),)
         self.messages[-1] = ToolMessage((*content, *results.values()), last.provider_options)
+
+    def settle_lost_calls(self) -> Script[None]:
+        """Run the calls again that a dead process had begun, if they may; the outcome of the others is unknown."""
+        lost = self.request.lost_calls
+        if not lost:
+            return
+        said = [part for message in self.messages if isinstance(message, AssistantMessage) for part in message.content]
+        gate = self._make_gate()
+        for call in said:
+            if isinstance(call, ToolCallContent) and call.tool_call_id in lost:
+                self._follow(gate.settle_lost(call))
+        yield from self.run_tools()
+        results = tuple(result for call_id, result in self.recorder.results.items() if call_id in lost)
+        self.settled = (*self.settled, ToolMessage(results))
+        last = self.messages[-1]
+        if isinstance(last, ToolMessage):
+            self.messages[-1] = ToolMessage((*last.content, *results), last.provider_options)
+        else:
+            self.messages.append(ToolMessage(results))
 
 
 def is_denial(verdict: Verdict) -> bool:

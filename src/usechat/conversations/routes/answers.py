@@ -4,12 +4,14 @@
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Annotated, Any, Final
 
+import msgspec
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from usechat.conversations.answering import Respond
 from usechat.conversations.busy import IsLeft
 from usechat.conversations.chat_turn import ChatTurn, check_messages
+from usechat.conversations.planning import PlannedTurn
 from usechat.conversations.routes.openapi import STREAMED, body_schema
 from usechat.conversations.routes.parts import RouteParts, http_refusal
 from usechat.errors import RequestError
@@ -43,6 +45,8 @@ async def plan_chat(
         return ChatTurn(owner, chat, None, None, options)
     conversations = parts.opened()
     planned = await conversations.busy.plan(owner, chat, chat.id, parts.is_client_tool, is_left)
+    if isinstance(planned, PlannedTurn):
+        planned = msgspec.structs.replace(planned, answering=parts.answering)
     return ChatTurn(owner, chat, planned, conversations, options)
 
 

@@ -34,6 +34,8 @@ class RouteParts(msgspec.Struct, frozen=True, kw_only=True):
     tool_errors: ToolErrors
     max_body_bytes: int
     limits: BodyLimits
+    answering: str | None = None
+    """The name of what answers, for runs; None for an application's own routes."""
 
     @property
     def response_options(self) -> dict[str, Any]:

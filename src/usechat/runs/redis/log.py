@@ -25,7 +25,7 @@ from usechat.runs.redis.line import RedisLine
 from usechat.runs.redis.own_run import RedisRun
 from usechat.runs.redis.policy import warn_of_eviction
 from usechat.runs.redis.producer import OwnRuns, StopNotice, keep_arguments, milliseconds, open_arguments
-from usechat.runs.redis.scripts import ADOPT, LEAVE, OPEN, STOP, STOP_LEFT, UNREAD
+from usechat.runs.redis.scripts import ADOPT, LEAVE, OPEN, RESUME, STOP, STOP_LEFT, UNREAD
 from usechat.runs.redis.strict_run import StrictRun
 from usechat.runs.redis.tail import Copy, Tail
 
@@ -142,15 +142,20 @@ class RedisLog:
         own = self._own_runs.runs.get(run_id)
         if own is not None:
             return bytes(own.frames)
-        copy = Copy(RunInfo(id=run_id, chat_id="", created_at=0.0), self.limits)
-        for stream_id, fields in await self._client.command("XRANGE", self._keys.log(run_id), "-", "+"):
-            if not copy.feed(stream_id, fields):
-                break
+        copy = await self._copy(run_id)
         followed = self._tail.copies.get(run_id)
         if followed is not None and len(followed.ends) > len(copy.ends):
             # Redis has dropped what readers here have.
             return bytes(followed.frames)
         return bytes(copy.frames) + copy.ending
+
+    async def _copy(self, run_id: str) -> Copy:
+        """Return what Redis has of a run, up to a hole."""
+        copy = Copy(RunInfo(id=run_id, chat_id="", created_at=0.0), self.limits)
+        for stream_id, fields in await self._client.command("XRANGE", self._keys.log(run_id), "-", "+"):
+            if not copy.feed(stream_id, fields):
+                break
+        return copy
 
     async def stop(self, run_id: str, reason: str | None = None) -> bool:
         """Ask the run's producer, in any process, to stop. Return whether the run was still running."""
@@ -225,6 +230,16 @@ class RedisLog:
         """End a run of `reap`, with last frames for its readers. Return False when another process has it by now."""
         arguments = [self._keys.prefix, *keep_arguments(self.limits), info.id, info.token, data]
         return bool(await self._client.call(ADOPT, [*self._keys.of_run(info), self._keys.ended], *arguments))
+
+    async def resume(self, info: RunInfo, meta: Mapping[str, Any]) -> RunWriter | None:
+        """Go on with a run of `reap` here. Return None when it must be ended."""
+        copy = await self._copy(info.id)
+        taken = msgspec.structs.replace(info, state="running", meta=meta)
+        keys = [self._keys.run(info.id), self._keys.log(info.id), self._keys.leases]
+        encoded, lease = msgspec.json.encode(taken), milliseconds(self.limits.lease)
+        if not await self._client.call(RESUME, keys, info.id, info.token, encoded, len(copy.ends), lease):
+            return None
+        return self._own_runs.begin(taken, copy)
 
     async def release_readers(self, end: OnRelease) -> None:
         """Give readers here of other processes' runs a legal end. The runs go on."""

@@ -21,6 +21,11 @@ __all__ = ["RedisRun", "Write", "Written"]
 MAX_BATCH_BYTES = 256 * 2**10
 """The most bytes of one run in a round trip, so that a long backlog does not delay other runs."""
 
+SKIPPED_ENTRIES = 1000
+"""Entries without frames between what a dead process had written of a run and what another one goes on with.
+
+Readers may have had frames that never came to Redis. With their cursors, they get all that comes after the gap."""
+
 
 class Write(msgspec.Struct, frozen=True, array_like=True):
     """A write to a run's log. The end state comes with the last frames only."""
@@ -73,6 +78,17 @@ class RedisRun(MemoryRun):
         self._own_runs = own_runs
         self._settling: set[asyncio.Future[None]] = set()
 
+    def go_on_from(self, copy: MemoryRun) -> None:
+        """Take what Redis has of the run, which another process had begun."""
+        self.frames, self.ends = bytearray(copy.frames), copy.ends[:]
+        self.written = len(self.ends)
+        self.ends.extend([len(self.frames)] * SKIPPED_ENTRIES)
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether another process has the run now, by what Redis says."""
+        return self.is_ours is False
+
     def append(self, data: bytes) -> None:
         """Append frames: at once for readers here, soon in Redis.
 
@@ -117,10 +133,13 @@ class RedisRun(MemoryRun):
         """
         if self.is_running:
             self._own_runs.heartbeat.check()
-            self.is_complete = self.is_shown_at_once and state != "failed" and not self.is_doubtful
             self.needs_lease = True
             # What is left of the frames goes to Redis meanwhile.
             self._own_runs.notice(self)
+            if self.is_doubtful:
+                # Another process may be going on with it, and would save more.
+                await self._trusted()
+            self.is_complete = self.is_shown_at_once and state != "failed" and not self.is_doubtful
         is_saved = save is None or await save()
         if not self.is_running:
             return False

@@ -18,6 +18,7 @@ import msgspec
 
 from usechat.errors import RunError
 from usechat.runs.log import Limits, RunInfo
+from usechat.runs.memory import MemoryRun
 from usechat.runs.redis.client import LONGEST_PAUSE, Backoff, ScriptClient
 from usechat.runs.redis.heartbeat import Heartbeat
 from usechat.runs.redis.keys import Keys
@@ -85,9 +86,11 @@ class OwnRuns:
         """Seconds that readers here wait, at a run's end, for Redis to know of it."""
         return LEAVING_PATIENCE if self._is_leaving else END_PATIENCE
 
-    def begin(self, info: RunInfo) -> RedisRun:
-        """Add a run that Redis has just recorded."""
+    def begin(self, info: RunInfo, copy: MemoryRun | None = None) -> RedisRun:
+        """Add a run that Redis has just recorded, with what it has of it already."""
         run = self._make_run(info, self.limits, self)
+        if copy is not None:
+            run.go_on_from(copy)
         self.runs[info.id] = run
         self.heartbeat.start()
         if not self._tasks:

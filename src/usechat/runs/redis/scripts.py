@@ -31,7 +31,21 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
-__all__ = ["ADOPT", "LATE", "LEAVE", "NOW", "OPEN", "REAP", "STOP", "STOP_LEFT", "TOUCH", "UNREAD", "WRITE", "Script"]
+__all__ = [
+    "ADOPT",
+    "LATE",
+    "LEAVE",
+    "NOW",
+    "OPEN",
+    "REAP",
+    "RESUME",
+    "STOP",
+    "STOP_LEFT",
+    "TOUCH",
+    "UNREAD",
+    "WRITE",
+    "Script",
+]
 
 
 @dataclass(frozen=True)
@@ -262,6 +276,21 @@ return 1
 """
 )
 """Returns whether the run was the caller's to end."""
+
+RESUME = Script(
+    NOW
+    + """
+-- KEYS run log leases  ARGV id token info entries lease
+-- One that somebody has asked to stop is not gone on with, nor one of which frames were dropped.
+local run = redis.call('HMGET', KEYS[1], 'state', 'token', 'entries', 'batches', 'stop')
+if run[1] ~= 'lost' or run[2] ~= ARGV[2] or run[5] then return 0 end
+if run[3] ~= ARGV[4] or redis.call('XLEN', KEYS[2]) ~= tonumber(run[4]) then return 0 end
+if redis.call('ZADD', KEYS[3], 'XX', 'CH', now + ARGV[5], ARGV[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], 'state', 'running', 'info', ARGV[3])
+return 1
+"""
+)
+"""Returns whether the run, which the caller had taken, runs again."""
 
 TOUCH = Script(
     NOW
