@@ -101,12 +101,14 @@ class SSEDecoder:
         if self._at_start:
             self._at_start = False
             events = events.removeprefix(_BYTE_ORDER_MARK)
-        begin, data = _begin_and_data(events)
-        if begin and data.find(b"\n") < 0:
+        head, separator, data = events.partition(b"data: ")
+        if separator and len(head) <= _MAX_HEAD_BYTES and _is_head(head) and data.find(b"\n") < 0:
             return [data]
         found: list[bytes] = []
-        # Most events of a burst begin like its newest one. Split there, they need no look at their beginnings.
-        begin, _ = _begin_and_data(events.rpartition(b"\n\n")[2])
+        # Most events of a burst begin like the one in its middle: split there, they need no further look. The first and
+        # the last ones of an answer are others.
+        start = events.find(b"\n\n", len(events) // 2) + 2
+        begin = _begin_of(events[start : start + _MAX_HEAD_BYTES])
         first, *others = events.split(b"\n\n" + begin) if begin else (events,)
         _split_each(first, found)
         for data in others:
@@ -128,25 +130,24 @@ class SSEDecoder:
 
 def _split_each(events: bytes, found: list[bytes]) -> None:
     for event in events.split(b"\n\n"):
-        begin, data = _begin_and_data(event)
-        if begin and data.find(b"\n") < 0:
-            found.append(data)
+        begin = _begin_of(event)
+        if begin and event.find(b"\n", len(begin)) < 0:
+            found.append(event[len(begin) :])
         else:
             _split_lines(event, found)
 
 
-def _begin_and_data(event: bytes) -> tuple[bytes, bytes]:
-    """Return what stands before an event's first data, and the rest; no beginning unless lines show what it is."""
-    head, separator, data = event.partition(b"data: ")
-    is_plain = separator and len(head) <= _MAX_HEAD_BYTES and _is_head(head)
-    return (head + separator, data) if is_plain else (b"", event)
+def _begin_of(event: bytes) -> bytes:
+    """Return what stands before an event's first data; empty bytes unless these are whole lines."""
+    head, separator, _ = event.partition(b"data: ")
+    return head + separator if separator and len(head) <= _MAX_HEAD_BYTES and _is_head(head) else b""
 
 
 @lru_cache(maxsize=64)
 def _is_head(head: bytes) -> bool:
-    """Return whether these are whole lines without data. All events of a kind have the same ones."""
+    """Return whether these are whole lines of one event, without data. All events of a kind have the same ones."""
     *lines, last = head.split(b"\n")
-    return not last and not any(line == b"data" or line.startswith(b"data:") for line in lines)
+    return not last and not any(line in (b"", b"data") or line.startswith(b"data:") for line in lines)
 
 
 def _split_lines(event: bytes, found: list[bytes]) -> None:
