@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeAlias
 
 import msgspec
@@ -166,22 +166,23 @@ class Callbacks(msgspec.Struct, frozen=True):
         raise ConfigurationError(NO_RESPONSE)
 
     async def call(self, name: str, value: Any) -> None:
-        """Call a callback, if it is set."""
+        """Call a callback, if it is set, and await it."""
+        rest = self.begin(name, value)
+        if rest is not None:
+            await rest
+
+    def begin(self, name: str, value: Any) -> Coroutine[Any, Any, None] | None:
+        """Call a callback, if it is set. Return what is left to await; None when nothing is."""
         callback = getattr(self, name)
         if callback is None:
-            return
+            return None
         try:
             with Contained():
                 result = callback(value)
-                if inspect.isawaitable(result):
-                    await result
-        except Exception as error:
-            raised = original_error(error)
-            how = "was cancelled" if isinstance(raised, asyncio.CancelledError) else "failed"
-            logger.error("%s %s", name, how, exc_info=raised)  # noqa: TRY400 - what was raised is said, not its stand-in
-            if is_being_cancelled():
-                # The callback raised its own error in place of the cancellation. The answer must end all the same.
-                raise asyncio.CancelledError from None
+        except Exception as error:  # noqa: BLE001 - logged
+            log_failed_callback(name, error)
+            return None
+        return finish_callback(name, result) if inspect.isawaitable(result) else None
 
     def error_text(self, error: BaseException) -> str | None:
         """Return the text of ``on_error`` for the browser; None, also for a blank one, for our own text."""
@@ -198,3 +199,20 @@ class Callbacks(msgspec.Struct, frozen=True):
             logger.error("on_error must be a plain function: its text goes into the answer at once")
         # A blank text would come back as an error without words, which the Messages API refuses.
         return text if isinstance(text, str) and text.strip() else None
+
+
+async def finish_callback(name: str, result: Awaitable[Any]) -> None:
+    try:
+        with Contained():
+            await result
+    except Exception as error:  # noqa: BLE001 - logged
+        log_failed_callback(name, error)
+        if is_being_cancelled():
+            # The callback raised its own error in place of the cancellation. The answer must end all the same.
+            raise asyncio.CancelledError from None
+
+
+def log_failed_callback(name: str, error: Exception) -> None:
+    raised = original_error(error)
+    how = "was cancelled" if isinstance(raised, asyncio.CancelledError) else "failed"
+    logger.error("%s %s", name, how, exc_info=raised)

@@ -316,9 +316,10 @@ class DrivenAnswer(ABC):
 
     async def _tell(self, name: str, value: Any) -> None:
         """Call a callback and wait for it, for a while: readers wait for the end of the answer until then."""
-        if getattr(self.callbacks, name) is None:
+        rest = self.callbacks.begin(name, value)
+        if rest is None:
             return
-        telling = asyncio.create_task(self.callbacks.call(name, value))
+        telling = asyncio.create_task(rest)
         DRIVERS.add(telling)
         telling.add_done_callback(DRIVERS.discard)
         _, late = await asyncio.wait({telling}, timeout=CALLBACK_SECONDS)

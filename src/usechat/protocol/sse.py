@@ -7,6 +7,8 @@ splitter, for providers' streams and its own. Knows neither JSON nor the meaning
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from usechat.errors import DecodeError
 
 __all__ = ["DONE", "KEEP_ALIVE", "MAX_EVENT_BYTES", "STREAM_OPEN", "SSEDecoder", "chunks_of", "encode_event"]
@@ -22,7 +24,6 @@ MAX_EVENT_BYTES = 32 * 2**20
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LINE_FEED = 0x0A
-_MAX_HEADS = 64
 _MAX_HEAD_BYTES = 256
 
 
@@ -50,7 +51,7 @@ class SSEDecoder:
         max_event_bytes: Most bytes of an unfinished event that are held.
     """
 
-    __slots__ = ("_after_carriage_return", "_at_start", "_heads", "_max_event_bytes", "_pending", "_pending_size")
+    __slots__ = ("_after_carriage_return", "_at_start", "_max_event_bytes", "_pending", "_pending_size")
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         # Not joined before the event is complete: joining each piece would cost quadratic time for a long event.
@@ -58,8 +59,6 @@ class SSEDecoder:
         self._pending_size = 0
         self._after_carriage_return = False
         self._at_start = True
-        # The bytes before an event's only data line. An event with a known head is not split into lines.
-        self._heads: set[bytes] = {b""}
         self._max_event_bytes = max_event_bytes
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -102,50 +101,22 @@ class SSEDecoder:
         if self._at_start:
             self._at_start = False
             events = events.removeprefix(_BYTE_ORDER_MARK)
-        head, separator, rest = events.partition(b"data: ")
-        if separator and head in self._heads and rest.find(b"\n") < 0:
-            return [rest]
+        head, separator, data = events.partition(b"data: ")
+        if separator and len(head) <= _MAX_HEAD_BYTES and _is_head(head) and data.find(b"\n") < 0:
+            return [data]
         found: list[bytes] = []
-        # Most events of a burst begin like its newest one. Split there, they need no look at their heads.
-        begin = self._begin_of(events.rpartition(b"\n\n")[2])
+        # Most events of a burst begin like the one in its middle: split there, they need no further look. The first and
+        # the last ones of an answer are others.
+        start = events.find(b"\n\n", len(events) // 2) + 2
+        begin = _begin_of(events[start : start + _MAX_HEAD_BYTES])
         first, *others = events.split(b"\n\n" + begin) if begin else (events,)
-        self._split_each(first, found)
+        _split_each(first, found)
         for data in others:
             if data.find(b"\n") < 0:
                 found.append(data)
             else:
-                self._split_each(begin + data, found)
+                _split_each(begin + data, found)
         return found
-
-    def _begin_of(self, event: bytes) -> bytes:
-        """Return what stands before the only data of an event; empty bytes if that may be more than a known head."""
-        head, separator, _ = event.partition(b"data: ")
-        if separator and head not in self._heads:
-            self._split_lines(event, [])
-        return head + separator if separator and head in self._heads else b""
-
-    def _split_each(self, events: bytes, found: list[bytes]) -> None:
-        for event in events.split(b"\n\n"):
-            head, separator, data = event.partition(b"data: ")
-            if separator and head in self._heads and data.find(b"\n") < 0:
-                found.append(data)
-            else:
-                self._split_lines(event, found)
-
-    def _split_lines(self, event: bytes, found: list[bytes]) -> None:
-        lines = event.split(b"\n")
-        data = [line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:") or line == b"data"]
-        if not data:
-            return
-        found.append(b"\n".join(data))
-        head = event[: -len(lines[-1])]
-        if len(data) == 1 and lines[-1].startswith(b"data: ") and b"data: " not in head:
-            self._remember(head)
-
-    def _remember(self, head: bytes) -> None:
-        # Limited, because a stream that numbers its events has a new head for each.
-        if len(self._heads) < _MAX_HEADS and len(head) <= _MAX_HEAD_BYTES:
-            self._heads.add(head)
 
     def _with_line_feeds(self, data: bytes) -> bytes:
         # When two reads split a CRLF, its LF must not count as a second line end.
@@ -155,3 +126,32 @@ class SSEDecoder:
         if data:
             self._after_carriage_return = data.endswith(b"\r")
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def _split_each(events: bytes, found: list[bytes]) -> None:
+    for event in events.split(b"\n\n"):
+        begin = _begin_of(event)
+        if begin and event.find(b"\n", len(begin)) < 0:
+            found.append(event[len(begin) :])
+        else:
+            _split_lines(event, found)
+
+
+def _begin_of(event: bytes) -> bytes:
+    """Return what stands before an event's first data; empty bytes unless these are whole lines."""
+    head, separator, _ = event.partition(b"data: ")
+    return head + separator if separator and len(head) <= _MAX_HEAD_BYTES and _is_head(head) else b""
+
+
+@lru_cache(maxsize=64)
+def _is_head(head: bytes) -> bool:
+    """Return whether these are whole lines of one event, without data. All events of a kind have the same ones."""
+    *lines, last = head.split(b"\n")
+    return not last and not any(line in (b"", b"data") or line.startswith(b"data:") for line in lines)
+
+
+def _split_lines(event: bytes, found: list[bytes]) -> None:
+    lines = event.split(b"\n")
+    data = [line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:") or line == b"data"]
+    if data:
+        found.append(b"\n".join(data))

@@ -10,6 +10,7 @@ import pytest
 
 from tests.unit.answers.answer_ends import Heard, ask, reading
 from usechat import stream_text
+from usechat.answers.loop.outputs import Nowhere
 from usechat.errors import ConfigurationError
 from usechat.parts import Error, Finish, FinishStep, MessageMetadata, Part, Start
 from usechat.testing.models import ScriptedModel, saying
@@ -33,7 +34,11 @@ async def cancelling(*_: Any) -> Any:
     raise asyncio.CancelledError
 
 
-@pytest.mark.parametrize("function", [raising, raising_later, cancelling])
+def cancelled(*_: Any) -> Any:
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize("function", [raising, raising_later, cancelling, cancelled])
 async def test_callback_that_fails_is_logged_and_changes_nothing(function: Any, caplog: pytest.LogCaptureFixture):
     names = ("on_part", "on_step_finish", "on_finish")
     result = stream_text(ScriptedModel(saying("Hi")), prompt="Hi", **dict.fromkeys(names, function))
@@ -92,6 +97,21 @@ async def test_callback_that_is_cancelled_with_its_task_lets_go():
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    assert (await heard.once()).is_aborted
+
+
+async def test_end_of_a_cancelled_answer_is_told_although_a_plain_on_abort_is_cancelled():
+    is_waiting, heard = asyncio.Event(), Heard()
+
+    async def wait(part: Part) -> None:
+        is_waiting.set()
+        await asyncio.Event().wait()
+
+    result = ask(ScriptedModel(saying("Hi")), heard, on_part=wait, on_abort=cancelled)
+    task = result.start(Nowhere())
+    await is_waiting.wait()
+    task.cancel()
+    await asyncio.wait({task})
     assert (await heard.once()).is_aborted
 
 

@@ -8,6 +8,7 @@ from usechat.errors import DecodeError
 from usechat.protocol.sse import DONE, KEEP_ALIVE, STREAM_OPEN, SSEDecoder, chunks_of, encode_event
 
 DELTA = b"event: content_block_delta\ndata: %s\n\n"
+PING = b"event: ping\ndata: %s\n\n"
 STREAMS: list[tuple[bytes, list[bytes]]] = [
     (b"data: a\n\n", [b"a"]),
     (b"data:a\n\ndata: b\n\n", [b"a", b"b"]),
@@ -40,6 +41,12 @@ STREAMS: list[tuple[bytes, list[bytes]]] = [
     (DELTA % b"1" + b"data: 2\n\n" + DELTA % b"3", [b"1", b"2", b"3"]),
     (DELTA % b"1" + b"\n" + DELTA % b"data: 2", [b"1", b"data: 2"]),
     (b"event: data: 1\ndata: 2\n\n" * 2, [b"2", b"2"]),
+    (PING % b"0" + DELTA % b"1" + PING % b"2" + DELTA % b"3" + DELTA % b"4", [b"0", b"1", b"2", b"3", b"4"]),
+    (DELTA % b"1" + DELTA % b"2" + PING % b"3", [b"1", b"2", b"3"]),
+    (DELTA % b"1" + b"event: x\n\n" + b"data:2\n\n" + DELTA % b"3", [b"1", b"2", b"3"]),
+    (DELTA % b"1" + b": " + b"x" * 300 + b"\ndata: 2\n\n", [b"1", b"2"]),
+    (b": " + b"x" * 253 + b"\ndata\ndata: 2\n\ndata: 3\n\n", [b"\n2", b"3"]),
+    (b"event: x\n\n\nevent: x\ndata: 1\n\nevent: x\n\n\n", [b"1"]),
     (b"data:1\ndata: 2\n\n" * 2, [b"1\n2", b"1\n2"]),
     (b"data\ndata: 2\n\n" * 2, [b"\n2", b"\n2"]),
     (b"".join(b"id: %d\ndata: %d\n\n" % (number, number) for number in range(99)), [b"%d" % n for n in range(99)]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from usechat.answers.answer import FinishEvent
 from usechat.answers.loop.recorder import StepResult
@@ -77,19 +77,18 @@ class Bill:
             self.costs.meter.limits_hit[error.limit] += 1
             raise
 
-    async def note_step(self, step: StepResult) -> None:
-        """Count the tokens of a step."""
-        await self._count(step.usage, step.usage.total or 0)
+    def note_step(self, step: StepResult) -> Awaitable[None] | None:
+        """Count the tokens of a step. Return what is left to await, if tokens are limited."""
+        return self._count(step.usage, step.usage.total or 0)
 
-    async def note_end(self, event: FinishEvent) -> None:
-        """Count what no step has told, and give the place back."""
+    def note_end(self, event: FinishEvent) -> Awaitable[None] | None:
+        """Count what no step has told, and give the place back. Return as `note_step` does."""
         if self.close is not None:
             self.close()
         left = (event.usage.total or 0) - self.counted
-        if left > 0:
-            await self._count(None, left)
+        return self._count(None, left) if left > 0 else None
 
-    async def _count(self, usage: Usage | None, total: int) -> None:
+    def _count(self, usage: Usage | None, total: int) -> Awaitable[None] | None:
         self.counted += total
         tokens = self.costs.meter.tokens
         if usage is None:
@@ -97,4 +96,5 @@ class Bill:
         else:
             tokens["input"] += usage.input or 0
             tokens["output"] += usage.output or 0
-        await self.costs.quotas.spend(self.now, total)
+        # A task for the end of each answer would wait for nothing.
+        return None if self.costs.quotas.tokens is None else self.costs.quotas.spend(self.now, total)

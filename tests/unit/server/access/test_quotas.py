@@ -111,7 +111,9 @@ async def test_answer_gives_its_place_back_and_tells_what_no_step_has_told() -> 
     bill.open(answer)
     usage = Usage(input_no_cache=4, output=7)
     event: Any = FinishEvent(ui_message={}, text="", finish_reason=None, usage=usage, steps=())
-    await bill.note_end(event)
+    ending = bill.note_end(event)
+    assert ending is not None
+    await ending
     assert costs.slots.running == 0
     assert costs.meter.tokens == {"unfinished": 11}
     with pytest.raises(LimitError):
