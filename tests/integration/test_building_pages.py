@@ -15,6 +15,7 @@ from fastapi import Depends, FastAPI
 from tests.integration.pages import ASKED, browsing, post, run_program, running
 from tests.integration.test_readme import programs
 from tests.support.redis_server import RedisServer
+from usechat import TurnEnd
 from usechat.testing.client_rules import find_refusals
 from usechat.testing.replay import ReplayServer
 
@@ -106,6 +107,8 @@ async def test_user_is_charged_up_to_a_limit(monkeypatch: pytest.MonkeyPatch, ca
         async with browsing(names["app"]) as browser:
             await browser.post("/api/chat", json=BODY)
             assert names["bills"] == {"ada": 42}
+            await names["charge"](TurnEnd(owner="bob", chat_id="d", turn_id="t", status="aborted", usage={}))
+            assert names["bills"].pop("bob") == 0
             names["bills"]["ada"] = names["LIMIT"]
             assert (await browser.post("/api/chat", json={**BODY, "id": "d"})).status_code == 402
             assert len((await browser.get("/api/chats")).json()["chats"]) == 1
