@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import json
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +15,7 @@ import pytest
 from fastapi import Depends, FastAPI
 
 from tests.integration.pages import ASKED, browsing, post, run_program, running
-from tests.integration.test_readme import programs
+from tests.integration.test_readme import ROOT, programs
 from tests.support.redis_server import RedisServer
 from usechat import TurnEnd
 from usechat.testing.client_rules import find_refusals
@@ -159,6 +161,14 @@ async def test_tests_of_the_page_pass(number: int):
         made = test()
         if inspect.isawaitable(made):
             await made
+
+
+def test_settings_for_vercel_are_those_of_this_repository_but_for_what_is_left_out():
+    [shown] = re.findall(r"^```json\n(.*?)^```", (ROOT / VERCEL).read_text(), re.MULTILINE | re.DOTALL)
+    ours, theirs = json.loads((ROOT / "vercel.json").read_text()), json.loads(shown)
+    for settings in (ours, theirs):
+        del settings["services"]["api"]["functions"]["api/index.py"]["excludeFiles"]
+    assert theirs == ours
 
 
 async def test_application_for_vercel_keeps_its_function_alive(
