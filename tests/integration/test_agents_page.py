@@ -140,4 +140,4 @@ async def test_long_conversation_is_asked_without_its_old_calls(section: str, up
 
 
 def test_every_program_of_the_page_is_run():
-    assert len(PROGRAMS) == PAGE.count("```python") == 9
+    assert len(PROGRAMS) == PAGE.count("```python") == 10
