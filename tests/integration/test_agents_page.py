@@ -29,9 +29,8 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     "An agent in a route": ("get_weather", {"city": "York"}),
     "Dependencies": ("my_name", {}),
     "What an answer tells": ("add", {"a": 2, "b": 3}),
-    "Tools: approvals and how many at once": ("read_file", {"path": "a.txt"}),
+    "Steps": ("search", {"query": "soup"}),
     "Stored and posted messages": ("get_weather", {"city": "York"}),
-    "Data parts and progress": ("search", {"query": "soup"}),
 }
 """The tool that the model calls first."""
 
@@ -141,4 +140,4 @@ async def test_long_conversation_is_asked_without_its_old_calls(section: str, up
 
 
 def test_every_program_of_the_page_is_run():
-    assert len(PROGRAMS) == PAGE.count("```python") == 11
+    assert len(PROGRAMS) == PAGE.count("```python") == 10

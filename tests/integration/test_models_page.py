@@ -19,7 +19,7 @@ from usechat.parts import FinishReason
 pytestmark = pytest.mark.anyio
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/models.md").read_text()
-ADDRESSES, OWN = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+ADDRESSES, *_, OWN = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture

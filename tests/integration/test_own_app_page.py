@@ -55,6 +55,7 @@ def test_route_of_ones_own_has_context_title_and_usage(run: Run):
     names = run(ROUTE)
     with TestClient(names["app"]) as client:
         assert client.post("/api/chat", json=BODY, headers=ADA).text.endswith("data: [DONE]\n\n")
+        assert client.post("/api/completion", json={"prompt": "Hi"}, headers=ADA).text.endswith("data: [DONE]\n\n")
         [(user, tokens)] = names["usage"]
         assert (user, tokens > 0) == ("ada", True)
         until = time.monotonic() + 60

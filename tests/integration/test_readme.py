@@ -25,30 +25,9 @@ def run(code: str, names: dict[str, Any]) -> None:
     exec(compile(code, "README.md", "exec"), names)
 
 
-async def test_each_backend_of_the_readme_answers_usechat(monkeypatch: pytest.MonkeyPatch):
-    blocks = programs("README.md")
-    assert len(blocks) == 4
-    async with ReplayServer("text") as upstream:
-        monkeypatch.setenv("ANTHROPIC_BASE_URL", upstream.url)
-        monkeypatch.setenv("ANTHROPIC_API_KEY", "test")
-        names: dict[str, Any] = {"__name__": "readme"}
-        for block in blocks[:3]:
-            run(block, names)
-            app = names["app"]
-            route = app.router.routes[-1]
-            app.router.routes[:] = [route]
-            transport = httpx.ASGITransport(app=app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://backend") as browser:
-                message = {"id": "1", "role": "user", "parts": [{"type": "text", "text": "Hi"}]}
-                body = {"id": "c", "messages": [message], "trigger": "submit-message"}
-                answer = await browser.post("/api/chat", json=body)
-            assert answer.status_code == 200
-            assert '"type":"text-delta"' in answer.text
-            assert answer.text.endswith("data: [DONE]\n\n")
-
-
 async def test_application_of_the_readme_saves_chats_for_their_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.chdir(tmp_path)
+    assert len(programs("README.md")) == 2
     async with ReplayServer("text") as upstream:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", upstream.url)
         monkeypatch.setenv("ANTHROPIC_API_KEY", "test")
@@ -67,7 +46,10 @@ async def test_application_of_the_readme_saves_chats_for_their_users(monkeypatch
             assert (await browser.post("/api/chat", json=body)).status_code == 401
             answer = await browser.post("/api/chat", json=body, headers=key)
             saved = (await browser.get("/api/chats/c", headers=key)).json()
-    assert answer.text.endswith("data: [DONE]\n\n")
+            plain = await browser.post("/api/answer", json=body)
+    for each in (answer, plain):
+        assert '"type":"text-delta"' in each.text
+        assert each.text.endswith("data: [DONE]\n\n")
     assert [one["role"] for one in saved["messages"]] == ["user", "assistant"]
     assert (tmp_path / "chats.db").is_file()
 
@@ -77,3 +59,7 @@ def test_the_protocol_page_encodes_a_message():
     run(programs("docs/protocol.md")[0], names)
     assert b'"delta":"Hello"' in names["body"]
     assert names["body"].endswith(b"data: [DONE]\n\n")
+
+
+def test_readme_is_two_screens():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 105
