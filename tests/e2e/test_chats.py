@@ -116,6 +116,19 @@ def test_answer_goes_on_while_another_chat_is_read(visit: Visit, demo: str) -> N
     expect(page.answer).to_contain_text(LAST_OF_LONG)
 
 
+def test_tab_shows_what_another_has_added_when_it_is_looked_at(
+    asked: tuple[ChatPage, str], browser: Browser, upstream: Upstream
+) -> None:
+    page, _ = asked
+    other = page.beside(browser)
+    expect(other.answers).to_have_count(1)
+    other.ask("And low water?")
+    other.wait_until_answered(2)
+    page.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page.questions.last).to_contain_text("And low water?")
+    expect(page.answers).to_have_count(2)
+
+
 def test_chat_is_renamed_by_mouse_and_by_keyboard(asked: tuple[ChatPage, str]) -> None:
     page, text = asked
     first, second = f"Tides {uuid4().hex}", f"Water {uuid4().hex}"
