@@ -6,11 +6,10 @@ import base64
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
-from playwright.sync_api import FilePayload, expect
+from playwright.sync_api import Browser, FilePayload, Locator, expect
 
 from tests.e2e.chat_page import ChatPage
 from tests.e2e.conftest import Visit, replayed_server
@@ -52,12 +51,11 @@ def choosing(shared_upstream: Upstream, folder: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def limited(shared_upstream: Upstream, folder: Path) -> Iterator[str]:
     """As `replayed`, for those who know a key, and with a limit of their requests."""
-    variables = {"USECHAT_API_KEYS": "a-key", "USECHAT_REQUESTS_PER_MINUTE": "12"}
-    with replayed_server(shared_upstream, folder, **variables) as server:
+    with replayed_server(shared_upstream, folder, USECHAT_API_KEYS="a-key", USECHAT_REQUESTS_PER_MINUTE="12") as server:
         yield server.url
 
 
-def attachments(page: ChatPage) -> Any:
+def attachments(page: ChatPage) -> Locator:
     return page.page.get_by_test_id("attachment")
 
 
@@ -112,6 +110,7 @@ def test_file_that_cannot_be_sent_is_refused_in_words(
     visit: Visit, replayed: str, file: FilePayload, words: str
 ) -> None:
     page = visit(replayed)
+    expect(page.model_name).to_have_text("claude-sonnet-4-6")  # The page listens to the field by then.
     page.page.get_by_test_id("file-picker").set_input_files([file])
     complaint = page.page.get_by_test_id("file-complaint")
     expect(complaint).to_contain_text(words)
@@ -162,7 +161,8 @@ def test_too_many_requests_are_told_with_a_countdown(visit: Visit, limited: str,
     page.page.get_by_test_id("api-key").fill("a-key")
     page.page.get_by_role("button", name="Use this key").click()
     expect(page.model_name).to_have_text("claude-sonnet-4-6")
-    page.ask("When is high water?")
+    second = f"When is high water, {uuid4().hex[:8]}?"
+    page.ask(second)
     page.wait_until_answered()
     page.page.evaluate(
         """async () => {
@@ -172,6 +172,7 @@ def test_too_many_requests_are_told_with_a_countdown(visit: Visit, limited: str,
     )
     page.ask("And low water?")
     expect(page.error).to_be_visible()
+    expect(page.row(second)).not_to_contain_text("is being answered")
     expect(page.retry).to_be_disabled()
     expect(page.retry).to_have_text(re.compile(r"Try again in \d+ s"))
     assert page.broken_rules() == []
@@ -193,7 +194,7 @@ def test_offline_visitor_is_told_and_goes_on_where_they_were(visit: Visit, repla
 
 
 def test_message_to_a_chat_that_is_answered_elsewhere_can_be_seen_there(
-    visit: Visit, replayed: str, upstream: Upstream, browser: Any
+    visit: Visit, replayed: str, upstream: Upstream, browser: Browser
 ) -> None:
     upstream.will(Reply("text"), Reply("text", hold_after=4))
     page = visit(replayed)
@@ -346,6 +347,7 @@ def test_what_is_touched_is_large_enough(visit: Visit, choosing: str, upstream: 
 def test_page_fits_narrow_and_wide_screens(visit: Visit, choosing: str, upstream: Upstream, width: int) -> None:
     upstream.will(Reply("text"))
     page = visit(choosing, viewport={"width": width, "height": 640})
+    expect(page.page.get_by_test_id("model-select")).to_be_visible()
     page.page.get_by_test_id("file-picker").set_input_files(FILES)
     page.ask("When is high water?")
     page.wait_until_answered()
