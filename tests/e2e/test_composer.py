@@ -219,6 +219,7 @@ def test_shortcuts_are_listed_and_work(visit: Visit, replayed: str, upstream: Up
     page = visit(replayed)
     keyboard = page.page.keyboard
     listed = page.page.get_by_role("dialog", name="Keyboard shortcuts")
+    expect(page.prompt).to_be_focused()
     keyboard.press("Control+/")
     expect(listed).to_be_visible()
     assert page.broken_rules() == []

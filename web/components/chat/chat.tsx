@@ -141,15 +141,9 @@ function ChatView({ id, isNew, isSaved, isBusy, conversation, found, model, onRe
     [edit, regenerate, showVersion, moveFocus, letGo],
   );
 
-  useShortcuts([
-    {
-      key: 'Escape',
-      isGlobal: true,
-      run: () => {
-        if (isBusy && editedId === undefined) void stop();
-      },
-    },
-  ]);
+  // Else the key is left to what closes by it.
+  const canStop = isBusy && editedId === undefined;
+  useShortcuts(canStop ? [{ key: 'Escape', isGlobal: true, run: () => void stop() }] : []);
 
   /** The chat is loaded again; what was not sent goes back into the field. */
   const reload = () => {
