@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
 
 __all__ = ["PATHS", "ChatPage"]
 
@@ -50,11 +51,14 @@ class ChatPage:
         browser: The browser.
         url: Which server's page.
         path: Which of its pages.
+        context: The browser context of another page, beside which this one is a tab.
         options: What the browser context is made with, such as a viewport.
     """
 
-    def __init__(self, browser: Browser, url: str, path: str = "/", **options: Any) -> None:
-        self._context = browser.new_context(**options)
+    def __init__(
+        self, browser: Browser, url: str, path: str = "/", context: BrowserContext | None = None, **options: Any
+    ) -> None:
+        self._context = context or browser.new_context(**options)
         self.page: Page = self._context.new_page()
         self.complaints: list[str] = []
         """What the browser has written to its console as a warning or an error, and exceptions nobody caught."""
@@ -69,6 +73,9 @@ class ChatPage:
         self.retry = self.page.get_by_test_id("retry")
         self.approve = self.page.get_by_test_id("approve")
         self.model_name = self.page.get_by_test_id("model-name")
+        self.rows = self.page.get_by_test_id("chat-row")
+        """The chats in the list."""
+        self.questions = self.page.get_by_test_id("message-user")
         self.answers = self.page.get_by_test_id("message-assistant")
         self.answer = self.answers.last
         """The last one."""
@@ -91,6 +98,21 @@ class ChatPage:
     def paints(self) -> list[str]:
         """The different texts of arriving answers that have stood on the screen, in order."""
         return self.page.evaluate("window.paintedAnswers")
+
+    def row(self, title: str) -> Locator:
+        """The chat with this title in the list."""
+        return self.rows.filter(has_text=title)
+
+    def versions(self, message: Locator) -> Locator:
+        """Which version of a message is shown."""
+        return message.get_by_test_id("versions")
+
+    def beside(self, browser: Browser) -> ChatPage:
+        """The same address in another tab of this browser."""
+        address = urlsplit(self.page.url)
+        return ChatPage(
+            browser, f"{address.scheme}://{address.netloc}", f"{address.path}?{address.query}", self._context
+        )
 
     def broken_rules(self) -> Sequence[str]:
         """Each of axe-core's rules that is broken here, with the elements that break it."""

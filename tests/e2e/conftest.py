@@ -98,6 +98,13 @@ def guarded(shared_upstream: Upstream, folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def unsaved(shared_upstream: Upstream, folder: Path) -> Iterator[str]:
+    """As `replayed`, and keeps no chats."""
+    with replayed_server(shared_upstream, folder, USECHAT_DATABASE_URL="off") as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
 def local(folder: Path) -> Iterator[str]:
     """A server with the embedded model."""
     missing = local_available()

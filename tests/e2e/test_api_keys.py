@@ -41,6 +41,19 @@ def test_question_without_a_key_shows_the_refusal(visit: Visit, guarded: str, up
     assert upstream.requests == []
 
 
+def test_refused_question_is_answered_once_there_is_a_key(visit: Visit, guarded: str, upstream: Upstream) -> None:
+    upstream.will(Reply("text"))
+    page = visit(guarded)
+    page.ask("When is high water?")
+    expect(page.error).to_contain_text("An API key is needed")
+    enter_key(page, "first-key")
+    expect(page.answer).to_contain_text(WHOLE_TEXT)
+    expect(page.error).to_be_hidden()
+    page.page.get_by_role("button", name="Forget the API key").click()
+    expect(page.page.get_by_test_id("api-key")).to_be_visible()
+    expect(page.rows).to_have_count(0)
+
+
 def test_key_outlives_a_reload_of_the_tab_and_not_the_tab(visit: Visit, guarded: str) -> None:
     page = visit(guarded)
     enter_key(page, "first-key")

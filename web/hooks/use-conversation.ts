@@ -38,17 +38,17 @@ type ConversationOptions = {
  * this is; `toolActions`; and what is done to the saved chat as well.
  */
 export function useConversation({ id, saved, chosenModel, isSaved, onSettled }: ConversationOptions) {
-  const { askForKey } = useServer();
+  const { state: server, askForKey } = useServer();
   const transport = useMemo(() => createTransport(chosenModel), [chosenModel]);
   const [endings, setEndings] = useState<Record<string, string>>({});
-  const [places, setPlaces] = useState(() => byId(saved?.places));
+  const [places, setPlaces] = useState(() => byId(saved?.places ?? []));
   const answeredHere = useRef(new Set<string>());
 
   const sync = useCallback(async (): Promise<SavedChat | undefined> => {
     if (!isSaved) return undefined;
     // A chat that is not there yet, or cannot be read now, is shown without versions.
     const fresh = await loadChat(id).catch(() => undefined);
-    if (fresh) setPlaces(byId(fresh.places));
+    if (fresh) setPlaces((known) => byId(fresh.places, known));
     return fresh;
   }, [id, isSaved]);
 
@@ -93,6 +93,22 @@ export function useConversation({ id, saved, chosenModel, isSaved, onSettled }: 
     };
   }, [wasAnswering, resume]);
 
+  // What another tab has added is shown when this one is looked at again.
+  const isIdle = isSaved && chat.status === 'ready' && chat.messages.length > 0;
+  useEffect(() => {
+    if (!isIdle) return;
+    const look = async () => {
+      if (document.visibilityState !== 'visible') return;
+      const before = latest.current;
+      const fresh = await sync();
+      if (!fresh || latest.current !== before) return;
+      if (fresh.messages.at(-1)?.id !== before.at(-1)?.id) setMessages(fresh.messages);
+      if (fresh.isAnswering) await resume();
+    };
+    document.addEventListener('visibilitychange', look);
+    return () => document.removeEventListener('visibilitychange', look);
+  }, [isIdle, sync, setMessages, resume]);
+
   const { stop: leave } = chat;
   const stop = useCallback(async () => {
     // Nobody may be answering any more, and a server that keeps no chats cannot be asked.
@@ -129,10 +145,21 @@ export function useConversation({ id, saved, chosenModel, isSaved, onSettled }: 
     return regenerate();
   }, [chat, sync, resume, regenerate, setMessages]);
 
+  // The message that was refused for want of a key is sent when there is one.
+  const isRefused = chat.error instanceof Refusal && chat.error.status === 401;
+  const wasRefused = useRef(false);
+  useEffect(() => {
+    if (isRefused && server.status === 'unauthorized') wasRefused.current = true;
+    if (wasRefused.current && isRefused && server.status === 'ready') {
+      wasRefused.current = false;
+      void regenerate();
+    }
+  }, [isRefused, server.status, regenerate]);
+
   const showVersion = useCallback(
     async (node: number) => {
       const shown = await choosePath(id, node);
-      setPlaces(byId(shown.places));
+      setPlaces((known) => byId(shown.places, known));
       setMessages(shown.messages);
     },
     [id, setMessages],
@@ -152,6 +179,15 @@ export function useConversation({ id, saved, chosenModel, isSaved, onSettled }: 
   return { ...chat, endings, places, toolActions, send, edit, stop, retry, showVersion };
 }
 
-function byId(places: readonly Place[] | undefined): ReadonlyMap<string, Place> {
-  return new Map(places?.map((place) => [place.id, place]));
+type Places = ReadonlyMap<string, Place>;
+
+/** Places by message id. Those that are as they were stay the same objects: their messages are not rendered again. */
+function byId(places: readonly Place[], known?: Places): Places {
+  return new Map(
+    places.map((place) => {
+      const before = known?.get(place.id);
+      const isSame = before?.node === place.node && before.siblings.join() === place.siblings.join();
+      return [place.id, before && isSame ? before : place];
+    }),
+  );
 }

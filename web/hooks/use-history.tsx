@@ -19,6 +19,8 @@ type History = {
   loadMore: () => void;
   /** A chat has got its first or another message: it stands at the top from now on. */
   note: (id: string, title: string) => void;
+  /** A chat is not being answered any more. */
+  noteEnd: (id: string) => void;
   rename: (id: string, title: string) => Promise<void>;
   remove: (id: string) => Promise<void>;
 };
@@ -90,6 +92,14 @@ export function HistoryProvider({ children }: { children: ReactNode }) {
     });
   }, []);
 
+  const noteEnd = useCallback(
+    (id: string) => {
+      setChats((known) => known.map((chat) => (chat.id === id ? { ...chat, isAnswering: false } : chat)));
+      refresh();
+    },
+    [refresh],
+  );
+
   const rename = useCallback(
     async (id: string, title: string) => {
       setChats((known) => known.map((chat) => (chat.id === id ? { ...chat, title } : chat)));
@@ -109,8 +119,11 @@ export function HistoryProvider({ children }: { children: ReactNode }) {
   }, []);
 
   const history = useMemo(
-    () => ({ status, chats, hasMore: cursor !== null, search, setSearch, refresh, loadMore, note, rename, remove }),
-    [status, chats, cursor, search, refresh, loadMore, note, rename, remove],
+    () => {
+      const list = { status, chats, hasMore: cursor !== null, search };
+      return { ...list, setSearch, refresh, loadMore, note, noteEnd, rename, remove };
+    },
+    [status, chats, cursor, search, refresh, loadMore, note, noteEnd, rename, remove],
   );
   return <HistoryContext value={history}>{children}</HistoryContext>;
 }

@@ -21,7 +21,10 @@ function matches(event: KeyboardEvent, shortcut: Shortcut): boolean {
   return shortcut.shift === undefined || event.shiftKey === shortcut.shift;
 }
 
-/** Runs shortcuts wherever the focus is, but where a dialog is open. */
+/** What lies above the page, and has the keys for itself. */
+const ABOVE = 'dialog:modal, :popover-open';
+
+/** Runs shortcuts wherever the focus is, but where something lies above the page. */
 export function useShortcuts(shortcuts: readonly Shortcut[]): void {
   const latest = useRef(shortcuts);
   useEffect(() => {
@@ -31,7 +34,7 @@ export function useShortcuts(shortcuts: readonly Shortcut[]): void {
     const onKeyDown = (event: KeyboardEvent) => {
       if (event.defaultPrevented || event.isComposing || event.altKey) return;
       const found = latest.current.find((shortcut) => matches(event, shortcut));
-      if (!found || (!found.isGlobal && isTyping(event.target)) || document.querySelector('dialog[open]:modal')) return;
+      if (!found || (!found.isGlobal && isTyping(event.target)) || document.querySelector(ABOVE)) return;
       event.preventDefault();
       found.run();
     };

@@ -11,11 +11,15 @@ function isNearBottom(element: HTMLElement): boolean {
  * Keeps a scrolling element at its end while its content grows, and lets go as soon as the reader scrolls up.
  *
  * `scrollRef` goes to the element that scrolls, `contentRef` to the one inside it that grows.
+ *
+ * @param isOn - Off for a greeting, which is read from its beginning.
  */
-export function useStickToBottom() {
+export function useStickToBottom(isOn: boolean) {
   const scrollRef = useRef<HTMLDivElement>(null);
   const contentRef = useRef<HTMLDivElement>(null);
   const isSticking = useRef(true);
+  const isOnNow = useRef(isOn);
+  isOnNow.current = isOn;
   const [isAtBottom, setIsAtBottom] = useState(true);
 
   const scrollToBottom = useCallback(() => {
@@ -45,7 +49,7 @@ export function useStickToBottom() {
       setIsAtBottom(isSticking.current);
     };
     const follow = () => {
-      if (isSticking.current) element.scrollTop = element.scrollHeight;
+      if (isSticking.current && isOnNow.current) element.scrollTop = element.scrollHeight;
     };
 
     const observer = new ResizeObserver(follow);

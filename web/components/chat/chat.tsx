@@ -41,7 +41,9 @@ export function Chat({ id, isNew, saved, found, isShown, onBusy, onReload }: Cha
   const history = useHistory();
   const [chosenModel, setChosenModel] = useState(() => modelOf(saved));
   const isSaved = history.status !== 'off';
-  const conversation = useConversation({ id, saved, chosenModel, isSaved, onSettled: history.refresh });
+  const { noteEnd } = history;
+  const onSettled = useCallback(() => noteEnd(id), [noteEnd, id]);
+  const conversation = useConversation({ id, saved, chosenModel, isSaved, onSettled });
   const isBusy = conversation.status === 'submitted' || conversation.status === 'streaming';
 
   useEffect(() => onBusy(id, isBusy), [id, isBusy, onBusy]);
@@ -83,7 +85,7 @@ type ChatViewProps = {
 function ChatView({ id, isNew, isSaved, isBusy, conversation, found, model, onReload, onChooseModel }: ChatViewProps) {
   const history = useHistory();
   const { messages, status, error, clearError, send: sendToServer, edit, retry, stop, regenerate } = conversation;
-  const { scrollRef, contentRef, isAtBottom, scrollToBottom, letGo } = useStickToBottom();
+  const { scrollRef, contentRef, isAtBottom, scrollToBottom, letGo } = useStickToBottom(messages.length > 0);
   const attachments = useAttachments();
   const [editedId, setEditedId] = useState<string>();
 
@@ -139,15 +141,9 @@ function ChatView({ id, isNew, isSaved, isBusy, conversation, found, model, onRe
     [edit, regenerate, showVersion, moveFocus, letGo],
   );
 
-  useShortcuts([
-    {
-      key: 'Escape',
-      isGlobal: true,
-      run: () => {
-        if (isBusy && editedId === undefined) void stop();
-      },
-    },
-  ]);
+  // Else the key is left to what closes by it.
+  const canStop = isBusy && editedId === undefined;
+  useShortcuts(canStop ? [{ key: 'Escape', isGlobal: true, run: () => void stop() }] : []);
 
   /** The chat is loaded again; what was not sent goes back into the field. */
   const reload = () => {

@@ -15,21 +15,22 @@ const WORDS = STRINGS.actions;
 type MessageActionsProps = {
   message: ChatMessage;
   place: Place | undefined;
-  handlers: MessageHandlers | undefined;
+  handlers: MessageHandlers;
 };
 
 /** What can be done with a message, its other versions, and what an answer took. */
 export function MessageActions({ message, place, handlers }: MessageActionsProps) {
   const isAnswer = message.role === 'assistant';
-  const text = textOfAnswer(message);
+  const hasText = message.parts.some((part) => part.type === 'text' && part.text !== '');
   const facts = isAnswer ? [message.metadata?.model, usageInWords(message.metadata)].filter(Boolean).join(' · ') : '';
   return (
     <div className={styles.actions}>
-      {place && place.siblings.length > 1 && <Versions place={place} onShow={handlers?.showVersion} />}
-      {text !== '' && <CopyButton text={text} />}
-      {handlers && isAnswer && (
+      {place && place.siblings.length > 1 && <Versions place={place} onShow={handlers.showVersion} />}
+      {hasText && <CopyButton message={message} />}
+      {isAnswer ? (
         <button
           type="button"
+          className={styles.idle}
           title={WORDS.regenerate}
           onClick={() => handlers.regenerate(message.id)}
           data-testid="regenerate"
@@ -37,9 +38,14 @@ export function MessageActions({ message, place, handlers }: MessageActionsProps
           <RetryIcon />
           <span className="visually-hidden">{WORDS.regenerate}</span>
         </button>
-      )}
-      {handlers && !isAnswer && (
-        <button type="button" title={WORDS.edit} onClick={() => handlers.beginEdit(message.id)} data-testid="edit">
+      ) : (
+        <button
+          type="button"
+          className={styles.idle}
+          title={WORDS.edit}
+          onClick={() => handlers.beginEdit(message.id)}
+          data-testid="edit"
+        >
           <PencilIcon />
           <span className="visually-hidden">{WORDS.edit}</span>
         </button>
@@ -49,18 +55,19 @@ export function MessageActions({ message, place, handlers }: MessageActionsProps
   );
 }
 
-function Versions({ place, onShow }: { place: Place; onShow: ((node: number) => void) | undefined }) {
+function Versions({ place, onShow }: { place: Place; onShow: (node: number) => void }) {
   const { siblings, index } = place;
   const step = (by: number, label: string, isBack: boolean) => {
     const node = siblings[index + by];
     return (
       <button
         type="button"
+        className={styles.idle}
         title={label}
-        aria-disabled={node === undefined || onShow === undefined}
+        aria-disabled={node === undefined}
         data-back={isBack}
         onClick={() => {
-          if (node !== undefined) onShow?.(node);
+          if (node !== undefined) onShow(node);
         }}
       >
         <ChevronIcon />
@@ -77,7 +84,7 @@ function Versions({ place, onShow }: { place: Place; onShow: ((node: number) => 
   );
 }
 
-function CopyButton({ text }: { text: string }) {
+function CopyButton({ message }: { message: ChatMessage }) {
   const [isCopied, setIsCopied] = useState(false);
 
   useEffect(() => {
@@ -88,12 +95,13 @@ function CopyButton({ text }: { text: string }) {
 
   // Browsers offer the clipboard only to pages from https or this machine.
   if (typeof navigator === 'undefined' || !navigator.clipboard) return null;
+  const copy = () => navigator.clipboard.writeText(textOfAnswer(message)).then(() => setIsCopied(true), () => undefined);
   const label = isCopied ? WORDS.copied : WORDS.copy;
   return (
     <button
       type="button"
       title={label}
-      onClick={() => void navigator.clipboard.writeText(text).then(() => setIsCopied(true), () => undefined)}
+      onClick={() => void copy()}
       data-testid="copy"
     >
       {isCopied ? <CheckIcon /> : <CopyIcon />}

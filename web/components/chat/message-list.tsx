@@ -57,7 +57,7 @@ export function MessageList({ conversation, isBusy, editedId, found, handlers, m
               ending={endings[message.id] ?? (isEmptyAnswer && message === last ? STRINGS.emptyAnswer : undefined)}
               place={places.get(message.id)}
               toolActions={message === last && isSettled && !endings[message.id] ? actions : undefined}
-              handlers={isBusy ? undefined : handlers}
+              handlers={handlers}
               isLast={message === last}
             />
           ))}

@@ -33,8 +33,7 @@ type MessageItemProps = {
   place: Place | undefined;
   /** Present where the visitor can still answer the tool calls. */
   toolActions: ToolActions | undefined;
-  /** Absent while an answer arrives. */
-  handlers: MessageHandlers | undefined;
+  handlers: MessageHandlers;
 };
 
 /** Earlier messages keep their identity while the last one grows, so only that one renders again. */
@@ -52,7 +51,7 @@ export const MessageItem = memo(function MessageItem(props: MessageItemProps) {
       data-testid={`message-${message.role}`}
     >
       <h2 className="visually-hidden">{STRINGS.speakers[message.role]}</h2>
-      {isEdited && handlers ? (
+      {isEdited ? (
         <MessageEditor message={message} onSave={handlers.edit} onCancel={handlers.endEdit} />
       ) : (
         <div className={styles.body}>

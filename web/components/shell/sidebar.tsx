@@ -3,6 +3,7 @@
 import { useMemo } from 'react';
 import { useHistory } from '@/hooks/use-history';
 import { useRoute } from '@/hooks/use-route';
+import { useServer } from '@/hooks/use-server';
 import { groupByDay } from '@/lib/days';
 import { openNewChat } from '@/lib/route';
 import { STRINGS } from '@/lib/strings';
@@ -61,9 +62,11 @@ export function Sidebar({ onClose, onChosen, onShowShortcuts }: SidebarProps) {
 function ChatList({ onChosen }: { onChosen: () => void }) {
   const { status, chats, hasMore, search, loadMore, refresh } = useHistory();
   const { chatId, isNew } = useRoute();
+  const { state: server } = useServer();
   const groups = useMemo(() => groupByDay(chats, new Date()), [chats]);
   const find = search.trim();
 
+  if (server.status === 'unauthorized' || server.status === 'unreachable') return null; // Which the page says.
   if (status === 'loading') return <p className={styles.note}>{STRINGS.sidebar.loading}</p>;
   if (status === 'failed' && chats.length === 0) {
     return (
