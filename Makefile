@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 
 PORT ?= 8000
 REV ?= main
-GROUPS := lint type unit integration conformance clients chaos e2e deploy-test
+GROUPS := lint type unit integration conformance clients chaos e2e client-pages deploy-test
 
 STEP := ./scripts/python -m scripts.steps step
 PREPARE := ./scripts/python -m scripts.steps prepare
@@ -69,7 +69,11 @@ chaos: ## Everything fails at once; what becomes of each answer is counted, in t
 
 e2e: ## The pages in a real browser
 	@$(PREPARE) $(NEEDS_e2e)
-	@$(PYTEST) tests/e2e $(ARGS)
+	@$(PYTEST) tests/e2e --ignore=tests/e2e/clients $(ARGS)
+
+client-pages: ## Pages of every client in a real browser, beside the AI SDK's own servers
+	@$(PREPARE) $(NEEDS_client-pages)
+	@$(PYTEST) tests/e2e/clients $(ARGS)
 
 deploy-test: ## Build the Vercel deployment, boot its function, stream from it
 	@$(PREPARE) $(NEEDS_deploy-test)
@@ -141,6 +145,9 @@ NEEDS_conformance := .venv/.dev $(HOOKS)
 NEEDS_clients := .venv/.dev $(HOOKS) $(call npm,tests/clients) $(STORES)
 NEEDS_chaos := .venv/.dev $(STORES) $(call program,nginx)
 NEEDS_e2e := .venv/.dev .venv/.local $(WEB) $(PAGE) $(HOOKS) $(call npm,tests/e2e) $(call program,nginx) \
+	$(call program,chromium-headless-shell)
+NEEDS_client-pages := .venv/.dev $(HOOKS) $(call npm,tests/e2e) \
+	$(foreach page,$(wildcard tests/e2e/clients/*/package.json),$(call npm,$(patsubst %/,%,$(dir $(page))))) \
 	$(call program,chromium-headless-shell)
 NEEDS_deploy-test := .venv/.dev .cache/deploy-python/.made $(call npm,tests/deploy) $(STORES)
 NEEDS := $(sort $(foreach group,$(GROUPS),$(NEEDS_$(group))))

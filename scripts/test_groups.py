@@ -21,7 +21,18 @@ from scripts.steps import prepare
 
 _CACHE = ROOT / ".cache"
 # The longest begin first. The last two run their tests two at a time, so that both processors are busy to the end.
-_GROUPS = ("lint", "type", "integration", "e2e", "conformance", "chaos", "deploy-test", "clients", "unit")
+_GROUPS = (
+    "lint",
+    "type",
+    "integration",
+    "e2e",
+    "client-pages",
+    "conformance",
+    "chaos",
+    "deploy-test",
+    "clients",
+    "unit",
+)
 # Next writes its types and its builds into one folder: of these, one runs at a time.
 _WRITE_TO_WEB = {"type", "e2e"}
 

@@ -23,7 +23,7 @@ const config: NextConfig = {
 
 if (isStatic) {
   config.output = 'export';
-  config.trailingSlash = true; // `v4/index.html`: any static server finds it. In a rewrite it would redirect `/api`.
+  config.trailingSlash = true; // A page is a folder, which any static server finds. In a rewrite it would redirect `/api`.
 } else if (!isVercel) {
   config.rewrites = async () => [{ source: '/api/:path*', destination: `${backend}/api/:path*` }];
 }

@@ -1,7 +1,4 @@
-"""A chat page in the browser, as the person before it has it: a field, buttons, answers that grow.
-
-The three pages name what they show alike (``data-testid``), so one class drives them all.
-"""
+"""The chat page in the browser, as the person before it has it: a field, buttons, answers that grow."""
 
 from __future__ import annotations
 
@@ -12,9 +9,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
 
-__all__ = ["PATHS", "ChatPage"]
-
-PATHS = ("/", "/v4", "/fetch")
+__all__ = ["ChatPage"]
 
 _ANSWER_MS = 60_000
 
@@ -45,7 +40,7 @@ _WATCH_PAINTS = """
 
 
 class ChatPage:
-    """One of the pages, in a browser context of its own.
+    """The page, in a browser context of its own.
 
     Args:
         browser: The browser.

@@ -147,13 +147,10 @@ def behind_nginx(replayed: str, folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def silences(browser: Browser, behind_next: str, behind_nginx: str) -> Iterator[Mapping[tuple[str, str], ChatPage]]:
-    """Pages behind proxies, by proxy and path, that have asked a model which stays silent for 36 seconds."""
+def silences(browser: Browser, behind_next: str, behind_nginx: str) -> Iterator[Mapping[str, ChatPage]]:
+    """Pages behind proxies, by proxy, that have asked a model which stays silent for 36 seconds."""
     addresses = {"next": behind_next, "nginx": behind_nginx}
-    pages = {
-        (proxy, path): ChatPage(browser, addresses[proxy], path)
-        for proxy, path in (("next", "/"), ("next", "/v4"), ("next", "/fetch"), ("nginx", "/"), ("nginx", "/v4"))
-    }
+    pages = {proxy: ChatPage(browser, address) for proxy, address in addresses.items()}
     for page in pages.values():
         page.ask(ASK_FOR_SILENCE)
     yield pages

@@ -1,4 +1,4 @@
-"""Whether everybody can use the pages: axe-core's rules in light and dark, and a telephone's narrow screen."""
+"""Whether everybody can use the page: axe-core's rules in light and dark, and a telephone's narrow screen."""
 
 from __future__ import annotations
 
@@ -7,23 +7,19 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.e2e.chat_page import PATHS
 from tests.e2e.conftest import Visit
 from tests.e2e.upstream import OVERLOADED, WHOLE_TEXT, Upstream
 from usechat.testing.replay import Reply
 
 PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True, "device_scale_factor": 2}
 
-every_page = pytest.mark.parametrize("path", PATHS)
 
-
-@every_page
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_answer_and_error_break_no_rule_of_axe(
-    visit: Visit, replayed: str, upstream: Upstream, path: str, scheme: Literal["light", "dark"]
+    visit: Visit, replayed: str, upstream: Upstream, scheme: Literal["light", "dark"]
 ) -> None:
     upstream.will(Reply("text"), OVERLOADED)
-    page = visit(replayed, path, color_scheme=scheme)
+    page = visit(replayed, color_scheme=scheme)
     page.ask("When is high water?")
     expect(page.answer).to_contain_text(WHOLE_TEXT)
     page.ask("And low water?")
@@ -31,9 +27,8 @@ def test_answer_and_error_break_no_rule_of_axe(
     assert page.broken_rules() == []
 
 
-@every_page
-def test_empty_page_breaks_no_rule_of_axe(visit: Visit, replayed: str, path: str) -> None:
-    page = visit(replayed, path)
+def test_empty_page_breaks_no_rule_of_axe(visit: Visit, replayed: str) -> None:
+    page = visit(replayed)
     expect(page.model_name).to_have_text("claude-sonnet-4-6")
     assert page.broken_rules() == []
 
@@ -44,12 +39,11 @@ def test_question_for_the_api_key_breaks_no_rule_of_axe(visit: Visit, guarded: s
     assert page.broken_rules() == []
 
 
-@every_page
 def test_telephone_shows_the_conversation_without_scrolling_sideways(
-    visit: Visit, replayed: str, upstream: Upstream, path: str
+    visit: Visit, replayed: str, upstream: Upstream
 ) -> None:
     upstream.will(Reply("text"))
-    page = visit(replayed, path, **PHONE)
+    page = visit(replayed, **PHONE)
     page.ask("When is high water? " * 10)
     expect(page.answer).to_contain_text(WHOLE_TEXT)
     assert page.overhang() <= 0

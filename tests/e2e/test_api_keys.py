@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.chat_page import PATHS, ChatPage
+from tests.e2e.chat_page import ChatPage
 from tests.e2e.conftest import Visit
 from tests.e2e.upstream import WHOLE_TEXT, Upstream
 from usechat.testing.replay import Reply
@@ -16,10 +15,9 @@ def enter_key(page: ChatPage, key: str) -> None:
     page.page.get_by_role("button", name="Use this key").click()
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_page_asks_for_the_key_and_then_works(visit: Visit, guarded: str, upstream: Upstream, path: str) -> None:
+def test_page_asks_for_the_key_and_then_works(visit: Visit, guarded: str, upstream: Upstream) -> None:
     upstream.will(Reply("text"))
-    page = visit(guarded, path)
+    page = visit(guarded)
     expect(page.model_name).to_have_text("API key needed")
     enter_key(page, "second-key")
     expect(page.model_name).to_have_text("claude-sonnet-4-6")

@@ -1,4 +1,4 @@
-"""The three pages as `usechat serve` serves them, with a scripted model service and with the embedded model."""
+"""The page as `usechat serve` serves them, with a scripted model service and with the embedded model."""
 
 from __future__ import annotations
 
@@ -6,46 +6,37 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.chat_page import PATHS
 from tests.e2e.conftest import Visit
 from tests.e2e.upstream import OVERLOADED, WHOLE_TEXT, WORDS, Upstream
 from usechat.parts import TextDelta
-from usechat.protocol.decoders import DataStreamDecoder, EventsDecoder, UIMessageStreamDecoder
+from usechat.protocol.decoders import UIMessageStreamDecoder
 from usechat.testing.replay import Reply
 
 SLOWLY = Reply("text", delay=0.15)
 AFTER_TWO_WORDS = Reply("text", hold_after=4)
 SAID_BY_THEN = "".join(WORDS[:2]).strip()
 
-DECODERS = {"/": UIMessageStreamDecoder, "/v4": DataStreamDecoder, "/fetch": EventsDecoder}
 
-every_page = pytest.mark.parametrize("path", PATHS)
-
-
-@every_page
-def test_replayed_text_grows_over_three_paints(visit: Visit, replayed: str, upstream: Upstream, path: str) -> None:
+def test_replayed_text_grows_over_three_paints(visit: Visit, replayed: str, upstream: Upstream) -> None:
     upstream.will(SLOWLY)
-    page = visit(replayed, path)
+    page = visit(replayed)
     page.ask("When is high water?")
     page.wait_until_answered()
     assert_grows(page.paints())
 
 
-@every_page
-def test_replayed_answer_arrives_whole(visit: Visit, replayed: str, upstream: Upstream, path: str) -> None:
+def test_replayed_answer_arrives_whole(visit: Visit, replayed: str, upstream: Upstream) -> None:
     upstream.will(Reply("text"))
-    page = visit(replayed, path)
+    page = visit(replayed)
     page.ask("When is high water?")
     expect(page.answer).to_contain_text(WHOLE_TEXT)
 
 
-@every_page
-def test_second_question_carries_the_conversation(visit: Visit, replayed: str, upstream: Upstream, path: str) -> None:
+def test_second_question_carries_the_conversation(visit: Visit, replayed: str, upstream: Upstream) -> None:
     upstream.will(Reply("text"))
-    page = visit(replayed, path)
+    page = visit(replayed)
     page.ask("When is high water?")
     page.wait_until_answered()
     page.ask("And low water?")
@@ -54,10 +45,9 @@ def test_second_question_carries_the_conversation(visit: Visit, replayed: str, u
     assert said == [("user", "When is high water?"), ("assistant", WHOLE_TEXT), ("user", "And low water?")]
 
 
-@every_page
-def test_stop_reaches_the_model_service(visit: Visit, replayed: str, upstream: Upstream, path: str) -> None:
+def test_stop_reaches_the_model_service(visit: Visit, replayed: str, upstream: Upstream) -> None:
     upstream.will(AFTER_TWO_WORDS)
-    page = visit(replayed, path)
+    page = visit(replayed)
     page.ask("When is high water?")
     expect(page.answer).to_contain_text(SAID_BY_THEN)
     page.stop.click()
@@ -67,12 +57,9 @@ def test_stop_reaches_the_model_service(visit: Visit, replayed: str, upstream: U
     assert request.is_aborted
 
 
-@every_page
-def test_stop_keeps_what_has_come_and_lets_the_visitor_go_on(
-    visit: Visit, replayed: str, upstream: Upstream, path: str
-) -> None:
+def test_stop_keeps_what_has_come_and_lets_the_visitor_go_on(visit: Visit, replayed: str, upstream: Upstream) -> None:
     upstream.will(AFTER_TWO_WORDS, Reply("text"))
-    page = visit(replayed, path)
+    page = visit(replayed)
     page.ask("When is high water?")
     expect(page.answer).to_contain_text(SAID_BY_THEN)
     page.stop.click()
@@ -82,19 +69,17 @@ def test_stop_keeps_what_has_come_and_lets_the_visitor_go_on(
     expect(page.error).to_be_hidden()
 
 
-@every_page
-def test_overloaded_service_shows_an_error(visit: Visit, replayed: str, upstream: Upstream, path: str) -> None:
+def test_overloaded_service_shows_an_error(visit: Visit, replayed: str, upstream: Upstream) -> None:
     upstream.will(OVERLOADED)
-    page = visit(replayed, path)
+    page = visit(replayed)
     page.ask("When is high water?")
     expect(page.error).to_contain_text(re.compile(r"\w+ \w+"))
     expect(page.stop).to_be_hidden()
 
 
-@every_page
-def test_retry_after_an_error_brings_the_answer(visit: Visit, replayed: str, upstream: Upstream, path: str) -> None:
+def test_retry_after_an_error_brings_the_answer(visit: Visit, replayed: str, upstream: Upstream) -> None:
     upstream.will(OVERLOADED, Reply("text"))
-    page = visit(replayed, path)
+    page = visit(replayed)
     page.ask("When is high water?")
     page.retry.click()
     expect(page.answer).to_contain_text(WHOLE_TEXT)
@@ -102,29 +87,26 @@ def test_retry_after_an_error_brings_the_answer(visit: Visit, replayed: str, ups
     assert [text_of(message) for message in upstream.requests[1].json["messages"]] == ["When is high water?"]
 
 
-@every_page
-def test_text_of_the_local_model_grows_over_three_paints(visit: Visit, local: str, path: str) -> None:
-    page = visit(local, path)
+def test_text_of_the_local_model_grows_over_three_paints(visit: Visit, local: str) -> None:
+    page = visit(local)
     page.ask("Name three colours.")
     page.wait_until_answered()
     assert_grows_but_for_marks(page.paints())
 
 
-@every_page
-def test_answer_of_the_local_model_is_shown_whole(visit: Visit, local: str, path: str) -> None:
-    page = visit(local, path)
+def test_answer_of_the_local_model_is_shown_whole(visit: Visit, local: str) -> None:
+    page = visit(local)
     with page.page.expect_response(lambda response: response.request.method == "POST") as response:
         page.ask("Name three colours.")
     page.wait_until_answered()
     # What the browser tells of a body has any letters but these in another encoding: its content type names none.
-    words = re.findall(r"[A-Za-z]{3,}", text_in(response.value.body(), path))
+    words = re.findall(r"[A-Za-z]{3,}", text_in(response.value.body()))
     assert words
     assert [word for word in words if word not in page.answer.inner_text()] == []
 
 
-@every_page
-def test_stopped_answer_of_the_local_model_does_not_go_on(visit: Visit, local: str, path: str) -> None:
-    page = visit(local, path)
+def test_stopped_answer_of_the_local_model_does_not_go_on(visit: Visit, local: str) -> None:
+    page = visit(local)
     page.ask("Tell me a very long story about a lighthouse keeper, in at least one thousand words.")
     expect(page.answer).to_contain_text(re.compile(r"(\w+\W+){5}"))
     page.stop.click()
@@ -135,15 +117,13 @@ def test_stopped_answer_of_the_local_model_does_not_go_on(visit: Visit, local: s
     assert page.answers.first.inner_text().startswith(told.removesuffix("Answer again").rstrip())
 
 
-@every_page
-def test_page_names_the_model_that_answers(visit: Visit, local: str, path: str) -> None:
-    expect(visit(local, path).model_name).to_contain_text("SmolLM2")
+def test_page_names_the_model_that_answers(visit: Visit, local: str) -> None:
+    expect(visit(local).model_name).to_contain_text("SmolLM2")
 
 
-@every_page
-def test_browser_finds_nothing_to_complain_of(visit: Visit, replayed: str, upstream: Upstream, path: str) -> None:
+def test_browser_finds_nothing_to_complain_of(visit: Visit, replayed: str, upstream: Upstream) -> None:
     upstream.will(OVERLOADED, AFTER_TWO_WORDS, Reply("text"))
-    page = visit(replayed, path)
+    page = visit(replayed)
     page.ask("When is high water?")
     page.retry.click()
     expect(page.answer).to_contain_text(SAID_BY_THEN)
@@ -170,9 +150,9 @@ def assert_grows_but_for_marks(paints: Sequence[str]) -> None:
     assert steps >= 3, paints
 
 
-def text_in(stream: bytes, path: str) -> str:
-    """The text in the response to one of the pages."""
-    return "".join(part.delta for part in DECODERS[path]().feed(stream) if isinstance(part, TextDelta))
+def text_in(stream: bytes) -> str:
+    """The text in a response to the page."""
+    return "".join(part.delta for part in UIMessageStreamDecoder().feed(stream) if isinstance(part, TextDelta))
 
 
 def text_of(message: dict[str, Any]) -> str:

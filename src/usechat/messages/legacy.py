@@ -99,11 +99,10 @@ def _convert_tool_invocation(part: JsonObject) -> list[Any]:
     if not isinstance(invocation, Mapping):
         return [part]
     call = cast("JsonObject", invocation)
-    told = _TOOL_STATES.get(str(call.get("state")), "input-streaming")
     converted: dict[str, Any] = {
         "type": f"tool-{call.get('toolName')}",
         "toolCallId": call.get("toolCallId"),
-        "state": told if "state" in call else _untold_state(call),
+        "state": _tool_state(call),
         "input": call.get("args"),
     }
     if converted["state"] == "output-available":
@@ -113,9 +112,11 @@ def _convert_tool_invocation(part: JsonObject) -> list[Any]:
     return [converted]
 
 
-def _untold_state(call: JsonObject) -> str:
-    # Clients before 3.2.28 send no state: a call with a result is complete.
-    return "output-available" if "result" in call else "input-available"
+def _tool_state(call: JsonObject) -> str:
+    # Clients before 3.2.28 send no state, and `addToolResult` of 3.4 leaves it at `call`: the result tells.
+    if "result" in call:
+        return "output-available"
+    return _TOOL_STATES.get(str(call["state"]), "input-streaming") if "state" in call else "input-available"
 
 
 def _convert_reasoning(part: JsonObject) -> list[Any]:

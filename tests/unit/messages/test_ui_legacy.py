@@ -56,6 +56,8 @@ def test_legacy_attachments_come_before_the_text():
     [
         ({"state": "partial-call"}, {"state": "input-streaming", "input": None}),
         ({"state": "call", "args": {"a": 1}}, {"state": "input-available", "input": {"a": 1}}),
+        # `addToolResult` of AI SDK 3.4 leaves the state as it is.
+        ({"state": "call", "args": {}, "result": "Yes"}, {"state": "output-available", "input": {}, "output": "Yes"}),
         (
             {"state": "result", "args": {}, "result": None, "step": None},
             {"state": "output-available", "input": {}, "output": None},

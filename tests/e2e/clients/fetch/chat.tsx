@@ -1,10 +1,5 @@
-'use client';
-
 // A chat without any SDK: fetch, a reader, an AbortController.
 import { useRef, useState, type FormEvent } from 'react';
-import { authorizationHeaders } from '@/lib/api-key';
-import { sentenceOf } from '@/lib/error-text';
-import styles from '../simple-chat.module.css';
 
 type Message = { role: 'user' | 'assistant'; content: string };
 type Usage = { input_tokens?: number; output_tokens?: number };
@@ -32,15 +27,15 @@ async function* readEvents(body: ReadableStream<Uint8Array>): AsyncGenerator<Str
 async function* askModel(messages: Message[], signal: AbortSignal): AsyncGenerator<StreamEvent> {
   const response = await fetch('/api/ai/chat/stream', {
     method: 'POST',
-    headers: { 'Content-Type': 'application/json', ...authorizationHeaders() },
+    headers: { 'Content-Type': 'application/json' },
     body: JSON.stringify({ messages, systemPrompt: SYSTEM_PROMPT }),
     signal,
   });
-  if (!response.ok || !response.body) throw new Error(sentenceOf(await response.text()));
+  if (!response.ok || !response.body) throw new Error(await response.text());
   yield* readEvents(response.body);
 }
 
-export default function FetchChat() {
+export default function Page() {
   const [messages, setMessages] = useState<Message[]>([]);
   const [input, setInput] = useState('');
   const [usage, setUsage] = useState<Usage>();
@@ -86,53 +81,29 @@ export default function FetchChat() {
   }
 
   return (
-    <div className={styles.chat}>
-      <h1>
-        Plain fetch <small>a reader and an AbortController</small>
-      </h1>
-
-      <div className={styles.scroll} role="log" aria-label="Conversation" aria-busy={isStreaming} tabIndex={0}>
-        <div className={styles.messages}>
-          {messages.map((message, index) => (
-            <div key={index} className={styles[message.role]} data-testid={`message-${message.role}`}>
-              <strong>{message.role === 'user' ? 'You' : 'AI'}</strong>
-              <p>{message.content}</p>
-            </div>
-          ))}
-          {usage && (
-            <p className={styles.usage} data-testid="usage">
-              {usage.input_tokens ?? 0} tokens in, {usage.output_tokens ?? 0} tokens out
-            </p>
-          )}
-        </div>
-      </div>
-
-      {error && (
-        <div className={styles.error} role="alert" data-testid="error">
-          <p>{error}</p>
-          <button type="button" className="button" onClick={retry} data-testid="retry">
-            Try again
-          </button>
-        </div>
+    <div>
+      {messages.map((message, index) => (
+        <p key={index}>
+          {message.role}: {message.content}
+        </p>
+      ))}
+      {usage && (
+        <p>
+          {usage.input_tokens ?? 0} tokens in, {usage.output_tokens ?? 0} tokens out
+        </p>
       )}
-
-      <form className={styles.form} onSubmit={submit}>
-        <input
-          value={input}
-          onChange={(event) => setInput(event.target.value)}
-          placeholder="Say something…"
-          aria-label="Message"
-          data-testid="prompt"
-        />
-        {isStreaming ? (
-          <button type="button" className="button" onClick={() => controller.current?.abort()} data-testid="stop">
-            Stop
-          </button>
-        ) : (
-          <button type="submit" className="button button-primary" disabled={input.trim() === ''} data-testid="send">
-            Send
-          </button>
-        )}
+      {isStreaming && <button onClick={() => controller.current?.abort()}>Stop</button>}
+      {error && (
+        <>
+          <div role="alert">{error}</div>
+          <button onClick={retry}>Retry</button>
+        </>
+      )}
+      <form onSubmit={submit}>
+        <input value={input} placeholder="Say something..." onChange={(event) => setInput(event.target.value)} />
+        <button type="submit" disabled={isStreaming}>
+          Submit
+        </button>
       </form>
     </div>
   );

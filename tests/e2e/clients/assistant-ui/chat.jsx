@@ -1,0 +1,71 @@
+'use client';
+
+import {
+  AssistantRuntimeProvider,
+  AuiIf,
+  ComposerPrimitive,
+  ErrorPrimitive,
+  MessagePrimitive,
+  ThreadPrimitive,
+} from '@assistant-ui/react';
+import { AssistantChatTransport, useChatRuntime } from '@assistant-ui/react-ai-sdk';
+import { lastAssistantMessageIsCompleteWithApprovalResponses } from 'ai';
+import { version } from 'ai/package.json';
+
+function ToolFallback({ toolName, argsText, result, approval, respondToApproval }) {
+  const isAsked = approval && approval.approved === undefined;
+  return (
+    <div>
+      <pre>
+        {toolName}({argsText}): {JSON.stringify(result)}
+      </pre>
+      {isAsked && <button onClick={() => respondToApproval({ approved: true })}>Approve</button>}
+      {isAsked && <button onClick={() => respondToApproval({ approved: false })}>Deny</button>}
+    </div>
+  );
+}
+
+function UserMessage() {
+  return (
+    <MessagePrimitive.Root>
+      <strong>User: </strong>
+      <MessagePrimitive.Parts />
+    </MessagePrimitive.Root>
+  );
+}
+
+function AssistantMessage() {
+  return (
+    <MessagePrimitive.Root>
+      <strong>AI: </strong>
+      <MessagePrimitive.Parts components={{ tools: { Fallback: ToolFallback } }} />
+      <MessagePrimitive.Error>
+        <ErrorPrimitive.Root role="alert">An error occurred.</ErrorPrimitive.Root>
+      </MessagePrimitive.Error>
+    </MessagePrimitive.Root>
+  );
+}
+
+export default function Page() {
+  const runtime = useChatRuntime({
+    transport: new AssistantChatTransport({ api: '/api/chat', headers: { 'x-usechat-sdk': version } }),
+    sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithApprovalResponses,
+  });
+
+  return (
+    <AssistantRuntimeProvider runtime={runtime}>
+      <ThreadPrimitive.Root>
+        <ThreadPrimitive.Messages components={{ UserMessage, AssistantMessage }} />
+        <ComposerPrimitive.Root>
+          <ComposerPrimitive.Input placeholder="Say something..." />
+          <AuiIf condition={({ thread }) => !thread.isRunning}>
+            <ComposerPrimitive.Send>Submit</ComposerPrimitive.Send>
+          </AuiIf>
+          <AuiIf condition={({ thread }) => thread.isRunning}>
+            <ComposerPrimitive.Cancel>Stop</ComposerPrimitive.Cancel>
+          </AuiIf>
+        </ComposerPrimitive.Root>
+      </ThreadPrimitive.Root>
+    </AssistantRuntimeProvider>
+  );
+}

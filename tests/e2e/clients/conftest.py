@@ -1,0 +1,74 @@
+"""The pages of all clients, built once, on one server; and the AI SDK's own servers beside it."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.conformance.sides import JS
+from tests.e2e.clients.client_page import ClientPage
+from tests.e2e.upstream import Upstream
+from tests.support.backend import Backend
+from tests.support.node import NodeProgram
+
+__all__ = ["Open", "Oracle"]
+
+Open = Callable[..., ClientPage]
+Oracle = Callable[[int], str]
+
+_HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the built pages."""
+    folder = tmp_path_factory.mktemp("clients") / "pages"
+    subprocess.run(["node", _HERE / "build.mjs", folder], check=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(pages: Path, shared_upstream: Upstream) -> Iterator[str]:
+    """The server that has the pages and answers them."""
+    log = pages.parent / "server.log"
+    backend = Backend("tests.e2e.clients.app:app", upstream=shared_upstream.url, log=log, CLIENT_PAGES=str(pages))
+    yield backend.url
+    backend.close()
+
+
+@pytest.fixture(scope="session")
+def oracle(tmp_path_factory: pytest.TempPathFactory, shared_upstream: Upstream) -> Iterator[Oracle]:
+    """The address of a major's own server, which is started when it is asked for."""
+    programs: list[NodeProgram] = []
+    logs = tmp_path_factory.mktemp("oracles")
+
+    @cache
+    def start(major: int) -> str:
+        arguments = ["--major", str(major), "--upstream", shared_upstream.url]
+        program = NodeProgram(JS / "oracle" / "main.mjs", *arguments, log=logs / f"{major}.log")
+        programs.append(program)
+        return program.ask("address")
+
+    yield start
+    for program in programs:
+        program.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, server: str) -> Iterator[Open]:
+    """Opens pages, and closes them after the test."""
+    opened: list[ClientPage] = []
+
+    def open_page(path: str, **options: Any) -> ClientPage:
+        opened.append(ClientPage(browser, server, path, **options))
+        return opened[-1]
+
+    yield open_page
+    for page in opened:
+        page.close()
