@@ -1,4 +1,4 @@
-"""What a visitor's browser loads to show the page, counted on the wire, and what comes with the first code or formula."""
+"""What a browser loads to show the page, counted on the wire, and what comes with the first code or formula."""
 
 from __future__ import annotations
 
