@@ -108,7 +108,7 @@ def create_app(
                     yield
                 finally:
                     loading.cancel()
-        await costs.quotas.aclose()
+        await costs.aclose()
         if used_approvals is not None:
             await used_approvals.aclose()
 
@@ -144,7 +144,7 @@ def make_bare_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None
 
 def make_routers(answers: Answers, guard: KeyGuard, chats: Chats) -> list[APIRouter]:
     """Return all routes below ``/api``, with those of saved chats if chats are saved."""
-    chat = chats.router(answers.answer, user=guard, client_tools=answers.client_tools, prefix="/api")
+    chat = chats.router(answers.answer_in_place, user=guard, client_tools=answers.client_tools, prefix="/api")
     fetch = make_fetch_router(answers, guard)
     session = make_session_router(guard)
     others = [*chat.routes, *fetch.routes, *session.routes]

@@ -35,7 +35,7 @@ def make_fetch_router(answers: Answers, guard: KeyGuard) -> APIRouter:
     @router.post("/ai/chat/stream", response_class=Response, openapi_extra=body_schema(FetchChatBody))
     async def fetch_chat(body: Annotated[FetchChatBody, Depends(read_chat)]) -> Response:
         """Answer a hand-written `fetch` client with plain events."""
-        return answers.to_fetch(body)
+        return await answers.in_place(lambda: answers.to_fetch(body))
 
     return router
 
