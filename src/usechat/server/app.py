@@ -24,6 +24,7 @@ from usechat.server.access.bills import Costs
 from usechat.server.access.edge import BodyGate, KeyGate
 from usechat.server.access.keys import KeyGuard
 from usechat.server.access.middleware import REQUEST_ID_HEADER, FailedStarts, LastResort, LoopbackOnly, RequestIds
+from usechat.server.access.own_user import UserOf, load_user
 from usechat.server.answering.answers import Answers
 from usechat.server.answering.choice import choose_model
 from usechat.server.environment import load_environment
@@ -35,6 +36,7 @@ from usechat.server.processes.shutdown import stopping
 from usechat.server.routes.docs import make_docs_router
 from usechat.server.routes.page import PageFiles, default_page_folder
 from usechat.server.routes.routes import make_api_router, make_fetch_router, make_open_router
+from usechat.server.routes.session import make_session_router
 from usechat.server.settings import Settings, is_loopback_host
 
 if TYPE_CHECKING:
@@ -56,24 +58,34 @@ logger = logging.getLogger(__name__)
 
 
 def create_app(
-    settings: Settings | None = None, *, agent: Agent[Any] | None = None, on_finish: OnFinish | None = None
+    settings: Settings | None = None,
+    *,
+    agent: Agent[Any] | None = None,
+    user: UserOf | None = None,
+    on_finish: OnFinish | None = None,
 ) -> FastAPI:
     """Return the server's application, also for ``uvicorn --factory usechat.server.app:create_app``.
 
     Args:
         settings: The settings; by default those of the environment and the ``.env`` file.
         agent: Answers in place of a model alone, with its own tools; by default the one that the settings name.
+        user: Says who sends a request, beside keys and tokens: gets the head as Starlette's ``HTTPConnection`` and
+            returns the user's id, or None for a stranger, before anything of the body is read; by default the function
+            that the settings name, if any.
         on_finish: Called once for each saved answer's end, in one process.
 
     Raises:
-        ConfigurationError: A setting or the agent is wrong, or the server would be open to strangers by accident.
+        ConfigurationError: A setting, the agent or the function of the user is wrong, or the server would be open to
+            strangers by accident.
     """
     if settings is None:
         environment = load_environment()
         settings = environment.settings
         for warning in environment.warnings():
             logger.warning(warning)
-    settings.check_exposure()
+    if user is None:
+        settings.check_exposure()
+        user = None if settings.user is None else load_user(settings.user)
     is_public = os.environ.get("VERCEL") == "1"
     used_approvals = open_used_approvals(settings)
     choice = choose_model(settings, agent)
@@ -96,12 +108,12 @@ def create_app(
                     yield
                 finally:
                     loading.cancel()
-        await costs.quotas.aclose()
+        await costs.aclose()
         if used_approvals is not None:
             await used_approvals.aclose()
 
     app = make_bare_app(lifespan, has_docs=is_loopback_host(settings.host) and not is_public)
-    guard = KeyGuard(settings, is_public=is_public, costs=costs)
+    guard = KeyGuard(settings, is_public=is_public, costs=costs, user=user)
     add_middleware(app, settings, guard, costs, is_public=is_public)
     for router in make_routers(answers, guard, chats):
         app.include_router(router)
@@ -132,9 +144,11 @@ def make_bare_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None
 
 def make_routers(answers: Answers, guard: KeyGuard, chats: Chats) -> list[APIRouter]:
     """Return all routes below ``/api``, with those of saved chats if chats are saved."""
-    chat = chats.router(answers.answer, user=guard, client_tools=answers.client_tools, prefix="/api")
+    chat = chats.router(answers.answer_in_place, user=guard, client_tools=answers.client_tools, prefix="/api")
     fetch = make_fetch_router(answers, guard)
-    return [chat, fetch, make_api_router(answers, guard, [*chat.routes, *fetch.routes])]
+    session = make_session_router(guard)
+    others = [*chat.routes, *fetch.routes, *session.routes]
+    return [chat, fetch, session, make_api_router(answers, guard, others)]
 
 
 async def load_ahead(answers: Answers) -> None:
@@ -181,7 +195,7 @@ def add_middleware(app: FastAPI, settings: Settings, guard: KeyGuard, costs: Cos
     app.add_middleware(LastResort)
     # Inside CORS: preflights carry no key, and pages may read the reason of a refusal.
     app.add_middleware(KeyGate, guard=guard, costs=costs)
-    if not (settings.has_guard or settings.insecure or is_public):
+    if guard.is_open and not (settings.insecure or is_public):
         app.add_middleware(LoopbackOnly, origins=settings.cors_origins)
     if settings.cors_origins:
         app.add_middleware(
@@ -204,8 +218,8 @@ def add_middleware(app: FastAPI, settings: Settings, guard: KeyGuard, costs: Cos
 def warn_of_unshared_secret(settings: Settings, *, is_public: bool) -> None:
     if settings.approval_secret is None and (settings.workers > 1 or is_public):
         logger.warning(
-            "USECHAT_APPROVAL_SECRET is not set, so each process signs approvals with a secret of its own: "
-            "one that was asked for by one process is refused by the others."
+            "USECHAT_APPROVAL_SECRET is not set, so each process signs approvals and sessions with a secret of its "
+            "own: what one process has signed is refused by the others."
         )
 
 

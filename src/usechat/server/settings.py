@@ -88,6 +88,15 @@ def check_agent(target: str) -> str:
     return target
 
 
+def check_page_url(url: str) -> str:
+    # A browser reads a backslash as a slash, so both could begin the name of another host.
+    is_path = url.startswith("/") and url[1:2] not in {"/", "\\"}
+    is_web = is_path or url.startswith("https://") or (url.startswith("http://") and is_loopback_url(url))
+    if not (is_web and url.isascii() and url.isprintable()) or " " in url:
+        raise ValueError("no address of a page")
+    return url
+
+
 def check_page(folder: Path) -> Path:
     if not (folder / "index.html").is_file():
         raise ValueError("no page")
@@ -161,6 +170,12 @@ class Settings(BaseSettings):
     )
     jwt_cookie: str | None = setting(
         None, "The cookie that holds the token of a page of this server; without it, only the header counts", "a name"
+    )
+    user: Annotated[str, AfterValidator(check_agent)] | None = setting(
+        None, "The function of your own that says who sends a request", "MODULE:NAME, such as my_app:current_user"
+    )
+    sign_in_url: Annotated[str, AfterValidator(check_page_url)] | None = setting(
+        None, "Where the page sends a visitor to sign in", "a path of this host, or a URL that begins with https://"
     )
     insecure: bool = setting(False, "Serve without keys beyond this machine", "true or false")
     max_answers: int = setting(
@@ -336,8 +351,8 @@ class Settings(BaseSettings):
 
     @property
     def has_guard(self) -> bool:
-        """Whether a key or a token is needed."""
-        return bool(self.api_keys) or self.keys_file is not None or self.has_tokens
+        """Whether requests must show who sends them."""
+        return bool(self.api_keys) or self.keys_file is not None or self.has_tokens or self.user is not None
 
     @property
     def keys(self) -> tuple[str, ...]:

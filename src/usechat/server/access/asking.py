@@ -25,6 +25,8 @@ class Asking:
     user: str | None = None
     """Whom the key or the token names; None before it is checked, and where nobody has a name."""
     address: str = "-"
+    place: str | None = None
+    """What all processes have counted for its answer, until the answer has it."""
 
 
 NO_REQUEST: Final = Asking()

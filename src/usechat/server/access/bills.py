@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from weakref import finalize
 
 from usechat.answers.answer import FinishEvent
 from usechat.answers.loop.recorder import StepResult
 from usechat.parts import Usage
 from usechat.server.access.asking import Asking, asking
-from usechat.server.access.quotas import LimitError, Quotas, Slots
+from usechat.server.access.quotas import LimitError, Quotas, Slots, holders, too_many_answers
 from usechat.server.meter import Meter
 from usechat.server.settings import Settings
+
+if TYPE_CHECKING:
+    from usechat.server.access.shared_slots import SharedSlots
 
 __all__ = ["Bill", "Costs"]
 
@@ -26,6 +32,11 @@ class Costs:
         self.meter = Meter()
         self.slots = Slots(settings.max_answers, settings.answers_each)
         self.quotas = Quotas(settings)
+        self.shared: SharedSlots | None = None
+        if settings.answers_each and settings.redis_url is not None:
+            from usechat.server.access.shared_slots import SharedSlots
+
+            self.shared = SharedSlots(settings.redis_url.get_secret_value(), settings.answers_each)
         self.meter.gauges["answers_running"] = "Answers that are being made", lambda: self.slots.running
 
     async def admit(self, now: Asking, *, makes_answer: bool) -> None:
@@ -34,12 +45,44 @@ class Costs:
         Raises:
             LimitError: It is one too many, or there is no room for the answer that it wants.
         """
-        try:
+        with self.noting():
             if makes_answer:
                 self.slots.check(now)
+                if self.shared is not None and not await self.shared.has_room(holders(now)):
+                    raise too_many_answers()
             await self.quotas.admit(now)
             if makes_answer:
                 await self.quotas.check_tokens(now)
+
+    async def take_place(self, now: Asking) -> None:
+        """Count the answer to a request where all processes count, before it is made.
+
+        Raises:
+            LimitError: There are too many.
+        """
+        if self.shared is not None:
+            with self.noting():
+                now.place = await self.shared.take(holders(now))
+                if now.place is None:
+                    raise too_many_answers()
+
+    def drop_place(self, now: Asking) -> None:
+        """Give the place of a request back whose answer could not be made."""
+        place, now.place = now.place, None
+        if place is not None and self.shared is not None:
+            self.shared.give_back(place)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self.quotas.aclose()
+        if self.shared is not None:
+            await self.shared.aclose()
+
+    @contextmanager
+    def noting(self) -> Generator[None]:
+        """Count the limits that are hit."""
+        try:
+            yield
         except LimitError as error:
             self.meter.limits_hit[error.limit] += 1
             raise
@@ -71,11 +114,15 @@ class Bill:
         Raises:
             LimitError: There is none.
         """
-        try:
-            self.close = self.costs.slots.take(answer, self.now)
-        except LimitError as error:
-            self.costs.meter.limits_hit[error.limit] += 1
-            raise
+        with self.costs.noting():
+            given = self.costs.slots.take(answer, self.now)
+        place, self.now.place = self.now.place, None
+        if place is None or self.costs.shared is None:
+            self.close = given
+            return
+        given_to_all = finalize(answer, self.costs.shared.give_back, place)
+        given_to_all.atexit = False
+        self.close = lambda: (given(), given_to_all())
 
     def note_step(self, step: StepResult) -> Awaitable[None] | None:
         """Count the tokens of a step. Return what is left to await, if tokens are limited."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -26,6 +27,8 @@ __all__ = ["BodyGate", "KeyGate", "is_api_path"]
 
 GUARDED: Final = ("/api", "/docs", "/openapi.json", "/metrics")
 ANSWERING: Final = ("/api/chat", "/api/completion", "/api/ai/chat/stream")
+INFO: Final = "/api/info"
+"""What a page asks first: a stranger learns there how to sign in."""
 MIN_BYTES_PER_SECOND: Final = 4096
 """The slowest body after the first seconds: slower than any connection that people chat over."""
 SMALL_BYTES: Final = 64 * 1024
@@ -51,9 +54,12 @@ class KeyGate:
         """Answer one request."""
         if scope["type"] == "http" and is_api_path(scope):
             try:
-                await self.guard.check(Headers(scope=scope), scope["method"])
+                await self.guard.check(HTTPConnection(scope))
             except HTTPException as error:
-                refusal = JSONResponse({"detail": error.detail}, error.status_code, error.headers)
+                told: dict[str, Any] = {"detail": error.detail}
+                if error.status_code == 401 and scope["path"].endswith(INFO):
+                    told["signIn"] = self.guard.describe_sign_in()
+                refusal = JSONResponse(told, error.status_code, error.headers)
                 await refusal(scope, receive, send)
                 return
             try:

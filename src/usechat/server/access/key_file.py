@@ -12,7 +12,7 @@ import os
 import secrets
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -60,11 +60,15 @@ class KeyFile:
 
     def find(self, key: str) -> str | None:
         """Return the name of a key that is in force."""
+        return self.in_force().get(digest_of(key))
+
+    def in_force(self) -> Mapping[str, str]:
+        """Return the names of the keys that are in force, by digest: another object when they have changed."""
         now = time.monotonic()
         if now >= self.fresh_until:
             self.fresh_until = now + FRESH_SECONDS
             self._look()
-        return self.names.get(digest_of(key))
+        return self.names
 
     def _look(self) -> None:
         try:

@@ -1,6 +1,6 @@
 """What a user and an address may cost: requests a minute, answers at once, tokens a day; and what the server may hold.
 
-Answers at once are counted by each process: they are its own.
+Answers at once are counted by each process; `usechat.server.access.shared_slots` counts those of all.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from usechat.server.access.counters import Counters
 
-__all__ = ["LimitError", "Quotas", "Slots"]
+__all__ = ["LimitError", "Quotas", "Slots", "holders", "too_many_answers"]
 
 FULL_SECONDS: Final = 2
 """``Retry-After`` of a server that has no room: an answer ends every few moments."""
@@ -67,8 +67,7 @@ class Slots:
             text = "The server has no room for another answer. Try again in a moment."
             raise LimitError(text, limit="answers", status=503, retry_after=FULL_SECONDS)
         if self.most_each and any(self.by_holder[holder] >= self.most_each for holder in holders(now)):
-            text = "Too many answers are running for you. Wait for one to end."
-            raise LimitError(text, limit="answers_each", retry_after=FULL_SECONDS)
+            raise too_many_answers()
 
     def take(self, answer: object, now: Asking) -> Callable[[], object]:
         """Count an answer until the function that is returned is called, or nobody holds the answer any more.
@@ -90,6 +89,12 @@ class Slots:
             self.by_holder[holder] -= 1
             if self.by_holder[holder] <= 0:
                 del self.by_holder[holder]
+
+
+def too_many_answers() -> LimitError:
+    """Return the refusal of an answer beyond those that its user or address may have at once."""
+    text = "Too many answers are running for you. Wait for one to end."
+    return LimitError(text, limit="answers_each", retry_after=FULL_SECONDS)
 
 
 class Quotas:

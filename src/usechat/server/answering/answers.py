@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
 from usechat.agent import Agent
@@ -17,7 +17,7 @@ from usechat.messages import ui
 from usechat.models.base import Model
 from usechat.models.resolve import resolve_model
 from usechat.parts import Part
-from usechat.server.access.asking import current_user, note
+from usechat.server.access.asking import asking, current_user, note
 from usechat.server.access.bills import Costs
 from usechat.server.access.client_fields import ClientFields
 from usechat.server.answering.choice import ModelChoice
@@ -30,6 +30,7 @@ from usechat.tools.used_approvals import UsedApprovals
 __all__ = ["DEFAULT_SYSTEM_PROMPT", "Answers"]
 
 DEFAULT_SYSTEM_PROMPT: Final = "You are a helpful assistant."
+AnswerT = TypeVar("AnswerT")
 ANTHROPIC_USERS: Final = {"anthropic", "local"}
 
 
@@ -62,6 +63,28 @@ class Answers:
         self._client_fields = ClientFields(settings.client_options)
         self.costs = costs or Costs(settings)
         self._used_approvals: UsedApprovals | bool = used_approvals or True
+
+    async def answer_in_place(self, turn: ChatTurn) -> StreamTextResult:
+        """Return the answer to a request of ``useChat`` or ``useCompletion``, once all processes have counted it.
+
+        Raises:
+            LimitError: Too many are running for its user or address.
+        """
+        return await self.in_place(lambda: self.answer(turn))
+
+    async def in_place(self, make: Callable[[], AnswerT]) -> AnswerT:
+        """Return the answer that a function makes, once all processes have counted it.
+
+        Raises:
+            LimitError: Too many are running for its user or address.
+        """
+        now = asking.get()
+        await self.costs.take_place(now)
+        try:
+            return make()
+        finally:
+            # The answer has taken it over, if there is one.
+            self.costs.drop_place(now)
 
     def answer(self, turn: ChatTurn) -> StreamTextResult:
         """Return the answer to a request of ``useChat`` or ``useCompletion``."""

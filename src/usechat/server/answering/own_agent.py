@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from functools import reduce
-from pathlib import Path
 from typing import Any, cast
 
 from usechat.agent import Agent
 from usechat.errors import ConfigurationError
+from usechat.server.processes.imports import import_named
 
 __all__ = ["check_serves", "load_agent"]
 
@@ -21,22 +18,7 @@ def load_agent(target: str) -> Agent[Any]:
         ConfigurationError: There is no such module or name, or it is no agent.
         Exception: Whatever the module's own code raises.
     """
-    module_name, _, name = target.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # a module that the application's code wants
-        raise ConfigurationError(
-            f"the agent {target} is not there: no module {error.name} can be found from {here}"
-        ) from None
-    try:
-        found: Any = reduce(getattr, name.split("."), module)
-    except AttributeError:
-        raise ConfigurationError(f"the agent {target} is not there: {module_name} has no {name}") from None
+    found = import_named(target, "agent")
     if not isinstance(found, Agent):
         raise ConfigurationError(f"{target} must be an Agent, not {type(found).__name__}")
     return cast("Agent[Any]", found)

@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Match, Route
 
 import usechat
 from usechat.conversations.routes.openapi import STREAMED, body_schema
+from usechat.server.access.asking import asking
 from usechat.server.access.keys import KeyGuard
 from usechat.server.answering.answers import Answers
 from usechat.server.health import Health
@@ -34,7 +35,7 @@ def make_fetch_router(answers: Answers, guard: KeyGuard) -> APIRouter:
     @router.post("/ai/chat/stream", response_class=Response, openapi_extra=body_schema(FetchChatBody))
     async def fetch_chat(body: Annotated[FetchChatBody, Depends(read_chat)]) -> Response:
         """Answer a hand-written `fetch` client with plain events."""
-        return answers.to_fetch(body)
+        return await answers.in_place(lambda: answers.to_fetch(body))
 
     return router
 
@@ -51,12 +52,13 @@ def make_api_router(answers: Answers, guard: KeyGuard, others: Iterable[BaseRout
 
     @router.get("/info")
     async def info() -> dict[str, Any]:
-        """Return the model that answers, and those to choose from with what each can."""
+        """Return the model that answers, those to choose from with what each can, and who asks."""
         choice = answers.choice
         model = {"id": choice.name, "provider": choice.provider, "label": choice.label}
         models = answers.models if answers.settings.models else []
         described = [choice.describe(name) for name in models]
-        return {"model": model, "notice": choice.notice, "models": models, "modelInfo": described}
+        told = {"model": model, "notice": choice.notice, "models": models, "modelInfo": described}
+        return {**told, "user": asking.get().user, "signIn": guard.describe_sign_in()}
 
     known = [*router.routes, *others]
 
