@@ -251,6 +251,8 @@ def test_page_is_told_which_models_there_are(client: httpx.Client, tuned: httpx.
         "notice": None,
         "models": [],
         "modelInfo": [],
+        "user": None,
+        "signIn": {"ways": [], "session": False, "url": None},
     }
     info = tuned.get("/api/info").json()
     assert info["models"] == ["model-one", "model-two", "model-three"]
