@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from usechat.answers.callbacks import Callbacks, FinishEvent, MessageMetadataCallback, Outcome
+from usechat.answers.metadata import DefaultMetadata
 from usechat.answers.loop.driver import CLOSE_SECONDS, close, read_turn
 from usechat.answers.loop.outputs import Output
 from usechat.answers.loop.policy import LoopPolicy
@@ -51,6 +52,8 @@ logger = logging.getLogger(__name__)
 
 CALLBACK_SECONDS = 30.0
 """Seconds that the answer's end waits for each callback. A slower callback goes on by itself."""
+DELTAS: frozenset[type] = frozenset({TextDelta, ReasoningDelta, ToolInputDelta})
+"""Parts that no callback for metadata is asked about."""
 DRIVERS: set[asyncio.Task[None]] = set()
 """Running drivers and callbacks of an end. The event loop itself keeps no strong reference to a task."""
 
@@ -84,6 +87,8 @@ class DrivenAnswer(ABC):
         self.callbacks = callbacks
         self.transform = transform
         self.message_metadata = message_metadata
+        self.metadata_parts = message_metadata.parts if isinstance(message_metadata, DefaultMetadata) else (object,)
+        """The parts that may have metadata."""
         self.keeps_tool_errors = False
         """Whether the model's texts of tool errors are saved with the message."""
         self.keeps_messages = callbacks.on_finish is not None
@@ -355,10 +360,13 @@ class DrivenAnswer(ABC):
 
     def add_metadata(self, batch: list[Part]) -> list[Part]:
         """Return the batch with the metadata of the application's callback."""
+        # Nearly all parts are deltas, which the callback is not asked about.
+        if DELTAS.issuperset(map(type, batch)):
+            return batch
         shown: list[Part] = []
         for part in batch:
             shown.append(part)
-            if isinstance(part, TextDelta | ReasoningDelta | ToolInputDelta):
+            if type(part) in DELTAS or not isinstance(part, self.metadata_parts):
                 continue
             metadata = self._metadata_of(part)
             if metadata is None:

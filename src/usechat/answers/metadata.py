@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
-from usechat.parts import Custom, Data, Error, Finish, FinishStep, MessageMetadata, Part, Start, StartStep
+from usechat.parts import Custom, Data, Error, Finish, FinishStep, MessageMetadata, Part, Start, StartStep, Usage
 from usechat.protocol.usage import parse_count, parse_usage
 
 __all__ = ["DefaultMetadata"]
@@ -35,6 +35,8 @@ class DefaultMetadata:
     """
 
     __slots__ = ("begun", "clock", "earlier", "first", "model", "wall_clock")
+    parts: ClassVar[tuple[type, ...]] = (object,)
+    """The parts that it has something to say about: it is not asked about others."""
 
     def __init__(
         self,
@@ -74,10 +76,14 @@ class DefaultMetadata:
         """Return the metadata that the end of the answer adds."""
         duration = round((self.clock() - self.begun) * 1000)
         told: dict[str, Any] = {
-            "usage": parse_usage(self.earlier.get("usage")) + part.total_usage,
+            "usage": self.usage(part),
             "finishReason": part.finish_reason.unified,
             "durationMs": duration + (parse_count(self.earlier.get("durationMs")) or 0),
         }
         if self.first is not None and parse_count(self.earlier.get("timeToFirstTokenMs")) is None:
             told["timeToFirstTokenMs"] = round((self.first - self.begun) * 1000)
         return told
+
+    def usage(self, part: Finish) -> Usage:
+        """Return the usage of all steps of the message."""
+        return parse_usage(self.earlier.get("usage")) + part.total_usage

@@ -16,7 +16,7 @@ from usechat.http.response import StreamingAnswer
 from usechat.messages import ui
 from usechat.models.base import Model
 from usechat.models.resolve import resolve_model
-from usechat.parts import Part
+from usechat.parts import Finish, Part, Start
 from usechat.server.access.asking import asking, current_user, note
 from usechat.server.access.bills import Costs
 from usechat.server.access.client_fields import ClientFields
@@ -213,16 +213,22 @@ class ServedMetadata(DefaultMetadata):
         names_model: Whether the model is told. Of a server's only model, the page knows the name from ``/api/info``.
     """
 
-    __slots__ = ("told",)
+    __slots__ = ("names_model",)
+    parts = (Start, Finish)
 
     def __init__(self, model: str, *, names_model: bool) -> None:
         super().__init__(model)
-        self.told = ("model", "usage") if names_model else ("usage",)
+        self.names_model = names_model
 
     def __call__(self, part: Part) -> dict[str, Any] | None:
         """Return the metadata that a part adds; None for nothing."""
-        known = super().__call__(part) or {}
-        return {name: known[name] for name in self.told if name in known} or None
+        match part:
+            case Start():
+                return {"model": self.model} if self.names_model else None
+            case Finish():
+                return {"usage": self.usage(part)}
+            case _:
+                return None
 
 
 def demo_tools() -> Sequence[Tool]:
