@@ -16,12 +16,12 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from usechat.answers.callbacks import Callbacks, FinishEvent, MessageMetadataCallback, Outcome
-from usechat.answers.metadata import DefaultMetadata
 from usechat.answers.loop.driver import CLOSE_SECONDS, close, read_turn
 from usechat.answers.loop.outputs import Output
 from usechat.answers.loop.policy import LoopPolicy
 from usechat.answers.loop.turn import Turn
 from usechat.answers.masked_errors import warn_of_masked_errors
+from usechat.answers.metadata import DefaultMetadata
 from usechat.answers.observing import UNOBSERVED, new_observer
 from usechat.answers.smooth import Transform
 from usechat.answers.writer.valid_parts import ValidBatches, why_no_json
