@@ -138,11 +138,7 @@ class ResponsesReader:
             case "custom_tool_call":
                 self.answer.show_call(str(field(item, "call_id")), name, field(item, "input"))
             case "mcp_call":
-                self._show_function(id_, name, str(field(item, "arguments") or "{}"), provider_executed=True)
-                if (error := field(item, "error")) is not None:
-                    self.answer.output_error(id_, name, str(field(error, "message") or error))
-                else:
-                    self.answer.output(id_, name, read_json(str(field(item, "output") or "")))
+                self._show_mcp_call(item, id_, name)
             case "mcp_approval_request":
                 self._show_function(id_, name, str(field(item, "arguments") or "{}"), provider_executed=True)
                 self.answer.ask(id_, id_)
@@ -150,6 +146,13 @@ class ResponsesReader:
                 self._show_server_tool(item, kind, id_)
             case _:
                 pass
+
+    def _show_mcp_call(self, item: Any, id_: str, name: str) -> None:
+        self._show_function(id_, name, str(field(item, "arguments") or "{}"), provider_executed=True)
+        if (error := field(item, "error")) is not None:
+            self.answer.output_error(id_, name, str(field(error, "message") or error))
+        else:
+            self.answer.output(id_, name, read_json(str(field(item, "output") or "")))
 
     def _show_function(self, id_: str, name: str, arguments: str, *, provider_executed: bool | None = None) -> None:
         input = read_json(arguments)

@@ -119,7 +119,13 @@ class ModelTurn(StepTurn):
             self._forget_messages()
         if self.delivered and not self.retries:
             self.parts += [delivery.part() for delivery in self.delivered]
-        failure = None
+        failure = yield from self._read_stream()
+        self.request.observer.end_call(self.ended, failure or (self.failure if self.has_failed else None))
+        yield Stream.CLOSE
+        return failure
+
+    def _read_stream(self) -> Script[ProviderError | None]:
+        """Show the parts of the stream that is open. Return the error that broke it, or None."""
         try:
             while (batch := (yield Stream.READ)) is not None:
                 if not self.is_open:
@@ -130,14 +136,12 @@ class ModelTurn(StepTurn):
                     else:
                         yield from self.take_part(part)
         except ProviderError as error:
-            failure = error
             if not self.has_shown and self.may_retry(error):
                 # Nothing of the broken batch has been read yet.
                 del self.parts[self.batch_start :]
                 self.is_open = False
-        self.request.observer.end_call(self.ended, failure or (self.failure if self.has_failed else None))
-        yield Stream.CLOSE
-        return failure
+            return error
+        return None
 
     def _begin_step(self) -> Script[None]:
         self.is_open, self.retries = False, 0
