@@ -173,6 +173,9 @@ def doctor(  # noqa: PLR0917 - typer calls it by name
     ] = None,
     origin: Annotated[str | None, typer.Option(help="Origin of the page, to check CORS for it.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Time for one answer.  [default: 120]")] = None,
+    idle: Annotated[
+        float | None, typer.Option(help="Seconds of silence that an answer must survive.  [default: 30]")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit's XML to this file, too.")] = None,
 ) -> None:
@@ -182,7 +185,7 @@ def doctor(  # noqa: PLR0917 - typer calls it by name
             from usechat.doctor.command import doctor as run
             from usechat.doctor.target import Target
         target = Target.make(
-            url, headers=header or (), message=message, body=body, sdk=sdk, origin=origin, seconds=seconds
+            url, headers=header or (), message=message, body=body, sdk=sdk, origin=origin, seconds=seconds, idle=idle
         )
         report, status = run(target, as_json=as_json, junit=junit)
     except ConfigurationError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.integration.running_server import run, serving
+from tests.support.cutting_proxy import CuttingProxy
 from tests.support.programs import REFUSING_PORT, nginx
 from tests.support.scripted_backend import CHUNKS, EVENT_HEADERS, Answer, Behaviour, ScriptedBackend, frame
 from usechat.doctor import CHECKS, Check, Report, Target, Verdict, examine
@@ -241,6 +243,40 @@ def test_endless_answer_ends_with_the_time() -> None:
     assert found(report)["ending"] == ["The stream broke off: its time was over."]
 
 
+def look_through_proxy(behaviour: Behaviour, *, cut: float, idle: float) -> Report:
+    async def ask() -> Report:
+        async with ScriptedBackend(behaviour) as backend, CuttingProxy(backend.url, seconds=cut) as proxy:
+            return await examine(Target.make(proxy.url, idle=idle))
+
+    return asyncio.run(ask())
+
+
+def test_proxy_that_cuts_a_silent_answer_is_found() -> None:
+    report = look_through_proxy(RIGHT.answering(pieces=STREAM[:6], pause=0, is_held=True), cut=2, idle=1)
+    [(name, [finding])] = found(report).items()
+    assert name == "silence"
+    assert re.fullmatch(r"The stream breaks off after \d+ s in which nothing came\.", finding)
+    assert notes(report)["ending"] == "the stream breaks off: see silence"
+
+
+def test_proxy_that_cuts_before_the_head_is_found() -> None:
+    silent = RIGHT.answering(is_whole=True, pause=60)
+    assert list(found(look_through_proxy(silent, cut=1, idle=1))) == ["answer"]
+
+
+def test_heartbeats_through_a_proxy_that_cuts_silence_are_no_finding() -> None:
+    pieces = [*STREAM[:6], *[b": wait\n\n"] * 10, *STREAM[6:]]
+    report = look_through_proxy(RIGHT.answering(pieces=pieces, pause=0.1), cut=20, idle=0.8)
+    assert found(report) == {}
+    assert re.fullmatch(r"\d+ s without a chunk, \d+ s without a byte", notes(report)["silence"])
+
+
+def test_answer_that_was_never_silent_says_nothing_of_silence() -> None:
+    report = look(RIGHT)
+    assert {result.check.name: result.status for result in report.results}["silence"] == "unseen"
+    assert notes(report)["silence"].endswith("let --message ask for 30 s, as of a slow tool")
+
+
 def test_nobody_there_is_one_finding() -> None:
     report = asyncio.run(examine(Target.make(f"http://127.0.0.1:{REFUSING_PORT}/api/chat")))
     assert list(found(report)) == ["answer"]
@@ -292,17 +328,30 @@ def test_wildcard_does_not_allow_the_key() -> None:
     assert findings == {"cors-preflight": ["OPTIONS does not allow the header authorization."]}
 
 
-def test_nginx_whose_compression_holds_deltas_back_is_found(tmp_path: Path) -> None:
-    async def ask() -> list[Report]:
-        async with ScriptedBackend(RIGHT.answering(pause=0.15)) as backend:
-            with nginx(backend.origin, folder=tmp_path) as proxy:
-                url = f"{proxy.url}/api/chat"
-                plain = Target.make(url, headers=["accept-encoding: identity"])
-                return [await examine(target) for target in (Target.make(backend.url), Target.make(url), plain)]
+@pytest.mark.parametrize(
+    ("http_version", "headers", "encoding", "finding"),
+    [
+        ("1.0", {}, "identity", "arrival"),
+        ("1.0", {}, "gzip", "compression"),
+        # With chunks, nginx sees where each piece ends and hands it on; its compression holds it back.
+        ("1.1", {}, "identity", None),
+        ("1.1", {}, "gzip", "compression"),
+        ("1.0", {"x-accel-buffering": "no"}, "identity", None),
+        ("1.0", {"x-accel-buffering": "no"}, "gzip", None),
+    ],
+)
+def test_nginx_that_holds_deltas_back_is_found(
+    tmp_path: Path, http_version: str, headers: Mapping[str, str], encoding: str, finding: str | None
+) -> None:
+    async def ask() -> tuple[Report, Report]:
+        async with ScriptedBackend(RIGHT.answering(headers={**EVENT_HEADERS, **headers}, pause=0.1)) as backend:
+            with nginx(backend.origin, folder=tmp_path, http_version=http_version) as proxy:
+                target = Target.make(f"{proxy.url}/api/chat", headers=[f"accept-encoding: {encoding}"])
+                return await examine(Target.make(backend.url)), await examine(target)
 
-    direct, compressed, plain = asyncio.run(ask())
-    assert found(direct) == found(plain) == {}
-    assert list(found(compressed)) == ["compression"]
+    direct, proxied = asyncio.run(ask())
+    assert found(direct) == {}
+    assert list(found(proxied)) == ([finding] if finding else [])
 
 
 def test_nginx_that_is_told_not_to_buffer_is_no_finding(server: str, tmp_path: Path) -> None:
@@ -335,6 +384,7 @@ def test_body_of_a_file_is_posted_with_the_headers(tmp_path: Path) -> None:
         ("http://chat.example/", {"sdk": "2"}),
         ("http://chat.example/", {"sdk": "eight"}),
         ("http://chat.example/", {"seconds": 0}),
+        ("http://chat.example/", {"idle": -1}),
         ("http://chat.example/", {"headers": ["no colon"]}),
         ("http://chat.example/", {"headers": ["a: b\r\nc: d"]}),
         ("http://chat.example/", {"body": Path("/nowhere/at/all.json")}),

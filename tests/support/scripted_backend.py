@@ -44,6 +44,8 @@ class Answer:
     """Whether it has a content-length and is sent when all pauses are over."""
     is_cut: bool = False
     """Whether it has no end."""
+    is_held: bool = False
+    """Whether nothing comes after the pieces, and the connection stays open."""
 
 
 @dataclass(frozen=True)
@@ -115,13 +117,15 @@ class ScriptedBackend:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-        method, path, _ = head[0].split(" ", 2)
+        method, path, version = head[0].split(" ", 2)
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         self.requests.append((method, path, headers, body))
         answer = self._behaviour.choose(method, body)
-        # RFC 9110: a 204 has neither length nor body.
-        framing = {"transfer-encoding": "chunked"} if answer.pieces and not answer.is_whole else {}
+        # RFC 9110: a 204 has neither length nor body. RFC 9112: HTTP/1.0 knows no chunks, and its bodies end with the
+        # connection, so that a proxy cannot tell where a piece ends.
+        is_chunked = version != "HTTP/1.0" and bool(answer.pieces) and not answer.is_whole
+        framing = {"transfer-encoding": "chunked"} if is_chunked else {}
         if answer.is_whole or not (answer.pieces or answer.status.startswith("204")):
             framing = {"content-length": str(sum(map(len, answer.pieces)))}
         lines = [f"{name}: {value}" for name, value in {**answer.headers, **framing, "connection": "close"}.items()]
@@ -133,7 +137,9 @@ class ScriptedBackend:
             writer.write(first)
             for piece in answer.pieces:
                 await asyncio.sleep(answer.pause)
-                writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+                writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if is_chunked else piece)
                 await writer.drain()
-            writer.write(b"0\r\n\r\n" if framing and not answer.is_cut and "content-length" not in framing else b"")
+            if answer.is_held:
+                await reader.read()
+            writer.write(b"0\r\n\r\n" if is_chunked and not answer.is_cut else b"")
         await writer.drain()

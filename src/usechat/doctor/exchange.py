@@ -40,6 +40,10 @@ class Exchange:
         """Why there is no response, or why its body has no end."""
         self.has_ended = False
         """Whether the body came to its end."""
+        self.over: float | None = None
+        """Seconds after which it came to its end or failed; None while it has done neither."""
+        self.is_out_of_time = False
+        """Whether it failed because its time was over."""
         self._size = 0
         self._sent = time.perf_counter()
         self._deadline = asyncio.get_running_loop().time() + seconds
@@ -51,6 +55,12 @@ class Exchange:
     def body(self) -> bytes:
         """What has arrived of the body, decompressed."""
         return b"".join(arrival.data for arrival in self.arrivals)
+
+    @property
+    def last_silence(self) -> float:
+        """Seconds for which nothing had come when it ended or failed."""
+        last = self.arrivals[-1].seconds if self.arrivals else 0.0
+        return 0.0 if self.over is None else self.over - last
 
     @property
     def media_type(self) -> str:
@@ -69,7 +79,7 @@ class Exchange:
             async with asyncio.timeout_at(self._deadline):
                 self._response = await client.send(request, stream=True)
         except FAILURES as error:
-            self.failure = name_failure(error)
+            self._fail(error)
             return
         self.status = self._response.status_code
         self.headers = self._response.headers
@@ -88,7 +98,7 @@ class Exchange:
                     if data and is_enough is not None and is_enough(data):
                         return
         except FAILURES as error:
-            self.failure = name_failure(error)
+            self._fail(error)
 
     async def close(self) -> None:
         """Leave, with the body read or not."""
@@ -103,6 +113,7 @@ class Exchange:
         raw = await anext(self._pieces, None)
         if raw is None:
             self.has_ended = True
+            self.over = self._elapsed()
             return None
         data = self._inflate(raw)
         self._size += len(data)
@@ -111,8 +122,16 @@ class Exchange:
             return None
         # A compressor's header, or what it holds back, is nothing that the browser could show.
         if data:
-            self.arrivals.append(Arrival(time.perf_counter() - self._sent, data))
+            self.arrivals.append(Arrival(self._elapsed(), data))
         return data
+
+    def _elapsed(self) -> float:
+        return time.perf_counter() - self._sent
+
+    def _fail(self, error: Exception) -> None:
+        self.is_out_of_time = isinstance(error, TimeoutError | httpx.TimeoutException)
+        self.failure = "its time was over" if self.is_out_of_time else str(error) or type(error).__name__
+        self.over = self._elapsed()
 
 
 async def read_raw(response: httpx.Response) -> AsyncGenerator[bytes]:
@@ -125,9 +144,3 @@ def make_inflater(encoding: str) -> Callable[[bytes], bytes]:
         return bytes
     decoder = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
     return lambda data: decoder.decompress(data, MAX_BODY_BYTES + 1)
-
-
-def name_failure(error: Exception) -> str:
-    if isinstance(error, TimeoutError | httpx.TimeoutException):
-        return "its time was over"
-    return str(error) or type(error).__name__

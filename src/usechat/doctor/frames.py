@@ -16,11 +16,13 @@ from usechat.testing.client_rules.data_stream import DataStreamClient
 from usechat.testing.client_rules.schemas import Key, has
 from usechat.testing.client_rules.ui_message_stream import Chunk, Client
 
-__all__ = ["DATA_STREAM", "UI_MESSAGE_STREAM", "Frame", "Protocol", "Refusal", "Stream", "find_refusals"]
+__all__ = ["DATA_STREAM", "ENDS", "UI_MESSAGE_STREAM", "Frame", "Protocol", "Refusal", "Stream", "find_refusals"]
 
 EVENT: Final = re.compile(rb"(?:data|event|id|retry)?:|(?:data|event|id|retry)[\r\n]")
 LINE: Final = re.compile(rb'[0-9a-k]:\s*["\[{]')
 DONE: Final = b"[DONE]"
+ENDS: Final = frozenset({"finish", "abort", "error", "d", "3"})
+"""Types of chunks and codes of lines that end an answer."""
 CONTENT: Final = frozenset({"text-delta", "reasoning-delta", "tool-input-delta", "0", "g", "c"})
 
 

@@ -19,6 +19,8 @@ __all__ = ["Target"]
 
 MESSAGE = "Write eight sentences about the sea."
 ANSWER_SECONDS = 120.0
+IDLE_SECONDS = 30.0
+"""What many proxies and load balancers wait for the next byte."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Target:
     """The origin of the page, if the backend has another one."""
     seconds: float = ANSWER_SECONDS
     """Time for one answer."""
+    idle: float = IDLE_SECONDS
+    """The silence, in seconds, that an answer must survive."""
 
     @classmethod
     def make(
@@ -50,6 +54,7 @@ class Target:
         sdk: str | None = None,
         origin: str | None = None,
         seconds: float | None = None,
+        idle: float | None = None,
     ) -> Self:
         """Return a target.
 
@@ -61,6 +66,7 @@ class Target:
             sdk: The frontend's version of the AI SDK, such as ``7.0.173`` or ``7``.
             origin: The page's origin, such as ``https://chat.example``.
             seconds: Time for one answer, 120 by default.
+            idle: Seconds of silence that an answer must survive, 30 by default.
 
         Raises:
             ConfigurationError: One of them is no such thing.
@@ -70,12 +76,14 @@ class Target:
         dialect = None if sdk is None else parse_dialect(sdk)
         if dialect is not None and dialect.major < min(LINE_MAJORS):
             raise ConfigurationError("--sdk must be a version of AI SDK 3 to 7: AI SDK 2 reads plain text.")
-        if seconds is not None and not 0 < seconds < float("inf"):
-            raise ConfigurationError("--seconds must be more than 0.")
+        for name, number in (("--seconds", seconds), ("--idle", idle)):
+            if number is not None and not 0 < number < float("inf"):
+                raise ConfigurationError(f"{name} must be more than 0.")
         named = dict(map(parse_header, headers))
         posted = None if body is None else read_body(body)
         version = None if dialect is None else sdk
-        return cls(url, named, message or MESSAGE, posted, version, origin, seconds or ANSWER_SECONDS)
+        times = (seconds or ANSWER_SECONDS, idle or IDLE_SECONDS)
+        return cls(url, named, message or MESSAGE, posted, version, origin, *times)
 
     @property
     def dialect(self) -> Dialect | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from usechat.doctor.check import Check
-from usechat.doctor.checks import answer, arrival, cors, refusal, resume
+from usechat.doctor.checks import answer, arrival, cors, refusal, resume, silence
 
 __all__ = ["CHECKS"]
 
@@ -21,8 +21,7 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "ending",
         answer.check_ending,
-        "End each answer with a finish, abort or error and the terminator, whatever happens, and let heartbeats keep"
-        " silent connections open.",
+        "End each answer with a finish, abort or error and the terminator, whatever happens.",
     ),
     Check("content-type", answer.check_content_type, "Set the content type of the protocol."),
     Check("protocol-header", answer.check_protocol_header, "Set the protocol's header with the value v1."),
@@ -36,6 +35,11 @@ CHECKS: tuple[Check, ...] = (
         "compression",
         arrival.check_compression,
         "Take text/event-stream out of the compression, or flush the compressor after each chunk.",
+    ),
+    Check(
+        "silence",
+        silence.check_silence,
+        "Send a heartbeat (a comment of the event stream) every 15 s, or let each proxy on the way wait longer.",
     ),
     Check(
         "unreadable-body",

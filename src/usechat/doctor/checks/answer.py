@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from usechat.doctor.backend import Backend
-from usechat.doctor.check import Verdict
+from usechat.doctor.check import Unseen, Verdict
+from usechat.doctor.checks.silence import SILENCE_TOLD_SECONDS, is_cut_in_silence
 from usechat.doctor.exchange import Exchange
-from usechat.doctor.frames import UI_MESSAGE_STREAM, Stream, find_refusals
+from usechat.doctor.frames import ENDS, UI_MESSAGE_STREAM, Stream, find_refusals
 from usechat.doctor.releases import name, name_ranges, releases_of
 
 __all__ = [
@@ -19,8 +18,6 @@ __all__ = [
     "check_protocol_header",
 ]
 
-SILENCE_TOLD_SECONDS = 5.0
-ENDS = frozenset({"finish", "abort", "error", "d", "3"})
 FAILED = frozenset({"error", "3"})
 MAX_REFUSALS = 50
 
@@ -29,9 +26,9 @@ async def check_answer(backend: Backend) -> Verdict:
     """Look for an answer: a response of 200 with frames, and no error among them."""
     exchange = await backend.answer()
     if exchange.status is None:
-        return Verdict([f"No response: {exchange.failure}."])
+        return Verdict([f"No response{name_wait(exchange)}: {exchange.failure}."])
     if exchange.status != 200:
-        return Verdict([f"The response has status {exchange.status}: {excerpt(exchange.body)}"])
+        return Verdict([f"The response has status {exchange.status}{name_wait(exchange)}: {excerpt(exchange.body)}"])
     stream = Stream.of(exchange)
     if stream is None:
         kind = exchange.media_type or "no content type"
@@ -65,21 +62,22 @@ async def check_ending(backend: Backend) -> Verdict:
     """Look for the end of the answer."""
     stream = await backend.stream()
     exchange = await backend.answer()
+    if is_cut_in_silence(exchange, stream, backend.target.idle):
+        raise Unseen("the stream breaks off: see silence")
     if exchange.failure:
-        return Verdict([f"The stream broke off{name_silence(exchange)}: {exchange.failure}."])
+        return Verdict([f"The stream broke off: {exchange.failure}."])
     findings: list[str] = []
     if not ENDS & set(stream.types):
-        findings.append(f"The stream stops{name_silence(exchange)} without a finish, abort or error.")
+        findings.append("The stream stops without a finish, abort or error.")
     if stream.protocol is UI_MESSAGE_STREAM and not (stream.terminators == 1 and stream.ends_with_terminator):
         findings.append("data: [DONE] does not stand once, at the end.")
     return Verdict(findings)
 
 
-def name_silence(exchange: Exchange) -> str:
-    """Name the longest silence, which may be what a proxy did not wait for."""
-    times = [0.0, *(arrival.seconds for arrival in exchange.arrivals)]
-    longest = max((later - earlier for earlier, later in pairwise(times)), default=0.0)
-    return f" (its longest silence: {longest:.0f} s)" if longest >= SILENCE_TOLD_SECONDS else ""
+def name_wait(exchange: Exchange) -> str:
+    """Name a long wait for a refusal, which may be how long a proxy waits."""
+    seconds = exchange.over or 0.0
+    return f" after {seconds:.0f} s" if seconds >= SILENCE_TOLD_SECONDS and not exchange.is_out_of_time else ""
 
 
 async def check_content_type(backend: Backend) -> Verdict:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from usechat.doctor.backend import Backend, Departure
 from usechat.doctor.check import Unseen, Verdict
-from usechat.doctor.checks.answer import ENDS
-from usechat.doctor.frames import UI_MESSAGE_STREAM, Stream, find_refusals
+from usechat.doctor.frames import ENDS, UI_MESSAGE_STREAM, Stream, find_refusals
 from usechat.doctor.releases import releases_of
 
 __all__ = ["check_leaving", "check_resume"]
