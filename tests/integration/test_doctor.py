@@ -282,6 +282,10 @@ def test_nobody_there_is_one_finding() -> None:
     assert list(found(report)) == ["answer"]
 
 
+def test_connection_that_is_closed_after_an_error_is_no_finding() -> None:
+    assert found(look(Behaviour(unreadable=Answer("400 Bad Request", {}, [b"No JSON."], is_kept=True)))) == {}
+
+
 @pytest.mark.parametrize("again", [Answer("200 OK", EVENT_HEADERS, [frame({"type": "text-end", "id": "t"})])])
 def test_resumed_answer_without_its_beginning_is_found(again: Answer) -> None:
     class Resuming(Behaviour):

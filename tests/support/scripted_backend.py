@@ -46,6 +46,8 @@ class Answer:
     """Whether it has no end."""
     is_held: bool = False
     """Whether nothing comes after the pieces, and the connection stays open."""
+    is_kept: bool = False
+    """Whether the connection is kept, and closed at the next request."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,8 @@ class ScriptedBackend:
         framing = {"transfer-encoding": "chunked"} if is_chunked else {}
         if answer.is_whole or not (answer.pieces or answer.status.startswith("204")):
             framing = {"content-length": str(sum(map(len, answer.pieces)))}
-        lines = [f"{name}: {value}" for name, value in {**answer.headers, **framing, "connection": "close"}.items()]
+        kept = {"connection": "keep-alive" if answer.is_kept else "close"}
+        lines = [f"{name}: {value}" for name, value in {**answer.headers, **framing, **kept}.items()]
         first = "\r\n".join([f"HTTP/1.1 {answer.status}", *lines, "", ""]).encode("latin-1")
         if answer.is_whole:
             await asyncio.sleep(answer.pause * len(answer.pieces))
@@ -143,3 +146,5 @@ class ScriptedBackend:
                 await reader.read()
             writer.write(b"0\r\n\r\n" if is_chunked and not answer.is_cut else b"")
         await writer.drain()
+        if answer.is_kept:
+            await reader.read(1)
