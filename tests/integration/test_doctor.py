@@ -259,9 +259,12 @@ def test_proxy_that_cuts_a_silent_answer_is_found() -> None:
     assert notes(report)["ending"] == "the stream breaks off: see silence"
 
 
-def test_proxy_that_cuts_before_the_head_is_found() -> None:
-    silent = RIGHT.answering(is_whole=True, pause=60)
-    assert list(found(look_through_proxy(silent, cut=1, idle=1))) == ["answer"]
+@pytest.mark.parametrize(("is_whole", "what"), [(True, "No response: "), (False, "The body is empty: ")])
+def test_proxy_that_cuts_before_the_first_byte_is_found(is_whole: bool, what: str) -> None:
+    silent = RIGHT.answering(is_whole=is_whole, pause=60)
+    [(name, [finding])] = found(look_through_proxy(silent, cut=1, idle=1)).items()
+    assert name == "answer"
+    assert finding.startswith(what)
 
 
 def test_heartbeats_through_a_proxy_that_cuts_silence_are_no_finding() -> None:

@@ -29,6 +29,8 @@ async def check_answer(backend: Backend) -> Verdict:
         return Verdict([f"No response{name_wait(exchange)}: {exchange.failure}."])
     if exchange.status != 200:
         return Verdict([f"The response has status {exchange.status}{name_wait(exchange)}: {excerpt(exchange.body)}"])
+    if not exchange.body:
+        return Verdict([f"The body is empty{name_wait(exchange)}: {exchange.failure or 'it ended'}."])
     stream = Stream.of(exchange)
     if stream is None:
         kind = exchange.media_type or "no content type"
