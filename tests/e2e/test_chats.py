@@ -256,6 +256,25 @@ def test_search_leads_to_the_message_and_its_branch(asked: tuple[ChatPage, str],
     expect(page.page.get_by_text("No chat has “no chat has these words”.")).to_be_visible()
 
 
+def test_title_of_the_open_chat_stays_while_a_search_does_not_find_it(asked: tuple[ChatPage, str]) -> None:
+    page, text = asked
+    title = page.page.get_by_test_id("chat-title")
+    expect(title).to_have_text(text)
+    page.page.get_by_label("Search chats").fill("no chat has these words")
+    expect(page.page.get_by_text("No chat has “no chat has these words”.")).to_be_visible()
+    expect(title).to_have_text(text)
+    expect(page.page).to_have_title(re.compile(re.escape(text)))
+
+
+def test_search_field_stays_within_the_list(visit: Visit, replayed: str) -> None:
+    page = visit(replayed)
+    field = page.page.get_by_role("search")
+    before = field.bounding_box()
+    page.page.get_by_label("Search chats").fill("words")
+    expect(page.page.get_by_role("button", name="Clear the search")).to_be_visible()
+    assert field.bounding_box() == before
+
+
 def test_long_list_goes_on_as_it_is_scrolled(visit: Visit, replayed: str) -> None:
     page = visit(replayed)
     made = f"Kept {uuid4().hex[:8]}"

@@ -30,6 +30,16 @@ def test_page_and_notice_say_that_the_demo_answers(tour: ChatPage) -> None:
     expect(tour.page.get_by_label("About the model")).to_contain_text("a script, not a model")
 
 
+def test_notice_of_several_lines_stands_beside_its_icon(visit: Visit, demo: str) -> None:
+    page = visit(demo, viewport={"width": 840, "height": 700})
+    notice = page.page.get_by_label("About the model")
+    words, icon = notice.locator("p").bounding_box(), notice.locator("svg").bounding_box()
+    assert words
+    assert icon
+    assert words["height"] > 30
+    assert icon["x"] + icon["width"] <= words["x"]
+
+
 def test_reasoning_is_folded_away_once_it_is_over(tour: ChatPage) -> None:
     reasoning = tour.answer.locator("[data-kind=reasoning]")
     expect(reasoning).not_to_have_attribute("open", re.compile(".*"))

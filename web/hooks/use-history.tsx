@@ -11,6 +11,8 @@ type Status = 'loading' | 'ready' | 'failed' | 'off';
 type History = {
   status: Status;
   chats: ChatSummary[];
+  /** Of every chat that was listed or opened: an open chat need not be in the list. */
+  titles: ReadonlyMap<string, string | null>;
   hasMore: boolean;
   /** What is searched for. */
   search: string;
@@ -19,6 +21,7 @@ type History = {
   loadMore: () => void;
   /** A chat has got its first or another message: it stands at the top from now on. */
   note: (id: string, title: string) => void;
+  noteTitle: (id: string, title: string | null) => void;
   /** A chat is not being answered any more. */
   noteEnd: (id: string) => void;
   rename: (id: string, title: string) => Promise<void>;
@@ -34,6 +37,7 @@ export function HistoryProvider({ children }: { children: ReactNode }) {
   const { state: server, askForKey } = useServer();
   const [status, setStatus] = useState<Status>('loading');
   const [chats, setChats] = useState<ChatSummary[]>([]);
+  const [titles, setTitles] = useState<History['titles']>(new Map());
   const [cursor, setCursor] = useState<string | null>(null);
   const [search, setSearch] = useState('');
   const lastRequest = useRef(0);
@@ -46,6 +50,7 @@ export function HistoryProvider({ children }: { children: ReactNode }) {
         const page = await listChats(words, after);
         if (request !== lastRequest.current) return; // A later one is on its way.
         setChats((known) => (after === null ? page.chats : joined(known, page.chats)));
+        setTitles((known) => new Map([...known, ...page.chats.map(({ id, title }) => [id, title] as const)]));
         setCursor(page.nextCursor);
         setStatus('ready');
       } catch (error) {
@@ -82,12 +87,18 @@ export function HistoryProvider({ children }: { children: ReactNode }) {
     return () => document.removeEventListener('visibilitychange', onVisible);
   }, [refresh, isReachable]);
 
+  const noteTitle = useCallback((id: string, title: string | null) => {
+    setTitles((known) => new Map([...known, [id, title]]));
+  }, []);
+
   const note = useCallback((id: string, title: string) => {
+    const begun = title.slice(0, 80);
+    setTitles((known) => (known.has(id) ? known : new Map([...known, [id, begun]])));
     if (shownSearch.current !== '') return;
     const now = new Date().toISOString();
     setChats((known) => {
       const chat = known.find((one) => one.id === id);
-      const noted = chat ?? { id, title: title.slice(0, 80), createdAt: now, metadata: {} };
+      const noted = chat ?? { id, title: begun, createdAt: now, metadata: {} };
       return [{ ...noted, updatedAt: now, isAnswering: true }, ...known.filter((one) => one.id !== id)];
     });
   }, []);
@@ -103,6 +114,7 @@ export function HistoryProvider({ children }: { children: ReactNode }) {
   const rename = useCallback(
     async (id: string, title: string) => {
       setChats((known) => known.map((chat) => (chat.id === id ? { ...chat, title } : chat)));
+      noteTitle(id, title);
       try {
         await changeChat(id, { title });
       } catch (error) {
@@ -110,7 +122,7 @@ export function HistoryProvider({ children }: { children: ReactNode }) {
         throw error;
       }
     },
-    [refresh],
+    [refresh, noteTitle],
   );
 
   const remove = useCallback(async (id: string) => {
@@ -120,10 +132,10 @@ export function HistoryProvider({ children }: { children: ReactNode }) {
 
   const history = useMemo(
     () => {
-      const list = { status, chats, hasMore: cursor !== null, search };
-      return { ...list, setSearch, refresh, loadMore, note, noteEnd, rename, remove };
+      const list = { status, chats, titles, hasMore: cursor !== null, search };
+      return { ...list, setSearch, refresh, loadMore, note, noteTitle, noteEnd, rename, remove };
     },
-    [status, chats, cursor, search, refresh, loadMore, note, noteEnd, rename, remove],
+    [status, chats, titles, cursor, search, refresh, loadMore, note, noteTitle, noteEnd, rename, remove],
   );
   return <HistoryContext value={history}>{children}</HistoryContext>;
 }

@@ -41,11 +41,14 @@ export function Chat({ id, isNew, saved, found, isShown, onBusy, onReload }: Cha
   const history = useHistory();
   const [chosenModel, setChosenModel] = useState(() => modelOf(saved));
   const isSaved = history.status !== 'off';
-  const { noteEnd } = history;
+  const { noteEnd, noteTitle } = history;
   const onSettled = useCallback(() => noteEnd(id), [noteEnd, id]);
   const conversation = useConversation({ id, saved, chosenModel, isSaved, onSettled });
   const isBusy = conversation.status === 'submitted' || conversation.status === 'streaming';
 
+  useEffect(() => {
+    if (saved) noteTitle(id, saved.title);
+  }, [id, saved, noteTitle]);
   useEffect(() => onBusy(id, isBusy), [id, isBusy, onBusy]);
   useEffect(() => () => onBusy(id, false), [id, onBusy]);
 
@@ -89,7 +92,7 @@ function ChatView({ id, isNew, isSaved, isBusy, conversation, found, model, onRe
   const attachments = useAttachments();
   const [editedId, setEditedId] = useState<string>();
 
-  useTitle(history.chats.find((chat) => chat.id === id)?.title);
+  useTitle(history.titles.get(id));
   useGoTo(found, letGo);
 
   // The buttons in the log go away when they are pressed. The field takes the focus, unless that raised a keyboard.

@@ -15,9 +15,9 @@ type HeaderProps = {
 
 /** Which chat this is, and which model answers. */
 export function Header({ isSidebarShown, onShowSidebar }: HeaderProps) {
-  const { chats } = useHistory();
+  const { titles } = useHistory();
   const { chatId, isNew } = useRoute();
-  const chat = isNew ? undefined : chats.find((one) => one.id === chatId);
+  const isKnown = !isNew && titles.has(chatId);
   return (
     <header className={styles.header}>
       {!isSidebarShown && (
@@ -40,7 +40,7 @@ export function Header({ isSidebarShown, onShowSidebar }: HeaderProps) {
         </>
       )}
       <p className={styles.title} data-testid="chat-title">
-        {chat ? (chat.title ?? STRINGS.untitled) : ''}
+        {isKnown ? (titles.get(chatId) ?? STRINGS.untitled) : ''}
       </p>
       <ModelName />
     </header>
