@@ -159,7 +159,7 @@ def test_too_many_requests_are_told_with_a_countdown(visit: Visit, limited: str,
     upstream.will(Reply("text"))
     page = visit(limited)
     page.page.get_by_test_id("api-key").fill("a-key")
-    page.page.get_by_role("button", name="Use this key").click()
+    page.page.get_by_role("button", name="Sign in").click()
     expect(page.model_name).to_have_text("claude-sonnet-4-6")
     second = f"When is high water, {uuid4().hex[:8]}?"
     page.ask(second)

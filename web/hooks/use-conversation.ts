@@ -38,7 +38,7 @@ type ConversationOptions = {
  * this is; `toolActions`; and what is done to the saved chat as well.
  */
 export function useConversation({ id, saved, chosenModel, isSaved, onSettled }: ConversationOptions) {
-  const { state: server, askForKey } = useServer();
+  const { state: server, noteStranger } = useServer();
   const transport = useMemo(() => createTransport(chosenModel), [chosenModel]);
   const [endings, setEndings] = useState<Record<string, string>>({});
   const [places, setPlaces] = useState(() => byId(saved?.places ?? []));
@@ -59,7 +59,7 @@ export function useConversation({ id, saved, chosenModel, isSaved, onSettled }: 
     throttle: RENDER_INTERVAL_MS,
     sendAutomaticallyWhen: ({ messages }) => shouldSendAutomatically(messages, answeredHere.current),
     onError: (error) => {
-      if (error instanceof Refusal && error.status === 401) askForKey(error.message);
+      if (error instanceof Refusal && error.status === 401) noteStranger(error.message);
     },
     onFinish: ({ message, isAbort, finishReason }) => {
       const ending = endingOf(isAbort, finishReason);
