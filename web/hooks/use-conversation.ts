@@ -40,7 +40,7 @@ type ConversationOptions = {
 export function useConversation({ id, saved, chosenModel, isSaved, onSettled }: ConversationOptions) {
   const { state: server, noteStranger } = useServer();
   const transport = useMemo(() => createTransport(chosenModel), [chosenModel]);
-  const [endings, setEndings] = useState<Record<string, string>>({});
+  const [endings, setEndings] = useState<Record<string, string | undefined>>({});
   const [places, setPlaces] = useState(() => byId(saved?.places ?? []));
   const answeredHere = useRef(new Set<string>());
 
@@ -62,8 +62,8 @@ export function useConversation({ id, saved, chosenModel, isSaved, onSettled }: 
       if (error instanceof Refusal && error.status === 401) noteStranger(error.message);
     },
     onFinish: ({ message, isAbort, finishReason }) => {
-      const ending = endingOf(isAbort, finishReason);
-      if (ending) setEndings((known) => ({ ...known, [message.id]: ending }));
+      // One that went on has another end than before.
+      setEndings((known) => ({ ...known, [message.id]: endingOf(isAbort, finishReason) }));
       void sync().then(onSettled);
     },
   });
@@ -186,7 +186,11 @@ function byId(places: readonly Place[], known?: Places): Places {
   return new Map(
     places.map((place) => {
       const before = known?.get(place.id);
-      const isSame = before?.node === place.node && before.siblings.join() === place.siblings.join();
+      const isSame =
+        before?.node === place.node &&
+        before.siblings.join() === place.siblings.join() &&
+        before.status === place.status &&
+        before.finishReason === place.finishReason;
       return [place.id, before && isSame ? before : place];
     }),
   );

@@ -105,7 +105,13 @@ export const STRINGS = {
     cost: (cost: string) => `cost ${cost}`,
   },
   emptyAnswer: 'The model’s answer was empty. Answer again, or ask in other words.',
-  stopped: 'Stopped.',
+  endings: {
+    stopped: 'Stopped.',
+    brokenOff: 'The answer broke off before its end.',
+    tooLong: 'Cut off: the answer reached its longest length.',
+    declined: 'The model declined to go on.',
+    failed: 'An error ended this answer.',
+  },
 
   model: {
     label: 'Model',
