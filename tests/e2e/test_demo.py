@@ -79,6 +79,28 @@ def test_number_of_a_source_shows_what_the_source_says(tour: ChatPage) -> None:
     expect(preview).to_have_count(0)
 
 
+def test_preview_of_a_source_stays_when_its_number_is_clicked_and_scrolled(tour: ChatPage) -> None:
+    preview = tour.page.get_by_test_id("citation-preview")
+    number = tour.answer.get_by_role("button", name="Source 2:")
+    log = tour.page.get_by_role("log")
+    log.hover(position={"x": 5, "y": 5})
+    number.hover()
+    expect(preview).to_be_visible()
+    number.click()
+    is_shown = (
+        "() => new Promise(done => setTimeout(() => done(document.querySelector(':popover-open') !== null), 400))"
+    )
+    assert tour.page.evaluate(is_shown)
+    log.evaluate("log => log.scrollBy(0, -60)")
+    assert tour.page.evaluate(is_shown)
+    log.click(position={"x": 5, "y": 5})
+    expect(preview).to_have_count(0)
+    number.hover()
+    expect(preview).to_be_visible()
+    log.hover(position={"x": 5, "y": 5})
+    expect(preview).to_have_count(0)
+
+
 def test_formulas_are_drawn(tour: ChatPage) -> None:
     expect(tour.answer.locator("[data-math] math")).to_have_count(2)
 
