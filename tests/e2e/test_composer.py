@@ -250,6 +250,34 @@ def test_shortcuts_are_listed_and_work(visit: Visit, replayed: str, upstream: Up
     expect(page.prompt).to_be_focused()
 
 
+@pytest.mark.parametrize("can_size", [True, False])
+def test_field_grows_with_its_text_up_to_a_limit_and_shrinks_again(
+    visit: Visit, replayed: str, upstream: Upstream, can_size: bool
+) -> None:
+    upstream.will(Reply("text"))
+    page = visit(replayed)
+    expect(page.prompt).to_be_focused()  # From now on React knows what is written.
+    if not can_size:
+        page.page.evaluate("CSS.supports = () => false")
+        page.page.add_style_tag(content="textarea { field-sizing: fixed !important }")
+    height = "field => field.clientHeight"
+    one_line = page.prompt.evaluate(height)
+    page.prompt.fill("High\nand\nlow")
+    assert page.prompt.evaluate(height) > one_line * 1.5
+    page.prompt.fill("tide\n" * 100)
+    assert page.prompt.evaluate(height) <= 256
+    page.prompt.fill("")
+    assert page.prompt.evaluate(height) == one_line
+
+    page.ask("High\nand\nlow?")
+    page.wait_until_answered()
+    page.prompt.press("ArrowUp")
+    field = page.page.get_by_test_id("edit-field")
+    three_lines = field.evaluate(height)
+    field.fill("High?")
+    assert field.evaluate(height) < three_lines
+
+
 def test_escape_stops_the_answer(visit: Visit, replayed: str, upstream: Upstream) -> None:
     upstream.will(Reply("text", hold_after=4))
     page = visit(replayed)
