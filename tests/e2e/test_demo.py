@@ -101,6 +101,12 @@ def test_preview_of_a_source_stays_when_its_number_is_clicked_and_scrolled(tour:
     expect(preview).to_have_count(0)
 
 
+def test_what_is_brought_into_sight_moves_the_conversation_and_not_the_page(tour: ChatPage) -> None:
+    tour.answer.get_by_role("group", name="Table").evaluate("table => table.scrollIntoView({ block: 'start' })")
+    expect(tour.page.get_by_test_id("chat-title")).to_be_in_viewport(ratio=1)
+    assert tour.page.evaluate("document.documentElement.scrollHeight - innerHeight") <= 0
+
+
 def test_formulas_are_drawn(tour: ChatPage) -> None:
     expect(tour.answer.locator("[data-math] math")).to_have_count(2)
 
