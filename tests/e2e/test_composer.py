@@ -304,6 +304,17 @@ def test_colours_are_chosen_and_kept(visit: Visit, replayed: str) -> None:
     assert page.page.evaluate(ground) == dark
 
 
+def test_all_of_the_page_changes_its_colours_at_once_with_less_motion(visit: Visit, replayed: str) -> None:
+    page = visit(replayed, color_scheme="dark", reduced_motion="reduce")
+    hint = page.page.locator("#prompt-hint kbd").first
+    color = "element => getComputedStyle(element).color"
+    dark = hint.evaluate(color)
+    page.page.emulate_media(color_scheme="light", reduced_motion="reduce")
+    light = hint.evaluate(color)
+    assert light != dark
+    assert page.page.evaluate("document.getAnimations().length") == 0
+
+
 def test_end_of_an_answer_is_announced_once(visit: Visit, replayed: str, upstream: Upstream) -> None:
     upstream.will(Reply("text", delay=0.05))
     page = visit(replayed)
