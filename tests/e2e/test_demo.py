@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, ViewportSize, expect
 
 from tests.e2e.chat_page import ChatPage
 from tests.e2e.conftest import Visit
+from tests.e2e.pictures import NAMES, take_pictures
 from tests.e2e.screenshot import HEIGHT, WIDTH, take_picture
 
 DESKTOP: ViewportSize = {"width": 1280, "height": 720}
@@ -221,3 +222,10 @@ def test_picture_for_the_readme_can_be_taken(browser: Browser, demo: str, tmp_pa
     picture = (tmp_path / "chat.png").read_bytes()
     assert struct.unpack(">II", picture[16:24]) == (WIDTH, HEIGHT)
     assert len(picture) < 300_000
+
+
+def test_pictures_for_the_documents_can_be_taken(browser: Browser, tmp_path: Path) -> None:
+    take_pictures(browser, tmp_path)
+    sizes = {file.stem: file.stat().st_size for file in tmp_path.iterdir()}
+    assert sorted(sizes) == sorted(NAMES)
+    assert max(sizes.values()) < 150_000
