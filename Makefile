@@ -111,8 +111,9 @@ bench-compare: ## Hold this checkout against another revision, sample by sample 
 lock: set-up ## Write the locked requirements anew (ARGS=--upgrade takes newer versions)
 	@./scripts/lock $(ARGS)
 
-picture: set-up ## Take the README's picture anew (needs chromium-headless-shell and the built page)
+picture: set-up ## Take the pictures of the page anew (needs chromium-headless-shell and the built page)
 	@.venv/bin/python -m tests.e2e.screenshot docs/images/chat.png
+	@.venv/bin/python -m tests.e2e.pictures docs/images/page
 
 clean: ## Remove all that these verbs have made
 	rm -rf .venv .cache build dist web/out web/.next web/.next-start web/node_modules .hypothesis

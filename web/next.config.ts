@@ -15,7 +15,10 @@ const config: NextConfig = {
   reactStrictMode: true,
   poweredByHeader: false,
   // A lock file further up in the file system must not be taken for the root of this package.
-  turbopack: { root: import.meta.dirname },
+  turbopack: {
+    root: import.meta.dirname,
+    resolveAlias: { '@ai-sdk/gateway': './lib/no-gateway.ts' },
+  },
   // `next dev` would write instruction files into the tree, and a build would look for newer releases.
   agentRules: false,
   experimental: { agentUpgrade: false },

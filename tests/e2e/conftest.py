@@ -92,8 +92,9 @@ def replayed(shared_upstream: Upstream, folder: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def guarded(shared_upstream: Upstream, folder: Path) -> Iterator[str]:
-    """As `replayed`, for those who know one of two API keys."""
-    with replayed_server(shared_upstream, folder, USECHAT_API_KEYS="first-key,second-key") as server:
+    """As `replayed`, for those who know one of two API keys; it names a page to sign in on."""
+    keys, page = "first-key,second-key", "/login?from=chat"
+    with replayed_server(shared_upstream, folder, USECHAT_API_KEYS=keys, USECHAT_SIGN_IN_URL=page) as server:
         yield server.url
 
 

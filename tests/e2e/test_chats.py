@@ -100,8 +100,35 @@ def test_stop_in_one_tab_ends_the_answer_in_both_and_is_kept(visit: Visit, brows
     page.wait_until_answered()
     page.page.reload()
     expect(page.answer).to_contain_text("The square of 5 is 25")
+    expect(page.answer).to_contain_text("Stopped.")
     expect(page.stop).to_be_hidden()
     expect(page.answer).not_to_contain_text(LAST_OF_LONG)
+
+
+def test_end_of_an_answer_that_was_too_long_is_told_again_after_a_reload(
+    visit: Visit, replayed: str, upstream: Upstream
+) -> None:
+    upstream.will(Reply("stop-max-tokens"))
+    page = visit(replayed)
+    page.ask(question())
+    expect(page.answer).to_contain_text("reached its longest length")
+    page.page.reload()
+    expect(page.answer).to_contain_text("reached its longest length")
+
+
+def test_failed_answer_says_so_after_a_reload_and_no_more_once_it_is_answered_again(
+    visit: Visit, replayed: str, upstream: Upstream
+) -> None:
+    upstream.will(Reply("error-midway"))
+    page = visit(replayed)
+    page.ask(question())
+    expect(page.error).to_be_visible()
+    page.page.reload()
+    expect(page.answer).to_contain_text("An error ended this answer.")
+    upstream.will(Reply("text"))
+    page.page.get_by_test_id("regenerate").click()
+    expect(page.answer).to_contain_text(WHOLE_TEXT)
+    expect(page.answer).not_to_contain_text("An error")
 
 
 def test_answer_goes_on_while_another_chat_is_read(visit: Visit, demo: str) -> None:

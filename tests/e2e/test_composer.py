@@ -159,7 +159,7 @@ def test_too_many_requests_are_told_with_a_countdown(visit: Visit, limited: str,
     upstream.will(Reply("text"))
     page = visit(limited)
     page.page.get_by_test_id("api-key").fill("a-key")
-    page.page.get_by_role("button", name="Use this key").click()
+    page.page.get_by_role("button", name="Sign in").click()
     expect(page.model_name).to_have_text("claude-sonnet-4-6")
     second = f"When is high water, {uuid4().hex[:8]}?"
     page.ask(second)
@@ -250,6 +250,34 @@ def test_shortcuts_are_listed_and_work(visit: Visit, replayed: str, upstream: Up
     expect(page.prompt).to_be_focused()
 
 
+@pytest.mark.parametrize("can_size", [True, False])
+def test_field_grows_with_its_text_up_to_a_limit_and_shrinks_again(
+    visit: Visit, replayed: str, upstream: Upstream, can_size: bool
+) -> None:
+    upstream.will(Reply("text"))
+    page = visit(replayed)
+    expect(page.prompt).to_be_focused()  # From now on React knows what is written.
+    if not can_size:
+        page.page.evaluate("CSS.supports = () => false")
+        page.page.add_style_tag(content="textarea { field-sizing: fixed !important }")
+    height = "field => field.clientHeight"
+    one_line = page.prompt.evaluate(height)
+    page.prompt.fill("High\nand\nlow")
+    assert page.prompt.evaluate(height) > one_line * 1.5
+    page.prompt.fill("tide\n" * 100)
+    assert page.prompt.evaluate(height) <= 256
+    page.prompt.fill("")
+    assert page.prompt.evaluate(height) == one_line
+
+    page.ask("High\nand\nlow?")
+    page.wait_until_answered()
+    page.prompt.press("ArrowUp")
+    field = page.page.get_by_test_id("edit-field")
+    three_lines = field.evaluate(height)
+    field.fill("High?")
+    assert field.evaluate(height) < three_lines
+
+
 def test_escape_stops_the_answer(visit: Visit, replayed: str, upstream: Upstream) -> None:
     upstream.will(Reply("text", hold_after=4))
     page = visit(replayed)
@@ -274,6 +302,17 @@ def test_colours_are_chosen_and_kept(visit: Visit, replayed: str) -> None:
     assert page.page.evaluate(ground) == light
     page.page.get_by_role("radio", name="As the system").check(force=True)
     assert page.page.evaluate(ground) == dark
+
+
+def test_all_of_the_page_changes_its_colours_at_once_with_less_motion(visit: Visit, replayed: str) -> None:
+    page = visit(replayed, color_scheme="dark", reduced_motion="reduce")
+    hint = page.page.locator("#prompt-hint kbd").first
+    color = "element => getComputedStyle(element).color"
+    dark = hint.evaluate(color)
+    page.page.emulate_media(color_scheme="light", reduced_motion="reduce")
+    light = hint.evaluate(color)
+    assert light != dark
+    assert page.page.evaluate("document.getAnimations().length") == 0
 
 
 def test_end_of_an_answer_is_announced_once(visit: Visit, replayed: str, upstream: Upstream) -> None:

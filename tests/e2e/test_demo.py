@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, ViewportSize, expect
 
 from tests.e2e.chat_page import ChatPage
 from tests.e2e.conftest import Visit
+from tests.e2e.pictures import NAMES, take_pictures
 from tests.e2e.screenshot import HEIGHT, WIDTH, take_picture
 
 DESKTOP: ViewportSize = {"width": 1280, "height": 720}
@@ -87,6 +88,34 @@ def test_number_of_a_source_shows_what_the_source_says(tour: ChatPage) -> None:
     expect(preview.get_by_role("link")).to_have_attribute("href", re.compile("^https://html.spec.whatwg.org/"))
     tour.page.keyboard.press("Escape")
     expect(preview).to_have_count(0)
+
+
+def test_preview_of_a_source_stays_when_its_number_is_clicked_and_scrolled(tour: ChatPage) -> None:
+    preview = tour.page.get_by_test_id("citation-preview")
+    number = tour.answer.get_by_role("button", name="Source 2:")
+    log = tour.page.get_by_role("log")
+    log.hover(position={"x": 5, "y": 5})
+    number.hover()
+    expect(preview).to_be_visible()
+    number.click()
+    is_shown = (
+        "() => new Promise(done => setTimeout(() => done(document.querySelector(':popover-open') !== null), 400))"
+    )
+    assert tour.page.evaluate(is_shown)
+    log.evaluate("log => log.scrollBy(0, -60)")
+    assert tour.page.evaluate(is_shown)
+    log.click(position={"x": 5, "y": 5})
+    expect(preview).to_have_count(0)
+    number.hover()
+    expect(preview).to_be_visible()
+    log.hover(position={"x": 5, "y": 5})
+    expect(preview).to_have_count(0)
+
+
+def test_what_is_brought_into_sight_moves_the_conversation_and_not_the_page(tour: ChatPage) -> None:
+    tour.answer.get_by_role("group", name="Table").evaluate("table => table.scrollIntoView({ block: 'start' })")
+    expect(tour.page.get_by_test_id("chat-title")).to_be_in_viewport(ratio=1)
+    assert tour.page.evaluate("document.documentElement.scrollHeight - innerHeight") <= 0
 
 
 def test_formulas_are_drawn(tour: ChatPage) -> None:
@@ -203,3 +232,10 @@ def test_picture_for_the_readme_can_be_taken(browser: Browser, demo: str, tmp_pa
     picture = (tmp_path / "chat.png").read_bytes()
     assert struct.unpack(">II", picture[16:24]) == (WIDTH, HEIGHT)
     assert len(picture) < 300_000
+
+
+def test_pictures_for_the_documents_can_be_taken(browser: Browser, tmp_path: Path) -> None:
+    take_pictures(browser, tmp_path)
+    sizes = {file.stem: file.stat().st_size for file in tmp_path.iterdir()}
+    assert sorted(sizes) == sorted(NAMES)
+    assert max(sizes.values()) < 150_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from playwright.sync_api import Browser, Response, expect
 
 from tests.e2e.upstream import Upstream, text_events
@@ -12,18 +13,21 @@ from usechat.testing.replay import Reply
 MOST_BYTES = 250_000
 
 
-def test_first_view_takes_at_most_250_kb(browser: Browser, replayed: str) -> None:
+@pytest.mark.parametrize("encoding", ["br", "gzip"])
+def test_first_view_takes_at_most_250_kb(browser: Browser, replayed: str, encoding: str) -> None:
     sizes: list[float] = []
 
     def note(event: dict[str, Any]) -> None:
         sizes.append(event["encodedDataLength"])
 
-    with browser.new_context() as context:
+    with browser.new_context(extra_http_headers={"accept-encoding": encoding}) as context:
         page = context.new_page()
         network = context.new_cdp_session(page)
         network.on("Network.loadingFinished", note)
         network.send("Network.enable")  # pyright: ignore[reportUnknownMemberType]
-        page.goto(replayed, wait_until="networkidle")
+        response = page.goto(replayed, wait_until="networkidle")
+        assert response is not None
+        assert response.headers["content-encoding"] == encoding
         expect(page.get_by_test_id("prompt")).to_be_visible()
 
     assert len(sizes) > 3

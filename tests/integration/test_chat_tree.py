@@ -137,8 +137,16 @@ def test_every_message_has_its_place(tab: Tab) -> None:
     loaded = tab.load(tree=1)
     assert [one["id"] for one in loaded["messages"]] == ["u1", second["id"]]
     assert loaded["places"] == [
-        {"id": "u1", "node": 0, "parent": None, "siblings": [0], "index": 0},
-        {"id": second["id"], "node": 2, "parent": 0, "siblings": [1, 2], "index": 1},
+        {"id": "u1", "node": 0, "parent": None, "siblings": [0], "index": 0, "status": "whole", "finishReason": None},
+        {
+            "id": second["id"],
+            "node": 2,
+            "parent": 0,
+            "siblings": [1, 2],
+            "index": 1,
+            "status": "whole",
+            "finishReason": "stop",
+        },
     ]
     assert [(one["message"]["id"], one["place"]["node"]) for one in loaded["tree"]] == [
         ("u1", 0),

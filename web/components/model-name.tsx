@@ -7,7 +7,7 @@ import styles from './model-name.module.css';
 
 const WORDS: Record<Exclude<ServerState['status'], 'ready'>, string> = {
   loading: STRINGS.server.connecting,
-  unauthorized: STRINGS.server.keyNeeded,
+  unauthorized: STRINGS.server.signedOut,
   unreachable: STRINGS.server.unreachable,
   unknown: STRINGS.server.unnamed,
 };

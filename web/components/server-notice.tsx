@@ -3,11 +3,11 @@
 import { useEffect, useState } from 'react';
 import { useServer } from '@/hooks/use-server';
 import { STRINGS } from '@/lib/strings';
-import { ApiKeyForm } from './api-key-form';
 import { AlertIcon, InfoIcon } from './icons';
 import styles from './server-notice.module.css';
+import { SignInForm } from './sign-in-form';
 
-/** What a visitor must know before they write: a stand-in answers, a key is needed, or nobody is there. */
+/** What a visitor must know before they write: a stand-in answers, they must sign in, or nobody is there. */
 export function ServerNotice() {
   const { state, refresh } = useServer();
   const isOffline = useIsOffline();
@@ -28,7 +28,7 @@ export function ServerNotice() {
         </aside>
       ) : null;
     case 'unauthorized':
-      return <ApiKeyForm message={state.message} />;
+      return <SignInForm state={state} />;
     case 'unreachable':
       return (
         <aside className={styles.notice} data-tone="bad" role="alert">

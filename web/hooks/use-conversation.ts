@@ -38,9 +38,9 @@ type ConversationOptions = {
  * this is; `toolActions`; and what is done to the saved chat as well.
  */
 export function useConversation({ id, saved, chosenModel, isSaved, onSettled }: ConversationOptions) {
-  const { state: server, askForKey } = useServer();
+  const { state: server, noteStranger } = useServer();
   const transport = useMemo(() => createTransport(chosenModel), [chosenModel]);
-  const [endings, setEndings] = useState<Record<string, string>>({});
+  const [endings, setEndings] = useState<Record<string, string | undefined>>({});
   const [places, setPlaces] = useState(() => byId(saved?.places ?? []));
   const answeredHere = useRef(new Set<string>());
 
@@ -59,11 +59,11 @@ export function useConversation({ id, saved, chosenModel, isSaved, onSettled }: 
     throttle: RENDER_INTERVAL_MS,
     sendAutomaticallyWhen: ({ messages }) => shouldSendAutomatically(messages, answeredHere.current),
     onError: (error) => {
-      if (error instanceof Refusal && error.status === 401) askForKey(error.message);
+      if (error instanceof Refusal && error.status === 401) noteStranger(error.message);
     },
     onFinish: ({ message, isAbort, finishReason }) => {
-      const ending = endingOf(isAbort, finishReason);
-      if (ending) setEndings((known) => ({ ...known, [message.id]: ending }));
+      // One that went on has another end than before.
+      setEndings((known) => ({ ...known, [message.id]: endingOf(isAbort, finishReason) }));
       void sync().then(onSettled);
     },
   });
@@ -186,7 +186,11 @@ function byId(places: readonly Place[], known?: Places): Places {
   return new Map(
     places.map((place) => {
       const before = known?.get(place.id);
-      const isSame = before?.node === place.node && before.siblings.join() === place.siblings.join();
+      const isSame =
+        before?.node === place.node &&
+        before.siblings.join() === place.siblings.join() &&
+        before.status === place.status &&
+        before.finishReason === place.finishReason;
       return [place.id, before && isSame ? before : place];
     }),
   );

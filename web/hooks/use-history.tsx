@@ -34,7 +34,7 @@ const HistoryContext = createContext<History | null>(null);
 
 /** The saved chats of this visitor. */
 export function HistoryProvider({ children }: { children: ReactNode }) {
-  const { state: server, askForKey } = useServer();
+  const { state: server, noteStranger } = useServer();
   const [status, setStatus] = useState<Status>('loading');
   const [chats, setChats] = useState<ChatSummary[]>([]);
   const [titles, setTitles] = useState<History['titles']>(new Map());
@@ -55,11 +55,11 @@ export function HistoryProvider({ children }: { children: ReactNode }) {
         setStatus('ready');
       } catch (error) {
         if (request !== lastRequest.current) return;
-        if (error instanceof Refusal && error.status === 401) askForKey(error.message);
+        if (error instanceof Refusal && error.status === 401) noteStranger(error.message);
         setStatus(error instanceof Refusal && error.status === 404 ? 'off' : 'failed');
       }
     },
-    [askForKey],
+    [noteStranger],
   );
 
   const refresh = useCallback(() => void load(shownSearch.current.trim(), null), [load]);

@@ -17,7 +17,7 @@ export type OpenedChat =
  * @param find - Words of a message, whose path is shown.
  */
 export function useSavedChat(id: string, isNew: boolean, find: string): [OpenedChat, () => void] {
-  const { state: server, askForKey } = useServer();
+  const { state: server, noteStranger } = useServer();
   const [chat, setChat] = useState<OpenedChat>(() => ({ status: isNew ? 'ready' : 'loading' }));
   const [attempt, setAttempt] = useState(0);
   const isReady = chat.status === 'ready';
@@ -28,7 +28,7 @@ export function useSavedChat(id: string, isNew: boolean, find: string): [OpenedC
     let isCurrent = true;
     open(id, find)
       .catch((error: Error): OpenedChat => {
-        if (error instanceof Refusal && error.status === 401) askForKey(error.message);
+        if (error instanceof Refusal && error.status === 401) noteStranger(error.message);
         const isMissing = error instanceof Refusal && (error.status === 404 || error.status === 400);
         return isMissing ? { status: 'missing' } : { status: 'failed', error };
       })
@@ -38,7 +38,7 @@ export function useSavedChat(id: string, isNew: boolean, find: string): [OpenedC
     return () => {
       isCurrent = false;
     };
-  }, [id, find, isReady, isReachable, attempt, askForKey]);
+  }, [id, find, isReady, isReachable, attempt, noteStranger]);
 
   const retry = useCallback(() => {
     setChat({ status: 'loading' });

@@ -1,17 +1,20 @@
 'use client';
 
 import { createContext, useCallback, useContext, useEffect, useMemo, useState, type ReactNode } from 'react';
-import { forgetApiKey, hasApiKey } from '@/lib/api-key';
+import { hasApiKey } from '@/lib/api-key';
 import { fetchServerState, type ServerState } from '@/lib/server-info';
+import { enter, leave } from '@/lib/session';
 
 type Server = {
   state: ServerState;
-  /** Whether this tab has a key. */
-  hasKey: boolean;
-  /** Asks the server again, for instance with the key that was just entered. */
+  /** Whether this visitor has come in by a key. */
+  canSignOut: boolean;
+  /** Asks the server again. */
   refresh: () => Promise<void>;
-  /** Shows the field for the API key, with the words in which the server refused. */
-  askForKey: (message: string) => void;
+  /** Something was refused because the server does not know this visitor; with its words. */
+  noteStranger: (message: string) => void;
+  /** Comes in with a key. Tells whether it is one. */
+  signIn: (key: string) => Promise<boolean>;
   signOut: () => void;
 };
 
@@ -20,15 +23,32 @@ const ServerContext = createContext<Server | null>(null);
 /** Asks the server once who answers; every page below reads it with `useServer`. */
 export function ServerProvider({ children }: { children: ReactNode }) {
   const [state, setState] = useState<ServerState>({ status: 'loading' });
-  const [hasKey, setHasKey] = useState(false);
+  const offered = state.status === 'unauthorized' ? state.signIn : undefined;
 
-  const refresh = useCallback(async () => {
-    setState(await fetchServerState());
-    setHasKey(hasApiKey());
+  const refresh = useCallback(async () => setState(await fetchServerState()), []);
+
+  const noteStranger = useCallback(async (message: string) => {
+    const asked = await fetchServerState();
+    setState((known) => {
+      if (known.status === 'unauthorized') return known;
+      const reason = known.status === 'ready' ? 'over' : 'needed';
+      const signIn = asked.status === 'unauthorized' ? asked.signIn : undefined;
+      return { status: 'unauthorized', reason, message, signIn };
+    });
   }, []);
-  const askForKey = useCallback((message: string) => setState({ status: 'unauthorized', message }), []);
-  const signOut = useCallback(() => {
-    forgetApiKey();
+
+  const signIn = useCallback(
+    async (key: string) => {
+      const entered = await enter(key, offered);
+      const isIn = entered.status !== 'unauthorized';
+      setState(isIn ? entered : { ...entered, reason: 'wrong' });
+      return isIn;
+    },
+    [offered],
+  );
+
+  const signOut = useCallback(async () => {
+    await leave();
     window.location.assign(window.location.pathname); // Nothing that was shown stays.
   }, []);
 
@@ -37,10 +57,18 @@ export function ServerProvider({ children }: { children: ReactNode }) {
   }, [refresh]);
 
   const server = useMemo(
-    () => ({ state, hasKey, refresh, askForKey, signOut }),
-    [state, hasKey, refresh, askForKey, signOut],
+    () => ({ state, canSignOut: hasComeByKey(state), refresh, noteStranger, signIn, signOut }),
+    [state, refresh, noteStranger, signIn, signOut],
   );
   return <ServerContext value={server}>{children}</ServerContext>;
+}
+
+/** The cookie of a session cannot be seen; but who is let in where keys are needed, and is no user, has come by one. */
+function hasComeByKey(state: ServerState): boolean {
+  if (state.status === 'loading') return false; // As the page was built, where no tab has a key.
+  if (hasApiKey()) return true;
+  if (state.status !== 'ready' || !state.info.signIn?.session) return false;
+  return !state.info.user?.startsWith('user:');
 }
 
 export function useServer(): Server {

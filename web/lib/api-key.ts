@@ -33,5 +33,9 @@ function readApiKey(): string | null {
 /** The header that carries the visitor's key; nothing where none was entered. */
 export function authorizationHeaders(): Record<string, string> {
   const key = readApiKey();
-  return key ? { Authorization: `Bearer ${key}` } : {};
+  return key ? bearer(key) : {};
+}
+
+export function bearer(key: string): Record<string, string> {
+  return { Authorization: `Bearer ${key}` };
 }

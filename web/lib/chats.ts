@@ -1,3 +1,5 @@
+import type { FinishReason } from 'ai';
+import type { MessageStatus } from './ending';
 import { serverHeaders } from './headers';
 import { fetchOrThrow } from './refusal';
 import type { ChatMessage } from './types';
@@ -12,8 +14,16 @@ export type ChatSummary = {
   isAnswering: boolean;
 };
 
-/** Where a message stands among its versions. */
-export type Place = { id: string; node: number; parent: number | null; siblings: number[]; index: number };
+/** Where a message stands among its versions, and how it ended. */
+export type Place = {
+  id: string;
+  node: number;
+  parent: number | null;
+  siblings: number[];
+  index: number;
+  status?: MessageStatus;
+  finishReason?: FinishReason | null;
+};
 
 export type SavedChat = ChatSummary & {
   messages: ChatMessage[];

@@ -19,6 +19,7 @@ export function problemOf(error: Error): Problem {
     const isLost = error instanceof TypeError;
     return { text: isLost && !navigator.onLine ? STRINGS.errors.offline : errorText(error), isOutdated: false };
   }
+  if (error.status === 401) return { text: STRINGS.errors.stranger, isOutdated: false };
   return {
     text: error.status === 413 ? `${error.message} ${STRINGS.errors.tooLarge}` : error.message,
     retryAt: LATER.has(error.status) ? error.retryAt : undefined,

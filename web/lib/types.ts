@@ -20,6 +20,15 @@ export type AttachedFile = Pick<FileUIPart, 'url' | 'mediaType' | 'filename'>;
 /** What is known of a model that a visitor may choose. */
 export type ModelInfo = { id: string; label: string; provider: string; abilities: string[] };
 
+/** How a visitor can sign in. */
+export type SignIn = {
+  ways: ('key' | 'token' | 'cookie' | 'application')[];
+  /** Whether `POST /api/session` makes a session of a key. */
+  session: boolean;
+  /** The page to sign in on. */
+  url: string | null;
+};
+
 /** What `GET /api/info` tells about the server behind this page. */
 export type ServerInfo = {
   model: { id: string; provider: string; label: string };
@@ -29,4 +38,7 @@ export type ServerInfo = {
   models: string[];
   /** What each of them is, and can. */
   modelInfo?: ModelInfo[];
+  /** Who asks: `key:NAME` for a key with a name, `user:NAME` for a user of the application. */
+  user?: string | null;
+  signIn?: SignIn;
 };

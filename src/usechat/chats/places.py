@@ -1,4 +1,4 @@
-"""Shows clients where a message stands in the tree of its chat."""
+"""Shows clients where a message stands in the tree of its chat, and how it ended."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ def show_place(tree: MessageTree, message: SavedMessage) -> dict[str, Any]:
 
     ``id`` is the message's id and ``node`` its number in the chat, which no other message has; ``parent`` is the number
     of the message before it. ``siblings`` are the numbers of the versions to choose from, itself included, and
-    ``index`` says which of them it is, from 0.
+    ``index`` says which of them it is, from 0. ``status`` and ``finishReason`` tell a page that was reloaded how an
+    answer ended.
     """
     siblings = [sibling.number for sibling in tree.siblings(message)]
     return {
@@ -23,4 +24,6 @@ def show_place(tree: MessageTree, message: SavedMessage) -> dict[str, Any]:
         "parent": message.parent,
         "siblings": siblings,
         "index": siblings.index(message.number),
+        "status": message.status,
+        "finishReason": message.finish_reason,
     }

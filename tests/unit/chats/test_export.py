@@ -32,6 +32,7 @@ def test_export_holds_the_messages_as_they_are_and_how_they_came_about() -> None
         "usage": {"n": 1},
         "runId": "r",
     }
+    place = {"id": "a1", "node": 0, "parent": None, "siblings": [0], "index": 0}
     assert export_chat(SavedChat(chat=chat, tree=MessageTree([saved]))) == {
         "id": "c",
         "title": "T",
@@ -43,7 +44,7 @@ def test_export_holds_the_messages_as_they_are_and_how_they_came_about() -> None
         "tree": [
             {
                 "message": message,
-                "place": {"id": "a1", "node": 0, "parent": None, "siblings": [0], "index": 0},
+                "place": {**place, "status": "partial", "finishReason": "length"},
                 "details": details,
             }
         ],

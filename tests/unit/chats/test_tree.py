@@ -64,4 +64,5 @@ def test_number_of_no_message_is_not_found(number: int) -> None:
 
 def test_place_of_a_message_among_its_siblings() -> None:
     tree = make_tree()
-    assert show_place(tree, tree[6]) == {"id": "m6", "node": 6, "parent": 2, "siblings": [5, 6], "index": 1}
+    place = {"id": "m6", "node": 6, "parent": 2, "siblings": [5, 6], "index": 1}
+    assert show_place(tree, tree[6]) == {**place, "status": "whole", "finishReason": None}

@@ -2,6 +2,7 @@
 
 import { useMemo } from 'react';
 import type { Conversation, ToolActions } from '@/hooks/use-conversation';
+import { savedEndingOf } from '@/lib/ending';
 import { hasContent } from '@/lib/message-text';
 import { STRINGS } from '@/lib/strings';
 import { MessageItem, type MessageHandlers } from './message';
@@ -46,21 +47,26 @@ export function MessageList({ conversation, isBusy, editedId, found, handlers, m
       {(messages.length > 0 || error) && <h1 className="visually-hidden">Chat</h1>}
       {messages.length > 0 && (
         <div className={styles.list}>
-          {messages.map((message, index) => (
-            <MessageItem
-              key={message.id}
-              message={message}
-              isStreaming={isBusy && message === last}
-              isFar={index < messages.length - AT_ONCE}
-              isEdited={message.id === editedId}
-              isFound={message.id === found}
-              ending={endings[message.id] ?? (isEmptyAnswer && message === last ? STRINGS.emptyAnswer : undefined)}
-              place={places.get(message.id)}
-              toolActions={message === last && isSettled && !endings[message.id] ? actions : undefined}
-              handlers={handlers}
-              isLast={message === last}
-            />
-          ))}
+          {messages.map((message, index) => {
+            const isLast = message === last;
+            const place = places.get(message.id);
+            const ending = endings[message.id] ?? (isLast && !isSettled ? undefined : savedEndingOf(place));
+            return (
+              <MessageItem
+                key={message.id}
+                message={message}
+                isStreaming={isBusy && isLast}
+                isFar={index < messages.length - AT_ONCE}
+                isEdited={message.id === editedId}
+                isFound={message.id === found}
+                ending={ending ?? (isEmptyAnswer && isLast ? STRINGS.emptyAnswer : undefined)}
+                place={place}
+                toolActions={isLast && isSettled && !ending ? actions : undefined}
+                handlers={handlers}
+                isLast={isLast}
+              />
+            );
+          })}
         </div>
       )}
       {isBusy && <TypingDots isQuiet={hasContent(last)} />}

@@ -20,14 +20,20 @@ export function CitationMark({ number }: { number: number }) {
   const [isOpen, setIsOpen] = useState(false);
   const mark = useRef<HTMLButtonElement>(null);
   const leaving = useRef<ReturnType<typeof setTimeout>>(undefined);
+  /** One that was pressed stays when the mark is scrolled away from the mouse. */
+  const isKept = useRef(false);
   const id = useId();
   useEffect(() => () => clearTimeout(leaving.current), []);
-  const close = useCallback(() => setIsOpen(false), []);
+  const close = useCallback(() => {
+    isKept.current = false;
+    setIsOpen(false);
+  }, []);
 
   if (source === undefined) return null;
   const stay = () => clearTimeout(leaving.current);
   const leave = () => {
     stay();
+    if (isKept.current) return;
     leaving.current = setTimeout(close, LEAVING_MS);
   };
   return (
@@ -46,7 +52,14 @@ export function CitationMark({ number }: { number: number }) {
         aria-label={STRINGS.source(number, source.title)}
         aria-expanded={isOpen}
         aria-controls={isOpen ? id : undefined}
-        onClick={() => setIsOpen(true)}
+        // Without these a click on the mark is one beside the preview, which closes it.
+        popoverTarget={id}
+        popoverTargetAction="show"
+        onClick={() => {
+          stay();
+          isKept.current = true;
+          setIsOpen(true);
+        }}
         data-testid="citation"
       >
         {number}

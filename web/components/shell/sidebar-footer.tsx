@@ -15,7 +15,7 @@ const THEMES = [
 /** Colours, shortcuts, and the way out. */
 export function SidebarFooter({ onShowShortcuts }: { onShowShortcuts: () => void }) {
   const [theme, choose] = useTheme();
-  const { hasKey, signOut } = useServer();
+  const { canSignOut, signOut } = useServer();
   return (
     <div className={styles.footer}>
       <fieldset className={styles.themes}>
@@ -29,7 +29,7 @@ export function SidebarFooter({ onShowShortcuts }: { onShowShortcuts: () => void
         ))}
       </fieldset>
       <span className={styles.spacer} />
-      {hasKey && (
+      {canSignOut && (
         <button type="button" className="icon-button" title={STRINGS.signIn.signOut} onClick={signOut}>
           <SignOutIcon />
           <span className="visually-hidden">{STRINGS.signIn.signOut}</span>

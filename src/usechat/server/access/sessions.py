@@ -79,9 +79,10 @@ def cookie_of(headers: Mapping[str, str], name: str | None) -> str | None:
 def is_own_page(headers: Mapping[str, str], method: str) -> bool:
     """Return whether a request comes from a page of this server, or from nothing that is a page."""
     origin, site = headers.get("origin"), headers.get("sec-fetch-site")
-    if origin is not None:
-        return origin.partition("://")[2] == headers.get("host")
+    # No page can write it, and it holds where a proxy between the page and us has given the request another host.
     if site is not None:
         return site in SAME_PAGE
+    if origin is not None:
+        return origin.partition("://")[2] == headers.get("host")
     # An old browser: it names an origin with whatever changes something.
     return method in SAFE_METHODS

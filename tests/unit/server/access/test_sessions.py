@@ -59,6 +59,7 @@ async def test_cookie_is_secure_where_the_page_is() -> None:
         ("GET", {"sec-fetch-site": "cross-site"}, 401),
         ("DELETE", OWN, 204),
         ("DELETE", {"sec-fetch-site": "same-origin"}, 204),
+        ("DELETE", {"origin": "http://127.0.0.1:3000", "sec-fetch-site": "same-origin"}, 204),
         ("DELETE", {}, 401),
         ("DELETE", {"origin": "https://evil.example"}, 401),
         ("DELETE", {"origin": "https://other.chat.example", "sec-fetch-site": "same-site"}, 401),
