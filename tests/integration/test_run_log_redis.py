@@ -206,6 +206,31 @@ async def test_paused_producer_is_fenced_while_its_run_waits_for_its_end(logs: L
     assert await collect(log, info.id) == []
 
 
+async def test_run_that_was_taken_from_a_dead_process_can_be_stopped(logs: LogMaker, producer: RunProducer):
+    log, other = logs.make(), logs.make()
+    producer.process.kill()
+    info = await reap_one(log)
+    assert await RunService(other).stop("chat", "stopped")
+    assert await log.resume(info, {}) is None
+    assert await log.adopt(info, b"end")
+    assert not await other.stop(info.id)
+
+
+async def test_run_goes_on_although_redis_was_told_so_twice(logs: LogMaker, producer: RunProducer):
+    log, other = logs.make(), logs.make()
+    assert producer.ask("append one") == "ok"
+    await eventually(lambda: has_frames(log, producer.run_id))
+    producer.process.kill()
+    info = await reap_one(log)
+    # The connection broke before the first answer.
+    assert await log.resume(info, {}) is not None
+    writer = await log.resume(info, {})
+    assert writer is not None
+    writer.append(b" two")
+    assert await writer.finish("finished")
+    assert texts(await collect(other, info.id)) == b"one two"
+
+
 async def test_chat_of_a_lost_run_gets_a_new_one(logs: LogMaker, producer: RunProducer):
     log = logs.make()
     with pytest.raises(RunError) as raised:
