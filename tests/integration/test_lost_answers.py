@@ -79,6 +79,9 @@ REPLIES: Mapping[str, list[Reply]] = {
     "measure hangs": [Reply(events=call("measure")), Reply("text")],
 }
 """What the model says to each question, call for call."""
+ASLEEP: Mapping[str, list[Reply]] = {
+    "asleep": [Reply(events=call("sound_horn"), hold_after=1), Reply(events=call("sound_horn")), Reply("text")]
+}
 
 
 class Model:
@@ -92,7 +95,7 @@ class Model:
         messages = request.json["messages"]
         words = next(part["text"] for part in messages[0]["content"] if part["type"] == "text")
         self.asked.append((words, messages))
-        replies = REPLIES[words]
+        replies = {**REPLIES, **ASLEEP}[words]
         reply = replies[min(self._counts[words], len(replies) - 1)]
         self._counts[words] += 1
         return reply
@@ -181,20 +184,18 @@ class Deaths:
     def serve(self, name: str, on_lost: str, **variables: str) -> Generator[RunningServer]:
         (self.folder / name).mkdir()
         (self.folder / name / "my_app.py").write_text(PROGRAM)
-        with serving(
-            self.folder / name,
-            "my_app:agent",
-            ANTHROPIC_API_KEY="unused",
-            ANTHROPIC_BASE_URL=self.upstream.url,
-            USECHAT_DATABASE_URL=self.url,
-            USECHAT_REDIS_URL=self.redis_url,
-            USECHAT_LEASE_SECONDS=str(LEASE),
-            USECHAT_DISCONNECT="finish",
-            USECHAT_ON_LOST=on_lost,
-            USECHAT_SDK="7.0.173",
-            CALLS=str(self.calls),
-            **variables,
-        ) as server:
+        settings = {
+            "ANTHROPIC_API_KEY": "unused",
+            "ANTHROPIC_BASE_URL": self.upstream.url,
+            "USECHAT_DATABASE_URL": self.url,
+            "USECHAT_REDIS_URL": self.redis_url,
+            "USECHAT_LEASE_SECONDS": str(LEASE),
+            "USECHAT_DISCONNECT": "finish",
+            "USECHAT_ON_LOST": on_lost,
+            "USECHAT_SDK": "7.0.173",
+            "CALLS": str(self.calls),
+        }
+        with serving(self.folder / name, "my_app:agent", **{**settings, **variables}) as server:
             yield server
 
     def read(self, server: RunningServer, method: str, path: str, **given: Any) -> Reading:
@@ -347,3 +348,26 @@ def test_tool_that_recorded_its_end_does_not_run_in_the_next_turn(
         assert len(deaths.calls.read_text().splitlines()) == 1
         results = [part for message in deaths.model.last("recorded") for part in message["content"]]
         assert [part["content"] for part in results if part["type"] == "tool_result"] == ["done"]
+
+
+def test_process_that_slept_while_another_went_on_shows_nothing_and_begins_no_tool(
+    postgres_server: PostgresServer, redis_server: RedisServer, tmp_path: Path
+):
+    with (
+        deployed(postgres_server, redis_server, tmp_path) as deaths,
+        deaths.serve("a", "continue") as sleeping,
+        deaths.serve("b", "continue") as awake,
+    ):
+        asked = deaths.read(sleeping, "POST", "/api/chat", json=question("asleep"))
+        asked.wait_for(b"start-step")
+        beside = deaths.follow(awake, "asleep")
+        beside.wait_for(b"start-step")
+        sleeping.process.send_signal(signal.SIGSTOP)
+        assert kinds(beside.whole())[-1] == "finish"
+        # The rest of what the model had said waits in its socket.
+        deaths.upstream.requests[0].go_on()
+        deaths.upstream.requests[0].wait()
+        sleeping.process.send_signal(signal.SIGCONT)
+        saved = awake.client.get("/api/chats/asleep").json()["messages"][-1]
+        assert built(asked.whole()) == built(beside.seen) == saved["parts"]
+        assert len(deaths.calls.read_text().splitlines()) == 1

@@ -206,6 +206,52 @@ async def test_paused_producer_is_fenced_while_its_run_waits_for_its_end(logs: L
     assert await collect(log, info.id) == []
 
 
+async def test_process_that_slept_until_its_chat_was_taken_shows_nothing_that_came_meanwhile(
+    redis_server: RedisServer, own_producer: Callable[[LogMaker], RunProducer]
+):
+    # Who needs the chat does not wait for the whole lease.
+    logs = LogMaker(redis_server.url, limits=Limits(lease=60.0, silence=0.5))
+    log, producer = logs.make(), own_producer(logs)
+    assert producer.ask("append before") == "ok"
+    await eventually(lambda: has_frames(log, producer.run_id))
+    producer.process.send_signal(signal.SIGSTOP)
+
+    async def is_taken() -> bool:
+        return bool(await log.reap(producer.run_id))
+
+    await eventually(is_taken)
+    producer.tell("append late")
+    producer.process.send_signal(signal.SIGCONT)
+    assert producer.answer() in {"ok", "fenced"}
+    assert producer.ask("show") == "before"
+    await logs.aclose()
+
+
+async def test_run_that_was_taken_from_a_dead_process_can_be_stopped(logs: LogMaker, producer: RunProducer):
+    log, other = logs.make(), logs.make()
+    producer.process.kill()
+    info = await reap_one(log)
+    assert await RunService(other).stop("chat", "stopped")
+    assert await log.resume(info, {}) is None
+    assert await log.adopt(info, b"end")
+    assert not await other.stop(info.id)
+
+
+async def test_run_goes_on_although_redis_was_told_so_twice(logs: LogMaker, producer: RunProducer):
+    log, other = logs.make(), logs.make()
+    assert producer.ask("append one") == "ok"
+    await eventually(lambda: has_frames(log, producer.run_id))
+    producer.process.kill()
+    info = await reap_one(log)
+    # The connection broke before the first answer.
+    assert await log.resume(info, {}) is not None
+    writer = await log.resume(info, {})
+    assert writer is not None
+    writer.append(b" two")
+    assert await writer.finish("finished")
+    assert texts(await collect(other, info.id)) == b"one two"
+
+
 async def test_chat_of_a_lost_run_gets_a_new_one(logs: LogMaker, producer: RunProducer):
     log = logs.make()
     with pytest.raises(RunError) as raised:

@@ -1,6 +1,7 @@
 """A process that makes a run on Redis, as told on its stdin; started, paused and killed by tests.
 
-``append TEXT`` adds a frame, ``finish`` ends the run; each answers with a line: ``ok``, ``True`` or an error's code.
+``append TEXT`` adds a frame, ``finish`` ends the run, ``show`` tells what readers there have; each answers with a line:
+``ok``, ``True``, an error's code or the frames.
 """
 
 from __future__ import annotations
@@ -68,12 +69,14 @@ async def make_run(url: str, prefix: str, chat_id: str, limits: Limits) -> None:
     writer = await log.open(chat_id, headers={}, meta={"made": "elsewhere"})
     say(writer.info.id)
     while line := await asyncio.to_thread(sys.stdin.readline):
-        say(await obey(writer, *line.strip().split(" ", 1)))
+        say(await obey(log, writer, *line.strip().split(" ", 1)))
     await log.aclose()
 
 
-async def obey(writer: RunWriter, command: str, text: str = "") -> object:
+async def obey(log: RedisLog, writer: RunWriter, command: str, text: str = "") -> object:
     try:
+        if command == "show":
+            return (await log.frames(writer.info.id)).decode()
         if command == "finish":
             return await writer.finish("finished")
         writer.append(text.encode())

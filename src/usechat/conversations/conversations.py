@@ -266,8 +266,7 @@ class Conversations:
 
     async def save(self, chat_id: str, turn_id: str, answer: Answer, on_finish: OnFinish | None, info: RunInfo) -> None:
         """Save the answer of a run that has ended here, unless another process goes on with it."""
-        handle = self.runs.handles.get(info.id)
-        if self.keeps_lost_answers and handle is not None and handle.writer.is_taken:
+        if self.keeps_lost_answers and await self.ends.is_taken(info, self.runs.handles.get(info.id)):
             logger.warning(
                 "turn %s of chat %s goes on in another process: this one was taken for dead", turn_id, chat_id
             )

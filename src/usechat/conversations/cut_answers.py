@@ -95,7 +95,7 @@ def read_cut_answer(
     ends = feed(closing)
     message = reducer.message()
     return CutAnswer(
-        message=message if message["parts"] else None,
+        message=message if message["parts"] or message.get("metadata") is not None else None,
         frames=ends,
         shaper=shaper,
         is_started=any(isinstance(part, Start) for part in parts),

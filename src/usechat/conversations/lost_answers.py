@@ -143,9 +143,12 @@ class LostAnswers:
         return [with_tool_errors(one.message, one.tool_errors) for one in saved.tree.path_to(last)]
 
     def _plan(self, info: RunInfo, lost: LostRun, turn: Turn, cut: CutAnswer, history: list[UIMessage]) -> PlannedTurn:
+        messages: list[ui.UIMessage] = [ui.UIMessage.model_validate(show_model(message)) for message in history]
         if cut.message is not None:
             history = [*history, cut.message]
-        messages = [ui.UIMessage.model_validate(show_model(message)) for message in history]
+            if cut.message["parts"]:
+                # Nobody sends it now: a call that does not fit its tool any more is told to the model.
+                messages.append(ui.StoredUIMessage.model_validate(show_model(cut.message)))
         return PlannedTurn(
             owner=turn.owner,
             chat_id=turn.chat_id,

@@ -29,6 +29,7 @@ from usechat.ids import generate_id
 from usechat.parts import Abort, Error
 from usechat.protocol.options import MASKED_ERROR
 from usechat.protocol.usage import usage_for_major
+from usechat.runs.handle import RunHandle
 from usechat.runs.log import RunInfo, RunLog, RunState
 from usechat.runs.reader import STOPPED
 
@@ -197,6 +198,17 @@ class TurnEnds:
         except ChatError:
             return False
         return turn is not None and not turn.is_open
+
+    async def is_taken(self, info: RunInfo, handle: RunHandle | None) -> bool:
+        """Return whether another process has a run that has ended here; ``handle`` is the one of this process."""
+        if handle is not None:
+            return handle.writer.is_taken
+        # Its saving is tried again, and it may have been taken since.
+        try:
+            known = await self.log.get(info.id)
+        except RunError:
+            return False
+        return known is not None and known.token != info.token
 
     async def continued(self, turn: Turn | None) -> UIMessage | None:
         """Return the stored message that a turn continues.

@@ -84,8 +84,10 @@ class RunHandle:
         if not self.is_over:
             self.stop(self.writer.stop_reason)
 
-    is_full = False
-    """Always false: a log never waits for readers."""
+    @property
+    def is_full(self) -> bool:
+        """Whether it is doubtful whose the run is. A log never waits for readers."""
+        return self.writer.is_full
 
     def append(self, data: bytes) -> None:
         """Write frames to the log. A full log stops the run."""
@@ -96,7 +98,8 @@ class RunHandle:
             self.stop("full" if error.code == "full" else "lost")
 
     async def room(self) -> None:
-        """Return at once."""
+        """Wait for a while until it is known whose the run is."""
+        await self.writer.room()
 
     def end(self, error: BaseException | None = None) -> None:
         """Record that all frames are written.

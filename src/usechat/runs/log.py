@@ -141,6 +141,18 @@ class RunWriter(Protocol):
         """Whether another process is known to have the run now. It ends it."""
         ...
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the producer must call no model and no tool before it has awaited `room`.
+
+        So it is after a process stood still: the run may be another one's by now.
+        """
+        ...
+
+    async def room(self) -> None:
+        """Wait until it is known whose the run is, for some seconds at most."""
+        ...
+
     def append(self, data: bytes) -> None:
         """Append frames without waiting. Readers of this process see them at once, others with the next flush.
 

@@ -87,6 +87,8 @@ class MemoryRun:
         self.is_running = True
         self.is_left = False
         """Whether its readers have left."""
+        self.is_full = False
+        """Whether the producer must wait; see `RunWriter`."""
         self.ending = b""
         self.failure: RunError | None = None
         self._waiting: list[asyncio.Future[None]] = []
@@ -113,6 +115,9 @@ class MemoryRun:
         ends.append(size)
         if self._waiting:
             self.wake()
+
+    async def room(self) -> None:
+        """Return at once: no other process can have the run."""
 
     def _use_slack(self, size: int) -> None:
         limits = self.limits

@@ -117,8 +117,8 @@ class RunService:
             meta: Data for ``on_lost``, in case this process dies.
             preamble: Frames for later readers from the beginning: the first entry of the log, which the first reader
                 skips.
-            on_end: Awaited when the run has ended here. A run that another process took, because this one was paused or
-                cut off for too long, is given to ``on_lost`` there as well: whoever saves decides which one counts.
+            on_end: Awaited when the run has ended here. One that another process took, because this one was paused, is
+                given to ``on_lost`` there as well: whoever saves decides which one counts.
             run_id: The run's id, if the caller makes it.
 
         Raises:
@@ -177,7 +177,9 @@ class RunService:
         finally:
             handle.is_over = True
             handle.clear_timer()
-            del self.handles[handle.info.id]
+            # This process may have been taken for dead, and have the run again by now.
+            if self.handles.get(handle.info.id) is handle:
+                del self.handles[handle.info.id]
         return state if is_ours else "lost"
 
     async def _save(self, handle: RunHandle, state: EndState, on_end: OnEnd | None) -> bool:
@@ -324,7 +326,8 @@ class RunService:
         info = await self.find(chat_id)
         if info is not None:
             refuse_others_run(owner, info)
-        return info is not None and info.state == "running" and await self.log.stop(info.id, reason)
+        # One that was taken from a dead process may go on.
+        return info is not None and info.state in ("running", "lost") and await self.log.stop(info.id, reason)
 
     async def stop_run(self, run_id: str, reason: str | None = None) -> bool:
         """End this run now, in any process. Return whether it was still running.

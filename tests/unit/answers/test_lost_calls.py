@@ -11,6 +11,7 @@ from usechat.messages.model import ToolMessage
 from usechat.messages.ui import UIMessage
 from usechat.parts import ToolOutputAvailable, ToolOutputError
 from usechat.testing.models import ScriptedModel, saying
+from usechat.tools.approvals import sign
 
 pytestmark = pytest.mark.anyio
 
@@ -28,6 +29,16 @@ async def read_gauge() -> str:
     return "3 m"
 
 
+async def asks_at_night(given: dict[str, Any], _context: ToolContext) -> bool:
+    return given["by"] == "night"
+
+
+@tool(idempotent=True, needs_approval=asks_at_night)
+async def open_lock(by: str) -> str:
+    KEYS.append(by)
+    return "open"
+
+
 @pytest.fixture(autouse=True)
 def keys() -> list[str]:
     KEYS.clear()
@@ -43,10 +54,15 @@ def messages(name: str, given: dict[str, Any], **more: Any) -> list[UIMessage]:
     return [UIMessage.model_validate(message) for message in chat]
 
 
-async def go_on(name: str, given: dict[str, Any], **more: Any) -> tuple[list[Any], ToolMessage]:
+async def go_on(
+    name: str, given: dict[str, Any], approval_secret: str | None = None, **more: Any
+) -> tuple[list[Any], ToolMessage]:
     """The outputs that clients get, and what the model is told of the calls."""
     model = ScriptedModel(saying("So."))
-    answer = stream_text(model, messages=messages(name, given, **more), tools=[sound_horn, read_gauge])
+    tools = [sound_horn, read_gauge, open_lock]
+    answer = stream_text(
+        model, messages=messages(name, given, **more), tools=tools, approval_secret=approval_secret or False
+    )
     answer.lost_calls = frozenset({"c"})
     outputs = [part async for part in answer if isinstance(part, ToolOutputAvailable | ToolOutputError)]
     told = model.calls[0].messages[-1]
@@ -80,3 +96,21 @@ async def test_approved_call_does_not_run_again_by_its_approval():
 async def test_call_of_a_tool_that_is_gone_is_told_as_interrupted():
     (failed,), _ = await go_on("whistle", {})
     assert isinstance(failed, ToolOutputError)
+
+
+async def test_idempotent_call_runs_again_only_if_nobody_must_be_asked():
+    (failed,), _ = await go_on("open_lock", {"by": "night"})
+    assert isinstance(failed, ToolOutputError)
+    assert KEYS == []
+    (output,), _ = await go_on("open_lock", {"by": "day"})
+    assert isinstance(output, ToolOutputAvailable)
+
+
+@pytest.mark.parametrize("is_ours", [True, False])
+async def test_approved_idempotent_call_runs_again_if_the_server_has_asked_for_it(is_ours: bool):
+    secret = "a-secret" if is_ours else "another"
+    signature = sign(secret, approval_id="x", tool_call_id="c", tool_name="open_lock", input={"by": "night"})
+    approval = {"id": "x", "approved": True, "signature": signature}
+    (output,), _ = await go_on("open_lock", {"by": "night"}, "a-secret", state="approval-responded", approval=approval)
+    assert isinstance(output, ToolOutputAvailable if is_ours else ToolOutputError)
+    assert len(KEYS) == is_ours

@@ -168,3 +168,10 @@ def test_format_that_does_not_tell_all_does_not_go_on(wire_format: WireFormat):
 
 def test_frames_that_cannot_be_read_do_not_go_on():
     assert read_cut_answer(lost_run(), b"data: {no JSON\n\n", None, None) is None
+
+
+def test_metadata_that_readers_have_is_kept_before_there_is_anything_else():
+    answer = cut([Start(message_id="m", message_metadata={"model": "x"})])
+    assert answer is not None
+    assert answer.message is not None
+    assert (answer.message["metadata"], answer.message["parts"]) == ({"model": "x"}, [])

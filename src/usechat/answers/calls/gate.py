@@ -244,13 +244,18 @@ class ApprovalGate:
             return self._failed(used_approval(made))
         return Verdict(parts=tuple(written.parts), execution=parsed.execution)
 
-    def settle_lost(self, call: ToolCallContent) -> Verdict:
-        """Return the verdict on a call that a dead process had begun, and whose outcome is unknown."""
+    def settle_lost(self, call: ToolCallContent, approval: Approval | None) -> Script[Verdict]:
+        """Return the verdict on a call that a dead process had begun, and whose outcome is unknown.
+
+        Args:
+            call: The call.
+            approval: What the user has decided on it.
+        """
         tool = self.tools.get(call.tool_name)
         made = ToolCall(tool_call_id=call.tool_call_id, tool_name=call.tool_name, input_text="")
         if tool is not None and tool.idempotent:
             parsed = check_input(made, tool, call.input)
-            if parsed.execution is not None:
+            if parsed.execution is not None and (yield from self._is_allowed(tool, parsed, approval)):
                 return Verdict(execution=parsed.execution)
         unknown = InterruptedToolError(INTERRUPTED, tool_name=call.tool_name, tool_call_id=call.tool_call_id)
         text = error_text(unknown)
@@ -262,6 +267,18 @@ class ApprovalGate:
             client_text=self.on_error(unknown) or text,
         )
         return Verdict(parts=(failed,), result=error_result(unknown))
+
+    def _is_allowed(self, tool: Tool, parsed: ParsedCall, approval: Approval | None) -> Script[bool]:
+        """Return whether the call may run again. The dead process may have died before it had asked."""
+        if approval is None:
+            status = yield from self._status(tool, parsed.call.tool_call_id, parsed.input, PartList())
+            return status is None or isinstance(status, Approve)
+        try:
+            if self.secret is not None:
+                approval.check(self.secret)
+        except InvalidToolApprovalError:
+            return False
+        return True
 
     def _use_up(self, approval: Approval) -> Script[None]:
         """Claim an approval that the user has denied, so that the same question cannot be answered otherwise later."""

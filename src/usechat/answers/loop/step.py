@@ -345,9 +345,10 @@ class StepTurn(Turn):
             return
         said = [part for message in self.messages if isinstance(message, AssistantMessage) for part in message.content]
         gate = self._make_gate()
+        approvals = {one.call.tool_call_id: one for one in collect_approvals(self.messages)}
         for call in said:
             if isinstance(call, ToolCallContent) and call.tool_call_id in lost:
-                self._follow(gate.settle_lost(call))
+                self._follow((yield from gate.settle_lost(call, approvals.get(call.tool_call_id))))
         yield from self.run_tools()
         results = tuple(result for call_id, result in self.recorder.results.items() if call_id in lost)
         self.settled = (*self.settled, ToolMessage(results))

@@ -22,7 +22,7 @@ from usechat.runs.redis.client import ScriptClient
 from usechat.runs.redis.keys import Keys
 from usechat.runs.redis.leases import Leases
 from usechat.runs.redis.line import RedisLine
-from usechat.runs.redis.own_run import RedisRun
+from usechat.runs.redis.own_run import SKIPPED_ENTRIES, RedisRun
 from usechat.runs.redis.policy import warn_of_eviction
 from usechat.runs.redis.producer import OwnRuns, StopNotice, keep_arguments, milliseconds, open_arguments
 from usechat.runs.redis.scripts import ADOPT, LEAVE, OPEN, RESUME, STOP, STOP_LEFT, UNREAD
@@ -163,8 +163,8 @@ class RedisLog:
         if own is not None:
             return own.ask_to_stop(reason)
         message = msgspec.json.encode(StopNotice(run_id, reason))
-        keys = [self._keys.run(run_id), self._keys.stops]
-        return bool(await self._client.call(STOP, keys, message, reason or ""))
+        keys = [self._keys.run(run_id), self._keys.stops, self._keys.leases]
+        return bool(await self._client.call(STOP, keys, message, reason or "", run_id))
 
     async def hurry(self, run_id: str) -> None:
         """Tell the other processes that somebody waits for this run to be saved."""
@@ -234,6 +234,8 @@ class RedisLog:
     async def resume(self, info: RunInfo, meta: Mapping[str, Any]) -> RunWriter | None:
         """Go on with a run of `reap` here. Return None when it must be ended."""
         copy = await self._copy(info.id)
+        if len(copy.ends) + SKIPPED_ENTRIES >= self.limits.max_entries or len(copy.frames) >= self.limits.max_bytes:
+            return None
         taken = msgspec.structs.replace(info, state="running", meta=meta)
         keys = [self._keys.run(info.id), self._keys.log(info.id), self._keys.leases]
         encoded, lease = msgspec.json.encode(taken), milliseconds(self.limits.lease)

@@ -16,7 +16,7 @@ from usechat.runs.memory import MemoryRun
 if TYPE_CHECKING:
     from usechat.runs.redis.producer import OwnRuns
 
-__all__ = ["RedisRun", "Write", "Written"]
+__all__ = ["SKIPPED_ENTRIES", "RedisRun", "Write", "Written"]
 
 MAX_BATCH_BYTES = 256 * 2**10
 """The most bytes of one run in a round trip, so that a long backlog does not delay other runs."""
@@ -112,11 +112,11 @@ class RedisRun(MemoryRun):
     def doubt(self) -> None:
         """Hand on nothing until Redis says that the run is this producer's."""
         self.doubts += 1
-        self.is_doubtful = self.needs_lease = True
+        self.is_doubtful = self.needs_lease = self.is_full = True
 
     def trust(self) -> None:
         """Hand on what was held."""
-        self.is_doubtful = False
+        self.is_doubtful = self.is_full = False
         held, self._held, self._held_size = b"".join(self._held), [], 0
         if held and self.is_running:
             # A log that has no room for it has asked its producer to stop.
@@ -152,12 +152,17 @@ class RedisRun(MemoryRun):
         await self._settled(state)
         return self.is_ours is True
 
-    async def _trusted(self) -> None:
-        """Wait until Redis has said whose the run is. If it is away, what is saved is what counts."""
+    async def room(self) -> None:
+        """Wait until Redis has said whose the run is. If it is away for some seconds, the answer goes on."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._own_runs.patience):
                 while self.is_doubtful and self.is_running:
                     await self._news()
+        self.is_full = False
+
+    async def _trusted(self) -> None:
+        """Wait until Redis has said whose the run is. If it is away, what is saved is what counts."""
+        await self.room()
         if self.is_doubtful:
             self.trust()
 

@@ -76,7 +76,8 @@ class OwnRuns:
         self._interval = min(limits.silence, limits.lease) / 5
         self.renewal_seconds = LONGEST_PAUSE + 2 * self._interval
         """Seconds after Redis is back within which each process has renewed its leases."""
-        self.heartbeat = Heartbeat(limits.lease, self.doubt_all)
+        # Who needs a chat may take its run after that silence, before the lease has ended.
+        self.heartbeat = Heartbeat(min(limits.silence, limits.lease), self.doubt_all)
         self._is_leaving = False
         self.on_hurry: Callable[[str], object] | None = None
         """Called with the id of a run that somebody waits for to be saved."""

@@ -189,12 +189,15 @@ return 1
 
 STOP = Script(
     """
--- KEYS run channel  ARGV message reason
-if redis.call('HGET', KEYS[1], 'state') ~= 'running' then return 0 end
+-- KEYS run channel leases  ARGV message reason id
+-- One that was taken from a dead producer has a lease until it has its end: it may go on.
+local state = redis.call('HGET', KEYS[1], 'state')
+local is_taken = state == 'lost' and redis.call('ZSCORE', KEYS[3], ARGV[3])
+if state ~= 'running' and not is_taken then return 0 end
 """
     + _STOP
 )
-"""Returns whether the run was running."""
+"""Returns whether the run was running, or might have gone on."""
 
 STOP_LEFT = Script(
     """
@@ -283,9 +286,12 @@ RESUME = Script(
 -- KEYS run log leases  ARGV id token info entries lease
 -- One that somebody has asked to stop is not gone on with, nor one of which frames were dropped.
 local run = redis.call('HMGET', KEYS[1], 'state', 'token', 'entries', 'batches', 'stop')
-if run[1] ~= 'lost' or run[2] ~= ARGV[2] or run[5] then return 0 end
+if run[2] ~= ARGV[2] then return 0 end
+-- It comes twice when the connection broke before the first answer. The token is of one taking.
+if run[1] == 'running' then return 1 end
+if run[1] ~= 'lost' or run[5] or not redis.call('ZSCORE', KEYS[3], ARGV[1]) then return 0 end
 if run[3] ~= ARGV[4] or redis.call('XLEN', KEYS[2]) ~= tonumber(run[4]) then return 0 end
-if redis.call('ZADD', KEYS[3], 'XX', 'CH', now + ARGV[5], ARGV[1]) == 0 then return 0 end
+redis.call('ZADD', KEYS[3], now + ARGV[5], ARGV[1])
 redis.call('HSET', KEYS[1], 'state', 'running', 'info', ARGV[3])
 return 1
 """

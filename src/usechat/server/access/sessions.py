@@ -9,8 +9,9 @@ from __future__ import annotations
 import hmac
 import time
 from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Final
+
+from starlette.requests import cookie_parser
 
 __all__ = ["COOKIE", "LIFE_SECONDS", "SAFE_METHODS", "Sessions", "cookie_of", "is_own_page"]
 
@@ -69,20 +70,18 @@ def cookie_of(headers: Mapping[str, str], name: str | None) -> str | None:
     given = headers.get("cookie")
     if name is None or given is None:
         return None
-    try:
-        found = SimpleCookie(given).get(name)
-    except CookieError:
-        return None
-    return None if found is None else found.value
+    # Not the standard library's: one cookie of another application that holds JSON, and it reads none of all.
+    return cookie_parser(given).get(name)
 
 
 def is_own_page(headers: Mapping[str, str], method: str) -> bool:
     """Return whether a request comes from a page of this server, or from nothing that is a page."""
     origin, site = headers.get("origin"), headers.get("sec-fetch-site")
-    # No page can write it, and it holds where a proxy between the page and us has given the request another host.
     if site is not None:
+        # The browser has compared the addresses that it knows, whatever a proxy makes of the host: `next dev` does.
         return site in SAME_PAGE
     if origin is not None:
-        return origin.partition("://")[2] == headers.get("host")
+        # A page can send the second one only where its own server, or our CORS, lets it.
+        return origin.partition("://")[2] in (headers.get("host"), headers.get("x-forwarded-host"))
     # An old browser: it names an origin with whatever changes something.
     return method in SAFE_METHODS

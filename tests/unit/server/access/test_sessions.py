@@ -64,6 +64,11 @@ async def test_cookie_is_secure_where_the_page_is() -> None:
         ("DELETE", {"origin": "https://evil.example"}, 401),
         ("DELETE", {"origin": "https://other.chat.example", "sec-fetch-site": "same-site"}, 401),
         ("DELETE", {"origin": "null"}, 401),
+        # Behind a proxy that names another host, as `next dev` does.
+        ("DELETE", {"host": "127.0.0.1:8000", "sec-fetch-site": "same-origin", **OWN}, 204),
+        ("DELETE", {"host": "127.0.0.1:8000", "x-forwarded-host": "chat.example", **OWN}, 204),
+        ("DELETE", {"host": "127.0.0.1:8000", **OWN}, 401),
+        ("DELETE", {"sec-fetch-site": "cross-site", **OWN}, 401),
     ],
 )
 async def test_session_counts_on_our_own_page_only(method: str, headers: dict[str, str], status: int) -> None:
@@ -71,6 +76,14 @@ async def test_session_counts_on_our_own_page_only(method: str, headers: dict[st
         await client.post("/api/session", headers=KEY)
         path = INFO if method == "GET" else "/api/session"
         assert (await client.request(method, path, headers=headers)).status_code == status
+
+
+async def test_session_counts_beside_the_cookies_of_other_applications() -> None:
+    async with asked(api_keys="the-key") as client:
+        made = (await client.post("/api/session", headers=KEY)).headers["set-cookie"].partition(";")[0]
+        client.cookies.clear()
+        cookies = f'seen={{"a": [1, 2]}}; {made}; theme="dark'
+        assert (await client.get(INFO, headers={"cookie": cookies})).status_code == 200
 
 
 async def test_session_has_the_user_of_its_key_and_ends_with_it(
