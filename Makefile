@@ -23,7 +23,8 @@ PYTEST = $(CHECK) .venv/bin/python -m pytest -o cache_dir=.cache/pytest/$@ --jun
 # A file's tests share servers, so they stay together. A folder's conftest.py says with which files to begin.
 BY_FILE := --dist=loadfile --no-loadscope-reorder
 
-.PHONY: help run test $(GROUPS) set-up format docs wheel conformance-app bench bench-quick bench-compare lock clean picture
+.PHONY: help run test $(GROUPS) set-up format docs wheel conformance-app bench bench-quick bench-compare load lock clean \
+	picture
 
 help: ## List these verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -107,6 +108,10 @@ bench-quick: ## The same with fewer repetitions, in about a minute
 bench-compare: ## Hold this checkout against another revision, sample by sample (REV=main)
 	@$(PREPARE) .venv/.dev $(BENCH_PROGRAMS)
 	@.venv/bin/python -m benchmarks --against $(REV) $(ARGS)
+
+load: ## Ask one worker for twice what it can hold, and by clients as no server wants them, in three minutes
+	@$(PREPARE) .venv/.dev $(BENCH_PROGRAMS)
+	@.venv/bin/python -m benchmarks.load $(ARGS)
 
 lock: set-up ## Write the locked requirements anew (ARGS=--upgrade takes newer versions)
 	@./scripts/lock $(ARGS)

@@ -12,8 +12,9 @@ import itertools
 import math
 import time
 from array import array
+from bisect import bisect_right
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -26,6 +27,9 @@ __all__ = ["MemoryLog", "MemoryRun", "Place"]
 
 MAX_RESUMED = 100_000
 """The most chats that are remembered as ones whose client resumes, or as asked for."""
+PIECE_BYTES: Final = 64 * 2**10
+"""The most bytes of one piece for a reader that is behind, unless one entry is larger. A piece is a copy, and a reader
+that does not read holds its piece for as long as it stays."""
 
 
 def missing() -> RunError:
@@ -188,7 +192,7 @@ class MemoryRun:
         return len(self.ends)
 
     async def read(self, place: Place) -> AsyncGenerator[Entry]:
-        """Yield the frames after the reader's place and move it. Frames that came meanwhile are one entry.
+        """Yield the frames after the reader's place and move it. Frames that came meanwhile are one entry, or a few.
 
         Raises:
             RunError: The error that `fail` was given.
@@ -196,8 +200,11 @@ class MemoryRun:
         loop = asyncio.get_running_loop()
         while True:
             readable = self.readable()
-            if place.position < readable:
-                fresh, place.position = self.since(place.position, readable), readable
+            first = place.position
+            if first < readable:
+                if readable - first > 1:
+                    readable = bisect_right(self.ends, self.end_of(first) + PIECE_BYTES, first + 1, readable)
+                fresh, place.position = self.since(first, readable), readable
                 yield Entry(readable, fresh)
             elif self.is_running:
                 future = loop.create_future()

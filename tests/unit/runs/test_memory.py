@@ -38,6 +38,17 @@ async def test_what_came_while_a_reader_was_away_comes_in_one_piece():
     await entries.aclose()
 
 
+async def test_reader_that_is_far_behind_gets_pieces_of_bounded_size():
+    made = run()
+    for letter in (b"a", b"b", b"c", b"d"):
+        made.append(letter * 30_000)
+    made.append(b"e" * 10**6)
+    made.end("finished")
+    pieces = [(entry.cursor, len(entry.data)) async for entry in made.read(Place())]
+    assert pieces == [(2, 60_000), (4, 60_000), (5, 10**6)]
+    assert b"".join([entry.data async for entry in made.read(Place())]) == made.frames
+
+
 async def test_cursor_before_the_beginning_is_the_beginning():
     made = run()
     made.append(b"a")

@@ -65,6 +65,8 @@ _DELTA_TYPES = {
     "text_delta",
     "thinking_delta",
 }
+MAX_ERRORS = 10
+"""The most errors of one answer that are told."""
 _ID_LETTERS = string.ascii_letters + string.digits
 
 
@@ -104,6 +106,7 @@ class AnthropicStream:
         "_cut",
         "_end",
         "_error",
+        "_errors",
         "_finish",
         "_has_output",
         "_is_broken",
@@ -147,6 +150,7 @@ class AnthropicStream:
         self._has_output = False
         self._finish: ModelFinish | None = None
         self._error: ProviderError | None = None
+        self._errors = 0
         self.event_count = 0
         """The number of events. None at the end means that the body was no event stream."""
         self.headers: tuple[tuple[bytes, bytes], ...] = ()
@@ -380,7 +384,10 @@ class AnthropicStream:
             # What fails after the end of the message has failed all the same.
             failed = FinishReason("error", self._finish.finish_reason.raw)
             self._finish = msgspec.structs.replace(self._finish, finish_reason=failed)
-        parts.append(Error(MASKED_ERROR_TEXT, error))
+        self._errors += 1
+        # Whoever sends nothing but garbage would make as many errors as it sends events, each with a line in the log.
+        if self._errors <= MAX_ERRORS:
+            parts.append(Error(MASKED_ERROR_TEXT, error))
 
 
 def _is_output(part: ModelPart) -> bool:

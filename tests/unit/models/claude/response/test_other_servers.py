@@ -289,3 +289,13 @@ def test_white_space_without_end_before_a_code_executions_input_costs_linear_tim
     space = input_delta(" " * 100)
     parts = read(begin(block), *[space] * 50_000, input_delta('{"command": "ls"}'), end(), stop_for("end_turn"), STOP)
     assert [json.loads(call.input_text)["command"] for call in calls(parts)] == ["ls"]
+
+
+def test_garbage_without_end_makes_a_bounded_number_of_errors():
+    stream = AnthropicStream()
+    parts = [part for _ in range(1000) for part in stream.feed(b"data: garbage\n\n")]
+    parts += [part for index in range(1000) for part in stream.feed_event(delta(index, type="text_delta", text="x"))]
+    assert [type(part) for part in parts] == [Error] * 10
+    (finish,) = stream.finish()
+    assert isinstance(finish, ModelFinish)
+    assert finish.finish_reason.unified == "error"

@@ -1,0 +1,232 @@
+"""A server that is asked for more than it can hold, and by clients as no server wants them: what it counts and holds.
+
+`make load` does the same with thousands of clients, and measures how long what takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.running_server import serving
+from tests.integration.test_server_socket import HELD
+from tests.support.load_clients import (
+    Answer,
+    Site,
+    ask,
+    chat_body,
+    close_all,
+    count_ended,
+    look,
+    open_socket,
+    until_idle,
+)
+from tests.support.scripted_upstream import ScriptedUpstream
+from tests.support.waiting import PATIENCE, eventually
+from usechat.testing.replay import Reply
+from usechat.testing.streams import read_events
+
+pytestmark = pytest.mark.anyio
+
+PLACES = 8
+PLACES_EACH = 4
+GREEDY = "192.0.2.7"
+MIB = 2**20
+ANY_FILES = 10**6
+FEW_FILES = 30
+"""Connections to the model and to the database that are kept for a while."""
+DELTAS = sum("text_delta" in event for event in read_events("text"))
+LARGE = Reply(
+    events=[
+        {"type": "message_start", "message": {"id": "msg_1", "model": "m", "usage": {"input_tokens": 1}}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        *[
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "x" * 10_000}}
+            for _ in range(600)
+        ],
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 400}},
+        {"type": "message_stop"},
+    ],
+    split=-1,
+)
+LARGE_DELTAS = 600
+MAX_GROWTH = 256 * MIB
+"""Three answers of 6 MB at once, as they are made, sent and saved."""
+MAX_READING = 200 * MIB
+"""A hundred readers; with a copy for each it would be five times as much."""
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def opened() -> Iterator[list[socket.socket]]:
+    """What is closed after a test, however it ends."""
+    sockets: list[socket.socket] = []
+    yield sockets
+    close_all(sockets)
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[ScriptedUpstream]:
+    with ScriptedUpstream() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, upstream: ScriptedUpstream) -> Iterator[Site]:
+    """A server with everything on."""
+    with serving(
+        tmp_path_factory.mktemp("load"),
+        ANTHROPIC_BASE_URL=upstream.url,
+        ANTHROPIC_API_KEY="unused",
+        USECHAT_MODEL="claude-sonnet-4-6",
+        USECHAT_API_KEYS="the-key",
+        USECHAT_METRICS="true",
+        USECHAT_MAX_ANSWERS=str(PLACES),
+        USECHAT_ANSWERS_EACH=str(PLACES_EACH),
+        USECHAT_REQUESTS_PER_MINUTE="1000000",
+        USECHAT_TOKENS_PER_DAY="1000000000",
+        USECHAT_HEAD_SECONDS="1",
+        USECHAT_BODY_SECONDS="1",
+    ) as running:
+        yield Site(running.client.base_url.port or 0, running.process.pid, "the-key")
+        assert running.process.poll() is None
+
+
+def chat(site: Site, chat_id: str, address: str) -> bytes:
+    return site.request("POST", "/api/chat", chat_body(chat_id, "When is high water?"), address=address)
+
+
+async def begin(site: Site, chat_id: str, address: str) -> Answer:
+    """Ask, and wait for the first words."""
+    answer = await ask(site, chat(site, chat_id, address))
+    await eventually(lambda: answer.deltas > 0 or answer.over.done())
+    return answer
+
+
+async def read_all(site: Site, chat_id: str, address: str) -> Answer:
+    answer = await ask(site, chat(site, chat_id, address))
+    await ended(answer)
+    return answer
+
+
+async def ended(*answers: Answer) -> None:
+    async with asyncio.timeout(PATIENCE):
+        await asyncio.gather(*(answer.over for answer in answers))
+
+
+def refusals(answers: list[Answer]) -> set[tuple[int, int | None]]:
+    """The statuses, and when to come back. Each says in words why."""
+    for answer in answers:
+        assert json.loads(answer.received.partition(b"\r\n\r\n")[2])["detail"]
+    return {(answer.status, answer.retry_after) for answer in answers}
+
+
+async def test_full_server_refuses_the_rest_and_ends_what_it_took(site: Site, upstream: ScriptedUpstream):
+    idle = await until_idle(site, ANY_FILES)
+    upstream.will(HELD)
+    taken = [await begin(site, f"greedy-{number}", GREEDY) for number in range(PLACES_EACH)]
+    too_many = await asyncio.gather(*(read_all(site, f"greedier-{number}", GREEDY) for number in range(30)))
+    assert refusals(too_many) == {(429, 2)}
+    taken += [await begin(site, f"other-{number}", f"10.0.0.{number}") for number in range(PLACES - PLACES_EACH)]
+    no_room = await asyncio.gather(*(read_all(site, f"late-{number}", f"10.0.1.{number}") for number in range(30)))
+    assert refusals(no_room) == {(503, 2)}
+    state = await look(site)
+    assert (state.answers, state.readers, state.runs) == (PLACES, PLACES, PLACES)
+    # A refusal costs no call of the model.
+    assert len(upstream.requests) == PLACES
+    for request in upstream.requests:
+        request.go_on()
+    await ended(*taken)
+    assert all(answer.is_whole(DELTAS) for answer in taken)
+    await until_idle(site, idle.files + FEW_FILES)
+    upstream.will(Reply("text"))
+    assert (await read_all(site, "later", GREEDY)).is_whole(DELTAS)
+
+
+async def test_readers_that_do_not_read_hold_neither_places_nor_copies(
+    site: Site, upstream: ScriptedUpstream, opened: list[socket.socket]
+):
+    idle = await until_idle(site, ANY_FILES)
+    upstream.will(LARGE)
+    site.forget_peak()
+    deaf, again = 3, 100
+    asking = [chat(site, f"deaf-{number}", f"10.1.0.{number}") for number in range(deaf)]
+    opened += [await open_socket(site, request, room=4096) for request in asking]
+
+    async def made() -> bool:
+        state = await look(site)
+        return (state.answers, state.readers) == (0, deaf)
+
+    await eventually(made)
+    assert site.peak() - idle.memory < MAX_GROWTH
+    site.forget_peak()
+    before = await look(site)
+    resuming = site.request("GET", "/api/chat/deaf-0/stream?cursor=0")
+    opened += [await open_socket(site, resuming, room=4096) for _ in range(again)]
+
+    async def reading() -> bool:
+        return (await look(site)).readers == deaf + again
+
+    await eventually(reading)
+    # Others have the places.
+    upstream.will(Reply("text"))
+    assert (await read_all(site, "beside-deaf", "10.1.1.1")).is_whole(DELTAS)
+    assert site.peak() - before.memory < MAX_READING
+    close_all(opened)
+    await until_idle(site, idle.files + FEW_FILES)
+
+
+async def test_reader_that_reads_byte_by_byte_gets_all_in_the_end(
+    site: Site, upstream: ScriptedUpstream, opened: list[socket.socket]
+):
+    idle = await until_idle(site, ANY_FILES)
+    upstream.will(LARGE)
+    slow = await open_socket(site, chat(site, "slow", "10.2.0.1"), room=4096)
+    opened.append(slow)
+    loop = asyncio.get_running_loop()
+    received = bytearray()
+    async with asyncio.timeout(PATIENCE):
+        for _ in range(1000):
+            received += await loop.sock_recv(slow, 1)
+        upstream.will(Reply("text"))
+        assert (await read_all(site, "beside-slow", "10.2.0.2")).is_whole(DELTAS)
+        while data := await loop.sock_recv(slow, 2**16):
+            received += data
+    assert received.count(b'"text-delta"') == LARGE_DELTAS
+    assert b"data: [DONE]" in received[-64:]
+    await until_idle(site, idle.files + FEW_FILES)
+
+
+async def test_connections_that_say_nothing_whole_are_closed(
+    site: Site, upstream: ScriptedUpstream, opened: list[socket.socket]
+):
+    idle = await until_idle(site, ANY_FILES)
+    half = chat(site, "half", "10.3.0.1")[:60]
+    opened += [await open_socket(site, half if number % 2 else b"") for number in range(600)]
+    upstream.will(Reply("text"))
+    assert (await read_all(site, "beside-half", "10.3.0.2")).is_whole(DELTAS)
+    await eventually(lambda: count_ended(opened) == len(opened))
+    state = await until_idle(site, idle.files + FEW_FILES)
+    assert state.memory - idle.memory < MAX_GROWTH
+
+
+async def test_bodies_that_trickle_are_given_up_all_at_once(site: Site, upstream: ScriptedUpstream):
+    idle = await until_idle(site, ANY_FILES)
+    slow = [
+        await ask(site, site.request("POST", "/api/chat", b"{", address=f"10.4.0.{number}", length=100_000))
+        for number in range(100)
+    ]
+    upstream.will(Reply("text"))
+    assert (await read_all(site, "beside-slow-bodies", "10.4.1.1")).is_whole(DELTAS)
+    await ended(*slow)
+    assert {answer.status for answer in slow} == {408}
+    await until_idle(site, idle.files + FEW_FILES)
