@@ -88,11 +88,7 @@ def read_cut_answer(
     calls = [part for part in shown if is_tool_part(part) and is_undone(part, made_here)]
     if any(waits_for_user(part, is_client_tool) for part in calls):
         return None
-    closing: list[Part] = [ENDS[kind](block) for kind, block in shaper.lifecycle.open_blocks]
-    closing += [failure for part in calls if (failure := maybe_failure(part)) is not None]
-    if any(part["type"] == "step-start" for part in shown) and shaper.lifecycle.is_in_step:
-        closing.append(CUT_STEP)
-    ends = feed(closing)
+    ends = feed(closing_parts(shaper, shown, calls))
     message = reducer.message()
     return CutAnswer(
         message=message if message["parts"] or message.get("metadata") is not None else None,
@@ -101,6 +97,17 @@ def read_cut_answer(
         is_started=any(isinstance(part, Start) for part in parts),
         lost_calls=frozenset(part["toolCallId"] for part in calls if maybe_failure(part) is None),
     )
+
+
+def closing_parts(
+    shaper: ChunkShaper, shown: Sequence[Mapping[str, Any]], calls: Sequence[Mapping[str, Any]]
+) -> list[Part]:
+    """Return the parts that end the open blocks, the calls that never began, and the step."""
+    closing: list[Part] = [ENDS[kind](block) for kind, block in shaper.lifecycle.open_blocks]
+    closing += [failure for part in calls if (failure := maybe_failure(part)) is not None]
+    if any(part["type"] == "step-start" for part in shown) and shaper.lifecycle.is_in_step:
+        closing.append(CUT_STEP)
+    return closing
 
 
 def read_whole(lost: LostRun, frames: bytes) -> list[Part] | None:

@@ -76,13 +76,10 @@ class Target:
         dialect = None if sdk is None else parse_dialect(sdk)
         if dialect is not None and dialect.major < min(LINE_MAJORS):
             raise ConfigurationError("--sdk must be a version of AI SDK 3 to 7: AI SDK 2 reads plain text.")
-        for name, number in (("--seconds", seconds), ("--idle", idle)):
-            if number is not None and not 0 < number < float("inf"):
-                raise ConfigurationError(f"{name} must be more than 0.")
+        times = (parse_seconds("--seconds", seconds, ANSWER_SECONDS), parse_seconds("--idle", idle, IDLE_SECONDS))
         named = dict(map(parse_header, headers))
         posted = None if body is None else read_body(body)
         version = None if dialect is None else sdk
-        times = (seconds or ANSWER_SECONDS, idle or IDLE_SECONDS)
         return cls(url, named, message or MESSAGE, posted, version, origin, *times)
 
     @property
@@ -144,3 +141,11 @@ def read_body(path: Path) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise ConfigurationError("--body must name a file with a JSON object, as useChat posts it.")
     return cast("dict[str, Any]", body)
+
+
+def parse_seconds(name: str, given: float | None, default: float) -> float:
+    if given is None:
+        return default
+    if not 0 < given < float("inf"):
+        raise ConfigurationError(f"{name} must be more than 0.")
+    return given
