@@ -241,9 +241,10 @@ async def test_message_is_answered_when_the_turn_before_it_has_lost_its_process(
 
 
 async def test_only_so_many_wait(chat: Chat, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(busy, "MAX_WAITING", 1)
     first = await chat.say("one", held("1")).begun()
     second = await chat.say("two", saying("2")).waits(1)
+    # Only now: who looks at the line takes a place in it, and the second message could find the line full.
+    monkeypatch.setattr(busy, "MAX_WAITING", 1)
 
     with pytest.raises(ChatError, match="Too many messages wait") as raised:
         await chat.say("three", saying("3")).answer()
