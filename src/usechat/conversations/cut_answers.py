@@ -69,7 +69,7 @@ def read_cut_answer(
         is_client_tool: Tells which tools the client runs; None when that is not known.
     """
     parts = read_whole(lost, frames)
-    if parts is None or any(isinstance(part, Finish | Abort | Error) for part in parts):
+    if parts is None or has_end(parts):
         return None
     encoder = make_encoder(lost.wire_format, lost.dialect, options_for(continued))
     shaper = encoder.shaper
@@ -84,8 +84,7 @@ def read_cut_answer(
     shown: Sequence[Mapping[str, Any]] = reducer.message()["parts"]
     if is_said(parts, shown):
         return None
-    made_here = {getattr(part, "tool_call_id", None) for part in parts}
-    calls = [part for part in shown if is_tool_part(part) and is_undone(part, made_here)]
+    calls = undone_calls(parts, shown)
     if any(waits_for_user(part, is_client_tool) for part in calls):
         return None
     ends = feed(closing_parts(shaper, shown, calls))
@@ -121,6 +120,11 @@ def read_whole(lost: LostRun, frames: bytes) -> list[Part] | None:
         return None
 
 
+def has_end(parts: Sequence[Part]) -> bool:
+    """Return whether the readers were told how the answer ended."""
+    return any(isinstance(part, Finish | Abort | Error) for part in parts)
+
+
 def is_said(parts: Sequence[Part], shown: Sequence[Mapping[str, Any]]) -> bool:
     """Return whether the last step is over and has no call after which the model goes on."""
     told = [part for part in parts if not isinstance(part, Data | MessageMetadata)]
@@ -129,6 +133,12 @@ def is_said(parts: Sequence[Part], shown: Sequence[Mapping[str, Any]]) -> bool:
     starts = [at for at, part in enumerate(shown) if part["type"] == "step-start"]
     step = shown[starts[-1] :] if starts else shown
     return not any(is_tool_part(part) and not part.get("providerExecuted") for part in step)
+
+
+def undone_calls(parts: Sequence[Part], shown: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the tool parts whose calls have no outcome yet."""
+    made_here = {getattr(part, "tool_call_id", None) for part in parts}
+    return [part for part in shown if is_tool_part(part) and is_undone(part, made_here)]
 
 
 def is_undone(part: Mapping[str, Any], made_here: set[Any]) -> bool:

@@ -15,7 +15,7 @@ import logging
 import secrets
 import string
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -24,8 +24,9 @@ from usechat.json import decode_json
 from usechat.models.claude.response.citations import CitationDocument, Citations
 from usechat.models.claude.response.event_errors import is_error, stream_error, unreadable
 from usechat.models.claude.response.finish import MessageEnd, as_object
-from usechat.models.claude.response.open_blocks import BlockDelta, OpenBlock, OpenToolInput
+from usechat.models.claude.response.open_blocks import OpenBlock, OpenToolInput
 from usechat.models.claude.response.openers import OPENERS, Message, prefilled_tool_call
+from usechat.models.claude.response.raw_events import DELTA_TYPES, ContentBlockDelta, as_json, decode_delta, is_json
 from usechat.models.claude.response.results import ServerTools
 from usechat.parts import (
     Custom,
@@ -57,27 +58,9 @@ _CONTINUATIONS = {"pause_turn", "tool_use"}
 _CUTS = {"max_tokens", "model_context_window_exceeded", "refusal"}
 """Stop reasons of a message that may end in the middle of a block."""
 _CONTENT_STARTS = {"content_block_start", "message_start"}
-_DELTA_TYPES = {
-    "citations_delta",
-    "compaction_delta",
-    "input_json_delta",
-    "signature_delta",
-    "text_delta",
-    "thinking_delta",
-}
 MAX_ERRORS = 10
 """The most errors of one answer that are told."""
 _ID_LETTERS = string.ascii_letters + string.digits
-
-
-class ContentBlockDelta(msgspec.Struct, tag_field="type", tag="content_block_delta", gc=False):
-    """A delta for the block with this index."""
-
-    index: int
-    delta: BlockDelta
-
-
-_decode_delta = msgspec.json.Decoder(ContentBlockDelta).decode
 
 
 def generate_source_id() -> str:
@@ -172,7 +155,7 @@ class AnthropicStream:
         try:
             delta = msgspec.convert(event, ContentBlockDelta, from_attributes=True)
         except msgspec.ValidationError:
-            self._feed_object(_as_json(event), parts)
+            self._feed_object(as_json(event), parts)
         else:
             self.event_count += 1
             self._feed_delta(delta, parts)
@@ -194,7 +177,7 @@ class AnthropicStream:
         and ``other`` otherwise. Open blocks stay open.
         """
         # A whole event without its blank line counts. Half an event is left by a cut.
-        parts = self._feed_payloads([payload for payload in self._reader.finish() if _is_json(payload)])
+        parts = self._feed_payloads([payload for payload in self._reader.finish() if is_json(payload)])
         self._settle_cut(parts)
         early = "interrupted" if self._has_output else "other"
         finish = self._finish or self._end.early_part("error" if self._error is not None else early)
@@ -205,7 +188,7 @@ class AnthropicStream:
         parts: list[Any] = []
         for payload in payloads:
             try:
-                event = _decode_delta(payload)
+                event = decode_delta(payload)
             except (msgspec.MsgspecError, UnicodeDecodeError):
                 self._feed_json(payload, parts)
                 continue
@@ -274,7 +257,7 @@ class AnthropicStream:
             delta = msgspec.convert(event, ContentBlockDelta)
         except msgspec.ValidationError as error:
             index = event.get("index")
-            if as_object(event.get("delta")).get("type") not in _DELTA_TYPES or index in self._passed_over:
+            if as_object(event.get("delta")).get("type") not in DELTA_TYPES or index in self._passed_over:
                 logger.debug("passed over a delta: %s", error)
                 return
             # Part of the block is lost. A tool must not run with the rest of its input.
@@ -398,18 +381,3 @@ def _is_output(part: ModelPart) -> bool:
             return True
         case _:
             return False
-
-
-def _is_json(payload: bytes) -> bool:
-    try:
-        decode_json(payload.decode("utf-8", "replace"))
-    except ValueError:
-        return False
-    return True
-
-
-def _as_json(event: object) -> Json:
-    if isinstance(event, Mapping):
-        return dict(cast("Mapping[str, Any]", event))
-    dump = getattr(event, "model_dump", None)
-    return as_object(dump(mode="json", exclude_unset=True, warnings=False)) if dump else {"type": type(event).__name__}
