@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from usechat.answers.answer import Answer
@@ -15,7 +15,7 @@ from usechat.http.response import StreamingAnswer
 from usechat.messages import ui
 from usechat.tools.tool import Tool
 
-__all__ = ["ChatAgent", "read_answering", "read_client_tools"]
+__all__ = ["ChatAgent", "name_answering", "read_answering", "read_client_tools"]
 
 
 class ChatAgent(Protocol):
@@ -68,6 +68,25 @@ def read_answering(answer: Any, title: Title | None, context: Callable[[ChatTurn
         return made if isinstance(made, StreamingAnswer) else turn.respond(made, title=title)
 
     return respond
+
+
+def name_answering(answer: Any, taken: Container[str]) -> str:
+    """Return the name of what answers, for a process that goes on with a lost answer of another one.
+
+    It is the same in all processes of an application, and stays when a later version adds routers or reorders them.
+
+    Args:
+        answer: An agent or a function.
+        taken: Names that the application has given already. What has the same name gets a number.
+    """
+    named_one = answer if hasattr(answer, "__qualname__") else type(answer)
+    name = getattr(answer, "name", None) or f"{named_one.__module__}.{named_one.__qualname__}"
+    number = 1
+    numbered = name
+    while numbered in taken:
+        number += 1
+        numbered = f"{name} {number}"
+    return numbered
 
 
 async def awaited(value: Any) -> Any:

@@ -119,7 +119,7 @@ class Chats:
         self.options = options
         self._conversations: Conversations | None = None
         self._reruns: dict[str, Rerun] = {}
-        """What answers, by the names that runs have of it: the same in all processes of an application."""
+        """What answers, by the names that runs have of it."""
 
     @property
     def is_saved(self) -> bool:
@@ -170,12 +170,13 @@ class Chats:
         Raises:
             ConfigurationError: An argument is wrong.
         """
-        from usechat.conversations.answering import read_answering, read_client_tools
+        from usechat.conversations.answering import name_answering, read_answering, read_client_tools
         from usechat.conversations.routes.router import make_router
 
         answering = read_answering(answer, title, context)
-        parts = self._parts(user, read_client_tools(client_tools, answer), str(len(self._reruns)))
-        self._reruns[str(len(self._reruns))] = Rerun(answering, parts.response_options, parts.is_client_tool)
+        name = name_answering(answer, self._reruns)
+        parts = self._parts(user, read_client_tools(client_tools, answer), name)
+        self._reruns[name] = Rerun(answering, parts.response_options, parts.is_client_tool)
         return make_router(parts, answering, check_origins(origins), prefix)
 
     def turn(
