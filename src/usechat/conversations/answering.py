@@ -79,8 +79,8 @@ def name_answering(answer: Any, taken: Container[str]) -> str:
         answer: An agent or a function.
         taken: Names that the application has given already. What has the same name gets a number.
     """
-    named_one = answer if hasattr(answer, "__qualname__") else type(answer)
-    name = getattr(answer, "name", None) or f"{named_one.__module__}.{named_one.__qualname__}"
+    known_as: Any = answer if hasattr(answer, "__qualname__") else answer.__class__
+    name = getattr(answer, "name", None) or f"{known_as.__module__}.{known_as.__qualname__}"
     number = 1
     numbered = name
     while numbered in taken:
