@@ -17,10 +17,10 @@ from typing import Any, TypeAlias
 import msgspec
 
 from usechat.errors import RunError
+from usechat.runs.heartbeat import Heartbeat
 from usechat.runs.log import Limits, RunInfo
 from usechat.runs.memory import MemoryRun
 from usechat.runs.redis.client import LONGEST_PAUSE, Backoff, ScriptClient
-from usechat.runs.redis.heartbeat import Heartbeat
 from usechat.runs.redis.keys import Keys
 from usechat.runs.redis.own_run import RedisRun, Written
 from usechat.runs.redis.scripts import OPEN, WRITE
@@ -134,7 +134,7 @@ class OwnRuns:
 
     async def aclose(self) -> None:
         """End the tasks. Runs that have not ended are lost."""
-        await self.heartbeat.aclose()
+        self.heartbeat.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

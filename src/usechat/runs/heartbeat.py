@@ -20,7 +20,7 @@ class Heartbeat:
 
     Args:
         lease: Seconds after which others take this process for dead.
-        on_gap: Called when it stood still for a good part of that, before anything else is done.
+        on_gap: Called when it stood still for a good part of that, before any task goes on.
     """
 
     def __init__(self, lease: float, on_gap: Callable[[], None]) -> None:
@@ -29,16 +29,16 @@ class Heartbeat:
         self._on_gap = on_gap
         self._beat_at = math.inf
         self._awake_since = -math.inf
-        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Begin to beat. A second call does nothing."""
-        if self._task is None:
+        if self._timer is None:
             self._beat_at = time.monotonic()
-            self._task = asyncio.create_task(self._beat_for_ever())
+            self._wait()
 
     def check(self) -> None:
-        """Notice a gap that has just ended: whoever runs first after it calls this before it acts."""
+        """Notice a gap that has just ended, in code that may run in the same turn of the loop as the gap."""
         now = time.monotonic()
         if now - self._beat_at > self._longest:
             self._beat_at = self._awake_since = now
@@ -50,14 +50,17 @@ class Heartbeat:
         self.check()
         return time.monotonic() - self._awake_since
 
-    async def _beat_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(self._interval)
-            self.check()
-            self._beat_at = time.monotonic()
+    def _wait(self) -> None:
+        # No task: the loop calls its timers before it goes on with any task that data has woken after the gap.
+        self._timer = asyncio.get_running_loop().call_later(self._interval, self._beat)
 
-    async def aclose(self) -> None:
+    def _beat(self) -> None:
+        self._wait()
+        self.check()
+        self._beat_at = time.monotonic()
+
+    def close(self) -> None:
         """End."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
