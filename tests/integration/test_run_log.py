@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.redis_server import RedisServer
 from usechat.ids import generate_id
+from usechat.runs.leased import LeasedRun
 from usechat.runs.log import Limits, RunLog
 from usechat.runs.memory import MemoryLog
 from usechat.runs.redis.log import RedisLog
@@ -17,6 +18,12 @@ class TestMemoryLog(RunLogSuite):
     @pytest.fixture
     def open_log(self) -> OpenLog:
         return MemoryLog
+
+
+class TestMemoryLogOfRunsWithALease(RunLogSuite):
+    @pytest.fixture
+    def open_log(self) -> OpenLog:
+        return lambda limits: MemoryLog(limits, LeasedRun)
 
 
 class TestRedisLog(RunLogSuite):

@@ -243,6 +243,32 @@ def continued(client: httpx.Client, chat: str) -> dict[str, Any]:
     return {"id": chat, "messages": messages}
 
 
+def test_answer_that_ends_while_the_database_is_away_for_longer_than_a_lease_is_saved_when_it_is_back(
+    storage: Storage,
+) -> None:
+    held = Reply("text", hold_after=HELD_AT)
+    with (
+        ReplayServer(held) as upstream,
+        storage.serve(upstream, has_redis=False, lease=1) as server,
+        # The longer lease of both counts.
+        storage.serve(upstream, has_redis=False, name="other") as other,
+    ):
+        reading = Reading(server, "c")
+        storage.database_hole.swallow()
+        upstream.requests[0].go_on()
+        # It waits for the database for five seconds.
+        seen = reading.whole()
+        storage.database_hole.go_on()
+        assert '"type":"finish"' in seen
+        until = time.monotonic() + PATIENCE
+        while other.client.get("/api/chats/c").json()["isAnswering"]:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        saved = other.client.get("/api/chats/c").json()["messages"][-1]
+        assert deltas(seen) == "".join(part.get("text", "") for part in saved["parts"]) != ""
+        assert "taken for dead" not in server.log.read_text()
+
+
 # -- A server that sleeps ------------------------------------------------------------------------------------------
 
 

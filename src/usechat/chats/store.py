@@ -139,6 +139,10 @@ class ChatStore(Protocol):
 
     Texts are any that JSON can hold, NUL and lone surrogates included. An id of a chat has at most 1000 bytes.
 
+    A store that can take a living process for dead may have a method more, ``async def confirm()``. It is awaited after
+    the process stood still, before its answers go on. It gives a sign of life and returns when that is known to the
+    others; if they took the process for dead meanwhile, it calls ``on_lost`` of `join` before it returns.
+
     `usechat.testing.stores.ChatStoreSuite` checks an implementation. Implemented by:
     `usechat.chats.sql.store.SqlChatStore`.
     """

@@ -19,6 +19,7 @@ from usechat.errors import ConfigurationError
 from usechat.http.request import MAX_BODY_BYTES
 from usechat.http.response import HEARTBEAT_SECONDS
 from usechat.messages.limits import DEFAULT_LIMITS
+from usechat.runs.leased import LeasedRun
 from usechat.runs.log import Limits
 from usechat.runs.memory import MemoryLog
 from usechat.runs.readers import ASKING_SECONDS
@@ -312,7 +313,7 @@ class Chats:
             max_ended_bytes=self.options.get("keep_bytes", default.max_ended_bytes),
         )
         if redis_url is None:
-            return MemoryLog(limits)
+            return MemoryLog(limits, LeasedRun)
         from usechat.runs.redis.log import RedisLog
 
         return RedisLog(redis_url, limits, is_strict=self.options.get("is_strict", False))

@@ -24,6 +24,7 @@ from usechat.chats.merge import ClientTools
 from usechat.chats.store import Chat, ChatStore, SavedChat, Turn, TurnPlan
 from usechat.chats.tool_errors import split_tool_errors
 from usechat.conversations.busy import BusyChats, OnBusy
+from usechat.conversations.held_runs import HeldRuns
 from usechat.conversations.lost_runs import LostRun, kept_fields
 from usechat.conversations.planning import PlannedTurn, RepeatedTurn, messages_for_model, plan_request, tell_again
 from usechat.conversations.routes.chat_ids import check_chat_id
@@ -76,6 +77,7 @@ class Conversations:
         self.runs = runs
         self.history: HistoryMode = history
         self.ends = TurnEnds(store, runs.log, on_finish)
+        self.held = HeldRuns(store, runs, self.ends)
         self.titles = Titles(store)
         self.is_lasting = is_lasting
         self.max_messages = max_messages
@@ -211,6 +213,7 @@ class Conversations:
         # Only the ids: the turn would hold the chat's history for as long as the answer takes.
         owner, chat_id, turn_id = turn.owner, turn.chat_id, turn.turn_id
         try:
+            process_id = await self.held.sure()
             chat = await self.store.begin_turn(owner, chat_id, turn_id, turn.plan)
         except ChatError as error:
             if error.code == "unavailable":
@@ -231,6 +234,7 @@ class Conversations:
             fields=kept_fields(turn.request) if self.keeps_lost_answers else None,
         )
         try:
+            self.held.check(process_id)
             handle = await self.runs.start(
                 chat_id,
                 plan.make,
@@ -289,7 +293,7 @@ class Conversations:
         """
         # A shared log of runs tells which processes are alive.
         if self.is_lasting and not self.runs.log.is_shared:
-            await self.store.join(self.runs.log.limits.lease, self._lose_runs)
+            await self.held.join()
         await self.runs.__aenter__()
         self._orphans = asyncio.create_task(self.ends.end_orphans_for_ever())
         return self
@@ -305,6 +309,7 @@ class Conversations:
             await self.runs.shutdown()
             await self.titles.aclose()
         finally:
+            self.held.close()
             await self.store.aclose()
 
     async def check_owner(self, owner: str, chat_id: str) -> None:
@@ -354,11 +359,6 @@ class Conversations:
                 raise
             return None
         return None if chat.active_run_id is None else await self.store.find_turn(chat.active_run_id)
-
-    def _lose_runs(self) -> None:
-        """Stop runs that other processes have ended: they are not saved here."""
-        for handle in list(self.runs.handles.values()):
-            handle.stop("lost")
 
     async def delete(self, owner: str, chat_id: str) -> Chat:
         """Stop a chat's answer and remove the chat. One whose answer cannot be stopped stays: the model would go on.

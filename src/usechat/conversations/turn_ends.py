@@ -26,7 +26,7 @@ from usechat.conversations.lost_runs import Ending, LostRun, end_frames, end_los
 from usechat.errors import ChatError, RunError
 from usechat.guard import Contained, describe_outage, traceback_of
 from usechat.ids import generate_id
-from usechat.parts import Abort, Error
+from usechat.parts import Abort, Error, Part
 from usechat.protocol.options import MASKED_ERROR
 from usechat.protocol.usage import usage_for_major
 from usechat.runs.handle import RunHandle
@@ -37,6 +37,7 @@ __all__ = ["OnFinish", "TurnEnd", "TurnEnds", "ending", "run_of"]
 
 logger = logging.getLogger(__name__)
 
+SHUTDOWN: Final = Abort("shutdown")
 ENDED: Final[Mapping[RunState, EndStatus]] = {"aborted": "partial", "failed": "failed"}
 TELL_SECONDS: Final = 30.0
 """Seconds that an answer's end waits for the application's ``on_finish``."""
@@ -155,15 +156,15 @@ class TurnEnds:
         await self.end(info.owner, info.chat_id, lost.turn_id, status=ending.status, message=ending.message)
         return ending.frames
 
-    async def end_for_readers(self, info: RunInfo, frames: bytes) -> bytes:
-        """Return the frames that end a run for readers whose process shuts down, while the run goes on in another."""
+    async def end_for_readers(self, info: RunInfo, frames: bytes, last: Part = SHUTDOWN) -> bytes:
+        """Return the frames that end a run for readers here, while another process has it; ``last`` tells why."""
         lost = msgspec.convert(info.meta, LostRun)
         continued = None
         # Without the message that it continues, a stream still has its end.
         with suppress(ChatError, TimeoutError):
             async with asyncio.timeout(RELEASE_SECONDS):
                 continued = await self.continued(await self.store.find_turn(lost.turn_id))
-        return end_frames(lost, frames, continued, Abort("shutdown"))
+        return end_frames(lost, frames, continued, last)
 
     async def end_gone(self, info: RunInfo, frames: bytes) -> bytes:
         """Return the frames that end a run for readers when the log has lost the rest."""

@@ -224,21 +224,21 @@ class MemoryRun:
 
 
 class MemoryLog:
-    """The runs of this process. The log ends with the process, so no producer outlives its lease."""
+    """The runs of this process, made by ``make_run``. They end with the process, so no producer outlives its lease."""
 
     is_shared = False
     on_gone: OnRelease | None = None
     on_hurry: Callable[[str], object] | None = None
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, make_run: type[MemoryRun] = MemoryRun) -> None:
         self.limits = limits or Limits()
+        self._make_run = make_run
         self.line = MemoryLine()
         self.runs: dict[str, MemoryRun] = {}
         self._newest: dict[str, str] = {}
         self._resumed: dict[str, float] = {}
-        """The chats whose client resumes, and until when."""
         self._asked: dict[str, float] = {}
-        """The chats that were asked for, and until when that counts."""
+        """The chats whose client resumes, or that were asked for, and until when that counts."""
         self._tokens = itertools.count(1)
         self._ended: dict[str, float] = {}
         """When each ended run is forgotten, in that order."""
@@ -271,7 +271,7 @@ class MemoryLog:
             headers=headers,
             meta=meta,
         )
-        run = MemoryRun(info, self.limits, self._forget_later)
+        run = self._make_run(info, self.limits, self._forget_later)
         self.runs[info.id] = run
         self._newest[chat_id] = info.id
         return run

@@ -305,6 +305,11 @@ class SqlChatStore:
         with TellsUnavailable("join the other processes"):
             await self._presence.join(lease, on_lost)
 
+    async def confirm(self) -> None:
+        """See `ChatStore`."""
+        with TellsUnavailable("confirm that this process lives"):
+            await self._presence.confirm()
+
     async def is_dead(self, process_id: str) -> bool:
         """See `ChatStore.is_dead`."""
         with TellsUnavailable("see if process", process_id, "lives"):

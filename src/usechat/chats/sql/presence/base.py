@@ -40,6 +40,14 @@ class Presence(Protocol):
         """
         ...
 
+    async def confirm(self) -> None:
+        """Return when this process is known to count as alive. If others took it for dead, call ``on_lost`` before.
+
+        Raises:
+            OSError: The database cannot be reached.
+        """
+        ...
+
     async def is_dead(self, process_id: str) -> bool:
         """Return whether a process is known to have ended.
 

@@ -49,6 +49,9 @@ class FilePresence:
         except (sqlite3.Error, OSError) as error:
             raise ConfigurationError(f"no file can be made beside {self._file}: {error}") from error
 
+    async def confirm(self) -> None:
+        """Return at once: a process that stood still has kept its lock."""
+
     async def is_dead(self, process_id: str) -> bool:
         """See `Presence.is_dead`."""
         if process_id == self._id or _ID.fullmatch(process_id) is None:

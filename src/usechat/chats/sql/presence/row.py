@@ -59,6 +59,7 @@ class RowPresence:
         self._on_lost: Callable[[], None] | None = None
         self._id: str | None = None
         self._beating: asyncio.Task[None] | None = None
+        self._entering = asyncio.Lock()
         self._watched: dict[str, _Watch] = {}
 
     @property
@@ -72,6 +73,10 @@ class RowPresence:
         self._on_lost = on_lost
         await self._enter()
         self._beating = asyncio.create_task(self._beat_for_ever())
+
+    async def confirm(self) -> None:
+        """See `Presence.confirm`."""
+        await self._beat()
 
     async def is_dead(self, process_id: str) -> bool:
         """See `Presence.is_dead`."""
@@ -125,13 +130,17 @@ class RowPresence:
                 )
 
     async def _beat(self) -> None:
-        process_id = self._id or ""
-        if await self._database.write(lambda connection: _count(connection, process_id)):
+        process_id = self._id
+        if process_id is None or await self._database.write(lambda connection: _count(connection, process_id)):
             return
-        logger.error("this process was paused, or cut off, and taken for dead: its answers were ended by others")
-        await self._enter()
-        if self._on_lost is not None:
-            self._on_lost()
+        async with self._entering:
+            if self._id != process_id:
+                # Another beat has noticed it, or this process has left.
+                return
+            logger.error("this process was paused, or cut off, and taken for dead: its answers are ended by others")
+            await self._enter()
+            if self._on_lost is not None:
+                self._on_lost()
 
 
 def _find(connection: Connection, process_id: str) -> tuple[int, float] | None:
