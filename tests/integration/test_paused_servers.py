@@ -16,6 +16,7 @@ import pytest
 from tests.integration.running_server import RunningServer, serving
 from tests.integration.test_lost_answers import HELD_AT, PROGRAM, TEXT, Reading, built, call, kinds, question
 from tests.support.databases import make_migrated_url
+from tests.support.pausing import paused
 from tests.support.waiting import PATIENCE, eventually
 from usechat.testing.replay import ReplayedRequest, ReplayServer, Reply
 
@@ -129,6 +130,18 @@ def test_server_alone_that_slept_for_longer_than_its_lease_makes_its_answers_who
         server.process.send_signal(signal.SIGCONT)
         check_whole(server, servers, asked)
         assert "taken for dead" not in server.log.read_text()
+
+
+@on("postgresql")
+def test_servers_that_slept_together_leave_each_others_answers_alone(servers: Servers) -> None:
+    with servers.serve("a") as one, servers.serve("b") as other:
+        asked = servers.ask_held(one)
+        # Long enough for the other one to have looked at the first.
+        time.sleep(LEASE)
+        with paused(one.process.pid, other.process.pid):
+            servers.say_the_rest()
+            time.sleep(2 * LEASE)
+        check_whole(other, servers, asked)
 
 
 @on("sqlite")

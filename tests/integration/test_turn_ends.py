@@ -173,6 +173,22 @@ async def test_a_turn_whose_run_never_began_is_ended_without_anybody_asking(depl
     assert [(end.turn_id, end.status, end.message) for end in deployment.told] == [("turn-1", "lost", None)]
 
 
+async def test_an_end_that_is_saved_later_keeps_its_usage(deployment: Deployment):
+    process = await deployment.process()
+    process.store.is_away = True
+    await process.ask(saying("Hello"))
+    process.store.is_away = False
+
+    async def look() -> bool:
+        await process.conversations.ends.end_orphans()
+        return bool(deployment.told)
+
+    await eventually(look)
+    assert await process.saved() == [("Hi", "whole"), ("Hello", "whole")]
+    [end] = deployment.told
+    assert end.usage is not None
+
+
 async def test_two_processes_end_an_orphan_once(deployment: Deployment):
     await hold_chat(await deployment.process())
     processes = [await deployment.process(), await deployment.process()]

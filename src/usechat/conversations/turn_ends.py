@@ -328,7 +328,10 @@ class TurnEnds:
         # A turn begins before its run and ends after it; a producer restores a run that the log has lost; a failed save
         # is tried again. Each takes less than a lease.
         now = asyncio.get_running_loop().time()
-        return now - self._suspected.setdefault(turn.run_id, now) >= self.log.limits.lease
+        if now - self._suspected.setdefault(turn.run_id, now) < self.log.limits.lease:
+            return False
+        # Saved again by who made it, an answer keeps its usage, of which its frames need not tell.
+        return self.log.on_hurry is None or not self.log.on_hurry(run_of(turn.run_id))
 
     async def _read_ending(self, turn: Turn, run: RunInfo) -> Ending:
         frames = await self.log.frames(run.id)
