@@ -119,9 +119,14 @@ class Process:
 
 
 @pytest.fixture
-async def process(tmp_path: Path) -> AsyncIterator[Process]:
+async def url(tmp_path: Path) -> str:
     url = f"sqlite:///{tmp_path}/chats.db"
     await migrate(url)
+    return url
+
+
+@pytest.fixture
+async def process(url: str) -> AsyncIterator[Process]:
     process = Process(url)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(process.conversations)
@@ -144,6 +149,18 @@ async def test_answer_goes_on_once_the_process_is_known_to_count_as_alive(proces
     assert response.text.endswith("data: [DONE]\n\n")
     assert '"type":"finish"' in response.text
     assert await process.saved() == [("Hi", "whole"), ("Hello you", "whole")]
+
+
+async def test_store_that_takes_no_living_process_for_dead_is_not_asked(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(WatchedStore, "confirm", None)
+    process = Process(url)
+    async with process.conversations:
+        asking = await process.begin()
+        await stand_still()
+        process.hold.release()
+        assert '"type":"finish"' in (await asking).text
 
 
 async def test_answer_of_a_process_that_was_taken_for_dead_shows_nothing_further(process: Process) -> None:
@@ -170,6 +187,7 @@ async def is_free(process: Process) -> bool:
 async def test_answer_waits_for_a_database_that_is_away(process: Process, caplog: pytest.LogCaptureFixture) -> None:
     asking = await process.begin()
     process.store.is_away = True
+    await stand_still()
     await stand_still()
     process.hold.release()
     await eventually(lambda: "holds its answers until the database says" in caplog.text)

@@ -34,7 +34,9 @@ async def test_gap_is_noticed_before_a_task_goes_on_with_what_came_meanwhile() -
     await asyncio.wait_for(task, PATIENCE)
     await asyncio.sleep(0)
     loop.remove_reader(reading)
-    assert order == ["gap", "task"]
+    # A busy machine may leave more gaps.
+    assert order[0] == "gap"
+    assert "task" in order
     assert heartbeat.seconds_awake < PATIENCE
     heartbeat.close()
     heartbeat.close()

@@ -105,6 +105,19 @@ async def test_process_that_was_taken_for_dead_learns_so_and_comes_back(database
     await one.leave()
 
 
+async def test_two_signs_of_life_at_once_learn_it_once(database: Database) -> None:
+    one, lost = RowPresence(database), list[None]()
+    await one.join(600, lambda: lost.append(None))
+    await one.confirm()
+    assert lost == []
+    await run(database, "DELETE FROM usechat_processes")
+    await asyncio.gather(one.confirm(), one.confirm())
+    assert len(lost) == 1
+    await one.leave()
+    await one.confirm()
+    assert one.process_id is None
+
+
 async def test_database_that_is_away_is_told_and_waited_for(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
