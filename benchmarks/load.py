@@ -24,7 +24,7 @@ from typing import Final, TypeAlias
 import uvloop
 
 from benchmarks.machine import describe, on_load_core
-from benchmarks.programs import BenchmarkError, upstream
+from benchmarks.programs import KEY, BenchmarkError, upstream
 from benchmarks.servers import running
 from benchmarks.targets import OURS
 from tests.support.load_clients import (
@@ -40,7 +40,6 @@ from tests.support.load_clients import (
     until_idle,
 )
 
-KEY: Final = "load-key"
 LEVELS: Final = (50, 100, 150, 200, 300, 400, 500, 600)
 LARGEST_GAP: Final = 0.04
 """Seconds between two deltas, at the 99th percentile, up to which a worker holds its streams; they come after 0.02."""
