@@ -54,6 +54,8 @@ OVERLOAD_SECONDS: Final = 20.0
 PHASE_SECONDS: Final = 10
 MAX_GROWTH: Final = 2**30
 """Bytes of memory beyond an idle worker's."""
+MAX_LEFT: Final = 2**27
+"""Bytes that are left of it when all are gone: ended answers can be read for a while (`USECHAT_KEEP_BYTES`)."""
 MODEL_FILES: Final = 110
 """Connections to the model that are kept for half a minute, and a few of the database."""
 FEW_FILES: Final = 10
@@ -356,7 +358,9 @@ async def measure(site: Site, held: int) -> Trial:
         await stand(trial, name, hostile)
     print("  until connections to the model are given back ...", flush=True)
     try:
-        await until_idle(site, trial.idle.files + FEW_FILES, within=45)
+        left = (await until_idle(site, trial.idle.files + FEW_FILES, within=45)).memory - trial.idle.memory
+        print(f"  {left // MIB} MiB more than before are left.", flush=True)
+        trial.check(left < MAX_LEFT, f"{left // MIB} MiB of memory were not given back")
     except AssertionError as error:
         trial.problems.append(f"file descriptors were not given back: {error}")
     return trial

@@ -40,7 +40,8 @@ def main() -> None:
         f"-artifact_prefix={found}/",
         "-print_final_stats=1",
     ]
-    atheris.Setup([sys.argv[0], *options, str(corpus), str(CASES)], targets.run)
+    kept = [str(CASES)] if CASES.is_dir() else []
+    atheris.Setup([sys.argv[0], *options, str(corpus), *kept], targets.run)
     atheris.Fuzz()
 
 
