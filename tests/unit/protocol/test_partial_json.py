@@ -114,6 +114,7 @@ CUT: dict[str, str] = {
     "blanks": "[1," + " " * 3 * SHORT,
     "escapes": '["' + "\\n" * 3 * SHORT,
     "escaped quotes": '["' + '\\"' * 3 * SHORT,
+    "text": '["' + "é😀" * 5 * SHORT,
     "rows": '[{"id": 1, "name": "x"}' + ', {"id": 1, "name": "x\\n"}' * 100_000,
 }
 
