@@ -67,8 +67,8 @@ QUICK = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
-EACH = settings(QUICK, max_examples=max(6, QUICK.max_examples // 5))
-"""For each of the routes."""
+EACH = settings(QUICK, max_examples=max(6, min(QUICK.max_examples // 5, 500)))
+"""For each of the routes. To draw one takes longer than to answer it."""
 
 
 def test_described_routes_have_no_errors_of_their_own(server: RunningServer) -> None:
