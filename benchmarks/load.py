@@ -24,7 +24,7 @@ from typing import Final, TypeAlias
 import uvloop
 
 from benchmarks.machine import describe, on_load_core
-from benchmarks.programs import BenchmarkError, upstream
+from benchmarks.programs import KEY, BenchmarkError, upstream
 from benchmarks.servers import running
 from benchmarks.targets import OURS
 from tests.support.load_clients import (
@@ -40,7 +40,6 @@ from tests.support.load_clients import (
     until_idle,
 )
 
-KEY: Final = "load-key"
 LEVELS: Final = (50, 100, 150, 200, 300, 400, 500, 600)
 LARGEST_GAP: Final = 0.04
 """Seconds between two deltas, at the 99th percentile, up to which a worker holds its streams; they come after 0.02."""
@@ -55,6 +54,8 @@ OVERLOAD_SECONDS: Final = 20.0
 PHASE_SECONDS: Final = 10
 MAX_GROWTH: Final = 2**30
 """Bytes of memory beyond an idle worker's."""
+MAX_LEFT: Final = 2**27
+"""Bytes that are left of it when all are gone: ended answers can be read for a while (`USECHAT_KEEP_BYTES`)."""
 MODEL_FILES: Final = 110
 """Connections to the model that are kept for half a minute, and a few of the database."""
 FEW_FILES: Final = 10
@@ -357,7 +358,9 @@ async def measure(site: Site, held: int) -> Trial:
         await stand(trial, name, hostile)
     print("  until connections to the model are given back ...", flush=True)
     try:
-        await until_idle(site, trial.idle.files + FEW_FILES, within=45)
+        left = (await until_idle(site, trial.idle.files + FEW_FILES, within=45)).memory - trial.idle.memory
+        print(f"  {left // MIB} MiB more than before are left.", flush=True)
+        trial.check(left < MAX_LEFT, f"{left // MIB} MiB of memory were not given back")
     except AssertionError as error:
         trial.problems.append(f"file descriptors were not given back: {error}")
     return trial

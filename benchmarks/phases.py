@@ -13,6 +13,7 @@ from benchmarks.cold_start import measure_cold_start
 from benchmarks.machine import is_split, resident_bytes
 from benchmarks.measure import Case, Figure, Sample, take_sample
 from benchmarks.programs import BenchmarkError, LoadPlan, redis_server, run_load
+from benchmarks.safety import measure_safety
 from benchmarks.saving import measure_saving
 from benchmarks.servers import Server
 from benchmarks.targets import OURS, TOOLS
@@ -278,5 +279,6 @@ PHASES = (
     Phase(name="durability", title="Durability: memory and Redis run logs", run=_durability),
     Phase(name="saving", title="Saving: a turn of a chat of 50 messages", run=_saving),
     Phase(name="burden", title="Burden: the largest bodies, and who waits for them", run=_burden),
+    Phase(name="safety", title="Safety: keys, limits and metrics, beside a server with none", run=measure_safety),
     Phase(name="cold start", title="Cold start: what imports take", run=_cold_start),
 )

@@ -21,6 +21,7 @@ from scripts.progress import ROOT
 
 __all__ = [
     "CACHE",
+    "KEY",
     "BenchmarkError",
     "LoadPlan",
     "LoadResult",
@@ -31,6 +32,8 @@ __all__ = [
     "wait_until_open",
 ]
 
+KEY = "load-key"
+"""What the load generator shows to every server; those with keys ask for it."""
 CACHE = ROOT / ".cache" / "bench"
 _LAST_RESULT_SECONDS = 10
 _START_SECONDS = 30

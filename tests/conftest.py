@@ -16,6 +16,8 @@ _FOR_ALL = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # `make unit ARGS=--hypothesis-profile=thorough` draws many others.
 settings.register_profile("usechat", _FOR_ALL, max_examples=30, derandomize=True)
 settings.register_profile("thorough", _FOR_ALL, max_examples=500)
+# `make fuzz-routes`: some 100,000 requests.
+settings.register_profile("long", _FOR_ALL, max_examples=12_500, database=None)
 settings.load_profile("usechat")
 
 

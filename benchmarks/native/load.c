@@ -459,7 +459,8 @@ static void make_request(const char *port, const char *path, const char *body_fi
     rewind(file);
     request = malloc(length + 1024);
     request_size = sprintf(request, "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%s\r\nContent-Type: application/json\r\n"
-                                    "Accept: */*\r\nUser-Agent: load\r\nContent-Length: %ld\r\n\r\n", path, port, length);
+                                    "Accept: */*\r\nUser-Agent: load\r\nAuthorization: Bearer load-key\r\n"
+                                    "Content-Length: %ld\r\n\r\n", path, port, length);
     request_size += fread(request + request_size, 1, length, file);
     request[request_size] = 0;
     fclose(file);

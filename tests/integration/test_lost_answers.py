@@ -82,6 +82,12 @@ REPLIES: Mapping[str, list[Reply]] = {
 ASLEEP: Mapping[str, list[Reply]] = {
     "asleep": [Reply(events=call("sound_horn"), hold_after=1), Reply(events=call("sound_horn")), Reply("text")]
 }
+ASKERS: Mapping[str, str] = {"from one": "192.0.2.1", "from another": "192.0.2.2"}
+"""Questions, and the addresses they come from."""
+LIMITED: Mapping[str, list[Reply]] = {
+    **{words: [HELD, Reply(events=REST, hold_after=1)] for words in ASKERS},
+    "from a third": [Reply("text")],
+}
 
 
 class Model:
@@ -95,7 +101,7 @@ class Model:
         messages = request.json["messages"]
         words = next(part["text"] for part in messages[0]["content"] if part["type"] == "text")
         self.asked.append((words, messages))
-        replies = {**REPLIES, **ASLEEP}[words]
+        replies = {**REPLIES, **ASLEEP, **LIMITED}[words]
         reply = replies[min(self._counts[words], len(replies) - 1)]
         self._counts[words] += 1
         return reply
@@ -371,3 +377,42 @@ def test_process_that_slept_while_another_went_on_shows_nothing_and_begins_no_to
         saved = awake.client.get("/api/chats/asleep").json()["messages"][-1]
         assert built(asked.whole()) == built(beside.seen) == saved["parts"]
         assert len(deaths.calls.read_text().splitlines()) == 1
+
+
+def test_answers_that_go_on_count_for_those_who_asked(
+    postgres_server: PostgresServer, redis_server: RedisServer, tmp_path: Path
+):
+    limits = {"USECHAT_API_KEYS": "the-key", "USECHAT_ANSWERS_EACH": "1"}
+
+    def asker(address: str) -> dict[str, str]:
+        return {"authorization": "Bearer the-key", "x-forwarded-for": address}
+
+    with (
+        deployed(postgres_server, redis_server, tmp_path) as deaths,
+        deaths.serve("a", "continue", **limits) as dying,
+        deaths.serve("b", "continue", **limits) as living,
+    ):
+        for words, address in ASKERS.items():
+            asked = deaths.read(dying, "POST", "/api/chat", json=question(words), headers=asker(address))
+            asked.wait_for(shown_of(words))
+        beside = [
+            deaths.read(living, "GET", f"/api/chat/{words}/stream", headers=asker(address))
+            for words, address in ASKERS.items()
+        ]
+        for reading, words in zip(beside, ASKERS, strict=True):
+            reading.wait_for(shown_of(words))
+        kill(dying)
+        # Both go on, though all processes together make no more for one address.
+        asyncio.run(eventually(lambda: len(deaths.model.asked) == 4))
+
+        def ask_more(address: str) -> int:
+            body = question("from a third")
+            return living.client.post("/api/chat", json=body, headers=asker(address), timeout=PATIENCE).status_code
+
+        assert [ask_more(address) for address in [*ASKERS.values(), "192.0.2.3"]] == [429, 429, 200]
+        for request in deaths.upstream.requests[2:4]:
+            request.go_on()
+        for reading in beside:
+            assert kinds(reading.whole())[-1] == "finish"
+        for address in ASKERS.values():
+            asyncio.run(eventually(lambda address=address: ask_more(address) == 200))

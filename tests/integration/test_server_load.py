@@ -57,8 +57,8 @@ LARGE = Reply(
 LARGE_DELTAS = 600
 MAX_GROWTH = 256 * MIB
 """Three answers of 6 MB at once, as they are made, sent and saved."""
-MAX_READING = 200 * MIB
-"""A hundred readers; with a copy for each it would be five times as much."""
+MAX_READING = 64 * MIB
+"""A hundred readers; with a copy for each it would be ten times as much."""
 
 
 @pytest.fixture

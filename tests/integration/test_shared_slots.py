@@ -111,6 +111,33 @@ async def test_answers_of_a_process_that_died_are_forgotten(redis_server: RedisS
         await slots.aclose()
 
 
+async def test_answer_that_goes_on_counts_once_and_is_not_refused(redis_server: RedisServer) -> None:
+    settings = Settings.model_validate({"redis_url": redis_server.url, "answers_each": 2, "model": "demo"})
+    died, alive = Costs(settings), Costs(settings)
+    for run in ("run-1", "run-2"):
+        await died.take_place(Asking(user="goes-on"), run)
+    goes_on = Asking(user="goes-on", goes_on=True)
+    # There is no room, and its own place is still the dead process's.
+    await alive.take_place(goes_on, "run-2")
+    answers = [Answer() for _ in range(3)]
+    bill = Bill(alive, goes_on)
+    bill.open(answers[0])
+    assert alive.slots.by_holder["user:goes-on"] == 1
+    with pytest.raises(LimitError):
+        await alive.take_place(Asking(user="goes-on"))
+    assert died.shared is not None
+    died.shared.give_back("run-1")
+    await until_room(died.shared, "user:goes-on")
+    # With a place that is over, and none left.
+    await died.take_place(Asking(user="goes-on"), "run-3")
+    for number, run in enumerate(("run-4", "run-5"), 1):
+        await alive.take_place(goes_on, run)
+        Bill(alive, goes_on).open(answers[number])
+    assert alive.slots.by_holder["user:goes-on"] == 3
+    for costs in (died, alive):
+        await costs.aclose()
+
+
 async def test_answers_go_on_without_redis(own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared_slots, "AWAY_SECONDS", 0.0)
     slots = SharedSlots(own_redis.url, 1, lease_seconds=0.3)

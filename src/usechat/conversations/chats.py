@@ -215,8 +215,17 @@ class Chats:
             answering=answering,
         )
 
-    def enter_lost(self, turn: Turn) -> None:
-        """Prepare the task that goes on with a lost answer."""
+    def name_asker(self) -> str | None:
+        """Return what `enter_lost` is to know of the request that is being answered."""
+        return None
+
+    def enter_lost(self, turn: Turn, asker: str | None) -> None:
+        """Prepare the task that goes on with a lost answer.
+
+        Args:
+            turn: The answer's turn.
+            asker: What `name_asker` returned in the process that has died.
+        """
 
     # -- a lifetime ----------------------------------------------------------------------------------------------
 
@@ -300,6 +309,7 @@ class Chats:
             )
             lost_answers = LostAnswers(conversations, self._reruns, budget, self.enter_lost)
             conversations.keeps_lost_answers, runs.lost.on_resume = True, lost_answers.resume
+            conversations.name_asker = self.name_asker
         return conversations
 
     def _open_log(self) -> RunLog:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -84,6 +84,8 @@ class Conversations:
         self.busy = BusyChats(self, on_busy)
         self.keeps_lost_answers = False
         """Whether other processes go on with the answers of a dead one."""
+        self.name_asker: Callable[[], str | None] = lambda: None
+        """Returns what these need to know of the request that is being answered."""
         self._orphans: asyncio.Task[None] | None = None
         runs.lost.on_lost = self.ends.end_lost
         runs.on_release = self.ends.end_for_readers
@@ -232,6 +234,7 @@ class Conversations:
             preamble_bytes=len(plan.preamble),
             answering=turn.answering,
             fields=kept_fields(turn.request) if self.keeps_lost_answers else None,
+            asker=self.name_asker() if self.keeps_lost_answers else None,
         )
         try:
             self.held.check(process_id)

@@ -69,7 +69,8 @@ class LostAnswers:
         conversations: The saved chats.
         reruns: What answers, by the name that runs have of it.
         budget: How often, and for how long.
-        enter: Called in the task that goes on with a turn, before anything of the application.
+        enter: Called in the task that goes on with a turn, before anything of the application, with what
+            `Conversations.name_asker` has returned.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class LostAnswers:
         conversations: Conversations,
         reruns: Mapping[str, Rerun],
         budget: Budget,
-        enter: Callable[[Turn], None],
+        enter: Callable[[Turn, str | None], None],
     ) -> None:
         self.conversations = conversations
         self.reruns = reruns
@@ -118,7 +119,7 @@ class LostAnswers:
         cut = await work_apart(partial(read_cut_answer, lost, frames, continued, rerun.is_client_tool))
         if cut is None:
             return False
-        self.enter(turn)
+        self.enter(turn, lost.asker)
         planned = self._plan(info, lost, turn, cut, history)
         options = {**rerun.options, "wire_format": lost.wire_format}
         response = await rerun.respond(ChatTurn(turn.owner, planned.request, planned, self.conversations, options))

@@ -41,6 +41,8 @@ class LostRun(msgspec.Struct, frozen=True, kw_only=True):
     """The request's further fields, for it; None when they are not kept."""
     attempt: int = 0
     """How many processes have gone on with the run."""
+    asker: str | None = None
+    """What the application knows its request by, for a process that goes on."""
 
     @property
     def dialect(self) -> Dialect:

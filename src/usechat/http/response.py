@@ -179,6 +179,8 @@ class StreamingAnswer(Response):
             ChatError: The saved chat cannot be read or written.
         """
         self.reader = reader = await self.source.begin(decode_headers(tuple(headers)))
+        # It holds the answer with all its text, which ends long before a reader that does not read.
+        del self.source
         return reader
 
     async def stop(self) -> None:
@@ -209,7 +211,9 @@ def decode_headers(headers: tuple[tuple[bytes, bytes], ...]) -> Mapping[str, str
 
 
 def add_place(run_id: str, entry: Entry) -> bytes:
-    """Return an entry's frames and the cursor after them as an event id."""
+    """Return an entry's frames and the cursor after them as an event id. None stands within a frame."""
+    if entry.is_cut:
+        return entry.data
     # A reader with the terminator has everything, though the log may not have the end yet and may lose it with its
     # process. Clients remember an id without data, but see no event.
     is_end = entry.is_end or entry.data.endswith(DONE)

@@ -328,9 +328,13 @@ class ChatSocket:
         chunks = ChunkFrames(request_id)
         async with aclosing(run.read()) as entries:
             await self._send({"type": "start", "requestId": request_id})
+            pieces: list[bytes] = []
             async for entry in entries:
-                for frame in chunks.encode(entry.data):
-                    await self._send_text(frame)
+                pieces.append(entry.data)
+                if not entry.is_cut:
+                    for frame in chunks.encode(b"".join(pieces)):
+                        await self._send_text(frame)
+                    pieces.clear()
         await self._send({"type": "end", "requestId": request_id})
 
     async def _refuse(self, request_id: str, text: str) -> None:

@@ -116,11 +116,21 @@ class RunHandle:
         assert self.task is not None
         return await asyncio.shield(self.task)
 
+    def close(self) -> None:
+        """Let go of what makes the run, which is over: its readers hold this handle."""
+        self.is_over = True
+        self.clear_timer()
+        self._abort = ignore
+
     def clear_timer(self) -> None:
         """Cancel the timer: the run is read, or is over."""
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
+
+
+def ignore(_reason: str | None) -> None:
+    """Do nothing: what is over cannot be ended."""
 
 
 async def make_run(handle: RunHandle, make: Make) -> EndState:

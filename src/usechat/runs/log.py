@@ -107,6 +107,8 @@ class Entry(msgspec.Struct, frozen=True):
     data: bytes
     is_end: bool = False
     """Whether these are last frames by another process than the producer."""
+    is_cut: bool = False
+    """Whether the rest of a large entry follows. Its reader's place is before it until the rest has come."""
 
 
 class RunWriter(Protocol):

@@ -27,9 +27,9 @@ __all__ = ["MemoryLog", "MemoryRun", "Place"]
 
 MAX_RESUMED = 100_000
 """The most chats that are remembered as ones whose client resumes, or as asked for."""
-PIECE_BYTES: Final = 64 * 2**10
-"""The most bytes of one piece for a reader that is behind, unless one entry is larger. A piece is a copy, and a reader
-that does not read holds its piece for as long as it stays."""
+PIECE_BYTES: Final = 32 * 2**10
+"""The most bytes of one piece for a reader that is behind. A piece is a copy, and a reader that does not read holds its
+piece, which some copy again, for as long as it stays."""
 
 
 def missing() -> RunError:
@@ -140,6 +140,10 @@ class MemoryRun:
     def since(self, first: int, last: int | None = None) -> bytes:
         """Return the frames of the entries from ``first`` to ``last``, or to the newest."""
         start, end = self.end_of(first), None if last is None else self.end_of(last)
+        return self.copy(start, end)
+
+    def copy(self, start: int, end: int | None) -> bytes:
+        """Return the bytes of the frames between two places."""
         return bytes(memoryview(self.frames)[start:end])
 
     def end_of(self, count: int) -> int:
@@ -202,10 +206,15 @@ class MemoryRun:
             readable = self.readable()
             first = place.position
             if first < readable:
-                if readable - first > 1:
-                    readable = bisect_right(self.ends, self.end_of(first) + PIECE_BYTES, first + 1, readable)
-                fresh, place.position = self.since(first, readable), readable
-                yield Entry(readable, fresh)
+                start, end = self.end_of(first), self.end_of(readable)
+                if end - start > PIECE_BYTES:
+                    readable = bisect_right(self.ends, start + PIECE_BYTES, first + 1, readable)
+                    end = self.end_of(readable)
+                    while end - start > PIECE_BYTES:
+                        yield Entry(first, self.copy(start, start + PIECE_BYTES), is_cut=True)
+                        start += PIECE_BYTES
+                place.position = readable
+                yield Entry(readable, self.copy(start, end))
             elif self.is_running:
                 future = loop.create_future()
                 self._waiting.append(future)

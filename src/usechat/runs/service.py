@@ -175,8 +175,7 @@ class RunService:
             logger.exception("run %s of chat %s could not be ended", handle.info.id, handle.info.chat_id)
             return "failed"
         finally:
-            handle.is_over = True
-            handle.clear_timer()
+            handle.close()
             # This process may have been taken for dead, and have the run again by now.
             if self.handles.get(handle.info.id) is handle:
                 del self.handles[handle.info.id]

@@ -32,6 +32,7 @@ from usechat.server.health import Health, Probe
 from usechat.server.meter import Meter, Metered, need_prometheus
 from usechat.server.persistence import database_url, open_chats, open_used_approvals
 from usechat.server.processes.imports import import_quickly
+from usechat.server.processes.memory import give_back_for_ever
 from usechat.server.processes.shutdown import stopping
 from usechat.server.routes.docs import make_docs_router
 from usechat.server.routes.page import PageFiles, default_page_folder
@@ -103,11 +104,12 @@ def create_app(
         begin, end = partial(refuse_new, chats, health), partial(end_running, answers, chats)
         with stopping(begin, end, settings.shutdown_seconds):
             async with chats:
-                loading = asyncio.create_task(load_ahead(answers))
+                beside = [asyncio.create_task(work) for work in (load_ahead(answers), give_back_for_ever())]
                 try:
                     yield
                 finally:
-                    loading.cancel()
+                    for task in beside:
+                        task.cancel()
         await costs.aclose()
         if used_approvals is not None:
             await used_approvals.aclose()

@@ -51,10 +51,15 @@ class ServerChats(Chats):
     checks_users = False
     """`KeyGuard` has one owner for all."""
 
-    def enter_lost(self, turn: Turn) -> None:
-        """Let limits and log lines know whose answer it is."""
+    def name_asker(self) -> str:
+        """Return the client's address, for which its answers count."""
+        return asking.get().address
+
+    def enter_lost(self, turn: Turn, asker: str | None) -> None:
+        """Let limits and log lines know whose answer it is. No limit ends it: it was let in when it began."""
         user = None if turn.owner == DEFAULT_USER else turn.owner
-        asking.set(Asking(chat=turn.chat_id, run=run_of(turn.run_id), user=user))
+        run = run_of(turn.run_id)
+        asking.set(Asking(chat=turn.chat_id, run=run, user=user, address=asker or "-", goes_on=True))
 
 
 def open_chats(

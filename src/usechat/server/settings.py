@@ -207,6 +207,9 @@ class Settings(BaseSettings):
     head_seconds: float = setting(
         30, "How long a request's head may take, from the connection on", "a number from 1 to 3600", ge=1, le=3600
     )
+    send_seconds: float = setting(
+        60, "How long a client may leave unread what is sent to it", "a number from 1 to 3600", ge=1, le=3600
+    )
     max_messages: int = setting(
         DEFAULT_LIMITS.messages, "The most messages that a request may hold", "a whole number from 1", ge=1
     )

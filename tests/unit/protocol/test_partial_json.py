@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from usechat.protocol.partial_json import mend_json, parse_partial_json
+from usechat.protocol.partial_json import MAX_STEPS, SHORT, mend_json, parse_partial_json, parse_whole_json
 from usechat.testing.strategies import json_values
 
 VALUES: list[tuple[str, Any]] = [
@@ -89,3 +89,52 @@ def test_the_time_grows_with_the_length_only():
 
     # The least of three: what else the machine does adds to the time of each.
     assert min(seconds(4_000_000) for _ in range(3)) < 100 * max(seconds(100_000), 0.002)
+
+
+STRINGS: list[tuple[str, str]] = [
+    ('"a\\nb\\"c\\\\', 'a\nb"c\\'),
+    ('"\\u00e9\\u00e', "é"),
+    ('"a\\u00', "a"),
+    ('"' + "\\n" * 1500, "\n" * 1500),
+    ('"' + ("x" * 100 + "\\t") * 3 + "y", ("x" * 100 + "\t") * 3 + "y"),
+    ('"x" ', "x"),
+]
+
+
+@pytest.mark.parametrize(("text", "value"), STRINGS)
+def test_cut_string_has_its_text_so_far(text: str, value: str):
+    assert parse_partial_json(text) == value
+    assert parse_partial_json(f'{{"before": "\\"", "key": {text}') == {"before": '"', "key": value}
+
+
+CUT: dict[str, str] = {
+    "numbers": "[" + "1," * SHORT,
+    "brackets": "[" * 3 * SHORT,
+    "a key": '{"' + "k" * 3 * SHORT,
+    "blanks": "[1," + " " * 3 * SHORT,
+    "escapes": '["' + "\\n" * 3 * SHORT,
+    "escaped quotes": '["' + '\\"' * 3 * SHORT,
+    "text": '["' + "é😀" * 5 * SHORT,
+    "rows": '[{"id": 1, "name": "x"}' + ', {"id": 1, "name": "x\\n"}' * 100_000,
+}
+
+
+@pytest.mark.parametrize("kind", CUT)
+@pytest.mark.no_cover
+def test_large_text_of_many_small_things_has_no_value_while_it_is_cut(kind: str):
+    assert parse_partial_json(CUT[kind]) is UNSET
+
+
+@pytest.mark.no_cover
+def test_large_text_that_is_whole_has_its_value():
+    assert len(parse_whole_json(CUT["numbers"] + "1]")) == SHORT + 1
+    assert parse_whole_json(CUT["numbers"]) is UNSET
+
+
+@pytest.mark.no_cover
+def test_long_strings_are_mended_however_long_they_are():
+    text = 'line\\nof \\"code\\" ' * (MAX_STEPS // 20)
+    found = parse_partial_json('{"path": "a.py", "content": "' + text)
+    assert len(found["content"]) == MAX_STEPS // 20 * len('line\nof "code" ')
+    # A quote is looked for once, and not again for each escape.
+    assert len(parse_partial_json('{"content": "' + ("x" * 99 + "\\n") * 40_000)["content"]) == 4_000_000

@@ -9,7 +9,7 @@ import msgspec
 from usechat.answers.objects.array_text import ArrayElements
 from usechat.answers.objects.shape import Shape
 from usechat.errors import NoObjectGeneratedError
-from usechat.protocol.partial_json import parse_partial_json
+from usechat.protocol.partial_json import parse_partial_json, parse_whole_json
 
 __all__ = ["GrowingValue"]
 
@@ -60,15 +60,18 @@ class GrowingValue:
         before = self.shown
         if self.length > self.length_read and (is_last or self._is_due()):
             self.length_read = self.length
-            self.shown = self._read_array() if self.shape.output == "array" else self._read()
+            self.shown = self._read_array() if self.shape.output == "array" else self._read(is_last=is_last)
         return self.shown is not before and self.shown != before
 
     def _is_due(self) -> bool:
         return self.length <= SHORT or (self.length - self.length_read) * GROWTH >= self.length_read
 
-    def _read(self) -> Any:
+    def _read(self, *, is_last: bool) -> Any:
         self.pieces = ["".join(self.pieces)]
-        value = parse_partial_json(self.pieces[0])
+        # A large text may be whole, and too much to mend.
+        value = parse_whole_json(self.pieces[0]) if is_last else msgspec.UNSET
+        if value is msgspec.UNSET:
+            value = parse_partial_json(self.pieces[0])
         shown = msgspec.UNSET if value is msgspec.UNSET else self.shape.show(value)
         return self.shown if shown is msgspec.UNSET else shown
 

@@ -27,6 +27,8 @@ class Asking:
     address: str = "-"
     place: str | None = None
     """What all processes have counted for its answer, until the answer has it."""
+    goes_on: bool = False
+    """Whether its answer was let in by a process that has died: it is counted again, and not refused."""
 
 
 NO_REQUEST: Final = Asking()

@@ -54,15 +54,20 @@ class Costs:
             if makes_answer:
                 await self.quotas.check_tokens(now)
 
-    async def take_place(self, now: Asking) -> None:
+    async def take_place(self, now: Asking, run_id: str | None = None) -> None:
         """Count the answer to a request where all processes count, before it is made.
+
+        Args:
+            now: The request.
+            run_id: The run that makes the answer, if it has a log: the answer is counted under this name, so that
+                whoever goes on with it after the death of a process does not count it twice.
 
         Raises:
             LimitError: There are too many.
         """
         if self.shared is not None:
             with self.noting():
-                now.place = await self.shared.take(holders(now))
+                now.place = await self.shared.take(holders(now), run_id, is_let_in=now.goes_on)
                 if now.place is None:
                     raise too_many_answers()
 

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with a bound on a request's head, in bytes and in time.
+"""uvicorn's HTTP protocol with a bound on a request's head, in bytes and in time, and on the time to read the answer.
 
 uvicorn closes a connection that is idle after an answer, and waits for ever for the first request of one, for the rest
 of a head that has begun, and for a head of any size. An application hears of a request when its head is complete, which
@@ -12,6 +12,8 @@ from typing import Any, Final, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from usechat.server.access.unread import SEND_SECONDS, EndsUnread
 
 __all__ = ["HEAD_BYTES", "BoundedHttpProtocol", "ServerConfig"]
 
@@ -27,15 +29,19 @@ class ServerConfig(uvicorn.Config):
     Args:
         arguments: As for uvicorn.
         head_seconds: How long a request's head may take, the wait for a connection's first one included.
+        send_seconds: How long a client may leave unread what is sent to it.
         options: As for uvicorn.
     """
 
-    def __init__(self, *arguments: Any, head_seconds: float = 30.0, **options: Any) -> None:
+    def __init__(
+        self, *arguments: Any, head_seconds: float = 30.0, send_seconds: float = SEND_SECONDS, **options: Any
+    ) -> None:
         super().__init__(*arguments, **options)
         self.head_seconds = head_seconds
+        self.send_seconds = send_seconds
 
 
-class BoundedHttpProtocol(HttpToolsProtocol):
+class BoundedHttpProtocol(EndsUnread, HttpToolsProtocol):
     """One connection, whose heads are small and come in time."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -45,9 +51,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.head_bytes = 0
         self.is_in_head = True
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for the first head."""
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", transport))
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:

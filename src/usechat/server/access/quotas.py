@@ -73,9 +73,10 @@ class Slots:
         """Count an answer until the function that is returned is called, or nobody holds the answer any more.
 
         Raises:
-            LimitError: As for `check`.
+            LimitError: As for `check`; never for an answer that goes on after its process has died.
         """
-        self.check(now)
+        if not now.goes_on:
+            self.check(now)
         held = holders(now)
         self.running += 1
         self.by_holder.update(held)

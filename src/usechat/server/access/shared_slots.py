@@ -29,14 +29,16 @@ AWAY_SECONDS: Final = 5.0
 PREFIX: Final = "usechat:answers:"
 BATCH: Final = 500
 
-# KEYS: a sorted set for each holder. ARGV: the lease in ms, the most answers, the new one's name or nothing.
+# KEYS: a sorted set for each holder. ARGV: the lease in ms, the most answers, the new one's name or nothing, 1 to let
+# it in whatever there is.
 TAKE: Final = Script(
     NOW
     + """
 for _, key in ipairs(KEYS) do
   redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
   -- It may run twice: the answer to the first time was lost.
-  if redis.call('ZCARD', key) >= tonumber(ARGV[2]) and not redis.call('ZSCORE', key, ARGV[3]) then
+  local is_full = redis.call('ZCARD', key) >= tonumber(ARGV[2]) and not redis.call('ZSCORE', key, ARGV[3])
+  if is_full and ARGV[4] ~= '1' then
     return 0
   end
 end
@@ -94,14 +96,20 @@ class SharedSlots:
         """Return whether another answer of all these holders may begin."""
         return await self._ask(keys_of(holders), "")
 
-    async def take(self, holders: Iterable[str]) -> str | None:
-        """Count an answer until `give_back` is called with the name that is returned; None if there is no room."""
-        name, keys = generate_id("answer", 20), keys_of(holders)
+    async def take(self, holders: Iterable[str], name: str | None = None, *, is_let_in: bool = False) -> str | None:
+        """Count an answer until `give_back` is called with the name that is returned; None if there is no room.
+
+        Args:
+            holders: Whom it counts for.
+            name: Its name; one that is counted already counts once.
+            is_let_in: Whether it counts even if there is no room.
+        """
+        name, keys = name or generate_id("answer", 20), keys_of(holders)
         # Before Redis is asked: who leaves while it answers gives the place back, too.
         self._held[name] = keys
         is_taken = False
         try:
-            is_taken = await self._ask(keys, name)
+            is_taken = await self._ask(keys, name, is_let_in=is_let_in)
         finally:
             if not is_taken:
                 self.give_back(name)
@@ -130,12 +138,13 @@ class SharedSlots:
             await self._send_all(self._gone, 0)
         await self._client.aclose()
 
-    async def _ask(self, keys: Sequence[str], name: str) -> bool:
+    async def _ask(self, keys: Sequence[str], name: str, *, is_let_in: bool = False) -> bool:
         if time.monotonic() < self._away_until:
             return True
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                return bool(await self._client.call(TAKE, keys, self._lease, self._most_each, name))
+                answer = await self._client.call(TAKE, keys, self._lease, self._most_each, name, int(is_let_in))
+                return bool(answer)
         except (RunError, TimeoutError):
             self._note_away()
             return True

@@ -1,4 +1,4 @@
-"""uvicorn's WebSocket protocol with a bound on what may come before the client's key.
+"""uvicorn's WebSocket protocol with a bound on what may come before the client's key, and on the time to read answers.
 
 An application sees a frame when it is complete, which is too late to bound the memory that it takes; so uvicorn is told
 how long frames may be, and may be told otherwise once the key is known. Source: uvicorn's
@@ -14,6 +14,7 @@ from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 
 from usechat.http.websocket import FIRST_FRAME_BYTES, WIDEN
+from usechat.server.access.unread import EndsUnread
 
 __all__ = ["BoundedSocketProtocol"]
 
@@ -21,7 +22,7 @@ MAX_FRAGMENTS: Final = 4096
 """Of one message. Empty ones have no bytes that would count."""
 
 
-class BoundedSocketProtocol(WebSocketsSansIOProtocol):
+class BoundedSocketProtocol(EndsUnread, WebSocketsSansIOProtocol):
     """One connection: small frames until the application says that it knows the client."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -70,16 +70,20 @@ class Answers:
         Raises:
             LimitError: Too many are running for its user or address.
         """
-        return await self.in_place(lambda: self.answer(turn))
+        return await self.in_place(lambda: self.answer(turn), turn.run_id)
 
-    async def in_place(self, make: Callable[[], AnswerT]) -> AnswerT:
+    async def in_place(self, make: Callable[[], AnswerT], run_id: str | None = None) -> AnswerT:
         """Return the answer that a function makes, once all processes have counted it.
+
+        Args:
+            make: Makes the answer.
+            run_id: The run that makes it, if it has a log.
 
         Raises:
             LimitError: Too many are running for its user or address.
         """
         now = asking.get()
-        await self.costs.take_place(now)
+        await self.costs.take_place(now, run_id)
         try:
             return make()
         finally:

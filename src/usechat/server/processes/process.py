@@ -36,6 +36,8 @@ __all__ = ["serve"]
 APP: Final = "usechat.server.processes.entry:load_app"
 SOCKET_PROTOCOL: Final = "usechat.server.access.socket_protocol:BoundedSocketProtocol"
 BACKLOG: Final = 2048
+UNSENT_BYTES: Final = 128 * 2**10
+"""What the system holds of an answer that the client has no room for yet."""
 KEEP_ALIVE_SECONDS: Final = 75
 """Seconds. Proxies must close idle connections first (nginx: 60 s), or requests on their way are lost."""
 
@@ -63,6 +65,7 @@ def serve(*, reload: bool, announce: Callable[[str], None]) -> None:
         if (settings.workers > 1 or reload) and settings.approval_secret is None:
             # All workers, later ones too, must accept what one of them has signed.
             os.environ["USECHAT_APPROVAL_SECRET"] = secrets.token_urlsafe(32)
+        limit_unread(listener, settings.send_seconds)
         listen(listener, settings.host, settings.port)
         line = f"usechat {usechat.__version__} listens on {url_of(listener)} - {choice.reason}"
         run(uvicorn_config(settings, reload=reload), listener, partial(announce, line))
@@ -107,6 +110,7 @@ def uvicorn_config(settings: Settings, *, reload: bool) -> uvicorn.Config:
     return ServerConfig(
         APP,
         head_seconds=settings.head_seconds,
+        send_seconds=settings.send_seconds,
         http=BoundedHttpProtocol,
         factory=True,
         host=settings.host,
@@ -159,6 +163,21 @@ def bind(host: str, port: int) -> socket.socket:
         raise listen_error(error, host, port) from error
     listener.set_inheritable(True)
     return listener
+
+
+def limit_unread(listener: socket.socket, seconds: float) -> None:
+    """Bound what the system holds for clients that do not read, where it can: inherited by what the socket accepts.
+
+    Without `UNSENT_BYTES` Linux takes some megabytes for each, and says that there is room again when a third is read.
+
+    Args:
+        listener: The socket, before it listens.
+        seconds: For how long a client may take nothing. Only Linux ends its connection then.
+    """
+    options = {"TCP_NOTSENT_LOWAT": UNSENT_BYTES, "TCP_USER_TIMEOUT": round(seconds * 1000)}
+    for name, value in options.items():
+        if hasattr(socket, name):
+            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def listen(listener: socket.socket, host: str, port: int) -> None:
