@@ -111,14 +111,14 @@ def local(folder: Path) -> Iterator[str]:
     missing = local_available()
     if missing is not None:
         pytest.skip(f"the embedded model cannot run here: {missing}")
-    with usechat_serve("--model", "local", folder=folder, USECHAT_MAX_OUTPUT_TOKENS="250") as server:
+    with usechat_serve("--model", "local", folder=folder, USECHAT_MAX_OUTPUT_TOKENS="250", is_forked=True) as server:
         yield server.url
 
 
 @pytest.fixture(scope="session")
 def demo(folder: Path) -> Iterator[str]:
     """A server with the demo model."""
-    with usechat_serve("--model", "demo", folder=folder) as server:
+    with usechat_serve("--model", "demo", folder=folder, is_forked=True) as server:
         yield server.url
 
 
