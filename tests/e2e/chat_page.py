@@ -40,13 +40,13 @@ _WATCH_PAINTS = """
 
 
 class ChatPage:
-    """The page, in a browser context of its own.
+    """The page, in a browser context of its own or in a given one.
 
     Args:
         browser: The browser.
         url: Which server's page.
         path: Which of its pages.
-        context: The browser context of another page, beside which this one is a tab.
+        context: The browser context in which it is a tab.
         options: What the browser context is made with, such as a viewport.
     """
 

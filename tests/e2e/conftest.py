@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, BrowserContext, expect
 
-from tests.e2e.browser import chromium
+from tests.e2e.browser import Visitors, chromium
 from tests.e2e.chat_page import ChatPage
 from tests.e2e.programs import next_start
 from tests.e2e.upstream import ASK_FOR_SILENCE, Upstream
@@ -51,18 +51,23 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
+@pytest.fixture(scope="session")
+def visitors(browser: Browser) -> Visitors:
+    return Visitors(browser)
+
+
 @pytest.fixture
-def visit(browser: Browser) -> Iterator[Visit]:
-    """Opens pages, and closes them after the test."""
-    pages: list[ChatPage] = []
+def visit(browser: Browser, visitors: Visitors) -> Iterator[Visit]:
+    """Opens pages, each for a visitor who has seen no page before, and closes them after the test."""
+    contexts: list[BrowserContext] = []
 
     def open_page(url: str, path: str = "/", **options: Any) -> ChatPage:
-        pages.append(ChatPage(browser, url, path, **options))
-        return pages[-1]
+        contexts.append(visitors.come(**options))
+        return ChatPage(browser, url, path, contexts[-1])
 
     yield open_page
-    for page in pages:
-        page.close()
+    for context in contexts:
+        visitors.go(context)
 
 
 @pytest.fixture(scope="session")
