@@ -141,14 +141,14 @@ def behind_next(shared_upstream: Upstream, folder: Path) -> Iterator[str]:
     """`next start`, which sends requests for ``/api`` on to a server that gets its answers from `upstream`."""
     held = build_for_next_start(folder / "next-build.log")
     port = held.getsockname()[1]
-    with held, replayed_server(shared_upstream, folder, port=port), next_start(folder=folder) as server:
+    with held, hasty_server(shared_upstream, folder, port=port), next_start(folder=folder) as server:
         yield server.url
 
 
 @pytest.fixture(scope="session")
-def behind_nginx(replayed: str, folder: Path) -> Iterator[str]:
-    """nginx before `replayed`."""
-    with nginx(replayed, folder=folder) as server:
+def behind_nginx(shared_upstream: Upstream, folder: Path) -> Iterator[str]:
+    """nginx before a server that gets its answers from `upstream`."""
+    with hasty_server(shared_upstream, folder) as replayed, nginx(replayed.url, folder=folder) as server:
         yield server.url
 
 
@@ -166,4 +166,11 @@ def silences(browser: Browser, behind_next: str, behind_nginx: str) -> Iterator[
 
 def replayed_server(upstream: Upstream, folder: Path, *, port: int = 0, **variables: str) -> Program:
     credentials = {"ANTHROPIC_BASE_URL": upstream.url, "ANTHROPIC_API_KEY": "none"}
-    return usechat_serve("--model", "claude-sonnet-4-6", folder=folder, port=port, **credentials, **variables)
+    return usechat_serve(
+        "--model", "claude-sonnet-4-6", folder=folder, port=port, is_forked=True, **credentials, **variables
+    )
+
+
+def hasty_server(upstream: Upstream, folder: Path, *, port: int = 0) -> Program:
+    """A server that waits half a second, not five, for those who left in the middle of an answer."""
+    return replayed_server(upstream, folder, port=port, USECHAT_GRACE_SECONDS="0.5")

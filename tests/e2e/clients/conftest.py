@@ -37,10 +37,22 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def server(pages: Path, shared_upstream: Upstream) -> Iterator[str]:
     """The server that has the pages and answers them."""
-    log = pages.parent / "server.log"
-    backend = Backend("tests.e2e.clients.app:app", upstream=shared_upstream.url, log=log, CLIENT_PAGES=str(pages))
+    backend = start(pages, shared_upstream)
     yield backend.url
     backend.close()
+
+
+@pytest.fixture(scope="session")
+def hasty_server(pages: Path, shared_upstream: Upstream) -> Iterator[str]:
+    """As `server`, and waits half a second, not five, for those who left in the middle of an answer."""
+    backend = start(pages, shared_upstream, GRACE_SECONDS="0.5")
+    yield backend.url
+    backend.close()
+
+
+def start(pages: Path, upstream: Upstream, **variables: str) -> Backend:
+    log = pages.parent / f"server-{len(variables)}.log"
+    return Backend("tests.e2e.clients.app:app", upstream=upstream.url, log=log, CLIENT_PAGES=str(pages), **variables)
 
 
 @pytest.fixture(scope="session")
