@@ -102,7 +102,7 @@ class ForkedCommand:
 
 
 class _Forker:
-    """The process that forks the others. It ends with this one."""
+    """The process that forks the others. It ends with this one, however that ends, and they end with it."""
 
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair()
@@ -182,7 +182,7 @@ def _forker() -> _Forker:
 
 
 def close() -> None:
-    """End the process that forks, if there is one. What it has forked goes on."""
+    """End the process that forks, if there is one, and what it has forked."""
     while _started:
         _started.pop().close()
 
@@ -210,11 +210,17 @@ def _serve(requests: socket.socket) -> None:
         importlib.import_module(name)
     gc.collect()
     gc.freeze()
+    # Nobody else has the id of one that nobody has waited for.
+    running: set[int] = set()
     while True:
         request, descriptors = _receive(requests)
         if request is None:
+            for pid in running:
+                with suppress(ProcessLookupError):
+                    os.killpg(pid, signal.SIGKILL)
             return
         if "await" in request:
+            running.discard(request["await"])
             _send(requests, os.waitstatus_to_exitcode(os.waitpid(request["await"], 0)[1]))
             continue
         if (pid := os.fork()) == 0:
@@ -222,6 +228,7 @@ def _serve(requests: socket.socket) -> None:
             _prepare(request, descriptors)
             _run(request, *descriptors[3:])
             return
+        running.add(pid)
         for descriptor in descriptors:
             os.close(descriptor)
         _send(requests, pid)
