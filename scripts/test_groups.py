@@ -26,10 +26,10 @@ _GROUPS = (
     "type",
     "integration",
     "e2e",
-    "client-pages",
-    "conformance",
-    "chaos",
     "deploy-test",
+    "conformance",
+    "client-pages",
+    "chaos",
     "clients",
     "unit",
 )

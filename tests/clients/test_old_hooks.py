@@ -1,12 +1,14 @@
 """The hooks of AI SDK 3 and 4 (`ai/react`), from the oldest that reads lines on, read our streams.
 
 Each release once without a word about itself, when it must be able to read all that it gets; and named, whole, by its
-minor or by its major, when it shows all that every release so named can. Those of AI SDK 2 read text.
+minor or by its major, when it shows all that every release so named can. Those of AI SDK 2 read text. An ordinary run
+shows each case to each release by some of its names; `--thorough` by all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +86,26 @@ def chats(hooks: NodeProgram, backend: Backend) -> Chats:
 
 
 every_version = pytest.mark.parametrize("version", VERSIONS)
-every_naming = pytest.mark.parametrize("naming", NAMINGS)
+
+
+def named_clients(cases: Sequence[str] = (), *, ordinary: Collection[int] = (0,), of: int = 1) -> pytest.MarkDecorator:
+    """Have a test take each release by each of its names, with each case.
+
+    Args:
+        cases: What a release is shown; the test itself says that if there are none.
+        ordinary: Which of the combinations an ordinary run takes, counted along each dimension up to ``of``.
+        of: The combinations from one that it takes to the next.
+    """
+    fields = ("version", "naming", "case") if cases else ("version", "naming")
+    combinations = itertools.product(enumerate(VERSIONS), enumerate(NAMINGS), enumerate(cases or [""]))
+    parameters = [
+        pytest.param(
+            *[value for _, value in combination][: len(fields)],
+            marks=() if sum(number for number, _ in combination) % of in ordinary else pytest.mark.thorough,
+        )
+        for combination in combinations
+    ]
+    return pytest.mark.parametrize(fields, parameters)
 
 
 def said(state: Any) -> str:
@@ -110,15 +131,13 @@ def known(version: str, naming: str) -> tuple[int, ...]:
     return max(posted, (*parts, 0, 0))
 
 
-@every_version
-@every_naming
+@named_clients(of=2)
 def test_a_text_is_shown(version: str, naming: str, chats: Chats):
     state = chats.hold(version, "text", naming)
     assert (state["error"], said(state)) == (None, HIGH_WATER)
 
 
-@every_version
-@every_naming
+@named_clients()
 def test_a_tool_and_what_follows_it_are_shown_as_far_as_the_client_can(version: str, naming: str, chats: Chats):
     state = chats.hold(version, "tool", naming)
     assert (state["error"], said(state)) == (None, f"Look.{THE_REST}")
@@ -130,9 +149,9 @@ def test_a_tool_and_what_follows_it_are_shown_as_far_as_the_client_can(version: 
     assert [{key: call.get(key) for key in wanted} for call in calls] == [wanted]
 
 
-@every_version
-@every_naming
-@pytest.mark.parametrize("case", ["tool-throws", "web-search", "web-search-error", "thinking", "thinking-redacted"])
+@named_clients(
+    ["tool-throws", "web-search", "web-search-error", "thinking", "thinking-redacted"], ordinary=(0, 2), of=5
+)
 def test_the_client_reads_every_line_that_it_gets(version: str, naming: str, case: str, chats: Chats):
     state = chats.hold(version, case, naming, body={"thinking": case.startswith("thinking")})
     # A tool that fails ends the answer of a client that sees its calls; one that passes errors over ends without one.
@@ -158,8 +177,7 @@ def test_marks_of_steps_prove_a_client_that_reads_every_line(chats: Chats):
     assert ("source" in first, "source" in second) == (False, True)
 
 
-@every_version
-@every_naming
+@named_clients(ordinary=(1,), of=2)
 def test_parts_of_every_kind_break_nothing(version: str, naming: str, chats: Chats):
     state = chats.hold(version, "text", naming, route="parts")
     assert (state["error"], said(state)) == (None, "Here they are.")
@@ -180,16 +198,14 @@ def test_usage_is_told_where_the_client_tells_it(version: str, naming: str, chat
         )
 
 
-@every_version
-@every_naming
+@named_clients(of=2)
 def test_an_error_is_shown_after_what_came_before_it(version: str, naming: str, chats: Chats):
     state = chats.hold(version, "error-midway", naming)
     assert said(state).startswith("Until ")
     assert state["error"] == (MASKED if numbers(version) >= THROWS_ERRORS else None)
 
 
-@every_version
-@every_naming
+@named_clients(ordinary=(1,), of=2)
 def test_stop_keeps_the_text_so_far_and_stops_the_model(
     version: str, naming: str, chats: Chats, upstream: ReplayServer
 ):

@@ -2,13 +2,15 @@
 
 Each version once without a word about itself, as most are in the field; once with its version in the request's header,
 which gets it all that it knows; the first and the last of each major with the major alone; and those that say it by
-themselves, with what they say.
+themselves, with what they say. An ordinary run gives each case to one release of each major, in turn; `--thorough`
+gives it to all.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Collection
 from typing import Any, TypeAlias
 
 import pytest
@@ -28,6 +30,7 @@ VERSIONS = (
 TELLING = ("5.0.60", "5.0.92", "6.0.0")
 """Versions that name themselves in the user agent, where a browser lets a page set it."""
 OF_A_MAJOR = ("4.3.19", "5.0.0", "5.0.277", "6.0.0", "6.0.324", "7.0.0", "7.0.173")
+OLDEST = ("5.0.0", "6.0.0", "7.0.0")
 ERROR_ID = re.compile(r"\(error [0-9a-f]{8}\)")
 IN_A_BROWSER = {"user-agent": "a browser"}
 
@@ -39,20 +42,42 @@ def numbers(version: str) -> Version:
 PAIRS = [(version, case) for version in VERSIONS for case in CASES if numbers(version) >= case.since]
 
 
-def for_each(pairs: list[tuple[str, Case]]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize(
-        ("version", "case"), pairs, ids=[f"{version}-{case.name}" for version, case in pairs]
-    )
+def for_each(pairs: list[tuple[str, Case]], *, first: int = 0, always: Collection[str] = ()) -> pytest.MarkDecorator:
+    """Have a test take pairs.
+
+    Args:
+        pairs: Of a release and what it is shown.
+        first: With which release of a major the turns begin.
+        always: The releases that are shown each case in an ordinary run, too.
+    """
+    ordinary: set[tuple[str, str]] = set()
+    for turn, case in enumerate(CASES, first):
+        of_majors: defaultdict[str, list[str]] = defaultdict(list)
+        for version, shown in pairs:
+            if shown is case:
+                of_majors[version[0]].append(version)
+        ordinary |= {(releases[turn % len(releases)], case.name) for releases in of_majors.values()}
+    parameters = [
+        pytest.param(
+            version,
+            case,
+            id=f"{version}-{case.name}",
+            marks=() if version in always or (version, case.name) in ordinary else pytest.mark.thorough,
+        )
+        for version, case in pairs
+    ]
+    return pytest.mark.parametrize(("version", "case"), parameters)
 
 
-@for_each(PAIRS)
+# The oldest of a major refuse what none of them knew.
+@for_each(PAIRS, always=OLDEST)
 def test_a_client_of_unknown_version_understands(version: str, case: Case, backend: Backend, client_of: Clients):
     state = hold(client_of(version), backend, case, IN_A_BROWSER)
 
     assert_outcome(state, case, version, is_known=False)
 
 
-@for_each(PAIRS)
+@for_each(PAIRS, first=1)
 def test_a_client_named_in_the_request_gets_all_it_knows(
     version: str, case: Case, backend: Backend, client_of: Clients
 ):

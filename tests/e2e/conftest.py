@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, BrowserContext, expect
 
-from tests.e2e.browser import chromium
+from tests.e2e.browser import Visitors, chromium
 from tests.e2e.chat_page import ChatPage
 from tests.e2e.programs import next_start
 from tests.e2e.upstream import ASK_FOR_SILENCE, Upstream
@@ -51,18 +51,23 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
+@pytest.fixture(scope="session")
+def visitors(browser: Browser) -> Visitors:
+    return Visitors(browser)
+
+
 @pytest.fixture
-def visit(browser: Browser) -> Iterator[Visit]:
-    """Opens pages, and closes them after the test."""
-    pages: list[ChatPage] = []
+def visit(browser: Browser, visitors: Visitors) -> Iterator[Visit]:
+    """Opens pages, each for a visitor who has seen no page before, and closes them after the test."""
+    contexts: list[BrowserContext] = []
 
     def open_page(url: str, path: str = "/", **options: Any) -> ChatPage:
-        pages.append(ChatPage(browser, url, path, **options))
-        return pages[-1]
+        contexts.append(visitors.come(**options))
+        return ChatPage(browser, url, path, contexts[-1])
 
     yield open_page
-    for page in pages:
-        page.close()
+    for context in contexts:
+        visitors.go(context)
 
 
 @pytest.fixture(scope="session")
@@ -111,14 +116,14 @@ def local(folder: Path) -> Iterator[str]:
     missing = local_available()
     if missing is not None:
         pytest.skip(f"the embedded model cannot run here: {missing}")
-    with usechat_serve("--model", "local", folder=folder, USECHAT_MAX_OUTPUT_TOKENS="250") as server:
+    with usechat_serve("--model", "local", folder=folder, USECHAT_MAX_OUTPUT_TOKENS="250", is_forked=True) as server:
         yield server.url
 
 
 @pytest.fixture(scope="session")
 def demo(folder: Path) -> Iterator[str]:
     """A server with the demo model."""
-    with usechat_serve("--model", "demo", folder=folder) as server:
+    with usechat_serve("--model", "demo", folder=folder, is_forked=True) as server:
         yield server.url
 
 
@@ -136,14 +141,14 @@ def behind_next(shared_upstream: Upstream, folder: Path) -> Iterator[str]:
     """`next start`, which sends requests for ``/api`` on to a server that gets its answers from `upstream`."""
     held = build_for_next_start(folder / "next-build.log")
     port = held.getsockname()[1]
-    with held, replayed_server(shared_upstream, folder, port=port), next_start(folder=folder) as server:
+    with held, hasty_server(shared_upstream, folder, port=port), next_start(folder=folder) as server:
         yield server.url
 
 
 @pytest.fixture(scope="session")
-def behind_nginx(replayed: str, folder: Path) -> Iterator[str]:
-    """nginx before `replayed`."""
-    with nginx(replayed, folder=folder) as server:
+def behind_nginx(shared_upstream: Upstream, folder: Path) -> Iterator[str]:
+    """nginx before a server that gets its answers from `upstream`."""
+    with hasty_server(shared_upstream, folder) as replayed, nginx(replayed.url, folder=folder) as server:
         yield server.url
 
 
@@ -161,4 +166,11 @@ def silences(browser: Browser, behind_next: str, behind_nginx: str) -> Iterator[
 
 def replayed_server(upstream: Upstream, folder: Path, *, port: int = 0, **variables: str) -> Program:
     credentials = {"ANTHROPIC_BASE_URL": upstream.url, "ANTHROPIC_API_KEY": "none"}
-    return usechat_serve("--model", "claude-sonnet-4-6", folder=folder, port=port, **credentials, **variables)
+    return usechat_serve(
+        "--model", "claude-sonnet-4-6", folder=folder, port=port, is_forked=True, **credentials, **variables
+    )
+
+
+def hasty_server(upstream: Upstream, folder: Path, *, port: int = 0) -> Program:
+    """A server that waits half a second, not five, for those who left in the middle of an answer."""
+    return replayed_server(upstream, folder, port=port, USECHAT_GRACE_SECONDS="0.5")

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +18,7 @@ from playwright.sync_api import Browser, Locator, ViewportSize, expect
 
 from tests.e2e.browser import chromium
 from tests.e2e.chat_page import ChatPage
-from tests.support.programs import ROOT, usechat_serve
+from tests.support.programs import ROOT, Program, usechat_serve
 
 __all__ = ["NAMES", "take_pictures"]
 
@@ -37,8 +39,12 @@ NAMES = (
 """Each is a PNG in the folder."""
 DESKTOP: ViewportSize = {"width": 1180, "height": 820}
 PHONE: ViewportSize = {"width": 390, "height": 780}
-_FEW_COLOURS = "require('sharp')(process.argv[1]).png({ palette: true, effort: 10 }).toFile(process.argv[2])"
-"""A script for node: writes a PNG with a palette, which is a third of the size. `sharp` comes with Next.js."""
+_FEW_COLOURS = """
+const [from, to, ...names] = process.argv.slice(1);
+const sharp = require('sharp');
+for (const name of names) sharp(`${from}/${name}.png`).png({ palette: true, effort: 10 }).toFile(`${to}/${name}.png`);
+"""
+"""A script for node: writes PNGs with a palette, which is a third of the size. `sharp` comes with Next.js."""
 
 
 class Camera:
@@ -59,20 +65,20 @@ class Camera:
         if above is not None:
             above.evaluate("it => it.scrollIntoView({ block: 'start' })")
         self._page.wait_for_function("document.fonts.status === 'loaded'")
-        with tempfile.TemporaryDirectory() as folder:
-            taken = Path(folder) / "taken.png"
-            self._page.screenshot(path=taken)
-            written = self._folder.resolve() / f"{name}.png"
-            subprocess.run(["node", "-e", _FEW_COLOURS, str(taken), str(written)], cwd=ROOT / "web", check=True)
+        self._page.screenshot(path=self._folder / f"{name}.png")
 
 
-def show_desktop(page: ChatPage, camera: Camera) -> None:
+def begin_desktop(page: ChatPage, camera: Camera) -> None:
+    """Ask for the tour, which takes its time."""
     expect(page.page.get_by_label("About the model")).to_be_visible()
     camera.take("empty")
     page.ask("How is the weather in Lisbon?")
     page.wait_until_answered()
     page.page.get_by_test_id("new-chat").click()
     page.ask("Show me everything you can do.")
+
+
+def show_desktop(page: ChatPage, camera: Camera) -> None:
     page.wait_for_approval()
     answer = page.answer
     expect(answer.locator("[data-math] math").first).to_be_visible()
@@ -127,20 +133,23 @@ def show_stranger(page: ChatPage, camera: Camera) -> None:
 def take_pictures(browser: Browser, folder: Path) -> None:
     """Write all of `NAMES` into a folder."""
     phone: dict[str, Any] = {"viewport": PHONE, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
-    with (
-        tempfile.TemporaryDirectory() as work,
-        usechat_serve("--model", "demo", folder=Path(work)) as server,
-        usechat_serve("--model", "demo", folder=Path(work), USECHAT_API_KEYS="a-key") as guarded,
-    ):
-        shows: list[tuple[Callable[[ChatPage, Camera], None], str, dict[str, Any]]] = [
-            (show_phone, server.url, phone),
-            (show_desktop, server.url, {"viewport": DESKTOP}),
-            (show_stranger, guarded.url, phone),
-        ]
-        for show, url, options in shows:
-            page = ChatPage(browser, url, **options)
-            show(page, Camera(page, folder))
-            page.close()
+    with ExitStack() as stack:
+        taken = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+
+        def open_page(serve: Callable[..., Program], **options: Any) -> tuple[ChatPage, Camera]:
+            # Each server keeps its chats where it runs.
+            work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            page = ChatPage(browser, stack.enter_context(serve(folder=work)).url, **options)
+            stack.callback(page.close)
+            return page, Camera(page, taken)
+
+        serve = partial(usechat_serve, "--model", "demo", is_forked=True)
+        desktop = open_page(serve, viewport=DESKTOP)
+        begin_desktop(*desktop)
+        show_phone(*open_page(serve, **phone))
+        show_stranger(*open_page(partial(serve, USECHAT_API_KEYS="a-key"), **phone))
+        show_desktop(*desktop)
+        subprocess.run(["node", "-e", _FEW_COLOURS, taken, folder.resolve(), *NAMES], cwd=ROOT / "web", check=True)
 
 
 def main(folder: Path) -> None:

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.e2e.chat_page import ChatPage
 from tests.e2e.conftest import Visit
-from tests.e2e.upstream import WHOLE_TEXT, Upstream
+from tests.e2e.upstream import WHOLE_TEXT, Upstream, long_until
 from usechat.testing.replay import Reply
 
 ADDRESS = re.compile(r"/\?chat=[\w-]{20,}$")
@@ -72,16 +72,19 @@ def test_address_of_no_chat_says_so_and_leads_to_a_new_one(visit: Visit, replaye
 
 
 def test_answer_is_whole_after_reloads_in_its_middle_and_in_a_second_tab(
-    visit: Visit, browser: Browser, demo: str
+    visit: Visit, browser: Browser, replayed: str, upstream: Upstream
 ) -> None:
-    page = visit(demo)
-    page.ask("long")
+    upstream.will(long_until("The square of 5 is 25"))
+    page = visit(replayed)
+    page.ask(question())
     expect(page.answer).to_contain_text("The square of 3 is 9")
     page.page.reload()
     expect(page.stop).to_be_visible()
     expect(page.answer).to_contain_text("The square of 5 is 25")
     other = page.beside(browser)
     expect(other.answer).to_contain_text("The square of 5 is 25")
+    upstream.requests[0].go_on()
+    expect(other.answer).to_contain_text("The square of 6 is 36")
     page.page.reload()
     for tab in (page, other):
         tab.wait_until_answered()
@@ -131,14 +134,15 @@ def test_failed_answer_says_so_after_a_reload_and_no_more_once_it_is_answered_ag
     expect(page.answer).not_to_contain_text("An error")
 
 
-def test_answer_goes_on_while_another_chat_is_read(visit: Visit, demo: str) -> None:
-    page = visit(demo)
-    title = f"A long answer, {question()}"
+def test_answer_goes_on_while_another_chat_is_read(visit: Visit, replayed: str, upstream: Upstream) -> None:
+    upstream.will(long_until("The square of 3 is 9"))
+    page, title = visit(replayed), question()
     page.ask(title)
     expect(page.answer).to_contain_text("The square of 3 is 9")
     page.page.get_by_test_id("new-chat").click()
     expect(page.row(title)).to_contain_text("is being answered")
-    expect(page.row(title)).not_to_contain_text("is being answered", timeout=60_000)
+    upstream.requests[0].go_on()
+    expect(page.row(title)).not_to_contain_text("is being answered")
     page.row(title).get_by_role("link").click()
     expect(page.answer).to_contain_text(LAST_OF_LONG)
 

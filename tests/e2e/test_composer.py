@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, FilePayload, Locator, expect
 from tests.e2e.chat_page import ChatPage
 from tests.e2e.conftest import Visit, replayed_server
 from tests.e2e.test_accessibility import PHONE
-from tests.e2e.upstream import WHOLE_TEXT, Upstream
+from tests.e2e.upstream import WHOLE_TEXT, Upstream, long_until
 from usechat.testing.replay import Reply
 
 PICTURE = base64.b64decode(
@@ -67,6 +67,7 @@ def blocks_of(upstream: Upstream) -> list[str]:
 def test_files_are_chosen_shown_removed_and_sent(visit: Visit, replayed: str, upstream: Upstream) -> None:
     upstream.will(Reply("text"))
     page = visit(replayed)
+    expect(page.model_name).to_have_text("claude-sonnet-4-6")  # The page listens to its buttons by then.
     with page.page.expect_file_chooser() as chooser:
         page.page.get_by_test_id("attach").press("Enter")
     chooser.value.set_files([*FILES, FILES[0]])
@@ -397,9 +398,10 @@ def test_page_fits_narrow_and_wide_screens(visit: Visit, choosing: str, upstream
     assert page.overhang() <= 0
 
 
-def test_reader_who_scrolls_up_is_left_in_peace_and_finds_back(visit: Visit, demo: str) -> None:
-    page = visit(demo, viewport={"width": 1000, "height": 480})
-    page.ask("long")
+def test_reader_who_scrolls_up_is_left_in_peace_and_finds_back(visit: Visit, replayed: str, upstream: Upstream) -> None:
+    upstream.will(long_until("The square of 20"))
+    page = visit(replayed, viewport={"width": 1000, "height": 480})
+    page.ask("Count.")
     expect(page.answer).to_contain_text("The square of 20")
     log = page.page.get_by_role("log")
     place = "log => log.scrollHeight - log.scrollTop - log.clientHeight"
@@ -409,6 +411,7 @@ def test_reader_who_scrolls_up_is_left_in_peace_and_finds_back(visit: Visit, dem
     back = page.page.get_by_role("button", name="To the latest message")
     expect(back).to_be_visible()
     top = log.evaluate("log => log.scrollTop")
+    upstream.requests[0].go_on()
     page.wait_until_answered()
     assert log.evaluate("log => log.scrollTop") == top
     back.click()

@@ -16,6 +16,7 @@ from tests.support.programs import ROOT
 from usechat.testing.replay import Reply
 
 _HERE = Path(__file__).parent
+LONG = 1000
 _PARTS = (
     "A paragraph with *emphasis*, **strong words**, `code` and a [link](https://a.example).\n",
     "Two lines\nof one paragraph\n",
@@ -78,7 +79,10 @@ def test_each_kind_of_block_is_parsed_the_same_as_it_grows(program: Path) -> Non
     texts = [
         before + part + after for part in _PARTS for before in ("", "Before.\n") for after in ("\nAfter.\n", "After.\n")
     ]
-    assert differences(program, texts, [7, 80]) == []
+    short, long = ([text for text in texts if (len(text) > LONG) is is_long] for is_long in (False, True))
+    assert differences(program, short, [7, 80]) == []
+    # Each piece has the end of the text parsed again.
+    assert differences(program, long, [61]) == []
 
 
 def test_blocks_in_any_order_are_parsed_the_same_as_they_grow(program: Path) -> None:

@@ -19,18 +19,14 @@ AFTER_TWO_WORDS = Reply("text", hold_after=4)
 SAID_BY_THEN = "".join(WORDS[:2]).strip()
 
 
-def test_replayed_text_grows_over_three_paints(visit: Visit, replayed: str, upstream: Upstream) -> None:
+def test_replayed_answer_grows_over_three_paints_and_arrives_whole(
+    visit: Visit, replayed: str, upstream: Upstream
+) -> None:
     upstream.will(SLOWLY)
     page = visit(replayed)
     page.ask("When is high water?")
     page.wait_until_answered()
     assert_grows(page.paints())
-
-
-def test_replayed_answer_arrives_whole(visit: Visit, replayed: str, upstream: Upstream) -> None:
-    upstream.will(Reply("text"))
-    page = visit(replayed)
-    page.ask("When is high water?")
     expect(page.answer).to_contain_text(WHOLE_TEXT)
 
 
@@ -87,18 +83,13 @@ def test_retry_after_an_error_brings_the_answer(visit: Visit, replayed: str, ups
     assert [text_of(message) for message in upstream.requests[1].json["messages"]] == ["When is high water?"]
 
 
-def test_text_of_the_local_model_grows_over_three_paints(visit: Visit, local: str) -> None:
+def test_answer_of_the_local_model_grows_over_three_paints_and_is_shown_whole(visit: Visit, local: str) -> None:
     page = visit(local)
-    page.ask("Name three colours.")
-    page.wait_until_answered()
-    assert_grows_but_for_marks(page.paints())
-
-
-def test_answer_of_the_local_model_is_shown_whole(visit: Visit, local: str) -> None:
-    page = visit(local)
+    expect(page.model_name).to_contain_text("SmolLM2")
     with page.page.expect_response(lambda response: response.request.method == "POST") as response:
         page.ask("Name three colours.")
     page.wait_until_answered()
+    assert_grows_but_for_marks(page.paints())
     # What the browser tells of a body has any letters but these in another encoding: its content type names none.
     words = re.findall(r"[A-Za-z]{3,}", text_in(response.value.body()))
     assert words
@@ -115,10 +106,6 @@ def test_stopped_answer_of_the_local_model_does_not_go_on(visit: Visit, local: s
     page.ask("Name one colour.")
     page.wait_until_answered(2)
     assert page.answers.first.inner_text().startswith(told.removesuffix("Answer again").rstrip())
-
-
-def test_page_names_the_model_that_answers(visit: Visit, local: str) -> None:
-    expect(visit(local).model_name).to_contain_text("SmolLM2")
 
 
 def test_browser_finds_nothing_to_complain_of(visit: Visit, replayed: str, upstream: Upstream) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 from tests.support.scripted_upstream import ScriptedUpstream
+from usechat.demo.texts import LONG
 from usechat.testing.replay import ReplayedRequest, Reply
 
-__all__ = ["ASK_FOR_SILENCE", "OVERLOADED", "WHOLE_TEXT", "WORDS", "Upstream", "text_events"]
+__all__ = ["ASK_FOR_SILENCE", "OVERLOADED", "WHOLE_TEXT", "WORDS", "Upstream", "long_until", "text_events"]
 
 WORDS = ("High water ", "is at ", "14:20 ", "in Whitby.")
 """The deltas of the stream named ``text``."""
@@ -46,3 +48,10 @@ def text_events(text: str, deltas: int = 1) -> Iterator[dict[str, Any]]:
     yield {"type": "content_block_stop", "index": 0}
     yield {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": deltas}}
     yield {"type": "message_stop"}
+
+
+def long_until(words: str) -> Reply:
+    """The demo's long answer, which stops behind these words until its request may go on. The demo takes 35 seconds."""
+    deltas = 200
+    count = math.ceil((LONG.index(words) + len(words)) * deltas / len(LONG))
+    return Reply(events=[*text_events(LONG, deltas)], hold_after=2 + count, delay=0.01)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import sys
 from pathlib import Path
+
+from tests.support.forks import fork_app
 
 __all__ = ["Backend"]
 
-_ROOT = Path(__file__).parents[2]
 _END_SECONDS = 20.0
 
 
@@ -32,15 +32,8 @@ class Backend:
         self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         """Without a slash at its end."""
         environment = {**os.environ, "ANTHROPIC_BASE_URL": upstream, "ANTHROPIC_API_KEY": "test", **variables}
-        with listening, log.open("wb") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.support.serve", app, str(listening.fileno())],
-                cwd=_ROOT,
-                env=environment,
-                pass_fds=[listening.fileno()],
-                stdout=output,
-                stderr=output,
-            )
+        with listening, log.open("w") as output:
+            self._process = fork_app(app, listening, environment, output)
 
     def close(self) -> None:
         """Stop the server."""

@@ -1,4 +1,4 @@
-"""`usechat` in processes of its own that need not import it: each is forked from one process that has.
+"""`usechat` and apps in processes of their own that need not import it: each is forked from one process that has.
 
 What a server imports takes a processor more than a second, and tests start hundreds of servers. A forked one has its
 own folder, environment, session, output and arguments, and ends as any other process; how a real one starts is told by
@@ -24,7 +24,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
-__all__ = ["ForkedCommand", "close", "fork"]
+__all__ = ["ForkedCommand", "close", "fork", "fork_app"]
 
 _ROOT: Final = Path(__file__).parents[2]
 _IMPORTED: Final = (
@@ -49,16 +49,16 @@ _LENGTH_BYTES: Final = 4
 
 
 class ForkedCommand:
-    """A process that runs the ``usechat`` command, with the methods of `subprocess.Popen` that tests use.
+    """A process that was forked, with the methods of `subprocess.Popen` that tests use.
 
     Args:
         forker: What has forked it.
         pid: Its id.
         life: The end of a pipe whose other end it holds for as long as it lives.
-        stdout: What it prints.
+        stdout: What it prints, unless that goes to a log.
     """
 
-    def __init__(self, forker: _Forker, pid: int, life: int, stdout: IO[str]) -> None:
+    def __init__(self, forker: _Forker, pid: int, life: int, stdout: IO[str] | None = None) -> None:
         self.pid = pid
         self.stdout = stdout
         self.returncode: int | None = None
@@ -102,7 +102,7 @@ class ForkedCommand:
 
 
 class _Forker:
-    """The process that forks the others. It ends with this one."""
+    """The process that forks the others. It ends with this one, however that ends, and they end with it."""
 
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair()
@@ -125,6 +125,15 @@ class _Forker:
         os.close(held)
         os.close(printed)
         return ForkedCommand(self, pid, life, os.fdopen(output))
+
+    def fork_app(
+        self, app: str, listening: socket.socket, environment: Mapping[str, str], log: IO[str]
+    ) -> ForkedCommand:
+        life, held = os.pipe()
+        request = {"app": app, "folder": str(_ROOT), "environment": {**environment}}
+        pid = self.ask(request, [log.fileno(), log.fileno(), held, listening.fileno()])
+        os.close(held)
+        return ForkedCommand(self, pid, life)
 
     def ask(self, request: dict[str, Any], descriptors: Sequence[int] = ()) -> int:
         with self._lock:
@@ -150,14 +159,30 @@ def fork(arguments: Sequence[str], folder: Path, environment: Mapping[str, str],
         environment: All of its environment.
         log: Where its stderr goes.
     """
+    return _forker().fork(arguments, folder, environment, log)
+
+
+def fork_app(app: str, listening: socket.socket, environment: Mapping[str, str], log: IO[str]) -> ForkedCommand:
+    """Serve an app in a session of its own, as `tests.support.serve` does.
+
+    Args:
+        app: Where it is, ``tests.conformance.app:app``.
+        listening: The socket whose connections it answers.
+        environment: All of its environment.
+        log: Where its output goes.
+    """
+    return _forker().fork_app(app, listening, environment, log)
+
+
+def _forker() -> _Forker:
     with _starting:
         if not _started:
             _started.append(_Forker())
-    return _started[0].fork(arguments, folder, environment, log)
+    return _started[0]
 
 
 def close() -> None:
-    """End the process that forks, if there is one. What it has forked goes on."""
+    """End the process that forks, if there is one, and what it has forked."""
     while _started:
         _started.pop().close()
 
@@ -170,7 +195,7 @@ def _send(to: socket.socket, message: Any, descriptors: Sequence[int] = ()) -> N
 
 def _receive(source: socket.socket) -> tuple[Any, list[int]]:
     """Return the next message, with the descriptors that came with it; None at the end."""
-    head, descriptors, _, _ = socket.recv_fds(source, _LENGTH_BYTES, 3)
+    head, descriptors, _, _ = socket.recv_fds(source, _LENGTH_BYTES, 4)
     if len(head) < _LENGTH_BYTES:
         return None, []
     data = b""
@@ -185,24 +210,32 @@ def _serve(requests: socket.socket) -> None:
         importlib.import_module(name)
     gc.collect()
     gc.freeze()
+    # Nobody else has the id of one that nobody has waited for.
+    running: set[int] = set()
     while True:
         request, descriptors = _receive(requests)
         if request is None:
+            for pid in running:
+                with suppress(ProcessLookupError):
+                    os.killpg(pid, signal.SIGKILL)
             return
         if "await" in request:
+            running.discard(request["await"])
             _send(requests, os.waitstatus_to_exitcode(os.waitpid(request["await"], 0)[1]))
             continue
         if (pid := os.fork()) == 0:
             requests.close()
-            _become(request, descriptors)
+            _prepare(request, descriptors)
+            _run(request, *descriptors[3:])
             return
+        running.add(pid)
         for descriptor in descriptors:
             os.close(descriptor)
         _send(requests, pid)
 
 
-def _become(request: dict[str, Any], descriptors: Sequence[int]) -> None:
-    """Be the command that is asked for. Its last descriptor stays open until this process ends."""
+def _prepare(request: dict[str, Any], descriptors: Sequence[int]) -> None:
+    """Be a process of one's own. The third descriptor stays open until this process ends."""
     os.setsid()
     nowhere = os.open(os.devnull, os.O_RDONLY)
     for number, descriptor in enumerate((nowhere, *descriptors[:2])):
@@ -211,10 +244,17 @@ def _become(request: dict[str, Any], descriptors: Sequence[int]) -> None:
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
+    gc.enable()
+
+
+def _run(request: dict[str, Any], *listening: int) -> None:
+    """Do what is asked for."""
+    if listening:
+        importlib.import_module("tests.support.serve").main(request["app"], *listening)
+        return
     sys.argv[:] = request["arguments"]
     # As for a program: its folder, and not the one of the process that forks.
     sys.path[0] = str(Path(sys.argv[0]).parent)
-    gc.enable()
     importlib.import_module("usechat.cli").main()
 
 

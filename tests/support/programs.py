@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
+from tests.support.forks import ForkedCommand, fork
+
 __all__ = ["REFUSING_PORT", "ROOT", "Program", "find_program", "hold_port", "nginx", "usechat_serve"]
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,6 +70,7 @@ class Program:
         variables: Its environment, on top of this process's own, which gives nothing away of models and settings.
         folder: Where it runs.
         log: Where its output is kept.
+        is_forked: Whether it is ``usechat`` and need not import what another process has (`tests.support.forks`).
 
     Raises:
         AssertionError: It has ended, or has not become ready in time; with the end of its output.
@@ -82,18 +85,19 @@ class Program:
         log: Path,
         held: socket.socket | None = None,
         variables: Mapping[str, str] | None = None,
+        is_forked: bool = False,
     ) -> None:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OTHERS)}
+        environment = {**inherited, **(variables or {})}
         self._log = log
         self._held = held
-        self._process = subprocess.Popen(
-            arguments,
-            cwd=folder,
-            env={**inherited, **(variables or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
+        self._process: subprocess.Popen[str] | ForkedCommand
+        log.write_text("")
+        if is_forked:
+            with log.open("a") as errors:
+                self._process = fork([*map(str, arguments)], folder, environment, errors)
+        else:
+            self._process = start(arguments, folder, environment)
         self._said_ready: Future[str] = Future()
         self._reader = threading.Thread(target=self._read, args=[re.compile(ready)], daemon=True)
         self._reader.start()
@@ -146,9 +150,9 @@ class Program:
 
     def _read(self, ready: re.Pattern[str]) -> None:
         assert self._process.stdout is not None
-        with self._log.open("w") as log, self._process.stdout as output:
-            for raw in output:
-                line = raw.decode(errors="replace")
+        # What one that is forked has to complain of is written there, too.
+        with self._log.open("a") as log, self._process.stdout as output:
+            for line in output:
                 log.write(line)
                 log.flush()
                 found = ready.search(line)
@@ -158,7 +162,20 @@ class Program:
             self._said_ready.set_exception(EOFError())
 
 
-def usechat_serve(*arguments: str, folder: Path, port: int = 0, **variables: str) -> Program:
+def start(arguments: Sequence[str | Path], folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        arguments,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+
+
+def usechat_serve(*arguments: str, folder: Path, port: int = 0, is_forked: bool = False, **variables: str) -> Program:
     """``usechat serve`` with these arguments and variables, away from anybody's ``.env``."""
     command = [Path(sys.executable).with_name("usechat"), "serve", "--port", str(port), *arguments]
     return Program(
@@ -168,6 +185,7 @@ def usechat_serve(*arguments: str, folder: Path, port: int = 0, **variables: str
         log=folder / f"usechat-{len([*folder.iterdir()])}.log",
         # What is still being streamed at the end of a test is nobody's loss.
         variables={"USECHAT_SHUTDOWN_SECONDS": "1", **variables},
+        is_forked=is_forked,
     )
 
 

@@ -16,8 +16,9 @@ from usechat.server.settings import Settings
 
 settings = {
     "web_dir": os.environ["CLIENT_PAGES"],
-    "database_url": f"sqlite:///{os.environ['CLIENT_PAGES']}.db",
+    "database_url": f"sqlite:///{os.environ['CLIENT_PAGES']}-{os.getpid()}.db",
     "shutdown_seconds": 1,
+    **({"grace_seconds": os.environ["GRACE_SECONDS"]} if "GRACE_SECONDS" in os.environ else {}),
 }
 app = create_app(Settings.model_validate(settings), agent=agent)
 objects = APIRouter()

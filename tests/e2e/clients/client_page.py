@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Locator, Page, Request, Route, expect
+from playwright.sync_api import BrowserContext, Locator, Page, Request, Route, expect
 
 from tests.conformance.frames import Names
 from tests.e2e.clients.agent import MODEL
@@ -29,19 +29,18 @@ class Shown:
 
 
 class ClientPage:
-    """A page, in a browser context of its own.
+    """A page, for a visitor who has seen no page before.
 
     Args:
-        browser: The browser.
+        context: The visitor's browser context.
         server: The server that has the pages.
         path: Which page.
         oracle: The address of the AI SDK's own server, which answers instead; None for ours.
     """
 
-    def __init__(self, browser: Browser, server: str, path: str, oracle: str | None = None) -> None:
-        self._context = browser.new_context()
-        self._context.set_default_timeout(20_000)
-        self.page: Page = self._context.new_page()
+    def __init__(self, context: BrowserContext, server: str, path: str, oracle: str | None = None) -> None:
+        self.page: Page = context.new_page()
+        self.page.set_default_timeout(20_000)
         self.failures: list[str] = []
         """Exceptions that nobody caught."""
         self.posted: list[Any] = []
@@ -49,7 +48,7 @@ class ClientPage:
         self.page.on("pageerror", lambda error: self.failures.append(str(error)))
         self.page.on("request", self._note)
         if oracle is not None:
-            self._context.route("**/api/**", lambda route: _go_to(oracle, route))
+            self.page.route("**/api/**", lambda route: _go_to(oracle, route))
         self.page.goto(f"{server}{path}")
         self.body = self.page.locator("body")
         self.stop = self.button("Stop")
@@ -79,10 +78,6 @@ class ClientPage:
         """What is shown now."""
         messages = self.page.evaluate("JSON.parse(JSON.stringify(window.messages ?? null))")
         return Shown(self.body.inner_text(), Names().value(_stable(messages)))
-
-    def close(self) -> None:
-        """Close the tab and forget its storage."""
-        self._context.close()
 
     def _note(self, request: Request) -> None:
         if request.method == "POST":

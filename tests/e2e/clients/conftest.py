@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import BrowserContext
 
 from tests.conformance.sides import JS
+from tests.e2e.browser import Visitors
 from tests.e2e.clients.client_page import ClientPage
 from tests.e2e.upstream import Upstream
 from tests.support.backend import Backend
@@ -36,10 +37,22 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def server(pages: Path, shared_upstream: Upstream) -> Iterator[str]:
     """The server that has the pages and answers them."""
-    log = pages.parent / "server.log"
-    backend = Backend("tests.e2e.clients.app:app", upstream=shared_upstream.url, log=log, CLIENT_PAGES=str(pages))
+    backend = start(pages, shared_upstream)
     yield backend.url
     backend.close()
+
+
+@pytest.fixture(scope="session")
+def hasty_server(pages: Path, shared_upstream: Upstream) -> Iterator[str]:
+    """As `server`, and waits half a second, not five, for those who left in the middle of an answer."""
+    backend = start(pages, shared_upstream, GRACE_SECONDS="0.5")
+    yield backend.url
+    backend.close()
+
+
+def start(pages: Path, upstream: Upstream, **variables: str) -> Backend:
+    log = pages.parent / f"server-{len(variables)}.log"
+    return Backend("tests.e2e.clients.app:app", upstream=upstream.url, log=log, CLIENT_PAGES=str(pages), **variables)
 
 
 @pytest.fixture(scope="session")
@@ -61,14 +74,14 @@ def oracle(tmp_path_factory: pytest.TempPathFactory, shared_upstream: Upstream) 
 
 
 @pytest.fixture
-def open_page(browser: Browser, server: str) -> Iterator[Open]:
+def open_page(visitors: Visitors, server: str) -> Iterator[Open]:
     """Opens pages, and closes them after the test."""
-    opened: list[ClientPage] = []
+    contexts: list[BrowserContext] = []
 
-    def open_page(path: str, **options: Any) -> ClientPage:
-        opened.append(ClientPage(browser, server, path, **options))
-        return opened[-1]
+    def open_page(path: str, server: str = server, **options: Any) -> ClientPage:
+        contexts.append(visitors.come())
+        return ClientPage(contexts[-1], server, path, **options)
 
     yield open_page
-    for page in opened:
-        page.close()
+    for context in contexts:
+        visitors.go(context)

@@ -35,18 +35,18 @@ PIXEL = bytes.fromhex(
 )
 
 Conversation = Callable[[ClientPage], Shown]
-Compare = Callable[[str, Conversation], Shown]
+Compare = Callable[..., Shown]
 
 
 @pytest.fixture
 def compare(open_page: Open, oracle: Oracle) -> Compare:
     """Holds a conversation with our server and with the client's own, and returns what was shown with both."""
 
-    def compare(client: str, hold: Conversation) -> Shown:
+    def compare(client: str, hold: Conversation, **options: str) -> Shown:
         major = MAJORS[client]
-        ours = hold(open_page(f"/{client}/chat/"))
+        ours = hold(open_page(f"/{client}/chat/", **options))
         if major is not None:
-            assert ours == hold(open_page(f"/{client}/chat/", oracle=oracle(major)))
+            assert ours == hold(open_page(f"/{client}/chat/", oracle=oracle(major), **options))
         return ours
 
     return compare
@@ -102,7 +102,9 @@ def test_tool_of_the_client_asks_the_user(client: str, compare: Compare, upstrea
 
 
 @pytest.mark.parametrize("client", MAJORS)
-def test_stop_ends_the_answer_and_keeps_what_has_come(client: str, compare: Compare, upstream: Upstream) -> None:
+def test_stop_ends_the_answer_and_keeps_what_has_come(
+    client: str, compare: Compare, upstream: Upstream, hasty_server: str
+) -> None:
     def hold(page: ClientPage) -> Shown:
         upstream.will(AFTER_TWO_WORDS, Reply("text"))
         page.ask(QUESTION)
@@ -115,7 +117,7 @@ def test_stop_ends_the_answer_and_keeps_what_has_come(client: str, compare: Comp
         page.wait_for_end(WHOLE_TEXT)
         return stopped
 
-    assert WORDS[2].strip() not in compare(client, hold).text
+    assert WORDS[2].strip() not in compare(client, hold, server=hasty_server).text
 
 
 @pytest.mark.parametrize("client", MAJORS)

@@ -30,9 +30,11 @@ def test_answer_arrives_whole(path: str, open_page: Open, upstream: Upstream) ->
 
 
 @every_page
-def test_stop_ends_the_answer_and_keeps_what_has_come(path: str, open_page: Open, upstream: Upstream) -> None:
+def test_stop_ends_the_answer_and_keeps_what_has_come(
+    path: str, open_page: Open, upstream: Upstream, hasty_server: str
+) -> None:
     upstream.will(AFTER_TWO_WORDS)
-    page = open_page(path)
+    page = open_page(path, server=hasty_server)
     page.ask(QUESTION)
     page.wait_for(TWO_WORDS)
     page.stop.click()
