@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support.sources import checkout_files, fingerprint
+from scripts.sources import checkout_files, fingerprint
 
 ROOT = Path(__file__).resolve().parents[2]
 VERCEL = Path(__file__).with_name("node_modules") / ".bin" / "vercel"
