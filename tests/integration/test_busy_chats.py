@@ -12,11 +12,10 @@ import httpx
 import pytest
 
 from tests.integration.run_logs import LogMaker
-from tests.support.databases import make_url
+from tests.support.databases import make_migrated_url
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import PATIENCE, eventually
 from usechat import stream_text
-from usechat.chats.sql.migrations.migrate import migrate
 from usechat.chats.sql.store import SqlChatStore
 from usechat.chats.store import TurnPlan
 from usechat.conversations import busy
@@ -159,8 +158,7 @@ async def chat(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
     """A chat whose messages wait."""
     log, database, count = KINDS[request.param]
     server: RedisServer | None = request.getfixturevalue("redis_server") if log == "redis" else None
-    url = make_url(database, request, tmp_path)
-    await migrate(url)
+    url = make_migrated_url(database, request, tmp_path)
     logs = LogMaker(None if server is None else server.url, limits=Limits(lease=LEASE, silence=LEASE))
     async with AsyncExitStack() as stack:
         processes: list[Conversations] = []
