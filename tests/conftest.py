@@ -19,6 +19,16 @@ settings.register_profile("thorough", _FOR_ALL, max_examples=500)
 settings.load_profile("usechat")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--thorough", action="store_true", help="try all combinations, not only each pair")
+
+
+@pytest.fixture(scope="session")
+def is_thorough(request: pytest.FixtureRequest) -> bool:
+    """Whether all combinations are tried: see `tests.support.pairs`."""
+    return bool(request.config.getoption("--thorough"))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Collect without the garbage collector: all that the tests import stays, and it takes as long as the rest."""
