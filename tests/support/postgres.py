@@ -20,6 +20,8 @@ __all__ = ["PostgresServer"]
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 60.0
+_COPIES_FILES = 15
+"""The first version that can be told to."""
 # Durable writes are PostgreSQL's own to prove, and take most of a test's time.
 _SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200")
 
@@ -33,6 +35,7 @@ class PostgresServer:
     def __init__(self) -> None:
         self.programs = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
         """Where ``psql`` and ``pg_dump`` of its version are, too."""
+        self._version = int(self.programs.parent.name)
         # Not pytest's own folder, which nobody but the one who runs the tests may enter.
         self._folder = Path(tempfile.mkdtemp(prefix="usechat-postgres-"))
         self._user = "postgres" if os.geteuid() == 0 else None
@@ -86,7 +89,9 @@ class PostgresServer:
     def make_database(self, *, template: str = "template1") -> str:
         """A new database with what the template has, to which nobody may be connected; its URL."""
         name = f"test_{next(self._numbers)}"
-        self.ask(f"CREATE DATABASE {name} TEMPLATE {template}")
+        # Copying the files takes half the time of logging each page of them, where nothing is written durably.
+        strategy = "STRATEGY FILE_COPY" if self._version >= _COPIES_FILES else ""
+        self.ask(f"CREATE DATABASE {name} TEMPLATE {template} {strategy}")
         return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
 
     def make_migrated_database(self) -> str:
