@@ -81,7 +81,7 @@ client-pages: ## Pages of every client in a real browser, beside the AI SDK's ow
 
 deploy-test: ## Build the Vercel deployment, boot its function, stream from it
 	@$(PREPARE) $(NEEDS_deploy-test)
-	@./scripts/packages with-index $(PYTEST) tests/deploy $(ARGS)
+	@./scripts/packages with-index $(PYTEST) tests/deploy --numprocesses=2 $(BY_FILE) $(ARGS)
 
 set-up: ## Install the Python packages and test tools into .venv, and nothing else
 	@$(PREPARE) .venv/.dev
