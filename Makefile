@@ -21,6 +21,9 @@ TOOLS := VIRTUAL_ENV="$(CURDIR)/.venv" PATH="$(CURDIR)/.venv/bin:$$PATH" \
 CHECK := env $(addprefix -u ,$(filter ANTHROPIC_% USECHAT_%,$(.VARIABLES))) $(TOOLS) \
 	PYRIGHT_PYTHON_CACHE_DIR="$(CURDIR)/.cache/pyright" PYRIGHT_PYTHON_IGNORE_WARNINGS=1
 PYTEST = $(CHECK) .venv/bin/python -m pytest -o cache_dir=.cache/pytest/$@ --junitxml=.cache/reports/$@.xml
+# Types are decided by files and packages: a check that has passed says the same of the same once more.
+UNCHANGED = ./scripts/python -m scripts.unchanged $(ARGS)
+TYPED := --installed='.venv/lib/*/site-packages/*.dist-info' --installed=.venv/pyvenv.cfg '*.py' '*.pyi' pyproject.toml
 # A file's tests share servers, so they stay together. A folder's conftest.py says with which files to begin.
 BY_FILE := --dist=loadfile --no-loadscope-reorder
 
@@ -42,11 +45,11 @@ lint: ## Style and format: ruff
 	@$(CHECK) ruff check
 	@$(CHECK) ruff format --check
 
-type: ## Types: pyright and mypy, strict; the page's TypeScript
+type: ## Types: pyright and mypy, strict; the page's TypeScript (ARGS=--anew looks at what has passed once more)
 	@$(PREPARE) $(NEEDS_type)
-	@$(CHECK) pyright
-	@$(CHECK) mypy --strict tests/typing
-	@$(CHECK) npm --prefix web run typecheck
+	@$(CHECK) $(UNCHANGED) pyright $(TYPED) -- pyright
+	@$(CHECK) $(UNCHANGED) mypy $(TYPED) -- mypy --strict --cache-dir=.cache/mypy tests/typing
+	@$(CHECK) $(UNCHANGED) typescript --installed=web/node_modules/.package-lock.json web -- npm --prefix web run typecheck
 
 unit: ## Each module by itself, with branch coverage (ARGS=--hypothesis-profile=thorough draws many more examples)
 	@$(PREPARE) $(NEEDS_unit)
@@ -87,7 +90,7 @@ fuzz-routes: ## Some 100,000 made-up requests for every route and the WebSocket,
 
 deploy-test: ## Build the Vercel deployment, boot its function, stream from it
 	@$(PREPARE) $(NEEDS_deploy-test)
-	@./scripts/packages with-index $(PYTEST) tests/deploy $(ARGS)
+	@./scripts/packages with-index $(PYTEST) tests/deploy --numprocesses=2 $(BY_FILE) $(ARGS)
 
 set-up: ## Install the Python packages and test tools into .venv, and nothing else
 	@$(PREPARE) .venv/.dev

@@ -22,7 +22,7 @@ settings.load_profile("usechat")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--thorough", action="store_true", help="run the tests that are marked as thorough, too")
+    parser.addoption("--thorough", action="store_true", help="run the tests that are marked as thorough, too, and try all combinations, not only each pair")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -33,6 +33,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not item.get_closest_marker("thorough")]
+
+
+@pytest.fixture(scope="session")
+def is_thorough(request: pytest.FixtureRequest) -> bool:
+    """Whether all combinations are tried: see `tests.support.pairs`."""
+    return bool(request.config.getoption("--thorough"))
 
 
 @pytest.hookimpl(wrapper=True)

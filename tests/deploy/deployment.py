@@ -7,6 +7,7 @@ which serves HTTP on a port of its own and tells it over the socket that ``VERCE
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support.sources import checkout_files, fingerprint
+from scripts.sources import checkout_files, fingerprint
 
 ROOT = Path(__file__).resolve().parents[2]
 VERCEL = Path(__file__).with_name("node_modules") / ".bin" / "vercel"
@@ -38,9 +39,17 @@ _KEEPS_BYTECODE = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(BUI
 def current_build(log: Path) -> Path:
     """The folder of what the builder makes of this checkout; built, unless it was before from the same.
 
+    Of several processes that need it at once, one builds and the others wait.
+
     Raises:
         AssertionError: The build failed; the text is its log.
     """
+    with BUILT.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _build_unless_built(log)
+
+
+def _build_unless_built(log: Path) -> Path:
     files = checkout_files()
     how = [Path(__file__), Path(__file__).with_name("package-lock.json"), PYTHON.parents[1] / "pyvenv.cfg"]
     what = [name for name in files if name.parts[0] not in LEFT_OUT]

@@ -38,6 +38,8 @@ def variables(redis_server: RedisServer, postgres_server: PostgresServer, tmp_pa
         "USECHAT_DATABASE_URL": postgres_server.make_database(),
         "USECHAT_REDIS_URL": redis_server.url,
         "ANTHROPIC_API_KEY": "unused",
+        # The answer of a function that was cut is found out to be lost a few seconds later.
+        "USECHAT_LEASE_SECONDS": "5",
     }
     migrated = run(tmp_path, ["migrate"], **settings)
     assert migrated.returncode == 0, migrated.stderr

@@ -14,9 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from scripts.sources import checkout_files, fingerprint
 from tests.e2e.programs import WEB
 from tests.support.programs import ROOT, hold_port
-from tests.support.sources import checkout_files, fingerprint
 
 __all__ = ["build_for_next_start"]
 

@@ -14,6 +14,7 @@ __all__ = ["own_redis", "pgbouncer", "postgres_server", "redis_server"]
 
 _LONGEST = (
     "test_production",
+    *("test_doctor", "test_storage_hangs", "test_run_log_redis", "test_server_attacks", "test_run_log_model"),
     *("test_server_start", "test_shared_chats", "test_server_conversations", "test_local_model", "test_answers_end"),
     *("test_redis_failures", "test_hostile_bodies", "test_server_process", "test_redis_drops_keys", "test_leftovers"),
     *("test_what_is_kept", "test_chat_store", "test_anthropic_clouds", "test_mcp_tools"),

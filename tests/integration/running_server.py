@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -106,16 +107,14 @@ def await_start(client: httpx.Client, log: Path) -> None:
 
 
 def run(folder: Path, arguments: Sequence[str], **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
-    return subprocess.run(
-        [USECHAT, *arguments],
-        cwd=folder,
-        env=environment(**variables),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    """Run the command to its end, forked from a process that has imported all."""
+    with tempfile.TemporaryFile("w+") as errors:
+        process = fork([str(USECHAT), *arguments], folder, environment(**variables), errors)
+        with process.stdout as printed:
+            output = printed.read()
+        code = process.wait(START_SECONDS)
+        errors.seek(0)
+        return subprocess.CompletedProcess([*arguments], code, output, errors.read())
 
 
 def environment(**variables: str) -> dict[str, str]:

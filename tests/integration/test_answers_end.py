@@ -18,7 +18,8 @@ from websockets.asyncio.client import connect
 from tests.integration.failing_code import CALLBACKS, ERRORS, LEFT, PLACES
 from tests.integration.failing_values import CASES, VALUES
 from tests.support.backend import Backend
-from tests.support.waiting import eventually
+from tests.support.pairs import share
+from tests.support.waiting import PATIENCE, eventually
 from usechat.failures import WORDS
 from usechat.testing.client_rules import find_data_stream_refusals, find_refusals
 
@@ -26,9 +27,11 @@ pytestmark = pytest.mark.anyio
 
 NEWEST = (7, 0, 173)
 ROADS = ("library", "runs", "saved", "socket")
+FORMATS = ("data-stream", "text-stream", "events")
+FAILING = (*PLACES, *CALLBACKS)
 MASKED = "An error occurred."
-SECONDS = 20.0
-"""Within which each answer ends, on a machine that does much else. One that does not end never does."""
+SECONDS = PATIENCE
+"""Within which each answer ends. One that does not end never does."""
 
 
 @pytest.fixture
@@ -124,10 +127,12 @@ async def check_nothing_is_left(client: httpx.AsyncClient, backend: Backend) -> 
 
 
 @pytest.mark.parametrize("road", ROADS)
-@pytest.mark.parametrize("place", [*PLACES, *CALLBACKS])
-async def test_answer_ends_whatever_is_raised(place: str, road: str, client: httpx.AsyncClient, backend: Backend):
+@pytest.mark.parametrize("place", FAILING)
+async def test_answer_ends_whatever_is_raised(
+    place: str, road: str, client: httpx.AsyncClient, backend: Backend, is_thorough: bool
+):
     async with asyncio.TaskGroup() as asking:
-        for error in ERRORS:
+        for error in share(ERRORS, FAILING.index(place), ROADS.index(road), is_thorough=is_thorough):
             asking.create_task(check_end(client, road, place, error))
     await check_nothing_is_left(client, backend)
 
@@ -139,8 +144,10 @@ async def test_answer_ends_whatever_value_is_brought(road: str, client: httpx.As
     await check_nothing_is_left(client, backend)
 
 
-@pytest.mark.parametrize("road", ["library", "runs", "saved"])
-async def test_server_goes_on_when_readers_leave_what_fails(road: str, client: httpx.AsyncClient, backend: Backend):
+@pytest.mark.parametrize("road", ROADS[:3])
+async def test_server_goes_on_when_readers_leave_what_fails(
+    road: str, client: httpx.AsyncClient, backend: Backend, is_thorough: bool
+):
     async def is_told(place: str, error: str) -> bool:
         return (await client.get(f"/heard/{road}/{place}/{error}")).json()["ends"] == 1
 
@@ -153,10 +160,13 @@ async def test_server_goes_on_when_readers_leave_what_fails(road: str, client: h
                     break
         await eventually(lambda: is_told(place, error), within=SECONDS)
 
-    # A run does without it when it has not returned for half a minute.
-    for place in LEFT if road == "library" else LEFT.keys() - {"on-part"}:
+    for number, place in enumerate(LEFT):
+        is_only_here = place == "on-part"
+        if is_only_here and road != "library":
+            # A run does without it when it has not returned for half a minute.
+            continue
         async with asyncio.TaskGroup() as leaving:
-            for error in ERRORS:
+            for error in share(ERRORS, number, ROADS.index(road), is_thorough=is_thorough or is_only_here):
                 leaving.create_task(leave(f"left-{place}", error))
         backend.check()
     await check_nothing_is_left(client, backend)
@@ -171,8 +181,10 @@ async def read_body(client: httpx.AsyncClient, path: str) -> bytes | None:
     return response.content if response.status_code == 200 else None
 
 
-@pytest.mark.parametrize("wire_format", ["data-stream", "text-stream", "events"])
-async def test_answer_ends_in_every_format(wire_format: str, client: httpx.AsyncClient, backend: Backend):
+@pytest.mark.parametrize("wire_format", FORMATS)
+async def test_answer_ends_in_every_format(
+    wire_format: str, client: httpx.AsyncClient, backend: Backend, is_thorough: bool
+):
     async def check(case: str, error: str) -> None:
         body = await read_body(client, f"/{wire_format}/{case}/{error}")
         heard = (await client.get(f"/heard/{wire_format}/{case}/{error}")).json()
@@ -188,9 +200,9 @@ async def test_answer_ends_in_every_format(wire_format: str, client: httpx.Async
         elif wire_format == "events":
             assert body.count(b'"done"') + body.count(b'"error"') == 1, (case, error, body)
 
-    for case in (*PLACES, *CALLBACKS):
+    for number, case in enumerate(FAILING):
         async with asyncio.TaskGroup() as asking:
-            for error in ERRORS:
+            for error in share(ERRORS, number, FORMATS.index(wire_format), is_thorough=is_thorough):
                 asking.create_task(check(case, error))
     for case in VALUES:
         await check(case, "-")

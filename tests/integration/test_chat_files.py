@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from tests.support.databases import make_migrated_file
 from usechat.chats.sql import sqlite
 from usechat.chats.sql.migrations.migrate import is_migrated, migrate
 from usechat.chats.sql.store import SqlChatStore
@@ -27,10 +28,9 @@ HASTY = 0.05
 
 
 @pytest.fixture
-async def file(tmp_path: Path) -> Path:
-    made = tmp_path / "chats.db"
-    await migrate(f"sqlite:///{made}")
-    return made
+def file(tmp_path: Path) -> Path:
+    make_migrated_file(tmp_path)
+    return tmp_path / "chats.db"
 
 
 @pytest.fixture

@@ -14,11 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, event
 
-from tests.support.databases import DATABASES, make_url
+from tests.support.databases import DATABASES, make_migrated_url
 from tests.support.pgbouncer import PgBouncer
 from tests.support.postgres import PostgresServer
 from usechat.chats.sql.database import Work
-from usechat.chats.sql.migrations.migrate import migrate
 from usechat.chats.sql.store import SqlChatStore
 from usechat.chats.store import ChatStore, TurnPlan
 from usechat.errors import RequestError
@@ -32,13 +31,10 @@ ResultT = TypeVar("ResultT")
 
 
 @pytest.fixture(params=[*DATABASES, "pgbouncer"])
-async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "pgbouncer":
-        made = pooler(request).url_of(make_url("postgresql", request, tmp_path))
-    else:
-        made = make_url(request.param, request, tmp_path)
-    await migrate(made)
-    return made
+        return pooler(request).url_of(make_migrated_url("postgresql", request, tmp_path))
+    return make_migrated_url(request.param, request, tmp_path)
 
 
 def pooler(request: pytest.FixtureRequest) -> PgBouncer:
@@ -125,8 +121,7 @@ async def test_work_whose_commit_was_not_confirmed_is_not_done_twice(url: str) -
 
 
 async def test_dropped_connections_are_survived(postgres_server: PostgresServer) -> None:
-    url = postgres_server.make_database()
-    await migrate(url)
+    url = postgres_server.make_migrated_database()
     store = SqlChatStore(url)
     await asyncio.gather(*(store.create_chat("ada", f"c{number}") for number in range(10)))
     for number in range(10):
@@ -142,8 +137,7 @@ async def test_dropped_connections_are_survived(postgres_server: PostgresServer)
 
 
 async def test_restart_of_the_database_is_survived(postgres_server: PostgresServer) -> None:
-    url = postgres_server.make_database()
-    await migrate(url)
+    url = postgres_server.make_migrated_database()
     store = SqlChatStore(url)
     await begin(store, "r1", user("u1"))
     postgres_server.stop()

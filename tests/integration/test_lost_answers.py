@@ -20,7 +20,6 @@ from tests.integration.running_server import RunningServer, serving
 from tests.support.postgres import PostgresServer
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import PATIENCE, eventually
-from usechat.chats.sql.migrations.migrate import migrate
 from usechat.protocol.decoders import UIMessageStreamDecoder
 from usechat.protocol.reducer import Reducer
 from usechat.testing.replay import ReplayedRequest, ReplayServer, Reply
@@ -227,8 +226,7 @@ class Deaths:
 
 @contextmanager
 def deployed(postgres: PostgresServer, redis: RedisServer, folder: Path) -> Generator[Deaths]:
-    url = postgres.make_database()
-    asyncio.run(migrate(url))
+    url = postgres.make_migrated_database()
     redis.ask("FLUSHALL")
     model = Model()
     with ReplayServer(model) as upstream:

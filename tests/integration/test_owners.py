@@ -17,11 +17,10 @@ from fastapi.routing import APIRoute
 from starlette.routing import WebSocketRoute
 
 from tests.integration.own_app import Client, OwnApp, body_of, current_user, served
-from tests.support.databases import make_url
+from tests.support.databases import make_migrated_url
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import PATIENCE, eventually
 from usechat import Chats
-from usechat.chats.sql.migrations.migrate import migrate
 
 pytestmark = pytest.mark.anyio
 
@@ -109,13 +108,11 @@ class Place:
 @pytest.fixture(params=["sqlite", "postgresql", "postgresql and redis"])
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
     kind: str = request.param
-    url = make_url(kind.split(maxsplit=1)[0], request, tmp_path)
+    url = make_migrated_url(kind.split(maxsplit=1)[0], request, tmp_path)
     options: dict[str, Any] = {"disconnect": "finish", "shutdown_timeout": 0.2}
     if "redis" in kind:
         redis: RedisServer = request.getfixturevalue("redis_server")
         options["redis_url"] = redis.url
-    if kind != "sqlite":
-        await migrate(url)
     own = OwnApp()
     async with AsyncExitStack() as stack:
         clients: list[Client] = []

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from tests.support.pgbouncer import PgBouncer
 from tests.support.postgres import PostgresServer
 from usechat.chats.sql.engine import open_database
-from usechat.chats.sql.migrations.migrate import migrate
+from usechat.chats.sql.migrations.migrate import check_tables, migrate
 from usechat.chats.sql.prepared import run
 from usechat.chats.sql.statements import FIND_CHAT
 from usechat.chats.sql.store import SqlChatStore
@@ -21,10 +21,8 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def direct(postgres_server: PostgresServer) -> str:
-    url = postgres_server.make_database()
-    await migrate(url)
-    return url
+def direct(postgres_server: PostgresServer) -> str:
+    return postgres_server.make_migrated_database()
 
 
 async def count_prepared(url: str) -> int:
@@ -39,6 +37,12 @@ async def count_prepared(url: str) -> int:
     counted = await database.read(work)
     await database.aclose()
     return counted
+
+
+async def test_tables_are_made_through_the_pooler(postgres_server: PostgresServer, pgbouncer: PgBouncer) -> None:
+    url = pgbouncer.url_of(postgres_server.make_database())
+    await migrate(url)
+    await check_tables(url, [])
 
 
 async def test_statements_stay_prepared_where_nothing_stands_between(direct: str) -> None:

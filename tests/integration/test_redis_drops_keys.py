@@ -12,9 +12,9 @@ import pytest
 from tests.integration.redis_answers import begin_to_answer, deltas
 from tests.integration.run_logs import LogMaker, collect
 from tests.integration.test_turn_ends import Deployment, Process
+from tests.support.databases import make_migrated_file
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import PATIENCE, eventually
-from usechat.chats.sql.migrations.migrate import migrate
 from usechat.runs.log import Limits
 from usechat.runs.redis.log import RedisLog
 from usechat.server.access.asking import DEFAULT_USER
@@ -32,8 +32,7 @@ def anyio_backend() -> str:
 @pytest.fixture
 async def deployment(own_redis: RedisServer, tmp_path: Path) -> AsyncIterator[Deployment]:
     """Processes over this Redis and one database."""
-    url = f"sqlite:///{tmp_path}/chats.db"
-    await migrate(url)
+    url = make_migrated_file(tmp_path)
     logs = LogMaker(own_redis.url, limits=Limits(lease=LEASE, silence=LEASE))
     async with AsyncExitStack() as stack:
         yield Deployment(logs, url, stack)

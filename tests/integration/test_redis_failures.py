@@ -16,9 +16,9 @@ from tests.integration.redis_answers import begin_to_answer, deltas
 from tests.integration.run_logs import LogMaker, collect
 from tests.integration.running_server import RunningServer, serving
 from tests.integration.test_turn_ends import Deployment
+from tests.support.databases import make_migrated_file
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import PATIENCE, eventually
-from usechat.chats.sql.migrations.migrate import migrate
 from usechat.chats.sql.store import SqlChatStore
 from usechat.chats.store import SavedChat
 from usechat.runs.log import Limits
@@ -39,8 +39,7 @@ def anyio_backend() -> str:
 @pytest.fixture
 async def deployment(own_redis: RedisServer, tmp_path: Path) -> AsyncIterator[Deployment]:
     """Processes over this Redis and one database."""
-    url = f"sqlite:///{tmp_path}/chats.db"
-    await migrate(url)
+    url = make_migrated_file(tmp_path)
     logs = LogMaker(own_redis.url, limits=Limits(lease=LEASE, silence=LEASE))
     async with AsyncExitStack() as stack:
         yield Deployment(logs, url, stack)
@@ -274,8 +273,7 @@ async def test_answers_outlive_a_redis_that_pauses_for_longer_than_a_lease(
 ) -> None:
     monkeypatch.setattr("usechat.runs.redis.client.ANSWER_SECONDS", patience)
     url, redis = pausing
-    database = f"sqlite:///{tmp_path}/chats.db"
-    await migrate(database)
+    database = make_migrated_file(tmp_path)
     logs = LogMaker(url, limits=Limits(lease=LEASE, silence=LEASE))
     async with AsyncExitStack() as stack:
         stack.push_async_callback(logs.aclose)

@@ -34,7 +34,7 @@ def anyio_backend() -> str:
 @pytest.fixture
 async def logs(redis_server: RedisServer) -> AsyncIterator[LogMaker]:
     """Logs on the shared Redis."""
-    maker = LogMaker(redis_server.url, limits=Limits(lease=LEASE, keep=0.3, retain=3.0))
+    maker = LogMaker(redis_server.url, limits=Limits(lease=LEASE))
     yield maker
     await maker.aclose()
 

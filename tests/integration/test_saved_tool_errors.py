@@ -11,10 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.databases import make_migrated_file
 from usechat import step_count_is, stream_text, tool
 from usechat.chats.export import export_chat
 from usechat.chats.history import HistoryMode
-from usechat.chats.sql.migrations.migrate import migrate
 from usechat.chats.sql.store import SqlChatStore
 from usechat.conversations.conversations import Conversations
 from usechat.conversations.planning import PlannedTurn
@@ -82,8 +82,7 @@ class Place:
 
 @pytest.fixture(params=["client", "server"])
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    url = f"sqlite:///{tmp_path / 'chats.db'}"
-    await migrate(url)
+    url = make_migrated_file(tmp_path)
     async with AsyncExitStack() as stack:
         store = SqlChatStore(url)
         stack.push_async_callback(store.aclose)

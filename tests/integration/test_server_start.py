@@ -17,7 +17,7 @@ from typing import IO
 import httpx
 import pytest
 
-from tests.integration.running_server import USECHAT, environment, serving, workers_of
+from tests.integration.running_server import USECHAT, environment, run, serving, workers_of
 from tests.support.postgres import PostgresServer
 from tests.support.programs import REFUSING_PORT
 from tests.support.redis_server import RedisServer
@@ -69,26 +69,30 @@ SETTINGS: dict[str, tuple[str, Callable[[Path], str], str]] = {
 
 
 WITH_WORKERS = {"database's scheme", "database refuses", "newer file", "Redis refuses"}
-"""Causes that are tried with two workers, too: what they have in common with the others is one worker's to show."""
+"""Causes that are tried with programs, of one and of two workers: what they have in common with the others is a forked
+one's to show."""
 
 
 def starts(
     folder: Path, variables: Mapping[str, str], *before: str, workers: bool = False
 ) -> list[subprocess.CompletedProcess[str]]:
-    """How servers end that cannot start, of one worker (started as a module) and of two.
+    """How servers end that cannot start: one that is forked, or programs.
 
     Args:
         folder: Where they run.
         variables: Their settings.
-        before: A command that starts them.
-        workers: Whether to start one of two workers, too.
+        before: A command that starts a program.
+        workers: Whether to start programs of one worker, as a module, and of two.
     """
+    options = ["--port", "0", "--model", "demo"]
+    if not workers and not before:
+        return [run(folder, ["serve", *options], **variables)]
     commands = [[*before, sys.executable, "-m", "usechat", "serve"]]
     if workers:
         commands.append([*before, str(USECHAT), "serve", "--workers", "2"])
     started = [
         subprocess.Popen(
-            [*command, "--port", "0", "--model", "demo"],
+            [*command, *options],
             cwd=folder,
             env=environment(**variables),
             stdout=subprocess.PIPE,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import threading
 import time
@@ -21,7 +20,6 @@ from tests.support.black_hole import BlackHole
 from tests.support.postgres import PostgresServer
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import PATIENCE
-from usechat.chats.sql.migrations.migrate import migrate
 from usechat.testing.replay import ReplayServer, Reply
 from usechat.testing.streams import read_events
 
@@ -76,8 +74,7 @@ class Storage:
 
 @pytest.fixture
 def storage(postgres_server: PostgresServer, redis_server: RedisServer, tmp_path: Path) -> Iterator[Storage]:
-    url = postgres_server.make_database()
-    asyncio.run(migrate(url))
+    url = postgres_server.make_migrated_database()
     holes = BlackHole(postgres_server.port), BlackHole(redis_server.port)
     yield Storage(tmp_path, postgres_server, url, *holes)
     for hole in holes:

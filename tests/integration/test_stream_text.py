@@ -21,7 +21,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.middleware.gzip import GZipMiddleware
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 
-from tests.support.waiting import AT_ONCE
+from tests.support.waiting import AT_ONCE, PATIENCE
 from usechat import (
     ChatRequest,
     FinishEvent,
@@ -68,7 +68,7 @@ class Served:
         self.tasks_left: set[str] = set()
         self.thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
         self.thread.start()
-        assert started.wait(10)
+        assert started.wait(PATIENCE)
 
     async def _serve(self) -> None:
         await self.server.serve(sockets=[self.socket])
@@ -82,7 +82,7 @@ class Served:
     def stop(self) -> None:
         """Shut it down, as a signal would."""
         self.server.should_exit = True
-        self.thread.join(10)
+        self.thread.join(PATIENCE)
         assert not self.thread.is_alive()
         self.socket.close()
 
@@ -298,7 +298,7 @@ async def test_stopping_reaches_the_provider_while_the_reader_does_not_read():
         with serving(app_of(make), upstream) as url:
             async with httpx.AsyncClient(timeout=60) as client, client.stream("POST", f"{url}/api/chat", json=BODY):
                 request = await upstream.received()
-                assert await asyncio.to_thread(is_full.wait, 5)
+                assert await asyncio.to_thread(is_full.wait, PATIENCE)
                 stopped = time.monotonic()
                 stop[0]()
                 await request.wait_async()

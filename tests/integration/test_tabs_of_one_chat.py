@@ -27,10 +27,9 @@ from hypothesis.stateful import (
 )
 
 from tests.integration.simulated_tabs import OWNER, Backend, ClientKind, Ending, Message, Run, Tab, text_of, tool_parts
-from tests.support.databases import DATABASES, make_url
+from tests.support.databases import DATABASES, make_migrated_url
 from usechat.chats.history import HistoryMode, Repeated
 from usechat.chats.places import show_place
-from usechat.chats.sql.migrations.migrate import migrate
 from usechat.chats.sql.store import SqlChatStore
 from usechat.chats.store import ChatStore, SavedChat, TurnPlan
 from usechat.chats.tree import SavedMessage
@@ -372,9 +371,7 @@ def runner() -> Iterator[asyncio.Runner]:
 def store(
     runner: asyncio.Runner, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ChatStore]:
-    url = make_url(request.param, request, tmp_path_factory.mktemp("tabs"))
-    runner.run(migrate(url))
-    made = SqlChatStore(url)
+    made = SqlChatStore(make_migrated_url(request.param, request, tmp_path_factory.mktemp("tabs")))
     yield made
     runner.run(made.aclose())
 

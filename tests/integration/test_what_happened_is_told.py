@@ -16,11 +16,11 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.databases import make_migrated_file
 from tests.support.waiting import PATIENCE
 from usechat import step_count_is, stream_text, tool
 from usechat.answers.calls import execute
 from usechat.chats.history import HistoryMode
-from usechat.chats.sql.migrations.migrate import migrate
 from usechat.chats.sql.store import SqlChatStore
 from usechat.conversations.conversations import Conversations
 from usechat.conversations.planning import PlannedTurn
@@ -105,8 +105,7 @@ class Chat:
 
 @pytest.fixture(params=["client", "server"])
 async def chat(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Chat]:
-    url = f"sqlite:///{tmp_path / 'chats.db'}"
-    await migrate(url)
+    url = make_migrated_file(tmp_path)
     async with AsyncExitStack() as stack:
         store = SqlChatStore(url)
         stack.push_async_callback(store.aclose)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,7 @@ import pytest
 from tests.support.postgres import PostgresServer
 from usechat.chats.sql.migrations.migrate import migrate
 
-__all__ = ["DATABASES", "make_migrated_url", "make_url"]
+__all__ = ["DATABASES", "make_migrated_file", "make_migrated_url", "make_url"]
 
 DATABASES = ("sqlite", "postgresql")
 
@@ -26,11 +29,29 @@ def make_url(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
 
 
 def make_migrated_url(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
-    """The URL of a new database with usechat's tables; a server makes SQLite's file itself."""
-    url = make_url(kind, request, folder)
-    if kind != "sqlite":
-        asyncio.run(migrate(url))
-    return url
+    """The URL of a new database with usechat's tables, which are copied."""
+    if kind == "postgresql":
+        return postgres(request).make_migrated_database()
+    kept = folder / "kept"
+    kept.mkdir()
+    return make_migrated_file(kept)
+
+
+def make_migrated_file(folder: Path) -> str:
+    """The URL of a new file of SQLite, ``chats.db``, with usechat's tables, which are copied."""
+    file = folder / "chats.db"
+    file.write_bytes(_tables())
+    return f"sqlite:///{file}"
+
+
+@cache
+def _tables() -> bytes:
+    """What SQLite's file holds when it is new."""
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as threads:
+        file = Path(folder) / "chats.db"
+        # A thread of its own has no event loop yet.
+        threads.submit(asyncio.run, migrate(f"sqlite:///{file}")).result()
+        return file.read_bytes()
 
 
 def postgres(request: pytest.FixtureRequest) -> PostgresServer:

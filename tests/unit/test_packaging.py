@@ -15,7 +15,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from tests.support.sources import checkout_files
+from scripts.sources import checkout_files
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "usechat"

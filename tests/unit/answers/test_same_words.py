@@ -181,7 +181,8 @@ async def test_output_of_a_tool_is_kept_when_the_time_of_the_answer_is_up():
 
     finished: list[FinishEvent] = []
     model = ScriptedModel(calling_tool("charge"))
-    timeout = Timeout(total=0.05)
+    # Long enough for the tool to begin.
+    timeout = Timeout(total=1)
     result = stream_text(model, prompt="Hi", tools=[charge], on_finish=finished.append, timeout=timeout)
     await Connection(result, sdk="7.0.173").run()
     assert finished[0].error is not None

@@ -117,6 +117,7 @@ async def test_pieces_come_with_the_delay_between_them():
 
 
 @pytest.mark.anyio
+@pytest.mark.no_cover
 @pytest.mark.parametrize("chunking", ["word", "line"])
 async def test_text_without_an_end_in_sight_takes_linear_time(chunking: str):
     async def seconds(count: int) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.certificates import server_tls, write_certificate
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 from tests.unit.http1.servers import (
     CHUNKED,
     OK,
@@ -163,7 +163,7 @@ async def test_idle_connection_is_closed_in_time():
 
     async with serving(handle) as origin, opened_pool(idle_seconds=0.01) as pool:
         await fetch(pool, origin)
-        await asyncio.wait_for(closed.wait(), 5)
+        await asyncio.wait_for(closed.wait(), PATIENCE)
 
 
 async def test_only_so_many_connections_are_kept():

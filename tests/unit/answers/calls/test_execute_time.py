@@ -94,9 +94,10 @@ async def test_generator_on_a_thread_that_takes_too_long_is_left_to_end():
         finally:
             is_closed.set()
 
-    run = Run(slow, timeout=0.05)
+    # Long enough for its thread to begin.
+    run = Run(slow, timeout=1)
     try:
-        assert await run.error() == f"Error: The tool did not end within 0.05 seconds. {INTERRUPTED}"
+        assert await run.error() == f"Error: The tool did not end within 1 seconds. {INTERRUPTED}"
     finally:
         release.set()
     assert await anyio.to_thread.run_sync(is_closed.wait, PATIENCE)

@@ -460,11 +460,11 @@ async def test_thread_waits_for_its_outcome():
     with pytest.raises(TimeoutError):
         sent.result(0)
     outcomes: list[SteeringOutcome] = []
-    waiting = threading.Thread(target=lambda: outcomes.append(sent.result(10)))
+    waiting = threading.Thread(target=lambda: outcomes.append(sent.result(PATIENCE)))
     waiting.start()
     _, result = ask(steering, saying("Done"))
     await read(result)
-    await asyncio.to_thread(waiting.join, 10)
+    await asyncio.to_thread(waiting.join, PATIENCE)
     assert outcomes == [await sent]
 
 

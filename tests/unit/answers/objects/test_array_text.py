@@ -67,6 +67,7 @@ def test_any_array_is_read_however_it_is_cut(values: list[object], cuts: list[in
     assert reader.is_complete
 
 
+@pytest.mark.no_cover
 def test_a_long_element_costs_no_more_per_piece_than_a_short_one():
     def seconds(pieces: int) -> float:
         reader = ArrayElements()

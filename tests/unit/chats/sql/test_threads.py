@@ -52,7 +52,7 @@ class Held:
 
     def __call__(self, written: list[Any]) -> None:
         self.loop.call_soon_threadsafe(self.has_begun.set)
-        assert self.may_end.wait(10)
+        assert self.may_end.wait(PATIENCE)
 
 
 def adding(value: Any) -> Callable[[list[Any]], Any]:

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.support.programs import ROOT
+from scripts.progress import ROOT
 
 __all__ = ["checkout_files", "fingerprint"]
 
