@@ -141,43 +141,45 @@ class ChunkShaper:
             StreamProtocolError: In strict mode, when a part is illegal in its place.
         """
         shaped: list[Shaped] = []
-        texts: list[str] = []
-        kind, block = None, ""
+        deltas: Deltas | None = None
+        last: Any = None
         part: Any
         for part in parts:
             # A delta changes nothing of what is open, so the next one of its block needs no second look.
-            if type(part) is kind and part.delta:
-                is_input = kind is ToolInputDelta
-                if part.tool_call_id == block if is_input else part.id == block and part.provider_metadata is None:
-                    texts.append(part.delta)
-                    continue
-            deltas = self.open_deltas(part)
+            if (
+                deltas is not None
+                and part.__class__ is deltas.kind
+                and part.delta
+                and (
+                    part.tool_call_id == last.tool_call_id
+                    if deltas.kind is ToolInputDelta
+                    else part.id == last.id and part.provider_metadata is None
+                )
+            ):
+                deltas.texts.append(part.delta)
+                continue
+            deltas, last = self.open_deltas(part), part
             if deltas is None:
-                kind = None
                 shaped.extend([self.show(admitted) for admitted in self.lifecycle.admit(part)])
             else:
-                kind, texts = deltas.kind, deltas.texts
-                block = part.tool_call_id if kind is ToolInputDelta else part.id
                 shaped.append(deltas)
         return shaped
 
     def open_deltas(self, part: Any) -> Deltas | None:
         """Return a delta of an open, visible block, with the block's shown id; None for any other part."""
         kind = part.__class__
-        if kind is ToolInputDelta:
-            is_open = part.delta and part.tool_call_id in self.lifecycle.open_inputs
-            return Deltas(kind, part.tool_call_id, [part.delta]) if is_open else None
-        if kind is TextDelta:
-            # The AI SDK sends empty reasoning deltas, but no empty text deltas.
-            is_shown = part.delta and part.provider_metadata is None
-        elif kind is ReasoningDelta:
-            is_shown = part.provider_metadata is None and self.options.send_reasoning
+        # The AI SDK sends empty reasoning deltas, but no empty text deltas.
+        if kind is TextDelta and part.delta:
+            key: tuple[str, str] = ("text", part.id)
+        elif kind is ReasoningDelta and self.options.send_reasoning:
+            key = ("reasoning", part.id)
+        elif kind is ToolInputDelta and part.delta and part.tool_call_id in self.lifecycle.open_inputs:
+            return Deltas(kind, part.tool_call_id, [part.delta])
         else:
             return None
-        block: str = part.id
-        key = (BLOCK_KINDS[kind], block)
-        if not is_shown or key not in self.lifecycle.open_blocks:
+        if key not in self.lifecycle.open_blocks or part.provider_metadata is not None:
             return None
+        block: str = part.id
         return Deltas(kind, self.shown_ids.get(key, block), [part.delta])
 
     def finish(self) -> list[Shaped]:

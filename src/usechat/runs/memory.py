@@ -14,6 +14,7 @@ import time
 from array import array
 from bisect import bisect_right
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -204,16 +205,20 @@ class MemoryRun:
             if first < readable:
                 if readable - first > 1:
                     readable = bisect_right(self.ends, self.end_of(first) + PIECE_BYTES, first + 1, readable)
-                fresh, place.position = self.since(first, readable), readable
+                # As `since` does, without calls: this is done for each delta.
+                ends = self.ends
+                fresh = bytes(memoryview(self.frames)[ends[first - 1] if first else 0 : ends[readable - 1]])
+                place.position = readable
                 yield Entry(readable, fresh)
             elif self.is_running:
                 future = loop.create_future()
                 self._waiting.append(future)
                 try:
                     await future
-                finally:
-                    if future in self._waiting:
+                except BaseException:
+                    with suppress(ValueError):
                         self._waiting.remove(future)
+                    raise
             else:
                 break
         if self.failure is not None:

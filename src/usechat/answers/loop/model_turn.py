@@ -130,13 +130,11 @@ class ModelTurn(StepTurn):
             while (batch := (yield READ)) is not None:
                 if not self.is_open:
                     self.batch_parts, self.batch_start = self.parts, len(self.parts)
-                start = 0
-                while start < len(batch):
-                    end = self.recorder.feed_deltas(batch, start) if self.is_open else start
-                    self.parts += batch[start:end]
-                    if end < len(batch):
-                        yield from self.take_part(batch[end])
-                    start = end + 1
+                parts = iter(batch)
+                while (
+                    part := self.recorder.feed_deltas(parts, self.parts) if self.is_open else next(parts, None)
+                ) is not None:
+                    yield from self.take_part(part)
         except ProviderError as error:
             if not self.has_shown and self.may_retry(error):
                 # Nothing of the broken batch has been read yet.

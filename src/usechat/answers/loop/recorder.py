@@ -5,7 +5,7 @@ Knows no model, no tools and no wire format.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -122,27 +122,27 @@ class StepRecorder:
         """Whether a block has begun; it may still be empty."""
         return self.has_begun_call or self.has_content
 
-    def feed_deltas(self, parts: Sequence[ModelPart], start: int) -> int:
-        """Record the deltas of open blocks from an index on. Return the index of the first other part, or of the end.
+    def feed_deltas(self, parts: Iterator[ModelPart], shown: list[Part]) -> ModelPart | None:
+        """Record the next deltas of open blocks and append them to ``shown``. Return the part that ends them, or None.
 
-        The caller feeds that part to `feed`. Deltas of a tool's input are dropped: the input is recorded when it is
-        complete.
+        The caller feeds that part to `feed`. Deltas of a tool's input are only appended: the input is recorded when it
+        is complete.
         """
-        for index in range(start, len(parts)):
-            part: Any = parts[index]
+        part: Any
+        for part in parts:
             kind = part.__class__
-            if kind is TextDelta:
-                pieces = self.text.get(part.id)
-            elif kind is ReasoningDelta:
-                pieces = self.reasoning.get(part.id)
-            elif kind is ToolInputDelta:
-                continue
-            else:
-                return index
-            if pieces is None or part.provider_metadata is not None:
-                return index
-            pieces.append(part.delta)
-        return len(parts)
+            if kind is not ToolInputDelta:
+                if kind is TextDelta:
+                    pieces = self.text.get(part.id)
+                elif kind is ReasoningDelta:
+                    pieces = self.reasoning.get(part.id)
+                else:
+                    return part
+                if pieces is None or part.provider_metadata is not None:
+                    return part
+                pieces.append(part.delta)
+            shown.append(part)
+        return None
 
     def feed(self, part: Part) -> None:
         """Record one part."""
