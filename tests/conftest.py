@@ -22,7 +22,11 @@ settings.load_profile("usechat")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--thorough", action="store_true", help="run the tests that are marked as thorough, too, and try all combinations, not only each pair")
+    parser.addoption(
+        "--thorough",
+        action="store_true",
+        help="run what is marked as thorough, too, and all combinations, not each pair",
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

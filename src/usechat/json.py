@@ -27,6 +27,7 @@ __all__ = [
     "JsonDepthError",
     "decode_json",
     "encode_json",
+    "encode_texts",
     "find_deep",
     "is_json_value",
     "is_nested_at_most",
@@ -81,6 +82,21 @@ def encode_json(value: Any) -> bytes:
         return _encode_slowly(value)
     except RecursionError:
         raise TypeError("a value is nested too deep for JSON") from None
+
+
+def encode_texts(texts: Sequence[str], prefix: bytes, suffix: bytes) -> bytes:
+    """Return each text as JSON between ``prefix`` and ``suffix``, all in one piece.
+
+    Args:
+        texts: At least one.
+        prefix: The bytes before each.
+        suffix: The bytes after each.
+    """
+    try:
+        encoded = [*map(_encode, texts)]
+    except (UnicodeEncodeError, TypeError):
+        encoded = [*map(encode_json, texts)]
+    return prefix + (suffix + prefix).join(encoded) + suffix
 
 
 def _encode_slowly(value: Any) -> bytes:

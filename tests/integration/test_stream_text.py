@@ -288,7 +288,7 @@ async def test_stopping_reaches_the_provider_while_the_reader_does_not_read():
 
         def make(chat: Any) -> Answer:
             def count(part: Part) -> None:
-                if answer.reducer.parts and len(answer.reducer.text.get("0", ())) > 60:
+                if answer.reducer.parts and len(answer.reducer.texts.get((TextDelta, "0"), ())) > 60:
                     is_full.set()
 
             answer = stream_text(model_for(upstream), messages=chat.messages, on_finish=ends, on_part=count)

@@ -137,24 +137,23 @@ class Sender:
     async def _pump(self, entries: AsyncGenerator[Entry], render: Render | None) -> None:
         async with aclosing(entries):
             async for entry in entries:
-                piece = entry.data if render is None else render(entry)
-                await self._send(piece, more_body=True)
-        await self._send(b"", more_body=False)
+                data = entry.data if render is None else render(entry)
+                if self.aside is not None or self.start is not None:
+                    await self._make_way()
+                self.is_sending = True
+                for piece in (data,) if len(data) <= MAX_SEND_BYTES else slices(data):
+                    await self.send({"type": "http.response.body", "body": piece, "more_body": True})
+                self.is_sending = False
+                self.last_sent = self.loop.time()
+        await self._make_way()
+        await self.send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _send(self, piece: bytes, *, more_body: bool) -> None:
+    async def _make_way(self) -> None:
+        """Wait for a heartbeat on its way, which must not stand in the middle of a frame. Send the head if it waits."""
         while self.aside is not None:
-            # A heartbeat must not stand in the middle of a frame.
             await asyncio.wait({self.aside})
         self.is_sending = True
-        if self.start is not None:
-            await self.begin()
-        if len(piece) <= MAX_SEND_BYTES:
-            await self.send({"type": "http.response.body", "body": piece, "more_body": more_body})
-        else:
-            for part in slices(piece):
-                await self.send({"type": "http.response.body", "body": part, "more_body": more_body})
-        self.is_sending = False
-        self.last_sent = self.loop.time()
+        await self.begin()
 
     async def _listen(self, pump: asyncio.Task[None]) -> None:
         """Wait until the reader leaves or everything is sent."""

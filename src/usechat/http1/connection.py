@@ -213,13 +213,16 @@ class Connection(asyncio.Protocol):
             self._fail(error)
             return
         self.unread += len(data)
-        if self.unread > _MAX_UNREAD_BYTES and response.has_head and not (response.pieces or response.is_complete):
-            self._fail(RemoteProtocolError("the answer has more framing than content"))
-            return
-        if self.unread > _MAX_UNREAD_BYTES and not self.is_held and self._transport is not None:
-            self.is_held = True
-            self._transport.pause_reading()
-        self._wake_waiter()
+        if self.unread > _MAX_UNREAD_BYTES:
+            if response.has_head and not (response.pieces or response.is_complete):
+                self._fail(RemoteProtocolError("the answer has more framing than content"))
+                return
+            if not self.is_held and self._transport is not None:
+                self.is_held = True
+                self._transport.pause_reading()
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def pause_writing(self) -> None:
         """Note that the send buffer is full."""

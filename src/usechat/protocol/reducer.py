@@ -7,13 +7,13 @@ Upstream: ``ai/src/ui/process-ui-message-stream.ts`` (7.0.173). It continues aft
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, cast
+from typing import Any
 
 from usechat.parts import Part, ReasoningDelta, TextDelta, ToolInputDelta
 from usechat.protocol.dialects import Dialect
 from usechat.protocol.message_state import MessageState, UIPart, merge_metadata, present
 from usechat.protocol.options import EncoderOptions
-from usechat.protocol.shaping import NEWEST_CLIENT, Chunk, ChunkShaper, Shaped, ShapedPart, chunk_dialect
+from usechat.protocol.shaping import NEWEST_CLIENT, Chunk, ChunkShaper, Deltas, Shaped, chunk_dialect
 from usechat.protocol.tool_parts import TOOL_HANDLERS
 
 __all__ = ["Reducer", "merge_metadata"]
@@ -34,7 +34,7 @@ class Reducer:
             `message`.
     """
 
-    __slots__ = ("inputs", "reasoning", "shaper", "state", "text")
+    __slots__ = ("shaper", "state", "texts")
 
     def __init__(
         self,
@@ -48,9 +48,8 @@ class Reducer:
         self.shaper = shaper or ChunkShaper(chunk_dialect(dialect), options or EncoderOptions())
         begun = {"id": message_id, "role": "assistant"} if message is None else message
         self.state = MessageState(begun, self.shaper.dialect)
-        self.text: dict[str, list[str]] = {}
-        self.reasoning: dict[str, list[str]] = {}
-        self.inputs: dict[str, list[str]] = {}
+        self.texts: dict[tuple[type, str], list[str]] = {}
+        """The texts of the deltas of each open block and tool input, by the kind of its deltas and its id."""
 
     @property
     def parts(self) -> list[UIPart]:
@@ -72,14 +71,10 @@ class Reducer:
     def apply_all(self, shaped: Iterable[Shaped]) -> None:
         """Apply shaped parts to the message as the client does."""
         for each in shaped:
-            if type(each) is TextDelta:
-                self.text[each.id].append(each.delta)
-            elif type(each) is ReasoningDelta:
-                self.reasoning[each.id].append(each.delta)
-            elif type(each) is ToolInputDelta:
-                self.inputs[each.tool_call_id].append(each.delta)
+            if isinstance(each, Deltas):
+                self.texts[each.kind, each.id].extend(each.texts)
             else:
-                for chunk in cast("ShapedPart", each).chunks:
+                for chunk in each.chunks:
                     self.apply(chunk)
 
     def apply(self, chunk: Chunk) -> None:
@@ -89,17 +84,17 @@ class Reducer:
             handler(self.state, chunk)
         match chunk["type"]:
             case "text-start":
-                self.text[chunk["id"]] = self.state.blocks["text", chunk["id"]][1]
+                self.texts[TextDelta, chunk["id"]] = self.state.blocks["text", chunk["id"]][1]
             case "reasoning-start":
-                self.reasoning[chunk["id"]] = self.state.blocks["reasoning", chunk["id"]][1]
+                self.texts[ReasoningDelta, chunk["id"]] = self.state.blocks["reasoning", chunk["id"]][1]
             case "tool-input-start":
-                self.inputs[chunk["toolCallId"]] = self.state.inputs[chunk["toolCallId"]][1]
+                self.texts[ToolInputDelta, chunk["toolCallId"]] = self.state.inputs[chunk["toolCallId"]][1]
             case "text-end":
-                self.text.pop(chunk["id"], None)
+                self.texts.pop((TextDelta, chunk["id"]), None)
             case "reasoning-end":
-                self.reasoning.pop(chunk["id"], None)
+                self.texts.pop((ReasoningDelta, chunk["id"]), None)
             case "tool-input-available" | "tool-input-error":
-                self.inputs.pop(chunk["toolCallId"], None)
+                self.texts.pop((ToolInputDelta, chunk["toolCallId"]), None)
             case _:
                 pass
 

@@ -43,7 +43,7 @@ from usechat.protocol.lifecycle import Lifecycle
 from usechat.protocol.options import DENIED, MASKED_ERROR, EncoderOptions
 from usechat.protocol.usage import show_usage
 
-__all__ = ["Chunk", "ChunkShaper", "Delta", "Shaped", "ShapedPart", "chunk_dialect"]
+__all__ = ["Chunk", "ChunkShaper", "Deltas", "Shaped", "ShapedPart", "chunk_dialect"]
 
 Chunk: TypeAlias = dict[str, Any]
 
@@ -62,7 +62,13 @@ LOOKS_UP_CALLS: Version = (6, 0, 230)
 """The first client that keeps a failed call as it began, dynamic or not, and ignores the chunk's ``dynamic``."""
 
 
-Delta: TypeAlias = TextDelta | ReasoningDelta | ToolInputDelta
+class Deltas(msgspec.Struct, frozen=True, gc=False):
+    """Deltas of one open block that follow one another. Encoders write them directly."""
+
+    kind: type[TextDelta | ReasoningDelta | ToolInputDelta]
+    id: str
+    """The id of the block that the client has, or of the tool call."""
+    texts: list[str]
 
 
 class ShapedPart(NamedTuple):
@@ -72,8 +78,9 @@ class ShapedPart(NamedTuple):
     chunks: list[Chunk]
 
 
-Shaped: TypeAlias = Delta | ShapedPart
-"""The result of a shaper. A delta of an open block stays a part, because encoders write it directly."""
+Shaped: TypeAlias = Deltas | ShapedPart
+"""The result of a shaper. In a burst nearly all parts are deltas of one block: to do something with all of them at once
+costs a fraction of doing it for each."""
 
 NEWEST_CLIENT: Final = Dialect(NEWEST[7], exact=True)
 
@@ -134,36 +141,46 @@ class ChunkShaper:
             StreamProtocolError: In strict mode, when a part is illegal in its place.
         """
         shaped: list[Shaped] = []
+        deltas: Deltas | None = None
+        last: Any = None
+        part: Any
         for part in parts:
-            delta = self.open_delta(part)
-            if delta is None:
+            # A delta changes nothing of what is open, so the next one of its block needs no second look.
+            if (
+                deltas is not None
+                and part.__class__ is deltas.kind
+                and part.delta
+                and (
+                    part.tool_call_id == last.tool_call_id
+                    if deltas.kind is ToolInputDelta
+                    else part.id == last.id and part.provider_metadata is None
+                )
+            ):
+                deltas.texts.append(part.delta)
+                continue
+            deltas, last = self.open_deltas(part), part
+            if deltas is None:
                 shaped.extend([self.show(admitted) for admitted in self.lifecycle.admit(part)])
             else:
-                shaped.append(delta)
+                shaped.append(deltas)
         return shaped
 
-    def open_delta(self, part: Part) -> Delta | None:
+    def open_deltas(self, part: Any) -> Deltas | None:
         """Return a delta of an open, visible block, with the block's shown id; None for any other part."""
-        kind = type(part)
-        if kind is TextDelta:
-            if part.provider_metadata is not None or not part.delta:  # type: ignore[union-attr]
-                return None
-            key: tuple[str, str] = ("text", part.id)  # type: ignore[union-attr,assignment]
-        elif kind is ReasoningDelta:
-            # The AI SDK sends empty reasoning deltas, but no empty text deltas.
-            if part.provider_metadata is not None or not self.options.send_reasoning:  # type: ignore[union-attr]
-                return None
-            key = ("reasoning", part.id)  # type: ignore[union-attr,assignment]
-        elif kind is ToolInputDelta:
-            is_open = part.delta and part.tool_call_id in self.lifecycle.open_inputs  # type: ignore[union-attr]
-            return part if is_open else None  # type: ignore[return-value]
+        kind = part.__class__
+        # The AI SDK sends empty reasoning deltas, but no empty text deltas.
+        if kind is TextDelta and part.delta:
+            key: tuple[str, str] = ("text", part.id)
+        elif kind is ReasoningDelta and self.options.send_reasoning:
+            key = ("reasoning", part.id)
+        elif kind is ToolInputDelta and part.delta and part.tool_call_id in self.lifecycle.open_inputs:
+            return Deltas(kind, part.tool_call_id, [part.delta])
         else:
             return None
-        if key not in self.lifecycle.open_blocks:
+        if key not in self.lifecycle.open_blocks or part.provider_metadata is not None:
             return None
-        if key not in self.shown_ids:
-            return part  # type: ignore[return-value]
-        return msgspec.structs.replace(part, id=self.shown_ids[key])  # type: ignore[return-value]
+        block: str = part.id
+        return Deltas(kind, self.shown_ids.get(key, block), [part.delta])
 
     def finish(self) -> list[Shaped]:
         """Return the last shaped parts: ends of open blocks, of the step and of the message."""

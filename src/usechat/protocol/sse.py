@@ -74,6 +74,8 @@ class SSEDecoder:
         if self._after_carriage_return or data.find(b"\r") >= 0:
             data = self._with_line_feeds(data)
         pending = self._pending
+        if not pending and data.endswith(b"\n\n"):
+            return self._split(data[:-2])
         if pending:
             if b"\n\n" not in data and not (data[:1] == b"\n" and pending[-1][-1] == _LINE_FEED):
                 if data:

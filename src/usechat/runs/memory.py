@@ -14,6 +14,7 @@ import time
 from array import array
 from bisect import bisect_right
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -206,23 +207,26 @@ class MemoryRun:
             readable = self.readable()
             first = place.position
             if first < readable:
-                start, end = self.end_of(first), self.end_of(readable)
+                # As `end_of` and `copy` do, without calls: this is done for each delta.
+                ends = self.ends
+                start, end = ends[first - 1] if first else 0, ends[readable - 1]
                 if end - start > PIECE_BYTES:
-                    readable = bisect_right(self.ends, start + PIECE_BYTES, first + 1, readable)
-                    end = self.end_of(readable)
+                    readable = bisect_right(ends, start + PIECE_BYTES, first + 1, readable)
+                    end = ends[readable - 1]
                     while end - start > PIECE_BYTES:
                         yield Entry(first, self.copy(start, start + PIECE_BYTES), is_cut=True)
                         start += PIECE_BYTES
                 place.position = readable
-                yield Entry(readable, self.copy(start, end))
+                yield Entry(readable, bytes(memoryview(self.frames)[start:end]))
             elif self.is_running:
                 future = loop.create_future()
                 self._waiting.append(future)
                 try:
                     await future
-                finally:
-                    if future in self._waiting:
+                except BaseException:
+                    with suppress(ValueError):
                         self._waiting.remove(future)
+                    raise
             else:
                 break
         if self.failure is not None:

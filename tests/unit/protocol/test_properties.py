@@ -15,7 +15,7 @@ from usechat.json import decode_json, encode_json
 from usechat.parts import Part, ReasoningDelta, ResetStep, TextDelta
 from usechat.protocol.decoders import DataStreamDecoder, EventsDecoder, TextStreamDecoder, UIMessageStreamDecoder
 from usechat.protocol.dialects import AUTO, Dialect, parse_dialect
-from usechat.protocol.encoders import EncoderOptions, make_encoder
+from usechat.protocol.encoders import EncoderOptions, WireFormat, make_encoder
 from usechat.protocol.reducer import Reducer
 from usechat.protocol.sse import SSEDecoder
 from usechat.testing.client_rules import find_data_stream_refusals, find_refusals
@@ -153,6 +153,12 @@ def test_text_and_events_read_the_same_however_they_are_cut(parts: list[Part], c
 def spoken(parts: Iterable[Part], kind: type = TextDelta) -> str:
     texts = [part.delta for part in parts if isinstance(part, kind)]  # type: ignore[attr-defined]
     return "".join(texts).encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # type: ignore[arg-type]
+
+
+@given(parts=legal_parts(), wire_format=st.sampled_from(["text-stream", "events"]))
+def test_text_and_events_are_the_same_however_the_parts_come(parts: list[Part], wire_format: WireFormat):
+    batch, single = make_encoder(wire_format), make_encoder(wire_format)
+    assert batch.feed_all(parts) + batch.finish() == b"".join([*map(single.feed, parts), single.finish()])
 
 
 @given(parts=legal_parts())

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from contextlib import AbstractContextManager
 from enum import Enum
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
@@ -19,7 +19,7 @@ from usechat.models.base import Model, ModelCall
 if TYPE_CHECKING:
     from usechat.answers.calls.execute import Execution, MakeContext, TellOfTool
 
-__all__ = ["Ask", "Call", "CallModel", "Open", "RunTools", "Script", "Stream"]
+__all__ = ["READ", "Ask", "Call", "CallModel", "Open", "RunTools", "Script", "Stream"]
 
 T = TypeVar("T")
 
@@ -69,6 +69,9 @@ class Stream(Enum):
     CLOSE = "no more of it"
     """Close the stream now. Needed when it has not ended."""
 
+
+READ: Final = Stream.READ
+"""The member itself, for what runs with each delta: Python 3.11 looks one up in an enumeration by a slow way."""
 
 Ask: TypeAlias = Call | CallModel | RunTools | Open | Stream
 Script: TypeAlias = Generator[Ask, Any, T]

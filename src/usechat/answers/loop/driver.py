@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, assert_never
 
 from usechat.answers.calls.execute import ToolRunner
-from usechat.answers.loop.asks import Ask, Call, CallModel, Open, RunTools, Stream
+from usechat.answers.loop.asks import READ, Ask, Call, CallModel, Open, RunTools, Stream
 from usechat.answers.loop.deadline import Deadline
 from usechat.answers.loop.time_limits import TimeLimits
 from usechat.answers.loop.turn import Turn
@@ -74,12 +74,16 @@ async def execute_in_time(ask: Ask, streams: list[AsyncIterator[Any]], limits: T
     Raises:
         AnswerTimeoutError: The ask takes longer than the answer may.
     """
-    stream = streams[-1] if ask is Stream.READ else None
+    stream = streams[-1] if ask is READ else None
     deadline.begin(limits.until(stream))
     try:
         if stream is None:
             return await execute(ask, streams, limits)
-        batch = await anext(stream, None)
+        try:
+            # Without a default, which would be one more object for the event loop to pass through with each delta.
+            batch = await anext(stream)
+        except StopAsyncIteration:
+            batch = None
     except asyncio.CancelledError:
         if deadline.has_cancelled():
             raise limits.error() from None

@@ -14,7 +14,7 @@ import msgspec
 
 from usechat.answers.callbacks import Outcome
 from usechat.answers.calls.events import StepStartEvent
-from usechat.answers.loop.asks import Call, CallModel, Script, Stream
+from usechat.answers.loop.asks import READ, Call, CallModel, Script, Stream
 from usechat.answers.loop.prepare_call import AgentCall, apply_settings
 from usechat.answers.loop.recorder import StepRecorder
 from usechat.answers.loop.request import StepSettings
@@ -127,14 +127,14 @@ class ModelTurn(StepTurn):
     def _read_stream(self) -> Script[ProviderError | None]:
         """Show the parts of the stream that is open. Return the error that broke it, or None."""
         try:
-            while (batch := (yield Stream.READ)) is not None:
+            while (batch := (yield READ)) is not None:
                 if not self.is_open:
                     self.batch_parts, self.batch_start = self.parts, len(self.parts)
-                for part in batch:
-                    if self.is_open and self.recorder.feed_delta(part):
-                        self.parts.append(part)
-                    else:
-                        yield from self.take_part(part)
+                parts = iter(batch)
+                while (
+                    part := self.recorder.feed_deltas(parts, self.parts) if self.is_open else next(parts, None)
+                ) is not None:
+                    yield from self.take_part(part)
         except ProviderError as error:
             if not self.has_shown and self.may_retry(error):
                 # Nothing of the broken batch has been read yet.

@@ -5,7 +5,7 @@ Knows no model, no tools and no wire format.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -78,9 +78,9 @@ class StepRecorder:
     def __init__(self) -> None:
         self.blocks: dict[tuple[str, str], Block] = {}
         self.text: dict[str, list[str]] = {}
-        """The pieces of each text block, by block id. `feed_delta` appends to them directly."""
+        """The pieces of each text block, by block id. `feed_deltas` appends to them directly."""
         self.reasoning: dict[str, list[str]] = {}
-        """The pieces of each reasoning block, by block id. `feed_delta` appends to them directly."""
+        """The pieces of each reasoning block, by block id. `feed_deltas` appends to them directly."""
         self.content: list[Block | AssistantContent] = []
         self.results: dict[str, ToolResultContent] = {}
         self.decisions: list[ToolApprovalResponseContent] = []
@@ -122,22 +122,27 @@ class StepRecorder:
         """Whether a block has begun; it may still be empty."""
         return self.has_begun_call or self.has_content
 
-    def feed_delta(self, part: ModelPart) -> bool:
-        """Record a delta of an open block. Return False for any other part; the caller feeds that to `feed`.
+    def feed_deltas(self, parts: Iterator[ModelPart], shown: list[Part]) -> ModelPart | None:
+        """Record the next deltas of open blocks and append them to ``shown``. Return the part that ends them, or None.
 
-        A delta of a tool's input is dropped: the input is recorded when it is complete.
+        The caller feeds that part to `feed`. Deltas of a tool's input are only appended: the input is recorded when it
+        is complete.
         """
-        kind = type(part)
-        if kind is ToolInputDelta:
-            return True
-        if kind is not TextDelta and kind is not ReasoningDelta:
-            return False
-        if part.provider_metadata is not None:  # type: ignore[union-attr]
-            return False
-        pieces = (self.text if kind is TextDelta else self.reasoning).get(part.id)  # type: ignore[union-attr]
-        if pieces is not None:
-            pieces.append(part.delta)  # type: ignore[union-attr]
-        return pieces is not None
+        part: Any
+        for part in parts:
+            kind = part.__class__
+            if kind is not ToolInputDelta:
+                if kind is TextDelta:
+                    pieces = self.text.get(part.id)
+                elif kind is ReasoningDelta:
+                    pieces = self.reasoning.get(part.id)
+                else:
+                    return part
+                if pieces is None or part.provider_metadata is not None:
+                    return part
+                pieces.append(part.delta)
+            shown.append(part)
+        return None
 
     def feed(self, part: Part) -> None:
         """Record one part."""

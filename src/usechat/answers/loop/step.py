@@ -23,7 +23,7 @@ from usechat.answers.calls.read import (
     show_input_start,
 )
 from usechat.answers.calls.stored_outputs import convert_outputs
-from usechat.answers.loop.asks import RunTools, Script, Stream
+from usechat.answers.loop.asks import READ, RunTools, Script
 from usechat.answers.loop.policy import LoopPolicy
 from usechat.answers.loop.recorder import StepRecorder, StepResult
 from usechat.answers.loop.request import LoopRequest
@@ -255,7 +255,7 @@ class StepTurn(Turn):
             request.observer.watch_tool,
         )
         try:
-            while (batch := (yield Stream.READ)) is not None:
+            while (batch := (yield READ)) is not None:
                 self._show_outputs(batch)
         except Exception:
             # The time of the answer is up.

@@ -25,12 +25,13 @@ class TimeLimits:
         now: Returns the time in seconds.
     """
 
-    __slots__ = ("_begun_at", "_ends", "_now", "_outer", "_provider", "_timeout", "has_content", "stream")
+    __slots__ = ("_begun_at", "_chunk", "_ends", "_now", "_outer", "_provider", "_timeout", "has_content", "stream")
 
     def __init__(self, timeout: Timeout | None, now: Callable[[], float]) -> None:
         self._now = now
         self._begun_at = now()
         self._timeout = Timeout.resolve(timeout)
+        self._chunk = math.inf
         self._provider = ""
         self.stream: object = None
         """The model's stream, once it is open."""
@@ -48,6 +49,7 @@ class TimeLimits:
         total, step = self._begun_at + (timeout.total or math.inf), now + (timeout.step or math.inf)
         self._outer = (total, "total") if total <= step else (step, "step")
         self._ends = min(self._outer, (now + (timeout.first_chunk or math.inf), "first_chunk"))
+        self._chunk = timeout.chunk or math.inf
         self.has_content = False
         self._provider = model.provider
         if math.isinf(self._outer[0]):
@@ -64,7 +66,7 @@ class TimeLimits:
         if stream is None or stream is not self.stream:
             self._ends = self._outer
         elif self.has_content:
-            end = self._now() + (self._timeout.chunk or math.inf)
+            end = self._now() + self._chunk
             self._ends = (end, "chunk") if end < self._outer[0] else self._outer
         return self._ends[0]
 

@@ -18,7 +18,7 @@ import anyio.to_thread
 from usechat.answers.answer import Answer
 from usechat.answers.callbacks import Callbacks, FinishEvent, MessageMetadataCallback, Outcome
 from usechat.answers.calls.execute import runs_on_loop
-from usechat.answers.loop.asks import Open, Script, Stream
+from usechat.answers.loop.asks import READ, Open, Script
 from usechat.answers.loop.turn import Turn
 from usechat.answers.writer.data_parts import NOT_GIVEN, data_part
 from usechat.answers.writer.merge import OpenSteps, read_parts, rename_blocks
@@ -218,7 +218,7 @@ class WriterTurn(Turn):
         """Show the written parts as they come."""
         self.parts.append(Start(message_id=self.message_id))
         yield Open(self.write)
-        while (batch := (yield Stream.READ)) is not None:
+        while (batch := (yield READ)) is not None:
             self.parts += [part for part in batch if self.keep(part)]
         if self.failure is not None:
             self.finish_reason = FinishReason("error")

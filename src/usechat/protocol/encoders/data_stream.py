@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from usechat.json import encode_json
+from usechat.json import encode_json, encode_texts
 from usechat.parts import (
     Data,
     Error,
@@ -37,7 +37,7 @@ from usechat.parts import (
 from usechat.protocol.dialects import NEWEST, Dialect
 from usechat.protocol.encoders.base import PROXY_HEADERS, Encoder, provider_value
 from usechat.protocol.options import DENIED, MASKED_ERROR
-from usechat.protocol.shaping import ChunkShaper, Shaped, ShapedPart
+from usechat.protocol.shaping import ChunkShaper, Deltas, Shaped
 from usechat.protocol.usage import show_usage, usage_for_major
 from usechat.unsafe_keys import encode_safe_json
 
@@ -112,21 +112,19 @@ class DataStreamEncoder(Encoder):
         """Return the lines as one byte string."""
         frames: list[bytes] = []
         for each in shaped:
-            if type(each) is TextDelta and each.id not in self.summaries:
-                frames += (b"0:", encode_json(each.delta), b"\n")
-            elif type(each) is ReasoningDelta and self.sends_reasoning:
-                frames += (b"g:", encode_json(each.delta), b"\n")
-            elif type(each) is ToolInputDelta and each.tool_call_id in self.prefixes:
-                frames += (self.prefixes[each.tool_call_id], encode_json(each.delta), b"}\n")
-            else:
-                frames.append(self.encode_one(each))
+            if isinstance(each, Deltas):
+                frames.append(self.encode_deltas(each))
+            elif (handler := self.HANDLERS.get(type(each.part))) is not None:
+                frames.append(handler(self, each.part))
         return b"".join(frames)
 
-    def encode_one(self, shaped: Shaped) -> bytes:
-        """Return the lines of a part; empty when it has none."""
-        part = shaped.part if isinstance(shaped, ShapedPart) else shaped
-        handler = self.HANDLERS.get(type(part))
-        return handler(self, part) if handler else b""
+    def encode_deltas(self, deltas: Deltas) -> bytes:
+        """Return the lines of deltas; empty when they have none."""
+        if deltas.kind is ToolInputDelta:
+            return self._encode_pieces(deltas.id, deltas.texts)
+        if deltas.kind is ReasoningDelta:
+            return encode_texts(deltas.texts, b"g:", b"\n") if self.sends_reasoning else b""
+        return encode_texts(deltas.texts, b"0:", b"\n") if deltas.id not in self.summaries else b""
 
     def terminator(self) -> bytes:
         """Return nothing: the format has no terminator."""
@@ -203,15 +201,17 @@ class DataStreamEncoder(Encoder):
 
     def _encode_input_delta(self, part: ToolInputDelta) -> bytes:
         # The SDK sends empty deltas too.
-        if part.tool_call_id in self.prefixes:
-            return self.prefixes[part.tool_call_id] + encode_json(part.delta) + b"}\n"
-        tool_name = self.begun_calls.pop(part.tool_call_id, None)
-        if tool_name is None:
-            return b""
-        prefix = b'c:{"toolCallId":%s,"argsTextDelta":' % encode_json(part.tool_call_id)
-        self.prefixes[part.tool_call_id] = prefix
-        start = line("b", {"toolCallId": part.tool_call_id, "toolName": tool_name})
-        return start + prefix + encode_json(part.delta) + b"}\n"
+        return self._encode_pieces(part.tool_call_id, [part.delta])
+
+    def _encode_pieces(self, call: str, pieces: list[str]) -> bytes:
+        start = b""
+        if call not in self.prefixes:
+            tool_name = self.begun_calls.pop(call, None)
+            if tool_name is None:
+                return b""
+            self.prefixes[call] = b'c:{"toolCallId":%s,"argsTextDelta":' % encode_json(call)
+            start = line("b", {"toolCallId": call, "toolName": tool_name})
+        return start + encode_texts(pieces, self.prefixes[call], b"}\n")
 
     def _encode_input(self, part: ToolInputAvailable) -> bytes:
         self.prefixes.pop(part.tool_call_id, None)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from usechat.json import encode_json
+from usechat.json import encode_json, encode_texts
 from usechat.parts import Abort, Error, Finish, FinishStep, TextDelta
 from usechat.protocol.encoders.base import PROXY_HEADERS, Encoder
-from usechat.protocol.shaping import ChunkShaper, Shaped, ShapedPart
+from usechat.protocol.shaping import ChunkShaper, Deltas, Shaped
 from usechat.protocol.sse import KEEP_ALIVE, STREAM_OPEN, encode_event
 from usechat.unsafe_keys import encode_safe_json
 
@@ -42,9 +42,11 @@ class EventsEncoder(Encoder):
 
     def encode_one(self, shaped: Shaped) -> bytes:
         """Return the events of a part; empty when it has none."""
-        match shaped.part if isinstance(shaped, ShapedPart) else shaped:
+        if isinstance(shaped, Deltas):
+            return encode_texts(shaped.texts, TEXT, END_OF_FRAME) if shaped.kind is TextDelta else b""
+        match shaped.part:
             case TextDelta(delta=text):
-                return TEXT + encode_json(text) + END_OF_FRAME if text else b""
+                return encode_texts([text], TEXT, END_OF_FRAME) if text else b""
             case FinishStep(usage=usage):
                 self.usage = add_usage(self.usage, usage.raw or {})
             case Error(error_text=text):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from usechat.parts import TextDelta
 from usechat.protocol.encoders.base import PROXY_HEADERS, Encoder
-from usechat.protocol.shaping import ChunkShaper, Shaped, ShapedPart
+from usechat.protocol.shaping import ChunkShaper, Deltas, Shaped
 
 __all__ = ["TextStreamEncoder"]
 
@@ -38,8 +38,9 @@ class TextStreamEncoder(Encoder):
 
 
 def text_of(shaped: Shaped) -> str:
-    part = shaped.part if isinstance(shaped, ShapedPart) else shaped
-    return part.delta if isinstance(part, TextDelta) else ""
+    if isinstance(shaped, Deltas):
+        return "".join(shaped.texts) if shaped.kind is TextDelta else ""
+    return shaped.part.delta if isinstance(shaped.part, TextDelta) else ""
 
 
 def encode_text(text: str) -> bytes:
