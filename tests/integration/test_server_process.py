@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,42 @@ def test_running_answer_may_end_before_the_server_does(tmp_path: Path) -> None:
         assert server.process.wait(60) == 0
     assert '"type":"finish"' in seen
     assert seen.endswith("data: [DONE]\n\n")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_server_that_stops_refuses_connections_while_an_answer_goes_on(tmp_path: Path, workers: str) -> None:
+    with (
+        ReplayServer(Reply("text", hold_after=AFTER_FIRST_DELTA)) as upstream,
+        serving(
+            tmp_path,
+            ANTHROPIC_API_KEY="unused",
+            ANTHROPIC_BASE_URL=upstream.url,
+            USECHAT_WORKERS=workers,
+            USECHAT_SHUTDOWN_SECONDS="120",
+        ) as server,
+    ):
+        with server.client.stream("POST", "/api/chat", json=BODY) as response:
+            pieces = response.iter_text()
+            seen = ""
+            while "High water" not in seen:
+                seen += next(pieces)
+            server.process.terminate()
+            while not is_refused(server.client.base_url.port):
+                time.sleep(0.05)
+            assert server.process.poll() is None
+            upstream.requests[0].go_on()
+            seen += "".join(pieces)
+        assert server.process.wait(60) == 0
+    assert '"type":"finish"' in seen
+
+
+def is_refused(port: int | None) -> bool:
+    try:
+        # One that is taken all the same is closed, or waits for nobody.
+        socket.create_connection(("127.0.0.1", port or 0)).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 def test_answer_that_takes_too_long_is_ended_legally(tmp_path: Path) -> None:
