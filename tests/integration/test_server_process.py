@@ -223,7 +223,37 @@ def test_settings_are_shown_with_their_sources(tmp_path: Path) -> None:
     assert rows["USECHAT_API_KEYS"] == ["********", "env"]
     assert rows["USECHAT_PORT"] == ["8000", "default"]
     assert "secret-key" not in done.stdout
+    (tmp_path / "production.env").write_text("USECHAT_MODEL=local\n")
+    other = run(tmp_path, ["settings", "--env-file", "production.env"]).stdout
+    assert ["USECHAT_MODEL", "local", str(tmp_path / "production.env")] in [line.split() for line in other.splitlines()]
     assert done.stderr.startswith("USECHAT_PROT is no setting")
+
+
+AS_ANOTHER_USER = """
+import os
+from usechat.errors import ConfigurationError
+from usechat.server.environment import load_environment
+
+# All is imported before the change: the interpreter may be in a folder of the first user's.
+load_environment()
+os.chmod({path!r}, 0)
+if os.getuid() == 0:
+    os.setuid(65534)
+try:
+    print(load_environment().sources["USECHAT_MODEL"])
+except ConfigurationError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(("path", "said"), [(".", "default"), (".env", ".env must be a file that this user may read.")])
+def test_file_of_settings_that_this_user_may_not_read(tmp_path: Path, path: str, said: str) -> None:
+    (tmp_path / ".env").write_text("USECHAT_MODEL=demo\n")
+    tmp_path.chmod(0o755)
+    program = [sys.executable, "-c", AS_ANOTHER_USER.format(path=path)]
+    done = subprocess.run(program, cwd=tmp_path, env=environment(), text=True, capture_output=True, check=False)
+    tmp_path.chmod(0o700)
+    assert done.stdout.strip() == said, done.stderr
 
 
 def test_wrong_setting_is_told_by_settings_too(tmp_path: Path) -> None:
