@@ -18,8 +18,7 @@ from tests.integration.running_server import run, serving
 from tests.support.cutting_proxy import CuttingProxy
 from tests.support.programs import REFUSING_PORT, nginx
 from tests.support.scripted_backend import CHUNKS, EVENT_HEADERS, Answer, Behaviour, ScriptedBackend, frame
-from usechat.doctor import CHECKS, Check, Report, Target, Verdict, examine
-from usechat.doctor.backend import Backend
+from usechat.doctor import CHECKS, Report, Target, examine
 from usechat.errors import ConfigurationError
 
 RIGHT = Behaviour()
@@ -424,14 +423,3 @@ def test_wrong_call_of_the_command_prints_no_report(tmp_path: Path) -> None:
     assert "URL must be an address" in done.stderr
     unwritable = ["doctor", f"http://127.0.0.1:{REFUSING_PORT}/", "--junit", "no/such/folder.xml"]
     assert run(tmp_path, unwritable).returncode == 2
-
-
-def test_check_of_ones_own_runs_with_the_others() -> None:
-    async def check_server(backend: Backend) -> Verdict:
-        return Verdict(["It names its server."] if "server" in (await backend.answer()).headers else [])
-
-    async def ask() -> Report:
-        async with ScriptedBackend(RIGHT.answering(headers={**EVENT_HEADERS, "server": "mine"})) as backend:
-            return await examine(Target.make(backend.url), [*CHECKS, Check("server", check_server, "Leave it out.")])
-
-    assert found(asyncio.run(ask())) == {"server": ["It names its server."]}

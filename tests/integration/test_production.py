@@ -205,6 +205,39 @@ def of_systemd(installed: Path, upstream: ScriptedUpstream, tmp_path_factory: py
         yield open_site(server, address, variables=variables, database=database, folder=folder, stack=stack)
 
 
+def test_workers_over_postgresql_and_redis_start_with_the_lines_of_the_page(
+    installed: Path, postgres_server: PostgresServer, tmp_path: Path
+) -> None:
+    section = "PostgreSQL and Redis"
+    settings = tmp_path / "usechat.env"
+    with ExitStack() as stack:
+        redis = stack.enter_context(closing(hold_port())).getsockname()[1]
+        (tmp_path / "redis.conf").write_text(blocks("conf", section)[0])
+        own = ["redis.conf", "--bind", "127.0.0.1", "--port", str(redis)]
+        command = [find_program("redis-server"), *own]
+        stack.enter_context(
+            Program(command, ready="Ready to accept connections", folder=tmp_path, log=tmp_path / "redis.log")
+        )
+        made = {
+            "ANTHROPIC_API_KEY": "none",
+            "USECHAT_APPROVAL_SECRET": "a secret of the test",
+            "USECHAT_KEYS_FILE": f"{tmp_path}/keys.json",
+            "USECHAT_DATABASE_URL": postgres_server.make_database(),
+            "USECHAT_REDIS_URL": f"redis://127.0.0.1:{redis}/0",
+        }
+        lines = settings_of(blocks("ini", "systemd")[0] + blocks("ini", section)[0], made)
+        assert lines["USECHAT_WORKERS"] == "2"
+        lines |= {"USECHAT_PORT": "0"}
+        settings.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
+        [migrate] = [line for line in blocks("sh", section)[1].splitlines() if "migrate" in line]
+        places = {"/opt/usechat": str(installed), "/etc/usechat.env": str(settings)}
+        assert run(relocate(migrate, places).split(), **bytecode(installed)) == "The tables are up to date.\n"
+        server = start_server([f"{installed}/bin/usechat", "serve"], tmp_path, {**lines, **bytecode(installed)}, stack)
+        told = httpx.get(f"{server.url}/readyz", timeout=60).json()
+        assert f"`{json.dumps(told, separators=(',', ':'))}`" in PAGE
+    assert " WARNING " not in (tmp_path / "usechat.log").read_text()
+
+
 @pytest.fixture(params=["of_compose", "of_systemd"])
 def site(request: pytest.FixtureRequest) -> Site:
     return request.getfixturevalue(request.param)

@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,42 @@ def test_running_answer_may_end_before_the_server_does(tmp_path: Path) -> None:
     assert seen.endswith("data: [DONE]\n\n")
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_server_that_stops_refuses_connections_while_an_answer_goes_on(tmp_path: Path, workers: str) -> None:
+    with (
+        ReplayServer(Reply("text", hold_after=AFTER_FIRST_DELTA)) as upstream,
+        serving(
+            tmp_path,
+            ANTHROPIC_API_KEY="unused",
+            ANTHROPIC_BASE_URL=upstream.url,
+            USECHAT_WORKERS=workers,
+            USECHAT_SHUTDOWN_SECONDS="120",
+        ) as server,
+    ):
+        with server.client.stream("POST", "/api/chat", json=BODY) as response:
+            pieces = response.iter_text()
+            seen = ""
+            while "High water" not in seen:
+                seen += next(pieces)
+            server.process.terminate()
+            while not is_refused(server.client.base_url.port):
+                time.sleep(0.05)
+            assert server.process.poll() is None
+            upstream.requests[0].go_on()
+            seen += "".join(pieces)
+        assert server.process.wait(60) == 0
+    assert '"type":"finish"' in seen
+
+
+def is_refused(port: int | None) -> bool:
+    try:
+        # One that is taken all the same is closed, or waits for nobody.
+        socket.create_connection(("127.0.0.1", port or 0)).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
 def test_answer_that_takes_too_long_is_ended_legally(tmp_path: Path) -> None:
     with (
         ReplayServer(Reply("text", hold_after=AFTER_FIRST_DELTA)) as upstream,
@@ -186,7 +223,37 @@ def test_settings_are_shown_with_their_sources(tmp_path: Path) -> None:
     assert rows["USECHAT_API_KEYS"] == ["********", "env"]
     assert rows["USECHAT_PORT"] == ["8000", "default"]
     assert "secret-key" not in done.stdout
+    (tmp_path / "production.env").write_text("USECHAT_MODEL=local\n")
+    other = run(tmp_path, ["settings", "--env-file", "production.env"]).stdout
+    assert ["USECHAT_MODEL", "local", str(tmp_path / "production.env")] in [line.split() for line in other.splitlines()]
     assert done.stderr.startswith("USECHAT_PROT is no setting")
+
+
+AS_ANOTHER_USER = """
+import os
+from usechat.errors import ConfigurationError
+from usechat.server.environment import load_environment
+
+# All is imported before the change: the interpreter may be in a folder of the first user's.
+load_environment()
+os.chmod({path!r}, 0)
+if os.getuid() == 0:
+    os.setuid(65534)
+try:
+    print(load_environment().sources["USECHAT_MODEL"])
+except ConfigurationError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(("path", "said"), [(".", "default"), (".env", ".env must be a file that this user may read.")])
+def test_file_of_settings_that_this_user_may_not_read(tmp_path: Path, path: str, said: str) -> None:
+    (tmp_path / ".env").write_text("USECHAT_MODEL=demo\n")
+    tmp_path.chmod(0o755)
+    program = [sys.executable, "-c", AS_ANOTHER_USER.format(path=path)]
+    done = subprocess.run(program, cwd=tmp_path, env=environment(), text=True, capture_output=True, check=False)
+    tmp_path.chmod(0o700)
+    assert done.stdout.strip() == said, done.stderr
 
 
 def test_wrong_setting_is_told_by_settings_too(tmp_path: Path) -> None:

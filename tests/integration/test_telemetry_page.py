@@ -1,13 +1,13 @@
-"""The program of docs/telemetry.md, in a process of its own: providers are set once in a process."""
+"""The programs of docs/telemetry.md, each in a process of its own: providers are set once in a process."""
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
-from pathlib import Path
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs/telemetry.md").read_text()
+from tests.integration.test_readme import programs
+
+SERVING, TESTING = programs("docs/telemetry.md")
 
 AFTER = """
 import asyncio
@@ -25,6 +25,26 @@ async def main():
 asyncio.run(main())
 print(*sorted(span.name for span in exporter.get_finished_spans()), sep="|")
 """
+AFTER_TEST = """
+import asyncio
+
+made = []
+
+class Kept(InMemorySpanExporter):
+    def __init__(self):
+        super().__init__()
+        made.append(self)
+
+InMemorySpanExporter = Kept
+
+async def main():
+    await test_answer_is_traced()
+    await stream_text(ScriptedModel(saying("Again")), prompt="Hello").text
+
+asyncio.run(main())
+[exporter] = made
+print(*sorted(span.name for span in exporter.get_finished_spans()), sep="|")
+"""
 WITHOUT = """
 import sys
 sys.modules["opentelemetry"] = None
@@ -37,8 +57,12 @@ def run(program: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_program_of_the_page_traces_answers():
-    [program] = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-    done = run(program + AFTER)
+    done = run(SERVING + AFTER)
+    assert done.stdout.strip() == "chat scripted|invoke_agent|step 0", done.stderr
+
+
+def test_test_of_the_page_traces_its_own_answer_only():
+    done = run(TESTING + AFTER_TEST)
     assert done.stdout.strip() == "chat scripted|invoke_agent|step 0", done.stderr
 
 

@@ -19,7 +19,7 @@ import usechat.testing
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = [
-    *("usechat", "usechat.models", "usechat.tools", "usechat.adapters"),
+    *("usechat", "usechat.models", "usechat.tools", "usechat.adapters", "usechat.telemetry", "usechat.doctor"),
     *(module.name for module in pkgutil.iter_modules(usechat.testing.__path__, "usechat.testing.")),
 ]
 

@@ -1,7 +1,8 @@
 """Examine a backend of the AI SDK's protocols from outside, in whatever language it is written.
 
-report = await examine(Target.make("http://127.0.0.1:8000/api/chat"))
-for result in report.results: print(result.check.name, result.findings)
+    report = await examine(Target.make("http://127.0.0.1:8000/api/chat"))
+    for result in report.results:
+        print(result.check.name, result.findings)
 
 It needs the extra ``doctor``. docs/doctor.md names each check.
 """

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Any, Final, cast
 
 from dotenv import dotenv_values
 from pydantic import SecretStr, ValidationError
@@ -19,9 +19,7 @@ from usechat.models.resolve import default_model
 from usechat.server.persistence import OFF, database_url
 from usechat.server.settings import PREFIX, Settings, settings_error
 
-__all__ = ["ENV_FILE_VARIABLE", "Environment", "Source", "load_environment"]
-
-Source: TypeAlias = Literal["default", "env", ".env"]
+__all__ = ["ENV_FILE_VARIABLE", "Environment", "load_environment"]
 
 ENV_FILE_VARIABLE: Final = f"{PREFIX}ENV_FILE"
 """Names the file to read in place of ``.env``."""
@@ -42,8 +40,8 @@ class Environment:
     """The settings in force and where each comes from."""
 
     settings: Settings
-    sources: Mapping[str, Source]
-    """By the variable's name."""
+    sources: Mapping[str, str]
+    """``default``, ``env`` or the name of the file, by the variable's name."""
     unknown: tuple[str, ...]
     """Variables that look like settings and are none."""
 
@@ -54,7 +52,7 @@ class Environment:
             close = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
             yield f"{name} is no setting and does nothing. The nearest there is: {close[0]}"
 
-    def rows(self) -> Iterator[tuple[str, str, Source]]:
+    def rows(self) -> Iterator[tuple[str, str, str]]:
         """Yield name, value and source of each setting, and of what Anthropic's package reads; passwords are masked.
 
         Model and database are those in force where the settings leave them open.
@@ -95,7 +93,7 @@ def load_environment() -> Environment:
     names = [*map(variable_of, Settings.model_fields), *ANTHROPIC]
     return Environment(
         settings=settings,
-        sources={name: source_of(name, in_environ, in_file) for name in names},
+        sources={name: source_of(name, in_environ, in_file, str(file)) for name in names},
         unknown=tuple(sorted(name for name in in_environ | in_file if is_unknown(name))),
     )
 
@@ -117,7 +115,10 @@ def put_anthropic_in_order() -> None:
 def env_file() -> Path | None:
     named = os.environ.get(ENV_FILE_VARIABLE)
     path = Path(named or ".env")
-    if path.is_file():
+    # In a folder that this user may not enter, such as root's home after `sudo -u`, is_file raises.
+    if os.access(path, os.F_OK) and path.is_file():
+        if not os.access(path, os.R_OK):
+            raise ConfigurationError(f"{path} must be a file that this user may read.")
         return path
     if named:
         raise ConfigurationError(f"{ENV_FILE_VARIABLE} (--env-file) must name a file that is there.")
@@ -135,10 +136,10 @@ def variable_of(field: str) -> str:
     return f"{PREFIX}{field.upper()}"
 
 
-def source_of(variable: str, in_environ: set[str], in_file: set[str]) -> Source:
+def source_of(variable: str, in_environ: set[str], in_file: set[str], file: str) -> str:
     if variable in {name.upper() for name in in_environ}:
         return "env"
-    return ".env" if variable in {name.upper() for name in in_file} else "default"
+    return file if variable in {name.upper() for name in in_file} else "default"
 
 
 def is_unknown(name: str) -> bool:

@@ -8,6 +8,6 @@ Needs the extra ``telemetry`` (the OpenTelemetry API); spans go where the applic
 docs/telemetry.md lists the spans, their attributes and the metrics.
 """
 
-from usechat.telemetry.instrument import instrument, uninstrument
+from usechat.telemetry.switch import instrument, uninstrument
 
 __all__ = ["instrument", "uninstrument"]

@@ -58,6 +58,14 @@ class Workers(Multiprocess):
         if self._deaths >= self._tries:
             raise ConfigurationError("the workers do not start: the lines above say why.")
 
+    def terminate_all(self) -> None:
+        """Tell the workers to stop, and close the socket."""
+        super().terminate_all()
+        # As long as any process holds it, the system goes on taking connections, which wait for a worker until the last
+        # answer has ended. Refused ones go to another server at once.
+        for listener in self.sockets:
+            listener.close()
+
     def keep_subprocess_alive(self) -> None:
         """Look at each worker, and replace those that are gone."""
         for index, process in enumerate(self.processes):

@@ -203,7 +203,7 @@ def test_command_shows_settings_of_a_file(command: CliRunner, tmp_path: Path) ->
     (tmp_path / "settings").write_text("USECHAT_MODEL=demo\nUSECHAT_MODLES=x\n")
     shown = command.invoke(app, ["settings", "--env-file", "settings"])
     assert shown.exit_code == 0
-    assert ["USECHAT_MODEL", "demo", ".env"] in [line.split() for line in shown.stdout.splitlines()]
+    assert ["USECHAT_MODEL", "demo", str(tmp_path / "settings")] in [line.split() for line in shown.stdout.splitlines()]
     assert shown.stderr.startswith("USECHAT_MODLES is no setting")
 
 
