@@ -315,28 +315,6 @@ def test_all_of_the_page_changes_its_colours_at_once_with_less_motion(visit: Vis
     assert page.page.evaluate("document.getAnimations().length") == 0
 
 
-def test_end_of_an_answer_is_announced_once(visit: Visit, replayed: str, upstream: Upstream) -> None:
-    upstream.will(Reply("text", delay=0.05))
-    page = visit(replayed)
-    page.page.evaluate(
-        """() => {
-          window.announced = [];
-          const note = () => {
-            for (const region of document.querySelectorAll('[role=status], [role=alert], [aria-live=polite]')) {
-              const text = region.textContent;
-              if (text && text !== window.announced.at(-1)) window.announced.push(text);
-            }
-          };
-          new MutationObserver(note).observe(document, { childList: true, characterData: true, subtree: true });
-        }"""
-    )
-    page.ask("When is high water?")
-    page.wait_until_answered()
-    expect(page.page.get_by_test_id("status")).to_have_text(f"The answer is there: {WHOLE_TEXT}")
-    assert page.page.evaluate("window.announced") == [f"The answer is there: {WHOLE_TEXT}"]
-    assert page.page.get_by_role("log").get_attribute("aria-live") == "off"
-
-
 def test_list_is_a_drawer_on_a_telephone(visit: Visit, replayed: str, upstream: Upstream) -> None:
     upstream.will(Reply("text"))
     page = visit(replayed, **PHONE)

@@ -141,6 +141,7 @@ export const STRINGS = {
 
   status: {
     arrived: (beginning: string) => `The answer is there: ${beginning}`,
+    stopped: 'The answer was stopped.',
     waiting: 'The answer waits for your decision.',
     opened: (title: string) => `Chat opened: ${title}`,
   },

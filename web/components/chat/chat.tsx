@@ -11,8 +11,8 @@ import { useStickToBottom } from '@/hooks/use-stick-to-bottom';
 import { changeChat, type SavedChat } from '@/lib/chats';
 import { writtenText } from '@/lib/message-text';
 import { canHover } from '@/lib/can-hover';
+import { keepDraft } from '@/lib/drafts';
 import { nameNewChat } from '@/lib/route';
-import { remember } from '@/lib/storage';
 import { STRINGS } from '@/lib/strings';
 import type { ChatMessage } from '@/lib/types';
 import { ArrowDownIcon, PaperclipIcon } from '../icons';
@@ -87,7 +87,7 @@ type ChatViewProps = {
 
 function ChatView({ id, isNew, isSaved, isBusy, conversation, found, model, onReload, onChooseModel }: ChatViewProps) {
   const history = useHistory();
-  const { messages, status, error, clearError, send: sendToServer, edit, retry, stop, regenerate } = conversation;
+  const { messages, ended, error, clearError, send: sendToServer, edit, retry, stop, regenerate } = conversation;
   const { scrollRef, contentRef, isAtBottom, scrollToBottom, letGo } = useStickToBottom(messages.length > 0);
   const attachments = useAttachments();
   const [editedId, setEditedId] = useState<string>();
@@ -151,7 +151,7 @@ function ChatView({ id, isNew, isSaved, isBusy, conversation, found, model, onRe
   /** The chat is loaded again; what was not sent goes back into the field. */
   const reload = () => {
     const last = messages.at(-1);
-    if (last?.role === 'user') remember(`draft:${id}`, writtenText(last));
+    if (last?.role === 'user') keepDraft(id, writtenText(last));
     onReload();
   };
 
@@ -209,7 +209,7 @@ function ChatView({ id, isNew, isSaved, isBusy, conversation, found, model, onRe
           {STRINGS.composer.drop}
         </div>
       )}
-      <StatusLine status={status} message={messages.at(-1)} />
+      <StatusLine isBusy={isBusy} ended={ended} />
     </div>
   );
 }
