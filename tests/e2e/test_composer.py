@@ -44,7 +44,10 @@ GIVE_FILE = """
 @pytest.fixture(scope="module")
 def choosing(shared_upstream: Upstream, folder: Path) -> Iterator[str]:
     """As `replayed`, with a choice of models."""
-    with replayed_server(shared_upstream, folder, USECHAT_MODELS="claude-opus-4-8,local") as server:
+    prices = "claude-opus-4-8=50/250"
+    with replayed_server(
+        shared_upstream, folder, USECHAT_MODELS="claude-opus-4-8,local", USECHAT_PRICES=prices
+    ) as server:
         yield server.url
 
 
@@ -143,6 +146,20 @@ def test_model_is_chosen_by_keyboard_and_kept_with_the_chat(visit: Visit, choosi
     page.ask("And low water?")
     page.wait_until_answered(2)
     assert upstream.requests[-1].json["model"] == "claude-sonnet-4-6"
+
+
+def test_cost_is_shown_of_answers_whose_model_has_a_price(visit: Visit, choosing: str, upstream: Upstream) -> None:
+    upstream.will(Reply("text"), Reply("text"))
+    page = visit(choosing)
+    page.ask("When is high water?")
+    page.wait_until_answered()
+    expect(page.answer).to_contain_text("42 tokens in, 24 out")
+    expect(page.answer).not_to_contain_text("cost")
+    page.page.get_by_test_id("model-select").click()
+    page.page.get_by_role("menuitemradio", name="$50 in, $250 out for a million tokens").click()
+    page.ask("And low water?")
+    page.wait_until_answered(2)
+    expect(page.answer).to_contain_text("claude-opus-4-8 · 42 tokens in, 24 out · cost $0.0081")
 
 
 def test_answer_is_copied(visit: Visit, replayed: str, upstream: Upstream) -> None:

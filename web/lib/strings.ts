@@ -116,6 +116,7 @@ export const STRINGS = {
   model: {
     label: 'Model',
     chosen: (name: string) => `Model: ${name}`,
+    price: (input: string, output: string) => `${input} in, ${output} out for a million tokens`,
     abilities: { tools: 'tools', images: 'pictures', pdf: 'PDF', reasoning: 'reasoning', text: 'text only' } as Record<
       string,
       string
