@@ -123,7 +123,7 @@ export function useConversation({ id, saved, chosenModel, isSaved, onSettled }: 
   }, [isIdle, sync, setMessages, resume]);
 
   const { stop: leave } = chat;
-  const stop = useCallback(async () => {
+  const stop = useCallback(async (): Promise<void> => {
     // Nobody may be answering any more, and a server that keeps no chats cannot be asked.
     await Promise.all([leave(), isSaved ? stopAnswer(id).catch(() => undefined) : undefined]);
     await sync();

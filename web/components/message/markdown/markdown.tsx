@@ -9,6 +9,8 @@ import { MarkdownProvider } from './context';
 import { Children, ListView, NodeView, TableView } from './nodes';
 import styles from './markdown.module.css';
 
+export { warmUp } from './warm-up';
+
 /** An arrow, and that it is no emoji. */
 const RETURN = ' \u21a9\ufe0e';
 /** How long one rendering may parse; the rest waits for the next one, after the browser has had its turn. */
