@@ -162,7 +162,7 @@ NEEDS_integration := .venv/.dev .venv/.local $(STORES) $(call program,pgbouncer)
 NEEDS_conformance := .venv/.dev $(HOOKS)
 NEEDS_clients := .venv/.dev $(HOOKS) $(call npm,tests/clients) $(STORES)
 NEEDS_chaos := .venv/.dev $(STORES) $(call program,nginx)
-NEEDS_e2e := .venv/.dev .venv/.local $(WEB) $(PAGE) $(HOOKS) $(call npm,tests/e2e) $(call program,nginx) \
+NEEDS_e2e := .venv/.dev .venv/.local $(WEB) $(PAGE) $(call npm,tests/e2e) $(call program,nginx) \
 	$(call program,chromium-headless-shell)
 NEEDS_client-pages := .venv/.dev $(HOOKS) $(call npm,tests/e2e) \
 	$(foreach page,$(wildcard tests/e2e/clients/*/package.json),$(call npm,$(patsubst %/,%,$(dir $(page))))) \

@@ -5,6 +5,7 @@
     python -m benchmarks --only usechat,ai-sdk-7 --phases burst,paced
     python -m benchmarks --against main               this checkout against another revision
     python -m benchmarks --page                       the built chat page in a slow browser
+    python -m benchmarks --page answer --against main some of it, beside the page of another revision
 
 Figures are of CPU time, by the process's own accounting, and travel badly from machine to machine; their ratios travel.
 """
@@ -18,7 +19,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.bench import FULL, QUICK, Bench
-from benchmarks.page import measure_page
+from benchmarks.page.cases import CASES
+from benchmarks.page.measure import measure_page
 from benchmarks.phases import PHASES, Phase
 from benchmarks.programs import CACHE, BenchmarkError, upstream
 from benchmarks.report import render, show
@@ -34,10 +36,10 @@ def main() -> None:
     if arguments.list:
         _list()
         return
-    if arguments.page:
-        measure_page()
-        return
     try:
+        if arguments.page is not None:
+            measure_page(arguments.against, arguments.page)
+            return
         if arguments.against:
             compare_with(arguments.against, QUICK if arguments.quick else FULL)
             return
@@ -57,7 +59,14 @@ def _parse() -> argparse.Namespace:
     phases = [phase.name for phase in PHASES]
     parser.add_argument("--phases", type=_names_of(phases), metavar="PHASES", help="phases, separated by commas")
     parser.add_argument("--against", metavar="REVISION", help="compare our server with its state in another revision")
-    parser.add_argument("--page", action="store_true", help="measure how long the chat page blocks a browser instead")
+    parser.add_argument(
+        "--page",
+        nargs="?",
+        const=[],
+        type=_names_of(CASES),
+        metavar="CASES",
+        help="measure how long the chat page blocks a browser instead; with --against beside that of a revision",
+    )
     parser.add_argument("--out", type=Path, default=CACHE / "results.json", metavar="FILE", help="where figures go")
     parser.add_argument("--list", action="store_true", help="list servers and phases")
     return parser.parse_args()
@@ -83,6 +92,9 @@ def _list() -> None:
     print("Phases:")
     for phase in PHASES:
         print(f"  {phase.name:18} {phase.title}")
+    print("Cases of the page:")
+    for name, case in CASES.items():
+        print(f"  {name:18} {case.__doc__}")
 
 
 def _measure(arguments: argparse.Namespace) -> Results:

@@ -17,7 +17,7 @@ from benchmarks.servers import Server, running
 from benchmarks.targets import OURS
 from scripts.progress import ROOT, Progress
 
-__all__ = ["compare_with"]
+__all__ = ["checked_out", "compare_with"]
 
 _PLANS = {
     "burst, text": LoadPlan(answer="bench:500:0", streams=16, requests=20_000),
@@ -37,7 +37,7 @@ def compare_with(name: str, effort: Effort) -> None:
         BenchmarkError: There is no such revision, or one of the servers does not answer.
     """
     progress = Progress(len(_PLANS) + 3)
-    with _checked_out(name) as folder, ExitStack() as stack:
+    with checked_out(name) as folder, ExitStack() as stack:
         upstream_port = stack.enter_context(upstream())
         sides = {f"{name} ({revision(folder)})": folder, f"this checkout ({revision()})": ROOT}
         servers = [
@@ -78,8 +78,12 @@ def _sentence(figures: dict[str, Figure], problems: dict[str, str]) -> str:
 
 
 @contextmanager
-def _checked_out(name: str) -> Generator[Path]:
-    """The files of a revision, in a worktree of their own."""
+def checked_out(name: str) -> Generator[Path]:
+    """The files of a revision, in a worktree of their own, whose folder has the name of its commit.
+
+    Raises:
+        BenchmarkError: There is no such revision.
+    """
     found = _git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
     if found.returncode != 0:
         raise BenchmarkError(f"there is no revision {name!r} here")

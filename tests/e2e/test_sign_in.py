@@ -79,6 +79,34 @@ def test_visitor_who_signs_out_has_to_sign_in_again(visit: Visit, guarded: str, 
     expect(page.model_name).to_have_text("Not signed in")
 
 
+def test_nothing_that_was_written_stays_in_the_browser_of_who_signs_out(
+    visit: Visit, guarded: str, upstream: Upstream
+) -> None:
+    upstream.will(Reply("text"))
+    page = visit(guarded)
+    enter_key(page, "first-key")
+    page.ask("When is high water?")
+    page.wait_until_answered()
+    page.prompt.fill("Between us")
+    page.page.get_by_test_id("new-chat").click()
+    expect(page.prompt).to_have_value("")
+    assert page.page.evaluate("localStorage.length") == 1
+    page.prompt.fill("And this, too")
+    page.page.get_by_role("button", name="Sign out").click()
+    expect(page.page.get_by_test_id("api-key")).to_be_visible()
+    expect(page.prompt).to_have_value("")
+    assert page.page.evaluate(STORED) == [0, 0, ""]
+
+
+def test_stranger_is_offered_no_question_before_they_have_signed_in(visit: Visit, guarded: str) -> None:
+    page = visit(guarded)
+    starters = page.page.get_by_role("main").get_by_role("list").get_by_role("button")
+    expect(page.page.get_by_test_id("api-key")).to_be_visible()
+    expect(starters).to_have_count(0)
+    enter_key(page, "first-key")
+    expect(starters).to_have_count(4)
+
+
 def test_session_that_ends_in_mid_use_is_begun_anew_and_the_chat_goes_on(
     visit: Visit, guarded: str, upstream: Upstream
 ) -> None:

@@ -81,6 +81,7 @@ def tuned(running_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) 
     settings = {
         "USECHAT_MODEL": "model-one",
         "USECHAT_MODELS": "model-two,model-three",
+        "USECHAT_PRICES": "model-two=3/15,model-four=1/1",
         "USECHAT_SYSTEM_PROMPT": "You are the harbour master.",
         "USECHAT_MAX_OUTPUT_TOKENS": "77",
         "USECHAT_HEARTBEAT": "0.05",
@@ -261,7 +262,19 @@ def test_page_is_told_which_models_there_are(client: httpx.Client, tuned: httpx.
         "label": "model-two",
         "provider": "anthropic",
         "abilities": ["tools", "images", "pdf", "reasoning"],
+        "price": {"input": 3, "output": 15},
     }
+    assert "price" not in info["modelInfo"][2]
+
+
+@pytest.mark.parametrize(("model", "cost"), [("model-two", 0.000486), ("model-three", None)])
+def test_answer_tells_its_cost_where_its_model_has_a_price(
+    tuned: httpx.Client, upstream: Upstream, model: str, cost: float | None
+) -> None:
+    [finish] = [it for it in chunks(tuned.post("/api/chat", json={**V5, "model": model})) if it["type"] == "finish"]
+    usage = finish["messageMetadata"]["usage"]
+    assert (usage["inputTokens"], usage["outputTokens"]) == (42, 24)
+    assert finish["messageMetadata"].get("cost") == cost
 
 
 def test_output_tokens_are_limited_as_set(tuned: httpx.Client, upstream: Upstream) -> None:

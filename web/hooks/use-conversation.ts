@@ -2,7 +2,7 @@ import { useChat } from '@ai-sdk/react';
 import type { FileUIPart } from 'ai';
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { choosePath, loadChat, stopAnswer, type Place, type SavedChat } from '@/lib/chats';
-import { endingOf } from '@/lib/ending';
+import { endingOf, savedEndingOf } from '@/lib/ending';
 import { Refusal } from '@/lib/refusal';
 import { shouldSendAutomatically } from '@/lib/send-automatically';
 import { createTransport } from '@/lib/transport';
@@ -17,6 +17,9 @@ export type ToolActions = {
   approve: (approvalId: string, isApproved: boolean) => void;
   answer: (toolName: string, toolCallId: string, output: string) => void;
 };
+
+/** An answer that has come to its end, and why it ended early, where it did. */
+export type EndedAnswer = { message: ChatMessage; ending: string | undefined };
 
 export type Conversation = ReturnType<typeof useConversation>;
 
@@ -34,13 +37,15 @@ type ConversationOptions = {
 /**
  * Stock `useChat`, with this page's options.
  *
- * Adds `endings`, by message id: why an answer ended early, where it did; `places`, by message id: which version of it
- * this is; `toolActions`; and what is done to the saved chat as well.
+ * Adds `endings`, by message id: why an answer ended early, where it did; `ended`: the answer that has ended last, before
+ * the eyes of this page; `places`, by message id: which version of it this is; `toolActions`; and what is done to the
+ * saved chat as well.
  */
 export function useConversation({ id, saved, chosenModel, isSaved, onSettled }: ConversationOptions) {
   const { state: server, noteStranger } = useServer();
   const transport = useMemo(() => createTransport(chosenModel), [chosenModel]);
   const [endings, setEndings] = useState<Record<string, string | undefined>>({});
+  const [ended, setEnded] = useState<EndedAnswer>();
   const [places, setPlaces] = useState(() => byId(saved?.places ?? []));
   const answeredHere = useRef(new Set<string>());
 
@@ -61,10 +66,18 @@ export function useConversation({ id, saved, chosenModel, isSaved, onSettled }: 
     onError: (error) => {
       if (error instanceof Refusal && error.status === 401) noteStranger(error.message);
     },
-    onFinish: ({ message, isAbort, finishReason }) => {
+    onFinish: ({ message, isAbort, isError, finishReason }) => {
+      const ending = endingOf(isAbort, finishReason);
       // One that went on has another end than before.
-      setEndings((known) => ({ ...known, [message.id]: endingOf(isAbort, finishReason) }));
-      void sync().then(onSettled);
+      setEndings((known) => ({ ...known, [message.id]: ending }));
+      setEnded(isError || !(isAbort || finishReason) ? undefined : { message, ending });
+      void sync().then((fresh) => {
+        // Another tab has stopped it, which only the saved chat tells.
+        if (!isError && !isAbort && !finishReason) {
+          setEnded({ message, ending: savedEndingOf(fresh?.places.find((place) => place.id === message.id)) });
+        }
+        onSettled();
+      });
     },
   });
   const { addToolApprovalResponse, addToolOutput, sendMessage, regenerate, resumeStream, setMessages } = chat;
@@ -110,7 +123,7 @@ export function useConversation({ id, saved, chosenModel, isSaved, onSettled }: 
   }, [isIdle, sync, setMessages, resume]);
 
   const { stop: leave } = chat;
-  const stop = useCallback(async () => {
+  const stop = useCallback(async (): Promise<void> => {
     // Nobody may be answering any more, and a server that keeps no chats cannot be asked.
     await Promise.all([leave(), isSaved ? stopAnswer(id).catch(() => undefined) : undefined]);
     await sync();
@@ -176,7 +189,7 @@ export function useConversation({ id, saved, chosenModel, isSaved, onSettled }: 
     [addToolApprovalResponse, addToolOutput],
   );
 
-  return { ...chat, endings, places, toolActions, send, edit, stop, retry, showVersion };
+  return { ...chat, endings, ended, places, toolActions, send, edit, stop, retry, showVersion };
 }
 
 type Places = ReadonlyMap<string, Place>;

@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useRef, useState } from 'react';
-import { recall, remember } from '@/lib/storage';
+import { draftOf, keepDraft } from '@/lib/drafts';
 
 const DELAY_MS = 300;
 
@@ -9,7 +9,7 @@ export function useDraft(name: string): [string, (text: string) => void] {
   const pending = useRef<() => void>(undefined);
 
   useEffect(() => {
-    const kept = recall(`draft:${name}`);
+    const kept = draftOf(name);
     if (kept) setText((written) => written || kept);
   }, [name]);
 
@@ -29,7 +29,7 @@ export function useDraft(name: string): [string, (text: string) => void] {
       const keep = () => {
         clearTimeout(timer);
         pending.current = undefined;
-        remember(`draft:${name}`, next.trim() === '' ? null : next);
+        keepDraft(name, next);
       };
       const timer = setTimeout(() => {
         if (pending.current === keep) keep();

@@ -2,6 +2,7 @@
 
 import { createContext, useCallback, useContext, useEffect, useMemo, useState, type ReactNode } from 'react';
 import { hasApiKey } from '@/lib/api-key';
+import { forgetDrafts } from '@/lib/drafts';
 import { fetchServerState, type ServerState } from '@/lib/server-info';
 import { enter, leave } from '@/lib/session';
 
@@ -49,6 +50,7 @@ export function ServerProvider({ children }: { children: ReactNode }) {
 
   const signOut = useCallback(async () => {
     await leave();
+    forgetDrafts();
     window.location.assign(window.location.pathname); // Nothing that was shown stays.
   }, []);
 

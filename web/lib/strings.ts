@@ -116,6 +116,7 @@ export const STRINGS = {
   model: {
     label: 'Model',
     chosen: (name: string) => `Model: ${name}`,
+    price: (input: string, output: string) => `${input} in, ${output} out for a million tokens`,
     abilities: { tools: 'tools', images: 'pictures', pdf: 'PDF', reasoning: 'reasoning', text: 'text only' } as Record<
       string,
       string
@@ -141,6 +142,7 @@ export const STRINGS = {
 
   status: {
     arrived: (beginning: string) => `The answer is there: ${beginning}`,
+    stopped: 'The answer was stopped.',
     waiting: 'The answer waits for your decision.',
     opened: (title: string) => `Chat opened: ${title}`,
   },

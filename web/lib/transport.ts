@@ -1,5 +1,6 @@
 import { DefaultChatTransport } from 'ai';
 import { serverHeaders } from './headers';
+import { inPieces } from './in-pieces';
 import { fetchOrThrow } from './refusal';
 import type { ChatMessage } from './types';
 
@@ -12,7 +13,7 @@ export function createTransport(chosenModel: string | undefined): DefaultChatTra
   return new DefaultChatTransport<ChatMessage>({
     api: '/api/chat',
     headers: serverHeaders,
-    fetch: fetchOrThrow,
+    fetch: inPieces(fetchOrThrow),
     body: chosenModel === undefined ? {} : { model: chosenModel },
   });
 }

@@ -18,7 +18,14 @@ export type ToolState = ToolPart['state'];
 export type AttachedFile = Pick<FileUIPart, 'url' | 'mediaType' | 'filename'>;
 
 /** What is known of a model that a visitor may choose. */
-export type ModelInfo = { id: string; label: string; provider: string; abilities: string[] };
+export type ModelInfo = {
+  id: string;
+  label: string;
+  provider: string;
+  abilities: string[];
+  /** US dollars for a million tokens, where the operator has said it. */
+  price?: { input: number; output: number };
+};
 
 /** How a visitor can sign in. */
 export type SignIn = {

@@ -14,10 +14,19 @@ export function usageInWords(metadata: ChatMetadata | undefined): string {
   return words.join(' · ');
 }
 
+/** With a comma before each three digits, as `toLocaleString` writes it, which takes long the first time. */
 function number(value: number): string {
-  return value.toLocaleString('en');
+  const [whole = '', ...fraction] = String(value).split('.');
+  return [whole.replace(/\B(?=(\d{3})+$)/g, ','), ...fraction].join('.');
 }
 
+/** An amount of money, with as many places as tell something of a small one. */
 function dollars(value: number): string {
-  return `$${value.toFixed(value < 0.1 ? 4 : 2)}`;
+  if (value > 0 && value < 0.0001) return '<$0.0001';
+  return `$${value.toFixed(value > 0 && value < 0.1 ? 4 : 2)}`;
+}
+
+/** What a model costs. */
+export function priceInWords({ input, output }: { input: number; output: number }): string {
+  return STRINGS.model.price(`$${number(input)}`, `$${number(output)}`);
 }

@@ -11,13 +11,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import Any, Literal, TypeAlias, cast
 
 import msgspec
 
 from usechat.demo.texts import (
     APPROVAL,
+    ATTACHED,
     CHART,
     CITED,
     DATA,
@@ -26,6 +27,7 @@ from usechat.demo.texts import (
     FILE,
     GREETING,
     LONG,
+    LOOK_AROUND,
     MARKDOWN,
     REASONING,
     REASONING_ANSWER,
@@ -112,9 +114,9 @@ class _Act(msgspec.Struct, frozen=True, kw_only=True):
 
 def answer(request: Json) -> tuple[Block, ...]:
     """Return the blocks of the answer to a Messages API request."""
-    words, results = _last_turn(request.get("messages") or ())
+    words, files, results = _last_turn(request.get("messages") or ())
     offered = {str(tool.get("name")) for tool in request.get("tools") or ()}
-    return tuple(_joined(_perform(_acts(words), results, offered)))
+    return tuple(_joined(_perform(_acts(words, files), results, offered)))
 
 
 def _perform(acts: Sequence[_Act], results: Iterator[_Result], offered: set[str]) -> list[Block]:
@@ -148,9 +150,10 @@ def _failed(call: ToolUse, result: _Result) -> str:
     return f"The call of `{call.name}` failed: {result.text}\n\n"
 
 
-def _last_turn(messages: Sequence[Json]) -> tuple[str, Iterator[_Result]]:
-    """Return the text of the user's last message, and the tool results after it."""
+def _last_turn(messages: Sequence[Json]) -> tuple[str, Sequence[str], Iterator[_Result]]:
+    """Return the text of the user's last message, what files came with it, and the tool results after it."""
     words = ""
+    files: list[str] = []
     results: list[_Result] = []
     for message in messages:
         if message.get("role") != "user":
@@ -161,7 +164,14 @@ def _last_turn(messages: Sequence[Json]) -> tuple[str, Iterator[_Result]]:
         results += [_result(block) for block in brought]
         if len(brought) < len(blocks) or not blocks:
             words, results = " ".join(str(block["text"]) for block in blocks if "text" in block), []
-    return words, iter(results)
+            files = [_file(block) for block in blocks if block.get("type") in {"image", "document"}]
+    return words, files, iter(results)
+
+
+def _file(block: Json) -> str:
+    if block["type"] == "image":
+        return "a picture"
+    return f"the file “{block['title']}”" if block.get("title") else "a file"
 
 
 def _result(block: Json) -> _Result:
@@ -229,7 +239,7 @@ _APPROVAL = _Act(
 )
 _ERROR = _Act(says=(Text(ERROR), Failure("overloaded_error", "Overloaded")))
 
-Topic = Literal["tour", "approval", "sources", "file", "chart", "data", "error", "reasoning", "long", "tool", "text"]
+Topic = Literal["tour", "approval", "sources", "chart", "file", "data", "error", "reasoning", "long", "tool", "text"]
 
 TOPICS: Mapping[Topic, tuple[frozenset[str], tuple[_Act, ...]]] = {
     "tour": (
@@ -249,8 +259,9 @@ TOPICS: Mapping[Topic, tuple[frozenset[str], tuple[_Act, ...]]] = {
     ),
     "approval": (frozenset({"approval", "approve", "approvals", "email", "mail"}), (_APPROVAL,)),
     "sources": (frozenset({"source", "sources", "search", "cite", "citation", "citations"}), (_SOURCES,)),
-    "file": (frozenset({"file", "files", "picture", "image", "draw"}), (_FILE,)),
+    # A chart may be drawn, too.
     "chart": (frozenset({"chart", "charts", "plot", "temperatures"}), (_CHART,)),
+    "file": (frozenset({"file", "files", "picture", "image", "draw"}), (_FILE,)),
     "data": (frozenset({"data", "progress"}), (_DATA,)),
     "error": (frozenset({"error", "errors", "fail", "failure"}), (_ERROR,)),
     "reasoning": (frozenset({"reasoning", "reason", "think", "thinking"}), (_REASONING,)),
@@ -261,6 +272,20 @@ TOPICS: Mapping[Topic, tuple[frozenset[str], tuple[_Act, ...]]] = {
 """The topics: the words that choose each, and its acts. The first topic that has a word of the message is chosen."""
 
 
-def _acts(words: str) -> tuple[_Act, ...]:
+def _acts(words: str, files: Sequence[str]) -> tuple[_Act, ...]:
     said = set(re.findall(r"[a-z]+", words.lower()))
-    return next((acts for keys, acts in TOPICS.values() if keys & said), (_Act(says=(Text(GREETING),)),))
+    # Who sends a picture and writes of a picture means that one, and wants none drawn.
+    acts = next((acts for name, (keys, acts) in TOPICS.items() if keys & said and not (files and name == "file")), None)
+    if acts is None:
+        acts = (_Act(says=(Text(LOOK_AROUND if files else GREETING),)),)
+    elif acts == (_TOOL,):
+        acts = (msgspec.structs.replace(_TOOL, call=ToolUse("get_weather", {"city": _city(words)})),)
+    attached = (_Act(says=(Text(ATTACHED.format(files=" and ".join(dict.fromkeys(files)))),)),) if files else ()
+    return *attached, *acts
+
+
+def _city(words: str) -> str:
+    """Return the name behind the word "in"."""
+    after = re.search(r"\bin ([\w'’ -]+)", words)
+    named = takewhile(lambda word: word[0].isupper(), after[1].split() if after else ())
+    return " ".join(named) or "Lisbon"

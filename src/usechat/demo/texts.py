@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 __all__ = [
     "APPROVAL",
+    "ATTACHED",
     "CHART",
     "CITED",
     "DATA",
@@ -14,6 +15,7 @@ __all__ = [
     "FILE",
     "GREETING",
     "LONG",
+    "LOOK_AROUND",
     "MARKDOWN",
     "REASONING",
     "REASONING_ANSWER",
@@ -40,6 +42,13 @@ Hello! I am **usechat's demo**: no language model, but a script that streams the
 
 or say `tour` to see them all. For a real model, set `ANTHROPIC_API_KEY` and start the server again.
 """
+
+ATTACHED = """\
+You sent {files} along, which a script cannot look at. A model can: set `ANTHROPIC_API_KEY` and start the server again.
+
+"""
+
+LOOK_AROUND = "Say `tour` to see all that I can show you.\n"
 
 TOUR = "Here is everything an answer can be made of, one after the other.\n\n"
 

@@ -29,6 +29,7 @@ from usechat.messages.limits import DEFAULT_LIMITS, BodyLimits
 from usechat.models.base import Timeout
 from usechat.protocol.dialects import parse_dialect
 from usechat.protocol.options import ToolErrors
+from usechat.server.prices import check_price
 
 __all__ = ["PREFIX", "Settings", "is_loopback_host", "is_loopback_url", "settings_error"]
 
@@ -117,6 +118,9 @@ class Settings(BaseSettings):
         None, "The model that answers; without it, what the environment has a key for", "a model's name, local or demo"
     )
     models: ListOf[str] = setting((), "Models that a client may choose by its body's model field", "a list of models")
+    prices: ListOf[Annotated[str, AfterValidator(check_price)]] = setting(
+        (), "US dollars for a million tokens in and out, which the page then shows", "a list such as MODEL=3/15"
+    )
     agent: Annotated[str, AfterValidator(check_agent)] | None = setting(
         None, "The agent of your own that answers, in place of a model alone", "MODULE:NAME, such as my_app:agent"
     )

@@ -151,6 +151,25 @@ def test_tool_input_is_whole_json(words: str, tool: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "tool", "given"),
+    [
+        ("weather", "get_weather", {"city": "Lisbon"}),
+        ("What is the weather in Bergen?", "get_weather", {"city": "Bergen"}),
+        ("Weather in New York, please", "get_weather", {"city": "New York"}),
+        ("Is the weather in order?", "get_weather", {"city": "Lisbon"}),
+        ("The weather in - ?", "get_weather", {"city": "Lisbon"}),
+        ("Draw a chart of the weather", "show_chart", {"cities": ["Lisbon", "Oslo"]}),
+        ("Draw me a cat", "draw_picture", {"subject": "hills at sunset"}),
+    ],
+)
+def test_tool_is_called_for_what_was_asked(words: str, tool: str, given: Json) -> None:
+    events = answer(words)
+    assert blocks_of(events)[-1]["name"] == tool
+    text = "".join(event["delta"].get("partial_json", "") for event in events if "delta" in event)
+    assert json.loads(text) == given
+
+
+@pytest.mark.parametrize(
     ("words", "tool", "result", "said"),
     [
         ("tool", "get_weather", RESULTS["get_weather"], "In **Lisbon** it is 21 °C and sunny."),
@@ -188,9 +207,32 @@ def test_words_beside_a_result_win() -> None:
     assert text_of(answer("approval", call, result)).startswith("Hello!")
 
 
-def test_picture_without_words_gets_the_greeting() -> None:
-    picture = {"role": "user", "content": [{"type": "image", "source": {"type": "url", "url": "https://a.b/c.png"}}]}
-    assert text_of(answer("tool", *tool_turn("get_weather", "cold"), picture)).startswith("Hello!")
+def sent(*blocks: Json) -> Json:
+    return {"role": "user", "content": list(blocks)}
+
+
+PICTURE: Json = {"type": "image", "source": {"type": "url", "url": "https://a.b/c.png"}}
+
+
+@pytest.mark.parametrize("words", ["", "What is in this picture?", "What does the image show?"])
+def test_picture_is_no_wish_for_one(words: str) -> None:
+    question = sent(PICTURE, *([{"type": "text", "text": words}] if words else []))
+    events = answer("tool", *tool_turn("get_weather", "cold"), question)
+    assert text_of(events).startswith("You sent a picture along, which a script cannot look at.")
+    assert [block["type"] for block in blocks_of(events)] == ["text"]
+
+
+def test_topic_goes_on_behind_the_files_that_came_with_it() -> None:
+    notes = {"type": "document", "title": "notes.md", "source": {"type": "text", "data": "The picture of a file"}}
+    question = sent(notes, PICTURE, PICTURE, {"type": "text", "text": "What is the weather in this picture?"})
+    events = answer(question)
+    assert text_of(events).startswith("You sent the file “notes.md” and a picture along")
+    assert blocks_of(events)[-1]["name"] == "get_weather"
+    assert "it is 21 °C" in text_of(answer(question, *tool_turn("get_weather", RESULTS["get_weather"])))
+
+
+def test_picture_of_an_earlier_question_is_not_told_again() -> None:
+    assert text_of(answer(sent(PICTURE), {"role": "assistant", "content": "Hm"}, "hello")).startswith("Hello!")
 
 
 def test_tool_that_is_not_offered_is_not_called() -> None:

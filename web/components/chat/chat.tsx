@@ -11,8 +11,8 @@ import { useStickToBottom } from '@/hooks/use-stick-to-bottom';
 import { changeChat, type SavedChat } from '@/lib/chats';
 import { writtenText } from '@/lib/message-text';
 import { canHover } from '@/lib/can-hover';
+import { keepDraft } from '@/lib/drafts';
 import { nameNewChat } from '@/lib/route';
-import { remember } from '@/lib/storage';
 import { STRINGS } from '@/lib/strings';
 import type { ChatMessage } from '@/lib/types';
 import { ArrowDownIcon, PaperclipIcon } from '../icons';
@@ -52,6 +52,15 @@ export function Chat({ id, isNew, saved, found, isShown, onBusy, onReload }: Cha
   useEffect(() => onBusy(id, isBusy), [id, isBusy, onBusy]);
   useEffect(() => () => onBusy(id, false), [id, onBusy]);
 
+  const chooseModel = useCallback(
+    (model: string) => {
+      setChosenModel(model);
+      // What cannot be kept now is told by the next answer.
+      if (saved) changeChat(id, { metadata: { model } }).catch(() => undefined);
+    },
+    [id, saved],
+  );
+
   if (!isShown) return null;
   return (
     <ChatView
@@ -63,11 +72,7 @@ export function Chat({ id, isNew, saved, found, isShown, onBusy, onReload }: Cha
       found={found}
       model={chosenModel}
       onReload={onReload}
-      onChooseModel={(model) => {
-        setChosenModel(model);
-        // What cannot be kept now is told by the next answer.
-        if (saved) changeChat(id, { metadata: { model } }).catch(() => undefined);
-      }}
+      onChooseModel={chooseModel}
     />
   );
 }
@@ -87,7 +92,7 @@ type ChatViewProps = {
 
 function ChatView({ id, isNew, isSaved, isBusy, conversation, found, model, onReload, onChooseModel }: ChatViewProps) {
   const history = useHistory();
-  const { messages, status, error, clearError, send: sendToServer, edit, retry, stop, regenerate } = conversation;
+  const { messages, ended, error, clearError, send: sendToServer, edit, retry, stop, regenerate } = conversation;
   const { scrollRef, contentRef, isAtBottom, scrollToBottom, letGo } = useStickToBottom(messages.length > 0);
   const attachments = useAttachments();
   const [editedId, setEditedId] = useState<string>();
@@ -104,12 +109,14 @@ function ChatView({ id, isNew, isSaved, isBusy, conversation, found, model, onRe
   const { note } = history;
   const send = useCallback(
     (text: string, files: FileUIPart[]) => {
-      if (isSaved) {
-        nameNewChat(id);
-        note(id, text || (files[0]?.filename ?? ''));
-      }
       scrollToBottom();
       sendToServer(text, files);
+      if (!isSaved) return;
+      // After the question stands there: all around the chat changes with it.
+      setTimeout(() => {
+        nameNewChat(id);
+        note(id, text || (files[0]?.filename ?? ''));
+      });
     },
     [id, isSaved, note, scrollToBottom, sendToServer],
   );
@@ -151,12 +158,17 @@ function ChatView({ id, isNew, isSaved, isBusy, conversation, found, model, onRe
   /** The chat is loaded again; what was not sent goes back into the field. */
   const reload = () => {
     const last = messages.at(-1);
-    if (last?.role === 'user') remember(`draft:${id}`, writtenText(last));
+    if (last?.role === 'user') keepDraft(id, writtenText(last));
     onReload();
   };
 
   const drop = useFileDrop(attachments.add);
-  const lastQuestion = messages.findLast((message) => message.role === 'user');
+  const lastQuestion = isBusy ? undefined : messages.findLast((message) => message.role === 'user')?.id;
+  const editLast = useMemo(
+    () => (lastQuestion === undefined ? undefined : () => setEditedId(lastQuestion)),
+    [lastQuestion],
+  );
+  const modelSelect = useMemo(() => <ModelSelect value={model} onChange={onChooseModel} />, [model, onChooseModel]);
   return (
     <div className={styles.chat} {...drop.handlers}>
       {/* The keyboard scrolls what it can focus. What arrives is told once, by the status line. */}
@@ -196,10 +208,10 @@ function ChatView({ id, isNew, isSaved, isBusy, conversation, found, model, onRe
             isBusy={isBusy}
             attachments={attachments}
             onSend={send}
-            onStop={() => void stop()}
-            onEditLast={lastQuestion && !isBusy ? () => setEditedId(lastQuestion.id) : undefined}
+            onStop={stop}
+            onEditLast={editLast}
           >
-            <ModelSelect value={model} onChange={onChooseModel} />
+            {modelSelect}
           </Composer>
         </div>
       </div>
@@ -209,7 +221,7 @@ function ChatView({ id, isNew, isSaved, isBusy, conversation, found, model, onRe
           {STRINGS.composer.drop}
         </div>
       )}
-      <StatusLine status={status} message={messages.at(-1)} />
+      <StatusLine isBusy={isBusy} ended={ended} />
     </div>
   );
 }

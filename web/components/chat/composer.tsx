@@ -2,6 +2,7 @@
 
 import type { FileUIPart } from 'ai';
 import {
+  memo,
   useEffect,
   useRef,
   type ChangeEvent,
@@ -16,6 +17,7 @@ import { useDraft } from '@/hooks/use-draft';
 import { canHover } from '@/lib/can-hover';
 import { STRINGS } from '@/lib/strings';
 import { ArrowUpIcon, PaperclipIcon, StopIcon } from '../icons';
+import { useMarkdownSoon } from '../message/answer-text';
 import { AttachmentTray } from './attachment-tray';
 import styles from './composer.module.css';
 
@@ -27,19 +29,21 @@ type ComposerProps = {
   isBusy: boolean;
   attachments: Attachments;
   onSend: (text: string, files: FileUIPart[]) => void;
-  onStop: () => void;
+  onStop: () => Promise<void>;
   /** The arrow up in an empty field. */
   onEditLast: (() => void) | undefined;
   /** Small controls below the text. */
   children?: ReactNode;
 };
 
-/** The field to write in: Enter sends, Shift+Enter begins a new line. */
-export function Composer({ draftName, isBusy, attachments, onSend, onStop, onEditLast, children }: ComposerProps) {
+/** The field to write in: Enter sends, Shift+Enter begins a new line. It is not rendered anew while an answer grows. */
+export const Composer = memo(function Composer(props: ComposerProps) {
+  const { draftName, isBusy, attachments, onSend, onStop, onEditLast, children } = props;
   const [text, setText] = useDraft(draftName);
   const field = useRef<HTMLTextAreaElement>(null);
   const picker = useRef<HTMLInputElement>(null);
   useAutoGrow(field, text);
+  useMarkdownSoon(text !== '');
 
   useEffect(() => {
     if (canHover()) field.current?.focus();
@@ -84,7 +88,7 @@ export function Composer({ draftName, isBusy, attachments, onSend, onStop, onEdi
   }
 
   function stop() {
-    onStop();
+    void onStop();
     field.current?.focus(); // The button that had the focus goes away.
   }
 
@@ -137,4 +141,4 @@ export function Composer({ draftName, isBusy, attachments, onSend, onStop, onEdi
       </div>
     </form>
   );
-}
+});

@@ -1,11 +1,12 @@
 'use client';
 
-import { memo } from 'react';
+import { memo, useRef } from 'react';
 import type { ToolActions } from '@/hooks/use-conversation';
 import type { Place } from '@/lib/chats';
 import { STRINGS } from '@/lib/strings';
 import type { ChatMessage } from '@/lib/types';
 import { MessageBody } from '../message/message-body';
+import { useNearness } from '../message/use-nearness';
 import { MessageActions } from './message-actions';
 import { MessageEditor } from './message-editor';
 import styles from './message.module.css';
@@ -25,7 +26,7 @@ type MessageItemProps = {
   isEdited: boolean;
   isFound: boolean;
   isLast: boolean;
-  /** Whether it is out of sight when it is first drawn. */
+  /** Whether it is out of sight when it is first drawn: its words stand there, and all else comes when somebody comes near. */
   isFar: boolean;
   /** Why the answer ended early, where it did. */
   ending: string | undefined;
@@ -39,8 +40,11 @@ type MessageItemProps = {
 /** Earlier messages keep their identity while the last one grows, so only that one renders again. */
 export const MessageItem = memo(function MessageItem(props: MessageItemProps) {
   const { message, isStreaming, isFar, isEdited, isFound, isLast, ending, place, toolActions, handlers } = props;
+  const article = useRef<HTMLElement>(null);
+  const isNear = useNearness(article, isFar) || isStreaming;
   return (
     <article
+      ref={article}
       className={styles.message}
       data-role={message.role}
       data-last={isLast}
@@ -55,11 +59,11 @@ export const MessageItem = memo(function MessageItem(props: MessageItemProps) {
         <MessageEditor message={message} onSave={handlers.edit} onCancel={handlers.endEdit} />
       ) : (
         <div className={styles.body}>
-          <MessageBody message={message} isStreaming={isStreaming} toolActions={toolActions} isFar={isFar} />
+          <MessageBody message={message} isStreaming={isStreaming} toolActions={toolActions} isNear={isNear} />
         </div>
       )}
       {ending && <p className={styles.ending}>{ending}</p>}
-      {!isStreaming && !isEdited && message.role !== 'system' && (
+      {isNear && !isStreaming && !isEdited && message.role !== 'system' && (
         <MessageActions message={message} place={place} handlers={handlers} />
       )}
     </article>

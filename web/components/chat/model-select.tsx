@@ -3,6 +3,7 @@
 import { useServer } from '@/hooks/use-server';
 import { STRINGS } from '@/lib/strings';
 import type { ModelInfo } from '@/lib/types';
+import { priceInWords } from '@/lib/usage';
 import { ChevronIcon } from '../icons';
 import { Menu } from '../ui/menu';
 import styles from './model-select.module.css';
@@ -29,7 +30,7 @@ export function ModelSelect({ value, onChange }: ModelSelectProps) {
       testId="model-select"
       items={names.map((name) => ({
         label: labelOf(name),
-        hint: abilitiesOf(known.get(name)),
+        hint: hintOf(known.get(name)),
         isChosen: name === chosen,
         run: () => onChange(name),
       }))}
@@ -42,6 +43,7 @@ export function ModelSelect({ value, onChange }: ModelSelectProps) {
   );
 }
 
-function abilitiesOf(info: ModelInfo | undefined): string {
-  return info?.abilities.map((ability) => STRINGS.model.abilities[ability] ?? ability).join(', ') ?? '';
+function hintOf(info: ModelInfo | undefined): string {
+  const abilities = info?.abilities.map((ability) => STRINGS.model.abilities[ability] ?? ability).join(', ');
+  return [abilities, info?.price && priceInWords(info.price)].filter(Boolean).join(' · ');
 }

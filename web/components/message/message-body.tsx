@@ -10,7 +10,6 @@ import { CitedSources } from './citation';
 import { MessagePart } from './message-part';
 import styles from './message-body.module.css';
 import { Sources } from './sources';
-import { useNearness } from './use-nearness';
 
 type MessageBodyProps = {
   message: ChatMessage;
@@ -18,29 +17,27 @@ type MessageBodyProps = {
   isStreaming: boolean;
   /** Present where the visitor can still answer this message's tool calls. */
   toolActions: ToolActions | undefined;
-  /** Whether it is out of sight when it is first drawn: its words stand there, and become more when somebody comes near. */
-  isFar?: boolean;
+  /** Whether it is near to what can be seen; until then its words stand there as they are. */
+  isNear: boolean;
 };
 
 /** All that a message says, and the sources of an answer. */
-export function MessageBody({ message, isStreaming, toolActions, isFar = false }: MessageBodyProps) {
-  useMarkdownSoon();
-  const place = useRef<HTMLDivElement>(null);
-  const isNear = useNearness(place, isFar) || isStreaming;
+export function MessageBody({ message, isStreaming, toolActions, isNear }: MessageBodyProps) {
+  useMarkdownSoon(true);
   const { parts, role } = message;
   const isAnswer = role === 'assistant';
   const sources = useSources(parts, isAnswer);
   const pieces = useMemo(() => (isAnswer ? piecesOf(parts, sources) : parts.map(asPiece)), [parts, sources, isAnswer]);
   if (!isNear) {
     return (
-      <div ref={place} className={styles.plain} dir="auto">
+      <div className={styles.plain} dir="auto">
         {textOfAnswer(message)}
       </div>
     );
   }
   return (
     <CitedSources value={sources}>
-      <div ref={place} className={styles.body}>
+      <div className={styles.body}>
         {pieces.map((piece) =>
           piece.kind === 'text' ? (
             <AnswerText key={piece.key} text={piece.text} isStreaming={isStreaming && piece === pieces.at(-1)} />

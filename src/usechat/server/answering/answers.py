@@ -21,6 +21,7 @@ from usechat.server.access.asking import asking, current_user, note
 from usechat.server.access.bills import Costs
 from usechat.server.access.client_fields import ClientFields
 from usechat.server.answering.choice import ModelChoice
+from usechat.server.prices import Price, read_prices
 from usechat.server.routes.fetch_body import FetchChatBody
 from usechat.server.settings import Settings
 from usechat.tools.approvals import process_secret
@@ -57,6 +58,8 @@ class Answers:
         """The models of this server, the default one first."""
         self._resolved: dict[str, Model] = {}
         self._agents: dict[str, Agent] = {}
+        self.prices = read_prices(settings.prices)
+        """What the models cost, by their names."""
         self._running: WeakSet[StreamTextResult] = WeakSet()
         secret = settings.approval_secret
         self._approval_secret = process_secret() if secret is None else secret.get_secret_value()
@@ -123,6 +126,11 @@ class Answers:
         own = self.choice.agent
         return [] if own is None else [tool for tool in own.tools.values() if own.is_client_tool(tool.name)]
 
+    def describe_price(self, name: str) -> dict[str, Any]:
+        """Return what a page says of a model's price; nothing where the operator has not said it."""
+        price = self.prices.get(name)
+        return {} if price is None else {"price": {"input": price.input, "output": price.output}}
+
     def chosen(self, body: Mapping[str, Any]) -> str:
         """Return the name of the model that a client asks for, if the settings allow the choice."""
         wanted = body.get("model")
@@ -147,7 +155,7 @@ class Answers:
             "used_approvals": self._used_approvals,
             "max_output_tokens": settings.max_output_tokens,
             "timeout": settings.timeout,
-            "message_metadata": ServedMetadata(name, names_model=bool(settings.models)),
+            "message_metadata": ServedMetadata(name, names_model=bool(settings.models), price=self.prices.get(name)),
         }
         if own is None:
             agent = self._agent(name)
@@ -210,19 +218,21 @@ class Answers:
 
 
 class ServedMetadata(DefaultMetadata):
-    """The metadata of the server's answers: the usage of all steps, and the model.
+    """The metadata of the server's answers: the usage of all steps, the model, and what it cost in US dollars.
 
     Args:
         model: The model's name.
         names_model: Whether the model is told. Of a server's only model, the page knows the name from ``/api/info``.
+        price: What the model costs; None where the operator has not said it.
     """
 
-    __slots__ = ("names_model",)
+    __slots__ = ("names_model", "price")
     parts = (Start, Finish)
 
-    def __init__(self, model: str, *, names_model: bool) -> None:
+    def __init__(self, model: str, *, names_model: bool, price: Price | None = None) -> None:
         super().__init__(model)
         self.names_model = names_model
+        self.price = price
 
     def __call__(self, part: Part) -> dict[str, Any] | None:
         """Return the metadata that a part adds; None for nothing."""
@@ -230,7 +240,9 @@ class ServedMetadata(DefaultMetadata):
             case Start():
                 return {"model": self.model} if self.names_model else None
             case Finish():
-                return {"usage": self.usage(part)}
+                usage = self.usage(part)
+                cost = None if self.price is None else self.price.cost(usage)
+                return {"usage": usage} if cost is None else {"usage": usage, "cost": cost}
             case _:
                 return None
 

@@ -56,7 +56,7 @@ def make_api_router(answers: Answers, guard: KeyGuard, others: Iterable[BaseRout
         choice = answers.choice
         model = {"id": choice.name, "provider": choice.provider, "label": choice.label}
         models = answers.models if answers.settings.models else []
-        described = [choice.describe(name) for name in models]
+        described = [{**choice.describe(name), **answers.describe_price(name)} for name in models]
         told = {"model": model, "notice": choice.notice, "models": models, "modelInfo": described}
         return {**told, "user": asking.get().user, "signIn": guard.describe_sign_in()}
 

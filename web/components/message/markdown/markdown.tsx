@@ -9,10 +9,14 @@ import { MarkdownProvider } from './context';
 import { Children, ListView, NodeView, TableView } from './nodes';
 import styles from './markdown.module.css';
 
+export { warmUp } from './warm-up';
+
 /** An arrow, and that it is no emoji. */
 const RETURN = ' \u21a9\ufe0e';
-/** How long one rendering may parse; the rest waits for the next one, after the browser has had its turn. */
+/** How long is parsed without a pause; the rest waits until the browser has had its turn. */
 const PARSING_MS = 6;
+/** How often is shown what has been parsed meanwhile, where a long text came at once. */
+const SHOWING_MS = 100;
 
 type MarkdownProps = {
   text: string;
@@ -29,11 +33,15 @@ export const Markdown = memo(function Markdown({ text: words, isStreaming }: Mar
 
   // Taking the same words twice changes nothing, so React may render as often as it likes.
   text.feed(words, !isStreaming);
-  const end = performance.now() + PARSING_MS;
-  const isDone = text.work(() => performance.now() > end);
+  const isDone = parseOn(text);
   useEffect(() => {
     if (isDone) return;
-    const timer = setTimeout(goOn, 0);
+    const shown = performance.now();
+    const parse = () => {
+      if (parseOn(text) || performance.now() - shown > SHOWING_MS) goOn();
+      else timer = setTimeout(parse, 0);
+    };
+    let timer = setTimeout(parse, 0);
     return () => clearTimeout(timer);
   });
 
@@ -48,6 +56,12 @@ export const Markdown = memo(function Markdown({ text: words, isStreaming }: Mar
     </MarkdownProvider>
   );
 });
+
+/** Parses for a while. Returns whether all is parsed. */
+function parseOn(text: MarkdownText): boolean {
+  const end = performance.now() + PARSING_MS;
+  return text.work(() => performance.now() > end);
+}
 
 const Chunk = memo(
   function Chunk({ blocks, isFar }: { blocks: readonly Block[]; isFar: boolean }) {

@@ -6,10 +6,16 @@ import styles from './markdown.module.css';
 
 /** What is longer is no formula that somebody reads. */
 const LONGEST = 4_000;
+/** Those that most formulas need. */
+const FONTS = ['KaTeX_Main', 'KaTeX_Math', 'KaTeX_Size1'];
 
-/** KaTeX's style sheet and its fonts, from this server, come with the first formula. */
-function loadStyles(): void {
-  void import('katex/dist/katex.min.css');
+let styling: Promise<unknown> | undefined;
+
+/** KaTeX's style sheet and its fonts, from this server, come with the first formula, which is not drawn in another font first. */
+function loadStyles(): Promise<unknown> {
+  const fonts = () => Promise.all(FONTS.map((font) => document.fonts.load(`1em ${font}`)));
+  styling ??= import('katex/dist/katex.min.css').then(fonts).catch(() => undefined);
+  return styling;
 }
 
 /** A formula: its source until KaTeX is there, which comes with the first one; and for good where it cannot be read. */
@@ -17,12 +23,18 @@ export const MathView = memo(function MathView({ tex, isBlock }: { tex: string; 
   const [drawn, setDrawn] = useState<{ tex: string; html: string }>();
   useEffect(() => {
     if (tex.trim() === '' || tex.length > LONGEST) return;
-    loadStyles();
+    const ready = loadStyles();
+    let isWanted = true;
     const id = listen((reply) => {
-      if (reply.kind === 'formula' && reply.html !== undefined) setDrawn({ tex, html: reply.html });
+      if (reply.kind !== 'formula' || reply.html === undefined) return;
+      const { html } = reply;
+      void ready.then(() => isWanted && setDrawn({ tex, html }));
     });
     ask({ kind: 'formula', id, tex, isBlock });
-    return () => forget(id);
+    return () => {
+      isWanted = false;
+      forget(id);
+    };
   }, [tex, isBlock]);
 
   const Tag = isBlock ? 'div' : 'span';

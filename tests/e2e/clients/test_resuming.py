@@ -22,8 +22,8 @@ RELOADS = 6
 """Of each page, at random places."""
 SEED = int(os.environ.get("RESUME_SEED", "1"))
 
-_PAGES = Path(__file__).parent / "resuming_page"
-_ESBUILD = Path(__file__).parent / "node_modules" / ".bin" / "esbuild"
+_PAGES = Path(__file__).parent / "resuming"
+_ESBUILD = ROOT / "tests" / "e2e" / "node_modules" / ".bin" / "esbuild"
 _PACKAGES = ROOT / "tests" / "conformance" / "js"
 _HTML = (
     '<!doctype html><title>Resuming</title><div id="page"></div><script type="module" src="/{major}/app.js"></script>'

@@ -1,0 +1,1 @@
+"""How much work the built chat page makes for a browser: ``python -m benchmarks --page``."""
