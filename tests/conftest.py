@@ -25,7 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--thorough",
         action="store_true",
-        help="run what is marked as thorough, too, and all combinations, not each pair",
+        help="run what is marked as thorough, too, and all combinations",
     )
 
 
