@@ -23,8 +23,8 @@ PYTEST = $(CHECK) .venv/bin/python -m pytest -o cache_dir=.cache/pytest/$@ --jun
 # A file's tests share servers, so they stay together. A folder's conftest.py says with which files to begin.
 BY_FILE := --dist=loadfile --no-loadscope-reorder
 
-.PHONY: help run test $(GROUPS) set-up format docs wheel conformance-app bench bench-quick bench-compare load lock clean \
-	picture
+.PHONY: help run test $(GROUPS) set-up format docs wheel conformance-app bench bench-quick bench-compare load streams lock \
+	clean picture
 
 help: ## List these verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -112,6 +112,10 @@ bench-compare: ## Hold this checkout against another revision, sample by sample 
 load: ## Ask one worker for twice what it can hold, and by clients as no server wants them, in three minutes
 	@$(PREPARE) .venv/.dev $(BENCH_PROGRAMS)
 	@.venv/bin/python -m benchmarks.load $(ARGS)
+
+streams: ## Open ten thousand answers at once, in six minutes (ARGS='--streams 20000 --workers 4')
+	@$(PREPARE) .venv/.dev $(BENCH_PROGRAMS) $(STORES)
+	@.venv/bin/python -m benchmarks.streams $(ARGS)
 
 lock: set-up ## Write the locked requirements anew (ARGS=--upgrade takes newer versions)
 	@./scripts/lock $(ARGS)

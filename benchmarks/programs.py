@@ -24,8 +24,10 @@ __all__ = [
     "BenchmarkError",
     "LoadPlan",
     "LoadResult",
+    "read_result",
     "redis_server",
     "run_load",
+    "start_load",
     "tokens",
     "upstream",
     "wait_until_open",
@@ -117,6 +119,8 @@ class LoadResult:
     requests: int
     whole: int
     wall_s: float
+    load_cpu_s: float
+    """CPU time of the load generator itself."""
     chunks: int
     """HTTP chunks of all answers."""
     deltas: int
@@ -160,6 +164,11 @@ def run_load(port: int, path: str, body: Path, plan: LoadPlan, *, watch: Any = N
         while watch is not None and process.poll() is None and time.monotonic() < deadline:
             watch()
             time.sleep(0.05)
-        printed, _ = process.communicate(timeout=plan.timeout_s + _LAST_RESULT_SECONDS)
+        return read_result(process, plan)
+
+
+def read_result(process: subprocess.Popen[str], plan: LoadPlan) -> LoadResult:
+    """Wait until the load generator has ended, and return what became of its run."""
+    printed, _ = process.communicate(timeout=plan.timeout_s + _LAST_RESULT_SECONDS)
     values = json.loads(printed)
     return LoadResult(**{name: values[name] for name in LoadResult.__dataclass_fields__})
