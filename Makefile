@@ -113,7 +113,7 @@ load: ## Ask one worker for twice what it can hold, and by clients as no server 
 	@$(PREPARE) .venv/.dev $(BENCH_PROGRAMS)
 	@.venv/bin/python -m benchmarks.load $(ARGS)
 
-streams: ## Open ten thousand answers at once, in six minutes (ARGS='--streams 20000 --workers 4')
+streams: ## Open ten thousand answers at once, in eight minutes (ARGS='--streams 20000 --workers 4')
 	@$(PREPARE) .venv/.dev $(BENCH_PROGRAMS) $(STORES)
 	@.venv/bin/python -m benchmarks.streams $(ARGS)
 

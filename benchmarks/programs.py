@@ -35,7 +35,7 @@ __all__ = [
 
 CACHE = ROOT / ".cache" / "bench"
 _LAST_RESULT_SECONDS = 10
-_START_SECONDS = 30
+_START_SECONDS = 60
 
 
 class BenchmarkError(Exception):
@@ -119,12 +119,14 @@ class LoadResult:
     requests: int
     whole: int
     wall_s: float
-    load_cpu_s: float
-    """CPU time of the load generator itself."""
     chunks: int
     """HTTP chunks of all answers."""
     deltas: int
     """Of the answers that arrived whole."""
+    all_since_us: int
+    """When each of all answers had its first delta, on the system's monotonic clock; 0 where that never was."""
+    first_end_us: int
+    """When the first answer ended."""
     first_delta_us: dict[str, int]
     """From the request's last byte."""
     gap_us: dict[str, int]
