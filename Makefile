@@ -27,8 +27,8 @@ TYPED := --installed='.venv/lib/*/site-packages/*.dist-info' --installed=.venv/p
 # A file's tests share servers, so they stay together. A folder's conftest.py says with which files to begin.
 BY_FILE := --dist=loadfile --no-loadscope-reorder
 
-.PHONY: help run test $(GROUPS) fuzz fuzz-routes set-up format docs wheel conformance-app bench bench-quick bench-compare load lock clean \
-	picture
+.PHONY: help run test $(GROUPS) fuzz fuzz-routes set-up format docs wheel conformance-app bench bench-quick bench-compare load \
+	streams lock clean picture
 
 help: ## List these verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -67,8 +67,8 @@ clients: ## What the released npm clients make of our streams
 	@$(PREPARE) $(NEEDS_clients)
 	@$(PYTEST) tests/clients --numprocesses=2 $(BY_FILE) $(ARGS)
 
-LONG := --conversations=200 --turns=2 --failing-seconds=60 --longest-stall=30
-chaos: ## Everything fails at once; what becomes of each answer is counted, in two minutes (ARGS=--seed=... has a run again)
+LONG := --conversations=200 --turns=2 --failing-seconds=60 --longest-stall=60
+chaos: ## Everything fails or stalls; what becomes of each answer is counted, in ten minutes (ARGS=--seed=... has a run again)
 	@$(PREPARE) $(NEEDS_chaos)
 	@$(PYTEST) tests/chaos $(LONG) $(ARGS)
 
@@ -124,6 +124,10 @@ bench-compare: ## Hold this checkout against another revision, sample by sample 
 load: ## Ask one worker for twice what it can hold, and by clients as no server wants them, in three minutes
 	@$(PREPARE) .venv/.dev $(BENCH_PROGRAMS)
 	@.venv/bin/python -m benchmarks.load $(ARGS)
+
+streams: ## Open ten thousand answers at once, in eight minutes (ARGS='--streams 20000 --workers 4')
+	@$(PREPARE) .venv/.dev $(BENCH_PROGRAMS) $(STORES)
+	@.venv/bin/python -m benchmarks.streams $(ARGS)
 
 lock: set-up ## Write the locked requirements anew (ARGS=--upgrade takes newer versions)
 	@./scripts/lock $(ARGS)

@@ -10,7 +10,16 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["cpu_seconds", "describe", "free_port", "is_split", "on_load_core", "on_server_core", "resident_bytes"]
+__all__ = [
+    "cpu_seconds",
+    "describe",
+    "free_port",
+    "is_split",
+    "on_load_core",
+    "on_server_core",
+    "proportional_bytes",
+    "resident_bytes",
+]
 
 _CORES = sorted(os.sched_getaffinity(0))
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -67,6 +76,18 @@ def resident_bytes(pid: int) -> int:
         except OSError:
             continue
     return pages * _PAGE_BYTES
+
+
+def proportional_bytes(pid: int) -> int:
+    """Physical memory of a process and its children, in which what several share is counted once."""
+    found = 0
+    for each in _with_children(pid):
+        try:
+            rollup = Path(f"/proc/{each}/smaps_rollup").read_text()
+        except OSError:
+            continue
+        found += sum(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:"))
+    return found
 
 
 def _with_children(pid: int) -> list[int]:

@@ -25,8 +25,10 @@ __all__ = [
     "BenchmarkError",
     "LoadPlan",
     "LoadResult",
+    "read_result",
     "redis_server",
     "run_load",
+    "start_load",
     "tokens",
     "upstream",
     "wait_until_open",
@@ -36,7 +38,7 @@ KEY = "load-key"
 """What the load generator shows to every server; those with keys ask for it."""
 CACHE = ROOT / ".cache" / "bench"
 _LAST_RESULT_SECONDS = 10
-_START_SECONDS = 30
+_START_SECONDS = 60
 
 
 class BenchmarkError(Exception):
@@ -124,6 +126,10 @@ class LoadResult:
     """HTTP chunks of all answers."""
     deltas: int
     """Of the answers that arrived whole."""
+    all_since_us: int
+    """When each of all answers had its first delta, on the system's monotonic clock; 0 where that never was."""
+    first_end_us: int
+    """When the first answer ended."""
     first_delta_us: dict[str, int]
     """From the request's last byte."""
     gap_us: dict[str, int]
@@ -163,6 +169,11 @@ def run_load(port: int, path: str, body: Path, plan: LoadPlan, *, watch: Any = N
         while watch is not None and process.poll() is None and time.monotonic() < deadline:
             watch()
             time.sleep(0.05)
-        printed, _ = process.communicate(timeout=plan.timeout_s + _LAST_RESULT_SECONDS)
+        return read_result(process, plan)
+
+
+def read_result(process: subprocess.Popen[str], plan: LoadPlan) -> LoadResult:
+    """Wait until the load generator has ended, and return what became of its run."""
+    printed, _ = process.communicate(timeout=plan.timeout_s + _LAST_RESULT_SECONDS)
     values = json.loads(printed)
     return LoadResult(**{name: values[name] for name in LoadResult.__dataclass_fields__})

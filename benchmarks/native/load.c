@@ -54,7 +54,8 @@ static char *request, *chat_number; /* where the number stands within the reques
 static size_t request_size;
 static struct sockaddr_in address;
 static int poller;
-static long wanted, begun, ended, whole, damaged, refused, lost, reads, bytes, chunks, deltas;
+static long wanted, begun, ended, whole, damaged, refused, lost, reads, bytes, chunks, deltas, reading;
+static int64_t all_since, first_end; /* when the last answer had its first delta, and when the first one ended */
 static series first_byte, first_delta, whole_time, gaps, delays;
 static char first_error[400];
 
@@ -285,6 +286,7 @@ static void begin_next(stream *s, int reuses_connection) {
 static void lose(stream *s, const char *why) {
     lost++;
     ended++;
+    if (!first_end) first_end = now_us();
     note_error(why);
     begin_next(s, 0);
 }
@@ -292,6 +294,7 @@ static void lose(stream *s, const char *why) {
 static void end_answer(stream *s) {
     int64_t now = now_us();
     ended++;
+    if (!first_end) first_end = now;
     if (s->has_error || s->hash != expected_hash || s->text_length != expected_length) {
         char text[200];
         damaged++;
@@ -355,7 +358,10 @@ static int take_chunks(stream *s, const char *at, const char *end, int *is_end) 
 }
 
 static void note_deltas(stream *s, int64_t now) {
-    if (!s->first_delta) s->first_delta = now;
+    if (!s->first_delta) {
+        s->first_delta = now;
+        if (++reading == wanted) all_since = now;
+    }
     if (s->last_delta && spec.pace_us) add(&gaps, now - s->last_delta);
     s->last_delta = now;
 }
@@ -436,10 +442,11 @@ static void print_result(double seconds) {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     printf("{\"requests\":%ld,\"whole\":%ld,\"damaged\":%ld,\"refused\":%ld,\"lost\":%ld,\"unfinished\":%ld,"
-           "\"wall_s\":%.6f,\"load_cpu_s\":%.6f,\"bytes\":%ld,\"reads\":%ld,\"chunks\":%ld,\"frames\":%ld,\"deltas\":%ld",
+           "\"wall_s\":%.6f,\"load_cpu_s\":%.6f,\"bytes\":%ld,\"reads\":%ld,\"chunks\":%ld,\"frames\":%ld,\"deltas\":%ld"
+           ",\"all_since_us\":%lld,\"first_end_us\":%lld",
            wanted, whole, damaged, refused, lost, wanted - ended, seconds,
            usage.ru_utime.tv_sec + usage.ru_stime.tv_sec + (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6,
-           bytes, reads, chunks, deltas, whole * spec.deltas);
+           bytes, reads, chunks, deltas, whole * spec.deltas, (long long)all_since, (long long)first_end);
     print_series("first_byte", &first_byte);
     print_series("first_delta", &first_delta);
     print_series("whole_answer", &whole_time);

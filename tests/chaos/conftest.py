@@ -16,6 +16,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--failing-seconds", type=float, default=6.0, help="for how long things are broken")
     group.addoption("--longest-stall", type=float, default=3.0, help="the most seconds that something stalls")
     group.addoption("--turns", type=int, default=1, help="questions of each user")
+    group.addoption("--counts", default=None, help="a file to which each run adds a line; tests.chaos.summary reads it")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

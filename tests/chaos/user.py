@@ -23,7 +23,7 @@ Json = Mapping[str, Any]
 PAUSE = 0.5
 """Seconds before something that was refused is tried again."""
 PATIENCE = 90.0
-"""Seconds, once nothing fails any more, after which a turn that nobody answers counts as stuck."""
+"""Seconds, once all is whole again, after which a turn that nobody answers counts as stuck."""
 SILENCE = 40.0
 """Seconds without a byte after which a response counts as stuck: there is a sign of life every 15."""
 PLACE = re.compile(rb"(?:^|\n)id: (\S+)\n\n")
@@ -69,14 +69,15 @@ class User:
         chat_id: The conversation's.
         wire: What client it has.
         seed: Decides what it does.
-        calm_at: When, on the event loop's clock, the last failure is over: until then each answer may be disturbed.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, chat_id: str, wire: Wire, seed: str, calm_at: float) -> None:
+    def __init__(self, session: aiohttp.ClientSession, chat_id: str, wire: Wire, seed: str) -> None:
         self.session = session
         self.chat_id = chat_id
         self.wire = wire
-        self.calm_at = calm_at
+        self.patience: float | None = None
+        """Seconds for a turn; any number while things are broken."""
+        self.limit: asyncio.Timeout | None = None
         self.turns: list[Turn] = []
         self.chance = random.Random(seed)
         self.resumes = self.chance.random() < 0.7
@@ -92,13 +93,20 @@ class User:
             turn = Turn(f"{self.chat_id}.{number} {kind}", f"{self.chat_id}-user-{number}")
             self.turns.append(turn)
             try:
-                now = asyncio.get_running_loop().time()
-                async with asyncio.timeout_at(max(now, self.calm_at) + PATIENCE):
+                async with asyncio.timeout(self.patience) as self.limit:
                     await self.ask(turn)
                     await asyncio.gather(*self.tasks)
             except TimeoutError:
                 # Its session, or the turn itself, stays as it is: the verdict finds it.
                 break
+            finally:
+                self.limit = None
+
+    def expect_answers(self) -> None:
+        """Have patience for so long from now on: all is whole again."""
+        self.patience = PATIENCE
+        if self.limit is not None:
+            self.limit.reschedule(asyncio.get_running_loop().time() + PATIENCE)
 
     # -- a turn -------------------------------------------------------------------------------------------------------
 

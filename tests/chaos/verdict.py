@@ -7,9 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import redis
-
-from tests.chaos.deployment import Deployment
+from tests.chaos.deployment import Site
+from tests.chaos.failures import Span
 from tests.chaos.upstream import expected_text
 from tests.chaos.user import Session, Turn, User, as_text
 
@@ -34,12 +33,12 @@ class Verdict:
     """Judges users and what is stored of them.
 
     Args:
-        deployment: As it is when all is over.
+        site: As it is when all is over.
         users: What they saw.
     """
 
-    def __init__(self, deployment: Deployment, users: Sequence[User]) -> None:
-        self.deployment = deployment
+    def __init__(self, site: Site, users: Sequence[User]) -> None:
+        self.site = site
         self.users = users
         self.counts: Counter[str] = Counter()
         self.faults: list[str] = []
@@ -98,13 +97,13 @@ class Verdict:
 
     def was_down(self, session: Session) -> bool:
         """Whether the server that answered was ended meanwhile."""
-        servers = [server for server in self.deployment.servers if server.address == session.server]
+        servers = [server for server in self.site.servers if server.address == session.server]
         ends = [end for server in servers for end in server.ends]
         return any(session.began <= last and first <= session.ended for first, last in ends)
 
     def was_asleep(self, session: Session) -> bool:
         """Whether the proxy gave up a server that was paused, or a reader did."""
-        servers = [server for server in self.deployment.servers if server.address == session.server]
+        servers = [server for server in self.site.servers if server.address == session.server]
         pauses = [pause for server in servers for pause in server.pauses]
         is_met = any(session.heard <= last and first <= session.ended for first, last in pauses)
         return is_met and session.ended - session.heard >= PROXY_PATIENCE
@@ -158,14 +157,13 @@ class Verdict:
 
     def judge_rest(self, calls: Mapping[str, int]) -> None:
         """Nothing is left open anywhere."""
-        count = self.deployment.row_count
+        count = self.site.row_count
         left = {
             "turns open": count("turns", "status IS NULL"),
             "chats held": count("chats", "active_run_id IS NOT NULL"),
             "messages streaming": count("messages", "status = 'streaming'"),
             "model calls open": calls["open"],
-            "leases in Redis": self.lease_count(),
-            "keys in Redis without an end": self.eternal_key_count(),
+            **self.site.left_behind(),
         }
         self.counts["model calls"] = calls["calls"]
         self.counts["  cancelled"] = calls["cancelled"]
@@ -175,7 +173,7 @@ class Verdict:
 
     def judge_turns(self, turns: int) -> None:
         """Each was told to have ended once, unless its process was killed between the commit and the telling."""
-        told = [found[1] for server in self.deployment.servers for found in END_OF_TURN.finditer(server.log())]
+        told = [found[1] for log in self.site.logs() for found in END_OF_TURN.finditer(log)]
         untold, twice = turns - len(set(told)), len(told) - len(set(told))
         self.counts["turns"] = turns
         self.counts["  told to have ended"] = len(set(told))
@@ -184,25 +182,28 @@ class Verdict:
         if twice or untold > self.counts["server killed"]:
             self.faults.append(f"of {turns} turns {len(told)} ends were told, of {len(set(told))} turns")
 
-    def lease_count(self) -> int:
-        """Runs that Redis believes to be running."""
-        return len(self.in_redis("ZRANGE", "usechat:leases", 0, -1))
+    # -- what was broken ----------------------------------------------------------------------------------------------
 
-    def eternal_key_count(self) -> int:
-        """Keys that would stay for ever."""
-        return sum(self.in_redis("PTTL", key) == -1 for key in self.in_redis("KEYS", "*"))
-
-    def in_redis(self, *command: Any) -> Any:
-        """What it answers."""
-        redis_module: Any = redis
-        client = redis_module.Redis.from_url(self.deployment.redis.url)
-        with client:
-            return client.execute_command(*command)
+    def describe_kinds(self, spans: Sequence[Span]) -> Mapping[str, Mapping[str, float]]:
+        """Return of each kind of fault how often and how long there was one, and how many answers were read then."""
+        kinds: dict[str, Counter[str]] = {}
+        for span in spans:
+            kind = kinds.setdefault(span.kind, Counter())
+            kind["times"] += 1
+            kind["longest"] = max(kind["longest"], round(span.ended - span.began))
+            kind["answers"] += sum(is_under_way(turn, span) for user in self.users for turn in user.turns)
+        return kinds
 
     def table(self) -> str:
         """The counts, for people."""
         width = max(map(len, self.counts))
         return "\n".join(f"{name:{width}}  {number:6}" for name, number in self.counts.items())
+
+
+def is_under_way(turn: Turn, span: Span) -> bool:
+    """Return whether somebody read the turn's answer, or asked for it, while something was broken."""
+    sessions = turn.sessions
+    return bool(sessions) and sessions[0].began <= span.ended and span.began <= max(each.ended for each in sessions)
 
 
 def answers_in_tree(tree: Sequence[Mapping[str, Any]], question: str) -> list[str]:

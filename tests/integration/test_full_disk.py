@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import httpx
 import pytest
 
 from tests.integration.running_server import RunningServer, serving
+from tests.support.disks import fill, small_disk
 from tests.support.scripted_upstream import ScriptedUpstream
 from tests.support.waiting import PATIENCE
 from usechat.testing.replay import Reply
@@ -28,26 +28,10 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of two megabytes."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("whoever runs this may not mount a disk")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
-
-
-def fill(disk: Path) -> Path:
-    """Leave no byte; return what takes the room."""
-    filler = disk / "filler"
-    with filler.open("wb", buffering=0) as output:
-        for size in (65536, 4096, 1):
-            try:
-                while output.write(b"x" * size):
-                    pass
-            except OSError:
-                continue
-    return filler
+    with small_disk(folder, 2) as is_mounted:
+        if not is_mounted:
+            pytest.skip("whoever runs this may not mount a disk")
+        yield folder
 
 
 def answer() -> Reply:

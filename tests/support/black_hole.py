@@ -49,7 +49,12 @@ class BlackHole:
         with suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
-                far = socket.create_connection(("127.0.0.1", self._far))
+                try:
+                    far = socket.create_connection(("127.0.0.1", self._far))
+                except OSError:
+                    # Nobody listens there at the moment.
+                    near.close()
+                    continue
                 self._sockets |= {near, far}
                 for source, target in ((near, far), (far, near)):
                     threading.Thread(target=self._carry, args=(source, target), daemon=True).start()

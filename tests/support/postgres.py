@@ -23,16 +23,22 @@ _STOP_SECONDS = 60.0
 _COPIES_FILES = 15
 """The first version that can be told to."""
 # Durable writes are PostgreSQL's own to prove, and take most of a test's time.
-_SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200")
+_SETTINGS = ("fsync=off", "full_page_writes=off", "max_connections=200")
+_FORGETS = "synchronous_commit=off"
+"""It answers before the system has what was committed: what is younger than a second goes with a killed server."""
 
 
 class PostgresServer:
     """Debian's PostgreSQL, newest version, with a cluster in a temporary folder.
 
     The server refuses to be root: as root, its programs run as the user ``postgres`` that Debian's package makes.
+
+    Args:
+        keeps: Whether it has all that was committed again after it was killed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps: bool = False) -> None:
+        self._settings = _SETTINGS if keeps else (*_SETTINGS, _FORGETS)
         self.programs = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
         """Where ``psql`` and ``pg_dump`` of its version are, too."""
         self._version = int(self.programs.parent.name)
@@ -67,7 +73,7 @@ class PostgresServer:
     def start(self) -> None:
         """Start it, and wait until it takes connections."""
         settings = [f"port={self.port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={self._folder}"]
-        arguments = [flag for setting in (*settings, *_SETTINGS) for flag in ("-c", setting)]
+        arguments = [flag for setting in (*settings, *self._settings) for flag in ("-c", setting)]
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
                 [self.programs / "postgres", "-D", self._data, *arguments],

@@ -16,7 +16,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from usechat.errors import AnswerFailedError
+from usechat.errors import AnswerFailedError, RunError
 from usechat.http.refusals import REFUSALS, refusal_response
 from usechat.http.sender import Sender, defer_body
 from usechat.http.stream import AnswerStream, RequestHeaders, open_stream
@@ -131,6 +131,11 @@ class StreamingAnswer(Response):
                     # Only a connection that breaks tells the client now: the server closes it for what is raised here.
                     raise
                 await JSONResponse({"detail": str(error)}, status_code=500)(scope, receive, send)
+            except RunError as error:
+                if sender.has_begun:
+                    raise
+                # The run was there a moment ago. Who asks again has it, or is told that nothing runs.
+                await refusal_response(RunError(str(error), code="unavailable"))(scope, receive, send)
             return
         try:
             await send(start)

@@ -13,9 +13,12 @@ from tests.support.waiting import PATIENCE
 from usechat import stream_text
 from usechat.answers.answer import Answer
 from usechat.errors import AnswerFailedError, ProviderError
+from usechat.http.response import StreamingAnswer
+from usechat.http.resume import KnownRun
 from usechat.http.stream import AnswerStream
 from usechat.messages.ui import parse_chat_request
 from usechat.protocol.sse import KEEP_ALIVE
+from usechat.runs.log import RunInfo
 from usechat.runs.memory import MemoryLog
 from usechat.runs.service import RunService
 from usechat.testing.models import Hold, ScriptedModel, Step, saying
@@ -134,3 +137,11 @@ async def test_error_of_the_application_before_the_status_is_raised():
     with pytest.raises(Exception, match="read once"):
         await answer.stream({}, CHAT)
     assert model.calls == []
+
+
+async def test_reader_of_a_run_that_goes_before_its_first_piece_is_to_ask_again():
+    text = RunInfo(id="gone", chat_id="chat-1", created_at=0, headers={"content-type": "text/plain"})
+    stream = await StreamingAnswer(KnownRun(RunService(MemoryLog()), text)).stream()
+    assert stream.status == 503
+    assert stream.headers["retry-after"] == "1"
+    assert json.loads(await read(stream)) == {"detail": "there is no such run"}

@@ -5,6 +5,7 @@ Plain ASGI throughout: Starlette's ``BaseHTTPMiddleware`` would hide a reader's 
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 import re
@@ -35,6 +36,7 @@ NOT_FOR_OTHER_ORIGINS: Final = (
     "Without API keys this server answers its own page, and those that reach it through their own origin's proxy. "
     "Name the page's origin in USECHAT_CORS_ORIGINS, or set USECHAT_API_KEYS."
 )
+ENDING: Final = "This server is ending. Try again."
 
 HARDENING: Final = (
     (b"x-content-type-options", b"nosniff"),
@@ -82,7 +84,10 @@ class RequestIds:
 
 
 class LastResort:
-    """Turns whatever a route did not catch into a short JSON answer and a line in the log."""
+    """Turns whatever a route did not catch into a short JSON answer and a line in the log.
+
+    A request that the server cancels because it ends, before its answer has begun, is refused with 503.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -98,6 +103,12 @@ class LastResort:
 
         try:
             await self.app(scope, receive, send_and_note)
+        except asyncio.CancelledError:
+            # The server ends, and the request still waits for a database: who comes back may reach another process.
+            if is_started or scope["type"] != "http":
+                raise
+            refusal = JSONResponse({"detail": ENDING}, status_code=503, headers={"retry-after": "1"})
+            await refusal(scope, receive, send)
         except Exception:
             # Once the answer has begun, only the server can end it, by closing the connection; it logs the error too.
             if is_started or scope["type"] != "http":

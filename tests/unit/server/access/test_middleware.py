@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -287,6 +288,15 @@ async def test_unexpected_error_becomes_json_without_its_words(caplog: pytest.Lo
     start, body = await call(LastResort(broken))
     assert (start["status"], body["body"]) == (500, b'{"detail":"Internal Server Error"}')
     assert "the password is 123" in caplog.text
+
+
+async def test_request_that_a_server_cancels_when_it_ends_is_to_be_sent_again() -> None:
+    async def waiting(scope: Scope, receive: Receive, send: Send) -> None:
+        raise asyncio.CancelledError
+
+    start, _ = await call(LastResort(waiting))
+    assert start["status"] == 503
+    assert (b"retry-after", b"1") in start["headers"]
 
 
 async def test_error_after_the_answer_began_is_left_to_the_server() -> None:
