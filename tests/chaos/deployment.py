@@ -54,7 +54,11 @@ class Server:
         for attempt in range(STARTS):
             try:
                 self.program = usechat_serve(
-                    folder=self.folder, port=self.held.getsockname()[1], **self.variables, **own_clock(self.folder)
+                    folder=self.folder,
+                    port=self.held.getsockname()[1],
+                    is_forked=False,
+                    **self.variables,
+                    **own_clock(self.folder),
                 )
             except AssertionError:
                 if attempt == STARTS - 1:

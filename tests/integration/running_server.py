@@ -110,6 +110,7 @@ def run(folder: Path, arguments: Sequence[str], **variables: str) -> subprocess.
     """Run the command to its end, forked from a process that has imported all."""
     with tempfile.TemporaryFile("w+") as errors:
         process = fork([str(USECHAT), *arguments], folder, environment(**variables), errors)
+        assert process.stdout is not None
         with process.stdout as printed:
             output = printed.read()
         code = process.wait(START_SECONDS)
