@@ -333,6 +333,27 @@ async def test_readers_in_a_fenced_process_get_the_end_that_all_get(logs: LogMak
     assert texts(await reading) == b"x|end"
 
 
+async def test_readers_in_a_fenced_process_get_an_end_when_redis_has_dropped_the_run(
+    logs: LogMaker, redis_server: RedisServer
+):
+    async def end(info: RunInfo, frames: bytes) -> bytes:
+        return frames + b" of " + info.chat_id.encode()
+
+    log = logs.make()
+    log.on_gone = end
+    writer = await begin(log)
+    writer.append(b"x")
+    async with aclosing(log.read(writer.info.id)) as entries:
+        assert (await anext(entries)).data == b"x"
+        await eventually(lambda: has_frames(logs.make(), writer.info.id))
+        reap_while_paused(logs)
+        await eventually(lambda: writer.is_stopped)
+        redis_server.ask("DEL", *(f"{logs.prefix}{kind}:{writer.info.id}" for kind in ("run", "log")))
+        rest = [entry async for entry in entries]
+
+    assert [(entry.data, entry.is_end) for entry in rest] == [(b"x of chat", True)]
+
+
 async def test_readers_that_have_the_end_already_get_no_other(logs: LogMaker):
     log, other = logs.make(), logs.make()
     writer = await begin(log)

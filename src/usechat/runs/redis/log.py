@@ -133,7 +133,7 @@ class RedisLog:
             if own.is_ours is not False or own.is_complete:
                 return
         # A run that was taken from this process before its end ends as whoever took it ends it.
-        async with self._tail.follow(run_id) as copy, aclosing(copy.read(place)) as entries:
+        async with self._tail.follow(run_id, own) as copy, aclosing(copy.read(place)) as entries:
             async for entry in entries:
                 yield entry
 

@@ -92,8 +92,13 @@ class Tail:
         self._touched_at = 0.0
 
     @asynccontextmanager
-    async def follow(self, run_id: str) -> AsyncGenerator[MemoryRun]:
+    async def follow(self, run_id: str, taken: MemoryRun | None = None) -> AsyncGenerator[MemoryRun]:
         """Give a copy of the run that grows with it. Wait while Redis is away.
+
+        Args:
+            run_id: The run.
+            taken: What this process has of it, if it made it until another one took it. Where Redis has nothing more of
+                it, readers get an end after that.
 
         Raises:
             RunError: ``missing``; ``unavailable``: this process shuts down.
@@ -101,7 +106,10 @@ class Tail:
         is_new = run_id not in self.copies
         info = await self._find(run_id) if is_new else self.copies[run_id].info
         if info is None:
-            raise missing()
+            if taken is None:
+                raise missing()
+            yield await self._ended(taken)
+            return
         if self.is_closed:
             raise unavailable()
         # Another reader may have begun meanwhile.
@@ -115,6 +123,12 @@ class Tail:
             copy.readers -= 1
             if copy.readers == 0:
                 del self.copies[run_id]
+
+    async def _ended(self, taken: MemoryRun) -> Copy:
+        copy = Copy(taken.info, self.limits)
+        copy.frames, copy.ends = bytearray(taken.frames), taken.ends[:]
+        await self._end_gone(copy)
+        return copy
 
     async def _find(self, run_id: str) -> RunInfo | None:
         backoff, began = Backoff(), time.monotonic()
