@@ -157,5 +157,5 @@ async def test_a_redis_that_keeps_its_keys_is_not_warned_of(
     deployment: Deployment, caplog: pytest.LogCaptureFixture
 ) -> None:
     log = (await deployment.process()).conversations.runs.log
-    assert list(await log.reap()) == []
+    assert list(await log.take_lost()) == []
     assert "maxmemory-policy" not in caplog.text

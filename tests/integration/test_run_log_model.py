@@ -243,11 +243,11 @@ class LogMachine(RuleBasedStateMachine):
             log, other = self.logs[process], self.logs[(process + 1) % 3]
 
             async def look() -> bool:
-                for info in await log.reap():
+                for info in await log.take_lost():
                     assert info.id in left, "the run of a living process, or one that was taken before"
                     left.discard(info.id)
-                    assert await log.adopt(info, b"the end")
-                    assert not await other.adopt(info, b"another end")
+                    assert await log.end_lost(info, b"the end")
+                    assert not await other.end_lost(info, b"another end")
                 return not left
 
             await eventually(look)

@@ -78,12 +78,12 @@ def texts(entries: list[Entry]) -> bytes:
     return b"".join(entry.data for entry in entries)
 
 
-async def reap_one(log: RunLog) -> RunInfo:
+async def take_one(log: RunLog) -> RunInfo:
     """The lost run, once its lease has run out."""
     taken: list[RunInfo] = []
 
     async def look() -> bool:
-        taken.extend(await log.reap())
+        taken.extend(await log.take_lost())
         return bool(taken)
 
     await eventually(look)
@@ -94,32 +94,32 @@ async def reap_one(log: RunLog) -> RunInfo:
 # -- producers that die or pause ----------------------------------------------------------------------------------
 
 
-async def test_killed_producers_run_is_reaped_once_by_five(logs: LogMaker, producer: RunProducer):
-    reapers = [logs.make() for _ in range(5)]
+async def test_killed_producers_run_is_taken_once_by_five(logs: LogMaker, producer: RunProducer):
+    logs_that_look = [logs.make() for _ in range(5)]
     assert producer.ask("append half a sen") == "ok"
-    reading = asyncio.create_task(collect(reapers[0], producer.run_id))
+    reading = asyncio.create_task(collect(logs_that_look[0], producer.run_id))
 
     async def is_written() -> bool:
-        return await reapers[0].frames(producer.run_id) == b"half a sen"
+        return await logs_that_look[0].frames(producer.run_id) == b"half a sen"
 
     await eventually(is_written)
     producer.process.kill()
     taken: list[tuple[RunLog, RunInfo]] = []
 
-    async def reap_at_once() -> bool:
-        found = await asyncio.gather(*(log.reap() for log in reapers))
-        taken.extend((log, info) for log, infos in zip(reapers, found, strict=True) for info in infos)
+    async def take_at_once() -> bool:
+        found = await asyncio.gather(*(log.take_lost() for log in logs_that_look))
+        taken.extend((log, info) for log, infos in zip(logs_that_look, found, strict=True) for info in infos)
         return bool(taken)
 
-    await eventually(reap_at_once)
-    ((reaper, info),) = taken
+    await eventually(take_at_once)
+    ((looking, info),) = taken
     assert (info.id, info.state, info.meta) == (producer.run_id, "lost", {"made": "elsewhere"})
-    assert await reaper.frames(info.id) == b"half a sen"
+    assert await looking.frames(info.id) == b"half a sen"
     assert not reading.done()
-    assert await reaper.adopt(info, b"!")
+    assert await looking.end_lost(info, b"!")
     assert texts(await reading) == b"half a sen!"
-    assert not await reaper.adopt(info, b"twice")
-    assert [await log.reap() for log in reapers] == [[]] * 5
+    assert not await looking.end_lost(info, b"twice")
+    assert [await log.take_lost() for log in logs_that_look] == [[]] * 5
 
 
 @pytest.fixture
@@ -191,8 +191,8 @@ async def test_paused_producer_cannot_write_any_more(logs: LogMaker, producer: R
     await eventually(is_written)
     producer.process.send_signal(signal.SIGSTOP)
     producer.tell("append late")
-    info = await reap_one(log)
-    assert await log.adopt(info, b"|end")
+    info = await take_one(log)
+    assert await log.end_lost(info, b"|end")
     producer.process.send_signal(signal.SIGCONT)
     assert producer.answer() in {"ok", "fenced"}
     await eventually(lambda: producer.ask("append later") == "fenced")
@@ -204,10 +204,10 @@ async def test_paused_producer_cannot_write_any_more(logs: LogMaker, producer: R
 async def test_paused_producer_is_fenced_while_its_run_waits_for_its_end(logs: LogMaker, producer: RunProducer):
     log = logs.make()
     producer.process.send_signal(signal.SIGSTOP)
-    info = await reap_one(log)
+    info = await take_one(log)
     producer.process.send_signal(signal.SIGCONT)
     await eventually(lambda: producer.ask("append x") == "fenced")
-    assert await log.adopt(info)
+    assert await log.end_lost(info)
     assert await collect(log, info.id) == []
 
 
@@ -222,7 +222,7 @@ async def test_process_that_slept_until_its_chat_was_taken_shows_nothing_that_ca
     producer.process.send_signal(signal.SIGSTOP)
 
     async def is_taken() -> bool:
-        return bool(await log.reap(producer.run_id))
+        return bool(await log.take_lost(producer.run_id))
 
     await eventually(is_taken)
     producer.tell("append late")
@@ -235,10 +235,10 @@ async def test_process_that_slept_until_its_chat_was_taken_shows_nothing_that_ca
 async def test_run_that_was_taken_from_a_dead_process_can_be_stopped(logs: LogMaker, producer: RunProducer):
     log, other = logs.make(), logs.make()
     producer.process.kill()
-    info = await reap_one(log)
+    info = await take_one(log)
     assert await RunService(other).stop("chat", "stopped")
     assert await log.resume(info, {}) is None
-    assert await log.adopt(info, b"end")
+    assert await log.end_lost(info, b"end")
     assert not await other.stop(info.id)
 
 
@@ -247,7 +247,7 @@ async def test_run_goes_on_although_redis_was_told_so_twice(logs: LogMaker, prod
     assert producer.ask("append one") == "ok"
     await eventually(lambda: has_frames(log, producer.run_id))
     producer.process.kill()
-    info = await reap_one(log)
+    info = await take_one(log)
     # The connection broke before the first answer.
     assert await log.resume(info, {}) is not None
     writer = await log.resume(info, {})
@@ -263,52 +263,52 @@ async def test_chat_of_a_lost_run_gets_a_new_one(logs: LogMaker, producer: RunPr
         await begin(log)
     assert raised.value.code == "exists"
     producer.process.kill()
-    lost = await reap_one(log)
+    lost = await take_one(log)
     writer = await begin(log)
     assert writer.info.token > lost.token
-    await log.adopt(lost)
+    await log.end_lost(lost)
     assert await log.find("chat") == writer.info
 
 
 async def test_run_goes_to_another_when_who_took_it_dies_too(logs: LogMaker, producer: RunProducer):
     log, other = logs.make(), logs.make()
     producer.process.kill()
-    first = await reap_one(log)
-    second = await reap_one(other)
+    first = await take_one(log)
+    second = await take_one(other)
     assert second.id == first.id
     assert second.token > first.token
-    assert not await log.adopt(first, b"late")
-    assert await other.adopt(second, b"end")
+    assert not await log.end_lost(first, b"late")
+    assert await other.end_lost(second, b"end")
     assert await log.frames(first.id) == b"end"
 
 
-async def test_busy_process_does_not_reap_its_own_run(logs: LogMaker):
+async def test_busy_process_does_not_take_its_own_run_for_lost(logs: LogMaker):
     log, other = logs.make(), logs.make()
     writer = await begin(log)
     # Nothing of this process runs for longer than a lease: no renewal either.
     time.sleep(LEASE * 1.2)  # noqa: ASYNC251 - that is the point
-    assert list(await log.reap()) == []
+    assert list(await log.take_lost()) == []
     writer.append(b"x")
     assert await writer.finish("finished")
-    assert list(await other.reap()) == []
+    assert list(await other.take_lost()) == []
 
 
-def reap_while_paused(logs: LogMaker) -> RunInfo:
+def take_while_paused(logs: LogMaker) -> RunInfo:
     """The one run that another process takes while nothing of this one runs, as if it had been paused."""
     assert logs.url is not None
     url = logs.url
 
-    async def reap_elsewhere() -> Sequence[RunInfo]:
+    async def take_elsewhere() -> Sequence[RunInfo]:
         stranger = RedisLog(url, logs.limits, prefix=logs.prefix)
         try:
-            while not (taken := await stranger.reap()):  # noqa: ASYNC110 - nothing tells of it
+            while not (taken := await stranger.take_lost()):  # noqa: ASYNC110 - nothing tells of it
                 await asyncio.sleep(0.05)
             return taken
         finally:
             await stranger.aclose()
 
     with ThreadPoolExecutor() as pool:
-        (info,) = pool.submit(asyncio.run, reap_elsewhere()).result()
+        (info,) = pool.submit(asyncio.run, take_elsewhere()).result()
     return info
 
 
@@ -323,13 +323,13 @@ async def test_readers_in_a_fenced_process_get_the_end_that_all_get(logs: LogMak
         return await other.frames(writer.info.id) == b"x"
 
     await eventually(is_written)
-    info = reap_while_paused(logs)
+    info = take_while_paused(logs)
     await eventually(lambda: writer.is_stopped)
     assert writer.stop_reason == "lost"
     with pytest.raises(RunError):
         writer.append(b"late")
     assert not await writer.finish("finished")
-    await other.adopt(info, b"|end")
+    await other.end_lost(info, b"|end")
     assert texts(await reading) == b"x|end"
 
 
@@ -346,7 +346,7 @@ async def test_readers_in_a_fenced_process_get_an_end_when_redis_has_dropped_the
     async with aclosing(log.read(writer.info.id)) as entries:
         assert (await anext(entries)).data == b"x"
         await eventually(lambda: has_frames(logs.make(), writer.info.id))
-        reap_while_paused(logs)
+        take_while_paused(logs)
         await eventually(lambda: writer.is_stopped)
         redis_server.ask("DEL", *(f"{logs.prefix}{kind}:{writer.info.id}" for kind in ("run", "log")))
         rest = [entry async for entry in entries]
@@ -359,11 +359,11 @@ async def test_readers_that_have_the_end_already_get_no_other(logs: LogMaker):
     writer = await begin(log)
     reading = asyncio.create_task(collect(log, writer.info.id))
 
-    info = reap_while_paused(logs)
+    info = take_while_paused(logs)
     # It learns of its loss with the end it writes.
     writer.append(b"all|end")
     assert not await writer.finish("finished")
-    await other.adopt(info, b"|end")
+    await other.end_lost(info, b"|end")
     # The process may have noticed that it stood still, and then shows nothing of its own.
     assert texts(await reading) in (b"all|end", b"|end")
 
@@ -374,7 +374,7 @@ async def test_lease_is_renewed_while_nothing_is_written(logs: LogMaker):
     start = time.monotonic()
 
     async def is_long_ago() -> bool:
-        assert list(await other.reap()) == []
+        assert list(await other.take_lost()) == []
         return time.monotonic() - start > 3 * LEASE
 
     await eventually(is_long_ago)
@@ -394,8 +394,8 @@ async def test_lost_runs_take_their_place_among_the_ended_ones_that_are_kept(
     assert await before.finish("finished")
 
     producer.process.kill()
-    lost = await reap_one(log)
-    assert await log.adopt(lost, b"!")
+    lost = await take_one(log)
+    assert await log.end_lost(lost, b"!")
 
     assert await log.get(before.info.id) is None
     assert texts(await collect(log, lost.id)) == b"12345678!"

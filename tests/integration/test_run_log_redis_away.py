@@ -138,7 +138,7 @@ async def test_everything_else_says_that_redis_is_away(fragile: LogMaker, own_se
     calls = [
         *(begin(log), log.find("chat"), log.frames("run"), log.stop("run"), log.note_resume("chat")),
         *(log.note_asked("chat", 1.0), log.note_left("run"), log.stop_left(writer.info)),
-        *(log.was_asked("chat"), log.seconds_unread("run"), log.reap(), log.adopt(writer.info), log.get("run")),
+        *(log.was_asked("chat"), log.seconds_unread("run"), log.take_lost(), log.end_lost(writer.info), log.get("run")),
     ]
     errors = await asyncio.gather(*calls, return_exceptions=True)
     assert [error.code for error in errors if isinstance(error, RunError)] == ["unavailable"] * len(calls)
@@ -186,7 +186,7 @@ async def test_reader_that_waits_for_redis_hears_of_the_end_of_its_process(fragi
     assert raised.value.code == "unavailable"
 
 
-async def test_living_are_not_reaped_when_redis_was_away_for_long(own_server: RedisServer):
+async def test_living_are_not_taken_for_lost_when_redis_was_away_for_long(own_server: RedisServer):
     maker = LogMaker(own_server.url, limits=Limits(lease=0.3))
     log, other = maker.make(), maker.make()
     writer = await begin(log)
@@ -200,7 +200,7 @@ async def test_living_are_not_reaped_when_redis_was_away_for_long(own_server: Re
 
     await eventually(is_long_ago)
     own_server.start()
-    assert list(await other.reap()) == []
+    assert list(await other.take_lost()) == []
     assert await writer.finish("finished")
     await maker.aclose()
 
@@ -269,15 +269,15 @@ async def test_a_process_that_slept_takes_no_run_before_others_had_a_lease_to_wa
     logs = LogMaker(redis_server.url, limits=Limits(lease=LEASE))
     producer = RunProducer(redis_server.url, logs.prefix, "chat", logs.limits)
     try:
-        reaper = logs.make()
-        assert list(await reaper.reap()) == []
+        looking = logs.make()
+        assert list(await looking.take_lost()) == []
         producer.process.send_signal(signal.SIGSTOP)
         # This process stands still with the other one.
         time.sleep(LEASE)  # noqa: ASYNC251 - that is what it is for
         awake_since = time.monotonic()
 
         async def takes() -> bool:
-            return bool(await reaper.reap())
+            return bool(await looking.take_lost())
 
         await eventually(takes)
         assert time.monotonic() - awake_since >= LEASE

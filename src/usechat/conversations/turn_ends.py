@@ -284,13 +284,13 @@ class TurnEnds:
             return False
         taken: Sequence[RunInfo] = ()
         if run is not None and run.state == "running":
-            taken = await self.log.reap(run.id)
+            taken = await self.log.take_lost(run.id)
             if not taken:
                 return False
         ending = Ending("lost", None) if run is None else await self._read_ending(turn, run)
         await self.end(turn.owner, turn.chat_id, turn.run_id, status=ending.status, message=ending.message)
         for info in taken:
-            await self.log.adopt(info, ending.frames)
+            await self.log.end_lost(info, ending.frames)
         return True
 
     async def find_living(self, turn: Turn) -> RunInfo | None:

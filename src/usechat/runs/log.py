@@ -289,20 +289,20 @@ class RunLog(Protocol):
         """Return the seconds since the run's producer last renewed its lease; None when no producer holds the run."""
         ...
 
-    async def reap(self, run_id: str | None = None) -> Sequence[RunInfo]:
+    async def take_lost(self, run_id: str | None = None) -> Sequence[RunInfo]:
         """Take the runs whose producers have died, or the named run when it is silent, and mark them ``lost``.
 
-        Each run goes to one caller, which has the time of a lease to end it with `adopt`. When that caller dies, the
+        Each run goes to one caller, which has the time of a lease to end it with `end_lost`. When that caller dies, the
         run goes to another one, with a new token.
         """
         ...
 
-    async def adopt(self, info: RunInfo, data: bytes = b"") -> bool:
-        """End a run of `reap`, with last frames for its readers. Return False when another process has it by now."""
+    async def end_lost(self, info: RunInfo, data: bytes = b"") -> bool:
+        """End a run of `take_lost`, with last frames for its readers. Return False when another process has it."""
         ...
 
     async def resume(self, info: RunInfo, meta: Mapping[str, Any]) -> RunWriter | None:
-        """Go on with a run of `reap` in this process. Return None when it must be ended with `adopt`.
+        """Go on with a run of `take_lost` in this process. Return None when it must be ended with `end_lost`.
 
         Readers in all processes then get what the new producer writes after what they have.
 

@@ -47,19 +47,19 @@ class LostRuns:
         self.is_closing = False
         """When true, no further run is taken."""
 
-    async def reap(self) -> int:
+    async def end_lost(self) -> int:
         """End the runs whose producers have died, in any process. Return how many this call ended.
 
         Raises:
             RunError: ``unavailable``.
         """
-        return await self._end_all(await self.log.reap())
+        return await self._end_all(await self.log.take_lost())
 
-    async def reap_for_ever(self) -> None:
+    async def watch(self) -> None:
         """Look for lost runs from time to time."""
         while True:
             try:
-                await self.reap()
+                await self.end_lost()
             except RunError as error:
                 logger.warning("lost runs are not looked for until the run log is back: %s", describe_outage(error))
             await asyncio.sleep(self.log.limits.lease / 3)
@@ -84,7 +84,7 @@ class LostRuns:
                 # It was heard since this began to listen; or the log cannot tell.
                 return False
             if silent >= patience:
-                await self._reap_of(chat_id)
+                await self._end_lost_of(chat_id)
             await asyncio.sleep(patience / 50)
         return False
 
@@ -92,10 +92,10 @@ class LostRuns:
         info = await self._unended(chat_id)
         return None if info is None else await self.log.seconds_silent(info.id)
 
-    async def _reap_of(self, chat_id: str) -> None:
+    async def _end_lost_of(self, chat_id: str) -> None:
         info = await self._unended(chat_id)
         if info is not None:
-            await self._end_all(await self.log.reap(info.id))
+            await self._end_all(await self.log.take_lost(info.id))
 
     async def _unended(self, chat_id: str) -> RunInfo | None:
         info = await self.find(chat_id)
@@ -105,14 +105,14 @@ class LostRuns:
         return sum(await asyncio.gather(*(self._end(info) for info in lost)))
 
     async def _end(self, info: RunInfo) -> bool:
-        """End one lost run. When that fails, a later `reap` takes it again, here or elsewhere."""
+        """End one lost run. When that fails, a later `end_lost` takes it again, here or elsewhere."""
         try:
             async with asyncio.timeout(self.log.limits.lease):
                 frames = await self.log.frames(info.id)
                 if self.on_resume is not None and not self.is_closing and await self.on_resume(info, frames):
                     return True
                 ending = b"" if self.on_lost is None else await self.on_lost(info, frames)
-                return await self.log.adopt(info, ending)
+                return await self.log.end_lost(info, ending)
         except Exception as error:
             logger.warning(
                 "ending a lost run failed (run %s of chat %s); it is tried again in %g s: %s",

@@ -355,11 +355,11 @@ class MemoryLog:
         run = self.runs.get(run_id)
         return 0.0 if run is not None and run.is_running else None
 
-    async def reap(self, run_id: str | None = None) -> Sequence[RunInfo]:
+    async def take_lost(self, run_id: str | None = None) -> Sequence[RunInfo]:
         """Return nothing: a producer of this process dies with its log."""
         return ()
 
-    async def adopt(self, info: RunInfo, data: bytes = b"") -> bool:
+    async def end_lost(self, info: RunInfo, data: bytes = b"") -> bool:
         """End a run in its producer's place."""
         run = self.runs.get(info.id)
         if run is not None:

@@ -79,12 +79,12 @@ class RunService:
         self.is_closing = False
         """Whether new runs are refused."""
         self.readers = Readers(log, self.handles, disconnect, grace, asking)
-        self._reaper: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._closed_at: float | None = None
 
     async def __aenter__(self) -> Self:
         """Begin to watch for lost runs."""
-        self._reaper = asyncio.create_task(self.lost.reap_for_ever())
+        self._watching = asyncio.create_task(self.lost.watch())
         return self
 
     async def __aexit__(
@@ -346,13 +346,13 @@ class RunService:
             with suppress(RunError):
                 await self.log.hurry(run_id)
 
-    async def reap(self) -> int:
+    async def end_lost(self) -> int:
         """End the runs whose producers have died, in any process. Return how many this call ended.
 
         Raises:
             RunError: ``unavailable``.
         """
-        return await self.lost.reap()
+        return await self.lost.end_lost()
 
     async def take_over(self, chat_id: str) -> bool:
         """Free a chat from a dead producer, which may take some seconds. Return False when a living one holds it.
@@ -389,8 +389,8 @@ class RunService:
         Readers of this process' runs get a legal end; those of others' get `RunError` ``unavailable``.
         """
         self.close()
-        if self._reaper is not None:
-            self._reaper.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
         assert self._closed_at is not None
         # The time since `close` counts: runs may have been told to stop already.
         left = max(self._closed_at + self.shutdown_timeout - time.monotonic(), 0.0)

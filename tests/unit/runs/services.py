@@ -79,7 +79,7 @@ class SharedLog(MemoryLog):
         silent = await super().seconds_silent(run_id)
         return math.inf if silent is not None and run_id in {info.id for info in self.lost} else silent
 
-    async def reap(self, run_id: str | None = None) -> Sequence[RunInfo]:
+    async def take_lost(self, run_id: str | None = None) -> Sequence[RunInfo]:
         await self.be_asked()
         return [info for info in self.lost if self.runs[info.id].is_running and run_id in (None, info.id)]
 

@@ -123,12 +123,12 @@ async def test_no_other_process_reads():
 async def test_lost_run_is_ended_with_last_frames_once():
     log = MemoryLog()
     writer = await log.open("chat", headers={}, meta={})
-    assert await log.adopt(writer.info, b"|end")
-    assert not await log.adopt(writer.info, b"twice")
+    assert await log.end_lost(writer.info, b"|end")
+    assert not await log.end_lost(writer.info, b"twice")
     assert writer.stop_reason == "lost"
     assert [entry.data async for entry in log.read(writer.info.id)] == [b"|end"]
     await log.aclose()
-    assert not await log.adopt(writer.info)
+    assert not await log.end_lost(writer.info)
 
 
 async def test_only_so_many_chats_are_remembered(monkeypatch: pytest.MonkeyPatch):

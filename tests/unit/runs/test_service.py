@@ -176,7 +176,7 @@ async def test_run_that_was_taken_away_is_not_told_as_ended(log: SharedLog):
     source.put(b"x")
     async with aclosing(service.read(handle.info.id)) as entries:
         await anext(entries)
-    assert await log.adopt(handle.info, b"|end")
+    assert await log.end_lost(handle.info, b"|end")
     source.put(b"late")
     assert await over(handle) == "lost"
     assert await reading == b"x|end"
@@ -223,14 +223,14 @@ async def test_lost_run_is_saved_and_ended_once(log: SharedLog):
 
     service = service_on(log, on_lost=on_lost)
     writer = await lose(log)
-    assert [await service.reap() for _ in range(2)] == [1, 0]
+    assert [await service.end_lost() for _ in range(2)] == [1, 0]
     assert told == [({"major": 6}, b"half")]
     assert b"".join([entry.data async for entry in service.read(writer.info.id)]) == b"half|end"
 
 
 async def test_lost_run_without_anybody_to_tell_is_ended(log: SharedLog):
     writer = await lose(log)
-    assert await service_on(log).reap() == 1
+    assert await service_on(log).end_lost() == 1
     assert writer.info.state == "lost"
 
 
@@ -244,7 +244,7 @@ async def test_lost_run_that_cannot_be_saved_comes_back(log: SharedLog, caplog: 
 
     service = service_on(log, on_lost=on_lost)
     await lose(log)
-    assert [await service.reap() for _ in range(3)] == [0, 1, 0]
+    assert [await service.end_lost() for _ in range(3)] == [0, 1, 0]
     assert "ending a lost run failed" in caplog.text
 
 

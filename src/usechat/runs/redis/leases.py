@@ -15,11 +15,11 @@ from usechat.errors import RunError
 from usechat.runs.log import Limits
 from usechat.runs.redis.client import ScriptClient
 from usechat.runs.redis.keys import Keys
-from usechat.runs.redis.scripts import LATE, REAP
+from usechat.runs.redis.scripts import LATE, TAKE_LOST
 
 __all__ = ["Leases"]
 
-MAX_REAPED = 32
+MAX_TAKEN = 32
 """The most lost runs that one process takes at once. It leaves the others to later calls and other processes."""
 MAX_WATCHED = 256
 """The most late leases that it looks at, the oldest first."""
@@ -58,7 +58,7 @@ class Leases:
         return None if end == "" else max((now - int(end)) / 1000 + self._limits.lease, 0.0)
 
     async def take(self, run_id: str | None, *, own: Container[str]) -> list[Any]:
-        """Take the runs whose producers are dead, or the named run, and return what `REAP` answers.
+        """Take the runs whose producers are dead, or the named run, and return what `TAKE_LOST` answers.
 
         Args:
             run_id: The named one.
@@ -79,8 +79,8 @@ class Leases:
         times = [round(seconds * 1000) for seconds in (limits.lease, limits.retain, self._silence)]
         bound = now + round(min(BOUND_SECONDS, self._grace) * 1000)
         pairs = [text for pair in ripe for text in pair]
-        arguments = [self._keys.prefix, *times, run_id or "", bound, MAX_REAPED, *pairs]
-        return await self._client.call(REAP, [self._keys.leases], *arguments)
+        arguments = [self._keys.prefix, *times, run_id or "", bound, MAX_TAKEN, *pairs]
+        return await self._client.call(TAKE_LOST, [self._keys.leases], *arguments)
 
     async def _look(self, run_id: str) -> tuple[int, str]:
         """Record the late leases. Return Redis' time (ms) and the end of one run's lease."""

@@ -25,7 +25,7 @@ from usechat.runs.redis.line import RedisLine
 from usechat.runs.redis.own_run import SKIPPED_ENTRIES, RedisRun
 from usechat.runs.redis.policy import warn_of_eviction
 from usechat.runs.redis.producer import OwnRuns, StopNotice, keep_arguments, milliseconds, open_arguments
-from usechat.runs.redis.scripts import ADOPT, LEAVE, OPEN, RESUME, STOP, STOP_LEFT, UNREAD
+from usechat.runs.redis.scripts import END_LOST, LEAVE, OPEN, RESUME, STOP, STOP_LEFT, UNREAD
 from usechat.runs.redis.strict_run import StrictRun
 from usechat.runs.redis.tail import Copy, Tail
 
@@ -208,7 +208,7 @@ class RedisLog:
             return 0.0
         return await self._leases.seconds_silent(run_id)
 
-    async def reap(self, run_id: str | None = None) -> Sequence[RunInfo]:
+    async def take_lost(self, run_id: str | None = None) -> Sequence[RunInfo]:
         """Take the runs whose producers have died, or the named run, and mark them ``lost``."""
         if not self._has_policy:
             self._has_policy = True
@@ -226,13 +226,13 @@ class RedisLog:
         taken = await self._leases.take(run_id, own=self._own_runs.runs)
         return [read_info(known) for known in taken]
 
-    async def adopt(self, info: RunInfo, data: bytes = b"") -> bool:
-        """End a run of `reap`, with last frames for its readers. Return False when another process has it by now."""
+    async def end_lost(self, info: RunInfo, data: bytes = b"") -> bool:
+        """End a run of `take_lost`, with last frames for its readers. Return False when another process has it."""
         arguments = [self._keys.prefix, *keep_arguments(self.limits), info.id, info.token, data]
-        return bool(await self._client.call(ADOPT, [*self._keys.of_run(info), self._keys.ended], *arguments))
+        return bool(await self._client.call(END_LOST, [*self._keys.of_run(info), self._keys.ended], *arguments))
 
     async def resume(self, info: RunInfo, meta: Mapping[str, Any]) -> RunWriter | None:
-        """Go on with a run of `reap` here. Return None when it must be ended."""
+        """Go on with a run of `take_lost` here. Return None when it must be ended."""
         copy = await self._copy(info.id)
         if len(copy.ends) + SKIPPED_ENTRIES >= self.limits.max_entries or len(copy.frames) >= self.limits.max_bytes:
             return None

@@ -32,15 +32,15 @@ import hashlib
 from dataclasses import dataclass, field
 
 __all__ = [
-    "ADOPT",
+    "END_LOST",
     "LATE",
     "LEAVE",
     "NOW",
     "OPEN",
-    "REAP",
     "RESUME",
     "STOP",
     "STOP_LEFT",
+    "TAKE_LOST",
     "TOUCH",
     "UNREAD",
     "WRITE",
@@ -225,7 +225,7 @@ return {string.format('%.0f', now), redis.call('ZSCORE', KEYS[1], ARGV[3]) or ''
 )
 """Returns the time (ms), the end of the named run's lease, and the leases that end within a margin: ids and ends."""
 
-REAP = Script(
+TAKE_LOST = Script(
     NOW
     + """
 -- KEYS leases  ARGV prefix lease retain silence one latest count, then id and end of each lease that was seen
@@ -258,7 +258,7 @@ return taken
 )
 """Returns info, state and token of each run that was taken; nothing when it is too late."""
 
-ADOPT = Script(
+END_LOST = Script(
     NOW
     + _FORGET
     + """

@@ -118,7 +118,7 @@ class EndChecks:
         await writer.finish("aborted")
         assert texts(await collect(logs.make(), writer.info.id)) == b"---+e"
 
-    async def test_living_run_is_not_reaped(self, near: RunLog, far: RunLog) -> None:
+    async def test_living_run_is_not_taken_for_lost(self, near: RunLog, far: RunLog) -> None:
         writer = await begin(near)
-        assert list(await far.reap()) == []
+        assert list(await far.take_lost()) == []
         assert writer.info.state == "running"
