@@ -24,7 +24,7 @@ WITH_APPROVALS = ("v6", "v7", "vue", "svelte", "assistant-ui")
 WITH_CLIENT_TOOLS = ("v3", "v4", "v5", "v6", "v7")
 WITH_FILES = ("v4", "v5", "v6", "v7")
 WITH_DATA = ("v5", "v6", "v7")
-WITH_RESUME = ("v5", "v6", "v7", "vue", "svelte")
+WITH_RESUME = ("v5", "v6", "v7", "vue", "svelte", "assistant-ui")
 
 QUESTION = "When is high water?"
 AFTER_TWO_WORDS = Reply("text", hold_after=4)

@@ -1,5 +1,6 @@
 'use client';
 
+import { useChat } from '@ai-sdk/react';
 import {
   AssistantRuntimeProvider,
   AuiIf,
@@ -8,8 +9,8 @@ import {
   MessagePrimitive,
   ThreadPrimitive,
 } from '@assistant-ui/react';
-import { AssistantChatTransport, useChatRuntime } from '@assistant-ui/react-ai-sdk';
-import { lastAssistantMessageIsCompleteWithApprovalResponses } from 'ai';
+import { AssistantChatTransport, useAISDKRuntime, useChatRuntime } from '@assistant-ui/react-ai-sdk';
+import { DefaultChatTransport, lastAssistantMessageIsCompleteWithApprovalResponses } from 'ai';
 import { version } from 'ai/package.json';
 
 function ToolFallback({ toolName, argsText, result, approval, respondToApproval }) {
@@ -46,12 +47,35 @@ function AssistantMessage() {
   );
 }
 
-export default function Page() {
+const OPTIONS = { api: '/api/chat', headers: { 'x-usechat-sdk': version } };
+
+export default function Page({ id, initialMessages, resume }) {
+  return id ? <SavedChat id={id} messages={initialMessages} resume={resume} /> : <NewChat />;
+}
+
+function NewChat() {
   const runtime = useChatRuntime({
-    transport: new AssistantChatTransport({ api: '/api/chat', headers: { 'x-usechat-sdk': version } }),
+    transport: new AssistantChatTransport(OPTIONS),
     sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithApprovalResponses,
   });
+  return <Thread runtime={runtime} />;
+}
 
+/** A chat whose id the page knows: its own `useChat` resumes it, and assistant-ui shows it. */
+function SavedChat({ id, messages, resume }) {
+  const chat = useChat({
+    id,
+    messages,
+    resume,
+    transport: new DefaultChatTransport(OPTIONS),
+    sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithApprovalResponses,
+  });
+  const runtime = useAISDKRuntime(chat);
+  window.messages = chat.messages;
+  return <Thread runtime={runtime} />;
+}
+
+function Thread({ runtime }) {
   return (
     <AssistantRuntimeProvider runtime={runtime}>
       <ThreadPrimitive.Root>
