@@ -114,7 +114,7 @@ class Entry(msgspec.Struct, frozen=True):
 class RunWriter(Protocol):
     """A producer's hold on its run.
 
-    Implemented by: `usechat.runs.memory.MemoryRun`, `usechat.runs.redis.own_run.RedisRun`.
+    Implemented by: `usechat.runs.memory_run.MemoryRun`, `usechat.runs.redis.own_run.RedisRun`.
     """
 
     @property

@@ -346,14 +346,6 @@ class RunService:
             with suppress(RunError):
                 await self.log.hurry(run_id)
 
-    async def end_lost(self) -> int:
-        """End the runs whose producers have died, in any process. Return how many this call ended.
-
-        Raises:
-            RunError: ``unavailable``.
-        """
-        return await self.lost.end_lost()
-
     async def take_over(self, chat_id: str) -> bool:
         """Free a chat from a dead producer, which may take some seconds. Return False when a living one holds it.
 

@@ -29,6 +29,7 @@ from usechat.server.answering.answers import Answers
 from usechat.server.answering.choice import choose_model
 from usechat.server.environment import load_environment
 from usechat.server.health import Health, Probe
+from usechat.server.loopback import is_loopback_host
 from usechat.server.meter import Meter, Metered, need_prometheus
 from usechat.server.persistence import database_url, open_chats, open_used_approvals
 from usechat.server.processes.imports import import_quickly
@@ -38,7 +39,7 @@ from usechat.server.routes.docs import make_docs_router
 from usechat.server.routes.page import PageFiles, default_page_folder
 from usechat.server.routes.routes import make_api_router, make_fetch_router, make_open_router
 from usechat.server.routes.session import make_session_router
-from usechat.server.settings import Settings, is_loopback_host
+from usechat.server.settings import Settings
 
 if TYPE_CHECKING:
     from usechat.agent import Agent

@@ -7,15 +7,12 @@ be a secret.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import math
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar, cast
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 
@@ -29,9 +26,10 @@ from usechat.messages.limits import DEFAULT_LIMITS, BodyLimits
 from usechat.models.base import Timeout
 from usechat.protocol.dialects import parse_dialect
 from usechat.protocol.options import ToolErrors
+from usechat.server.loopback import is_loopback_host, is_loopback_url
 from usechat.server.prices import check_price
 
-__all__ = ["PREFIX", "Settings", "is_loopback_host", "is_loopback_url", "settings_error"]
+__all__ = ["PREFIX", "Settings", "settings_error"]
 
 PREFIX: Final = "USECHAT_"
 
@@ -365,28 +363,6 @@ class Settings(BaseSettings):
     def keys(self) -> tuple[str, ...]:
         """The API keys, no longer hidden."""
         return tuple(key.get_secret_value() for key in self.api_keys)
-
-
-def is_loopback_host(host: str) -> bool:
-    """Return whether a host name or address, with brackets or not, means this very machine."""
-    name = host.strip("[]").lower().removesuffix(".")
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback
-
-
-@lru_cache(maxsize=64)
-def is_loopback_url(url: str) -> bool:
-    """Return whether the host of a URL is this machine."""
-    try:
-        return is_loopback_host(urlsplit(url).hostname or "")
-    except ValueError:
-        return False
 
 
 def settings_error(error: ValidationError) -> ConfigurationError:

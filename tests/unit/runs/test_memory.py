@@ -12,7 +12,8 @@ from tests.support.waiting import eventually
 from usechat.errors import RunError
 from usechat.runs import memory
 from usechat.runs.log import Limits, RunInfo, RunWriter
-from usechat.runs.memory import MemoryLog, MemoryRun, Place
+from usechat.runs.memory import MemoryLog
+from usechat.runs.memory_run import PIECE_BYTES, MemoryRun, Place
 
 pytestmark = pytest.mark.anyio
 
@@ -63,7 +64,7 @@ async def test_large_entry_comes_in_pieces_and_counts_when_it_is_whole():
         # It grows meanwhile, and whoever comes back has not got the entry.
         made.append(b"d")
         assert (pieces[-1].cursor, place.position) == (1, 1)
-        assert len(pieces[-1].data) <= memory.PIECE_BYTES
+        assert len(pieces[-1].data) <= PIECE_BYTES
         pieces.append(await anext(entries))
     assert b"".join(piece.data for piece in pieces) == large
     assert (pieces[-1].cursor, place.position) == (2, 2)

@@ -14,7 +14,8 @@ from tests.support.waiting import PATIENCE, eventually
 from tests.unit.runs.services import SharedLog, Source, begin, over, read, service_on
 from usechat.errors import RunError
 from usechat.runs.log import EndState, Limits, RunInfo, RunWriter
-from usechat.runs.memory import MemoryLog, MemoryRun
+from usechat.runs.memory import MemoryLog
+from usechat.runs.memory_run import MemoryRun
 from usechat.runs.service import RunService
 
 pytestmark = pytest.mark.anyio
@@ -223,14 +224,14 @@ async def test_lost_run_is_saved_and_ended_once(log: SharedLog):
 
     service = service_on(log, on_lost=on_lost)
     writer = await lose(log)
-    assert [await service.end_lost() for _ in range(2)] == [1, 0]
+    assert [await service.lost.end_lost() for _ in range(2)] == [1, 0]
     assert told == [({"major": 6}, b"half")]
     assert b"".join([entry.data async for entry in service.read(writer.info.id)]) == b"half|end"
 
 
 async def test_lost_run_without_anybody_to_tell_is_ended(log: SharedLog):
     writer = await lose(log)
-    assert await service_on(log).end_lost() == 1
+    assert await service_on(log).lost.end_lost() == 1
     assert writer.info.state == "lost"
 
 
@@ -244,7 +245,7 @@ async def test_lost_run_that_cannot_be_saved_comes_back(log: SharedLog, caplog: 
 
     service = service_on(log, on_lost=on_lost)
     await lose(log)
-    assert [await service.end_lost() for _ in range(3)] == [0, 1, 0]
+    assert [await service.lost.end_lost() for _ in range(3)] == [0, 1, 0]
     assert "ending a lost run failed" in caplog.text
 
 

@@ -11,7 +11,8 @@ from pydantic import SecretStr
 from usechat import Timeout
 from usechat.errors import ConfigurationError
 from usechat.server.environment import load_environment
-from usechat.server.settings import Settings, is_loopback_host
+from usechat.server.loopback import is_loopback_host
+from usechat.server.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -22,7 +22,7 @@ from usechat.errors import UsechatError
 from usechat.http.sender import DEFERRED_BODIES, SendBody
 from usechat.ids import generate_id
 from usechat.server.access.asking import Asking, asking
-from usechat.server.settings import is_loopback_host, is_loopback_url
+from usechat.server.loopback import is_loopback_host, is_loopback_url
 
 __all__ = ["REQUEST_ID_HEADER", "FailedStarts", "LastResort", "LoopbackOnly", "RequestIds"]
 

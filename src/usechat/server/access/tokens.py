@@ -13,7 +13,8 @@ import urllib.request
 from typing import Any, Final
 
 from usechat.errors import ConfigurationError
-from usechat.server.settings import Settings, is_loopback_url
+from usechat.server.loopback import is_loopback_url
+from usechat.server.settings import Settings
 
 __all__ = ["KeySet", "TokenError", "Tokens"]
 
