@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 import usechat
-from tests.integration.running_server import environment, run, serving, serving_program
+from tests.integration.running_server import START_SECONDS, USECHAT, environment, run, serving, serving_program
+from tests.support.waiting import eventually
 from usechat.testing.replay import ReplayServer, Reply
 from usechat.testing.streams import read_events
 
@@ -163,6 +168,32 @@ def is_refused(port: int | None) -> bool:
     except ConnectionRefusedError:
         return True
     return False
+
+
+def is_there(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_server_whose_first_line_nobody_reads_ends_with_its_workers(tmp_path: Path, workers: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [str(USECHAT), "serve", "--port", "0", "--model", "demo", "--workers", workers]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment(), stdout=writing, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        os.close(writing)
+        try:
+            assert process.wait(START_SECONDS) != 0
+            # A helper of multiprocessing's ends a moment later.
+            asyncio.run(eventually(lambda: not is_there(process.pid)))
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_answer_that_takes_too_long_is_ended_legally(tmp_path: Path) -> None:

@@ -54,7 +54,13 @@ class Workers(Multiprocess):
         Raises:
             ConfigurationError: The workers die before they are ready, time and again.
         """
-        super().run()
+        try:
+            super().run()
+        except BaseException:
+            # This process waits for its workers when it ends, and nobody else would tell them to.
+            self.terminate_all()
+            self.join_all()
+            raise
         if self._deaths >= self._tries:
             raise ConfigurationError("the workers do not start: the lines above say why.")
 
