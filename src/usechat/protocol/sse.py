@@ -77,20 +77,29 @@ class SSEDecoder:
         if not pending and data.endswith(b"\n\n"):
             return self._split(data[:-2])
         if pending:
-            if b"\n\n" not in data and not (data[:1] == b"\n" and pending[-1][-1] == _LINE_FEED):
-                if data:
-                    pending.append(data)
-                    self._pending_size += len(data)
+            joined = self._join(data)
+            if joined is None:
                 return []
-            pending.append(data)
-            data = b"".join(pending)
-            pending.clear()
+            data = joined
         end = data.rfind(b"\n\n")
         rest = data[end + 2 :] if end >= 0 else data
         self._pending_size = len(rest)
         if rest:
             pending.append(rest)
         return self._split(data[:end]) if end >= 0 else []
+
+    def _join(self, data: bytes) -> bytes | None:
+        """Return all that is held and ``data``. When no event ends in it, hold it too and return None."""
+        pending = self._pending
+        if b"\n\n" not in data and not (data[:1] == b"\n" and pending[-1][-1] == _LINE_FEED):
+            if data:
+                pending.append(data)
+                self._pending_size += len(data)
+            return None
+        pending.append(data)
+        joined = b"".join(pending)
+        pending.clear()
+        return joined
 
     def finish(self) -> list[bytes]:
         """Return the data of the last event, which may lack its blank line."""

@@ -80,14 +80,8 @@ def create_app(
         ConfigurationError: A setting, the agent or the function of the user is wrong, or the server would be open to
             strangers by accident.
     """
-    if settings is None:
-        environment = load_environment()
-        settings = environment.settings
-        for warning in environment.warnings():
-            logger.warning(warning)
-    if user is None:
-        settings.check_exposure()
-        user = None if settings.user is None else load_user(settings.user)
+    settings = read_settings() if settings is None else settings
+    user = find_user(settings) if user is None else user
     is_public = os.environ.get("VERCEL") == "1"
     used_approvals = open_used_approvals(settings)
     choice = choose_model(settings, agent)
@@ -125,6 +119,24 @@ def create_app(
         app.include_router(make_docs_router(app.openapi))
     app.mount("/", PageFiles(settings.web_dir or default_page_folder(), settings.image_origins))
     return app
+
+
+def read_settings() -> Settings:
+    """Return the settings of the environment and the file, and warn of what is none."""
+    environment = load_environment()
+    for warning in environment.warnings():
+        logger.warning(warning)
+    return environment.settings
+
+
+def find_user(settings: Settings) -> UserOf | None:
+    """Return the function of the user that the settings name, if any.
+
+    Raises:
+        ConfigurationError: There is no such function, or without it the server would be open to strangers by accident.
+    """
+    settings.check_exposure()
+    return None if settings.user is None else load_user(settings.user)
 
 
 def make_bare_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]], *, has_docs: bool) -> FastAPI:
