@@ -225,17 +225,6 @@ class Conversations:
         finally:
             if turn.leave_line is not None:
                 await turn.leave_line()
-        lost = LostRun(
-            turn_id=turn_id,
-            wire_format=plan.wire_format,
-            version=plan.dialect.version,
-            is_exact=plan.dialect.exact,
-            message_id=plan.message_id,
-            preamble_bytes=len(plan.preamble),
-            answering=turn.answering,
-            fields=kept_fields(turn.request) if self.keeps_lost_answers else None,
-            asker=self.name_asker() if self.keeps_lost_answers else None,
-        )
         try:
             self.held.check(process_id)
             handle = await self.runs.start(
@@ -244,7 +233,7 @@ class Conversations:
                 abort=plan.abort,
                 owner=owner,
                 headers=plan.headers,
-                meta=msgspec.to_builtins(lost),
+                meta=msgspec.to_builtins(self._describe_run(turn, plan)),
                 preamble=plan.preamble,
                 on_end=partial(self.save, chat_id, turn_id, answer, turn.on_finish),
                 run_id=run_of(turn_id),
@@ -261,6 +250,20 @@ class Conversations:
         if turn.title is not None and turn.plan.revision == 0:
             self.runs.keep(self.titles.begin(chat, turn.title))
         return handle.info.id
+
+    def _describe_run(self, turn: PlannedTurn, plan: RunPlan) -> LostRun:
+        """Return what another process has to know of a run, in case this one dies."""
+        return LostRun(
+            turn_id=turn.turn_id,
+            wire_format=plan.wire_format,
+            version=plan.dialect.version,
+            is_exact=plan.dialect.exact,
+            message_id=plan.message_id,
+            preamble_bytes=len(plan.preamble),
+            answering=turn.answering,
+            fields=kept_fields(turn.request) if self.keeps_lost_answers else None,
+            asker=self.name_asker() if self.keeps_lost_answers else None,
+        )
 
     def _give_up(self, owner: str, chat_id: str, turn_id: str) -> Awaitable[bool]:
         """End a turn that has no run, now or when the database is back. Wait for the first try only if awaited."""
