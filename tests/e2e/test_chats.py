@@ -6,7 +6,7 @@ import re
 from uuid import uuid4
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import APIResponse, Browser, Route, expect
 
 from tests.e2e.chat_page import ChatPage
 from tests.e2e.conftest import Visit
@@ -185,6 +185,44 @@ def test_chat_is_renamed_by_mouse_and_by_keyboard(asked: tuple[ChatPage, str]) -
     page.page.keyboard.type("not this")
     page.page.keyboard.press("Escape")
     expect(page.row(second)).to_be_visible()
+
+
+def test_renamed_chat_has_the_focus_before_the_browser_draws(asked: tuple[ChatPage, str]) -> None:
+    page, text = asked
+    page.row(text).get_by_role("button").press("Enter")
+    page.page.keyboard.press("Enter")
+    name = f"Tides {uuid4().hex}"
+    page.page.keyboard.type(name)
+    page.page.evaluate("window.requestAnimationFrame = () => 0")
+    page.page.keyboard.press("Enter")
+    expect(page.row(name).get_by_role("link")).to_be_focused()
+
+
+@pytest.mark.parametrize("change", ["rename", "delete"])
+def test_list_that_was_asked_for_before_a_change_does_not_undo_it(asked: tuple[ChatPage, str], change: str) -> None:
+    page, text = asked
+    held: list[tuple[Route, APIResponse]] = []
+    page.page.route("**/api/chats?*", lambda route: held.append((route, route.fetch())))
+    with page.page.expect_request("**/api/chats?*"):
+        page.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    new = f"Tides {uuid4().hex}"
+    page.row(text).get_by_role("button").press("Enter")
+    if change == "rename":
+        page.page.get_by_role("menuitem", name="Rename").click()
+        page.page.keyboard.type(new)
+        with page.page.expect_response(lambda response: response.request.method == "PATCH"):
+            page.page.keyboard.press("Enter")
+    else:
+        page.page.get_by_role("menuitem", name="Delete").click()
+        page.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+        expect(page.row(text)).to_have_count(0)
+    route, before = held[-1]
+    listed = before.json()
+    other = {**listed["chats"][0], "id": uuid4().hex, "title": f"Another {uuid4().hex}"}
+    route.fulfill(response=before, json={**listed, "chats": [*listed["chats"], other]})
+    expect(page.row(other["title"])).to_be_visible()
+    expect(page.row(new)).to_have_count(1 if change == "rename" else 0)
+    expect(page.row(text)).to_have_count(0)
 
 
 def test_chat_is_deleted_once_that_is_confirmed(asked: tuple[ChatPage, str]) -> None:

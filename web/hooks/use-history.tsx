@@ -28,6 +28,9 @@ type History = {
   remove: (id: string) => Promise<void>;
 };
 
+/** What was done to a chat here, of which the lists up to the request `until` may not know. */
+type Change = { title?: string; isRemoved?: boolean; until: number };
+
 const SEARCH_DELAY_MS = 200;
 
 const HistoryContext = createContext<History | null>(null);
@@ -42,13 +45,15 @@ export function HistoryProvider({ children }: { children: ReactNode }) {
   const [search, setSearch] = useState('');
   const lastRequest = useRef(0);
   const shownSearch = useRef('');
+  const changes = useRef(new Map<string, Change>());
 
   const load = useCallback(
     async (words: string, after: string | null) => {
       const request = ++lastRequest.current;
       try {
-        const page = await listChats(words, after);
+        const listed = await listChats(words, after);
         if (request !== lastRequest.current) return; // A later one is on its way.
+        const page = { ...listed, chats: changed(listed.chats, changes.current, request) };
         setChats((known) => (after === null ? page.chats : joined(known, page.chats)));
         setTitles((known) => new Map([...known, ...page.chats.map(({ id, title }) => [id, title] as const)]));
         setCursor(page.nextCursor);
@@ -115,9 +120,13 @@ export function HistoryProvider({ children }: { children: ReactNode }) {
     async (id: string, title: string) => {
       setChats((known) => known.map((chat) => (chat.id === id ? { ...chat, title } : chat)));
       noteTitle(id, title);
+      const change: Change = { title, until: Infinity };
+      changes.current.set(id, change);
       try {
         await changeChat(id, { title });
+        change.until = lastRequest.current;
       } catch (error) {
+        if (changes.current.get(id) === change) changes.current.delete(id);
         refresh();
         throw error;
       }
@@ -127,6 +136,7 @@ export function HistoryProvider({ children }: { children: ReactNode }) {
 
   const remove = useCallback(async (id: string) => {
     await deleteChat(id);
+    changes.current.set(id, { isRemoved: true, until: lastRequest.current });
     setChats((known) => known.filter((chat) => chat.id !== id));
   }, []);
 
@@ -138,6 +148,14 @@ export function HistoryProvider({ children }: { children: ReactNode }) {
     [status, chats, titles, cursor, search, refresh, loadMore, note, noteTitle, noteEnd, rename, remove],
   );
   return <HistoryContext value={history}>{children}</HistoryContext>;
+}
+
+function changed(chats: ChatSummary[], changes: ReadonlyMap<string, Change>, request: number): ChatSummary[] {
+  return chats.flatMap((chat) => {
+    const change = changes.get(chat.id);
+    if (change === undefined || request > change.until) return [chat];
+    return change.isRemoved ? [] : [{ ...chat, title: change.title ?? chat.title }];
+  });
 }
 
 function joined(known: ChatSummary[], more: ChatSummary[]): ChatSummary[] {

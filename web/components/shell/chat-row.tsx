@@ -1,6 +1,6 @@
 'use client';
 
-import { useEffect, useRef, useState, type FormEvent, type MouseEvent } from 'react';
+import { useEffect, useLayoutEffect, useRef, useState, type FormEvent, type MouseEvent } from 'react';
 import { useHistory } from '@/hooks/use-history';
 import { useRoute } from '@/hooks/use-route';
 import type { ChatSummary } from '@/lib/chats';
@@ -26,6 +26,7 @@ export function ChatRow({ chat, find, isCurrent, onChosen }: ChatRowProps) {
   const [isDeleting, setIsDeleting] = useState(false);
   const [complaint, setComplaint] = useState<string>();
   const link = useRef<HTMLAnchorElement>(null);
+  const takesFocus = useRef(false);
   const title = chat.title ?? STRINGS.untitled;
 
   function open(event: MouseEvent) {
@@ -35,11 +36,18 @@ export function ChatRow({ chat, find, isCurrent, onChosen }: ChatRowProps) {
     onChosen();
   }
 
-  function finishRenaming(name: string | undefined) {
+  // Before anything else happens: a key that is pressed next must reach the link.
+  useLayoutEffect(() => {
+    if (isRenaming || !takesFocus.current) return;
+    takesFocus.current = false;
+    link.current?.focus();
+  }, [isRenaming]);
+
+  function finishRenaming(name: string | undefined, isByKey: boolean) {
+    takesFocus.current = isByKey; // Otherwise something else was chosen, and has it.
     setIsRenaming(false);
     setComplaint(undefined);
     if (name) rename(chat.id, name).catch(() => setComplaint(STRINGS.chatMenu.renameFailed));
-    requestAnimationFrame(() => link.current?.focus());
   }
 
   return (
@@ -84,18 +92,20 @@ export function ChatRow({ chat, find, isCurrent, onChosen }: ChatRowProps) {
   );
 }
 
-function RenameField({ title, onDone }: { title: string; onDone: (name: string | undefined) => void }) {
+type RenameFieldProps = { title: string; onDone: (name: string | undefined, isByKey: boolean) => void };
+
+function RenameField({ title, onDone }: RenameFieldProps) {
   const [name, setName] = useState(title);
   const field = useRef<HTMLInputElement>(null);
   const isDone = useRef(false);
 
   useEffect(() => field.current?.select(), []);
 
-  function finish(isKept: boolean) {
+  function finish(isKept: boolean, isByKey = true) {
     if (isDone.current) return; // The field loses the focus as it goes away.
     isDone.current = true;
     const wanted = name.trim();
-    onDone(isKept && wanted !== '' && wanted !== title ? wanted : undefined);
+    onDone(isKept && wanted !== '' && wanted !== title ? wanted : undefined, isByKey);
   }
 
   return (
@@ -112,7 +122,7 @@ function RenameField({ title, onDone }: { title: string; onDone: (name: string |
         maxLength={1000}
         aria-label={STRINGS.chatMenu.nameField}
         onChange={(event) => setName(event.target.value)}
-        onBlur={() => finish(true)}
+        onBlur={() => finish(true, false)}
         onKeyDown={(event) => {
           if (event.key !== 'Escape') return;
           event.preventDefault();
