@@ -9,7 +9,7 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Final, NoReturn
@@ -27,7 +27,7 @@ from usechat.server.answering.choice import choose_model
 from usechat.server.environment import load_environment
 from usechat.server.log import log_config
 from usechat.server.persistence import check_storage
-from usechat.server.processes.shutdown import CLOSING_SECONDS
+from usechat.server.processes.shutdown import CLOSING_SECONDS, STOP_SIGNALS
 from usechat.server.processes.workers import Workers
 from usechat.server.settings import Settings
 
@@ -61,7 +61,7 @@ def serve(*, reload: bool, announce: Callable[[str], None]) -> None:
         # uvicorn raises the signal that stopped it once more at its end; the default would be to die of it.
         signal.signal(signal.SIGTERM, leave)
         # Once, before workers start and before anybody can connect.
-        asyncio.run(check_storage(settings))
+        check_first(settings)
         if (settings.workers > 1 or reload) and settings.approval_secret is None:
             # All workers, later ones too, must accept what one of them has signed.
             os.environ["USECHAT_APPROVAL_SECRET"] = secrets.token_urlsafe(32)
@@ -69,6 +69,33 @@ def serve(*, reload: bool, announce: Callable[[str], None]) -> None:
         listen(listener, settings.host, settings.port)
         line = f"usechat {usechat.__version__} listens on {url_of(listener)} - {choice.reason}"
         run(uvicorn_config(settings, reload=reload), listener, partial(announce, line))
+
+
+def check_first(settings: Settings) -> None:
+    try:
+        asyncio.run(stoppable(check_storage(settings)))
+    except asyncio.CancelledError:
+        leave()
+
+
+async def stoppable(work: Coroutine[object, object, None]) -> None:
+    """Do some work; cancel it when a signal stops the server.
+
+    A signal handler may run between any two steps of Python. One that cancels at once (as that of ``asyncio.run``
+    does) or raises can hit the event loop in the middle of its own work, which then logs an error. This one leaves
+    the cancelling to the loop.
+    """
+    loop, task = asyncio.get_running_loop(), asyncio.ensure_future(work)
+
+    def stop(*_: object) -> None:
+        loop.call_soon_threadsafe(task.cancel)
+
+    before = {number: signal.signal(number, stop) for number in STOP_SIGNALS}
+    try:
+        await task
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class TellingServer(uvicorn.Server):

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
-__all__ = ["CLOSING_SECONDS", "stopping"]
+__all__ = ["CLOSING_SECONDS", "STOP_SIGNALS", "stopping"]
 
 CLOSING_SECONDS: Final = 2
 """Time for answers to send their ends, before the server cuts them."""
