@@ -59,7 +59,8 @@ agent = Agent(anthropic("claude-sonnet-4-6"), tools=[sound_horn, measure])
 TEXT = read_events("text")
 HELD_AT = [index for index, event in enumerate(TEXT) if "text_delta" in event][3]
 REST = [*TEXT[:2], *TEXT[HELD_AT:]]
-LEASE = 1
+LEASE = 3
+"""Seconds. Whoever takes an answer over has as long to go on with it, on a machine that does much else, too."""
 
 
 def call(tool: str) -> list[str]:

@@ -254,8 +254,13 @@ class TurnEnds:
         # Asked once for each process.
         named = {turn.process_id for turn in turns if turn.process_id is not None and self.is_foreign(turn)}
         dead = {process_id: await self.store.is_dead(process_id) for process_id in named}
+        # All at once: of ten thousand running answers, each process would ask for each by itself.
+        living = await self.log.living()
         for turn in turns:
-            await self.end_orphan(turn, dead)
+            if run_of(turn.run_id) in living:
+                self._suspected.pop(turn.run_id, None)
+            else:
+                await self.end_orphan(turn, dead)
 
     async def end_orphan(self, turn: Turn, dead: Mapping[str, bool] | None = None) -> bool:
         """End a turn if it is orphaned. Return whether it has ended.

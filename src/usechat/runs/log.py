@@ -11,7 +11,7 @@ Rule 3: a reader sees every entry after its cursor once, in order, and then the 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -287,6 +287,10 @@ class RunLog(Protocol):
 
     async def seconds_silent(self, run_id: str) -> float | None:
         """Return the seconds since the run's producer last renewed its lease; None when no producer holds the run."""
+        ...
+
+    async def living(self) -> Collection[str]:
+        """Return the ids of all runs that a process holds: it makes them, or ends them in a dead producer's place."""
         ...
 
     async def take_lost(self, run_id: str | None = None) -> Sequence[RunInfo]:

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import math
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from usechat.ids import generate_id
@@ -150,6 +150,10 @@ class MemoryLog:
         """Return 0 for a run that is running: its producer is this process. None for any other."""
         run = self.runs.get(run_id)
         return 0.0 if run is not None and run.is_running else None
+
+    async def living(self) -> Collection[str]:
+        """Return the ids of the runs that are running."""
+        return {run_id for run_id, run in self.runs.items() if run.is_running}
 
     async def take_lost(self, run_id: str | None = None) -> Sequence[RunInfo]:
         """Return nothing: a producer of this process dies with its log."""

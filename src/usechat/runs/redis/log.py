@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -207,6 +207,12 @@ class RedisLog:
         if run_id in self._own_runs.runs:
             return 0.0
         return await self._leases.seconds_silent(run_id)
+
+    async def living(self) -> Collection[str]:
+        """Return the ids of all runs with a lease, and of those that run here."""
+        leased = await self._client.command("ZRANGE", self._keys.leases, 0, -1)
+        own = (run_id for run_id, run in self._own_runs.runs.items() if run.is_running)
+        return {*(run_id.decode() for run_id in leased), *own}
 
     async def take_lost(self, run_id: str | None = None) -> Sequence[RunInfo]:
         """Take the runs whose producers have died, or the named run, and mark them ``lost``."""

@@ -77,6 +77,12 @@ class KeepChecks:
         await far.note_asked("chat", 0.0)
         await eventually(lambda: near.was_asked("chat"))
 
+    async def test_runs_that_are_made_are_known_everywhere(self, near: RunLog, far: RunLog) -> None:
+        ended, running = await begin(near, "ended"), await begin(near, "running")
+        assert await ended.finish("finished")
+        for log in (near, far):
+            assert set(await log.living()) == {running.info.id}
+
     async def test_run_that_was_left_is_stopped_from_anywhere(self, near: RunLog, far: RunLog) -> None:
         writer = await begin(near)
         assert not await far.stop_left(writer.info, "disconnected")
