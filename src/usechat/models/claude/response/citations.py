@@ -8,14 +8,17 @@ Facts from ``@ai-sdk/anthropic`` 4.0.105 (``map-anthropic-citation.ts``, ``creat
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
 from usechat.parts import ModelPart, ProviderMetadata, SourceDocument, SourceUrl
 
 __all__ = ["CitationDocument", "Citations"]
+
+logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
@@ -26,6 +29,38 @@ _PLACES = {
     "char_location": {"startCharIndex": "start_char_index", "endCharIndex": "end_char_index"},
 }
 """The fields of a citation's place in a document, for locations of which the AI SDK makes sources."""
+
+
+class _WebPlace(msgspec.Struct, tag_field="type", tag=_WEB):
+    url: str
+    title: str | None = None
+
+
+class _SearchPlace(msgspec.Struct, tag_field="type", tag=_SEARCH):
+    source: str
+    title: str | None = None
+
+
+class _DocumentPlace(msgspec.Struct):
+    document_index: int
+    document_title: str | None = None
+    file_id: str | None = None
+
+
+class _PagePlace(_DocumentPlace, tag_field="type", tag="page_location"):
+    pass
+
+
+class _CharPlace(_DocumentPlace, tag_field="type", tag="char_location"):
+    pass
+
+
+class _BlockPlace(_DocumentPlace, tag_field="type", tag="content_block_location"):
+    pass
+
+
+_Place: TypeAlias = _WebPlace | _SearchPlace | _PagePlace | _CharPlace | _BlockPlace
+"""What is read of a citation. One without it, or of another type, has nothing that can be shown."""
 
 
 class CitationDocument(msgspec.Struct, frozen=True):
@@ -57,13 +92,22 @@ class Citations:
         self._generate_id = generate_id
         self._web: list[Json] = []
 
-    def sources_of(self, citation: Json) -> list[ModelPart]:
-        """Return the sources that stand at the citation."""
-        if citation.get("type") == _WEB:
+    def add(self, citation: Json, found: list[Json], parts: list[ModelPart]) -> None:
+        """Add a citation to those of its block, and the sources that stand at it to the parts.
+
+        One that cannot be read is passed over: the text is worth more than where it was found.
+        """
+        try:
+            msgspec.convert(citation, _Place)
+        except msgspec.ValidationError as error:
+            logger.debug("passed over a citation: %s", error)
+            return
+        found.append(citation)
+        if citation["type"] == _WEB:
             self._web.append(citation)
-            return [self._web_source(citation, since_major=6, until_major=6)]
-        source = self._document_source(citation)
-        return [] if source is None else [source]
+            parts.append(self._web_source(citation, since_major=6, until_major=6))
+        elif (source := self._document_source(citation)) is not None:
+            parts.append(source)
 
     def closing_sources(self) -> list[ModelPart]:
         """Return the cited web pages that AI SDK 7 lists at the message's end."""
@@ -74,11 +118,14 @@ class Citations:
 
     def result_source(self, result: Json) -> SourceUrl:
         """Return the source of one hit of a web search."""
+        url, title = result["url"], result.get("title")
+        if not isinstance(url, str) or not isinstance(title, str | None):
+            raise TypeError("a hit of a web search has an address or a title that is no text")
         self.has_search_results = True
         return SourceUrl(
             source_id=self._generate_id(),
-            url=result["url"],
-            title=result.get("title"),
+            url=url,
+            title=title,
             provider_metadata={"anthropic": {"pageAge": result.get("page_age")}},
         )
 

@@ -126,8 +126,7 @@ class OpenText:
             if delta.content:
                 parts.append(TextDelta(self.id, delta.content))
         elif type(delta) is CitationsDelta:
-            self._found.append(delta.citation)
-            parts.extend(self._citations.sources_of(delta.citation))
+            self._citations.add(delta.citation, self._found, parts)
 
     def close(self, parts: list[ModelPart]) -> None:
         """Append the end, with the text's citations."""
@@ -150,8 +149,7 @@ class HeldText:
         if type(delta) is TextContentDelta:
             self._pieces.append(delta.text)
         elif type(delta) is CitationsDelta:
-            self._found.append(delta.citation)
-            parts.extend(self._citations.sources_of(delta.citation))
+            self._citations.add(delta.citation, self._found, parts)
 
     def close(self, parts: list[ModelPart]) -> None:
         """Append nothing: the end is shown with the text, by `release`."""

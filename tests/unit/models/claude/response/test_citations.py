@@ -9,7 +9,7 @@ import pytest
 
 from usechat.models.claude.response.citations import CitationDocument
 from usechat.models.claude.response.events import AnthropicStream
-from usechat.parts import ModelPart, SourceDocument, SourceUrl, TextEnd
+from usechat.parts import Error, ModelPart, SourceDocument, SourceUrl, TextDelta, TextEnd
 from usechat.testing.streams import frame_event, read_events, read_stream
 
 ALMANAC = CitationDocument("Almanac 2026", "application/pdf", "almanac.pdf")
@@ -234,3 +234,38 @@ def test_quoted_document_with_an_empty_title_keeps_it():
     assert end.citations[0]["source"]["title"] == ""
     (made,) = [part for part in quote("", NOTES) if isinstance(part, SourceDocument)]
     assert made.title == ""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"url": None}, {"url": 5}, {"title": ["Tides"]}, {"type": "a later kind"}, {"type": None}],
+    ids=["no address", "a number for one", "a list for a title", "of a type to come", "of none"],
+)
+def test_citation_that_cannot_be_read_is_left_out_and_the_text_stays(change: dict[str, Any]):
+    citation = raw("citations-web")
+    changed = {name: value for name, value in {**citation, **change}.items() if value is not None}
+    body = read_stream("citations-web").replace(compact(citation), compact(changed))
+    assert compact(changed) in body
+    stream = AnthropicStream(generate_id=lambda: "made-up")
+    parts = stream.feed(body) + stream.finish()
+    whole = read("citations-web")
+    assert [part for part in parts if isinstance(part, TextDelta)] == [
+        part for part in whole if isinstance(part, TextDelta)
+    ]
+    assert [part for part in parts if isinstance(part, TextEnd)] == [TextEnd("0"), TextEnd("1")]
+    assert not any(isinstance(part, SourceUrl | Error) for part in parts)
+
+
+def compact(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize("change", [{"url": 5}, {"title": ["Tides"]}])
+def test_search_whose_hits_cannot_be_read_is_an_error_in_the_answer(change: dict[str, Any]):
+    (event,) = [event for event in read_events("web-search") if "web_search_tool_result" in event]
+    start = json.loads(event)
+    start["content_block"]["content"][0].update(change)
+    stream = AnthropicStream(generate_id=lambda: "made-up")
+    parts = stream.feed(read_stream("web-search").replace(event.encode(), compact(start)))
+    assert [part for part in parts if isinstance(part, Error)]
+    assert not any(isinstance(part, SourceUrl) and part.since_major == 0 for part in parts)
