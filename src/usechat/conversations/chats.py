@@ -308,8 +308,9 @@ class Chats:
                 seconds=options.get("lost_seconds", default.seconds),
             )
             lost_answers = LostAnswers(conversations, self._reruns, budget, self.enter_lost)
-            conversations.keeps_lost_answers, runs.lost.on_resume = True, lost_answers.resume
-            conversations.name_asker = self.name_asker
+            runs.lost.on_resume = lost_answers.resume
+            begins = conversations.begins
+            begins.keeps_lost_answers, begins.name_asker = True, self.name_asker
         return conversations
 
     def _open_log(self) -> RunLog:

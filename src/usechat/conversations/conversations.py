@@ -1,16 +1,14 @@
 """Saved conversations: each answer is a turn that is saved and a run that outlives its reader.
 
-A turn is planned on the chat as it is stored, held in the store for the run's time, and ended exactly once: by the
-process that made the run or, when that has died, by another one (`usechat.conversations.turn_ends`). The response
-that reads it is `usechat.http.response`.
+A turn is planned on the chat as it is stored, held in the store for the run's time (`turn_begins`), and ended exactly
+once: by the process that made the run or, when that has died, by another one (`turn_ends`). The response that reads it
+is `usechat.http.response`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Awaitable, Callable
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -25,20 +23,20 @@ from usechat.chats.store import Chat, ChatStore, SavedChat, Turn, TurnPlan
 from usechat.chats.tool_errors import split_tool_errors
 from usechat.conversations.busy import BusyChats, OnBusy
 from usechat.conversations.held_runs import HeldRuns
-from usechat.conversations.lost_runs import LostRun, kept_fields
+from usechat.conversations.lost_runs import LostRun
 from usechat.conversations.planning import PlannedTurn, RepeatedTurn, messages_for_model, plan_request, tell_again
 from usechat.conversations.routes.chat_ids import check_chat_id
 from usechat.conversations.titles import Titles
-from usechat.conversations.turn_ends import OnFinish, TurnEnds, ending, run_of
+from usechat.conversations.turn_begins import TurnBegins
+from usechat.conversations.turn_ends import OnFinish, TurnEnds, run_of
 from usechat.errors import ChatError, RunError
 from usechat.guard import describe_outage
-from usechat.http.new_run import RunPlan, respond
+from usechat.http.new_run import respond
 from usechat.http.response import StreamingAnswer
 from usechat.http.resume import KnownRun
 from usechat.ids import generate_id
 from usechat.json import LONE_SURROGATE
 from usechat.messages import ui
-from usechat.runs.log import RunInfo
 from usechat.runs.reader import STOPPED
 from usechat.runs.service import RunService
 
@@ -79,13 +77,10 @@ class Conversations:
         self.ends = TurnEnds(store, runs.log, on_finish)
         self.held = HeldRuns(store, runs, self.ends)
         self.titles = Titles(store)
+        self.begins = TurnBegins(store, runs, self.held, self.ends, self.titles)
         self.is_lasting = is_lasting
         self.max_messages = max_messages
         self.busy = BusyChats(self, on_busy)
-        self.keeps_lost_answers = False
-        """Whether other processes go on with the answers of a dead one."""
-        self.name_asker: Callable[[], str | None] = lambda: None
-        """Returns what these need to know of the request that is being answered."""
         self._orphans: asyncio.Task[None] | None = None
         runs.lost.on_lost = self.ends.end_lost
         runs.on_release = self.ends.end_for_readers
@@ -196,100 +191,8 @@ class Conversations:
         if answer.keeps_messages:
             # The client may have posted the last one only.
             answer.keep_messages([split_tool_errors(message)[0] for message in turn.plan.history])
-        begin = partial(turn.begin or self._begin, turn, answer)
+        begin = partial(turn.begin or self.begins.begin, turn, answer)
         return respond(answer, turn.request, runs=self.runs, begin=begin, continued=turn.continued, **options)
-
-    async def _begin(self, turn: PlannedTurn, answer: Answer, plan: RunPlan) -> str:
-        """Hold the chat, begin the run that answers, and return the run's id.
-
-        Args:
-            turn: The planned turn.
-            answer: The answer to save when the run has ended.
-            plan: The run.
-
-        Raises:
-            ChatError: ``conflict``: another answer to the chat is in the making.
-            RunError: The log of runs cannot be reached, or the server shuts down.
-        """
-        self.runs.check_open()
-        # Only the ids: the turn would hold the chat's history for as long as the answer takes.
-        owner, chat_id, turn_id = turn.owner, turn.chat_id, turn.turn_id
-        try:
-            process_id = await self.held.sure()
-            chat = await self.store.begin_turn(owner, chat_id, turn_id, turn.plan)
-        except ChatError as error:
-            if error.code == "unavailable":
-                # It may have begun all the same, and would hold the chat.
-                self._give_up(owner, chat_id, turn_id)
-            raise
-        finally:
-            if turn.leave_line is not None:
-                await turn.leave_line()
-        try:
-            self.held.check(process_id)
-            handle = await self.runs.start(
-                chat_id,
-                plan.make,
-                abort=plan.abort,
-                owner=owner,
-                headers=plan.headers,
-                meta=msgspec.to_builtins(self._describe_run(turn, plan)),
-                preamble=plan.preamble,
-                on_end=partial(self.save, chat_id, turn_id, answer, turn.on_finish),
-                run_id=run_of(turn_id),
-            )
-        except RunError as error:
-            await self._give_up(owner, chat_id, turn_id)
-            if error.code == "exists":
-                raise ChatError("This chat is being answered.", code="conflict") from error
-            raise
-        except Exception:
-            # No run has begun, and the chat would stay held until it counts as orphaned.
-            await self._give_up(owner, chat_id, turn_id)
-            raise
-        if turn.title is not None and turn.plan.revision == 0:
-            self.runs.keep(self.titles.begin(chat, turn.title))
-        return handle.info.id
-
-    def _describe_run(self, turn: PlannedTurn, plan: RunPlan) -> LostRun:
-        """Return what another process has to know of a run, in case this one dies."""
-        return LostRun(
-            turn_id=turn.turn_id,
-            wire_format=plan.wire_format,
-            version=plan.dialect.version,
-            is_exact=plan.dialect.exact,
-            message_id=plan.message_id,
-            preamble_bytes=len(plan.preamble),
-            answering=turn.answering,
-            fields=kept_fields(turn.request) if self.keeps_lost_answers else None,
-            asker=self.name_asker() if self.keeps_lost_answers else None,
-        )
-
-    def _give_up(self, owner: str, chat_id: str, turn_id: str) -> Awaitable[bool]:
-        """End a turn that has no run, now or when the database is back. Wait for the first try only if awaited."""
-
-        async def end(_info: RunInfo) -> None:
-            await self.ends.end(owner, chat_id, turn_id, status="failed")
-
-        info = RunInfo(id=run_of(turn_id), chat_id=chat_id, owner=owner, created_at=time.time())
-        return self.runs.saves.add(info, end).outcome
-
-    async def save(self, chat_id: str, turn_id: str, answer: Answer, on_finish: OnFinish | None, info: RunInfo) -> None:
-        """Save the answer of a run that has ended here, unless another process goes on with it."""
-        if self.keeps_lost_answers and await self.ends.is_taken(info, self.runs.handles.get(info.id)):
-            logger.warning(
-                "turn %s of chat %s goes on in another process: this one was taken for dead", turn_id, chat_id
-            )
-            return
-        end = ending(info, answer.final)
-        if not await self.ends.end(info.owner, chat_id, turn_id, on_finish, **end):
-            logger.warning(
-                "turn %s of chat %s had ended already (its chat was deleted, or another process took it for lost): "
-                "what this process has made of it is not saved (%s)",
-                turn_id,
-                chat_id,
-                end["status"],
-            )
 
     async def __aenter__(self) -> Self:
         """Join the processes of the store, and begin to end turns that others have left open.

@@ -70,7 +70,7 @@ class LostAnswers:
         reruns: What answers, by the name that runs have of it.
         budget: How often, and for how long.
         enter: Called in the task that goes on with a turn, before anything of the application, with what
-            `Conversations.name_asker` has returned.
+            `TurnBegins.name_asker` has returned.
     """
 
     def __init__(
@@ -191,6 +191,6 @@ class LostAnswers:
             raise RunError("it was asked to stop, or another process has it", code="fenced")
         # No await from here on: a run that nobody makes would never end.
         writer.append(cut.frames)
-        on_end = partial(conversations.save, turn.chat_id, turn.turn_id, answer, turn.on_finish)
+        on_end = partial(conversations.begins.save, turn.chat_id, turn.turn_id, answer, turn.on_finish)
         conversations.runs.make(writer, plan.make, abort=plan.abort, on_end=on_end)
         return info.id

@@ -40,7 +40,7 @@ class PlannedTurn(msgspec.Struct, frozen=True, kw_only=True):
     on_finish: OnFinish | None = None
     """Called when this process has saved the end of the answer, after the one of all answers."""
     begin: Callable[[PlannedTurn, Answer, RunPlan], Awaitable[str]] | None = None
-    """Begins the run that answers, in place of `Conversations`: the one of a lost answer goes on."""
+    """Begins the run that answers, in place of `TurnBegins`: the one of a lost answer goes on."""
     answering: str | None = None
     """The name of what answers, by which another process finds it."""
     leave_line: Callable[[], Awaitable[None]] | None = None
