@@ -10,7 +10,7 @@ import pytest
 from tests.integration.running_server import RunningServer, serving
 from tests.support.redis_server import RedisServer
 from usechat.server.access.asking import Asking
-from usechat.server.access.quotas import LimitError, Quotas
+from usechat.server.access.limits.quotas import LimitError, Quotas
 from usechat.server.settings import Settings
 
 WITHIN_SECONDS = 30.0

@@ -12,11 +12,11 @@ import pytest
 from tests.integration.running_server import serving
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
-from usechat.server.access import shared_slots
 from usechat.server.access.asking import Asking
-from usechat.server.access.bills import Bill, Costs
-from usechat.server.access.quotas import LimitError
-from usechat.server.access.shared_slots import SharedSlots
+from usechat.server.access.limits import shared_slots
+from usechat.server.access.limits.bills import Bill, Costs
+from usechat.server.access.limits.quotas import LimitError
+from usechat.server.access.limits.shared_slots import SharedSlots
 from usechat.server.settings import Settings
 
 pytestmark = pytest.mark.anyio

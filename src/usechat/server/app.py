@@ -20,9 +20,9 @@ from usechat.conversations.chats import Chats
 from usechat.conversations.turn_ends import OnFinish
 from usechat.http.refusals import REFUSALS, refusal_response
 from usechat.messages.validation import request_error_from_validation
-from usechat.server.access.bills import Costs
 from usechat.server.access.edge import BodyGate, KeyGate
 from usechat.server.access.keys import KeyGuard
+from usechat.server.access.limits.bills import Costs
 from usechat.server.access.middleware import REQUEST_ID_HEADER, FailedStarts, LastResort, LoopbackOnly, RequestIds
 from usechat.server.access.own_user import UserOf, load_user
 from usechat.server.answering.answers import Answers

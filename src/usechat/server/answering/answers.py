@@ -18,8 +18,8 @@ from usechat.models.base import Model
 from usechat.models.resolve import resolve_model
 from usechat.parts import Finish, Part, Start
 from usechat.server.access.asking import asking, current_user, note
-from usechat.server.access.bills import Costs
 from usechat.server.access.client_fields import ClientFields
+from usechat.server.access.limits.bills import Costs
 from usechat.server.answering.choice import ModelChoice
 from usechat.server.prices import Price, read_prices
 from usechat.server.routes.fetch_body import FetchChatBody

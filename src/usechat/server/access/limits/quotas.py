@@ -1,6 +1,6 @@
 """What a user and an address may cost: requests a minute, answers at once, tokens a day; and what the server may hold.
 
-Answers at once are counted by each process; `usechat.server.access.shared_slots` counts those of all.
+Answers at once are counted by each process; `usechat.server.access.limits.shared_slots` counts those of all.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from usechat.server.settings import Settings
 if TYPE_CHECKING:
     from limits import RateLimitItem
 
-    from usechat.server.access.counters import Counters
+    from usechat.server.access.limits.counters import Counters
 
 __all__ = ["LimitError", "Quotas", "Slots", "holders", "too_many_answers"]
 
@@ -113,7 +113,7 @@ class Quotas:
             return
         from limits import RateLimitItemPerDay, RateLimitItemPerMinute
 
-        from usechat.server.access.counters import Counters
+        from usechat.server.access.limits.counters import Counters
 
         if settings.requests_per_minute:
             self.requests = RateLimitItemPerMinute(settings.requests_per_minute)

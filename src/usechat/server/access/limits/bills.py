@@ -11,12 +11,12 @@ from usechat.answers.answer import FinishEvent
 from usechat.answers.loop.recorder import StepResult
 from usechat.parts import Usage
 from usechat.server.access.asking import Asking, asking
-from usechat.server.access.quotas import LimitError, Quotas, Slots, holders, too_many_answers
+from usechat.server.access.limits.quotas import LimitError, Quotas, Slots, holders, too_many_answers
 from usechat.server.meter import Meter
 from usechat.server.settings import Settings
 
 if TYPE_CHECKING:
-    from usechat.server.access.shared_slots import SharedSlots
+    from usechat.server.access.limits.shared_slots import SharedSlots
 
 __all__ = ["Bill", "Costs"]
 
@@ -34,7 +34,7 @@ class Costs:
         self.quotas = Quotas(settings)
         self.shared: SharedSlots | None = None
         if settings.answers_each and settings.redis_url is not None:
-            from usechat.server.access.shared_slots import SharedSlots
+            from usechat.server.access.limits.shared_slots import SharedSlots
 
             self.shared = SharedSlots(settings.redis_url.get_secret_value(), settings.answers_each)
         self.meter.gauges["answers_running"] = "Answers that are being made", lambda: self.slots.running

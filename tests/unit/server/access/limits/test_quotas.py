@@ -14,9 +14,9 @@ import pytest
 from usechat.answers.answer import FinishEvent
 from usechat.parts import Usage
 from usechat.server.access.asking import Asking
-from usechat.server.access.bills import Costs
-from usechat.server.access.counters import SWEEP_AT, WindowMemory
-from usechat.server.access.quotas import LimitError, Quotas, Slots, holders
+from usechat.server.access.limits.bills import Costs
+from usechat.server.access.limits.counters import SWEEP_AT, WindowMemory
+from usechat.server.access.limits.quotas import LimitError, Quotas, Slots, holders
 from usechat.server.app import create_app
 from usechat.server.settings import Settings
 
@@ -138,7 +138,7 @@ def test_holders_of_a_counter(now: Asking, counted: tuple[str, ...]) -> None:
 
 async def test_counters_of_ended_windows_take_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr("usechat.server.access.counters.time.time", lambda: now)
+    monkeypatch.setattr("usechat.server.access.limits.counters.time.time", lambda: now)
     memory = WindowMemory()
     for number in range(SWEEP_AT):
         assert await memory.incr(f"old-{number}", 60) == 1
