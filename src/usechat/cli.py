@@ -15,7 +15,7 @@ from usechat.errors import ConfigurationError
 from usechat.extras import needing
 
 if TYPE_CHECKING:
-    from usechat.server.access.key_file import KeyFile
+    from usechat.server.access.sign_in.key_file import KeyFile
 
 __all__ = ["app", "main"]
 
@@ -124,7 +124,7 @@ def revoke_key(name: str, env_file: EnvFile = None) -> None:
 
 
 def key_file() -> KeyFile:
-    from usechat.server.access.key_file import KeyFile
+    from usechat.server.access.sign_in.key_file import KeyFile
     from usechat.server.environment import load_environment
 
     path = load_environment().settings.keys_file

@@ -21,10 +21,10 @@ from usechat.conversations.turn_ends import OnFinish
 from usechat.http.refusals import REFUSALS, refusal_response
 from usechat.messages.validation import request_error_from_validation
 from usechat.server.access.edge import BodyGate, KeyGate
-from usechat.server.access.keys import KeyGuard
 from usechat.server.access.limits.bills import Costs
 from usechat.server.access.middleware import REQUEST_ID_HEADER, FailedStarts, LastResort, LoopbackOnly, RequestIds
-from usechat.server.access.own_user import UserOf, load_user
+from usechat.server.access.sign_in.keys import KeyGuard
+from usechat.server.access.sign_in.own_user import UserOf, load_user
 from usechat.server.answering.answers import Answers
 from usechat.server.answering.choice import choose_model
 from usechat.server.environment import load_environment

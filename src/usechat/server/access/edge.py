@@ -19,9 +19,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from usechat.http.refusals import refusal_response
 from usechat.server.access.asking import asking
-from usechat.server.access.keys import CHECKED, KeyGuard
 from usechat.server.access.limits.bills import Costs
 from usechat.server.access.limits.quotas import LimitError
+from usechat.server.access.sign_in.keys import CHECKED, KeyGuard
 
 __all__ = ["BodyGate", "KeyGate", "is_api_path"]
 

@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Match, Route
 import usechat
 from usechat.conversations.routes.openapi import STREAMED, body_schema
 from usechat.server.access.asking import asking
-from usechat.server.access.keys import KeyGuard
+from usechat.server.access.sign_in.keys import KeyGuard
 from usechat.server.answering.answers import Answers
 from usechat.server.health import Health
 from usechat.server.meter import Meter, write_metrics

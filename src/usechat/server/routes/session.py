@@ -3,8 +3,8 @@
 from fastapi import APIRouter, Depends, HTTPException, Request
 from starlette.responses import Response
 
-from usechat.server.access.keys import KeyGuard
-from usechat.server.access.sessions import COOKIE, LIFE_SECONDS
+from usechat.server.access.sign_in.keys import KeyGuard
+from usechat.server.access.sign_in.sessions import COOKIE, LIFE_SECONDS
 
 __all__ = ["make_session_router"]
 

@@ -12,8 +12,8 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from usechat.errors import ConfigurationError
-from usechat.server.access.keys import KeyGuard
 from usechat.server.access.middleware import LastResort, LoopbackOnly
+from usechat.server.access.sign_in.keys import KeyGuard
 from usechat.server.app import create_app
 from usechat.server.settings import Settings
 

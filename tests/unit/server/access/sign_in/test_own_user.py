@@ -16,7 +16,7 @@ from starlette.types import Message
 
 from usechat.errors import ConfigurationError
 from usechat.server.access.asking import current_user
-from usechat.server.access.own_user import load_user
+from usechat.server.access.sign_in.own_user import load_user
 from usechat.server.app import create_app
 from usechat.server.settings import Settings
 

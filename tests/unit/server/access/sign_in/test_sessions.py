@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from usechat.server.access import sessions
-from usechat.server.access.key_file import KeyFile
-from usechat.server.access.sessions import LIFE_SECONDS, Sessions
+from usechat.server.access.sign_in import sessions
+from usechat.server.access.sign_in.key_file import KeyFile
+from usechat.server.access.sign_in.sessions import LIFE_SECONDS, Sessions
 from usechat.server.app import create_app
 from usechat.server.settings import Settings
 
@@ -90,7 +90,7 @@ async def test_session_has_the_user_of_its_key_and_ends_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "keys.json"
-    monkeypatch.setattr("usechat.server.access.key_file.FRESH_SECONDS", 0.0)
+    monkeypatch.setattr("usechat.server.access.sign_in.key_file.FRESH_SECONDS", 0.0)
     key = KeyFile(path).make("ann")
     async with asked(keys_file=path, api_keys="the-key") as client:
         await client.post("/api/session", headers={"authorization": f"Bearer {key}"})

@@ -14,12 +14,12 @@ from starlette.requests import HTTPConnection
 
 from usechat.ids import generate_id
 from usechat.server.access.asking import Asking, asking, current_user, note
-from usechat.server.access.key_file import KeyFile, digest_of
 from usechat.server.access.limits.bills import Costs
 from usechat.server.access.limits.quotas import LimitError
-from usechat.server.access.own_user import OwnUser, UserOf
-from usechat.server.access.sessions import COOKIE, Sessions, cookie_of, is_own_page
-from usechat.server.access.tokens import TokenError, Tokens
+from usechat.server.access.sign_in.key_file import KeyFile, digest_of
+from usechat.server.access.sign_in.own_user import OwnUser, UserOf
+from usechat.server.access.sign_in.sessions import COOKIE, Sessions, cookie_of, is_own_page
+from usechat.server.access.sign_in.tokens import TokenError, Tokens
 from usechat.server.settings import Settings
 from usechat.tools.approvals import process_secret
 

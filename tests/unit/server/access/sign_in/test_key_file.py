@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from usechat.errors import ConfigurationError
-from usechat.server.access.key_file import KeyFile
+from usechat.server.access.sign_in.key_file import KeyFile
 
 
 @pytest.fixture

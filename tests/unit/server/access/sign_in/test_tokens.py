@@ -21,7 +21,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from usechat.errors import ConfigurationError
 from usechat.server.access.asking import asking, current_user
-from usechat.server.access.tokens import PAUSE_SECONDS, KeySet, TokenError, Tokens
+from usechat.server.access.sign_in.tokens import PAUSE_SECONDS, KeySet, TokenError, Tokens
 from usechat.server.app import create_app
 from usechat.server.settings import Settings
 
@@ -264,7 +264,7 @@ async def test_cookie_counts_only_where_it_is_named(asked: Asked) -> None:
 
 
 async def test_named_key_gives_a_user(asked: Asked, tmp_path: Any) -> None:
-    from usechat.server.access.key_file import KeyFile
+    from usechat.server.access.sign_in.key_file import KeyFile
 
     path = tmp_path / "keys.json"
     key = KeyFile(path).make("ci")
