@@ -32,7 +32,7 @@ _IMPORTED: Final = (
     "usechat.server.app",
     "usechat.server.processes.entry",
     "usechat.server.processes.process",
-    "usechat.server.access.socket_protocol",
+    "usechat.server.access.connections.socket_protocol",
     "usechat.chats.sql.store",
     "usechat.chats.sql.migrations.migrate",
     "usechat.conversations.storage",

@@ -22,7 +22,7 @@ with needing("server"):
 
 import usechat
 from usechat.errors import ConfigurationError
-from usechat.server.access.http_protocol import BoundedHttpProtocol, ServerConfig
+from usechat.server.access.connections.http_protocol import BoundedHttpProtocol, ServerConfig
 from usechat.server.answering.choice import choose_model
 from usechat.server.environment import load_environment
 from usechat.server.log import log_config
@@ -34,7 +34,7 @@ from usechat.server.settings import Settings
 __all__ = ["serve"]
 
 APP: Final = "usechat.server.processes.entry:load_app"
-SOCKET_PROTOCOL: Final = "usechat.server.access.socket_protocol:BoundedSocketProtocol"
+SOCKET_PROTOCOL: Final = "usechat.server.access.connections.socket_protocol:BoundedSocketProtocol"
 BACKLOG: Final = 2048
 UNSENT_BYTES: Final = 128 * 2**10
 """What the system holds of an answer that the client has no room for yet."""

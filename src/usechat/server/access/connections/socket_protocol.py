@@ -14,7 +14,7 @@ from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 
 from usechat.http.websocket import FIRST_FRAME_BYTES, WIDEN
-from usechat.server.access.unread import EndsUnread
+from usechat.server.access.connections.unread import EndsUnread
 
 __all__ = ["BoundedSocketProtocol"]
 

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from usechat.server.access.unread import SEND_SECONDS, EndsUnread
+from usechat.server.access.connections.unread import SEND_SECONDS, EndsUnread
 
 __all__ = ["HEAD_BYTES", "BoundedHttpProtocol", "ServerConfig"]
 

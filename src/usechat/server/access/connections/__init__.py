@@ -1,0 +1,1 @@
+"""Connections: uvicorn's protocols with bounds on heads, frames and readers that do not read."""
