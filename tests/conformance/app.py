@@ -34,7 +34,7 @@ from usechat.http.websocket import ChatSocket
 from usechat.messages import ui
 from usechat.models import anthropic
 from usechat.parts import Finish, Part, Start
-from usechat.runs.memory import MemoryLog
+from usechat.runs.memory.log import MemoryLog
 from usechat.runs.service import RunService
 from usechat.tools import advisor, code_execution, tool_search, web_fetch, web_search
 

@@ -30,7 +30,7 @@ from usechat.conversations.turn_ends import TurnEnd
 from usechat.errors import ChatError
 from usechat.http.websocket import ChatSocket
 from usechat.messages import ui
-from usechat.runs.memory import MemoryLog
+from usechat.runs.memory.log import MemoryLog
 from usechat.runs.service import RunService
 from usechat.server.access.asking import DEFAULT_USER
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from usechat.ids import generate_id
 from usechat.runs.log import Entry, Limits, RunLog, RunWriter
-from usechat.runs.memory import MemoryLog
+from usechat.runs.memory.log import MemoryLog
 from usechat.runs.redis.log import RedisLog
 
 __all__ = ["LogMaker", "begin", "collect"]

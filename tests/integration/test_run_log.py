@@ -6,9 +6,9 @@ import pytest
 
 from tests.support.redis_server import RedisServer
 from usechat.ids import generate_id
-from usechat.runs.leased import LeasedRun
 from usechat.runs.log import Limits, RunLog
-from usechat.runs.memory import MemoryLog
+from usechat.runs.memory.leased import LeasedRun
+from usechat.runs.memory.log import MemoryLog
 from usechat.runs.redis.log import RedisLog
 from usechat.testing.runs import RunLogSuite
 from usechat.testing.runs.logs import OpenLog

@@ -24,7 +24,7 @@ from tests.support.waiting import PATIENCE, eventually
 from usechat.errors import RunError
 from usechat.ids import generate_id
 from usechat.runs.log import EndState, Limits, RunInfo, RunLog, RunWriter
-from usechat.runs.memory import MemoryLog
+from usechat.runs.memory.log import MemoryLog
 from usechat.runs.redis.log import RedisLog
 
 pytestmark = pytest.mark.timeout(600)

@@ -22,7 +22,7 @@ from usechat.conversations.turn_ends import TurnEnd
 from usechat.messages.model import ToolMessage, ToolResultContent
 from usechat.messages.ui import parse_chat_request
 from usechat.models.claude.request.request import build_request
-from usechat.runs.memory import MemoryLog
+from usechat.runs.memory.log import MemoryLog
 from usechat.runs.service import RunService
 from usechat.server.access.asking import DEFAULT_USER
 from usechat.testing.models import ScriptedModel, Step, calling_tool, saying

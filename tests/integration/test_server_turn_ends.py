@@ -13,7 +13,7 @@ from usechat.chats.sql.store import SqlChatStore
 from usechat.chats.store import Turn
 from usechat.conversations.turn_ends import TurnEnds
 from usechat.errors import ChatError
-from usechat.runs.memory import MemoryLog
+from usechat.runs.memory.log import MemoryLog
 from usechat.testing.stores.chats import plan_new
 
 pytestmark = pytest.mark.anyio

@@ -29,7 +29,7 @@ from usechat.http.websocket import MAX_REQUESTS, ChatSocket, Handler
 from usechat.messages.ui import ChatRequest
 from usechat.models import anthropic
 from usechat.parts import Data
-from usechat.runs.memory import MemoryLog
+from usechat.runs.memory.log import MemoryLog
 from usechat.runs.service import RunService
 from usechat.testing.replay import ReplayServer, Reply
 

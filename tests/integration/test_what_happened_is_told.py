@@ -28,7 +28,7 @@ from usechat.messages.call_words import INTERRUPTED, NOT_ANSWERED, NOT_CARRIED_O
 from usechat.messages.ui import parse_chat_request
 from usechat.models.claude.request.request import build_request
 from usechat.parts import ReasoningDelta, ReasoningEnd, ReasoningStart
-from usechat.runs.memory import MemoryLog
+from usechat.runs.memory.log import MemoryLog
 from usechat.runs.service import RunService
 from usechat.server.access.asking import DEFAULT_USER
 from usechat.testing.models import Hold, ScriptedModel, Step, calling_tool, calling_tools, saying

@@ -92,7 +92,7 @@ ROWS = {
     "chats": Row(ours=frozenset({"apart", "errors", "extras", "guard", "ids", "json", "messages"})),
     "http": Row(
         ours=LEAVES | {"apart", "failures", "guard", "messages", "protocol", "runs"},
-        never=frozenset({"runs.memory", "runs.memory_run", "runs.redis"}),
+        never=frozenset({"runs.memory", "runs.redis"}),
         third_party=frozenset({"fastapi", "msgspec", "starlette"}),
     ),
     "conversations": Row(

@@ -19,9 +19,9 @@ from usechat.errors import ConfigurationError
 from usechat.http.request import MAX_BODY_BYTES
 from usechat.http.response import HEARTBEAT_SECONDS
 from usechat.messages.limits import DEFAULT_LIMITS
-from usechat.runs.leased import LeasedRun
 from usechat.runs.log import Limits
-from usechat.runs.memory import MemoryLog
+from usechat.runs.memory.leased import LeasedRun
+from usechat.runs.memory.log import MemoryLog
 from usechat.runs.readers import ASKING_SECONDS
 from usechat.runs.service import RunService
 

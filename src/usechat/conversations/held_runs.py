@@ -17,7 +17,7 @@ from usechat.guard import describe_outage, traceback_of
 from usechat.parts import Error
 from usechat.protocol.options import MASKED_ERROR
 from usechat.runs.heartbeat import BEATS, Heartbeat
-from usechat.runs.leased import PATIENCE, LeasedRun
+from usechat.runs.memory.leased import PATIENCE, LeasedRun
 from usechat.runs.service import RunService
 
 __all__ = ["HeldRuns"]

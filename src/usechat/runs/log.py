@@ -114,7 +114,7 @@ class Entry(msgspec.Struct, frozen=True):
 class RunWriter(Protocol):
     """A producer's hold on its run.
 
-    Implemented by: `usechat.runs.memory_run.MemoryRun`, `usechat.runs.redis.own_run.RedisRun`.
+    Implemented by: `usechat.runs.memory.run.MemoryRun`, `usechat.runs.redis.own_run.RedisRun`.
     """
 
     @property
@@ -182,7 +182,7 @@ OnRelease: TypeAlias = Callable[[RunInfo, bytes], Awaitable[bytes]]
 class RunLog(Protocol):
     """A log of runs. All methods but ``aclose`` raise `RunError` ``unavailable`` when the log cannot be reached.
 
-    Implemented by: `usechat.runs.memory.MemoryLog`, `usechat.runs.redis.log.RedisLog`.
+    Implemented by: `usechat.runs.memory.log.MemoryLog`, `usechat.runs.redis.log.RedisLog`.
     """
 
     @property

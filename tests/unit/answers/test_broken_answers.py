@@ -24,8 +24,8 @@ from usechat.protocol.encoders.data_stream import DataStreamEncoder
 from usechat.protocol.encoders.ui_message_stream import UIMessageStreamEncoder
 from usechat.protocol.reducer import Reducer
 from usechat.protocol.shaping import ChunkShaper
-from usechat.runs.memory import MemoryLog
-from usechat.runs.memory_run import MemoryRun
+from usechat.runs.memory.log import MemoryLog
+from usechat.runs.memory.run import MemoryRun
 from usechat.runs.service import RunHandle, RunService
 from usechat.testing.client_rules import find_data_stream_refusals
 from usechat.testing.models import Hold, ScriptedModel, saying

@@ -16,7 +16,7 @@ from usechat.answers.answer import Answer
 from usechat.chats.sql.migrations.migrate import migrate
 from usechat.conversations.answering import read_client_tools
 from usechat.errors import ConfigurationError
-from usechat.runs.memory import MemoryLog
+from usechat.runs.memory.log import MemoryLog
 from usechat.testing.models import ScriptedModel, saying
 
 DATABASE = "sqlite:///chats.db"

@@ -24,9 +24,9 @@ from usechat.conversations.conversations import Conversations
 from usechat.conversations.planning import PlannedTurn
 from usechat.errors import ChatError
 from usechat.messages.ui import parse_chat_request
-from usechat.runs.leased import LeasedRun
 from usechat.runs.log import Limits
-from usechat.runs.memory import MemoryLog
+from usechat.runs.memory.leased import LeasedRun
+from usechat.runs.memory.log import MemoryLog
 from usechat.runs.service import RunService
 from usechat.testing.models import ScriptedModel, saying
 

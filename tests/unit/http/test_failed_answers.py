@@ -19,7 +19,7 @@ from usechat.answers.writer.ui_message_stream import UIMessageStreamWriter
 from usechat.errors import AnswerFailedError, ConfigurationError, ProviderStreamError, StreamProtocolError
 from usechat.messages import ui
 from usechat.parts import Data, Part, Start, TextDelta, TextEnd, TextStart
-from usechat.runs.memory import MemoryLog
+from usechat.runs.memory.log import MemoryLog
 from usechat.runs.service import RunService
 from usechat.testing.models import Hold, ScriptedModel, Step, saying
 

@@ -19,7 +19,7 @@ from usechat.http.stream import AnswerStream
 from usechat.messages.ui import parse_chat_request
 from usechat.protocol.sse import KEEP_ALIVE
 from usechat.runs.log import RunInfo
-from usechat.runs.memory import MemoryLog
+from usechat.runs.memory.log import MemoryLog
 from usechat.runs.service import RunService
 from usechat.testing.models import Hold, ScriptedModel, Step, saying
 

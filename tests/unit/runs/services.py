@@ -10,7 +10,7 @@ from typing import Any
 from tests.support.waiting import PATIENCE
 from usechat.errors import RunError
 from usechat.runs.log import EndState, Limits, RunInfo
-from usechat.runs.memory import MemoryLog
+from usechat.runs.memory.log import MemoryLog
 from usechat.runs.service import RunHandle, RunService
 
 LONG = 3600.0

@@ -14,8 +14,8 @@ from tests.support.waiting import PATIENCE, eventually
 from tests.unit.runs.services import SharedLog, Source, begin, over, read, service_on
 from usechat.errors import RunError
 from usechat.runs.log import EndState, Limits, RunInfo, RunWriter
-from usechat.runs.memory import MemoryLog
-from usechat.runs.memory_run import MemoryRun
+from usechat.runs.memory.log import MemoryLog
+from usechat.runs.memory.run import MemoryRun
 from usechat.runs.service import RunService
 
 pytestmark = pytest.mark.anyio

@@ -23,7 +23,7 @@ with needing("redis"):
     from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from usechat.errors import RunError
-from usechat.runs.memory_run import unavailable
+from usechat.runs.memory.run import unavailable
 from usechat.runs.redis.scripts import Script
 
 __all__ = ["LONGEST_PAUSE", "Backoff", "ScriptClient"]

@@ -17,7 +17,7 @@ import msgspec
 
 from usechat.ids import generate_id
 from usechat.runs.log import Entry, Limits, OnRelease, RunInfo, RunState, RunWriter
-from usechat.runs.memory_run import Place, exists, unavailable
+from usechat.runs.memory.run import Place, exists, unavailable
 from usechat.runs.redis.client import ScriptClient
 from usechat.runs.redis.keys import Keys
 from usechat.runs.redis.leases import Leases

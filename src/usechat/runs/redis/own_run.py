@@ -11,7 +11,7 @@ import msgspec
 
 from usechat.errors import RunError
 from usechat.runs.log import EndState, Limits, RunInfo, Save
-from usechat.runs.memory_run import MemoryRun
+from usechat.runs.memory.run import MemoryRun
 
 if TYPE_CHECKING:
     from usechat.runs.redis.producer import OwnRuns

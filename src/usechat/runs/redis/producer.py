@@ -19,7 +19,7 @@ import msgspec
 from usechat.errors import RunError
 from usechat.runs.heartbeat import Heartbeat
 from usechat.runs.log import Limits, RunInfo
-from usechat.runs.memory_run import MemoryRun
+from usechat.runs.memory.run import MemoryRun
 from usechat.runs.redis.client import LONGEST_PAUSE, Backoff, ScriptClient
 from usechat.runs.redis.keys import Keys
 from usechat.runs.redis.own_run import RedisRun, Written

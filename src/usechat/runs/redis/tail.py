@@ -20,7 +20,7 @@ from usechat.errors import RunError
 from usechat.guard import Contained, describe_outage, traceback_of
 from usechat.ids import generate_id
 from usechat.runs.log import END_STATES, Limits, OnRelease, RunInfo
-from usechat.runs.memory_run import MemoryRun, missing, unavailable
+from usechat.runs.memory.run import MemoryRun, missing, unavailable
 from usechat.runs.redis.client import Backoff, ScriptClient
 from usechat.runs.redis.keys import Keys
 from usechat.runs.redis.scripts import TOUCH

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from usechat.runs.log import Limits, RunInfo
-from usechat.runs.memory_run import Place
+from usechat.runs.memory.run import Place
 from usechat.runs.redis import own_run
 from usechat.runs.redis.client import Backoff, ScriptClient
 from usechat.runs.redis.keys import Keys

@@ -9,10 +9,10 @@ import pytest
 
 from tests.support.waiting import eventually
 from usechat.errors import RunError
-from usechat.runs import leased
-from usechat.runs.leased import LeasedRun
 from usechat.runs.log import Limits
-from usechat.runs.memory import MemoryLog
+from usechat.runs.memory import leased
+from usechat.runs.memory.leased import LeasedRun
+from usechat.runs.memory.log import MemoryLog
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,7 @@ from typing import Any
 from usechat.ids import generate_id
 from usechat.runs.line import MemoryLine
 from usechat.runs.log import Entry, Limits, OnRelease, RunInfo, RunWriter
-from usechat.runs.memory_run import MemoryRun, Place, exists, missing, unavailable
+from usechat.runs.memory.run import MemoryRun, Place, exists, missing, unavailable
 
 __all__ = ["MemoryLog"]
 

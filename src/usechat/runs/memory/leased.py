@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Final
 
 from usechat.runs.log import EndState, Limits, RunInfo, Save
-from usechat.runs.memory_run import MemoryRun
+from usechat.runs.memory.run import MemoryRun
 
 __all__ = ["PATIENCE", "LeasedRun"]
 

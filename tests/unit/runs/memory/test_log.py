@@ -10,10 +10,10 @@ import pytest
 
 from tests.support.waiting import eventually
 from usechat.errors import RunError
-from usechat.runs import memory
 from usechat.runs.log import Limits, RunInfo, RunWriter
-from usechat.runs.memory import MemoryLog
-from usechat.runs.memory_run import PIECE_BYTES, MemoryRun, Place
+from usechat.runs.memory import log as memory_log
+from usechat.runs.memory.log import MemoryLog
+from usechat.runs.memory.run import PIECE_BYTES, MemoryRun, Place
 
 pytestmark = pytest.mark.anyio
 
@@ -133,7 +133,7 @@ async def test_lost_run_is_ended_with_last_frames_once():
 
 
 async def test_only_so_many_chats_are_remembered(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(memory, "MAX_RESUMED", 2)
+    monkeypatch.setattr(memory_log, "MAX_RESUMED", 2)
     log = MemoryLog()
     for chat_id in ("a", "b", "a", "c"):
         await log.note_resume(chat_id)
