@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Generic, Unpack, cast
 from typing_extensions import TypeVar
 
 from usechat.answers.answer import FinishEvent
+from usechat.answers.arguments.inputs import Messages
 from usechat.answers.generate_text import AnswerOptions, finish_of
-from usechat.answers.inputs import Messages
 from usechat.answers.loop.prepare_call import AgentCall, CallSettings, PrepareCall
 from usechat.answers.loop.steering import Steering
 from usechat.answers.objects.output import Output
@@ -25,7 +25,7 @@ from usechat.models.base import Model
 from usechat.tools.tool import Tool, Tools, read_tools
 
 if TYPE_CHECKING:
-    from usechat.answers.response_options import ResponseOptions
+    from usechat.answers.arguments.response_options import ResponseOptions
     from usechat.http.response import StreamingAnswer
     from usechat.messages.ui import ChatRequest, CompletionRequest
     from usechat.runs.service import RunService

@@ -20,7 +20,7 @@ import pytest
 
 from benchmarks.bodies import earlier_messages
 from usechat import stream_text
-from usechat.answers.inputs import read_messages
+from usechat.answers.arguments.inputs import read_messages
 from usechat.messages.evidence import detect
 from usechat.messages.ui import parse_chat_request
 from usechat.models.base import ModelCall

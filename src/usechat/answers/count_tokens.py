@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from usechat.answers.call_options import check_settings
-from usechat.answers.inputs import Messages, given_messages, read_messages
+from usechat.answers.arguments.call_options import check_settings
+from usechat.answers.arguments.inputs import Messages, given_messages, read_messages
 from usechat.checks import check_model
 from usechat.errors import ConfigurationError
 from usechat.models.base import Model, ModelCall

@@ -8,10 +8,10 @@ from typing import Any, Unpack, cast
 from typing_extensions import TypeVar
 
 from usechat.answers.answer import FinishEvent, MessageMetadataCallback
-from usechat.answers.call_options import CallOptions
+from usechat.answers.arguments.call_options import CallOptions
+from usechat.answers.arguments.inputs import Messages
 from usechat.answers.calls.events import StepStartEvent, ToolEndEvent, ToolStartEvent
 from usechat.answers.calls.read import RepairToolCall
-from usechat.answers.inputs import Messages
 from usechat.answers.loop.recorder import StepResult
 from usechat.answers.loop.request import PrepareStep
 from usechat.answers.loop.steering import Steering

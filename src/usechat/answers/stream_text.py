@@ -13,10 +13,11 @@ import msgspec
 from typing_extensions import TypeVar
 
 from usechat.answers.answer import Answer, Callbacks, FinishEvent, MessageMetadataCallback, Outcome
-from usechat.answers.call_options import CallOptions, check_active, check_choice, check_settings
+from usechat.answers.arguments.call_options import CallOptions, check_active, check_choice, check_settings
+from usechat.answers.arguments.inputs import Messages, given_messages, read_messages
+from usechat.answers.arguments.option_checks import check_options, read_approval_policy, read_secret
 from usechat.answers.calls.events import StepStartEvent, ToolEndEvent, ToolStartEvent
 from usechat.answers.calls.read import RepairToolCall
-from usechat.answers.inputs import Messages, given_messages, read_messages
 from usechat.answers.loop.model_turn import ModelTurn
 from usechat.answers.loop.recorder import StepResult
 from usechat.answers.loop.request import LoopRequest, PrepareStep
@@ -24,7 +25,6 @@ from usechat.answers.loop.steering import Steering
 from usechat.answers.loop.turn import Turn
 from usechat.answers.metadata import DefaultMetadata
 from usechat.answers.objects.output import Output, read_elements, read_partials
-from usechat.answers.option_checks import check_options, read_approval_policy, read_secret
 from usechat.answers.smooth import Transform
 from usechat.answers.stop import StopCondition, read_conditions
 from usechat.apart import is_large, work_apart

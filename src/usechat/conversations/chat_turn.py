@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias, Unpack
 from msgspec.structs import replace
 
 from usechat.answers.answer import Answer
-from usechat.answers.response_options import ResponseOptions, check_response_options
+from usechat.answers.arguments.response_options import ResponseOptions, check_response_options
 from usechat.checks import check_function, named
 from usechat.conversations.conversations import Conversations
 from usechat.conversations.planning import PlannedTurn, RepeatedTurn

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias
 import msgspec
 from typing_extensions import TypeVar
 
-from usechat.answers.call_options import check_active, check_choice, check_settings
+from usechat.answers.arguments.call_options import check_active, check_choice, check_settings
 from usechat.answers.stop import StopCondition, read_conditions
 from usechat.checks import check_model, named
 from usechat.errors import ConfigurationError

@@ -14,8 +14,9 @@ import msgspec
 from typing_extensions import TypeVar
 
 from usechat.answers.answer import Answer, Callbacks, FinishEvent, Outcome
-from usechat.answers.call_options import CallOptions, check_settings
-from usechat.answers.inputs import Messages, given_messages, read_messages
+from usechat.answers.arguments.call_options import CallOptions, check_settings
+from usechat.answers.arguments.inputs import Messages, given_messages, read_messages
+from usechat.answers.arguments.response_options import ResponseOptions
 from usechat.answers.loop.model_turn import ModelTurn
 from usechat.answers.loop.policy import LoopPolicy
 from usechat.answers.loop.request import LoopRequest
@@ -23,7 +24,6 @@ from usechat.answers.loop.turn import Turn
 from usechat.answers.objects.array_text import ArrayElements
 from usechat.answers.objects.partial import GrowingValue
 from usechat.answers.objects.shape import OutputKind, Shape, make_shape
-from usechat.answers.response_options import ResponseOptions
 from usechat.answers.stop import step_count_is
 from usechat.checks import check_function, check_model, option_names, refuse_unknown
 from usechat.errors import ConfigurationError, NoObjectGeneratedError

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from usechat import FinishEvent, StepSettings, step_count_is, stream_text, tool, write_model_message
-from usechat.answers.inputs import read_messages
+from usechat.answers.arguments.inputs import read_messages
 from usechat.errors import ConfigurationError, RequestError
 from usechat.messages.dicts.ai_sdk import read_model_messages
 from usechat.messages.model import (

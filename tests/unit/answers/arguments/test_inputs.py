@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from usechat.answers.inputs import given_messages, read_messages
+from usechat.answers.arguments.inputs import given_messages, read_messages
 from usechat.errors import ConfigurationError, RequestError
 from usechat.messages.model import AssistantMessage, TextContent, UserMessage
 from usechat.messages.ui import UIMessage
