@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from usechat.answers.calls.events import StepStartEvent, ToolEndEvent, ToolStartEvent
     from usechat.answers.count_tokens import count_tokens
     from usechat.answers.generate_text import generate_text
-    from usechat.answers.loop.model_response import ModelResponse, RateLimit
-    from usechat.answers.loop.recorder import StepResult
     from usechat.answers.loop.request import StepSettings
+    from usechat.answers.loop.results.model_response import ModelResponse, RateLimit
+    from usechat.answers.loop.results.recorder import StepResult
     from usechat.answers.loop.steering import Steering, SteeringOutcome
     from usechat.answers.objects.answer import ObjectFinishEvent, generate_object, stream_object
     from usechat.answers.objects.output import Output
@@ -101,8 +101,8 @@ HOMES = {
     "prune_messages": "usechat.messages.prune",
     "validate_ui_messages": "usechat.answers.validate_messages",
     "write_model_message": "usechat.messages.dicts.ai_sdk",
-    "ModelResponse": "usechat.answers.loop.model_response",
-    "RateLimit": "usechat.answers.loop.model_response",
+    "ModelResponse": "usechat.answers.loop.results.model_response",
+    "RateLimit": "usechat.answers.loop.results.model_response",
     "ToolStartEvent": "usechat.answers.calls.events",
     "ToolEndEvent": "usechat.answers.calls.events",
     "StepStartEvent": "usechat.answers.calls.events",
@@ -123,7 +123,7 @@ HOMES = {
     "Output": "usechat.answers.objects.output",
     "Steering": "usechat.answers.loop.steering",
     "SteeringOutcome": "usechat.answers.loop.steering",
-    "StepResult": "usechat.answers.loop.recorder",
+    "StepResult": "usechat.answers.loop.results.recorder",
     "StepSettings": "usechat.answers.loop.request",
     "StreamTextResult": "usechat.answers.stream_text",
     "StreamingAnswer": "usechat.http.response",

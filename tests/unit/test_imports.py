@@ -117,7 +117,7 @@ ROWS = {
 PURE = (
     "answers/loop/asks",
     "answers/loop/model_turn",
-    "answers/loop/recorder",
+    "answers/loop/results",
     "answers/loop/step",
     "answers/loop/turn",
     "chats/history",

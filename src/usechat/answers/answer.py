@@ -15,10 +15,10 @@ from msgspec.structs import replace
 from usechat.answers.arguments.response_options import ResponseOptions, check_response_options
 from usechat.answers.callbacks import NO_RESPONSE, Callbacks, FinishEvent, MessageMetadataCallback, Outcome
 from usechat.answers.driven import Binding, DrivenAnswer
-from usechat.answers.loop.model_response import ModelResponse
 from usechat.answers.loop.outputs import Handover, Nowhere
 from usechat.answers.loop.policy import policy_for
-from usechat.answers.loop.step_result import StepResult, ToolCallResult
+from usechat.answers.loop.results.model_response import ModelResponse
+from usechat.answers.loop.results.step_result import StepResult, ToolCallResult
 from usechat.answers.metadata import DefaultMetadata
 from usechat.errors import ConfigurationError
 from usechat.guard import exception_for

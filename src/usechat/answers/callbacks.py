@@ -12,8 +12,8 @@ import msgspec
 from typing_extensions import TypeVar
 
 from usechat.answers.calls.events import StepStartEvent, ToolEndEvent, ToolStartEvent
-from usechat.answers.loop.model_response import ModelResponse
-from usechat.answers.loop.step_result import StepResult, ToolCallResult
+from usechat.answers.loop.results.model_response import ModelResponse
+from usechat.answers.loop.results.step_result import StepResult, ToolCallResult
 from usechat.checks import check_function
 from usechat.errors import ConfigurationError
 from usechat.guard import Contained, exception_for, is_being_cancelled, original_error

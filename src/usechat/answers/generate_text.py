@@ -12,8 +12,8 @@ from usechat.answers.arguments.call_options import CallOptions
 from usechat.answers.arguments.inputs import Messages
 from usechat.answers.calls.events import StepStartEvent, ToolEndEvent, ToolStartEvent
 from usechat.answers.calls.read import RepairToolCall
-from usechat.answers.loop.recorder import StepResult
 from usechat.answers.loop.request import PrepareStep
+from usechat.answers.loop.results.recorder import StepResult
 from usechat.answers.loop.steering import Steering
 from usechat.answers.objects.output import Output
 from usechat.answers.smooth import Transform

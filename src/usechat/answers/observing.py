@@ -15,7 +15,7 @@ from usechat.parts import ModelFinish
 if TYPE_CHECKING:
     from usechat.answers.callbacks import FinishEvent
     from usechat.answers.calls.execute import Execution
-    from usechat.answers.loop.recorder import StepResult
+    from usechat.answers.loop.results.recorder import StepResult
 
 __all__ = ["UNOBSERVED", "AnswerObserver", "NoteOutput", "new_observer", "observe_answers"]
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from usechat.answers.loop.asks import Call, Script
-from usechat.answers.loop.recorder import StepResult
+from usechat.answers.loop.results.recorder import StepResult
 from usechat.checks import named
 from usechat.errors import ConfigurationError
 

@@ -19,8 +19,8 @@ from usechat.answers.arguments.option_checks import check_options, read_approval
 from usechat.answers.calls.events import StepStartEvent, ToolEndEvent, ToolStartEvent
 from usechat.answers.calls.read import RepairToolCall
 from usechat.answers.loop.model_turn import ModelTurn
-from usechat.answers.loop.recorder import StepResult
 from usechat.answers.loop.request import LoopRequest, PrepareStep
+from usechat.answers.loop.results.recorder import StepResult
 from usechat.answers.loop.steering import Steering
 from usechat.answers.loop.turn import Turn
 from usechat.answers.metadata import DefaultMetadata

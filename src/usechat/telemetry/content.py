@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from usechat.answers.loop.recorder import StepResult
+from usechat.answers.loop.results.recorder import StepResult
 from usechat.json import write_json
 from usechat.messages.model import (
     AssistantMessage,

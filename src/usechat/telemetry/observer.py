@@ -17,7 +17,7 @@ import msgspec
 
 from usechat.answers.callbacks import FinishEvent
 from usechat.answers.calls.execute import Execution
-from usechat.answers.loop.recorder import StepResult
+from usechat.answers.loop.results.recorder import StepResult
 from usechat.answers.observing import AnswerObserver, NoteOutput
 from usechat.extras import needing
 from usechat.models.base import Model, ModelCall

@@ -8,7 +8,7 @@ import pytest
 
 from tests.conformance.replies import said, text, thinking
 from usechat import Agent, generate_text, stream_text, tool
-from usechat.answers.loop.model_response import ModelResponse, RateLimit
+from usechat.answers.loop.results.model_response import ModelResponse, RateLimit
 from usechat.errors import ConfigurationError, ProviderStreamError
 from usechat.models import anthropic
 from usechat.parts import File, FinishReason, ModelFinish, SourceUrl, TextDelta, TextEnd, TextStart, Usage

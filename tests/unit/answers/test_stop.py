@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from tests.support.scripts import follow
-from usechat.answers.loop.recorder import StepRecorder, StepResult
+from usechat.answers.loop.results.recorder import StepRecorder, StepResult
 from usechat.answers.stop import StepCount, has_tool_call, is_met, step_count_is
 from usechat.parts import FinishReason, FinishStep, ToolInputAvailable, Usage
 

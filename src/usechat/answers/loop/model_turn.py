@@ -16,8 +16,8 @@ from usechat.answers.callbacks import Outcome
 from usechat.answers.calls.events import StepStartEvent
 from usechat.answers.loop.asks import READ, Call, CallModel, Script, Stream
 from usechat.answers.loop.prepare_call import AgentCall, apply_settings
-from usechat.answers.loop.recorder import StepRecorder
 from usechat.answers.loop.request import StepSettings
+from usechat.answers.loop.results.recorder import StepRecorder
 from usechat.answers.loop.steering import Undelivered
 from usechat.answers.loop.step import StepTurn
 from usechat.answers.stop import StepCount, is_met, is_paused, without_pauses

@@ -11,7 +11,7 @@ from usechat.answers.calls.events import StepStartEvent
 from usechat.answers.calls.execute import TellOfTool
 from usechat.answers.calls.read import RepairToolCall
 from usechat.answers.loop.prepare_call import PrepareCall
-from usechat.answers.loop.recorder import StepResult
+from usechat.answers.loop.results.recorder import StepResult
 from usechat.answers.loop.steering import SteeringRun
 from usechat.answers.observing import UNOBSERVED, AnswerObserver
 from usechat.answers.stop import StopCondition

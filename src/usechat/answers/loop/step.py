@@ -25,8 +25,8 @@ from usechat.answers.calls.read import (
 from usechat.answers.calls.stored_outputs import convert_outputs
 from usechat.answers.loop.asks import READ, RunTools, Script
 from usechat.answers.loop.policy import LoopPolicy
-from usechat.answers.loop.recorder import StepRecorder, StepResult
 from usechat.answers.loop.request import LoopRequest
+from usechat.answers.loop.results.recorder import StepRecorder, StepResult
 from usechat.answers.loop.steering import Delivery
 from usechat.answers.loop.turn import Turn
 from usechat.errors import ProviderError

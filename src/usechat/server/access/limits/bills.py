@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from weakref import finalize
 
 from usechat.answers.answer import FinishEvent
-from usechat.answers.loop.recorder import StepResult
+from usechat.answers.loop.results.recorder import StepResult
 from usechat.parts import Usage
 from usechat.server.access.asking import Asking, asking
 from usechat.server.access.limits.quotas import LimitError, Quotas, Slots, holders, too_many_answers

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from usechat.answers.loop.step_result import StepResult, ToolCallResult
+from usechat.answers.loop.results.step_result import StepResult, ToolCallResult
 from usechat.messages.model import (
     AssistantContent,
     AssistantMessage,

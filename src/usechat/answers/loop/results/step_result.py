@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from usechat.answers.loop.model_response import ModelResponse
+from usechat.answers.loop.results.model_response import ModelResponse
 from usechat.messages.model import AssistantMessage, ModelMessage, ReasoningContent, UserMessage
 from usechat.parts import File, FinishReason, ProviderMetadata, SourceDocument, SourceUrl, Usage
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from usechat.answers.loop.recorder import StepRecorder, StepResult, ToolCallResult
+from usechat.answers.loop.results.recorder import StepRecorder, StepResult, ToolCallResult
 from usechat.messages.model import (
     AssistantMessage,
     CustomContent,
