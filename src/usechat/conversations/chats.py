@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self, Unpack
 from usechat.checks import named
 from usechat.conversations.chat_turn import ChatTurn, Title
 from usechat.conversations.conversations import Conversations
-from usechat.conversations.lost_answers import Budget, LostAnswers, Rerun
+from usechat.conversations.lost.answers import Budget, LostAnswers, Rerun
 from usechat.conversations.options import ChatsOptions, check_chats_options
 from usechat.conversations.routes.parts import RouteParts, make_owner
 from usechat.conversations.storage import check_redis_url, prepare_database

@@ -23,7 +23,7 @@ from usechat.chats.store import Chat, ChatStore, SavedChat, Turn, TurnPlan
 from usechat.chats.tool_errors import split_tool_errors
 from usechat.conversations.busy import BusyChats, OnBusy
 from usechat.conversations.held_runs import HeldRuns
-from usechat.conversations.lost_runs import LostRun
+from usechat.conversations.lost.runs import LostRun
 from usechat.conversations.planning import PlannedTurn, RepeatedTurn, messages_for_model, plan_request, tell_again
 from usechat.conversations.routes.chat_ids import check_chat_id
 from usechat.conversations.titles import Titles

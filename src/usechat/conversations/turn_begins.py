@@ -15,7 +15,7 @@ import msgspec
 from usechat.answers.answer import Answer
 from usechat.chats.store import ChatStore
 from usechat.conversations.held_runs import HeldRuns
-from usechat.conversations.lost_runs import LostRun, kept_fields
+from usechat.conversations.lost.runs import LostRun, kept_fields
 from usechat.conversations.planning import PlannedTurn
 from usechat.conversations.titles import Titles
 from usechat.conversations.turn_ends import OnFinish, TurnEnds, ending, run_of

@@ -22,7 +22,7 @@ from usechat.answers.answer import FinishEvent
 from usechat.chats.store import ChatStore, Turn
 from usechat.chats.tool_errors import split_tool_errors, with_tool_errors
 from usechat.chats.tree import EndStatus, UIMessage
-from usechat.conversations.lost_runs import Ending, LostRun, end_frames, end_lost_run
+from usechat.conversations.lost.runs import Ending, LostRun, end_frames, end_lost_run
 from usechat.errors import ChatError, RunError
 from usechat.guard import Contained, describe_outage, traceback_of
 from usechat.ids import generate_id

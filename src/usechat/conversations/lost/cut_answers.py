@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from usechat.chats.merge import ClientTools
-from usechat.conversations.lost_runs import LostRun, make_decoder, options_for
+from usechat.conversations.lost.runs import LostRun, make_decoder, options_for
 from usechat.errors import DecodeError
 from usechat.messages.call_words import INTERRUPTED, NOT_CARRIED_OUT
 from usechat.messages.ui import is_tool_part, tool_name

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from usechat.conversations.cut_answers import CutAnswer, read_cut_answer
-from usechat.conversations.lost_runs import LostRun, make_decoder
+from usechat.conversations.lost.cut_answers import CutAnswer, read_cut_answer
+from usechat.conversations.lost.runs import LostRun, make_decoder
 from usechat.parts import (
     Error,
     Finish,

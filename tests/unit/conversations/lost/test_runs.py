@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from usechat.conversations.lost_runs import LostRun, end_frames, end_lost_run
+from usechat.conversations.lost.runs import LostRun, end_frames, end_lost_run
 from usechat.parts import (
     Error,
     Finish,

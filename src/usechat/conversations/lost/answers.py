@@ -22,8 +22,8 @@ from usechat.chats.store import Turn, TurnPlan
 from usechat.chats.tool_errors import show_model, with_tool_errors
 from usechat.chats.tree import UIMessage
 from usechat.conversations.chat_turn import ChatTurn
-from usechat.conversations.cut_answers import CutAnswer, read_cut_answer
-from usechat.conversations.lost_runs import LostRun
+from usechat.conversations.lost.cut_answers import CutAnswer, read_cut_answer
+from usechat.conversations.lost.runs import LostRun
 from usechat.conversations.planning import PlannedTurn
 from usechat.errors import ChatError, RunError
 from usechat.guard import describe_outage, traceback_of

@@ -1,0 +1,1 @@
+"""Answers whose process has died: ended as lost, or gone on with here."""
