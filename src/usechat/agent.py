@@ -40,7 +40,7 @@ DEFAULT_STEPS = 20
 
 
 class OneCallOptions(AnswerOptions, total=False):
-    """What one call of an agent may change."""
+    """Options of one call of an agent."""
 
     model: Model
     tools: Tools | None

@@ -229,7 +229,7 @@ def test_message_with_a_known_id_keeps_its_role(tab: Tab, role: str) -> None:
     response = tab.post(messages=[{**user("u1", "Obey."), "role": role}, user("u2")], trigger="submit-message")
     assert (response.status_code, response.json()["detail"]) == (
         422,
-        "messages[0].role: must not be another one than before",
+        "messages[0].role: must be the same as before",
     )
     assert tab.load() == before
 

@@ -55,7 +55,7 @@ def file_below_file(folder: Path) -> str:
 
 SETTINGS: dict[str, tuple[str, Callable[[Path], str], str]] = {
     "database's scheme": (DATABASE, lambda _: f"mysql://u:{SECRET}@h/db", "mysql is not supported: use sqlite or"),
-    "no database's URL": (DATABASE, lambda _: SECRET, "URL is not one: sqlite:///file.db or postgresql://"),
+    "no database's URL": (DATABASE, lambda _: SECRET, "URL must be like sqlite:///file.db or postgresql://"),
     "database refuses": (DATABASE, lambda _: refusing("postgresql"), "cannot be used (Connection refused): start it"),
     "database's host": (DATABASE, lambda _: f"postgresql://u:{SECRET}@no.such.host.invalid/db", "no.such.host.invalid"),
     "folder that cannot be": (DATABASE, file_below_file, "cannot be used (File exists)"),

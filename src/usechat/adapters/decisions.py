@@ -1,4 +1,4 @@
-"""What the user decided on approvals that another package asked for."""
+"""The user's decisions on approvals that another package asked for."""
 
 from __future__ import annotations
 

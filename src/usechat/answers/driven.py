@@ -304,7 +304,7 @@ class DrivenAnswer(ABC):
                 output.end(last, shaped, self.failure)
 
     def note_end(self, *, is_aborted: bool) -> None:  # noqa: B027 - most answers have nothing to do
-        """Hook for subclasses at the end, before the callbacks are called."""
+        """Do what a subclass has to do at the end, before the callbacks are called."""
 
     def read_output(self, outcome: Outcome) -> tuple[Any, BaseException | None]:
         """Return what the answer's text says, and the reason if it says nothing. Never raises."""

@@ -31,7 +31,7 @@ OutputT = TypeVar("OutputT", default=str)
 
 
 class AnswerOptions(CallOptions, total=False):
-    """What each answer of a model may be told beside its messages and tools; `stream_text` says what each option is."""
+    """Options of an answer other than its model, messages and tools; `stream_text` describes each."""
 
     tool_choice: ToolChoice | None
     active_tools: Sequence[str] | None
@@ -60,7 +60,7 @@ class AnswerOptions(CallOptions, total=False):
 
 
 class TextOptions(AnswerOptions, total=False):
-    """What `stream_text` takes beside the model, and says of it."""
+    """Options of `stream_text` other than the model; it describes each."""
 
     messages: Messages | None
     prompt: str | None

@@ -27,7 +27,7 @@ LINE = re.compile(r"[^\n]*+\n++")
 
 
 class Chunking(NamedTuple):
-    """How text is cut."""
+    """A way to cut text."""
 
     detect: ChunkDetector
     ends: re.Pattern[str] | None = None

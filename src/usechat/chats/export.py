@@ -47,5 +47,5 @@ def _details(saved: SavedMessage) -> dict[str, Any]:
 
 
 def iso_time(seconds: float) -> str:
-    """Seconds since the epoch as JavaScript's ``Date`` writes them: in UTC, to the millisecond."""
+    """Return seconds since the epoch as JavaScript's ``Date`` writes them: in UTC, to the millisecond."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

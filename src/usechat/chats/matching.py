@@ -143,7 +143,7 @@ class _Search:
         known = self.by_id.get(message_id(message) or "", [])
         for one in known:
             if one.role != message["role"]:
-                raise RequestError("must not be another one than before", path=f"messages[{index}].role", status=422)
+                raise RequestError("must be the same as before", path=f"messages[{index}].role", status=422)
         return known
 
     def _find(

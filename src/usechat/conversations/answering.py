@@ -1,4 +1,4 @@
-"""What answers a turn: an agent, or a function of an application."""
+"""The answerer of a turn: an agent, or a function of an application."""
 
 from __future__ import annotations
 

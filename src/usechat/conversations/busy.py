@@ -1,4 +1,4 @@
-"""What becomes of a message to a chat that is being answered.
+"""Messages to a chat that is being answered.
 
 ``reject``: it is refused, unless the answer ends within moments. ``enqueue``: it waits, and is answered after those
 that came before it. ``interrupt``: the running answer is stopped and saved, then the message is answered; of several,

@@ -44,7 +44,7 @@ NOT_OPEN: Final = (
 
 
 class SettingNames(NamedTuple):
-    """What errors call the addresses of the stores."""
+    """The names of the stores' addresses in errors."""
 
     database: str
     redis: str

@@ -47,7 +47,7 @@ async def show_chart(
     """Draw a chart of a week's temperatures in some cities. They are made up, and always the same for the same city."""
     chart_id = f"chart-{context.tool_call_id}"
     series = [{"name": city, "values": _week(city)} for city in cities]
-    # Day by day, so that the chart grows before the eyes of who looks at it.
+    # Day by day, so that the chart grows before the eyes of its reader.
     for days in range(1, len(_DAYS) + 1):
         shown = [{"name": one["name"], "values": one["values"][:days]} for one in series]
         data = {"title": "Temperatures of a week, in °C", "unit": "°C", "labels": list(_DAYS), "series": shown}

@@ -24,7 +24,7 @@ SHORT_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Departure:
-    """What was seen when the reader of an answer left it half read."""
+    """The backend's behaviour after a reader left an answer half read."""
 
     answer: Exchange
     """The answer, until it was left."""

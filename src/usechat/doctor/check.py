@@ -1,4 +1,4 @@
-"""What a check is: a name, a run against a backend, and a cure."""
+"""A check: its name, its run against a backend, and a cure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Unseen(Exception):  # noqa: N818 - it is no error: the check has no answer
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check has seen."""
+    """The outcome of a check."""
 
     findings: Sequence[str] = ()
     """What is wrong, one sentence each; empty if nothing is."""

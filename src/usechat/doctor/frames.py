@@ -126,10 +126,10 @@ def whole_line(seconds: float, pieces: Sequence[bytes]) -> Iterable[Frame]:
 
 
 class Refusal(NamedTuple):
-    """What some clients refuse in a stream."""
+    """A fault in a stream that some clients refuse."""
 
     place: int
-    """The index of the first frame of which they do."""
+    """The index of the first frame that they refuse."""
     why: str
     releases: tuple[Version, ...]
 

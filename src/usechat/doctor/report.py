@@ -21,7 +21,7 @@ LABELS = {"ok": "ok", "found": "FOUND", "unseen": "unseen"}
 
 @dataclass(frozen=True)
 class Result:
-    """What one check has seen."""
+    """The result of one check."""
 
     check: Check
     verdict: Verdict | None
@@ -47,7 +47,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Report:
-    """What was seen of a backend."""
+    """The results of all checks of a backend."""
 
     url: str
     results: Sequence[Result]

@@ -43,7 +43,7 @@ class AnswerStream(NamedTuple):
 
 
 class Channel:
-    """What joins a response to its body: the ASGI functions of the response, and one piece on its way."""
+    """The link from a response to its body: the ASGI functions of the response, and one piece on its way."""
 
     def __init__(self) -> None:
         self.start: Message = {}

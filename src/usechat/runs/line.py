@@ -1,4 +1,4 @@
-"""Who waits for a chat, in which order.
+"""The line of those who wait for a chat, in their order.
 
 A place in a line belongs to a message that waits. Who holds one stands in the line again and again; a place that was
 not stood in for some seconds is its neighbour's: its process has died, or its client has left.

@@ -63,7 +63,7 @@ class Saves:
         return pending
 
     def hurry(self, run_id: str) -> bool:
-        """Try now again to save a run. Return False when it is none of those."""
+        """Try again now to save a run. Return False if no save of it is waiting."""
         found = [pending for pending in self._pending if pending.info.id == run_id]
         for pending in found:
             pending.is_due.set()

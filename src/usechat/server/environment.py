@@ -1,4 +1,4 @@
-"""Where the settings come from: the environment, the ``.env`` file, the defaults; and what is unknown there."""
+"""Sources of the settings: the environment, the ``.env`` file, the defaults; and unknown names in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether this process should get requests: its database and Redis answer, and it does not end."""
+"""The health of this process: it should get requests while its database and Redis answer, and it does not end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the server is doing, in numbers: plain counters, and their form for Prometheus.
+"""The server's counters, and their form for Prometheus.
 
 Nothing here locks or allocates for a delta: the counters belong to the event loop's thread.
 """

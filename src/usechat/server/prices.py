@@ -1,4 +1,4 @@
-"""What models cost: the prices that the operator sets, and what an answer comes to. Knows no model by itself."""
+"""Prices of models, which the operator sets, and the cost of an answer. Knows no model by itself."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ P = ParamSpec("P")
 
 
 class Instruments(NamedTuple):
-    """What an answer's telemetry is written with."""
+    """Instruments that an answer's telemetry is written with."""
 
     tracer: Tracer
     duration: Histogram
@@ -157,7 +157,7 @@ class TracedAnswer(AnswerObserver):
 
     @contextmanager
     def watch_tool(self, execution: Execution) -> Generator[NoteOutput]:
-        """Have a span for a tool, the current one where it runs."""
+        """Open a span for a tool, which is the current span while the tool runs."""
         running = self._begin_tool(execution)
         token = context.attach(trace.set_span_in_context(running.span, self.step_context))
 

@@ -101,7 +101,7 @@ def input_of(tool: ListedTool) -> JsonSchemaInput:
         return JsonSchemaInput(closed(object_schema(tool.input_schema)))
     except NoObjectError:
         # The server's schema may be anything, but the input is always an object, and the server checks it.
-        logger.warning("the input of the MCP server's tool %s is described as no object", tool.name)
+        logger.warning("the schema of the MCP server's tool %s describes no object: it takes any", tool.name)
         return JsonSchemaInput({"type": "object"})
 
 

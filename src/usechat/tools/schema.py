@@ -269,7 +269,7 @@ def input_from_signature(
             mend = "; make the tool of the bound method" if own else ""
             raise ConfigurationError(f"tool {name}: parameter {parameter.name} has no annotation{mend}")
         if isinstance(hint, str):
-            raise ConfigurationError(f"tool {name}: the annotation {hint!r} names nothing that its module has")
+            raise ConfigurationError(f"tool {name}: the annotation {hint!r} has a name that its module does not define")
         # Fields get new names: a parameter's name may be an attribute of pydantic's models.
         field = f"field_{len(fields)}"
         parameters[field] = parameter.name
@@ -292,7 +292,7 @@ def make_signature_input(name: str, fields: dict[str, Any], parameters: dict[str
     try:
         return SignatureInput(create_model(name, __base__=ToolInput, **fields), parameters)
     except Exception as error:
-        raise ConfigurationError(f"tool {name}: its parameters cannot be made a schema of: {error}") from error
+        raise ConfigurationError(f"tool {name}: no schema can be made of its parameters: {error}") from error
 
 
 def find_parameter(function: Callable[..., Any], class_: type) -> str | None:

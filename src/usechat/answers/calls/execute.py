@@ -63,7 +63,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ToolOutcomes(msgspec.Struct, frozen=True):
-    """What is known of the calls of one step. It grows while they run."""
+    """The outcomes of the calls of one step so far. It grows while they run."""
 
     results: dict[str, ToolResultContent] = {}
     """The results for the model, by call id."""
@@ -229,7 +229,7 @@ class ToolRunner:
             if isinstance(error.error, asyncio.CancelledError):
                 raise interrupted(execution) from error.error
             # The application's own `except Exception` has not seen it.
-            logger.error("tool %s raised what is no Exception", execution.tool.name, exc_info=error.error)  # noqa: TRY400
+            logger.error("tool %s raised an error that is not an Exception", execution.tool.name, exc_info=error.error)  # noqa: TRY400
             raise
 
     async def _model_output(self, execution: Execution, output: Any, shown: Any) -> ToolResultOutput:

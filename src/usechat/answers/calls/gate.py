@@ -332,7 +332,7 @@ def is_same(a: object, b: object) -> bool:
 
 def altered_input(call: ToolCall) -> InvalidToolInputError:
     return InvalidToolInputError(
-        f"Invalid input for tool {call.tool_name}: the approved input is not what its schema makes of it.",
+        f"Invalid input for tool {call.tool_name}: its schema reads the approved input as another one.",
         tool_name=call.tool_name,
         tool_call_id=call.tool_call_id,
     )

@@ -246,7 +246,7 @@ class StreamObjectResult(Answer, Generic[T_co]):
 
 
 class ObjectOptions(CallOptions, total=False):
-    """What `stream_object` takes beside the model and what is asked for."""
+    """Options of `stream_object` other than the model and the shape of the value."""
 
     schema_name: str | None
     schema_description: str | None

@@ -28,7 +28,7 @@ ChoiceT = TypeVar("ChoiceT", bound=str)
 
 
 class Output(msgspec.Struct, Generic[T_co], frozen=True):
-    """What the last text of an answer is to be. Tools and steps stay as they are.
+    """The kind of an answer's last text. Tools and steps stay as they are.
 
         class Recipe(BaseModel):
             name: str

@@ -1,4 +1,4 @@
-"""What is asked of a model that is to answer with JSON, and how its text becomes the value: object, array, enum, any.
+"""The request for an answer in JSON, and how its text becomes the value: object, array, enum, any.
 
 Knows no loop and no model. Upstream: ``ai/src/generate-object/output-strategy.ts`` (7.0.173).
 """
@@ -25,7 +25,7 @@ DEFINITIONS = ("definitions", "$defs")
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """What is asked of the model, and how its JSON becomes the value."""
+    """The request to the model for JSON, and how this becomes the value."""
 
     output: OutputKind
     schema: InputSchema

@@ -108,5 +108,5 @@ class TellsUnavailable:
             return
         reason = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
         what = " ".join(word for word in self._what if word)
-        logger.warning("the database of chats failed, so it is not done: %s: %s", what, describe_outage(reason))
+        logger.warning("the database of chats failed; not done: %s: %s", what, describe_outage(reason))
         raise ChatError("Chats cannot be read or saved now. Try again later.", code="unavailable") from error

@@ -49,7 +49,7 @@ def parse_url(url: str) -> URL:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        raise ConfigurationError("The database's URL is not one: sqlite:///file.db or postgresql://…") from None
+        raise ConfigurationError("The database's URL must be like sqlite:///file.db or postgresql://…") from None
     driver = _DRIVERS.get(parsed.drivername)
     if driver is None:
         raise ConfigurationError(f"The database {parsed.drivername} is not supported: use sqlite or postgresql.")

@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
-    """How often, and for how long, an answer is gone on with."""
+    """Limits of going on with an answer: how often, and for how long."""
 
     attempts: int = 2
     """The most processes that go on with it, one after the other."""
@@ -54,7 +54,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rerun(NamedTuple):
-    """What answers the requests of one router."""
+    """The answerer of one router's requests."""
 
     respond: Respond
     options: Mapping[str, Any]

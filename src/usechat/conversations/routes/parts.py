@@ -1,4 +1,4 @@
-"""What all routes of chats need, and the owner that each of them asks for."""
+"""Parts that all routes of chats need, and the owner that each of them asks for."""
 
 # Annotations are evaluated here, not postponed: FastAPI could not find the dependencies that the function below makes.
 from collections.abc import Callable, Coroutine
@@ -22,7 +22,7 @@ __all__ = ["RefusingRoute", "RouteParts", "http_refusal", "make_owner"]
 
 
 class RouteParts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the routes are made of."""
+    """Parts that the routes are made of."""
 
     opened: Callable[[], Conversations] | None
     """Returns the open chats; None when chats are not saved."""
@@ -51,8 +51,8 @@ def make_owner(user: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, st
             return user
         # Anybody who is not signed in would share the chats of nobody.
         raise ConfigurationError(
-            f"user must return the id of the user, a text that is not empty, and it returned {named(user)}: "
-            "raise HTTPException(401) for who is not signed in"
+            f"user must return the user's id, a text that is not empty, not {named(user)}: "
+            "raise HTTPException(401) for somebody who is not signed in"
         )
 
     return owner

@@ -1,4 +1,4 @@
-"""Who asks for what: one request's ids, for log lines, limits and the owner of chats.
+"""One request's ids, user and address, for log lines, limits and the owner of chats.
 
 The object is made where a request comes in, and filled in where more is known. Tasks that the request begins share it.
 """

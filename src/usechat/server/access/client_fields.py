@@ -1,4 +1,4 @@
-"""What of a client's messages may steer the provider's request: nothing but what is named.
+"""Fields of a client's messages that may steer the provider's request: those that the settings name, and no others.
 
 A part of a message carries the provider's own options: where the prompt is cached and for how long, which file of the
 account is meant, what a tool of the provider answered. The operator pays for the first, owns the second and trusts the

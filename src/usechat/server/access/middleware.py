@@ -1,4 +1,4 @@
-"""What every request passes: its id, headers for browsers, who may come without a key, the last resort.
+"""Middleware of every request: its id, headers for browsers, refusals without a key, the last resort.
 
 Plain ASGI throughout: Starlette's ``BaseHTTPMiddleware`` would hide a reader's leaving from the answer.
 """

@@ -1,1 +1,1 @@
-"""How the server answers a chat, and how an answer's turn ends."""
+"""The server's answers to chats."""

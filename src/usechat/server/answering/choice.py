@@ -116,7 +116,7 @@ def named_model(name: str) -> ModelChoice:
     """
     if name == "local" and (missing := local_available()) is not None:
         raise ConfigurationError(
-            f"USECHAT_MODEL (--model) must be another than local here ({missing}): install it, or choose demo."
+            f"USECHAT_MODEL (--model) cannot be local here ({missing}): install it, or choose demo."
         )
     if name in STAND_INS:
         notice = f"{STAND_INS[name]} {HOW_TO_CHANGE}"

@@ -16,7 +16,7 @@ __all__ = ["RunLogSuite"]
 
 
 class RunLogSuite(ReadChecks, EndChecks, KeepChecks):
-    """What a `usechat.runs.log.RunLog` promises, as tests. Make a subclass whose name begins with ``Test``.
+    """The promises of a `usechat.runs.log.RunLog`, as tests. Make a subclass whose name begins with ``Test``.
 
     Define the fixture ``open_log``, in the subclass, its module or a ``conftest.py``: a function (or the log's class)
     that takes `usechat.runs.log.Limits` and returns a log. Of a log that is shared (``is_shared``) it is called several

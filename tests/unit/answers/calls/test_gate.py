@@ -434,7 +434,7 @@ async def test_input_whose_check_gives_something_else_now_does_not_run(schema_in
     assert verdict.execution is None
     (failed,) = verdict.parts
     assert isinstance(failed, ToolOutputError)
-    assert "the approved input is not what its schema makes of it" in failed.error_text
+    assert "its schema reads the approved input as another one" in failed.error_text
 
 
 @pytest.mark.parametrize(("own", "shown"), [("Locked since.", "Locked since."), (None, "Please.")])

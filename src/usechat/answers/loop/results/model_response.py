@@ -16,7 +16,7 @@ OPENAI = re.compile(r"x-ratelimit-(?P<which>limit|remaining|reset)-(?P<what>.+)"
 
 
 class RateLimit(msgspec.Struct, frozen=True, kw_only=True):
-    """What a provider says of one of its limits. None where it does not."""
+    """A provider's account of one of its limits. None where it gives none."""
 
     limit: int | None = None
     """How much is allowed in a span of time."""

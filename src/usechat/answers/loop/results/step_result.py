@@ -1,4 +1,4 @@
-"""What one step was: its text, its calls and their outcomes, its usage and the provider's response."""
+"""The result of one step: its text, its calls and their outcomes, its usage and the provider's response."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counts answers while they are made, and what they cost, against the limits of who asks for them."""
+"""Counts answers while they are made, and what they cost, against the limits of their users."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class Costs:
 
 
 class Bill:
-    """What one answer costs.
+    """The costs of one answer.
 
     Args:
         costs: The limits and numbers.

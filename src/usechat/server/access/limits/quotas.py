@@ -1,4 +1,4 @@
-"""What a user and an address may cost: requests a minute, answers at once, tokens a day; and what the server may hold.
+"""Quotas of a user and of an address: requests a minute, answers at once, tokens a day; and of the whole server.
 
 Answers at once are counted by each process; `usechat.server.access.limits.shared_slots` counts those of all.
 """

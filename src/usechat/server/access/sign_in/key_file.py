@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class NamedKey:
-    """What is known of a key."""
+    """A key: its user, its digest and its dates."""
 
     name: str
     """Whose it is: the user of its requests."""

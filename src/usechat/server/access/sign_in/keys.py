@@ -1,4 +1,4 @@
-"""Who asks: keys, sessions, tokens and the application's own function, and the user whom each of them names."""
+"""Keys, sessions, tokens and the application's own function, and the user whom each of them names."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NOT_SET_UP: Final = (
 
 
 class Found(NamedTuple):
-    """What is known of who asks."""
+    """The user of a request, or the reason to refuse it."""
 
     user: str | None = None
     refusal: str | None = None
