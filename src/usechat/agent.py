@@ -104,7 +104,7 @@ class Agent(Generic[DepsT, OutputT]):
         """The options that were given. What is missing here, a call or ``usechat serve`` may choose."""
         if context is not None:
             self._check_context(context)
-        # What is wrong with the options is said here, and not in the first request.
+        # Wrong options raise here, and not in the first request.
         self._stream("-", {}, context)
 
     def stream(

@@ -116,8 +116,6 @@ class LangGraphReader:
         if field(message, "type") == "tool":
             self.answer.call(str(field(message, "tool_call_id")), "").has_outcome = True
 
-    # -- messages
-
     def read_message(self, message: Any) -> None:
         """Read a message or a chunk of one."""
         match field(message, "type"):
@@ -227,8 +225,6 @@ class LangGraphReader:
             is_json = isinstance(content, str) and content[:1] in ("{", "[")
             self.answer.output(call_id, name, read_json(content) if is_json else content)
 
-    # -- interrupts and data
-
     def read_interrupts(self, interrupts: Any) -> None:
         """Show interrupts, and ask for the approval of the calls that wait for them."""
         new = [each for each in listed(interrupts) if str(field(each, "id")) not in self.interrupts]
@@ -251,8 +247,6 @@ class LangGraphReader:
         """Show data of the application, or a part that it made itself."""
         is_part = isinstance(data, Part.__args__)
         self.answer.parts.append(data if is_part else Data(name=name, data=json_value(data), id=id_))
-
-    # -- astream_events
 
     def read_event(self, event: Mapping[str, Any]) -> None:
         """Read an event of ``astream_events``."""

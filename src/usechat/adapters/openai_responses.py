@@ -82,8 +82,6 @@ class ResponsesReader:
         error = field(field(event, "response"), "error") or event
         raise ProviderStreamError(str(field(error, "message") or "the response failed"), provider="openai")
 
-    # -- text
-
     def _text(self, event: Any) -> None:
         self.answer.text("response", field(event, "delta"), place_of(event, "content_index"))
 
@@ -100,8 +98,6 @@ class ResponsesReader:
             self.sources += 1
             source = SourceUrl(source_id=f"source-{self.sources}", url=url, title=field(annotation, "title"))
             self.answer.parts.append(source)
-
-    # -- items
 
     def _add_item(self, event: Any) -> None:
         item = field(event, "item")

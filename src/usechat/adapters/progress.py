@@ -132,8 +132,6 @@ class AnswerProgress:
         parts, self.parts = self.parts, []
         return parts
 
-    # -- steps
-
     def begin_step(self) -> None:
         """Begin a step; end the one before."""
         self.end_step()
@@ -161,8 +159,6 @@ class AnswerProgress:
             self.begin_step()
         assert self.step is not None
         return self.step
-
-    # -- blocks
 
     def text(self, source: Hashable, delta: Any, key: Hashable = None) -> None:
         """Add text. A source has one open block, which another key or kind ends."""
@@ -194,8 +190,6 @@ class AnswerProgress:
         """End all open blocks."""
         for source in [*self.blocks]:
             self.end_block(source)
-
-    # -- tool calls
 
     def call(self, id: str, name: str, *, provider_executed: bool | None = None) -> Call:
         """Return the call with this id; note and begin it if it is new."""

@@ -60,8 +60,6 @@ class Answer(DrivenAnswer):
             RequestError: The request cannot be answered.
         """
 
-    # -- what one can get ---------------------------------------------------------------------------------------
-
     def __aiter__(self) -> AsyncIterator[Part]:
         """Return the answer's parts, one by one."""
         return self.parts()

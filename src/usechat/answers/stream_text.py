@@ -144,7 +144,7 @@ class StreamTextResult(Answer, Generic[OutputT_co]):
             self._use(messages)
 
     def _use(self, messages: Sequence[ModelMessage]) -> None:
-        # Of models that can say so: a request that they cannot take is refused before it is saved.
+        # Models with such a check refuse a request that they cannot take before it is saved.
         check: Callable[[Sequence[ModelMessage]], None] | None = getattr(self.request.model, "check_messages", None)
         if check is not None:
             try:

@@ -227,8 +227,6 @@ class Chats:
             asker: What `name_asker` returned in the process that has died.
         """
 
-    # -- a lifetime ----------------------------------------------------------------------------------------------
-
     @asynccontextmanager
     async def lifespan(self, _app: Any = None) -> AsyncGenerator[None]:
         """Keep the chats open while an application runs: ``FastAPI(lifespan=chats.lifespan)``.
@@ -276,7 +274,7 @@ class Chats:
             log,
             disconnect=options.get("disconnect", "auto"),
             grace=options.get("grace", 30.0),
-            # Where another process may be asked, which cannot tell this one, waiting for that helps nobody.
+            # Of several processes another one may be asked, and cannot tell this one: waiting would be useless.
             asking=ASKING_SECONDS if is_alone else 0.0,
             shutdown_timeout=options.get("shutdown_timeout", 10.0),
             keep_alive=options.get("keep_alive"),

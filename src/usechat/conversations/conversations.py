@@ -280,7 +280,7 @@ class Conversations:
             await self.stop(owner, chat_id)
         except (RunError, ChatError) as error:
             turn = await self.open_turn(owner, chat_id)
-            # Of a turn that names no process, nobody knows whether it is still made: its chat could stay for an hour.
+            # Nobody knows whether a turn that names no process is still made: its chat could stay for an hour.
             is_unknown = turn is not None and turn.process_id is None and not self.runs.log.is_shared
             if turn is not None and not is_unknown:
                 logger.warning(

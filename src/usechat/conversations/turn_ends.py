@@ -335,7 +335,7 @@ class TurnEnds:
         now = asyncio.get_running_loop().time()
         if now - self._suspected.setdefault(turn.run_id, now) < self.log.limits.lease:
             return False
-        # Saved again by who made it, an answer keeps its usage, of which its frames need not tell.
+        # An answer that its maker saves again keeps its usage, which its frames may lack.
         return self.log.on_hurry is None or not self.log.on_hurry(run_of(turn.run_id))
 
     async def _read_ending(self, turn: Turn, run: RunInfo) -> Ending:

@@ -274,7 +274,7 @@ TOPICS: Mapping[Topic, tuple[frozenset[str], tuple[_Act, ...]]] = {
 
 def _acts(words: str, files: Sequence[str]) -> tuple[_Act, ...]:
     said = set(re.findall(r"[a-z]+", words.lower()))
-    # Who sends a picture and writes of a picture means that one, and wants none drawn.
+    # A user who sends a picture and writes of a picture means that one.
     acts = next((acts for name, (keys, acts) in TOPICS.items() if keys & said and not (files and name == "file")), None)
     if acts is None:
         acts = (_Act(says=(Text(LOOK_AROUND if files else GREETING),)),)

@@ -19,7 +19,7 @@ __all__ = ["examine"]
 async def examine(target: Target, checks: Sequence[Check] = CHECKS) -> Report:
     """Return what the checks have seen of a backend. It is asked for one answer, and a second one if it resumes."""
     agent = {"user-agent": f"usechat-doctor/{__version__}"}
-    # A server may close a connection that was kept just when it is used again: that is no fault of the next answer.
+    # A server may close a kept connection just when it is used again, which is no fault of the next answer.
     limits = httpx.Limits(max_keepalive_connections=0)
     # Each exchange has a time of its own; the client's would cut a model that thinks.
     async with httpx.AsyncClient(timeout=None, follow_redirects=True, headers=agent, limits=limits) as client:  # noqa: S113

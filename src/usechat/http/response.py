@@ -134,7 +134,7 @@ class StreamingAnswer(Response):
             except RunError as error:
                 if sender.has_begun:
                     raise
-                # The run was there a moment ago. Who asks again has it, or is told that nothing runs.
+                # The run was there a moment ago. A client that asks again gets it, or learns that nothing runs.
                 await refusal_response(RunError(str(error), code="unavailable"))(scope, receive, send)
             return
         try:

@@ -257,7 +257,7 @@ class ChatSocket:
 
     async def _begin(self, request_id: str, frame: Mapping[str, Any], context: Context | None) -> None:
         if request_id in self.requests:
-            # Nothing is sent: the client would take a refusal under this id for the end of the first request.
+            # Nothing is sent: the client would take a refusal with this id for the end of the first request.
             logger.debug("a request id came twice")
             return
         if len(self.requests) >= MAX_REQUESTS:

@@ -360,7 +360,7 @@ def _maybe_answer(part: UIPart, call: ToolCallContent, place: _Place) -> ToolRes
         return ToolResultOutput("execution-denied", reason)
     # The provider learns of the denial of its own call from the decision alone.
     if state == "output-denied" and not call.provider_executed:
-        # As the model was told of it in the answer itself: another form would change a cached prefix.
+        # In the form that the model got in the answer itself: another one would change a cached prefix.
         return ToolResultOutput("execution-denied", reason)
     return None
 

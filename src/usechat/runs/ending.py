@@ -35,7 +35,7 @@ async def end_runs(handles: Mapping[str, RunHandle], saves: Saves, seconds: floa
         handle.stop("shutdown")
     saves.leave()
     await wait_until_made(handles, ABORT_SECONDS)
-    # A log that is away may never record their ends. They are saved.
+    # A log that is away may never record their ends, but they are saved.
     if tasks := tasks_of(handles):
         await asyncio.wait(tasks, timeout=LOG_SECONDS)
     await saves.aclose(SAVE_SECONDS)

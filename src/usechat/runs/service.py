@@ -250,7 +250,7 @@ class RunService:
             refuse_others_run(owner, info)
         elif owner is not None and self.check_owner is not None:
             await self.check_owner(owner, chat_id)
-        # Not before: what a stranger asks for must not keep an answer going.
+        # Not earlier: a stranger's request must not keep an answer going.
         await self.log.note_resume(chat_id)
         return info
 

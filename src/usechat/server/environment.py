@@ -66,7 +66,7 @@ class Environment:
             yield variable, text, self.sources[variable]
         for variable in ANTHROPIC:
             value = os.environ.get(variable, "")
-            # What stands before its host may be a key.
+            # The text before the host may be a key.
             masked = MASK if value and variable in SECRET else USER_INFO.sub(MASK, value)
             yield variable, masked, self.sources[variable]
 

@@ -27,7 +27,7 @@ IDS: Final = ("request", "chat", "run", "user")
 
 def escape(text: str) -> str:
     """Return a text in one line, with control characters as Python writes them."""
-    # Most lines have none, which this tells without a look at each character in turn.
+    # Most lines have none; this test is faster than a look at each character.
     return text if text.isprintable() else CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 

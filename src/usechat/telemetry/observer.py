@@ -205,8 +205,6 @@ class TracedAnswer(AnswerObserver):
         if self.token is not None:
             context.detach(self.token)
 
-    # -- spans
-
     def _start(
         self,
         name: str,

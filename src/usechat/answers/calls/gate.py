@@ -208,8 +208,6 @@ class ApprovalGate:
             input_schema_input=None if is_same(parsed.schema_input, parsed.input) else parsed.schema_input,
         )
 
-    # -- the user's answers -------------------------------------------------------------------------------------
-
     def settle(self, approval: Approval) -> Script[Verdict]:
         """Return the verdict on a call that the user has decided on.
 

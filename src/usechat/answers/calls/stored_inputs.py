@@ -84,7 +84,7 @@ def failed_call(part: Mapping[str, Any], why: str) -> dict[str, Any]:
     call = ToolCall(tool_call_id=part["toolCallId"], tool_name=tool_name(part), input_text="")
     text = error_text(invalid_input(call, why))
     if part["state"] == "output-available":
-        # Who has forgotten a booking makes it again.
+        # The model would call the tool again, and book twice.
         text += ". The tool may have run, and it may have taken effect."
     kept = {key: value for key, value in part.items() if key not in OF_A_RESULT}
     return {**kept, "state": "output-error", "input": {}, "errorText": text}

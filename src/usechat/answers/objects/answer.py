@@ -93,7 +93,7 @@ class ObjectTurn(ModelTurn):
         try:
             return encode_json(self.shape.read_element(text)[0]).decode()
         except NoObjectGeneratedError:
-            # For the client to refuse, as it does a whole object that does not fit.
+            # Left as it is: the client refuses it, as it refuses a whole object that does not fit.
             return text
 
     def outcome(self) -> Outcome:

@@ -149,7 +149,7 @@ class _Session:
             raise OperationalError(None, None, error) from error
 
     def _transact(self, work: Work[ResultT], check_wanted: Callable[[], None]) -> ResultT:
-        # Reading needs no transaction, which would cost as much again as a statement.
+        # Reading needs no transaction, which would cost as much as the statement.
         return work(self._connect()[0])
 
     def _connect(self) -> tuple[Connection, sqlite3.Connection]:

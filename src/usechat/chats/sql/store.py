@@ -142,7 +142,7 @@ class SqlChatStore:
         query = _chats_of(owner, search).limit(size + 1)
         if cursor is not None:
             updated_at, chat_id = decode_cursor(cursor)
-            # As it is stored: a tuple does not hand on the types of its columns.
+            # In its stored form: a tuple does not hand on the types of its columns.
             place = tuple_(updated_at, literal(chat_id, PlainText()))
             query = query.where(tuple_(chats.c.updated_at, chats.c.id) < place)
 

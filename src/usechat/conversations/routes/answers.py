@@ -56,7 +56,7 @@ def make_turn(parts: RouteParts) -> Callable[..., Coroutine[Any, Any, ChatTurn]]
 
     async def turn(
         request: Request,
-        # Before the body: nobody who is not known has one read.
+        # Before the body, so that no body of an unknown user is read.
         owner: Annotated[str, Depends(parts.owner)],
         body: Annotated[ui.ChatRequest, Depends(read_chat)],
     ) -> ChatTurn:

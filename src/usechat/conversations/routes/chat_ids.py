@@ -65,7 +65,7 @@ def read_chat_id(chat_id: str, request: Request) -> str:
         sent = unquote_to_bytes(raw).decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:
         return chat_id
-    # What is before and after it are names of ours, of as many characters in both.
+    # The names before and after it are ours, and have equally many characters.
     before = path.index(chat_id)
     after = len(path) - before - len(chat_id)
     return sent[before : len(sent) - after]

@@ -49,7 +49,7 @@ def make_owner(user: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, st
     async def owner(user: Annotated[Any, Depends(user)]) -> str:
         if isinstance(user, str) and user:
             return user
-        # Anybody who is not signed in would share the chats of nobody.
+        # All who are not signed in would share their chats.
         raise ConfigurationError(
             f"user must return the user's id, a text that is not empty, not {named(user)}: "
             "raise HTTPException(401) for somebody who is not signed in"

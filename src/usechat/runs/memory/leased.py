@@ -89,7 +89,7 @@ class LeasedRun(MemoryRun):
         """End the run. Return whether it was still running, and this process's."""
         await self.room()
         if self.is_running and self._shown is not None:
-            # What is saved is what counts.
+            # The saved message counts.
             self.show()
         self._is_ending = True
         # Also when it was taken: nobody may have ended its turn yet.

@@ -122,7 +122,7 @@ class ScriptClient:
             # Times are limited here instead: with a socket timeout redis-py waits in a way that, on Python 3.11, can
             # lose a cancellation.
             "socket_timeout": None,
-            # And what is tried again, and when, is decided here.
+            # Retries are decided here.
             "retry": Retry(NoBackoff(), 0),
         }
         if not url.startswith("unix:"):

@@ -132,7 +132,7 @@ class RedisLog:
                     yield entry
             if own.is_ours is not False or own.is_complete:
                 return
-        # A run that was taken from this process before its end ends as whoever took it ends it.
+        # The process that took a run from this one ends it.
         async with self._tail.follow(run_id, own) as copy, aclosing(copy.read(place)) as entries:
             async for entry in entries:
                 yield entry
@@ -226,7 +226,7 @@ class RedisLog:
         heartbeat = self._own_runs.heartbeat
         heartbeat.start()
         if heartbeat.seconds_awake < self.limits.lease:
-            # Whoever slept at the same time gets as long as that to say that it is awake.
+            # A process that slept at the same time gets as long to show that it is awake.
             return ()
         # This process is alive, even if it was too busy to renew.
         taken = await self._leases.take(run_id, own=self._own_runs.runs)

@@ -76,7 +76,7 @@ class OwnRuns:
         self._interval = min(limits.silence, limits.lease) / 5
         self.renewal_seconds = LONGEST_PAUSE + 2 * self._interval
         """Seconds after Redis is back within which each process has renewed its leases."""
-        # Who needs a chat may take its run after that silence, before the lease has ended.
+        # After that silence a process that needs the chat may take its run, before the lease has ended.
         self.heartbeat = Heartbeat(min(limits.silence, limits.lease), self.doubt_all)
         self._is_leaving = False
         self.on_hurry: Callable[[str], object] | None = None
@@ -196,7 +196,7 @@ class OwnRuns:
         answer = await self.client.call(WRITE, keys, *arguments, *frames)
         answers = msgspec.msgpack.decode(answer, type=list[Written])
         for run, write, written, doubt in zip(runs, writes, answers, doubts, strict=True):
-            # One that was sent before the doubt proves nothing.
+            # A confirmation from before the doubt proves nothing.
             if write.renews and written.code == "written" and doubt == run.doubts:
                 run.needs_lease = False
                 if run.is_doubtful:

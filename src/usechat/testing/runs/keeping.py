@@ -15,7 +15,7 @@ class KeepChecks:
     """A log is bounded, and remembers who resumes."""
 
     async def test_run_is_forgotten_after_its_time(self, logs: Logs) -> None:
-        # Another process is to find it within that time, on a machine that does much else, too.
+        # Another process must find it within that time, on a busy machine too.
         logs.limits = Limits(keep=1.0)
         log = logs.make()
         writer = await begin(log)

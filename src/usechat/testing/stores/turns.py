@@ -194,7 +194,7 @@ class TurnChecks:
         await store.finish_turn("r3", status="whole", message=assistant("a3", "Hey"))
         assert (await store.list_chats("ada", search="zanzibar")).chats
 
-        # Another branch than the one that is shown.
+        # A branch that is not shown.
         assert contents(await store.hide_message("ada", "c", 1)) == [user("c-u", "Hello"), assistant("a3", "Hey")]
         assert not (await store.list_chats("ada", search="zanzibar")).chats
         # Once more changes nothing.

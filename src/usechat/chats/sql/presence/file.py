@@ -76,7 +76,7 @@ class FilePresence:
             # Another process that looks for dead ones may remove the file before it is locked.
             if _try_to_lock(lock) and path.exists():
                 with suppress(OSError):
-                    # Also what the process's own mask took away.
+                    # Also the permissions that the process's mask took away.
                     path.chmod(mode)
                 self._lock, self._id = lock, process_id
             else:

@@ -86,13 +86,13 @@ class BoundedHttpProtocol(EndsUnread, HttpToolsProtocol):
             if self.head_bytes > HEAD_BYTES:
                 self._refuse(TOO_LARGE)
                 return
-        # Any byte ends uvicorn's wait for the next request, line ends that begin none as well.
+        # Any byte ends uvicorn's wait for the next request, also line ends that begin no request.
         if not self._is_answering and self.head_timer is None and self.timeout_keep_alive_task is None:
             self._await_head()
 
     @property
     def _is_answering(self) -> bool:
-        # uvicorn's own type leaves out that there is none before the first request.
+        # uvicorn's type says that there always is one, but before the first request there is none.
         cycle = cast("RequestResponseCycle | None", self.cycle)
         return cycle is not None and not cycle.response_complete
 

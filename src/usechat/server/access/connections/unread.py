@@ -51,5 +51,5 @@ class EndsUnread(asyncio.Protocol):
 
     def _give_up_unread(self) -> None:
         self.unread_timer = None
-        # To close would wait until the client has read what there is.
+        # Closing would wait until the client has read the rest.
         self.transport.abort()

@@ -148,5 +148,5 @@ class Bill:
         else:
             tokens["input"] += usage.input or 0
             tokens["output"] += usage.output or 0
-        # A task for the end of each answer would wait for nothing.
+        # No task for the end of each answer is needed.
         return None if self.costs.quotas.tokens is None else self.costs.quotas.spend(self.now, total)

@@ -53,7 +53,7 @@ class WindowMemory(Storage):
             count, end = 0, now + expiry
             if len(self.counters) >= self.sweep_at:
                 self.counters = {key: kept for key, kept in self.counters.items() if kept[1] > now}
-                # As many again may come before the next look at all.
+                # Until the next look, as many again may come.
                 self.sweep_at = max(SWEEP_AT, 2 * len(self.counters))
         self.counters[key] = count + amount, end
         return count + amount

@@ -105,7 +105,7 @@ class SharedSlots:
             is_let_in: Whether it counts even if there is no room.
         """
         name, keys = name or generate_id("answer", 20), keys_of(holders)
-        # Before Redis is asked: who leaves while it answers gives the place back, too.
+        # Before Redis is asked: a client that leaves meanwhile gives the place back, too.
         self._held[name] = keys
         is_taken = False
         try:
@@ -164,7 +164,7 @@ class SharedSlots:
                     next_at = time.monotonic() + pause
                     await self._send_all(list(self._held.items()), self._lease)
             except (RunError, TimeoutError):
-                # What is not ended now ends by itself.
+                # The rest ends by itself.
                 self._note_away()
 
     async def _send_all(self, entries: Iterable[tuple[str, Sequence[str]]], lease: int) -> None:

@@ -49,7 +49,7 @@ class OwnUser:
         Raises:
             HTTPException: The application's own, or a 500 when its function fails.
         """
-        # Of a request that has a body the application gets the head alone.
+        # If the request has a body, the application gets only its head.
         head = HTTPConnection(connection.scope)
         try:
             with Contained():

@@ -70,7 +70,7 @@ def cookie_of(headers: Mapping[str, str], name: str | None) -> str | None:
     given = headers.get("cookie")
     if name is None or given is None:
         return None
-    # Not the standard library's: one cookie of another application that holds JSON, and it reads none of all.
+    # Not the standard library's parser: it reads no cookie at all if one of another application holds JSON.
     return cookie_parser(given).get(name)
 
 
@@ -81,7 +81,7 @@ def is_own_page(headers: Mapping[str, str], method: str) -> bool:
         # The browser has compared the addresses that it knows, whatever a proxy makes of the host: `next dev` does.
         return site in SAME_PAGE
     if origin is not None:
-        # A page can send the second one only where its own server, or our CORS, lets it.
+        # A page can send the second one only if its own server or our CORS allows it.
         return origin.partition("://")[2] in (headers.get("host"), headers.get("x-forwarded-host"))
-    # An old browser: it names an origin with whatever changes something.
+    # An old browser, which names the origin of each request that changes something.
     return method in SAFE_METHODS
