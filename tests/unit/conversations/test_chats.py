@@ -138,7 +138,7 @@ def test_without_a_database_the_routes_answer_and_keep_nothing():
 def test_who_has_no_id_gets_nothing(nobody: Any):
     app = FastAPI()
     app.include_router(Chats(None).router(answer, user=lambda: nobody))
-    with pytest.raises(ConfigurationError, match=r"raise HTTPException\(401\) for who is not signed in"):
+    with pytest.raises(ConfigurationError, match=r"raise HTTPException\(401\) for somebody who is not signed in"):
         TestClient(app).post("/completion", json={"prompt": "Hello"})
 
 
