@@ -48,11 +48,14 @@ function KeyField({ state, messageId }: { state: StrangerState; messageId: strin
   const [isChecking, setIsChecking] = useState(false);
   const fieldId = useId();
 
-  async function submit(event: FormEvent) {
+  async function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault();
     setIsChecking(true);
+    const form = event.currentTarget;
     const isIn = await signIn(key.trim());
-    if (isIn && canHover()) document.getElementById('prompt')?.focus(); // The field that had the focus goes away.
+    // The field that had the focus goes away. Who has gone elsewhere meanwhile stays there.
+    const isHere = document.activeElement === document.body || form.contains(document.activeElement);
+    if (isIn && isHere && canHover()) document.getElementById('prompt')?.focus();
     setIsChecking(false);
   }
 

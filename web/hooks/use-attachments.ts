@@ -61,6 +61,7 @@ export function useAttachments() {
         read(file, (progress) => update({ progress })).then(
           (part) => update({ part, progress: 1 }),
           () => {
+            if (!all.current.some((one) => one.key === key)) return; // It was removed while it was read.
             remove(key);
             setComplaint(STRINGS.composer.unreadableFile(file.name));
           },

@@ -48,12 +48,19 @@ export function useConversation({ id, saved, chosenModel, isSaved, onSettled }: 
   const [ended, setEnded] = useState<EndedAnswer>();
   const [places, setPlaces] = useState(() => byId(saved?.places ?? []));
   const answeredHere = useRef(new Set<string>());
-
+  /** How often the visitor has changed the conversation: what was asked for before must not undo it. */
+  const acts = useRef(0);
+  const lastLook = useRef(0);
+  const shownLook = useRef(0);
   const sync = useCallback(async (): Promise<SavedChat | undefined> => {
     if (!isSaved) return undefined;
     // A chat that is not there yet, or cannot be read now, is shown without versions.
+    const look = ++lastLook.current;
     const fresh = await loadChat(id).catch(() => undefined);
-    if (fresh) setPlaces((known) => byId(fresh.places, known));
+    if (fresh && look > shownLook.current) {
+      shownLook.current = look;
+      setPlaces((known) => byId(fresh.places, known));
+    }
     return fresh;
   }, [id, isSaved]);
 
@@ -64,16 +71,17 @@ export function useConversation({ id, saved, chosenModel, isSaved, onSettled }: 
     throttle: RENDER_INTERVAL_MS,
     sendAutomaticallyWhen: ({ messages }) => shouldSendAutomatically(messages, answeredHere.current),
     onError: (error) => {
-      if (error instanceof Refusal && error.status === 401) noteStranger(error.message);
+      if (error instanceof Refusal && error.status === 401) noteStranger(error);
     },
     onFinish: ({ message, isAbort, isError, finishReason }) => {
       const ending = endingOf(isAbort, finishReason);
       // One that went on has another end than before.
       setEndings((known) => ({ ...known, [message.id]: ending }));
       setEnded(isError || !(isAbort || finishReason) ? undefined : { message, ending });
+      const act = acts.current;
       void sync().then((fresh) => {
         // Another tab has stopped it, which only the saved chat tells.
-        if (!isError && !isAbort && !finishReason) {
+        if (!isError && !isAbort && !finishReason && act === acts.current) {
           setEnded({ message, ending: savedEndingOf(fresh?.places.find((place) => place.id === message.id)) });
         }
         onSettled();
@@ -84,19 +92,27 @@ export function useConversation({ id, saved, chosenModel, isSaved, onSettled }: 
   const latest = useRef(chat.messages);
   latest.current = chat.messages;
 
+  const wasAnswering = saved?.isAnswering ?? false;
+  const [isResuming, setIsResuming] = useState(wasAnswering);
+
   /** Reads the answer that is being made; one that ended meanwhile is loaded. */
   const resume = useCallback(
     async (isWanted: () => boolean = () => true) => {
       const before = latest.current;
-      await resumeStream();
-      if (!isWanted() || latest.current.length > before.length) return;
-      const fresh = await sync();
-      if (fresh && isWanted() && !fresh.isAnswering) setMessages(fresh.messages);
+      const act = acts.current;
+      setIsResuming(true);
+      try {
+        await resumeStream();
+        if (!isWanted() || latest.current.length > before.length) return;
+        const fresh = await sync();
+        if (fresh && isWanted() && act === acts.current && !fresh.isAnswering) setMessages(fresh.messages);
+      } finally {
+        if (isWanted()) setIsResuming(false);
+      }
     },
     [resumeStream, sync, setMessages],
   );
 
-  const wasAnswering = saved?.isAnswering ?? false;
   useEffect(() => {
     if (!wasAnswering) return;
     let isMounted = true;
@@ -106,47 +122,78 @@ export function useConversation({ id, saved, chosenModel, isSaved, onSettled }: 
     };
   }, [wasAnswering, resume]);
 
+  const [isStopping, setIsStopping] = useState(false);
+  /** Also until the server has taken what concerns the answer: another message would cross it on the way. */
+  const isBusy = chat.status === 'submitted' || chat.status === 'streaming' || isResuming || isStopping;
+
   // What another tab has added is shown when this one is looked at again.
-  const isIdle = isSaved && chat.status === 'ready' && chat.messages.length > 0;
+  const isIdle = isSaved && !isBusy && chat.status === 'ready' && chat.messages.length > 0;
   useEffect(() => {
     if (!isIdle) return;
+    let isWanted = true;
     const look = async () => {
       if (document.visibilityState !== 'visible') return;
       const before = latest.current;
+      const act = acts.current;
       const fresh = await sync();
-      if (!fresh || latest.current !== before) return;
+      if (!fresh || !isWanted || act !== acts.current || latest.current !== before) return;
       if (fresh.messages.at(-1)?.id !== before.at(-1)?.id) setMessages(fresh.messages);
       if (fresh.isAnswering) await resume();
     };
     document.addEventListener('visibilitychange', look);
-    return () => document.removeEventListener('visibilitychange', look);
+    return () => {
+      isWanted = false;
+      document.removeEventListener('visibilitychange', look);
+    };
   }, [isIdle, sync, setMessages, resume]);
-
   const { stop: leave } = chat;
+  const stopping = useRef(false);
   const stop = useCallback(async (): Promise<void> => {
-    // Nobody may be answering any more, and a server that keeps no chats cannot be asked.
-    await Promise.all([leave(), isSaved ? stopAnswer(id).catch(() => undefined) : undefined]);
+    if (stopping.current) return;
+    stopping.current = true;
+    setIsStopping(true);
+    try {
+      // Nobody may be answering any more, and a server that keeps no chats cannot be asked.
+      await Promise.all([leave(), isSaved ? stopAnswer(id).catch(() => undefined) : undefined]);
+    } finally {
+      stopping.current = false;
+      setIsStopping(false);
+    }
     await sync();
     onSettled();
   }, [leave, isSaved, id, sync, onSettled]);
 
   const send = useCallback(
-    (text: string, files: FileUIPart[]) => void sendMessage(files.length > 0 ? { text, files } : { text }),
+    (text: string, files: FileUIPart[]) => {
+      acts.current += 1;
+      void sendMessage(files.length > 0 ? { text, files } : { text });
+    },
     [sendMessage],
   );
 
   /** Sends another version of a message: what came after it stays in the chat, on another path. */
   const edit = useCallback(
     (message: ChatMessage, text: string) => {
+      acts.current += 1;
       const files = message.parts.filter((part) => part.type === 'file');
       void sendMessage({ parts: [...files, { type: 'text', text }], messageId: message.id });
     },
     [sendMessage],
   );
 
+  const answerAgain = useCallback(
+    (messageId: string) => {
+      acts.current += 1;
+      void regenerate({ messageId });
+    },
+    [regenerate],
+  );
+
   /** After a connection that was lost the answer may be on its way, or there. */
   const retry = useCallback(async () => {
+    const act = ++acts.current;
     const fresh = chat.error instanceof TypeError ? await sync() : undefined;
+    if (act !== acts.current) return;
     const asked = latest.current.at(-1);
     if (fresh && asked && fresh.places.some((place) => place.id === asked.id)) {
       if (fresh.isAnswering) return resume();
@@ -165,13 +212,17 @@ export function useConversation({ id, saved, chosenModel, isSaved, onSettled }: 
     if (isRefused && server.status === 'unauthorized') wasRefused.current = true;
     if (wasRefused.current && isRefused && server.status === 'ready') {
       wasRefused.current = false;
+      acts.current += 1;
       void regenerate();
     }
   }, [isRefused, server.status, regenerate]);
 
   const showVersion = useCallback(
     async (node: number) => {
+      const act = ++acts.current;
       const shown = await choosePath(id, node);
+      if (act !== acts.current) return;
+      shownLook.current = ++lastLook.current;
       setPlaces((known) => byId(shown.places, known));
       setMessages(shown.messages);
     },
@@ -180,8 +231,12 @@ export function useConversation({ id, saved, chosenModel, isSaved, onSettled }: 
 
   const toolActions = useMemo<ToolActions>(
     () => ({
-      approve: (approvalId, approved) => void addToolApprovalResponse({ id: approvalId, approved }),
+      approve: (approvalId, approved) => {
+        acts.current += 1;
+        void addToolApprovalResponse({ id: approvalId, approved });
+      },
       answer: (tool, toolCallId, output) => {
+        acts.current += 1;
         answeredHere.current.add(toolCallId);
         void addToolOutput({ tool, toolCallId, output });
       },
@@ -189,7 +244,7 @@ export function useConversation({ id, saved, chosenModel, isSaved, onSettled }: 
     [addToolApprovalResponse, addToolOutput],
   );
 
-  return { ...chat, endings, ended, places, toolActions, send, edit, stop, retry, showVersion };
+  return { ...chat, isBusy, endings, ended, places, toolActions, send, edit, answerAgain, stop, retry, showVersion };
 }
 
 type Places = ReadonlyMap<string, Place>;

@@ -3,6 +3,7 @@
 import { createContext, useCallback, useContext, useEffect, useMemo, useRef, useState, type ReactNode } from 'react';
 import { changeChat, deleteChat, listChats, type ChatSummary } from '@/lib/chats';
 import { Refusal } from '@/lib/refusal';
+import { nameNewChat } from '@/lib/route';
 import { useServer } from './use-server';
 
 /** `off`: this server keeps no chats. */
@@ -16,11 +17,14 @@ type History = {
   hasMore: boolean;
   /** What is searched for. */
   search: string;
+  /** What `chats` were found by: until the answer is there, not yet what is searched for. */
+  listedFor: string;
   setSearch: (words: string) => void;
   refresh: () => void;
   loadMore: () => void;
-  /** A chat has got its first or another message: it stands at the top from now on. */
+  /** A chat has got its first or another message: it has an address, and stands at the top from now on. */
   note: (id: string, title: string) => void;
+  /** A chat was opened, and this is its title as the server had it. */
   noteTitle: (id: string, title: string | null) => void;
   /** A chat is not being answered any more. */
   noteEnd: (id: string) => void;
@@ -29,7 +33,13 @@ type History = {
 };
 
 /** What was done to a chat here, of which the lists up to the request `until` may not know. */
-type Change = { title?: string; isRemoved?: boolean; until: number };
+type Change = {
+  id: string;
+  title?: string;
+  until: number;
+  /** `isAll`: the list is the beginning of all chats, and not what a search has found, or what follows. */
+  apply: (chats: ChatSummary[], isAll: boolean) => ChatSummary[];
+};
 
 const SEARCH_DELAY_MS = 200;
 
@@ -45,7 +55,9 @@ export function HistoryProvider({ children }: { children: ReactNode }) {
   const [search, setSearch] = useState('');
   const lastRequest = useRef(0);
   const shownSearch = useRef('');
-  const changes = useRef(new Map<string, Change>());
+  const changes = useRef<Change[]>([]);
+  const [listedFor, setListedFor] = useState('');
+  const [begun, setBegun] = useState<readonly { id: string; title: string }[]>([]);
 
   const load = useCallback(
     async (words: string, after: string | null) => {
@@ -53,14 +65,17 @@ export function HistoryProvider({ children }: { children: ReactNode }) {
       try {
         const listed = await listChats(words, after);
         if (request !== lastRequest.current) return; // A later one is on its way.
-        const page = { ...listed, chats: changed(listed.chats, changes.current, request) };
-        setChats((known) => (after === null ? page.chats : joined(known, page.chats)));
-        setTitles((known) => new Map([...known, ...page.chats.map(({ id, title }) => [id, title] as const)]));
-        setCursor(page.nextCursor);
+        changes.current = changes.current.filter(({ until }) => until >= request);
+        const isAll = words === '' && after === null;
+        const page = changes.current.reduce((list, { apply }) => apply(list, isAll), listed.chats);
+        setChats((known) => (after === null ? page : joined(known, page)));
+        setTitles((known) => new Map([...known, ...page.map(({ id, title }) => [id, title] as const)]));
+        setCursor(listed.nextCursor);
+        setListedFor(words);
         setStatus('ready');
       } catch (error) {
         if (request !== lastRequest.current) return;
-        if (error instanceof Refusal && error.status === 401) noteStranger(error.message);
+        if (error instanceof Refusal && error.status === 401) noteStranger(error);
         setStatus(error instanceof Refusal && error.status === 404 ? 'off' : 'failed');
       }
     },
@@ -92,24 +107,44 @@ export function HistoryProvider({ children }: { children: ReactNode }) {
     return () => document.removeEventListener('visibilitychange', onVisible);
   }, [refresh, isReachable]);
 
-  const noteTitle = useCallback((id: string, title: string | null) => {
+  const change = useCallback((next: Change) => {
+    changes.current.push(next);
+    setChats((known) => next.apply(known, shownSearch.current === ''));
+  }, []);
+
+  const setTitle = useCallback((id: string, title: string | null) => {
     setTitles((known) => new Map([...known, [id, title]]));
   }, []);
 
-  const note = useCallback((id: string, title: string) => {
-    const begun = title.slice(0, 80);
-    setTitles((known) => (known.has(id) ? known : new Map([...known, [id, begun]])));
-    if (shownSearch.current !== '') return;
-    const now = new Date().toISOString();
-    setChats((known) => {
-      const chat = known.find((one) => one.id === id);
-      const noted = chat ?? { id, title: begun, createdAt: now, metadata: {} };
-      return [{ ...noted, updatedAt: now, isAnswering: true }, ...known.filter((one) => one.id !== id)];
-    });
-  }, []);
+  const noteTitle = useCallback(
+    (id: string, title: string | null) => {
+      const renamed = changes.current.findLast((one) => one.id === id && one.title !== undefined);
+      setTitle(id, renamed?.title ?? title);
+    },
+    [setTitle],
+  );
+
+  const asking = useRef(new Map<string, Change>());
+  const note = useCallback((id: string, title: string) => setBegun((known) => [...known, { id, title }]), []);
+  useEffect(() => {
+    if (status === 'loading' || begun.length === 0) return; // A server that keeps no chats has no addresses for them.
+    setBegun([]);
+    if (status === 'off') return;
+    for (const { id, title } of begun) {
+      nameNewChat(id);
+      const short = title.slice(0, 80);
+      setTitles((known) => (known.has(id) ? known : new Map([...known, [id, short]])));
+      const asked: Change = { id, until: Infinity, apply: (list, isAll) => withAsked(list, id, short, isAll) };
+      asking.current.set(id, asked);
+      change(asked);
+    }
+  }, [status, begun, change]);
 
   const noteEnd = useCallback(
     (id: string) => {
+      const asked = asking.current.get(id);
+      if (asked) asked.until = lastRequest.current;
+      asking.current.delete(id);
       setChats((known) => known.map((chat) => (chat.id === id ? { ...chat, isAnswering: false } : chat)));
       refresh();
     },
@@ -118,44 +153,50 @@ export function HistoryProvider({ children }: { children: ReactNode }) {
 
   const rename = useCallback(
     async (id: string, title: string) => {
-      setChats((known) => known.map((chat) => (chat.id === id ? { ...chat, title } : chat)));
-      noteTitle(id, title);
-      const change: Change = { title, until: Infinity };
-      changes.current.set(id, change);
+      const renamed: Change = { id, title, until: Infinity, apply: (list) => withTitle(list, id, title) };
+      change(renamed);
+      setTitle(id, title);
       try {
         await changeChat(id, { title });
-        change.until = lastRequest.current;
+        renamed.until = lastRequest.current;
       } catch (error) {
-        if (changes.current.get(id) === change) changes.current.delete(id);
+        changes.current = changes.current.filter((one) => one !== renamed);
         refresh();
         throw error;
       }
     },
-    [refresh, noteTitle],
+    [change, setTitle, refresh],
   );
 
-  const remove = useCallback(async (id: string) => {
-    await deleteChat(id);
-    changes.current.set(id, { isRemoved: true, until: lastRequest.current });
-    setChats((known) => known.filter((chat) => chat.id !== id));
-  }, []);
+  const remove = useCallback(
+    async (id: string) => {
+      await deleteChat(id);
+      changes.current = changes.current.filter((one) => one.id !== id);
+      change({ id, until: lastRequest.current, apply: (list) => list.filter((chat) => chat.id !== id) });
+    },
+    [change],
+  );
 
   const history = useMemo(
     () => {
-      const list = { status, chats, titles, hasMore: cursor !== null, search };
+      const list = { status, chats, titles, hasMore: cursor !== null, search, listedFor };
       return { ...list, setSearch, refresh, loadMore, note, noteTitle, noteEnd, rename, remove };
     },
-    [status, chats, titles, cursor, search, refresh, loadMore, note, noteTitle, noteEnd, rename, remove],
+    [status, chats, titles, cursor, search, listedFor, refresh, loadMore, note, noteTitle, noteEnd, rename, remove],
   );
   return <HistoryContext value={history}>{children}</HistoryContext>;
 }
 
-function changed(chats: ChatSummary[], changes: ReadonlyMap<string, Change>, request: number): ChatSummary[] {
-  return chats.flatMap((chat) => {
-    const change = changes.get(chat.id);
-    if (change === undefined || request > change.until) return [chat];
-    return change.isRemoved ? [] : [{ ...chat, title: change.title ?? chat.title }];
-  });
+/** A chat that is answered stands at the top of all; what a search has found stays where it is. */
+function withAsked(list: ChatSummary[], id: string, title: string, isAll: boolean): ChatSummary[] {
+  if (!isAll) return list.map((chat) => (chat.id === id ? { ...chat, isAnswering: true } : chat));
+  const now = new Date().toISOString();
+  const chat = list.find((one) => one.id === id) ?? { id, title, createdAt: now, metadata: {} };
+  return [{ ...chat, updatedAt: now, isAnswering: true }, ...list.filter((one) => one.id !== id)];
+}
+
+function withTitle(list: ChatSummary[], id: string, title: string): ChatSummary[] {
+  return list.map((chat) => (chat.id === id ? { ...chat, title } : chat));
 }
 
 function joined(known: ChatSummary[], more: ChatSummary[]): ChatSummary[] {

@@ -28,7 +28,7 @@ export function useSavedChat(id: string, isNew: boolean, find: string): [OpenedC
     let isCurrent = true;
     open(id, find)
       .catch((error: Error): OpenedChat => {
-        if (error instanceof Refusal && error.status === 401) noteStranger(error.message);
+        if (error instanceof Refusal && error.status === 401) noteStranger(error);
         const isMissing = error instanceof Refusal && (error.status === 404 || error.status === 400);
         return isMissing ? { status: 'missing' } : { status: 'failed', error };
       })

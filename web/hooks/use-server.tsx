@@ -1,8 +1,9 @@
 'use client';
 
-import { createContext, useCallback, useContext, useEffect, useMemo, useState, type ReactNode } from 'react';
+import { createContext, useCallback, useContext, useEffect, useMemo, useRef, useState, type ReactNode } from 'react';
 import { hasApiKey } from '@/lib/api-key';
 import { forgetDrafts } from '@/lib/drafts';
+import type { Refusal } from '@/lib/refusal';
 import { fetchServerState, type ServerState } from '@/lib/server-info';
 import { enter, leave } from '@/lib/session';
 
@@ -12,8 +13,8 @@ type Server = {
   canSignOut: boolean;
   /** Asks the server again. */
   refresh: () => Promise<void>;
-  /** Something was refused because the server does not know this visitor; with its words. */
-  noteStranger: (message: string) => void;
+  /** Something was refused because the server does not know this visitor. */
+  noteStranger: (refusal: Refusal) => void;
   /** Comes in with a key. Tells whether it is one. */
   signIn: (key: string) => Promise<boolean>;
   signOut: () => void;
@@ -26,10 +27,18 @@ export function ServerProvider({ children }: { children: ReactNode }) {
   const [state, setState] = useState<ServerState>({ status: 'loading' });
   const offered = state.status === 'unauthorized' ? state.signIn : undefined;
 
-  const refresh = useCallback(async () => setState(await fetchServerState()), []);
+  /** When the visitor came in: what was asked before, they asked as a stranger. */
+  const enteredAt = useRef(0);
 
-  const noteStranger = useCallback(async (message: string) => {
+  const refresh = useCallback(async () => {
+    const askedAt = performance.now();
     const asked = await fetchServerState();
+    if (askedAt >= enteredAt.current) setState(asked);
+  }, []);
+
+  const noteStranger = useCallback(async ({ message, askedAt }: Refusal) => {
+    const asked = await fetchServerState();
+    if (askedAt < enteredAt.current) return;
     setState((known) => {
       if (known.status === 'unauthorized') return known;
       const reason = known.status === 'ready' ? 'over' : 'needed';
@@ -42,6 +51,7 @@ export function ServerProvider({ children }: { children: ReactNode }) {
     async (key: string) => {
       const entered = await enter(key, offered);
       const isIn = entered.status !== 'unauthorized';
+      if (isIn) enteredAt.current = performance.now();
       setState(isIn ? entered : { ...entered, reason: 'wrong' });
       return isIn;
     },

@@ -45,9 +45,27 @@ async function requestJson<T>(url: string, method = 'GET', body?: unknown): Prom
   const response = await fetchOrThrow(url, {
     method,
     headers,
+    // What was changed is changed, also when the page is left or loaded again at once.
+    keepalive: method !== 'GET',
     body: body === undefined ? undefined : JSON.stringify(body),
   });
   return (await response.json()) as T;
+}
+
+/** The last change of each chat that is on its way. */
+const onTheirWay = new Map<string, Promise<unknown>>();
+
+/** Changes of one chat go to the server one after the other: of two at once, it might keep the first. */
+function inTurn<T>(id: string, act: () => Promise<T>): Promise<T> {
+  const before = onTheirWay.get(id);
+  const change = before ? before.then(act) : act();
+  const ended = change.then(
+    () => undefined,
+    () => undefined,
+  );
+  onTheirWay.set(id, ended);
+  void ended.then(() => onTheirWay.get(id) === ended && onTheirWay.delete(id));
+  return change;
 }
 
 export function listChats(search: string, cursor: string | null): Promise<ChatPage> {
@@ -65,19 +83,20 @@ export function changeChat(
   id: string,
   change: { title?: string; metadata?: Record<string, unknown> },
 ): Promise<ChatSummary> {
-  return requestJson(urlOf(id), 'PATCH', change);
+  return inTurn(id, () => requestJson(urlOf(id), 'PATCH', change));
 }
 
 export async function deleteChat(id: string): Promise<void> {
-  await fetchOrThrow(urlOf(id), { method: 'DELETE', headers: serverHeaders() });
+  await fetchOrThrow(urlOf(id), { method: 'DELETE', headers: serverHeaders(), keepalive: true });
 }
 
 /** Shows the path through a message, down to the latest one after it. */
 export function choosePath(id: string, node: number): Promise<SavedChat> {
-  return requestJson(urlOf(id, '/path'), 'POST', { node });
+  return inTurn(id, () => requestJson(urlOf(id, '/path'), 'POST', { node }));
 }
 
 /** Stops the chat's answer wherever it is made: leaving its stream does not, as a reloaded page leaves it, too. */
 export async function stopAnswer(id: string): Promise<void> {
-  await fetchOrThrow(`/api/chat/${encodeURIComponent(id)}/stop`, { method: 'POST', headers: serverHeaders() });
+  const url = `/api/chat/${encodeURIComponent(id)}/stop`;
+  await fetchOrThrow(url, { method: 'POST', headers: serverHeaders(), keepalive: true });
 }

@@ -7,6 +7,8 @@ export class Refusal extends Error {
     message: string,
     /** In milliseconds since 1970; undefined where the server did not say. */
     readonly retryAt: number | undefined,
+    /** On the clock of `performance.now`. */
+    readonly askedAt: number,
   ) {
     super(message);
     this.name = 'Refusal';
@@ -15,10 +17,11 @@ export class Refusal extends Error {
 
 /** `fetch`, but a refusal is thrown. The SDK's own error does not tell when to come back. */
 export async function fetchOrThrow(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
+  const askedAt = performance.now();
   const response = await fetch(input, init);
   if (response.ok) return response;
   const words = sentenceOf(await response.text().catch(() => ''));
-  throw new Refusal(response.status, words, retryTime(response.headers.get('retry-after')));
+  throw new Refusal(response.status, words, retryTime(response.headers.get('retry-after')), askedAt);
 }
 
 /** `Retry-After` has seconds or a date. */

@@ -11,8 +11,7 @@ import { useStickToBottom } from '@/hooks/use-stick-to-bottom';
 import { changeChat, type SavedChat } from '@/lib/chats';
 import { writtenText } from '@/lib/message-text';
 import { canHover } from '@/lib/can-hover';
-import { keepDraft } from '@/lib/drafts';
-import { nameNewChat } from '@/lib/route';
+import { draftOf, keepDraft } from '@/lib/drafts';
 import { STRINGS } from '@/lib/strings';
 import type { ChatMessage } from '@/lib/types';
 import { ArrowDownIcon, PaperclipIcon } from '../icons';
@@ -32,20 +31,21 @@ type ChatProps = {
   /** The message to go to. */
   found: string | undefined;
   isShown: boolean;
+  /** Whether the field to write in takes the focus as it appears. */
+  takesFocus: () => boolean;
   onBusy: (id: string, isBusy: boolean) => void;
   onReload: () => void;
 };
 
 /** A chat that is open. One that is not shown goes on reading its answer, and shows nothing. */
-export function Chat({ id, isNew, saved, found, isShown, onBusy, onReload }: ChatProps) {
+export function Chat({ id, isNew, saved, found, isShown, takesFocus, onBusy, onReload }: ChatProps) {
   const history = useHistory();
   const [chosenModel, setChosenModel] = useState(() => modelOf(saved));
   const isSaved = history.status !== 'off';
   const { noteEnd, noteTitle } = history;
   const onSettled = useCallback(() => noteEnd(id), [noteEnd, id]);
   const conversation = useConversation({ id, saved, chosenModel, isSaved, onSettled });
-  const isBusy = conversation.status === 'submitted' || conversation.status === 'streaming';
-
+  const { isBusy } = conversation;
   useEffect(() => {
     if (saved) noteTitle(id, saved.title);
   }, [id, saved, noteTitle]);
@@ -71,6 +71,7 @@ export function Chat({ id, isNew, saved, found, isShown, onBusy, onReload }: Cha
       conversation={conversation}
       found={found}
       model={chosenModel}
+      takesFocus={takesFocus}
       onReload={onReload}
       onChooseModel={chooseModel}
     />
@@ -86,13 +87,15 @@ type ChatViewProps = {
   conversation: Conversation;
   found: string | undefined;
   model: string | undefined;
+  takesFocus: () => boolean;
   onReload: () => void;
   onChooseModel: (model: string) => void;
 };
 
-function ChatView({ id, isNew, isSaved, isBusy, conversation, found, model, onReload, onChooseModel }: ChatViewProps) {
+function ChatView(props: ChatViewProps) {
+  const { id, isNew, isSaved, isBusy, conversation, found, model, takesFocus, onReload, onChooseModel } = props;
   const history = useHistory();
-  const { messages, ended, error, clearError, send: sendToServer, edit, retry, stop, regenerate } = conversation;
+  const { messages, ended, error, clearError, send: sendToServer, edit, retry, stop, answerAgain } = conversation;
   const { scrollRef, contentRef, isAtBottom, scrollToBottom, letGo } = useStickToBottom(messages.length > 0);
   const attachments = useAttachments();
   const [editedId, setEditedId] = useState<string>();
@@ -113,10 +116,7 @@ function ChatView({ id, isNew, isSaved, isBusy, conversation, found, model, onRe
       sendToServer(text, files);
       if (!isSaved) return;
       // After the question stands there: all around the chat changes with it.
-      setTimeout(() => {
-        nameNewChat(id);
-        note(id, text || (files[0]?.filename ?? ''));
-      });
+      setTimeout(() => note(id, text || (files[0]?.filename ?? '')));
     },
     [id, isSaved, note, scrollToBottom, sendToServer],
   );
@@ -141,14 +141,14 @@ function ChatView({ id, isNew, isSaved, isBusy, conversation, found, model, onRe
       },
       regenerate: (messageId) => {
         moveFocus();
-        void regenerate({ messageId });
+        answerAgain(messageId);
       },
       showVersion: (node) => {
         letGo();
         void showVersion(node).catch(() => undefined);
       },
     }),
-    [edit, regenerate, showVersion, moveFocus, letGo],
+    [edit, answerAgain, showVersion, moveFocus, letGo],
   );
 
   // Else the key is left to what closes by it.
@@ -158,7 +158,7 @@ function ChatView({ id, isNew, isSaved, isBusy, conversation, found, model, onRe
   /** The chat is loaded again; what was not sent goes back into the field. */
   const reload = () => {
     const last = messages.at(-1);
-    if (last?.role === 'user') keepDraft(id, writtenText(last));
+    if (last?.role === 'user') keepDraft(id, [writtenText(last), draftOf(id)].filter(Boolean).join('\n\n'));
     onReload();
   };
 
@@ -210,6 +210,7 @@ function ChatView({ id, isNew, isSaved, isBusy, conversation, found, model, onRe
             onSend={send}
             onStop={stop}
             onEditLast={editLast}
+            takesFocus={takesFocus}
           >
             {modelSelect}
           </Composer>

@@ -32,23 +32,26 @@ type ComposerProps = {
   onStop: () => Promise<void>;
   /** The arrow up in an empty field. */
   onEditLast: (() => void) | undefined;
+  /** Whether the field takes the focus as it appears. */
+  takesFocus: () => boolean;
   /** Small controls below the text. */
   children?: ReactNode;
 };
 
 /** The field to write in: Enter sends, Shift+Enter begins a new line. It is not rendered anew while an answer grows. */
 export const Composer = memo(function Composer(props: ComposerProps) {
-  const { draftName, isBusy, attachments, onSend, onStop, onEditLast, children } = props;
-  const [text, setText] = useDraft(draftName);
+  const { draftName, isBusy, attachments, onSend, onStop, onEditLast, takesFocus, children } = props;
+  const [text, setText, keepNow] = useDraft(draftName);
   const field = useRef<HTMLTextAreaElement>(null);
   const picker = useRef<HTMLInputElement>(null);
   useAutoGrow(field, text);
   useMarkdownSoon(text !== '');
 
   useEffect(() => {
-    if (canHover()) field.current?.focus();
-  }, []);
-
+    // What was written before the page could listen.
+    if (field.current?.value) setText(field.current.value);
+    if (canHover() && takesFocus()) field.current?.focus();
+  }, [setText, takesFocus]);
   const files = attachments.attachments.flatMap(({ part }) => (part ? [part] : []));
   const canSend = !isBusy && !attachments.isReading && (text.trim() !== '' || files.length > 0);
 
@@ -106,6 +109,7 @@ export const Composer = memo(function Composer(props: ComposerProps) {
         onChange={(event) => setText(event.target.value)}
         onKeyDown={onKeyDown}
         onPaste={onPaste}
+        onBlur={keepNow}
         placeholder={WORDS.placeholder}
         enterKeyHint="send"
         aria-describedby="prompt-hint"

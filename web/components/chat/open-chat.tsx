@@ -1,6 +1,6 @@
 'use client';
 
-import { useState } from 'react';
+import { useCallback, useEffect, useRef, useState } from 'react';
 import { useSavedChat } from '@/hooks/use-saved-chat';
 import { openNewChat } from '@/lib/route';
 import { STRINGS } from '@/lib/strings';
@@ -21,7 +21,7 @@ type OpenChatProps = {
 export function OpenChat({ id, isNew, find, isShown, onBusy }: OpenChatProps) {
   const [opened, reload] = useSavedChat(id, isNew, find);
   const [visit, setVisit] = useState(0);
-
+  const takesFocus = useTakesFocus(isShown);
   if (!isShown && opened.status !== 'ready') return null;
   switch (opened.status) {
     case 'loading':
@@ -60,6 +60,7 @@ export function OpenChat({ id, isNew, find, isShown, onBusy }: OpenChatProps) {
           saved={opened.saved}
           found={opened.found}
           isShown={isShown}
+          takesFocus={takesFocus}
           onBusy={onBusy}
           onReload={() => {
             setVisit((number) => number + 1);
@@ -68,4 +69,16 @@ export function OpenChat({ id, isNew, find, isShown, onBusy }: OpenChatProps) {
         />
       );
   }
+}
+
+/** Who has gone elsewhere while a chat was loaded, to search or to rename another one, keeps the keys there. */
+function useTakesFocus(isShown: boolean): () => boolean {
+  const before = useRef<Element | null>(null);
+  useEffect(() => {
+    before.current = isShown ? document.activeElement : null;
+  }, [isShown]);
+  return useCallback(() => {
+    const now = document.activeElement;
+    return before.current === null || now === null || now === document.body || now === before.current;
+  }, []);
 }

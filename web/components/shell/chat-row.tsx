@@ -2,9 +2,8 @@
 
 import { useEffect, useLayoutEffect, useRef, useState, type FormEvent, type MouseEvent } from 'react';
 import { useHistory } from '@/hooks/use-history';
-import { useRoute } from '@/hooks/use-route';
 import type { ChatSummary } from '@/lib/chats';
-import { hrefOf, openChat, openNewChat } from '@/lib/route';
+import { hrefOf, openChat, openNewChat, route } from '@/lib/route';
 import { STRINGS } from '@/lib/strings';
 import { MoreIcon, PencilIcon, TrashIcon } from '../icons';
 import { Dialog } from '../ui/dialog';
@@ -99,7 +98,10 @@ function RenameField({ title, onDone }: RenameFieldProps) {
   const field = useRef<HTMLInputElement>(null);
   const isDone = useRef(false);
 
-  useEffect(() => field.current?.select(), []);
+  useEffect(() => {
+    field.current?.focus();
+    field.current?.select();
+  }, []);
 
   function finish(isKept: boolean, isByKey = true) {
     if (isDone.current) return; // The field loses the focus as it goes away.
@@ -136,7 +138,6 @@ function RenameField({ title, onDone }: RenameFieldProps) {
 
 function DeleteDialog({ chat, title, onClose }: { chat: ChatSummary; title: string; onClose: () => void }) {
   const { remove } = useHistory();
-  const { chatId } = useRoute();
   const [complaint, setComplaint] = useState<string>();
   const [isBusy, setIsBusy] = useState(false);
 
@@ -145,7 +146,7 @@ function DeleteDialog({ chat, title, onClose }: { chat: ChatSummary; title: stri
     try {
       await remove(chat.id);
       onClose();
-      if (chat.id === chatId) openNewChat();
+      if (chat.id === route.get().chatId) openNewChat(); // Another one may be open by now.
     } catch (error) {
       setIsBusy(false);
       setComplaint(`${STRINGS.chatMenu.removeFailed} ${error instanceof Error ? error.message : ''}`);

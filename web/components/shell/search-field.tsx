@@ -10,7 +10,7 @@ export const SEARCH_ID = 'chat-search';
 
 /** Searches the titles and the messages of all chats. */
 export function SearchField() {
-  const { search, setSearch, chats, status } = useHistory();
+  const { search, setSearch, listedFor, chats, status } = useHistory();
   const words = search.trim();
   return (
     <div className={styles.search} role="search">
@@ -38,7 +38,7 @@ export function SearchField() {
         </button>
       )}
       <span className="visually-hidden" role="status">
-        {words !== '' && status === 'ready' && STRINGS.sidebar.found(chats.length)}
+        {words !== '' && words === listedFor && status === 'ready' && STRINGS.sidebar.found(chats.length)}
       </span>
     </div>
   );

@@ -1,6 +1,7 @@
 'use client';
 
 import { useCallback, useEffect, useLayoutEffect, useRef, useState, type ReactNode } from 'react';
+import { flushSync } from 'react-dom';
 import { useMediaQuery } from '@/hooks/use-media-query';
 import { useShortcuts } from '@/hooks/use-shortcuts';
 import { openNewChat } from '@/lib/route';
@@ -42,8 +43,9 @@ export function Shell({ children }: { children: ReactNode }) {
       mod: true,
       isGlobal: true,
       run: () => {
-        show(true);
-        requestAnimationFrame(() => document.getElementById(SEARCH_ID)?.focus());
+        // The field must be there before the next key is pressed.
+        flushSync(() => show(true));
+        document.getElementById(SEARCH_ID)?.focus();
       },
     },
     { key: 'b', mod: true, isGlobal: true, run: () => show(!isShown) },

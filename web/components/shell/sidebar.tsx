@@ -60,11 +60,10 @@ export function Sidebar({ onClose, onChosen, onShowShortcuts }: SidebarProps) {
 }
 
 function ChatList({ onChosen }: { onChosen: () => void }) {
-  const { status, chats, hasMore, search, loadMore, refresh } = useHistory();
+  const { status, chats, hasMore, listedFor: find, loadMore, refresh } = useHistory();
   const { chatId, isNew } = useRoute();
   const { state: server } = useServer();
   const groups = useMemo(() => groupByDay(chats, new Date()), [chats]);
-  const find = search.trim();
 
   if (server.status === 'unauthorized' || server.status === 'unreachable') return null; // Which the page says.
   if (status === 'loading') return <p className={styles.note}>{STRINGS.sidebar.loading}</p>;
