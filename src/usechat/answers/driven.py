@@ -23,6 +23,7 @@ from usechat.answers.loop.turn import Turn
 from usechat.answers.masked_errors import warn_of_masked_errors
 from usechat.answers.metadata import DefaultMetadata
 from usechat.answers.observing import UNOBSERVED, new_observer
+from usechat.answers.on_loop import handed_over
 from usechat.answers.smooth import Transform
 from usechat.answers.writer.valid_parts import ValidBatches, why_no_json
 from usechat.errors import ConfigurationError
@@ -144,7 +145,9 @@ class DrivenAnswer(ABC):
             self.request_messages = messages
 
     def abort(self, reason: str | None = None) -> None:
-        """Stop the answer: close the provider's connection and send ``abort``. Does nothing after the end."""
+        """Stop the answer: close the provider's connection and send ``abort``. Any thread may call it, at any time."""
+        if handed_over(self.task, self.abort, reason):
+            return
         if self.aborting.is_set():
             return
         self.abort_reason = reason

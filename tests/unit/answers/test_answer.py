@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from contextlib import suppress
 from typing import Any
 
@@ -231,6 +232,29 @@ async def test_abort_by_a_tool():
 
     results.append(ask(ScriptedModel(calling_tool("stop"), saying("never")), heard, tools=[stop], stop_when=[]))
     parts = [part async for part in results[0]]
+    assert parts[-1] == Abort("by a tool")
+    assert (await heard.once()).is_aborted
+
+
+async def test_abort_by_a_tool_on_a_thread():
+    heard = Heard()
+    results: list[Answer] = []
+    is_heard = threading.Event()
+    heard_at_once: list[bool] = []
+
+    def stop() -> str:
+        results[0].abort("by a tool")
+        # Nothing else wakes the event loop.
+        heard_at_once.append(is_heard.wait(AT_ONCE))
+        return "never seen"
+
+    results.append(ask(ScriptedModel(calling_tool("stop"), saying("never")), heard, tools=[stop], stop_when=[]))
+    parts: list[Part] = []
+    task = asyncio.create_task(reading(results[0], parts))
+    await results[0].aborting.wait()
+    is_heard.set()
+    await task
+    assert heard_at_once == [True]
     assert parts[-1] == Abort("by a tool")
     assert (await heard.once()).is_aborted
 

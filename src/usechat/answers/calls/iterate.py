@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections.abc import AsyncGenerator, AsyncIterable, Generator
-from contextlib import suppress
 from typing import Any
 
 import anyio.to_thread
@@ -29,20 +28,28 @@ END = object()
 async def iterate_on_thread(values: Generator[Any]) -> AsyncGenerator[Any]:
     """Yield a plain generator's values. Each one is made on a thread."""
     is_over = threading.Event()
+    running = threading.Lock()
     # One context for all steps: the generator finds in the next step what it set in the last.
     context = contextvars.copy_context()
 
     def step() -> Any:
-        value = context.run(next, values, END)
+        with running:
+            value = context.run(next, values, END)
         if is_over.is_set():
-            context.run(values.close)
+            close()
         return value
+
+    def close() -> None:
+        # A generator that is running on its thread cannot be closed from elsewhere; that thread closes it.
+        if running.acquire(blocking=False):
+            try:
+                context.run(values.close)
+            finally:
+                running.release()
 
     try:
         while (value := await anyio.to_thread.run_sync(step, abandon_on_cancel=True)) is not END:
             yield value
     finally:
         is_over.set()
-        # A generator that is running on its thread cannot be closed from here; it closes itself.
-        with suppress(ValueError):
-            await anyio.to_thread.run_sync(context.run, values.close, abandon_on_cancel=True)
+        await anyio.to_thread.run_sync(close, abandon_on_cancel=True)

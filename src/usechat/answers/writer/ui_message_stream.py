@@ -150,6 +150,9 @@ class UIMessageStreamWriter:
             self.answers.append(stream)
         prefix = f"{len(self.merging)}-" if self.merging else ""
         task = asyncio.create_task(self._drain(stream, prefix))
+        if self.queue.is_closed:
+            # A thread goes on although its answer is over: nobody would read, or stop, what it merges.
+            task.cancel()
         self.merging.append(task)
         return task
 

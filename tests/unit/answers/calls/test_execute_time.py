@@ -82,7 +82,8 @@ async def test_thread_that_takes_too_long_holds_nobody_up():
     assert [type(part) for part in parts] == [ToolOutputAvailable, ToolOutputError]
 
 
-async def test_generator_on_a_thread_that_takes_too_long_is_left_to_end():
+@pytest.mark.parametrize("is_returned", [False, True])
+async def test_generator_on_a_thread_that_takes_too_long_is_left_to_end(is_returned: bool):
     release = threading.Event()
     is_closed = threading.Event()
 
@@ -95,7 +96,7 @@ async def test_generator_on_a_thread_that_takes_too_long_is_left_to_end():
             is_closed.set()
 
     # Long enough for its thread to begin.
-    run = Run(slow, timeout=1)
+    run = Run((lambda: slow()) if is_returned else slow, timeout=1)  # noqa: PLW0108 - this is no generator function
     try:
         assert await run.error() == f"Error: The tool did not end within 1 seconds. {INTERRUPTED}"
     finally:

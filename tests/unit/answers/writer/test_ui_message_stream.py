@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import threading
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
 import pytest
 
+from tests.support.waiting import PATIENCE
 from usechat import FinishEvent, UIMessageStreamWriter, stream_text, ui_message_stream
 from usechat.answers.writer.ui_message_stream import UIMessageStream
 from usechat.errors import ConfigurationError, ProviderStatusError
@@ -284,6 +286,28 @@ async def test_error_that_is_only_a_text_is_an_error_too():
 
 
 # Stopping
+
+
+async def test_nothing_is_merged_by_a_thread_that_goes_on_after_the_end():
+    model = ScriptedModel(saying("Hi"))
+    begun, goes_on, is_over = (threading.Event() for _ in range(3))
+    merged: list[asyncio.Task[None]] = []
+
+    def execute(writer: UIMessageStreamWriter) -> None:
+        begun.set()
+        goes_on.wait(PATIENCE)
+        merged.append(writer.merge(stream_text(model, prompt="Hi")))
+        is_over.set()
+
+    result = ui_message_stream(execute)
+    reading = asyncio.create_task(read(result))
+    await asyncio.to_thread(begun.wait, PATIENCE)
+    result.abort()
+    await reading
+    goes_on.set()
+    assert await asyncio.to_thread(is_over.wait, PATIENCE)
+    await asyncio.wait(merged)
+    assert model.calls == []
 
 
 async def test_stopping_cancels_the_function_and_all_it_merged():
