@@ -7,7 +7,8 @@ from playwright.sync_api import expect
 from tests.e2e.chat_page import ChatPage
 from tests.e2e.conftest import Visit
 from tests.e2e.late_answers import Held
-from tests.e2e.test_late_answers import CHAT, ask
+from tests.e2e.test_chats import question
+from tests.e2e.test_late_answers import AFTER_TWO_WORDS, CHAT, ask
 from tests.e2e.upstream import WHOLE_TEXT, Upstream
 from usechat.testing.replay import Reply
 
@@ -51,12 +52,15 @@ def test_chat_that_has_loaded_leaves_the_focus_where_the_visitor_has_gone(
 def test_chat_that_has_loaded_takes_the_focus_of_who_waits_for_it(
     visit: Visit, replayed: str, upstream: Upstream
 ) -> None:
-    page, asked = ask(visit, replayed, upstream)
-    for _ in range(2):
-        page.page.get_by_test_id("new-chat").click()
-        expect(page.prompt).to_be_focused()
-        page.row(asked).get_by_role("link").click()
-        expect(page.answers).to_have_count(1)
+    page, asked = ask(visit, replayed, upstream, AFTER_TWO_WORDS)
+    page.page.get_by_test_id("new-chat").click()
+    expect(page.prompt).to_be_focused()
+    running = question()
+    page.ask(running)
+    expect(page.answer).to_contain_text("is at")
+    for title in (asked, running, asked):
+        page.row(title).get_by_role("link").click()
+        expect(page.questions).to_contain_text(title)
         expect(page.prompt).to_be_focused()
 
 

@@ -31,15 +31,6 @@ def ask(visit: Visit, server: str, upstream: Upstream, *replies: Reply) -> tuple
     return page, asked
 
 
-def visit_before_the_list(visit: Visit, server: str) -> tuple[ChatPage, Held]:
-    """A page whose list of chats is held."""
-    page = visit(server, "/healthz")
-    held = Held(page.page, LIST)
-    page.page.goto(server)
-    held.wait()
-    return page, held
-
-
 def look_again(page: Page) -> None:
     """Come back to the tab."""
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
@@ -76,10 +67,13 @@ def test_chat_that_is_deleted_while_it_is_answered_does_not_come_back(
     page, asked = visit(replayed), question()
     page.ask(asked)
     expect(page.answer).to_contain_text("is at")
+    # The page does not know yet that the answer has ended.
+    held = Held(page.page, CHAT)
     page.row(asked).get_by_role("button").press("Enter")
     page.page.get_by_role("menuitem", name="Delete").click()
     page.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(page.row(asked)).to_have_count(0)
+    held.wait()
     with page.page.expect_response(LIST):
         look_again(page.page)
     let_page_draw(page.page)
@@ -283,11 +277,14 @@ def test_nothing_is_said_of_a_search_that_is_not_answered_yet(visit: Visit, repl
     expect(status).not_to_have_text("")
 
 
-def test_server_that_keeps_no_chats_gives_no_address_before_it_has_said_so(
+def test_chat_of_a_server_that_keeps_none_has_no_address_however_late_that_is_known(
     visit: Visit, unsaved: str, upstream: Upstream
 ) -> None:
     upstream.will(Reply("text"))
-    page, held = visit_before_the_list(visit, unsaved)
+    page = visit(unsaved, "/healthz")
+    held = Held(page.page, LIST)
+    page.page.goto(unsaved)
+    held.wait()
     page.ask("When is high water?")
     page.wait_until_answered()
     held.release()
@@ -295,17 +292,32 @@ def test_server_that_keeps_no_chats_gives_no_address_before_it_has_said_so(
     expect(page.page).to_have_url(re.compile(r"/$"))
 
 
-def test_draft_goes_with_a_new_chat_that_gets_its_address_later(
+HOLD_TIMERS = """
+() => {
+  const { setTimeout } = window;
+  const held = [];
+  window.setTimeout = (act, time, ...more) => (time ? setTimeout(act, time, ...more) : held.push(act));
+  window.letTimersGo = () => {
+    window.setTimeout = setTimeout;
+    for (const act of held) act();
+  };
+}
+"""
+
+
+def test_draft_goes_with_a_new_chat_that_gets_its_address_after_it_was_begun(
     visit: Visit, replayed: str, upstream: Upstream
 ) -> None:
     upstream.will(Reply("text"))
-    page, held = visit_before_the_list(visit, replayed)
+    page = visit(replayed)
+    expect(page.prompt).to_be_focused()
+    page.page.evaluate(HOLD_TIMERS)
     page.ask(question())
-    page.wait_until_answered()
     page.prompt.fill("Half a thou")
     page.prompt.blur()
-    held.release()
+    page.page.evaluate("window.letTimersGo()")
     expect(page.page).to_have_url(ADDRESS)
+    page.wait_until_answered()
     page.page.reload()
     expect(page.prompt).to_have_value("Half a thou")
     page.page.get_by_test_id("new-chat").click()

@@ -3,7 +3,7 @@
 import { createContext, useCallback, useContext, useEffect, useMemo, useRef, useState, type ReactNode } from 'react';
 import { changeChat, deleteChat, listChats, type ChatSummary } from '@/lib/chats';
 import { Refusal } from '@/lib/refusal';
-import { nameNewChat } from '@/lib/route';
+import { forgetAddress, nameNewChat, route } from '@/lib/route';
 import { useServer } from './use-server';
 
 /** `off`: this server keeps no chats. */
@@ -57,7 +57,6 @@ export function HistoryProvider({ children }: { children: ReactNode }) {
   const shownSearch = useRef('');
   const changes = useRef<Change[]>([]);
   const [listedFor, setListedFor] = useState('');
-  const [begun, setBegun] = useState<readonly { id: string; title: string }[]>([]);
 
   const load = useCallback(
     async (words: string, after: string | null) => {
@@ -125,20 +124,24 @@ export function HistoryProvider({ children }: { children: ReactNode }) {
   );
 
   const asking = useRef(new Map<string, Change>());
-  const note = useCallback((id: string, title: string) => setBegun((known) => [...known, { id, title }]), []);
-  useEffect(() => {
-    if (status === 'loading' || begun.length === 0) return; // A server that keeps no chats has no addresses for them.
-    setBegun([]);
-    if (status === 'off') return;
-    for (const { id, title } of begun) {
+  const named = useRef(new Set<string>());
+  const note = useCallback(
+    (id: string, title: string) => {
       nameNewChat(id);
+      named.current.add(id);
       const short = title.slice(0, 80);
       setTitles((known) => (known.has(id) ? known : new Map([...known, [id, short]])));
       const asked: Change = { id, until: Infinity, apply: (list, isAll) => withAsked(list, id, short, isAll) };
       asking.current.set(id, asked);
       change(asked);
-    }
-  }, [status, begun, change]);
+    },
+    [change],
+  );
+
+  // A chat that was begun before it was known that the server keeps none has no address.
+  useEffect(() => {
+    if (status === 'off' && named.current.has(route.get().chatId)) forgetAddress();
+  }, [status]);
 
   const noteEnd = useCallback(
     (id: string) => {

@@ -67,3 +67,10 @@ export function nameNewChat(chatId: string): void {
   window.history.pushState(null, '', hrefOf(chatId));
   change({ chatId, isNew: false, find: '' });
 }
+
+/** The chat that is shown is not kept: nothing could be loaded by its address. */
+export function forgetAddress(): void {
+  if (current === undefined || current.isNew) return;
+  window.history.replaceState(null, '', window.location.pathname);
+  change({ ...current, isNew: true });
+}
