@@ -174,7 +174,8 @@ def test_chat_is_renamed_by_mouse_and_by_keyboard(asked: tuple[ChatPage, str]) -
     for key in ("Tab", "Enter", "ArrowDown", "ArrowUp", "Enter"):
         page.page.keyboard.press(key)
     page.page.keyboard.type(second)
-    page.page.keyboard.press("Enter")
+    with page.page.expect_response(lambda response: response.request.method == "PATCH"):
+        page.page.keyboard.press("Enter")
     expect(page.row(second).get_by_role("link")).to_be_focused()
     page.page.reload()
     expect(page.row(second)).to_be_visible()
@@ -337,6 +338,7 @@ def test_title_of_the_open_chat_stays_while_a_search_does_not_find_it(asked: tup
 
 def test_search_field_stays_within_the_list(visit: Visit, replayed: str) -> None:
     page = visit(replayed)
+    expect(page.prompt).to_be_focused()
     field = page.page.get_by_role("search")
     before = field.bounding_box()
     page.page.get_by_label("Search chats").fill("words")

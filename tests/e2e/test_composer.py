@@ -224,9 +224,10 @@ def test_message_to_a_chat_that_is_answered_elsewhere_can_be_seen_there(
     expect(page.answers).to_have_count(2)
     other.ask("And low water?")
     expect(other.error).to_contain_text("This chat is being answered already.")
+    other.prompt.fill("And tomorrow?")
     other.page.get_by_test_id("reload-chat").click()
     expect(other.questions.last).to_contain_text("Once more, please.")
-    expect(other.prompt).to_have_value("And low water?")
+    expect(other.prompt).to_have_value("And low water?\n\nAnd tomorrow?")
     expect(other.stop).to_be_visible()
     other.stop.click()
     expect(other.stop).to_be_hidden()
@@ -307,6 +308,7 @@ def test_escape_stops_the_answer(visit: Visit, replayed: str, upstream: Upstream
 
 def test_colours_are_chosen_and_kept(visit: Visit, replayed: str) -> None:
     page = visit(replayed, color_scheme="light")
+    expect(page.prompt).to_be_focused()  # The page listens to its buttons by then.
     ground = "getComputedStyle(document.body).backgroundColor"
     light = page.page.evaluate(ground)
     page.page.get_by_role("radio", name="Dark").check(force=True)
@@ -315,6 +317,7 @@ def test_colours_are_chosen_and_kept(visit: Visit, replayed: str) -> None:
     assert page.broken_rules() == []
     page.page.reload()
     assert page.page.evaluate(ground) == dark
+    expect(page.prompt).to_be_focused()
     page.page.get_by_role("radio", name="Dark").press("ArrowLeft")
     page.page.emulate_media(color_scheme="dark")
     assert page.page.evaluate(ground) == light
@@ -393,6 +396,20 @@ def test_page_fits_narrow_and_wide_screens(visit: Visit, choosing: str, upstream
     assert page.overhang() <= 0
 
 
+AT_REST = """
+async (log) => {
+  let before;
+  do {
+    before = [log.scrollTop, log.scrollHeight].join();
+    // Three frames: a page follows what has grown in the next one.
+    for (let frame = 0; frame < 3; frame++) await new Promise((done) => requestAnimationFrame(done));
+  } while (before !== [log.scrollTop, log.scrollHeight].join());
+  return log.scrollTop;
+}
+"""
+"""Waits until nothing grows or scrolls any more; gives the place."""
+
+
 def test_reader_who_scrolls_up_is_left_in_peace_and_finds_back(visit: Visit, replayed: str, upstream: Upstream) -> None:
     upstream.will(long_until("The square of 20"))
     page = visit(replayed, viewport={"width": 1000, "height": 480})
@@ -400,15 +417,17 @@ def test_reader_who_scrolls_up_is_left_in_peace_and_finds_back(visit: Visit, rep
     expect(page.answer).to_contain_text("The square of 20")
     log = page.page.get_by_role("log")
     place = "log => log.scrollHeight - log.scrollTop - log.clientHeight"
+    log.evaluate(AT_REST)
     assert log.evaluate(place) < 60
     log.hover()
     page.page.mouse.wheel(0, -400)
     back = page.page.get_by_role("button", name="To the latest message")
     expect(back).to_be_visible()
-    top = log.evaluate("log => log.scrollTop")
+    top = log.evaluate(AT_REST)
     upstream.requests[0].go_on()
     page.wait_until_answered()
     assert log.evaluate("log => log.scrollTop") == top
     back.click()
     expect(back).to_be_hidden()
+    log.evaluate(AT_REST)
     assert log.evaluate(place) < 60

@@ -10,7 +10,6 @@ from tests.e2e.late_answers import Held
 from tests.e2e.test_chats import question
 from tests.e2e.test_late_answers import AFTER_TWO_WORDS, CHAT, ask
 from tests.e2e.upstream import WHOLE_TEXT, Upstream
-from usechat.testing.replay import Reply
 
 
 def search_while(page: ChatPage, held: Held) -> None:
@@ -75,16 +74,16 @@ def test_visitor_who_is_let_in_goes_on_where_they_have_gone(visit: Visit, guarde
     expect(page.page.get_by_label("Search chats")).to_be_focused()
 
 
-def test_words_that_are_written_before_the_page_listens_are_sent(
-    visit: Visit, replayed: str, upstream: Upstream
-) -> None:
-    upstream.will(Reply("text"))
-    page = visit(replayed)
+def test_words_that_are_written_before_the_page_listens_count(visit: Visit, replayed: str, upstream: Upstream) -> None:
+    page, asked = ask(visit, replayed, upstream)
+    page.page.get_by_test_id("new-chat").click()
     scripts = Held(page.page, "**/_next/**/*.js", is_answered=False)
     page.page.reload(wait_until="commit")
     scripts.wait()
-    page.prompt.fill("When is high water?")
+    page.prompt.fill("And low water?")
+    page.page.get_by_label("Search chats").fill(asked)
     scripts.release()
+    expect(page.rows).to_have_count(1)
     expect(page.send).to_be_enabled()
     page.send.click()
     expect(page.answer).to_contain_text(WHOLE_TEXT)

@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 
 from tests.e2e.conftest import Visit
 from tests.e2e.upstream import OVERLOADED, WHOLE_TEXT, WORDS, Upstream
+from tests.support.waiting import AT_ONCE
 from usechat.parts import TextDelta
 from usechat.protocol.decoders import UIMessageStreamDecoder
 from usechat.testing.replay import Reply
@@ -101,7 +102,8 @@ def test_stopped_answer_of_the_local_model_does_not_go_on(visit: Visit, local: s
     page.ask("Tell me a very long story about a lighthouse keeper, in at least one thousand words.")
     expect(page.answer).to_contain_text(re.compile(r"(\w+\W+){5}"))
     page.stop.click()
-    expect(page.send).to_be_visible(timeout=1_000)
+    # The rest of such a story would take longer.
+    expect(page.send).to_be_visible(timeout=AT_ONCE * 1_000)
     told = page.answer.inner_text()
     page.ask("Name one colour.")
     page.wait_until_answered(2)

@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tests.support.programs import hold_port
+
 __all__ = ["PgBouncer"]
 
 _START_SECONDS = 30.0
@@ -33,9 +35,8 @@ class PgBouncer:
             raise FileNotFoundError("pgbouncer is not installed")
         user = "postgres" if os.geteuid() == 0 else None
         self._folder = Path(tempfile.mkdtemp(prefix="usechat-pgbouncer-"))
-        with socket.socket() as chosen:
-            chosen.bind(("127.0.0.1", 0))
-            self.port: int = chosen.getsockname()[1]
+        self._held = hold_port()
+        self.port: int = self._held.getsockname()[1]
         settings = self._folder / "settings.ini"
         settings.write_text(
             f"[databases]\n* = host=127.0.0.1 port={server_port} user=postgres\n"
@@ -70,4 +71,5 @@ class PgBouncer:
         """End it, and remove its folder."""
         self._process.kill()
         self._process.wait()
+        self._held.close()
         shutil.rmtree(self._folder)

@@ -7,13 +7,13 @@ import itertools
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests.support.programs import hold_port
 from usechat.chats.sql.migrations.migrate import migrate
 
 __all__ = ["PostgresServer"]
@@ -47,9 +47,9 @@ class PostgresServer:
         self._user = "postgres" if os.geteuid() == 0 else None
         if self._user is not None:
             shutil.chown(self._folder, self._user)
-        with socket.socket() as chosen:
-            chosen.bind(("127.0.0.1", 0))
-            self.port: int = chosen.getsockname()[1]
+        # It is stopped and started again; meanwhile nobody else gets the port.
+        self._held = hold_port()
+        self.port: int = self._held.getsockname()[1]
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
         self._migrated: str | None = None
@@ -143,5 +143,6 @@ class PostgresServer:
     def close(self) -> None:
         """End it at once, and have what it kept removed."""
         self.stop(signal.SIGQUIT)
+        self._held.close()
         # Each database is some 300 files. A busy disk takes minutes to remove those of hundreds: nobody waits for that.
         subprocess.run(["sh", "-c", 'exec rm -rf "$0" > /dev/null 2>&1 &', self._folder], check=True)

@@ -1,5 +1,6 @@
 'use client';
 
+import { useEffect, useRef } from 'react';
 import { useHistory } from '@/hooks/use-history';
 import { STRINGS } from '@/lib/strings';
 import { CloseIcon, SearchIcon } from '../icons';
@@ -11,11 +12,19 @@ export const SEARCH_ID = 'chat-search';
 /** Searches the titles and the messages of all chats. */
 export function SearchField() {
   const { search, setSearch, listedFor, chats, status } = useHistory();
+  const field = useRef<HTMLInputElement>(null);
   const words = search.trim();
+
+  // What was written before the page could listen.
+  useEffect(() => {
+    if (field.current?.value) setSearch(field.current.value);
+  }, [setSearch]);
+
   return (
     <div className={styles.search} role="search">
       <SearchIcon />
       <input
+        ref={field}
         id={SEARCH_ID}
         type="text"
         inputMode="search"
