@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -59,6 +62,28 @@ MAX_GROWTH = 256 * MIB
 """Three answers of 6 MB at once, as they are made, sent and saved."""
 MAX_READING = 64 * MIB
 """A hundred readers; with a copy for each it would be ten times as much."""
+WAITING = 64
+COUNTING_USER = """
+import asyncio
+from fastapi import HTTPException
+
+passes = 0
+tasks = []
+
+async def count():
+    global passes
+    while True:
+        passes += 1
+        await asyncio.sleep(0)
+
+async def user(connection):
+    if "hold" in connection.headers:
+        tasks.append(asyncio.create_task(count()))
+        with open("gate") as gate:
+            gate.read()
+    raise HTTPException(403, str(passes))
+"""
+"""Refuses everybody with the number of the event loop's pass, and can hold the loop up until a pipe is closed."""
 
 
 @pytest.fixture
@@ -230,3 +255,25 @@ async def test_bodies_that_trickle_are_given_up_all_at_once(site: Site, upstream
     await ended(*slow)
     assert {answer.status for answer in slow} == {408}
     await until_idle(site, idle.files + FEW_FILES)
+
+
+def test_clients_that_wait_are_let_in_several_at_once(tmp_path: Path):
+    # A pass over hundreds of streams takes long: with one client in each, most of them wait a second to be refused.
+    (tmp_path / "my_app.py").write_text(COUNTING_USER)
+    os.mkfifo(tmp_path / "gate")
+    asking = b"GET /api/info HTTP/1.1\r\nhost: here\r\nconnection: close\r\n%b\r\n"
+    with serving(tmp_path, USECHAT_MODEL="demo", USECHAT_USER="my_app:user") as server, ExitStack() as opened:
+
+        def connect(request: bytes) -> socket.socket:
+            address = ("127.0.0.1", server.client.base_url.port or 0)
+            client = opened.enter_context(socket.create_connection(address, timeout=PATIENCE))
+            client.sendall(request)
+            return client
+
+        connect(asking % b"hold: yes\r\n")
+        # To open it waits for the server.
+        with (tmp_path / "gate").open("w"):
+            clients = [connect(asking % b"") for _ in range(WAITING)]
+        answers = [b"".join(iter(lambda: client.recv(2**16), b"")) for client in clients]  # noqa: B023 - read at once
+    passes = {json.loads(answer.partition(b"\r\n\r\n")[2])["detail"] for answer in answers}
+    assert len(passes) <= WAITING / 4

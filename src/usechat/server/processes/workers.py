@@ -36,12 +36,12 @@ class Workers(Multiprocess):
 
     Args:
         config: As for uvicorn; says how many.
-        listener: The socket that they accept from.
+        listeners: The sockets that they accept from.
         on_ready: Called once, when the first worker answers requests.
     """
 
-    def __init__(self, config: uvicorn.Config, listener: socket.socket, on_ready: Callable[[], None]) -> None:
-        super().__init__(config, sockets=[listener])
+    def __init__(self, config: uvicorn.Config, listeners: list[socket.socket], on_ready: Callable[[], None]) -> None:
+        super().__init__(config, sockets=listeners)
         self._on_ready = on_ready
         self._has_answered = False
         self._ready: set[int | None] = set()
@@ -65,10 +65,10 @@ class Workers(Multiprocess):
             raise ConfigurationError("the workers do not start: the lines above say why.")
 
     def terminate_all(self) -> None:
-        """Tell the workers to stop, and close the socket."""
+        """Tell the workers to stop, and close the sockets."""
         super().terminate_all()
-        # As long as any process holds it, the system goes on taking connections, which wait for a worker until the last
-        # answer has ended. Refused ones go to another server at once.
+        # As long as any process holds one, the system goes on taking connections, which wait for a worker until the
+        # last answer has ended. Refused ones go to another server at once.
         for listener in self.sockets:
             listener.close()
 
