@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.load_clients import close_all
 from tests.support.order import begin_with
 from tests.support.shared_servers import own_redis, pgbouncer, postgres_server, redis_server
 
@@ -32,3 +35,11 @@ def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     for name in [name for name in os.environ if name.startswith("ANTHROPIC_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.fixture
+def opened() -> Iterator[list[socket.socket]]:
+    """What is closed after a test, however it ends."""
+    sockets: list[socket.socket] = []
+    yield sockets
+    close_all(sockets)

@@ -205,24 +205,21 @@ async def test_living_are_not_taken_for_lost_when_redis_was_away_for_long(own_se
     await maker.aclose()
 
 
-async def test_readers_hear_of_data_that_is_lost_with_its_producer(tmp_path: Path):
-    server = RedisServer(tmp_path)
-    server.start()
+async def test_readers_hear_of_data_that_is_lost_with_its_producer(own_redis: RedisServer):
     limits = Limits(lease=0.3)
-    log = RedisLog(server.url, limits, prefix="test:")
-    producer = RunProducer(server.url, "test:", "chat", limits)
+    log = RedisLog(own_redis.url, limits, prefix="test:")
+    producer = RunProducer(own_redis.url, "test:", "chat", limits)
     async with aclosing(log.read(producer.run_id)) as entries:
         producer.ask("append x")
         assert (await anext(entries)).data == b"x"
         producer.process.kill()
-        server.ask("FLUSHALL")
+        own_redis.ask("FLUSHALL")
         with pytest.raises(RunError) as raised:
             await asyncio.wait_for(anext(entries), PATIENCE)
     assert raised.value.code == "missing"
     assert await log.find("chat") is None
     await log.aclose()
     producer.close()
-    server.close()
 
 
 async def test_connections_that_are_dropped_are_made_anew(logs: LogMaker, redis_server: RedisServer):

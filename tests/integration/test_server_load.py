@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.loaded_server import ANY_FILES, LARGE, LARGE_DELTAS, chat, ended, serving_site
 from tests.integration.running_server import serving
 from tests.integration.test_server_socket import HELD
 from tests.support.load_clients import (
     Answer,
     Site,
     ask,
-    chat_body,
     close_all,
     count_ended,
     look,
@@ -39,25 +39,9 @@ PLACES = 8
 PLACES_EACH = 4
 GREEDY = "192.0.2.7"
 MIB = 2**20
-ANY_FILES = 10**6
 FEW_FILES = 30
 """Connections to the model and to the database that are kept for a while."""
 DELTAS = sum("text_delta" in event for event in read_events("text"))
-LARGE = Reply(
-    events=[
-        {"type": "message_start", "message": {"id": "msg_1", "model": "m", "usage": {"input_tokens": 1}}},
-        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
-        *[
-            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "x" * 10_000}}
-            for _ in range(600)
-        ],
-        {"type": "content_block_stop", "index": 0},
-        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 400}},
-        {"type": "message_stop"},
-    ],
-    split=-1,
-)
-LARGE_DELTAS = 600
 MAX_GROWTH = 256 * MIB
 """Three answers of 6 MB at once, as they are made, sent and saved."""
 MAX_READING = 64 * MIB
@@ -91,14 +75,6 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture
-def opened() -> Iterator[list[socket.socket]]:
-    """What is closed after a test, however it ends."""
-    sockets: list[socket.socket] = []
-    yield sockets
-    close_all(sockets)
-
-
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[ScriptedUpstream]:
     with ScriptedUpstream() as running:
@@ -108,13 +84,9 @@ def upstream() -> Iterator[ScriptedUpstream]:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, upstream: ScriptedUpstream) -> Iterator[Site]:
     """A server with everything on."""
-    with serving(
+    with serving_site(
         tmp_path_factory.mktemp("load"),
-        ANTHROPIC_BASE_URL=upstream.url,
-        ANTHROPIC_API_KEY="unused",
-        USECHAT_MODEL="claude-sonnet-4-6",
-        USECHAT_API_KEYS="the-key",
-        USECHAT_METRICS="true",
+        upstream,
         USECHAT_MAX_ANSWERS=str(PLACES),
         USECHAT_ANSWERS_EACH=str(PLACES_EACH),
         USECHAT_REQUESTS_PER_MINUTE="1000000",
@@ -122,12 +94,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, upstream: ScriptedUpstream) -
         USECHAT_HEAD_SECONDS="1",
         USECHAT_BODY_SECONDS="1",
     ) as running:
-        yield Site(running.client.base_url.port or 0, running.process.pid, "the-key")
-        assert running.process.poll() is None
-
-
-def chat(site: Site, chat_id: str, address: str) -> bytes:
-    return site.request("POST", "/api/chat", chat_body(chat_id, "When is high water?"), address=address)
+        yield running
 
 
 async def begin(site: Site, chat_id: str, address: str) -> Answer:
@@ -141,11 +108,6 @@ async def read_all(site: Site, chat_id: str, address: str) -> Answer:
     answer = await ask(site, chat(site, chat_id, address))
     await ended(answer)
     return answer
-
-
-async def ended(*answers: Answer) -> None:
-    async with asyncio.timeout(PATIENCE):
-        await asyncio.gather(*(answer.over for answer in answers))
 
 
 def refusals(answers: list[Answer]) -> set[tuple[int, int | None]]:

@@ -32,23 +32,18 @@ def await_state(server: RunningServer, code: int, **expected: str) -> None:
         time.sleep(0.1)
 
 
-def test_redis_that_is_gone_or_hangs_is_told(tmp_path: Path) -> None:
-    redis = RedisServer(tmp_path)
-    redis.start()
-    try:
-        with serving(tmp_path, USECHAT_MODEL="demo", USECHAT_REDIS_URL=redis.url) as server:
-            await_state(server, 200, status="ok", database="ok", redis="ok")
-            redis.kill()
-            await_state(server, 503, status="away", database="ok", redis="away")
-            assert server.client.get("/healthz").status_code == 200
-            redis.start()
-            await_state(server, 200, redis="ok")
-            redis.pause()
-            await_state(server, 503, redis="away")
-            redis.go_on()
-            await_state(server, 200, redis="ok")
-    finally:
-        redis.close()
+def test_redis_that_is_gone_or_hangs_is_told(tmp_path: Path, own_redis: RedisServer) -> None:
+    with serving(tmp_path, USECHAT_MODEL="demo", USECHAT_REDIS_URL=own_redis.url) as server:
+        await_state(server, 200, status="ok", database="ok", redis="ok")
+        own_redis.kill()
+        await_state(server, 503, status="away", database="ok", redis="away")
+        assert server.client.get("/healthz").status_code == 200
+        own_redis.start()
+        await_state(server, 200, redis="ok")
+        own_redis.pause()
+        await_state(server, 503, redis="away")
+        own_redis.go_on()
+        await_state(server, 200, redis="ok")
 
 
 def test_database_that_is_gone_is_told(tmp_path: Path) -> None:

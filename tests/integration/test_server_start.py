@@ -158,16 +158,11 @@ def test_postgresql_that_wants_another_password_is_told_in_one_line(
     check_refusal(starts(tmp_path, {DATABASE: url}), DATABASE, "not permitted to log in")
 
 
-def test_redis_that_wants_another_password_is_told_in_one_line(tmp_path: Path) -> None:
-    redis = RedisServer(tmp_path)
-    redis.start()
-    try:
-        redis.ask("CONFIG", "SET", "requirepass", "something-else")
-        check_refusal(starts(tmp_path, {REDIS: redis.url}), REDIS, "Authentication required")
-        wrong = redis.url.replace("redis://", f"redis://:{SECRET}@")
-        check_refusal(starts(tmp_path, {REDIS: wrong}), REDIS, "correct the address or the password")
-    finally:
-        redis.close()
+def test_redis_that_wants_another_password_is_told_in_one_line(tmp_path: Path, own_redis: RedisServer) -> None:
+    own_redis.ask("CONFIG", "SET", "requirepass", "something-else")
+    check_refusal(starts(tmp_path, {REDIS: own_redis.url}), REDIS, "Authentication required")
+    wrong = own_redis.url.replace("redis://", f"redis://:{SECRET}@")
+    check_refusal(starts(tmp_path, {REDIS: wrong}), REDIS, "correct the address or the password")
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

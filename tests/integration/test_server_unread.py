@@ -12,10 +12,9 @@ from contextlib import suppress
 import pytest
 from websockets.sync.client import connect
 
-from tests.integration.running_server import serving
-from tests.integration.test_server_load import ANY_FILES, LARGE, LARGE_DELTAS, chat, ended
+from tests.integration.loaded_server import ANY_FILES, LARGE, LARGE_DELTAS, chat, ended, serving_site
 from tests.integration.test_server_socket import KEY, frame, receive_to_end
-from tests.support.load_clients import Site, ask, close_all, look, open_socket, until_idle
+from tests.support.load_clients import Site, ask, look, open_socket, until_idle
 from tests.support.scripted_upstream import ScriptedUpstream
 from tests.support.waiting import PATIENCE, eventually
 
@@ -37,25 +36,8 @@ def upstream() -> Iterator[ScriptedUpstream]:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, upstream: ScriptedUpstream) -> Iterator[Site]:
     """A server that waits a second for its clients."""
-    with serving(
-        tmp_path_factory.mktemp("unread"),
-        ANTHROPIC_BASE_URL=upstream.url,
-        ANTHROPIC_API_KEY="unused",
-        USECHAT_MODEL="claude-sonnet-4-6",
-        USECHAT_API_KEYS="the-key",
-        USECHAT_METRICS="true",
-        USECHAT_SEND_SECONDS="1",
-    ) as running:
-        yield Site(running.client.base_url.port or 0, running.process.pid, "the-key")
-        assert running.process.poll() is None
-
-
-@pytest.fixture
-def opened() -> Iterator[list[socket.socket]]:
-    """What is closed after a test, however it ends."""
-    sockets: list[socket.socket] = []
-    yield sockets
-    close_all(sockets)
+    with serving_site(tmp_path_factory.mktemp("unread"), upstream, USECHAT_SEND_SECONDS="1") as running:
+        yield running
 
 
 async def read_rest(connection: socket.socket) -> bytes:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Self
 from urllib.parse import urlsplit, urlunsplit
+
+from tests.support.listener import Listener
 
 __all__ = ["CuttingProxy"]
 
 
-class CuttingProxy:
-    """A proxy on a free port of loopback, in the test's own event loop.
+class CuttingProxy(Listener):
+    """A proxy before a backend.
 
     Args:
         url: What it stands before.
@@ -19,33 +20,17 @@ class CuttingProxy:
     """
 
     def __init__(self, url: str, *, seconds: float) -> None:
+        super().__init__()
         self._parts = urlsplit(url)
         self._seconds = seconds
-        self._connections: set[asyncio.Task[None]] = set()
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        port = self._server.sockets[0].getsockname()[1]
-        self.url = urlunsplit(self._parts._replace(netloc=f"127.0.0.1:{port}"))
-        return self
+    @property
+    def url(self) -> str:
+        """The backend's URL by way of the proxy."""
+        return urlunsplit(self._parts._replace(netloc=f"127.0.0.1:{self.port}"))
 
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        for connection in self._connections:
-            connection.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
-        try:
-            await self._connect(reader, writer)
-        finally:
-            writer.close()
-            self._connections.discard(task)
-
-    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carry one connection's bytes both ways."""
         far_reader, far_writer = await asyncio.open_connection(self._parts.hostname, self._parts.port)
         asking = asyncio.create_task(carry(reader, far_writer, seconds=None))
         try:

@@ -7,7 +7,9 @@ import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any
+
+from tests.support.listener import Listener
 
 __all__ = ["CHUNKS", "EVENT_HEADERS", "Answer", "Behaviour", "ScriptedBackend", "frame"]
 
@@ -81,43 +83,35 @@ class Behaviour:
         return self.answer
 
 
-class ScriptedBackend:
-    """A server of a behaviour on a free port of loopback.
+class ScriptedBackend(Listener):
+    """A server of a behaviour.
 
     Args:
         behaviour: What it does.
     """
 
     def __init__(self, behaviour: Behaviour) -> None:
+        super().__init__()
         self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
         """Method, path, headers and body of each request."""
         self._behaviour = behaviour
-        self._connections: set[asyncio.Task[None]] = set()
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.origin = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-        self.url = f"{self.origin}/api/chat"
-        return self
+    @property
+    def origin(self) -> str:
+        """Its origin."""
+        return f"http://127.0.0.1:{self.port}"
 
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        for connection in self._connections:
-            connection.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+    @property
+    def url(self) -> str:
+        """The URL of its chat route."""
+        return f"{self.origin}/api/chat"
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
-        try:
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                await self._serve(reader, writer)
-        finally:
-            self._connections.discard(task)
-            writer.close()
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one request."""
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            await self._answer(reader, writer)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         method, path, version = head[0].split(" ", 2)
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
