@@ -37,12 +37,13 @@ __all__ = ["serve"]
 APP: Final = "usechat.server.processes.entry:load_app"
 SOCKET_PROTOCOL: Final = "usechat.server.access.connections.socket_protocol:BoundedSocketProtocol"
 BACKLOG: Final = 2048
-ACCEPTED_AT_ONCE: Final = 8
+ACCEPTED_AT_ONCE: Final = 8 if os.name == "posix" else 1
 """Connections that one pass of the event loop accepts. uvloop takes one of each listening socket.
 
 A pass over some hundred streams can take 20 ms: with one socket, clients would wait a second and more in the system's
 queue, also to be refused. Many more would let new answers hold up the streams, and each socket costs 4 µs when a client
-comes alone. Source: libuv, pull request 3696 (one connection of a socket in a pass).
+comes alone. Windows has no uvloop, and asyncio takes no copies of a listening socket there. Source: libuv, pull request
+3696 (one connection of a socket in a pass).
 """
 UNSENT_BYTES: Final = 128 * 2**10
 """What the system holds of an answer that the client has no room for yet."""
