@@ -1,9 +1,11 @@
-"""What stays prepared in PostgreSQL, and turns behind a pooler that gives each transaction another connection.
+"""What stays open and prepared in PostgreSQL, and turns behind a pooler that gives each transaction another connection.
 
 The whole suite of the store runs behind the pooler too (test_chat_store.py).
 """
 
 from __future__ import annotations
+
+import asyncio
 
 import pytest
 from sqlalchemy import Connection
@@ -37,6 +39,19 @@ async def count_prepared(url: str) -> int:
     counted = await database.read(work)
     await database.aclose()
     return counted
+
+
+async def test_burst_opens_connections_that_the_next_one_uses_again(direct: str) -> None:
+    database = open_database(direct)
+
+    def name_connection(connection: Connection) -> int:
+        return connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+
+    first, second = [
+        set(await asyncio.gather(*(database.read(name_connection) for _ in range(40)))) for _burst in range(2)
+    ]
+    await database.aclose()
+    assert second <= first
 
 
 async def test_tables_are_made_through_the_pooler(postgres_server: PostgresServer, pgbouncer: PgBouncer) -> None:

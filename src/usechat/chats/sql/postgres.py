@@ -40,7 +40,8 @@ ANSWER_SECONDS: Final = 5.0
 """Seconds that a transaction may take, with its wait for a connection. Most take milliseconds."""
 _CLOSE_SECONDS: Final = 1.0
 """Seconds that the connections may take to close."""
-_POOL: Final[Mapping[str, Any]] = {"pool_size": 5, "max_overflow": 10, "pool_recycle": 1800}
+# All of them stay open: to open one and prepare its statements takes longer than ten turns.
+_POOL: Final[Mapping[str, Any]] = {"pool_size": 10, "max_overflow": 0, "pool_recycle": 1800}
 _SESSION: Final = "usechat.session"
 _KINDS: Final[Mapping[type[Exception], type[DBAPIError]]] = {
     asyncpg.IntegrityConstraintViolationError: IntegrityError,
@@ -85,9 +86,9 @@ class PostgresDatabase:
             "prepared_statement_name_func": lambda: "",
         }
         pool: dict[str, Any] = {**_POOL, "pool_timeout": 2 * seconds}
-        engine = create_async_engine(url.set(query={}), connect_args=arguments, hide_parameters=True, **pool)
         # Transactions are begun and ended on the driver's connection, which also runs most of their statements.
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        pool["isolation_level"] = "AUTOCOMMIT"
+        self._engine = create_async_engine(url.set(query={}), connect_args=arguments, hide_parameters=True, **pool)
 
     async def read(self, work: Work[ResultT]) -> ResultT:
         """See `Database.read`. Each statement sees the data of the moment when it runs."""

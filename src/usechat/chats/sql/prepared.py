@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, Protocol, TypeAlias, cast
 
 import msgspec
@@ -102,7 +103,7 @@ class _Written(msgspec.Struct, frozen=True):
 
 
 class DriverStatements:
-    """The statements that were run on one connection.
+    """Runs statements on one connection.
 
     Args:
         connection: The connection; its dialect writes them.
@@ -113,7 +114,6 @@ class DriverStatements:
         self._dialect = connection.dialect
         self._dispatch = connection.engine.dispatch
         self._driver = driver
-        self._written: dict[tuple[Any, ...], _Written] = {}
 
     @property
     def is_watched(self) -> bool:
@@ -123,28 +123,23 @@ class DriverStatements:
     def run(self, statement: Executable, values: Values | Sequence[Values]) -> Rows:
         """See `run`."""
         if isinstance(values, Mapping):
-            written = self._find(statement, values)
+            written = _write(statement, tuple(values), self._dialect)
             return self._driver.execute(written.text, written.encode(values))
-        written = self._find(statement, values[0])
+        written = _write(statement, tuple(values[0]), self._dialect)
         return self._driver.execute_many(written.text, [written.encode(one) for one in values])
 
-    def _find(self, statement: Executable, values: Values) -> _Written:
-        # Which columns are written depends on which values there are.
-        key = (statement, *values)
-        written = self._written.get(key)
-        if written is None:
-            written = self._written[key] = _write(statement, values, self._dialect)
-        return written
 
-
-def _write(statement: Executable, values: Values, dialect: Dialect) -> _Written:
-    compiled = cast("ClauseElement", statement).compile(dialect=dialect, column_keys=list(values))
+# For all connections: to write one takes longer than to run it.
+@lru_cache(maxsize=256)
+def _write(statement: Executable, names: Sequence[str], dialect: Dialect) -> _Written:
+    """Return a statement's text. Which columns it writes depends on which values there are, so it gets their names."""
+    compiled = cast("ClauseElement", statement).compile(dialect=dialect, column_keys=list(names))
     assert isinstance(compiled, SQLCompiler)
     binds = compiled.binds
     processors = ((name, _encoder_of(bind.type, dialect)) for name, bind in binds.items())
     return _Written(
         text=compiled.string,
-        constants={name: bind.value for name, bind in binds.items() if name not in values},
+        constants={name: bind.value for name, bind in binds.items() if name not in names},
         encoders=[(name, encode) for name, encode in processors if encode is not None],
         order=compiled.positiontup,
     )
