@@ -28,7 +28,7 @@ TYPED := --installed='.venv/lib/*/site-packages/*.dist-info' --installed=.venv/p
 BY_FILE := --dist=loadfile --no-loadscope-reorder
 
 .PHONY: help run test $(GROUPS) fuzz fuzz-routes set-up format docs wheel conformance-app bench bench-quick bench-compare load \
-	streams lock clean picture
+	streams turns lock clean picture
 
 help: ## List these verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -128,6 +128,10 @@ load: ## Ask one worker for twice what it can hold, and by clients as no server 
 streams: ## Open ten thousand answers at once, in eight minutes (ARGS='--streams 20000 --workers 4')
 	@$(PREPARE) .venv/.dev $(BENCH_PROGRAMS) $(STORES)
 	@.venv/bin/python -m benchmarks.streams $(ARGS)
+
+turns: ## Have one worker and two keep chats in PostgreSQL and Redis, in two minutes (ARGS='--against main')
+	@$(PREPARE) .venv/.dev $(BENCH_PROGRAMS) $(STORES)
+	@.venv/bin/python -m benchmarks.turns $(ARGS)
 
 lock: set-up ## Write the locked requirements anew (ARGS=--upgrade takes newer versions)
 	@./scripts/lock $(ARGS)

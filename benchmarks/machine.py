@@ -23,6 +23,7 @@ __all__ = [
 
 _CORES = sorted(os.sched_getaffinity(0))
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def is_split() -> bool:
@@ -55,8 +56,8 @@ def _on_core(core: int) -> Generator[None]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process and its children so far, threads that have ended included."""
-    return sum(_clock_of(each) for each in _with_children(pid))
+    """User and system time of a process and its children so far, with threads and children that have ended."""
+    return sum(_clock_of(each) + _ended_children_of(each) for each in _with_children(pid))
 
 
 def _clock_of(pid: int) -> float:
@@ -65,6 +66,15 @@ def _clock_of(pid: int) -> float:
         return time.clock_gettime((~pid << 3) | 2)
     except OSError:
         return 0.0
+
+
+def _ended_children_of(pid: int) -> float:
+    # The sixteenth and seventeenth field of proc(5), of which the second may hold spaces.
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[13]) + int(fields[14])) / _TICKS
 
 
 def resident_bytes(pid: int) -> int:

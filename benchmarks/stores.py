@@ -24,11 +24,11 @@ class Stores:
     postgres: PostgresServer
     redis: RedisServer
 
-    def variables(self) -> dict[str, str]:
-        """Return a server's settings, with a new database."""
+    def variables(self, number: int = 0) -> dict[str, str]:
+        """Return a server's settings, with a new database and the one of Redis that has the number."""
         url = self.postgres.make_database()
         asyncio.run(migrate(url))
-        return {"USECHAT_DATABASE_URL": url, "USECHAT_REDIS_URL": self.redis.url}
+        return {"USECHAT_DATABASE_URL": url, "USECHAT_REDIS_URL": f"{self.redis.url.rpartition('/')[0]}/{number}"}
 
 
 @contextmanager
