@@ -4,6 +4,7 @@ Each turn is the first message of a new chat, answered with 50 deltas as fast as
 the turn begun and ended in PostgreSQL, and the answer's frames go to Redis. The servers wait beside each other and are
 asked in turn, each with a database of its own. Printed are answers a second, and the CPU time that a turn takes of the
 workers, PostgreSQL, Redis and the load (the clients and the stand-in for Anthropic), which all run on the same cores.
+Where others use some of those meanwhile, answers a second say nothing, and CPU time is larger than it would be.
 It takes two minutes; the exit status is 1 where an answer did not come whole.
 """
 
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.bodies import body_file
-from benchmarks.machine import cpu_seconds, describe
+from benchmarks.machine import busy_seconds, cpu_seconds, describe
 from benchmarks.measure import Figure, take_sample
 from benchmarks.programs import BenchmarkError, LoadPlan, upstream
 from benchmarks.report import show
@@ -39,7 +40,7 @@ SETTLE_SECONDS: Final = 0.2
 """How long the stores may go on working after the last answer."""
 LOAD: Final = "load"
 PARTS: Final = ("workers", "PostgreSQL", "Redis", LOAD)
-HEADS: Final = ("", "answers a second", *(f"{part}, CPU ms a turn" for part in PARTS), "cores in use")
+HEADS: Final = ("", "answers a second", *(f"{part}, CPU ms a turn" for part in PARTS), "cores in use", "by others")
 
 
 @dataclass
@@ -52,6 +53,7 @@ class Row:
     rate: Figure = field(default_factory=lambda: Figure("answers/s"))
     cpu: dict[str, Figure] = field(default_factory=lambda: {part: Figure("ms/turn") for part in PARTS})
     cores: Figure = field(default_factory=lambda: Figure("cores"))
+    others: Figure = field(default_factory=lambda: Figure("cores"))
 
     def look(self) -> dict[str, float]:
         """Return the CPU seconds that each part has taken so far."""
@@ -62,18 +64,20 @@ class Row:
 
     def sample(self) -> None:
         """Have one sample's turns answered."""
-        before = self.look()
+        before, busy = self.look(), busy_seconds()
         load = take_sample(self.server, body_file("ui", PLAN.answer), PLAN).load
         time.sleep(SETTLE_SECONDS)
         spent = {part: seconds - before[part] for part, seconds in self.look().items()}
         self.rate.values.append(load.whole / load.wall_s)
-        self.cores.values.append(sum(spent.values()) / load.wall_s)
+        own = sum(spent.values())
+        self.cores.values.append(own / load.wall_s)
+        self.others.values.append(max(busy_seconds() - busy - own, 0.0) / (load.wall_s + SETTLE_SECONDS))
         for part, seconds in spent.items():
             self.cpu[part].values.append(seconds * 1000 / load.whole)
 
     def cells(self) -> list[str]:
         """Return its cells of the table."""
-        return [self.name, *map(show, (self.rate, *self.cpu.values(), self.cores))]
+        return [self.name, *map(show, (self.rate, *self.cpu.values(), self.cores, self.others))]
 
 
 def start(stack: ExitStack, sources: Sequence[Path]) -> list[Row]:

@@ -41,17 +41,34 @@ async def count_prepared(url: str) -> int:
     return counted
 
 
+def name_connection(connection: Connection) -> int:
+    return connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+
+
 async def test_burst_opens_connections_that_the_next_one_uses_again(direct: str) -> None:
     database = open_database(direct)
-
-    def name_connection(connection: Connection) -> int:
-        return connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
-
     first, second = [
         set(await asyncio.gather(*(database.read(name_connection) for _ in range(40)))) for _burst in range(2)
     ]
     await database.aclose()
     assert second <= first
+
+
+async def test_who_comes_later_gets_no_connection_before_those_who_wait(direct: str) -> None:
+    database = open_database(direct)
+    # All connections are open.
+    await asyncio.gather(*(database.read(name_connection) for _ in range(40)))
+    done: list[str] = []
+
+    async def read_twice() -> None:
+        for name in ("first", "second"):
+            await database.read(name_connection)
+            done.append(name)
+
+    await asyncio.gather(*(read_twice() for _ in range(40)))
+    await database.aclose()
+    # Those that were not ended by then had a connection.
+    assert done.index("second") >= 30
 
 
 async def test_tables_are_made_through_the_pooler(postgres_server: PostgresServer, pgbouncer: PgBouncer) -> None:

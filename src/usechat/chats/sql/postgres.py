@@ -89,6 +89,8 @@ class PostgresDatabase:
         # Transactions are begun and ended on the driver's connection, which also runs most of their statements.
         pool["isolation_level"] = "AUTOCOMMIT"
         self._engine = create_async_engine(url.set(query={}), connect_args=arguments, hide_parameters=True, **pool)
+        # The pool itself gives a connection to whoever comes when it is free, before those who wait for one.
+        self._places = asyncio.Semaphore(_POOL["pool_size"])
 
     async def read(self, work: Work[ResultT]) -> ResultT:
         """See `Database.read`. Each statement sees the data of the moment when it runs."""
@@ -113,7 +115,7 @@ class PostgresDatabase:
         began = time.monotonic()
         limit = asyncio.timeout(self._seconds)
         try:
-            async with limit:
+            async with limit, self._places:
                 return await self._run(work, in_transaction=in_transaction)
         except (DBAPIError, OSError) as error:
             if is_read_only(error):
