@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 from tests.e2e.chat_page import ChatPage
 from tests.e2e.conftest import Visit
 from tests.e2e.late_answers import Held
+from tests.e2e.test_accessibility import PHONE
 from tests.e2e.test_chats import question
 from tests.e2e.test_late_answers import AFTER_TWO_WORDS, CHAT, ask
 from tests.e2e.upstream import WHOLE_TEXT, Upstream
@@ -87,3 +88,17 @@ def test_words_that_are_written_before_the_page_listens_count(visit: Visit, repl
     expect(page.send).to_be_enabled()
     page.send.click()
     expect(page.answer).to_contain_text(WHOLE_TEXT)
+
+
+def test_field_that_is_touched_before_the_page_listens_keeps_the_focus(visit: Visit, replayed: str) -> None:
+    page = visit(replayed, **PHONE)
+    scripts = Held(page.page, "**/_next/**/*.js", is_answered=False)
+    page.page.reload(wait_until="commit")
+    scripts.wait()
+    page.prompt.tap()
+    page.page.keyboard.type("When is ")
+    scripts.release()
+    expect(page.model_name).to_have_text("claude-sonnet-4-6")
+    page.page.keyboard.type("high water?")
+    expect(page.prompt).to_have_value("When is high water?")
+    expect(page.send).to_be_enabled()

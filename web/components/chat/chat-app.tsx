@@ -1,6 +1,6 @@
 'use client';
 
-import { useCallback, useEffect, useState } from 'react';
+import { useCallback, useEffect, useRef, useState } from 'react';
 import { HistoryProvider } from '@/hooks/use-history';
 import { useRoute } from '@/hooks/use-route';
 import { ServerNotice } from '../server-notice';
@@ -37,13 +37,17 @@ function Chats() {
     delete document.documentElement.dataset.opening;
   }, []);
 
+  // The file has a new chat without an id. The first new one takes its place, with the focus and what was written there.
+  const first = useRef<string>(undefined);
+  if (isNew && chatId !== '') first.current ??= chatId;
+
   const ids = [chatId, ...busyIds.filter((id) => id !== chatId)];
   return ids.map((id) => {
     const isShown = id === chatId;
     const words = isShown ? find : '';
     return (
       <OpenChat
-        key={`${id} ${words}`}
+        key={`${id === first.current ? '' : id} ${words}`}
         id={id}
         isNew={isShown && isNew}
         find={words}
