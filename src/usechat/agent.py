@@ -37,6 +37,8 @@ OutputT = TypeVar("OutputT", default=str)
 
 DEFAULT_STEPS = 20
 """Steps of an agent without ``stop_when``, as in the AI SDK."""
+GUARDS = ("approval_secret", "used_approvals", "tool_approval")
+"""Options of which None counts as not given. It is what a variable that is not set gives, and must turn nothing off."""
 
 
 class OneCallOptions(AnswerOptions, total=False):
@@ -100,7 +102,7 @@ class Agent(Generic[DepsT, OutputT]):
         self.prepare_call = prepare_call
         self.context = context
         self.context_type = context_type
-        self.options: Mapping[str, Any] = cast("Mapping[str, Any]", options)
+        self.options: Mapping[str, Any] = without_unset(cast("Mapping[str, Any]", options))
         """The options that were given. What is missing here, a call or ``usechat serve`` may choose."""
         if context is not None:
             self._check_context(context)
@@ -188,7 +190,7 @@ class Agent(Generic[DepsT, OutputT]):
             )
 
     def _stream(self, prompt: str | Messages, options: Mapping[str, Any], context: Any) -> StreamTextResult[OutputT]:
-        merged: dict[str, Any] = {"tools": self.tools, **self.options, **options}
+        merged: dict[str, Any] = {"tools": self.tools, **self.options, **without_unset(options)}
         if merged.get("stop_when") is None:
             merged["stop_when"] = step_count_is(DEFAULT_STEPS)
         for name, join in CALLBACKS.items():
@@ -199,6 +201,10 @@ class Agent(Generic[DepsT, OutputT]):
         result = stream_text(model, prompt=text, messages=messages, context=context, output=self.output, **merged)
         result.request.prepare_call = self.prepare_call
         return result
+
+
+def without_unset(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None or name not in GUARDS}
 
 
 def call_both(first: Callable[[Any], Any], second: Callable[[Any], Any]) -> Callable[[Any], Any]:

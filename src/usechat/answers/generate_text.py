@@ -43,8 +43,8 @@ class AnswerOptions(CallOptions, total=False):
     stream_retries: int
     tool_approval: ToolApproval | None
     tool_call_concurrency: int | None
-    approval_secret: str | bool
-    used_approvals: UsedApprovals | bool
+    approval_secret: str | bool | None
+    used_approvals: UsedApprovals | bool | None
     message_metadata: MessageMetadataCallback | bool | None
     transform: Transform | None
     allow_system_messages: bool

@@ -15,7 +15,12 @@ from typing_extensions import TypeVar
 from usechat.answers.answer import Answer, Callbacks, FinishEvent, MessageMetadataCallback, Outcome
 from usechat.answers.arguments.call_options import CallOptions, check_active, check_choice, check_settings
 from usechat.answers.arguments.inputs import Messages, given_messages, read_messages
-from usechat.answers.arguments.option_checks import check_options, read_approval_policy, read_secret
+from usechat.answers.arguments.option_checks import (
+    check_options,
+    read_approval_policy,
+    read_secret,
+    read_used_approvals,
+)
 from usechat.answers.calls.events import StepStartEvent, ToolEndEvent, ToolStartEvent
 from usechat.answers.calls.read import RepairToolCall
 from usechat.answers.loop.model_turn import ModelTurn
@@ -34,7 +39,7 @@ from usechat.messages.model import ModelMessage
 from usechat.models.base import Model, ModelCall, ToolChoice
 from usechat.parts import Part
 from usechat.tools.tool import ToolApproval, Tools, read_tools
-from usechat.tools.used_approvals import UsedApprovals, process_used_approvals
+from usechat.tools.used_approvals import UsedApprovals
 
 __all__ = ["StreamTextResult", "stream_text"]
 
@@ -192,8 +197,8 @@ def stream_text(
     stream_retries: int = 0,
     tool_approval: ToolApproval | None = None,
     tool_call_concurrency: int | None = None,
-    approval_secret: str | bool = True,
-    used_approvals: UsedApprovals | bool = True,
+    approval_secret: str | bool | None = None,
+    used_approvals: UsedApprovals | bool | None = None,
     steering: Steering | None = None,
     context: Any = None,
     message_metadata: MessageMetadataCallback | bool | None = None,
@@ -241,10 +246,10 @@ def stream_text(
         tool_approval: One policy for all tools: a function of a call's input and its `ToolContext`, or a mapping by the
             tools' names. Its decision goes before the tool's own ``needs_approval``; None leaves it to the tool.
         tool_call_concurrency: How many tools of a step run at once; all of them without it. 1: in the model's order.
-        approval_secret: Signs approval requests. True: a secret of this process, which other workers do not share;
-            False: they are not signed, and a client can approve what it was never asked.
-        used_approvals: Remembers signed approvals, so that each runs its tool once. True: in this process; False: a
-            client that sends an old message again runs the tool again.
+        approval_secret: Signs approval requests. True or None: a secret of this process, which other workers do not
+            share; False: they are not signed, and a client can approve what it was never asked.
+        used_approvals: Remembers signed approvals, so that each runs its tool once. True or None: in this process;
+            False: a client that sends an old message again runs the tool again.
         steering: By which more messages of the user reach the answer while it is made (``experimental_steering``).
             From 7.0.163 on the client is shown them as parts of the answer's message. Older ones, and the message that
             is saved for them, have no place for them: `StepResult.steering_messages` has them for every client.
@@ -307,7 +312,7 @@ def stream_text(
         free_pauses=FREE_PAUSES if stop_when is None else 0,
         stream_retries=stream_retries,
         approval_secret=read_secret(approval_secret),
-        used_approvals=process_used_approvals() if used_approvals is True else used_approvals or None,
+        used_approvals=read_used_approvals(used_approvals),
         context=context,
         tool_approval=read_approval_policy(tool_approval, by_name),
         tool_call_concurrency=tool_call_concurrency,

@@ -116,6 +116,9 @@ class Chats:
         redis_url = options.get("redis_url")
         if redis_url is not None:
             check_redis_url(redis_url, self.names.redis)
+        if store is None and options.get("history") == "server":
+            # Without saved chats the client's history would count, and it could be forged.
+            raise ConfigurationError(f'history="server" takes chats that are saved: {self.names.database} is not set')
         self.store = store
         self.options = options
         self._conversations: Conversations | None = None

@@ -76,7 +76,7 @@ ApprovalStatus: TypeAlias = Approve | Deny | AskUser
 """An application's decision on a tool call (``tool-approval-configuration.ts``)."""
 
 
-def read_status(answer: bool | ApprovalStatus | None) -> ApprovalStatus | None:
+def read_status(answer: bool | ApprovalStatus) -> ApprovalStatus | None:
     """Return a tool's ``needs_approval``, or its result, as a status. None: the call runs without approval."""
     if isinstance(answer, ApprovalStatus):
         return answer

@@ -102,7 +102,8 @@ class ToolContext(msgspec.Struct, Generic[DepsT_co], frozen=True, kw_only=True):
 ModelOutput: TypeAlias = ToolResultOutput | ToolResultOutputDict
 """The form of a result for the model: an object, or the AI SDK's dict."""
 Decision: TypeAlias = bool | ApprovalStatus | None
-"""True is `AskUser`. With False and None the call runs without approval."""
+"""True is `AskUser`. With False the call runs without approval. None is no decision: it is left to the tool, and where
+the tool's own function returns it, the user is asked."""
 NeedsApproval: TypeAlias = Decision | Callable[[Any, ToolContext], "Decision | Awaitable[Decision]"]
 ToolApproval: TypeAlias = Callable[[Any, ToolContext], "Decision | Awaitable[Decision]"] | Mapping[str, NeedsApproval]
 """One policy for all tools of an answer: a function of the input and the context, or decisions by the tools' names.
@@ -143,6 +144,15 @@ class Tool(msgspec.Struct, Generic[P, R_co], frozen=True, kw_only=True):
     context_parameter: str | None = None
     takes_keywords: bool = False
     """Whether ``execute`` takes the checked input as keyword arguments instead of one argument."""
+
+    def __post_init__(self) -> None:
+        """Refuse a guard that is None.
+
+        Raises:
+            ConfigurationError: ``needs_approval`` is None.
+        """
+        if self.needs_approval is None:
+            raise ConfigurationError(f"tool {self.name}: needs_approval is None: give True, False or a function")
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Call the undecorated function."""

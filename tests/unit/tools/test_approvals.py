@@ -71,7 +71,6 @@ AMBIGUOUS_SIGNATURE = "e1X0Jd8-MioOB0qoJ-3tdeb9UsBRxIKu2JxLMT5kqLU"
     [
         (True, AskUser()),
         (False, None),
-        (None, None),
         (Approve("small"), Approve("small")),
         (Deny(), Deny()),
         (AskUser("large"), AskUser("large")),

@@ -12,19 +12,42 @@ from usechat.checks import check_function, check_number, check_texts, named
 from usechat.errors import ConfigurationError
 from usechat.tools.approvals import process_secret
 from usechat.tools.tool import NeedsApproval, Tool, ToolApproval
+from usechat.tools.used_approvals import UsedApprovals, process_used_approvals
 
-__all__ = ["check_options", "read_approval_policy", "read_secret"]
+__all__ = ["check_options", "read_approval_policy", "read_secret", "read_used_approvals"]
 
 
-def read_secret(secret: str | bool) -> str | None:
-    """Return the secret that signs approvals, or None.
+def read_secret(secret: Any) -> str | None:
+    """Return the secret that signs approvals; None where False turns signing off.
 
     Raises:
-        ConfigurationError: It is empty.
+        ConfigurationError: It is empty, or neither a text nor a bool.
     """
     if secret == "":
         raise ConfigurationError("approval_secret is empty: give a secret, True for one of this process, or False")
-    return process_secret() if secret is True else secret or None
+    # None is what a variable that is not set gives. It must not turn signing off.
+    if secret is True or secret is None:
+        return process_secret()
+    if secret is False:
+        return None
+    if not isinstance(secret, str):
+        raise ConfigurationError(f"approval_secret must be a text, True or False, not {named(secret)}")
+    return secret
+
+
+def read_used_approvals(used: Any) -> UsedApprovals | None:
+    """Return the memory of used approvals; None where False turns it off.
+
+    Raises:
+        ConfigurationError: It has no ``claim``.
+    """
+    if used is True or used is None:
+        return process_used_approvals()
+    if used is False:
+        return None
+    if not callable(getattr(used, "claim", None)):
+        raise ConfigurationError(f"used_approvals must be True, False or an object with claim(), not {named(used)}")
+    return used
 
 
 def read_approval_policy(policy: ToolApproval | None, tools: Mapping[str, Tool]) -> ToolApproval | None:

@@ -144,7 +144,9 @@ class ApprovalGate:
                 decision = yield Call(needs, (input, self.make_context(tool_call_id, tool.name, writer)))
             if decision is not None:
                 return read_status(decision)
-        return None
+        # A function that forgets its return must not let the call run unasked.
+        logger.warning("needs_approval of tool %s returned None, so the user is asked: return True or False", tool.name)
+        return AskUser()
 
     def _cannot_ask(self, call: ToolCall) -> Verdict:
         logger.warning("tool %s needs approval: name the client's AI SDK version (6 or later)", call.tool_name)
