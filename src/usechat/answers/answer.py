@@ -301,6 +301,7 @@ class Answer(DrivenAnswer):
             known.dialect, options, message=known.message, message_id=known.message_id, wire_format=known.wire_format
         )
         inner.shaper.lifecycle.reports = False
+        inner.chat_id = self.chat_id
 
     async def _field(self, name: str) -> Any:
         if not self.is_started:

@@ -97,6 +97,8 @@ class DrivenAnswer(ABC):
         self.request_messages: Sequence[UIMessage | Mapping[str, Any]] = ()
         self.policy = LoopPolicy()
         self.message_id: str | None = None
+        self.chat_id: str | None = None
+        """The chat of the request, for log lines."""
         self.binding: Binding | None = None
         """The arguments of `bind`, for answers that are merged into this one."""
         self.is_bound = False

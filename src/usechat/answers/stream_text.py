@@ -166,6 +166,7 @@ class StreamTextResult(Answer, Generic[OutputT_co]):
     def make_turn(self) -> Turn:
         """Return the turn of the model."""
         self.request.message_id, self.request.observer = self.message_id, self.observer
+        self.request.chat_id = self.chat_id
         self.request.lost_calls = self.lost_calls
         self.request.on_error = self.callbacks.error_text
         self.request.on_step_finish = partial(self.callbacks.call, "on_step_finish")

@@ -71,6 +71,7 @@ class AnswerToSend(Protocol):
     """
 
     message_id: str | None
+    chat_id: str | None
     shaper: ChunkShaper
     keeps_messages: bool
 
@@ -286,8 +287,9 @@ def respond(
         options: The fields of `EncoderOptions`: ``send_reasoning``, ``send_sources``, ``send_usage`` and so on.
     """
     request = chat if isinstance(chat, ui.ChatRequest) else None
+    chat_id = answer.chat_id = chat_id or (request.id if request is not None else None)
     if runs is not None:
-        begin = begin or partial(begin_run, runs, chat_id or (request.id if request is not None else None) or "")
+        begin = begin or partial(begin_run, runs, chat_id or "")
         message_id = True if message_id is None else message_id
     source = NewRun(
         answer,

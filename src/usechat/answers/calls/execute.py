@@ -97,6 +97,7 @@ class ToolRunner:
         concurrency: The most calls that run at once; None for no limit.
         tell: Tells the application of ``on_tool_start`` and ``on_tool_end``; None if it does not listen. Never raises.
         watch: Returns what to enter while a tool runs; see `AnswerObserver.watch_tool`.
+        chat_id: The chat, for log lines.
     """
 
     def __init__(
@@ -107,7 +108,9 @@ class ToolRunner:
         concurrency: int | None = None,
         tell: TellOfTool | None = None,
         watch: Callable[[Execution], AbstractContextManager[NoteOutput]] = UNOBSERVED.watch_tool,
+        chat_id: str | None = None,
     ) -> None:
+        self.chat_id = chat_id
         self.make_context = make_context
         self.slots = None if concurrency is None else asyncio.Semaphore(concurrency)
         self.tell = tell
@@ -228,8 +231,6 @@ class ToolRunner:
         except ApplicationError as error:
             if isinstance(error.error, asyncio.CancelledError):
                 raise interrupted(execution) from error.error
-            # The application's own `except Exception` has not seen it.
-            logger.error("tool %s raised an error that is not an Exception", execution.tool.name, exc_info=error.error)  # noqa: TRY400
             raise
 
     async def _model_output(self, execution: Execution, output: Any, shown: Any) -> ToolResultOutput:
@@ -327,6 +328,9 @@ class ToolRunner:
         )
 
     def _fail(self, execution: Execution, error: BaseException) -> None:
+        # The browser is shown no error of a tool, so the log is where it is looked for.
+        where = execution.tool.name, execution.tool_call_id, self.chat_id
+        logger.error("tool %s failed (call %r, chat %r)", *where, exc_info=error)
         text = error_text(error)
         client_text = self.on_error(error)
         if client_text is None and isinstance(error, InterruptedToolError):

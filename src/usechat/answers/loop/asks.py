@@ -53,6 +53,8 @@ class RunTools(msgspec.Struct, frozen=True):
     """Tells the application of the begin and the end of each call."""
     watch: Callable[[Execution], AbstractContextManager[NoteOutput]] = UNOBSERVED.watch_tool
     """Returns what to enter while a tool runs."""
+    chat_id: str | None = None
+    """The chat, for log lines."""
 
 
 class Open(msgspec.Struct, frozen=True):

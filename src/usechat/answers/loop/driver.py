@@ -110,8 +110,9 @@ async def execute(ask: Ask, streams: list[AsyncIterator[Any]], limits: TimeLimit
             is_own = getattr(model, "parts_are_valid", False)
             streams.append(aiter(stream) if is_own else ValidBatches(stream, "a model's stream"))
             limits.stream = streams[-1]
-        case RunTools(executions, make_context, on_error, concurrency, tell, watch):
-            runner = ToolRunner(make_context, on_error, concurrency=concurrency, tell=tell, watch=watch)
+        case RunTools(executions, make_context, on_error, concurrency, tell, watch, chat_id):
+            options: dict[str, Any] = {"concurrency": concurrency, "tell": tell, "watch": watch, "chat_id": chat_id}
+            runner = ToolRunner(make_context, on_error, **options)
             streams.append(runner.run(executions))
             return runner.outcomes
         case Open(function):

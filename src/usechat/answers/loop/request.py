@@ -74,6 +74,8 @@ class LoopRequest(msgspec.Struct, kw_only=True):
     context: Any = None
     observer: AnswerObserver = UNOBSERVED
     message_id: str | None = None
+    chat_id: str | None = None
+    """The chat, for log lines."""
     lost_calls: frozenset[str] = frozenset()
     """The ids of calls in the messages that a dead process had begun."""
     converts_outputs: bool = False

@@ -253,6 +253,7 @@ class StepTurn(Turn):
             request.tool_call_concurrency,
             request.tell_of_tool,
             request.observer.watch_tool,
+            request.chat_id,
         )
         try:
             while (batch := (yield READ)) is not None:
