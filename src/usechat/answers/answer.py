@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from msgspec.structs import replace
 
 from usechat.answers.arguments.response_options import ResponseOptions, check_response_options
-from usechat.answers.callbacks import NO_RESPONSE, Callbacks, FinishEvent, MessageMetadataCallback, Outcome
+from usechat.answers.callbacks import NO_RESPONSE, NOT_SAVED, Callbacks, FinishEvent, MessageMetadataCallback, Outcome
 from usechat.answers.driven import Binding, DrivenAnswer
 from usechat.answers.loop.outputs import Handover, Nowhere
 from usechat.answers.loop.policy import policy_for
@@ -209,9 +209,11 @@ class Answer(DrivenAnswer):
                 - ``strict``: raise for an illegal part instead of mending it; for tests.
 
         Raises:
-            ConfigurationError: An option is unknown or wrong.
+            ConfigurationError: An option is unknown or wrong, or the request is a turn of a saved chat.
         """
         check_response_options(options)
+        if getattr(chat, "is_planned", False):
+            raise ConfigurationError(NOT_SAVED)
         # Imported only here: an answer alone needs no web framework.
         from usechat.http.new_run import respond
 

@@ -21,13 +21,17 @@ from usechat.messages.model import ModelMessage, ReasoningContent
 from usechat.messages.ui import UIMessage
 from usechat.parts import File, FinishReason, Part, SourceDocument, SourceUrl, Usage
 
-__all__ = ["NO_RESPONSE", "Callbacks", "FinishEvent", "MessageMetadataCallback", "Outcome"]
+__all__ = ["NOT_SAVED", "NO_RESPONSE", "Callbacks", "FinishEvent", "MessageMetadataCallback", "Outcome"]
 
 logger = logging.getLogger(__name__)
 
 OutputT_co = TypeVar("OutputT_co", covariant=True, default=str)
 
 NO_RESPONSE = "an answer is no response: return answer.response(chat) from the route"
+NOT_SAVED = (
+    "this request belongs to a saved chat, and this response would not be saved: "
+    "return turn.respond(agent.stream(turn.messages)) in place of agent.respond(turn.request)"
+)
 
 MessageMetadataCallback: TypeAlias = Callable[[Part], Any]
 """Called for each part except deltas. Its result is merged into the message's metadata."""

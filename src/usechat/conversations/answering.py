@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from usechat.answers.answer import Answer
+from usechat.answers.callbacks import NOT_SAVED
 from usechat.checks import check_function, named
 from usechat.conversations.chat_turn import ChatTurn, Title, check_callbacks
 from usechat.errors import ConfigurationError
@@ -65,7 +66,11 @@ def read_answering(answer: Any, title: Title | None, context: Callable[[ChatTurn
             return turn.repeat()
         with Contained():
             made = await make(turn)
-        return made if isinstance(made, StreamingAnswer) else turn.respond(made, title=title)
+        if not isinstance(made, StreamingAnswer):
+            return turn.respond(made, title=title)
+        if not turn.is_own(made):
+            raise ConfigurationError(NOT_SAVED)
+        return made
 
     return respond
 

@@ -53,6 +53,9 @@ class ChatTurn:
         self._planned = planned
         self._conversations = conversations
         self._options = options
+        self._made: StreamingAnswer | None = None
+        if planned is not None and isinstance(request, ui.ChatRequest):
+            request.note_planned()
 
     @property
     def chat_id(self) -> str | None:
@@ -77,6 +80,10 @@ class ChatTurn:
     def is_new(self) -> bool:
         """Whether the request begins a chat."""
         return isinstance(self._planned, PlannedTurn) and self._planned.plan.revision == 0
+
+    def is_own(self, response: StreamingAnswer) -> bool:
+        """Return whether a response is what `respond` or `repeat` has returned, if the answer is to be saved."""
+        return self._planned is None or response is self._made
 
     @property
     def is_repeated(self) -> bool:
@@ -139,10 +146,12 @@ class ChatTurn:
         if isinstance(planned, RepeatedTurn):
             # The message has its id.
             options.pop("message_id", None)
-            return conversations.repeat(planned, **options)
+            self._made = conversations.repeat(planned, **options)
+            return self._made
         assert answer is not None
         make = None if title is None else partial(call_title, title, self)
-        return conversations.respond(replace(planned, title=make, on_finish=on_finish), answer, **options)
+        self._made = conversations.respond(replace(planned, title=make, on_finish=on_finish), answer, **options)
+        return self._made
 
 
 Title: TypeAlias = Callable[[ChatTurn], "str | Awaitable[str | None] | None"]

@@ -208,6 +208,7 @@ class ChatRequest(_Body):
     """The id of the message that is edited, regenerated or continued."""
 
     _begins_with_id: bool = PrivateAttr(default=False)
+    _is_planned: bool = PrivateAttr(default=False)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -254,6 +255,15 @@ class ChatRequest(_Body):
     def posted(self) -> list[UIMessage]:
         """The messages that are at hand: all, the last one, or none."""
         return self.messages or ([] if self.message is None else [self.message])
+
+    def note_planned(self) -> None:
+        """Note that the request is a turn of a saved chat: only the turn's own response saves the answer."""
+        self._is_planned = True
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether the request is a turn of a saved chat."""
+        return self._is_planned
 
     @property
     def begins_with_id(self) -> bool:
