@@ -13,6 +13,7 @@ from typing import Final
 from usechat.errors import (
     ConfigurationError,
     InvalidPartError,
+    InvalidToolApprovalError,
     ProviderConnectionError,
     ProviderError,
     ProviderStreamError,
@@ -28,6 +29,7 @@ LATER: Final = "Try again in a minute."
 UNREACHABLE: Final = f"The model cannot be reached. {LATER}"
 BROKEN: Final = "The model's answer broke off. Try again."
 WORDS: Final[dict[str, str]] = {
+    "approval": "This approval does not count any more, and the tool has not run. Ask for it again.",
     "authentication": "The model's provider does not accept the key of this server.",
     "billing": "The model's provider refuses this server for lack of credit.",
     "busy": f"The model is overloaded at the moment. {LATER}",
@@ -106,6 +108,8 @@ def kind_of(error: BaseException) -> str | None:
             return "misconfigured"
         case InvalidPartError():
             return "invalid-part"
+        case InvalidToolApprovalError():
+            return "approval"
         case ProviderError():
             return KINDS.get(error.code or "") or KINDS.get(error.status or 0) or kind_of_failure(error)
         case _:

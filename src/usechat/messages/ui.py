@@ -32,6 +32,7 @@ from pydantic_core import PydanticCustomError
 
 from usechat.errors import RequestError
 from usechat.json import LONE_SURROGATE, JsonDepthError, find_deep, to_json_value
+from usechat.messages.answer_checks import check_answers
 from usechat.messages.legacy import is_legacy_message, to_ui_message
 from usechat.messages.limits import DEFAULT_LIMITS, BodyLimits, decode_limited
 from usechat.messages.part_checks import check_part
@@ -218,6 +219,8 @@ class ChatRequest(_Body):
         chat._begins_with_id = next(iter(body), None) == "id"  # noqa: SLF001 - its own class
         if not chat.posted and (chat.trigger != "regenerate-message" or chat.id is None):
             raise PydanticCustomError("missing", "is missing", {"key": "messages"})
+        if chat.is_continuation:
+            check_answers(chat.posted[-1].parts, f"messages[{len(chat.messages) - 1}]" if chat.messages else "message")
         return chat
 
     @field_validator("messages")

@@ -52,6 +52,11 @@ MAX_DECISIONS = 1000
 """The maximum number of decisions in one request: for each one the signature is checked and the call is searched."""
 MAX_EXACT_INTEGER = 2**53
 """The largest exact integer of JavaScript. For a larger one the browser and the AI SDK's hash use the nearest float."""
+NOT_OURS = (
+    "The approval's signature does not fit its tool call: the client has changed the call, or another secret was used. "
+    "Without approval_secret=… (USECHAT_APPROVAL_SECRET) each process has a secret of its own, and a new one after a "
+    "restart."
+)
 
 
 class Approve(msgspec.Struct, frozen=True):
@@ -185,7 +190,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
         if not signature:
             raise InvalidToolApprovalError("The approval is not signed.", **call)
         if not verify(secret, signature, approval_id=self.signed_id, input=self.call.input, **call):
-            raise InvalidToolApprovalError("The approval's signature does not fit its tool call.", **call)
+            raise InvalidToolApprovalError(NOT_OURS, **call)
 
 
 def collect_approvals(messages: Sequence[ModelMessage]) -> list[Approval]:
