@@ -153,6 +153,9 @@ HOMES = {
 
 def __getattr__(name: str) -> Any:
     home = HOMES.get(name)
+    if name in ("is_step_count", "isStepCount"):
+        # AI SDK 7's name. Python replaces the text of an AttributeError where a name is imported.
+        raise ImportError(f"usechat has no {name}: write step_count_is", name=__name__)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(home), name)

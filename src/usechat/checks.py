@@ -6,7 +6,7 @@ import difflib
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from usechat.errors import ConfigurationError
 
@@ -19,6 +19,14 @@ __all__ = [
     "option_names",
     "refuse_unknown",
 ]
+
+
+OF_AI_SDK: Final[Mapping[str, tuple[str, str]]] = {
+    "instructions": ("system", "system=…"),
+    "max_steps": ("stop_when", "stop_when=step_count_is(5)"),
+    "maxSteps": ("stop_when", "stop_when=step_count_is(5)"),
+}
+"""The AI SDK's names of options that have another one here: that one, and what to write."""
 
 
 @cache
@@ -44,8 +52,16 @@ def refuse_unknown(what: str, given: Iterable[str], options: type, *more: str) -
     for name in given:
         if name not in known and name not in more:
             names = [*known, *more]
-            close = difflib.get_close_matches(name, names, n=1)
-            raise ConfigurationError(f"{what} has no option {name!r}{f': do you mean {close[0]}?' if close else ''}")
+            raise ConfigurationError(f"{what} has no option {name!r}{_mend(name, names)}")
+
+
+def _mend(name: str, names: Sequence[str]) -> str:
+    """Return the end of the error: what to write in place of an unknown option."""
+    option, text = OF_AI_SDK.get(name, ("", ""))
+    if option in names:
+        return f": write {text}"
+    close = difflib.get_close_matches(name, names, n=1)
+    return f": do you mean {close[0]}?" if close else ""
 
 
 def check_model(what: str, model: Any) -> None:

@@ -13,6 +13,7 @@ from usechat import stream_text, ui_message_stream
 from usechat.errors import (
     ConfigurationError,
     InvalidPartError,
+    InvalidToolApprovalError,
     ProviderConnectionError,
     ProviderError,
     ProviderStatusError,
@@ -61,6 +62,7 @@ KINDS: list[tuple[BaseException, str]] = [
     (ProviderConnectionError(SECRET, provider="x"), "connection"),
     (ConfigurationError(SECRET), "misconfigured"),
     (InvalidPartError(SECRET, part="Foo"), "invalid-part"),
+    (InvalidToolApprovalError(SECRET, tool_name="pay"), "approval"),
 ]
 
 

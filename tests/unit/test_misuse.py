@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextvars
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI, Request
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
 from usechat import (
+    Agent,
     StepSettings,
     StreamTextResult,
     generate_object,
@@ -144,6 +145,49 @@ async def test_what_is_no_model_is_refused_at_the_call(wrong: Any, words: str):
 def test_wrong_option_of_a_tool_is_refused_at_the_call(options: Any, words: str):
     with pytest.raises(ConfigurationError, match=words):
         tool(**options)
+
+
+DATABASE: Any = Depends(model)
+AI_SDK_NAMES: dict[str, tuple[dict[str, Any], str]] = {
+    "instructions": ({"instructions": "Be brief."}, r"has no option 'instructions': write system=…"),
+    "max_steps": ({"max_steps": 5}, r"has no option 'max_steps': write stop_when=step_count_is\(5\)"),
+}
+
+
+@pytest.mark.parametrize(("options", "words"), AI_SDK_NAMES.values(), ids=AI_SDK_NAMES)
+def test_name_of_the_ai_sdk_leads_to_the_one_here(options: Any, words: str):
+    with pytest.raises(ConfigurationError, match=f"Agent {words}"):
+        Agent(model(), **options)
+    with pytest.raises(ConfigurationError, match=f"stream_text {words}"):
+        stream_text(model(), prompt="Hi", **options)
+
+
+def test_stop_condition_of_the_ai_sdk_leads_to_the_one_here():
+    with pytest.raises(ImportError, match="usechat has no is_step_count: write step_count_is"):
+        from usechat import is_step_count  # noqa: F401
+
+
+@pytest.mark.parametrize(("count", "given"), [("5", "str"), (0, "0"), (2.5, "2.5"), (True, "bool"), (None, "None")])
+def test_number_of_steps_is_a_whole_one(count: Any, given: str):
+    with pytest.raises(ConfigurationError, match=f"step_count_is takes a whole number from 1, not {given}"):
+        step_count_is(count)
+
+
+def test_empty_list_of_stop_conditions_is_refused():
+    with pytest.raises(ConfigurationError, match=r"stop_when is an empty list: give a condition such as step_count_is"):
+        Agent(model(), stop_when=[])
+
+
+def test_tool_that_asks_for_what_a_route_gets_is_told_of_its_context():
+    def search(words: str, database: Annotated[str, Depends(model)]) -> str: ...
+
+    def look(words: str, database: Any = DATABASE) -> str: ...
+
+    def read(words: str, request: Request) -> str: ...
+
+    for wrong in (search, look, read):
+        with pytest.raises(ConfigurationError, match=r"comes in a parameter of type ToolContext, as context\.deps"):
+            tool(wrong)
 
 
 def test_tool_of_what_is_no_function_is_refused():

@@ -28,7 +28,14 @@ StopCondition: TypeAlias = Callable[[Sequence[StepResult]], "bool | Awaitable[bo
 
 
 def step_count_is(count: int) -> StopCondition:
-    """Return a condition that ends the answer after ``count`` steps."""
+    """Return a condition that ends the answer after ``count`` steps.
+
+    Raises:
+        ConfigurationError: ``count`` is no whole number from 1.
+    """
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+        given = count if type(count) in (int, float) else named(count)
+        raise ConfigurationError(f"step_count_is takes a whole number from 1, not {given}")
     return StepCount(count)
 
 
@@ -55,12 +62,16 @@ def read_conditions(given: StopCondition | Sequence[StopCondition] | None) -> li
     """Return stop conditions as a list; without any, the answer ends after its first step.
 
     Raises:
-        ConfigurationError: One is no condition.
+        ConfigurationError: One is no condition, or the list is empty, with which nothing would end the loop.
     """
     if given is None:
         return [step_count_is(1)]
     several: Any = given
     conditions: list[Any] = [*several] if type(several) in (list, tuple) else [several]
+    if not conditions:
+        raise ConfigurationError(
+            "stop_when is an empty list: give a condition such as step_count_is(5), or leave it out"
+        )
     for condition in conditions:
         if condition is step_count_is or condition is has_tool_call:
             raise ConfigurationError(f"stop_when must be {condition.__name__}(…), with the parentheses")

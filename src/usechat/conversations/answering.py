@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, cast
 
 from usechat.answers.answer import Answer
 from usechat.answers.callbacks import NOT_SAVED
@@ -44,14 +44,8 @@ def read_answering(answer: Any, title: Title | None, context: Callable[[ChatTurn
     """
     check_callbacks("router", title, None)
     check_function("context", context)
-    if hasattr(answer, "model_id"):
-        raise ConfigurationError(
-            "router takes an agent or a function of the turn, not a model: "
-            "write router(lambda turn: stream_text(model, messages=turn.messages), user=…)"
-        )
+    check_answering(answer)
     stream = getattr(answer, "stream", None)
-    if not callable(stream) and not callable(answer):
-        raise ConfigurationError(f"router takes an agent or a function of the turn, not {named(answer)}")
     if not callable(stream) and context is not None:
         raise ConfigurationError("context is for an agent: a function of the turn makes its own")
 
@@ -73,6 +67,18 @@ def read_answering(answer: Any, title: Title | None, context: Callable[[ChatTurn
         return made
 
     return respond
+
+
+def check_answering(answer: Any) -> None:
+    write = "write router(lambda turn: stream_text(model, messages=turn.messages), user=…)"
+    if hasattr(answer, "model_id"):
+        raise ConfigurationError(f"router takes an agent or a function of the turn, not a model: {write}")
+    if isinstance(answer, Answer):
+        raise ConfigurationError(f"router takes an agent or a function of the turn, not one answer: {write}")
+    if isinstance(answer, type) and hasattr(cast("Any", answer), "stream"):
+        raise ConfigurationError(f"router takes an agent, not its class: write {answer.__name__}(…)")
+    if not callable(answer) and not callable(getattr(answer, "stream", None)):
+        raise ConfigurationError(f"router takes an agent or a function of the turn, not {named(answer)}")
 
 
 def name_answering(answer: Any, taken: Container[str]) -> str:

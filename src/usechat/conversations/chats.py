@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self, Unpack
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, NamedTuple, NoReturn, Self, Unpack, get_origin
 
 from usechat.checks import named
 from usechat.conversations.chat_turn import ChatTurn, Title
@@ -106,6 +106,8 @@ class Chats:
     names: ClassVar = SettingNames("Chats", "redis_url")
     checks_users: ClassVar = True
     """Whether what ``user`` returns is checked in each request."""
+    tells_unsaved: ClassVar = True
+    """Whether a line of the log tells that chats are not saved."""
 
     def __init__(self, store: str | ChatStore | None, **options: Unpack[ChatsOptions]) -> None:
         check_chats_options(options)
@@ -119,6 +121,9 @@ class Chats:
         if store is None and options.get("history") == "server":
             # Without saved chats the client's history would count, and it could be forged.
             raise ConfigurationError(f'history="server" takes chats that are saved: {self.names.database} is not set')
+        if store is None and self.tells_unsaved:
+            # What a variable gives that is not set.
+            logger.warning("chats are not saved: Chats got None in place of a database's URL")
         self.store = store
         self.options = options
         self._conversations: Conversations | None = None
@@ -203,6 +208,8 @@ class Chats:
     def _parts(
         self, user: Callable[..., Any], is_client_tool: Callable[[str], bool] | None, answering: str | None = None
     ) -> RouteParts:
+        if get_origin(user) is Annotated:
+            raise ConfigurationError("user must be the function itself: write user=current_user, without Annotated")
         if not callable(user):
             raise ConfigurationError(f"user must be a function that returns the user's id, not {named(user)}")
         options = self.options
@@ -230,15 +237,13 @@ class Chats:
             asker: What `name_asker` returned in the process that has died.
         """
 
-    @asynccontextmanager
-    async def lifespan(self, _app: Any = None) -> AsyncGenerator[None]:
+    def lifespan(self, _app: Any = None) -> OpenChats:
         """Keep the chats open while an application runs: ``FastAPI(lifespan=chats.lifespan)``.
 
         Raises:
             ConfigurationError: The database cannot be used, or its tables are not of this version.
         """
-        async with self:
-            yield
+        return OpenChats(self)
 
     async def __aenter__(self) -> Self:
         """Open the chats: join the other processes, and end what dead ones have left.
@@ -339,6 +344,31 @@ class Chats:
         """Send the readers of other processes' answers away, with a legal end for those who cannot resume."""
         if self._conversations is not None:
             self._conversations.runs.release_readers()
+
+
+class OpenChats(AbstractAsyncContextManager[None]):
+    """Chats while an application runs."""
+
+    def __init__(self, chats: Chats) -> None:
+        self.chats = chats
+
+    async def __aenter__(self) -> None:
+        """Open the chats."""
+        await self.chats.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the chats."""
+        await self.chats.__aexit__(kind, error, trace)
+
+    def __call__(self, _app: Any) -> NoReturn:
+        """Refuse to be an application's lifespan.
+
+        Raises:
+            ConfigurationError: It was called already.
+        """
+        raise ConfigurationError("write FastAPI(lifespan=chats.lifespan), without the parentheses")
 
 
 def check_database_url(url: str, name: str) -> None:

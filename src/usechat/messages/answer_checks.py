@@ -10,7 +10,7 @@ write, and the states of ``ui-messages.ts``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pydantic_core import PydanticCustomError
 
@@ -46,7 +46,7 @@ def check_answers(parts: Sequence[Mapping[str, Any]], path: str) -> None:
 
 def _find_wrong(part: Mapping[str, Any]) -> tuple[str, str] | None:
     """Return what is wrong and the key of the value."""
-    state, approval = part.get("state"), part.get("approval") or {}
+    state, approval = part.get("state"), cast("Mapping[str, Any]", part.get("approval") or {})
     if state is not None and state not in _STATES:
         return f"must be one of {', '.join(_STATES)}", "state"
     if state == "output-available" and "output" not in part:

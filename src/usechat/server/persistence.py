@@ -50,6 +50,8 @@ class ServerChats(Chats):
     names = SettingNames(DATABASE, REDIS)
     checks_users = False
     """`KeyGuard` has one owner for all."""
+    tells_unsaved = False
+    """The server's settings say it."""
 
     def name_asker(self) -> str:
         """Return the client's address, for which its answers count."""

@@ -232,6 +232,7 @@ def read_input_schema(schema: Any) -> InputSchema:
         ) from error
 
 
+FROM_CONTEXT = "what the model does not give comes in a parameter of type ToolContext, as context.deps"
 NO_DESCRIPTIONS: Mapping[str, str] = {}
 
 
@@ -264,6 +265,11 @@ def input_from_signature(
         if is_annotated_as(hint, skip):
             skipped = parameter.name
             continue
+        if any(type(each).__name__ == "Depends" for each in (parameter.default, *getattr(hint, "__metadata__", ()))):
+            # The model would be asked for it.
+            raise ConfigurationError(
+                f"tool {name}: parameter {parameter.name} is a dependency of a route; {FROM_CONTEXT}"
+            )
         if hint is parameter.empty:
             own = parameter.name in ("self", "cls") and not parameters
             mend = "; make the tool of the bound method" if own else ""
@@ -292,7 +298,9 @@ def make_signature_input(name: str, fields: dict[str, Any], parameters: dict[str
     try:
         return SignatureInput(create_model(name, __base__=ToolInput, **fields), parameters)
     except Exception as error:
-        raise ConfigurationError(f"tool {name}: no schema can be made of its parameters: {error}") from error
+        raise ConfigurationError(
+            f"tool {name}: no schema can be made of its parameters; {FROM_CONTEXT}: {error}"
+        ) from error
 
 
 def find_parameter(function: Callable[..., Any], class_: type) -> str | None:

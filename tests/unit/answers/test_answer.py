@@ -230,7 +230,9 @@ async def test_abort_by_a_tool():
         results[0].abort("by a tool")
         return "never seen"
 
-    results.append(ask(ScriptedModel(calling_tool("stop"), saying("never")), heard, tools=[stop], stop_when=[]))
+    results.append(
+        ask(ScriptedModel(calling_tool("stop"), saying("never")), heard, tools=[stop], stop_when=step_count_is(5))
+    )
     parts = [part async for part in results[0]]
     assert parts[-1] == Abort("by a tool")
     assert (await heard.once()).is_aborted

@@ -136,7 +136,7 @@ async def test_system_message_of_a_client_counts_only_where_it_is_allowed(allowe
     assert len(model.calls[0].messages) == count
 
 
-@pytest.mark.parametrize(("stop", "count"), [(None, 1), ([], 3), (step_count_is(2), 2)])
+@pytest.mark.parametrize(("stop", "count"), [(None, 1), ([step_count_is(9)], 3), (step_count_is(2), 2)])
 async def test_first_step_is_the_last_unless_told_otherwise(stop: Any, count: int):
     model = ScriptedModel(calling_tool("look"), calling_tool("look"), saying("Done."))
     await stream_text(model, prompt="Hi", tools=[look], stop_when=stop).text
@@ -147,7 +147,11 @@ async def test_steps_are_told():
     told: list[int] = []
     model = ScriptedModel(calling_tool("look"), saying("Done."))
     result = stream_text(
-        model, prompt="Hi", tools=[look], stop_when=[], on_step_finish=lambda step: told.append(step.step_number)
+        model,
+        prompt="Hi",
+        tools=[look],
+        stop_when=step_count_is(5),
+        on_step_finish=lambda step: told.append(step.step_number),
     )
     assert await result.text == "Done."
     assert told == [0, 1]

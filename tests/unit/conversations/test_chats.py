@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+from uuid import UUID
 
 import pytest
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.testclient import TestClient
 
 from usechat import Agent, Chats, ChatTurn, stream_text, tool
@@ -21,6 +22,7 @@ from usechat.testing.models import ScriptedModel, saying
 
 DATABASE = "sqlite:///chats.db"
 ANYTHING: Any = object()
+ANY_AGENT: Any = Agent
 
 
 def answer(turn: ChatTurn) -> Answer:
@@ -62,6 +64,15 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: Chats(DATABASE).router(ScriptedModel(saying("Hi")), user=user),  # pyright: ignore[reportArgumentType]
         "not a model: write router(lambda turn: stream_text(model, messages=turn.messages), user=…)",
     ),
+    "a class": (lambda: Chats(DATABASE).router(ANY_AGENT, user=user), "not its class: write Agent(…)"),
+    "one answer": (
+        lambda: Chats(DATABASE).router(stream_text(ScriptedModel(saying("Hi")), prompt="Hi"), user=user),  # pyright: ignore[reportArgumentType]
+        "not one answer: write router(lambda turn: stream_text(model, messages=turn.messages), user=…)",
+    ),
+    "a user that is annotated": (
+        lambda: Chats(DATABASE).router(answer, user=Annotated[str, Depends(user)]),  # pyright: ignore[reportArgumentType]
+        "write user=current_user, without Annotated",
+    ),
     "no answer": (
         lambda: Chats(DATABASE).router(ANYTHING, user=user),
         "router takes an agent or a function of the turn",
@@ -89,6 +100,12 @@ def test_chats_that_nobody_opened_say_how_to_open_them():
     app.include_router(Chats(DATABASE).router(answer, user=user), prefix="/api")
     with pytest.raises(ConfigurationError, match=r"FastAPI\(lifespan=chats\.lifespan\)"):
         TestClient(app).get("/api/chats")
+
+
+def test_lifespan_that_is_called_says_to_leave_the_parentheses(tmp_path: Path):
+    app = FastAPI(lifespan=Chats(f"sqlite:///{tmp_path}/chats.db").lifespan())
+    with pytest.raises(ConfigurationError, match=r"lifespan=chats\.lifespan\), without the parentheses"):
+        TestClient(app).__enter__()
 
 
 def test_process_that_does_not_last_needs_no_lifespan(tmp_path: Path):
@@ -134,7 +151,20 @@ def test_without_a_database_the_routes_answer_and_keep_nothing():
         assert client.get("/api/chats").status_code == 404
 
 
-@pytest.mark.parametrize("nobody", [None, "", 7])
+def test_chats_without_a_database_say_that_they_are_not_saved(caplog: pytest.LogCaptureFixture):
+    Chats(None)
+    assert "chats are not saved: Chats got None in place of a database's URL" in caplog.text
+
+
+@pytest.mark.parametrize("number", [7, UUID(int=7)])
+def test_id_that_is_no_text_is_told_to_be_made_one(number: Any):
+    app = FastAPI()
+    app.include_router(Chats(None).router(answer, user=lambda: number))
+    with pytest.raises(ConfigurationError, match=r"return str\(…\) of an id that is no text"):
+        TestClient(app).post("/completion", json={"prompt": "Hello"})
+
+
+@pytest.mark.parametrize("nobody", [None, "", 0])
 def test_who_has_no_id_gets_nothing(nobody: Any):
     app = FastAPI()
     app.include_router(Chats(None).router(answer, user=lambda: nobody))

@@ -50,10 +50,10 @@ def make_owner(user: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, st
         if isinstance(user, str) and user:
             return user
         # All who are not signed in would share their chats.
-        raise ConfigurationError(
-            f"user must return the user's id, a text that is not empty, not {named(user)}: "
-            "raise HTTPException(401) for somebody who is not signed in"
-        )
+        mend = "raise HTTPException(401) for somebody who is not signed in"
+        if user and not isinstance(user, str):
+            mend = "return str(…) of an id that is no text"
+        raise ConfigurationError(f"user must return the user's id, a text that is not empty, not {named(user)}: {mend}")
 
     return owner
 
