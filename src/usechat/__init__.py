@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from usechat.answers.writer.ui_message_stream import UIMessageStreamWriter, ui_message_stream
     from usechat.conversations.chat_turn import ChatTurn
     from usechat.conversations.chats import Chats
+    from usechat.conversations.merge_messages import merge_messages
     from usechat.conversations.turn_ends import TurnEnd
     from usechat.errors import RequestError
     from usechat.http.refusals import handle_refusal
@@ -82,6 +83,7 @@ __all__ = [
     "generate_text",
     "handle_refusal",
     "has_tool_call",
+    "merge_messages",
     "parse_chat_request",
     "parse_completion_request",
     "prune_messages",
@@ -140,6 +142,7 @@ HOMES = {
     "generate_text": "usechat.answers.generate_text",
     "handle_refusal": "usechat.http.refusals",
     "has_tool_call": "usechat.answers.stop",
+    "merge_messages": "usechat.conversations.merge_messages",
     "parse_chat_request": "usechat.messages.ui",
     "parse_completion_request": "usechat.messages.ui",
     "smooth_stream": "usechat.answers.smooth",

@@ -59,6 +59,35 @@ async def test_list_is_saved_as_the_client_has_it(monkeypatch: pytest.MonkeyPatc
         assert len(messages) == 5
 
 
+async def test_list_is_saved_as_the_client_has_it_when_the_client_posts_less(monkeypatch: pytest.MonkeyPatch):
+    async with ReplayServer("text") as upstream:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", upstream.url)
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "test")
+        names: dict[str, Any] = {"__name__": "page"}
+        exec(compile(LIST, PAGE, "exec", dont_inherit=True), names)
+        async with browser(names["app"]) as client:
+
+            async def held_after(**body: Any) -> list[dict[str, Any]]:
+                answer = await client.post("/api/chat", json={"id": "c", "trigger": "submit-message", **body})
+                assert answer.text.endswith("data: [DONE]\n\n")
+                return (await client.get("/api/chats/c")).json()
+
+            first = await held_after(message=user("u1", "Hi"))
+            assert [message["role"] for message in first] == ["user", "assistant"]
+            both = await held_after(message=user("u2", "And?"))
+            assert both[:3] == [*first, user("u2", "And?")]
+            anew = await held_after(trigger="regenerate-message", messageId=both[3]["id"])
+            assert anew[:3] == both[:3]
+            assert [message["role"] for message in anew[3:]] == ["assistant"]
+            edited = await held_after(message=user("u1", "Ho"), messageId="u1")
+            assert [message["id"] for message in edited[:-1]] == ["u1"]
+            assert len(upstream.requests[-1].json["messages"]) == 1
+            unknown = await client.post(
+                "/api/chat", json={"id": "c", "trigger": "regenerate-message", "messageId": "none"}
+            )
+            assert (unknown.status_code, (await client.get("/api/chats/c")).json()) == (422, edited)
+
+
 async def test_end_of_a_turn_saves_the_list(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"__name__": "page", "database": {}}

@@ -192,8 +192,7 @@ class ChatRequest(_Body):
 
     For the short bodies the application loads the earlier messages and sets ``messages``:
 
-        if not chat.messages:
-            chat.messages = [*load(chat.id), *([chat.message] if chat.message else [])]
+        chat.messages = merge_messages(load(chat.id), chat)
     """
 
     id: str | None = None
