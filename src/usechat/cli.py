@@ -16,6 +16,7 @@ from usechat.extras import needing
 
 if TYPE_CHECKING:
     from usechat.server.access.sign_in.key_file import KeyFile
+    from usechat.server.settings import Settings
 
 __all__ = ["app", "main"]
 
@@ -145,19 +146,40 @@ def migrate(env_file: EnvFile = None) -> None:
         import asyncio
 
         from usechat.chats.sql.migrations.migrate import migrate as run
-        from usechat.server.environment import load_environment
-        from usechat.server.persistence import database_url
+        from usechat.server.environment import load_environment, shown_address
 
-        url = database_url(load_environment().settings, is_public=False)
-        if url is None:
-            typer.echo("No chats are kept: USECHAT_DATABASE_URL is off.")
-            return
+        url = find_database(load_environment().settings)
+    except ConfigurationError as error:
+        fail(error)
+    if url is None:
+        typer.echo("No chats are kept: USECHAT_DATABASE_URL is off.")
+        return
+    place = shown_address(url)
+    try:
         asyncio.run(run(url))
     except ConfigurationError as error:
         fail(error)
     except OSError as error:
-        fail(ConfigurationError(f"the database cannot be reached: {error.strerror or error}"))
-    typer.echo("The tables are up to date.")
+        fail(ConfigurationError(f"the database cannot be reached: {place}: {error.strerror or error}"))
+    typer.echo(f"The tables of {place} are up to date.")
+
+
+def find_database(settings: Settings) -> str | None:
+    """Return the URL of the database to migrate; None when no chats are kept.
+
+    Raises:
+        ConfigurationError: None is set, and there is no file that a server has made. To make one here would look like
+            success while another database waits.
+    """
+    from usechat.server.persistence import DEFAULT_DATABASE_URL, database_url
+
+    is_set = settings.database_url is not None
+    if not is_set and not Path(DEFAULT_DATABASE_URL.removeprefix("sqlite:///")).exists():
+        raise ConfigurationError(
+            "USECHAT_DATABASE_URL is not set, and this folder has no usechat.db: set it to the database of your "
+            "application. No other variable is read, and a new file of SQLite gets its tables when it is opened."
+        )
+    return database_url(settings, is_public=False)
 
 
 @app.command()

@@ -36,6 +36,18 @@ def test_command_without_its_packages_says_what_to_install(
     assert capsys.readouterr().err == "usechat: The package typer is not installed: pip install 'usechat[server]'.\n"
 
 
+def test_doctor_without_typer_names_its_own_extra(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "typer", None)
+    monkeypatch.delitem(sys.modules, "usechat.cli", raising=False)
+    monkeypatch.setattr(sys, "argv", ["usechat", "doctor", "http://127.0.0.1/api/chat"])
+    with pytest.raises(SystemExit):
+        main()
+
+    assert capsys.readouterr().err == "usechat: The package typer is not installed: pip install 'usechat[doctor]'.\n"
+
+
 def test_command_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["usechat", "version"])
     with pytest.raises(SystemExit) as ended:

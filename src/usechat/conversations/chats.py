@@ -237,6 +237,21 @@ class Chats:
             asker: What `name_asker` returned in the process that has died.
         """
 
+    async def migrate(self) -> None:
+        """Create the tables, or bring those of an earlier version to this one, as ``usechat migrate`` does.
+
+        Call it before the chats are opened, once for all processes. Nothing is done where chats are not saved in a
+        database.
+
+        Raises:
+            ConfigurationError: The tables are a newer version's.
+            OSError: PostgreSQL cannot be reached.
+        """
+        if isinstance(self.store, str):
+            from usechat.chats.sql.migrations.migrate import migrate
+
+            await migrate(self.store)
+
     def lifespan(self, _app: Any = None) -> OpenChats:
         """Keep the chats open while an application runs: ``FastAPI(lifespan=chats.lifespan)``.
 
@@ -260,6 +275,13 @@ class Chats:
         conversations = self._open(self.store)
         await conversations.__aenter__()
         self._conversations = conversations
+        if self.options.get("is_only_process", True) and getattr(conversations.store, "has_other_processes", False):
+            logger.warning(
+                "%s is open in another process, too, and there is no Redis (%s): an answer can be resumed and stopped "
+                "only by the process that makes it. is_only_process=False says that this is known.",
+                self.store,
+                self.names.redis,
+            )
         return self
 
     async def __aexit__(

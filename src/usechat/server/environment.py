@@ -19,7 +19,7 @@ from usechat.models.resolve import default_model
 from usechat.server.persistence import OFF, database_url
 from usechat.server.settings import PREFIX, Settings, settings_error
 
-__all__ = ["ENV_FILE_VARIABLE", "Environment", "load_environment"]
+__all__ = ["ENV_FILE_VARIABLE", "Environment", "load_environment", "shown_address"]
 
 ENV_FILE_VARIABLE: Final = f"{PREFIX}ENV_FILE"
 """Names the file to read in place of ``.env``."""
@@ -152,8 +152,13 @@ def is_unknown(name: str) -> bool:
 
 
 def shown_url(value: SecretStr) -> str:
+    """Return a setting's URL as `shown_address` does."""
+    return shown_address(value.get_secret_value())
+
+
+def shown_address(address: str) -> str:
     """Return a URL with its password masked, and what may be one in its query."""
-    url = USER_INFO.sub(mask_password, value.get_secret_value())
+    url = USER_INFO.sub(mask_password, address)
     return SECRET_QUERY.sub(rf"\1{MASK}", url)
 
 

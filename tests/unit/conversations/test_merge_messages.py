@@ -24,7 +24,7 @@ def answered(id: str, text: str) -> Json:
 
 
 def picking(**state: Any) -> Json:
-    call = {"type": "tool-pick", "toolCallId": "t", "input": {}, "state": "input-available", **state}
+    call: Json = {"type": "tool-pick", "toolCallId": "t", "input": {}, "state": "input-available", **state}
     return {"id": "a1", "role": "assistant", "parts": [call]}
 
 

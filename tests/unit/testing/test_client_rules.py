@@ -74,8 +74,16 @@ def test_what_the_client_refuses_is_named(version: Version, chunks: list[Any], w
 
 
 def test_known_calls_and_approvals_count():
-    known = {"known_tool_calls": ["t1"], "known_approvals": ["a"]}
-    assert find_refusals(body([OUTPUT, ANSWER]), NEW_7, **known) == []
+    chunks = body([OUTPUT, ANSWER])
+    assert find_refusals(chunks, NEW_7, known_tool_calls=["t1"], known_approvals=["a"]) == []
+
+
+def test_calls_and_approvals_of_the_continued_message_count():
+    call = {"type": "tool-x", "toolCallId": "t1", "state": "approval-responded", "approval": {"id": "a"}}
+    message = {"id": "m", "role": "assistant", "parts": [{"type": "text", "text": "?"}, call]}
+    assert find_refusals(body([OUTPUT, ANSWER]), NEW_7, continues=message) == []
+    of_4 = {"role": "assistant", "parts": [{"type": "tool-invocation", "toolInvocation": {"toolCallId": "known"}}]}
+    assert find_data_stream_refusals(b'a:{"toolCallId":"known","result":1}\n', continues=of_4) == []
 
 
 @pytest.mark.parametrize(

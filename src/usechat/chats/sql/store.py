@@ -38,6 +38,7 @@ from usechat.chats.sql.columns import PlainText, encode_stored, encode_text
 from usechat.chats.sql.database import TellsUnavailable, Work
 from usechat.chats.sql.engine import open_database, open_presence
 from usechat.chats.sql.prepared import Rows, run
+from usechat.chats.sql.presence.file import FilePresence
 from usechat.chats.sql.rows import chat_from_row, message_from_row, title_values, turn_from_row
 from usechat.chats.sql.statements import CHAT, FIND_TURN, HIDE_MESSAGE, MESSAGES, TURN
 from usechat.chats.sql.tables import chats, messages, turns
@@ -299,6 +300,11 @@ class SqlChatStore:
     def process_id(self) -> str | None:
         """See `ChatStore.process_id`."""
         return self._presence.process_id
+
+    @property
+    def has_other_processes(self) -> bool:
+        """Whether another process had the same file of SQLite open when this one joined."""
+        return isinstance(self._presence, FilePresence) and self._presence.has_others
 
     async def join(self, lease: float, on_lost: Callable[[], None]) -> None:
         """See `ChatStore.join`."""

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from usechat.json import decode_json
 from usechat.protocol.dialects import Version
-from usechat.testing.client_rules.values import TYPES, is_object
+from usechat.testing.client_rules.values import TYPES, calls_of, is_object
 
 __all__ = ["find_data_stream_refusals"]
 
@@ -54,18 +54,24 @@ REQUIRED_BEFORE: Mapping[str, list[tuple[Version, str]]] = {
 
 
 def find_data_stream_refusals(
-    body: bytes, version: Version = (4, 3, 19), *, known_tool_calls: Iterable[str] = ()
+    body: bytes,
+    version: Version = (4, 3, 19),
+    *,
+    continues: Mapping[str, Any] | None = None,
+    known_tool_calls: Iterable[str] = (),
 ) -> list[str]:
     """Return what the client of AI SDK ``version`` (3 or 4) refuses in a data stream; empty if it accepts all of it.
 
     Args:
         body: The whole response body.
         version: The client's version.
-        known_tool_calls: Ids of the tool calls in the assistant message that the answer continues.
+        continues: The assistant's message that the answer continues, as the client posted it: the answer may refer to
+            its tool calls.
+        known_tool_calls: Ids of further tool calls that the client knows.
     """
     if body and not body.endswith(b"\n"):
         return ["the last line is not whole"]
-    client = DataStreamClient(version, known_tool_calls)
+    client = DataStreamClient(version, [*calls_of(continues), *known_tool_calls])
     refusals: list[str] = []
     for index, line in enumerate(line for line in body.split(b"\n") if line):
         if not client.failed:

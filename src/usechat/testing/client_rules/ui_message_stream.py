@@ -12,7 +12,7 @@ from usechat.json import decode_json
 from usechat.protocol.dialects import Version
 from usechat.protocol.sse import SSEDecoder
 from usechat.testing.client_rules.schemas import SCHEMAS, Key, has
-from usechat.testing.client_rules.values import TYPES, is_object
+from usechat.testing.client_rules.values import TYPES, approvals_of, calls_of, is_object
 
 __all__ = ["find_refusals"]
 
@@ -24,19 +24,27 @@ CLOSES_BLOCKS_AT_STEP_END_BEFORE: Version = (7, 0, 79)
 
 
 def find_refusals(
-    body: bytes, version: Version, *, known_tool_calls: Iterable[str] = (), known_approvals: Iterable[str] = ()
+    body: bytes,
+    version: Version,
+    *,
+    continues: Chunk | None = None,
+    known_tool_calls: Iterable[str] = (),
+    known_approvals: Iterable[str] = (),
 ) -> list[str]:
     """Return what the client of AI SDK ``version`` (5 to 7) refuses in a UI message stream; empty if it accepts all.
 
     Args:
         body: The whole response body.
         version: The client's version.
-        known_tool_calls: Ids of the tool calls in the assistant message that the answer continues.
-        known_approvals: Ids of the approval requests in that message.
+        continues: The assistant's message that the answer continues, as the client posted it: the answer may refer to
+            its tool calls and approval requests.
+        known_tool_calls: Ids of further tool calls that the client knows.
+        known_approvals: Ids of further approval requests.
     """
     events = SSEDecoder()
     texts = [*events.feed(body), *events.finish()]
-    client = Client(version, known_tool_calls, known_approvals)
+    calls, approvals = [*calls_of(continues), *known_tool_calls], [*approvals_of(continues), *known_approvals]
+    client = Client(version, calls, approvals)
     refusals: list[str] = []
     if texts.count(b"[DONE]") != 1 or texts[-1] != b"[DONE]":
         refusals.append("the terminator does not stand once, at the end")

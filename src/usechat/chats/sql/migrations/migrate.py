@@ -100,7 +100,10 @@ def _check_known(connection: Connection, config: Config) -> None:
 def _check_current(connection: Connection) -> None:
     _check_known(connection, _config())
     if not _is_current(connection):
-        raise ConfigurationError("the tables are not there, or are an older version's: run usechat migrate.")
+        raise ConfigurationError(
+            "the tables are not there, or are an older version's: run usechat migrate with USECHAT_DATABASE_URL set to "
+            "this database (pip install 'usechat[server]'), or await chats.migrate() in a program of your own."
+        )
 
 
 def _is_current(connection: Connection) -> bool:

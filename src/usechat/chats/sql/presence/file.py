@@ -36,6 +36,8 @@ class FilePresence:
         self._file = file
         self._lock: sqlite3.Connection | None = None
         self._id: str | None = None
+        self.has_others = False
+        """Whether another process was alive when this one joined."""
 
     @property
     def process_id(self) -> str | None:
@@ -83,7 +85,7 @@ class FilePresence:
                 lock.close()
         for path in self._path("").parent.glob(f"{_escape(self._path('').name)}*"):
             if path != self._path(self._id or "") and _ID.fullmatch(path.name[-16:]):
-                _is_dead(path)
+                self.has_others |= not _is_dead(path)
 
     def _path(self, process_id: str) -> Path:
         # Links are resolved, so that processes that know the file by different names use the same lock files.
