@@ -24,6 +24,7 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs/agents.md").read_text()
 PROGRAMS: dict[str, str] = dict(
     re.findall(r"^## ([^\n]+)\n(?:(?!^## ).)*?^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 )
+OBJECT = "An object for useObject"
 ASKED: dict[str, Any] = {"id": "1", "role": "user", "parts": [{"type": "text", "text": "Hi"}]}
 CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     "An agent in a route": ("get_weather", {"city": "York"}),
@@ -81,7 +82,7 @@ async def test_program_of_the_page_runs(section: str, upstream: ReplayServer):
     if "event" in names:
         assert names["event"].text == '{"name": "Soup", "minutes": 20}'
         assert names["event"].error is None
-    if section != "Time limits":
+    if section not in ("Time limits", OBJECT):
         assert upstream.requests
 
 
@@ -92,6 +93,18 @@ async def test_output_is_an_object_of_its_class(
     names = await run(section)
     assert names["recipe"] == names["Recipe"](name="Soup", minutes=20)
     assert capsys.readouterr().out.splitlines()[-1] == "{'name': 'Soup', 'minutes': 20}"
+
+
+@pytest.mark.parametrize("section", [OBJECT])
+@pytest.mark.parametrize("path", ["/api/recipe", "/api/recipe/agent"])
+async def test_use_object_gets_the_growing_json(section: str, path: str, upstream: ReplayServer):
+    names = await run(section)
+    transport = httpx.ASGITransport(app=names["app"])
+    async with httpx.AsyncClient(transport=transport, base_url="http://backend") as browser:
+        answer = await browser.post(path, json={"dish": "soup"})
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert answer.json() == {"name": "Soup", "minutes": 20}
+    assert "A recipe: soup" in str(upstream.requests[0].json["messages"])
 
 
 @pytest.mark.parametrize("section", ["What an answer tells"])
@@ -140,4 +153,4 @@ async def test_long_conversation_is_asked_without_its_old_calls(section: str, up
 
 
 def test_every_program_of_the_page_is_run():
-    assert len(PROGRAMS) == PAGE.count("```python") == 10
+    assert len(PROGRAMS) == PAGE.count("```python") == 11

@@ -43,7 +43,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_every_program_is_run():
     counted = [len(programs(page)) for page in (SAVING, USERS, USAGE, ERRORS, TESTING, VERCEL)]
-    assert counted == [1, 2, 2, 2, 4, 1]
+    assert counted == [1, 2, 2, 2, 5, 1]
 
 
 async def test_page_sends_its_last_message_and_finds_the_chat_again(monkeypatch: pytest.MonkeyPatch):
@@ -146,7 +146,7 @@ async def test_refusal_of_ones_own_is_short_json(monkeypatch: pytest.MonkeyPatch
     assert names["read"](b"[]").startswith("4")
 
 
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("number", range(5))
 async def test_tests_of_the_page_pass(number: int):
     names = await run_program(TESTING, number)
     if "check" in names:

@@ -97,6 +97,28 @@ async def test_own_model_runs_tools_in_steps(server: Server):
     await model.client.aclose()
 
 
+@pytest.mark.parametrize(("reason", "told"), [(None, "The user denied this tool call."), ("too early", "too early")])
+async def test_own_model_is_told_that_the_user_denied_a_call(server: Server, reason: str | None, told: str):
+    @tool(needs_approval=True)
+    def get_tide(port: str) -> int:
+        """The tide."""
+        return 3
+
+    decision = {"id": "ap", "approved": False, **({} if reason is None else {"reason": reason})}
+    denied = {"type": "tool-get_tide", "toolCallId": "c0", "state": "approval-responded", "input": {"port": "Whitby"}}
+    messages: list[Any] = [
+        {"id": "1", "role": "user", "parts": [{"type": "text", "text": "The tide?"}]},
+        {"id": "2", "role": "assistant", "parts": [{**denied, "approval": decision}]},
+    ]
+    server.replies = [[chunk({"content": "Then not."}), chunk({}, "stop")]]
+    model: Any = program(OWN)["ChatModel"]("my-model", server.url)
+    answer = stream_text(model, messages=messages, tools=[get_tide], approval_secret=False)
+    assert await answer.text == "Then not."
+    [result] = [message for message in server.requests[0]["messages"] if message["role"] == "tool"]
+    assert result["content"].startswith(told)
+    await model.client.aclose()
+
+
 async def test_own_model_tells_a_refusal_of_its_server(server: Server):
     server.replies = [503]
     model: Any = program(OWN)["ChatModel"]("my-model", server.url)

@@ -51,6 +51,11 @@ def test_the_whole_application_keeps_users_apart(run: Run):
         assert [chat["id"] for chat in client.get("/api/chats", headers=ADA).json()["chats"]] == ["c"]
 
 
+def test_route_of_ones_own_stands_in_the_openapi_document_without_a_warning(run: Run):
+    with TestClient(run(ROUTE)["app"]) as client:
+        assert "/api/chat" in client.get("/openapi.json").json()["paths"]
+
+
 def test_route_of_ones_own_has_context_title_and_usage(run: Run):
     names = run(ROUTE)
     with TestClient(names["app"]) as client:

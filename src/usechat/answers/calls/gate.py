@@ -149,7 +149,11 @@ class ApprovalGate:
         return AskUser()
 
     def _cannot_ask(self, call: ToolCall) -> Verdict:
-        logger.warning("tool %s needs approval: name the client's AI SDK version (6 or later)", call.tool_name)
+        logger.warning(
+            "tool %s needs approval: name the client's AI SDK version (6 or later), by the header x-usechat-sdk or by "
+            'sdk="7" of the response',
+            call.tool_name,
+        )
         text = "The tool needs the user's approval, which this client cannot be asked for."
         error = ToolExecutionError(text, tool_name=call.tool_name, tool_call_id=call.tool_call_id)
         return self._refused(call, text, self.on_error(error) or text)

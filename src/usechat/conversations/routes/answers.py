@@ -81,7 +81,8 @@ def add_answers(router: APIRouter, parts: RouteParts, respond: Respond) -> None:
     owner_of = parts.owner
 
     @router.post("/chat", response_class=Response, responses=STREAMED, openapi_extra=body_schema(ui.ChatRequest))
-    async def chat(
+    # Not ``chat``: an application's own route of this path is called so, and FastAPI warns of equal operation ids.
+    async def answer_chat(
         request: Request,
         owner: Annotated[str, Depends(owner_of)],
         body: Annotated[ui.ChatRequest, Depends(read_chat)],
