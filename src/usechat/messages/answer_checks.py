@@ -1,7 +1,8 @@
 """Checks what a client answers to open tool calls: the outputs of its tools and the decisions of its user.
 
 They stand in the last message of a request that continues it, and each is taken once: one that cannot be read must be
-refused, because the right one would come too late. Earlier messages are read leniently.
+refused, because the right one would come too late. Earlier messages are read leniently. A missing output is none:
+``JSON.stringify`` leaves out the ``undefined`` of a tool that returns nothing.
 
 Source: ``addToolOutput`` and ``addToolApprovalResponse`` in ``ai/src/ui/chat.ts`` (7.0.173), the fields that they
 write, and the states of ``ui-messages.ts``.
@@ -49,8 +50,6 @@ def _find_wrong(part: Mapping[str, Any]) -> tuple[str, str] | None:
     state, approval = part.get("state"), cast("Mapping[str, Any]", part.get("approval") or {})
     if state is not None and state not in _STATES:
         return f"must be one of {', '.join(_STATES)}", "state"
-    if state == "output-available" and "output" not in part:
-        return "is missing: give null for a tool without a result", "output"
     decided = state == "approval-responded" or approval.get("approved") is not None
     if decided and not isinstance(approval.get("approved"), bool):
         return "must be true or false", "approval.approved"
