@@ -14,7 +14,7 @@ from usechat.conversations.conversations import Conversations
 from usechat.conversations.lost.answers import Budget, LostAnswers, Rerun
 from usechat.conversations.options import ChatsOptions, check_chats_options
 from usechat.conversations.routes.parts import RouteParts, make_owner
-from usechat.conversations.storage import check_redis_url, prepare_database
+from usechat.conversations.storage import check_database_url, check_redis_url, prepare_database
 from usechat.errors import ConfigurationError
 from usechat.http.request import MAX_BODY_BYTES
 from usechat.http.response import HEARTBEAT_SECONDS
@@ -391,15 +391,6 @@ class OpenChats(AbstractAsyncContextManager[None]):
             ConfigurationError: It was called already.
         """
         raise ConfigurationError("write FastAPI(lifespan=chats.lifespan), without the parentheses")
-
-
-def check_database_url(url: str, name: str) -> None:
-    from usechat.chats.sql.engine import parse_url
-
-    try:
-        parse_url(url)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{name}: {error}") from error
 
 
 def check_origins(origins: Iterable[str]) -> frozenset[str]:

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from usechat.errors import ConfigurationError
 from usechat.extras import needing
 
-__all__ = ["check_redis", "check_redis_url", "prepare_database"]
+__all__ = ["check_database_url", "check_redis", "check_redis_url", "prepare_database"]
 
 PAUSES: Final = (0.1, 0.4, 1.0, 1.5, 2.0)
 """Seconds before each further try to connect. Few, because somebody waits for the server to start."""
@@ -25,6 +25,24 @@ ANSWER_SECONDS: Final = 10.0
 """Seconds that one try may take: an unused address never answers."""
 
 ResultT = TypeVar("ResultT")
+
+
+def check_database_url(url: str, name: str) -> None:
+    """Refuse a database's address that is wrong.
+
+    Args:
+        url: As for `usechat.chats.sql.engine.parse_url`.
+        name: The setting with the URL, for errors.
+
+    Raises:
+        ConfigurationError: It is.
+    """
+    from usechat.chats.sql.engine import parse_url
+
+    try:
+        parse_url(url)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{name}: {error}") from error
 
 
 async def prepare_database(url: str, name: str) -> None:
