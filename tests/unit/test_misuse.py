@@ -164,7 +164,7 @@ def test_name_of_the_ai_sdk_leads_to_the_one_here(options: Any, words: str):
 
 def test_stop_condition_of_the_ai_sdk_leads_to_the_one_here():
     with pytest.raises(ImportError, match="usechat has no is_step_count: write step_count_is"):
-        from usechat import is_step_count  # noqa: F401
+        from usechat import is_step_count  # noqa: F401  # pyright: ignore[reportUnusedImport]
 
 
 @pytest.mark.parametrize(("count", "given"), [("5", "str"), (0, "0"), (2.5, "2.5"), (True, "bool"), (None, "None")])
@@ -185,6 +185,7 @@ def test_tool_that_asks_for_what_a_route_gets_is_told_of_its_context():
 
     def read(words: str, request: Request) -> str: ...
 
+    wrong: Any
     for wrong in (search, look, read):
         with pytest.raises(ConfigurationError, match=r"comes in a parameter of type ToolContext, as context\.deps"):
             tool(wrong)
