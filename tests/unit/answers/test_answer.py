@@ -250,7 +250,9 @@ async def test_abort_by_a_tool_on_a_thread():
         heard_at_once.append(is_heard.wait(AT_ONCE))
         return "never seen"
 
-    results.append(ask(ScriptedModel(calling_tool("stop"), saying("never")), heard, tools=[stop], stop_when=[]))
+    results.append(
+        ask(ScriptedModel(calling_tool("stop"), saying("never")), heard, tools=[stop], stop_when=step_count_is(5))
+    )
     parts: list[Part] = []
     task = asyncio.create_task(reading(results[0], parts))
     await results[0].aborting.wait()
