@@ -43,6 +43,7 @@ __all__ = [
     "TAKE_LOST",
     "TOUCH",
     "UNREAD",
+    "WAKE",
     "WRITE",
     "Script",
 ]
@@ -320,3 +321,10 @@ return seen and now - seen
 """
 )
 """Returns the milliseconds since another process read the run; nil when none has."""
+
+WAKE = Script("""
+-- KEYS wake; ARGV time
+redis.call('XADD', KEYS[1], 'MAXLEN', 1, '*', 'w', '')
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+""")
+"""Wakes the process that waits for entries of the key. One command: the key has its time even if who asks dies then."""

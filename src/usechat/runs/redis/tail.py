@@ -23,7 +23,7 @@ from usechat.runs.log import END_STATES, Limits, OnRelease, RunInfo
 from usechat.runs.memory.run import MemoryRun, missing, unavailable
 from usechat.runs.redis.client import Backoff, ScriptClient
 from usechat.runs.redis.keys import Keys
-from usechat.runs.redis.scripts import TOUCH
+from usechat.runs.redis.scripts import TOUCH, WAKE
 
 __all__ = ["Copy", "Tail"]
 
@@ -153,8 +153,7 @@ class Tail:
             return
         # If Redis is away, the task does not wait for other runs either.
         with suppress(RunError):
-            await self.client.command("XADD", self._wake_key, "MAXLEN", "1", "*", "w", "")
-            await self.client.command("PEXPIRE", self._wake_key, self._interval_ms())
+            await self.client.call(WAKE, [self._wake_key], self._interval_ms())
 
     async def aclose(self) -> None:
         """End the task and the readers."""
