@@ -339,6 +339,19 @@ def test_answer_that_breaks_off_ends_legally(
     assert response.text.endswith("data: [DONE]\n\n")
 
 
+def test_text_stream_that_breaks_off_takes_two_lines_of_the_log(upstream: Upstream, tmp_path: Path) -> None:
+    upstream.reply = Reply("text", cut_after=4)
+    with serving(tmp_path, **variables(upstream)) as server:
+        with pytest.raises(httpx.RemoteProtocolError):
+            server.client.post("/api/chat?protocol=text", json=V5)
+        server.stop()
+        why, cut = [line for line in server.log.read_text().splitlines() if " INFO " not in line]
+    assert " WARNING usechat.answers.loop.step [req-" in why
+    error_id = why.partition("(error ")[2].partition(",")[0]
+    assert cut.endswith(f"a text stream was cut: The model's answer broke off. Try again. (error {error_id})")
+    assert " WARNING uvicorn.error [" in cut
+
+
 def leave(client: httpx.Client, upstream: Upstream, path: str, body: dict[str, Any]) -> float:
     """Leave in the middle of an answer; return how many seconds later the upstream was closed."""
     with client.stream("POST", path, json=body) as response:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from usechat.errors import RunError
+from usechat.errors import AnswerFailedError, RunError
 from usechat.guard import Contained
 from usechat.runs.log import EndState, RunInfo, RunWriter
 
@@ -108,7 +108,8 @@ class RunHandle:
             error: The failure of the run, when its frames do not tell it.
         """
         self.failure = error
-        if error is not None:
+        # Why an answer failed has been logged where it failed.
+        if error is not None and not isinstance(error, AnswerFailedError):
             logger.error("a run failed", exc_info=error)
 
     async def wait(self) -> EndState:

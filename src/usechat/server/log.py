@@ -12,10 +12,11 @@ import re
 from types import TracebackType
 from typing import Any, Final, TypeAlias
 
+from usechat.errors import AnswerFailedError
 from usechat.server.access.asking import asking
 from usechat.server.settings import Settings
 
-__all__ = ["JsonFormatter", "LineFormatter", "RequestFilter", "log_config"]
+__all__ = ["CutFilter", "JsonFormatter", "LineFormatter", "RequestFilter", "log_config"]
 
 ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
@@ -39,6 +40,22 @@ class RequestFilter(logging.Filter):
         now = asking.get()
         record.request_id, record.chat_id, record.run_id = now.request, now.chat, now.run
         record.user_id = now.user or "-"
+        return True
+
+
+class CutFilter(logging.Filter):
+    """Turn uvicorn's traceback of a failed answer into one line.
+
+    A text stream has no frame for errors: its response raises, and uvicorn closes the connection. Why the answer failed
+    has been logged before.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass."""
+        error = record.exc_info and record.exc_info[1]
+        if record.name == "uvicorn.error" and isinstance(error, AnswerFailedError):
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
+            record.msg, record.args, record.exc_info = "a text stream was cut: %s", (str(error),), None
         return True
 
 
@@ -96,10 +113,10 @@ def log_config(settings: Settings) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "filters": {"request": {"()": RequestFilter}},
+        "filters": {"request": {"()": RequestFilter}, "cut": {"()": CutFilter}},
         "formatters": {"chosen": {"()": FORMATTERS[settings.log_format]}},
         "handlers": {
-            "stderr": {"class": "logging.StreamHandler", "formatter": "chosen", "filters": ["request"]},
+            "stderr": {"class": "logging.StreamHandler", "formatter": "chosen", "filters": ["request", "cut"]},
         },
         "root": {"handlers": ["stderr"], "level": others},
         "loggers": {"usechat": {"level": level}, "uvicorn.access": {"level": "INFO"}},
