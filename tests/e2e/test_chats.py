@@ -366,6 +366,21 @@ def test_long_list_goes_on_as_it_is_scrolled(visit: Visit, replayed: str) -> Non
     expect(page.row(f"{made} 0.")).to_have_count(0)
     page.rows.last.scroll_into_view_if_needed()
     expect(page.row(f"{made} 0.")).to_have_count(1)
+    # Another tab has changed a title. The list is asked for again when this one is looked at, and stays where it is.
+    page.row(f"{made} 0.").scroll_into_view_if_needed()
+    page.page.route("**/api/chats?*cursor=*", lambda _route: None)
+    page.page.evaluate(
+        """async (title) => {
+          const { chats } = await (await fetch('/api/chats?limit=1')).json();
+          await fetch(`/api/chats/${chats[0].id}`, {
+            method: 'PATCH', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ title }),
+          });
+          document.dispatchEvent(new Event('visibilitychange'));
+        }""",
+        f"{made} changed",
+    )
+    expect(page.row(f"{made} changed")).to_have_count(1)
+    expect(page.row(f"{made} 0.")).to_be_in_viewport()
 
 
 def test_draft_outlives_a_reload_and_is_gone_when_sent(asked: tuple[ChatPage, str]) -> None:

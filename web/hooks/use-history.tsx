@@ -1,7 +1,7 @@
 'use client';
 
 import { createContext, useCallback, useContext, useEffect, useMemo, useRef, useState, type ReactNode } from 'react';
-import { changeChat, deleteChat, listChats, type ChatSummary } from '@/lib/chats';
+import { changeChat, deleteChat, listChats, listFromTop, type ChatSummary } from '@/lib/chats';
 import { Refusal } from '@/lib/refusal';
 import { forgetAddress, nameNewChat, route } from '@/lib/route';
 import { useServer } from './use-server';
@@ -59,14 +59,14 @@ export function HistoryProvider({ children }: { children: ReactNode }) {
   const [listedFor, setListedFor] = useState('');
 
   const load = useCallback(
-    async (words: string, after: string | null) => {
+    async (words: string, after: string | null, count = 0) => {
       const request = ++lastRequest.current;
       try {
-        const listed = await listChats(words, after);
+        const listed = await (after === null ? listFromTop(words, count) : listChats(words, after));
         if (request !== lastRequest.current) return; // A later one is on its way.
         changes.current = changes.current.filter(({ until }) => until >= request);
         const isAll = words === '' && after === null;
-        const page = changes.current.reduce((list, { apply }) => apply(list, isAll), listed.chats);
+        const page = changes.current.reduce((list, { apply }) => apply(list, isAll), joined([], listed.chats));
         setChats((known) => (after === null ? page : joined(known, page)));
         setTitles((known) => new Map([...known, ...page.map(({ id, title }) => [id, title] as const)]));
         setCursor(listed.nextCursor);
@@ -81,7 +81,12 @@ export function HistoryProvider({ children }: { children: ReactNode }) {
     [noteStranger],
   );
 
-  const refresh = useCallback(() => void load(shownSearch.current.trim(), null), [load]);
+  const shownCount = useRef(0);
+  useEffect(() => {
+    shownCount.current = chats.length;
+  }, [chats]);
+  // Who has scrolled down a long list stays where they are.
+  const refresh = useCallback(() => void load(shownSearch.current.trim(), null, shownCount.current), [load]);
   const loadMore = useCallback(() => void load(shownSearch.current.trim(), cursor), [load, cursor]);
 
   const isReachable = server.status === 'ready' || server.status === 'unknown';
@@ -202,9 +207,9 @@ function withTitle(list: ChatSummary[], id: string, title: string): ChatSummary[
   return list.map((chat) => (chat.id === id ? { ...chat, title } : chat));
 }
 
+/** A chat that has moved down between two requests is in both. */
 function joined(known: ChatSummary[], more: ChatSummary[]): ChatSummary[] {
-  const ids = new Set(known.map((chat) => chat.id));
-  return [...known, ...more.filter((chat) => !ids.has(chat.id))];
+  return [...new Map([...known, ...more].map((chat) => [chat.id, chat])).values()];
 }
 
 export function useHistory(): History {

@@ -35,6 +35,8 @@ export type SavedChat = ChatSummary & {
 export type ChatPage = { chats: ChatSummary[]; nextCursor: string | null };
 
 const PAGE_SIZE = 40;
+/** The most chats that a server lists at once. */
+const LARGEST_PAGE = 100;
 
 function urlOf(id: string, rest = ''): string {
   return `/api/chats/${encodeURIComponent(id)}${rest}`;
@@ -68,11 +70,22 @@ function inTurn<T>(id: string, act: () => Promise<T>): Promise<T> {
   return change;
 }
 
-export function listChats(search: string, cursor: string | null): Promise<ChatPage> {
-  const query = new URLSearchParams({ limit: String(PAGE_SIZE) });
+export function listChats(search: string, cursor: string | null, limit = PAGE_SIZE): Promise<ChatPage> {
+  const query = new URLSearchParams({ limit: String(limit) });
   if (search) query.set('search', search);
   if (cursor) query.set('cursor', cursor);
   return requestJson(`/api/chats?${query}`);
+}
+
+/** Lists at least so many chats from the top, where there are so many. */
+export async function listFromTop(search: string, count: number): Promise<ChatPage> {
+  let page: ChatPage = { chats: [], nextCursor: null };
+  do {
+    const limit = Math.min(Math.max(count - page.chats.length, PAGE_SIZE), LARGEST_PAGE);
+    const { chats, nextCursor } = await listChats(search, page.nextCursor, limit);
+    page = { chats: [...page.chats, ...chats], nextCursor };
+  } while (page.nextCursor !== null && page.chats.length < count);
+  return page;
 }
 
 export function loadChat(id: string, { hasTree = false } = {}): Promise<SavedChat> {
