@@ -16,7 +16,11 @@ __all__ = ["Verdict"]
 
 CLEAR_REFUSALS = (409, 502, 503, 504)
 """The server's own, and nginx's where no server is there to answer."""
-END_OF_TURN = re.compile(r"turn (\S+) of chat \S+ ended: (\w+)")
+END_OF_TURN = re.compile(r"turn turn-(\S+) of chat \S+ ended: \w+")
+FAILED = re.compile(r"of chat (\S+) (?:ended: (?:failed|lost)|could not be saved)")
+"""A chat with an answer that failed, whose process died, or that was not saved when it ended for its readers."""
+GIVEN_UP = re.compile(r"run run-(\S+) of chat \S+ was not saved")
+"""An answer whose process ended before the database said whether it is saved."""
 IN_FLIGHT = 1000
 """Characters that a reader may have of an answer whose process was killed the moment after, Redis perhaps with it."""
 
@@ -86,6 +90,7 @@ class Verdict:
                 or was_silent(user, session)
                 or self.was_asleep(session)
                 or tells_failure(user, turn, session)
+                or self.was_told_of_failure(user)
             ):
                 yield f"cut by {session.server}, which was not ended"
             case "over" if not session.reading.end:
@@ -107,6 +112,10 @@ class Verdict:
         pauses = [pause for server in servers for pause in server.pauses]
         is_met = any(session.heard <= last and first <= session.ended for first, last in pauses)
         return is_met and session.ended - session.heard >= PROXY_PATIENCE
+
+    def was_told_of_failure(self, user: User) -> bool:
+        """Whether a cut after the whole text tells a failure, for which other streams have a frame."""
+        return user.wire.name == "text" and user.chat_id in self.in_logs(FAILED)
 
     # -- chats --------------------------------------------------------------------------------------------------------
 
@@ -172,15 +181,24 @@ class Verdict:
         self.judge_turns(count("turns", "true"))
 
     def judge_turns(self, turns: int) -> None:
-        """Each was told to have ended once, unless its process was killed between the commit and the telling."""
-        told = [found[1] for log in self.site.logs() for found in END_OF_TURN.finditer(log)]
+        """Each was told to have ended once, unless its process ended between the commit and the telling.
+
+        One that is killed says nothing. One that is stopped while the database is silent names the answers of which
+        it does not know whether they are saved.
+        """
+        told = self.in_logs(END_OF_TURN)
+        given_up = set(self.in_logs(GIVEN_UP)) - set(told)
         untold, twice = turns - len(set(told)), len(told) - len(set(told))
         self.counts["turns"] = turns
         self.counts["  told to have ended"] = len(set(told))
-        self.counts["  killed before they were told"] = untold
+        self.counts["  ended with their process before they were told"] = untold
         self.counts["  told twice"] = twice
-        if twice or untold > self.counts["server killed"]:
+        if twice or untold > self.counts["server killed"] + len(given_up):
             self.faults.append(f"of {turns} turns {len(told)} ends were told, of {len(set(told))} turns")
+
+    def in_logs(self, pattern: re.Pattern[str]) -> list[str]:
+        """Return what the pattern's group finds in the logs of all servers."""
+        return [found for log in self.site.logs() for found in pattern.findall(log)]
 
     # -- what was broken ----------------------------------------------------------------------------------------------
 
