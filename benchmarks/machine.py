@@ -9,12 +9,14 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 __all__ = [
     "busy_seconds",
     "cpu_seconds",
     "describe",
     "free_port",
+    "held_to",
     "is_split",
     "on_load_core",
     "on_server_core",
@@ -25,6 +27,12 @@ __all__ = [
 _CORES = sorted(os.sched_getaffinity(0))
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
+_PERIOD_US: Final = 10_000
+_GROUPS: Final = (
+    (Path("/sys/fs/cgroup/cpu"), {"cpu.cfs_period_us": "{period}", "cpu.cfs_quota_us": "{quota}"}),
+    (Path("/sys/fs/cgroup"), {"cpu.max": "{quota} {period}"}),
+)
+"""Where version 1 and 2 of the kernel's control groups hold processes to a share of a core, and by which files."""
 
 
 def is_split() -> bool:
@@ -54,6 +62,28 @@ def _on_core(core: int) -> Generator[None]:
         yield
     finally:
         os.sched_setaffinity(0, _CORES)
+
+
+@contextmanager
+def held_to(cores: float, pid: int) -> Generator[None]:
+    """Hold a process and its children together to some cores, or a part of one.
+
+    Raises:
+        OSError: The kernel does not let us: it takes root, and control groups with the `cpu` controller.
+    """
+    parent, files = next(found for found in _GROUPS if found[0].is_dir())
+    group = parent / f"usechat-{pid}"
+    group.mkdir()
+    try:
+        for name, value in files.items():
+            (group / name).write_text(value.format(period=_PERIOD_US, quota=round(cores * _PERIOD_US)))
+        for each in _with_children(pid):
+            (group / "cgroup.procs").write_text(str(each))
+        yield
+    finally:
+        for each in (group / "cgroup.procs").read_text().split():
+            (parent / "cgroup.procs").write_text(each)
+        group.rmdir()
 
 
 def cpu_seconds(pid: int) -> float:
