@@ -19,6 +19,7 @@ CLEAR_REFUSALS = (409, 502, 503, 504)
 END_OF_TURN = re.compile(r"turn turn-(\S+) of chat \S+ ended: \w+")
 FAILED = re.compile(r"of chat (\S+) (?:ended: (?:failed|lost)|could not be saved)")
 """A chat with an answer that failed, whose process died, or that was not saved when it ended for its readers."""
+TRACEBACK = re.compile(r"(Traceback) \(most recent call last\)")
 GIVEN_UP = re.compile(r"run run-(\S+) of chat \S+ was not saved")
 """An answer whose process ended before the database said whether it is saved."""
 IN_FLIGHT = 1000
@@ -177,6 +178,7 @@ class Verdict:
         self.counts["model calls"] = calls["calls"]
         self.counts["  cancelled"] = calls["cancelled"]
         self.counts.update(left)
+        self.counts["tracebacks in the logs"] = len(self.in_logs(TRACEBACK))
         self.faults += [f"{name}: {number}" for name, number in left.items() if number]
         self.judge_turns(count("turns", "true"))
 

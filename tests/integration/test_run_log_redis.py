@@ -6,7 +6,7 @@ import asyncio
 import signal
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, aclosing, contextmanager
 from pathlib import Path
@@ -417,7 +417,7 @@ MAKING = {"XADD", "HSET", "ZADD", "SADD", "LPUSH", "RPUSH", "INCR"}
 
 
 @contextmanager
-def noted_commands(server: RedisServer, prefix: str) -> Iterator[list[str]]:
+def noted_commands(server: RedisServer, prefix: str) -> Generator[list[str]]:
     """Note what clients ask of a key with the prefix; what scripts do is not among it."""
     redis_module: Any = redis
     client = redis_module.Redis.from_url(server.url)

@@ -348,7 +348,7 @@ def test_text_stream_that_breaks_off_takes_two_lines_of_the_log(upstream: Upstre
         why, cut = [line for line in server.log.read_text().splitlines() if " INFO " not in line]
     assert " WARNING usechat.answers.loop.step [req-" in why
     error_id = why.partition("(error ")[2].partition(",")[0]
-    assert cut.endswith(f"a text stream was cut: The model's answer broke off. Try again. (error {error_id})")
+    assert cut.endswith(f"a response was cut: The model's answer broke off. Try again. (error {error_id})")
     assert " WARNING uvicorn.error [" in cut
 
 

@@ -7,6 +7,7 @@ chat is held for the time of the run).
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Protocol, TypeAlias
@@ -16,7 +17,7 @@ from starlette.datastructures import Headers
 
 from usechat.apart import work_apart
 from usechat.errors import RequestError
-from usechat.guard import Contained
+from usechat.guard import Contained, describe_outage, traceback_of
 from usechat.http.frames import FrameLog, FrameWriter
 from usechat.http.negotiation import negotiate
 from usechat.http.response import HEARTBEAT_SECONDS, RunHead, StreamingAnswer
@@ -32,6 +33,8 @@ from usechat.runs.reader import LogReader, RunReader
 from usechat.runs.service import RunService
 
 __all__ = ["AnswerToSend", "BeginRun", "NewRun", "RunPlan", "known_ids", "respond"]
+
+logger = logging.getLogger(__name__)
 
 USUAL_OPTIONS: Final = EncoderOptions()
 
@@ -229,6 +232,7 @@ class NewRun:
             run_id = await asyncio.shield(beginning)
         except asyncio.CancelledError:
             # The reader has gone. A run that is half begun would leave its chat busy.
+            beginning.add_done_callback(tell_failure)
             await asyncio.wait({beginning})
             raise
         return LogReader(self.runs, run_id, 1 if preamble else 0, breaks_on_error=self.breaks_on_error)
@@ -311,6 +315,13 @@ def write_answer(
 ) -> Coroutine[Any, Any, None]:
     """Begin an answer. Return the coroutine that makes it and writes its frames to a log."""
     return answer.drive(FrameWriter(encoder, log, answer.error_part, breaks_on_error=breaks_on_error))
+
+
+def tell_failure(beginning: asyncio.Task[str]) -> None:
+    """Tell the log that an answer did not begin which nobody waits for any more."""
+    if not beginning.cancelled() and (error := beginning.exception()) is not None:
+        trace = traceback_of(error)
+        logger.warning("an answer did not begin; its reader has gone: %s", describe_outage(error), exc_info=trace)
 
 
 async def begin_contained(begin: BeginRun, plan: RunPlan) -> str:

@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing, nullcontext, suppress
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 
 import msgspec
 
@@ -32,6 +32,9 @@ logger = logging.getLogger(__name__)
 IsSaved: TypeAlias = Callable[[RunInfo], Awaitable[bool]]
 FindRun: TypeAlias = Callable[[str], Awaitable[RunInfo | None]]
 CheckOwner: TypeAlias = Callable[[str, str], Awaitable[None]]
+
+PAUSE: Final = 0.5
+"""Seconds between two questions to a log that is away."""
 
 
 class RunService:
@@ -227,9 +230,19 @@ class RunService:
     async def _check(self, run_id: str, handle: RunHandle | None) -> None:
         if handle is not None and handle.failure is not None:
             raise handle.failure
-        info = await self.log.get(run_id)
+        info = await self._get_when_it_answers(run_id)
         if info is not None and info.state in {"failed", "lost"}:
             raise AnswerFailedError("An error occurred.")
+
+    async def _get_when_it_answers(self, run_id: str) -> RunInfo | None:
+        # As with what it reads, a reader waits while the log is away.
+        while True:
+            try:
+                return await self.log.get(run_id)
+            except RunError as error:
+                if error.code != "unavailable" or self.is_closing:
+                    raise
+            await asyncio.sleep(PAUSE)
 
     async def resume(self, chat_id: str, cursor: Cursor | None = None, *, owner: str | None = None) -> RunInfo | None:
         """Return the run that a resuming client must read; None when there is nothing to read.

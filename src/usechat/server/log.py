@@ -6,13 +6,15 @@ record can look like two.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
 from types import TracebackType
 from typing import Any, Final, TypeAlias
 
-from usechat.errors import AnswerFailedError
+from usechat.errors import AnswerFailedError, ChatError, RunError, UsechatError
+from usechat.guard import describe_outage
 from usechat.server.access.asking import asking
 from usechat.server.settings import Settings
 
@@ -44,19 +46,28 @@ class RequestFilter(logging.Filter):
 
 
 class CutFilter(logging.Filter):
-    """Turn uvicorn's traceback of a failed answer into one line.
+    """Turn uvicorn's traceback of a response that had to be cut into one line.
 
-    A text stream has no frame for errors: its response raises, and uvicorn closes the connection. Why the answer failed
-    has been logged before.
+    A text stream has no frame for errors: its response raises, and uvicorn closes the connection. When the process
+    ends, uvicorn cancels the responses that are left.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record pass."""
-        error = record.exc_info and record.exc_info[1]
-        if record.name == "uvicorn.error" and isinstance(error, AnswerFailedError):
+        if record.name == "uvicorn.error" and record.exc_info and (why := why_cut(record.exc_info[1])):
             record.levelno, record.levelname = logging.WARNING, "WARNING"
-            record.msg, record.args, record.exc_info = "a text stream was cut: %s", (str(error),), None
+            record.msg, record.args, record.exc_info = "a response was cut: %s", (why,), None
         return True
+
+
+def why_cut(error: BaseException | None) -> str | None:
+    """Return why a response was cut; None for an error that is to be looked into, with its traceback."""
+    if isinstance(error, asyncio.CancelledError):
+        return "this process ends"
+    if isinstance(error, RuntimeError) and isinstance(error.__cause__, UsechatError):
+        # Starlette raises it for an error that a handler would refuse, were the response not begun.
+        error = error.__cause__
+    return describe_outage(error) if isinstance(error, AnswerFailedError | ChatError | RunError) else None
 
 
 class LineFormatter(logging.Formatter):

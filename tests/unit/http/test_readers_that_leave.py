@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
@@ -11,7 +12,11 @@ from starlette.types import Message
 from tests.support.waiting import AT_ONCE
 from tests.unit.http.connections import Connection, spoken
 from usechat import FinishEvent
+from usechat.errors import RunError
+from usechat.http.new_run import RunPlan, respond
 from usechat.parts import TextDelta, TextStart
+from usechat.runs.memory.log import MemoryLog
+from usechat.runs.service import RunService
 from usechat.testing.models import Hold, saying
 
 pytestmark = pytest.mark.anyio
@@ -234,3 +239,28 @@ async def test_request_messages_that_come_late_are_passed_over():
         raise AssertionError
 
     assert (await Connection(answer).run(receive=receive)).endswith(b"[DONE]\n\n")
+
+
+async def test_answer_that_does_not_begin_after_its_reader_has_gone_is_told(caplog: pytest.LogCaptureFixture):
+    asked, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def begin(_plan: RunPlan) -> str:
+        asked.set()
+        await goes_on.wait()
+        raise RunError("the run log cannot be reached", code="unavailable")
+
+    _, answer = spoken([])
+    connection = Connection(answer)
+    connection.response = respond(answer, runs=RunService(MemoryLog()), chat_id="chat-1", begin=begin)
+    connection.start()
+    await asked.wait()
+    assert connection.task is not None
+    connection.task.cancel()
+    goes_on.set()
+    await asyncio.wait({connection.task})
+    assert connection.task.cancelled()
+    del connection
+    gc.collect()
+    assert [record.getMessage() for record in caplog.records] == [
+        "an answer did not begin; its reader has gone: the run log cannot be reached"
+    ]

@@ -12,7 +12,8 @@ import pytest
 
 from tests.support.waiting import PATIENCE, eventually
 from tests.unit.runs.services import SharedLog, Source, begin, over, read, service_on
-from usechat.errors import RunError
+from usechat.errors import AnswerFailedError, RunError
+from usechat.runs import service as service_module
 from usechat.runs.log import EndState, Limits, RunInfo, RunWriter
 from usechat.runs.memory.log import MemoryLog
 from usechat.runs.memory.run import MemoryRun
@@ -98,6 +99,31 @@ async def test_chat_has_one_run(log: SharedLog):
     again = Source()
     again.put(None)
     assert await over(await begin(service, again)) == "finished"
+
+
+async def test_reader_of_a_format_without_errors_waits_for_a_log_that_is_away(
+    log: SharedLog, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(service_module, "PAUSE", 0)
+    service, source = service_on(log), Source()
+    handle = await begin(service, source)
+    source.put(b"x", ValueError("broken"))
+    await over(handle)
+    tries: list[str] = []
+    get = log.get
+
+    async def get_at_last(run_id: str) -> RunInfo | None:
+        tries.append(run_id)
+        if len(tries) < 3:
+            raise RunError("away", code="unavailable")
+        return await get(run_id)
+
+    monkeypatch.setattr(log, "get", get_at_last)
+    entries = service.read(handle.info.id, raises_failure=True)
+    assert (await anext(entries)).data == b"x"
+    with pytest.raises(AnswerFailedError, match="An error occurred"):
+        await anext(entries)
+    assert len(tries) == 3
 
 
 async def test_platform_is_told_what_to_wait_for(log: SharedLog):

@@ -19,10 +19,10 @@ from typer.testing import CliRunner
 import usechat
 from tests.support.waiting import PATIENCE
 from usechat.cli import app
-from usechat.errors import ConfigurationError
+from usechat.errors import AnswerFailedError, ConfigurationError, RunError
 from usechat.server.access.asking import Asking, asking
 from usechat.server.access.middleware import FailedStarts
-from usechat.server.log import JsonFormatter, LineFormatter, RequestFilter, log_config
+from usechat.server.log import CutFilter, JsonFormatter, LineFormatter, RequestFilter, log_config
 from usechat.server.processes.process import bind, listen, listen_error, url_of, uvicorn_config
 from usechat.server.processes.shutdown import stopping
 from usechat.server.settings import Settings
@@ -98,6 +98,43 @@ def make_record(text: str, error: Exception | None = None) -> logging.LogRecord:
     record = logging.LogRecord("usechat", logging.INFO, "", 0, text, None, exc_info)
     RequestFilter().filter(record)
     return record
+
+
+def cut_by(error: BaseException) -> logging.LogRecord:
+    """What uvicorn logs when a response raises this."""
+    record = make_record("Exception in ASGI application\n")
+    record.name, record.levelno, record.levelname = "uvicorn.error", logging.ERROR, "ERROR"
+    record.exc_info = (type(error), error, None)
+    CutFilter().filter(record)
+    return record
+
+
+def raised_for(cause: BaseException) -> RuntimeError:
+    error = RuntimeError("Caught handled exception, but response already started.")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (AnswerFailedError("The model is busy."), "The model is busy"),
+        (asyncio.CancelledError("timeout graceful shutdown exceeded"), "this process ends"),
+        (RunError("this process shuts down", code="unavailable"), "this process shuts down"),
+        (raised_for(RunError("the run log cannot be reached", code="unavailable")), "the run log cannot be reached"),
+    ],
+)
+def test_response_that_has_to_be_cut_takes_one_line_of_the_log(error: BaseException, why: str) -> None:
+    line = LineFormatter().format(cut_by(error))
+    assert line.splitlines() == [line]
+    assert line.endswith(f"WARNING uvicorn.error [-] a response was cut: {why}")
+
+
+@pytest.mark.parametrize("error", [ValueError("broken"), raised_for(ValueError("broken"))])
+def test_response_that_a_bug_cuts_has_its_traceback(error: Exception) -> None:
+    first, *rest = LineFormatter().format(cut_by(error)).splitlines()
+    assert "ERROR uvicorn.error [-] Exception in ASGI application" in first
+    assert str(error) in rest[-1]
 
 
 HOSTILE = "chat-1\r\n2026-01-01 INFO usechat [-] all is well\x1b[2J\u202e\u2028"
