@@ -27,6 +27,7 @@ from websockets.sync.client import connect
 
 import usechat
 from tests.support import image
+from tests.support.bytecode import lend_bytecode
 from tests.support.certificates import write_certificate
 from tests.support.image import FINAL, STAGES, build, read_services, relocate
 from tests.support.postgres import PostgresServer
@@ -118,9 +119,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return prefix
 
 
-def bytecode(installed: Path) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def bytecode(installed: Path) -> Mapping[str, str]:
     """What has the first command compile for all others, where the image's build would have compiled it."""
-    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": f"{installed}/bytecode"}
+    return lend_bytecode(installed, installed / "bytecode")
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +134,7 @@ def upstream() -> Iterator[ScriptedUpstream]:
 @pytest.fixture(scope="module")
 def of_compose(
     installed: Path,
+    bytecode: Mapping[str, str],
     postgres_server: PostgresServer,
     upstream: ScriptedUpstream,
     tmp_path_factory: pytest.TempPathFactory,
@@ -160,7 +163,7 @@ def of_compose(
         said = image.variables() | in_file | services["usechat"]["environment"]
         variables = json.loads(relocate(json.dumps({name: str(value) for name, value in said.items()}), places))
         variables |= {"ANTHROPIC_BASE_URL": upstream.url, "USECHAT_MODEL": "claude-sonnet-4-6"}
-        variables |= {"USECHAT_ACCESS_LOG": "true", **bytecode(installed)}
+        variables |= {"USECHAT_ACCESS_LOG": "true", **bytecode}
         assert run(services["migrate"]["command"], **variables).endswith(" are up to date.\n")
         command = json.loads(relocate(json.dumps(image.command("CMD")), {'"8000"': '"0"'}))
         server = start_server(command, folder, variables, stack)
@@ -175,7 +178,12 @@ def of_compose(
 
 
 @pytest.fixture(scope="module")
-def of_systemd(installed: Path, upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def of_systemd(
+    installed: Path,
+    bytecode: Mapping[str, str],
+    upstream: ScriptedUpstream,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Site]:
     """What the page's unit starts, behind the page's nginx."""
     folder = tmp_path_factory.mktemp("systemd")
     places = {"/opt/usechat": str(installed), "/var/lib/usechat": str(folder)}
@@ -186,7 +194,7 @@ def of_systemd(installed: Path, upstream: ScriptedUpstream, tmp_path_factory: py
     variables = settings_of(relocate(blocks("ini", "systemd")[0], {"/var/lib/usechat": str(folder)}), made)
     variables |= {"ANTHROPIC_BASE_URL": upstream.url, "USECHAT_MODEL": "claude-sonnet-4-6", "USECHAT_PORT": "0"}
     variables |= {"USECHAT_ACCESS_LOG": "true", "PATH": f"{installed}/bin:{os.environ['PATH']}"}
-    variables |= bytecode(installed)
+    variables |= bytecode
     with ExitStack() as stack:
         server = start_server(start.split(), Path(working), variables, stack)
         front = stack.enter_context(closing(hold_port())).getsockname()[1]
@@ -206,7 +214,7 @@ def of_systemd(installed: Path, upstream: ScriptedUpstream, tmp_path_factory: py
 
 
 def test_workers_over_postgresql_and_redis_start_with_the_lines_of_the_page(
-    installed: Path, postgres_server: PostgresServer, tmp_path: Path
+    installed: Path, bytecode: Mapping[str, str], postgres_server: PostgresServer, tmp_path: Path
 ) -> None:
     section = "PostgreSQL and Redis"
     settings = tmp_path / "usechat.env"
@@ -231,8 +239,8 @@ def test_workers_over_postgresql_and_redis_start_with_the_lines_of_the_page(
         settings.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
         [migrate] = [line for line in blocks("sh", section)[1].splitlines() if "migrate" in line]
         places = {"/opt/usechat": str(installed), "/etc/usechat.env": str(settings)}
-        assert run(relocate(migrate, places).split(), **bytecode(installed)).endswith(" are up to date.\n")
-        server = start_server([f"{installed}/bin/usechat", "serve"], tmp_path, {**lines, **bytecode(installed)}, stack)
+        assert run(relocate(migrate, places).split(), **bytecode).endswith(" are up to date.\n")
+        server = start_server([f"{installed}/bin/usechat", "serve"], tmp_path, {**lines, **bytecode}, stack)
         told = httpx.get(f"{server.url}/readyz", timeout=60).json()
         assert f"`{json.dumps(told, separators=(',', ':'))}`" in PAGE
     assert " WARNING " not in (tmp_path / "usechat.log").read_text()
@@ -314,10 +322,13 @@ def test_health_check_of_the_image_tells_a_server_that_answers_from_none(of_comp
             assert subprocess.run(told, env={"PATH": path}, capture_output=True, check=False).returncode == code
 
 
-def test_image_has_the_page_the_version_and_what_its_settings_ask_for(of_compose: Site, installed: Path) -> None:
+def test_image_has_the_page_the_version_and_what_its_settings_ask_for(
+    of_compose: Site, installed: Path, bytecode: Mapping[str, str]
+) -> None:
     assert "The page" in of_compose.client.get("/").text
-    assert run([installed / "bin" / "usechat", "version"]).strip() == usechat.__version__
-    assert run([installed / "bin" / "python", "-c", "import asyncpg, jwt, prometheus_client, redis; print('all')"])
+    assert run([installed / "bin" / "usechat", "version"], **bytecode).strip() == usechat.__version__
+    needed = "import asyncpg, jwt, prometheus_client, redis; print('all')"
+    assert run([installed / "bin" / "python", "-c", needed], **bytecode)
 
 
 def test_server_has_nothing_to_warn_of(site: Site) -> None:
