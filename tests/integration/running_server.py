@@ -66,7 +66,8 @@ def serving(folder: Path, *arguments: str, **variables: str) -> AbstractContextM
         arguments: Further ones of ``usechat serve``.
         variables: Its settings.
     """
-    is_one = not {"--workers", "--reload"} & {*arguments} and "USECHAT_WORKERS" not in variables
+    workers = arguments[arguments.index("--workers") + 1] if "--workers" in arguments else "1"
+    is_one = workers == variables.get("USECHAT_WORKERS", "1") == "1" and "--reload" not in arguments
     return _serving(folder, arguments, variables, is_forked=is_one)
 
 

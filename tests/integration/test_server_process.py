@@ -77,7 +77,7 @@ def test_model_without_a_key_is_warned_of(tmp_path: Path) -> None:
 
 def test_settings_come_from_the_file(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("USECHAT_MODEL=demo\nUSECHAT_API_KEYS=the-key\nUSECHAT_API_KEI=typo\n")
-    with serving_program(tmp_path) as server:
+    with serving(tmp_path) as server:
         assert server.client.get("/api/info").status_code == 401
         response = server.client.get("/api/info", headers={"authorization": "Bearer the-key"})
         assert response.json()["model"]["id"] == "demo"
@@ -117,7 +117,7 @@ def test_idle_server_stops_at_once(tmp_path: Path) -> None:
 def test_running_answer_may_end_before_the_server_does(tmp_path: Path) -> None:
     with (
         ReplayServer(Reply("text", delay=0.1)) as upstream,
-        serving_program(
+        serving(
             tmp_path,
             ANTHROPIC_API_KEY="unused",
             ANTHROPIC_BASE_URL=upstream.url,

@@ -68,27 +68,28 @@ SETTINGS: dict[str, tuple[str, Callable[[Path], str], str]] = {
 }
 
 
-WITH_WORKERS = {"database's scheme", "database refuses", "newer file", "Redis refuses"}
-"""Causes that are tried with programs, of one and of two workers: what they have in common with the others is a forked
+WITH_PROGRAMS = {"database refuses"}
+"""A cause that is tried with programs, of one and of two workers: what it has in common with the others is a forked
 one's to show."""
 
 
 def starts(
-    folder: Path, variables: Mapping[str, str], *before: str, workers: bool = False
+    folder: Path, variables: Mapping[str, str], *before: str, programs: bool = False
 ) -> list[subprocess.CompletedProcess[str]]:
-    """How servers end that cannot start: one that is forked, or programs.
+    """How servers end that cannot start, of one worker and of two: they are forked, or programs.
 
     Args:
         folder: Where they run.
         variables: Their settings.
-        before: A command that starts a program.
-        workers: Whether to start programs of one worker, as a module, and of two.
+        before: A command that starts a program, of one worker.
+        programs: Whether to start programs, that of one worker as a module.
     """
     options = ["--port", "0", "--model", "demo"]
-    if not workers and not before:
-        return [run(folder, ["serve", *options], **variables)]
+    if not programs and not before:
+        # A server of several workers has none before it has looked at its storage, so it can be forked.
+        return [run(folder, ["serve", *options, "--workers", workers], **variables) for workers in ("1", "2")]
     commands = [[*before, sys.executable, "-m", "usechat", "serve"]]
-    if workers:
+    if programs:
         commands.append([*before, str(USECHAT), "serve", "--workers", "2"])
     started = [
         subprocess.Popen(
@@ -129,7 +130,7 @@ def check_refusal(ended: list[subprocess.CompletedProcess[str]], variable: str, 
 @pytest.mark.parametrize("case", SETTINGS)
 def test_database_or_redis_that_cannot_be_used_is_told_in_one_line(tmp_path: Path, case: str) -> None:
     variable, value, sentence = SETTINGS[case]
-    check_refusal(starts(tmp_path, {variable: value(tmp_path)}, workers=case in WITH_WORKERS), variable, sentence)
+    check_refusal(starts(tmp_path, {variable: value(tmp_path)}, programs=case in WITH_PROGRAMS), variable, sentence)
 
 
 def test_folder_that_nobody_may_write_is_told_in_one_line(tmp_path: Path) -> None:
@@ -144,7 +145,7 @@ def test_folder_that_nobody_may_write_is_told_in_one_line(tmp_path: Path) -> Non
 
 def test_postgresql_that_is_not_ready_is_told_in_one_line(tmp_path: Path, postgres_server: PostgresServer) -> None:
     url = postgres_server.make_database()
-    check_refusal(starts(tmp_path, {DATABASE: url}, workers=True), DATABASE, "run usechat migrate")
+    check_refusal(starts(tmp_path, {DATABASE: url}), DATABASE, "run usechat migrate")
     missing = url.rpartition("/")[0] + "/nowhere"
     check_refusal(starts(tmp_path, {DATABASE: missing}), DATABASE, 'database "nowhere" does not exist')
 
