@@ -30,10 +30,12 @@ _ROOT: Final = Path(__file__).parents[2]
 _IMPORTED: Final = (
     "usechat.cli",
     "usechat.server.app",
+    "usechat.conversations.routes.router",
     "usechat.server.processes.entry",
     "usechat.server.processes.process",
     "usechat.server.access.connections.socket_protocol",
     "usechat.chats.sql.store",
+    "usechat.chats.sql.sqlite",
     "usechat.chats.sql.migrations.migrate",
     "usechat.conversations.storage",
     "usechat.runs.redis.log",
@@ -42,7 +44,11 @@ _IMPORTED: Final = (
     "usechat.demo.model",
     "anthropic",
     "asyncpg",
+    "pydantic.v1",
+    "sqlalchemy.dialects.sqlite",
     "uvloop",
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.auto",
     "uvicorn.protocols.http.httptools_impl",
 )
 _LENGTH_BYTES: Final = 4
