@@ -66,7 +66,9 @@ def option(request: pytest.FixtureRequest) -> Callable[[str], Any]:
 
 @pytest.fixture
 def say(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Tell people something, whatever is captured."""
+    """Tell people something, whatever is captured; beside other processes only what goes wrong is shown."""
+    if not request.config.pluginmanager.has_plugin("terminalreporter"):
+        return print
     line = request.config.get_terminal_writer().line
 
     def say(text: str) -> None:
