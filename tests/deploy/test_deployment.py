@@ -11,13 +11,15 @@ import httpx
 import pytest
 
 from tests.deploy.deployment import booted
-from usechat.testing.replay import ReplayServer, Reply
+from tests.support.scripted_upstream import ScriptedUpstream
+from usechat.testing.replay import Reply
 from usechat.testing.streams import read_events
 
 # The build installs the page's npm packages and builds the page: a minute, or several on a busy machine.
 pytestmark = pytest.mark.timeout(900)
 
 KEY = "key-of-the-test"
+HOST = "chat.example"
 BODY = {
     "id": "chat",
     "trigger": "submit-message",
@@ -31,13 +33,19 @@ BEFORE_SECOND_DELTA = [index for index, event in enumerate(read_events("text")) 
 def running(function: Path, **variables: str) -> Generator[httpx.Client]:
     with (
         booted(function, variables, function.parents[4] / "function.log") as started,
-        httpx.Client(base_url=started.platform.url, headers={"host": "chat.example"}, timeout=60) as client,
+        httpx.Client(base_url=started.platform.url, headers={"host": HOST}, timeout=60) as client,
     ):
         yield client
 
 
-@contextmanager
-def answering(function: Path, upstream: ReplayServer) -> Generator[httpx.Client]:
+@pytest.fixture(scope="module")
+def upstream() -> Generator[ScriptedUpstream]:
+    with ScriptedUpstream() as upstream:
+        yield upstream
+
+
+@pytest.fixture(scope="module")
+def with_key(function: Path, upstream: ScriptedUpstream) -> Generator[httpx.Client]:
     """The function with a key and a model."""
     variables = {"USECHAT_API_KEYS": KEY, "ANTHROPIC_API_KEY": "unused", "ANTHROPIC_BASE_URL": upstream.url}
     with running(function, **variables) as client:
@@ -70,31 +78,29 @@ def test_api_goes_to_python_and_all_else_to_the_page(output: Path) -> None:
     assert (output / "services" / "web" / "functions" / "index.prerender-fallback.html").is_file()
 
 
-def test_answer_arrives_while_it_is_made(function: Path) -> None:
-    upstream = ReplayServer(Reply("text", hold_after=BEFORE_SECOND_DELTA), Reply("text", delay=0.2))
-    with upstream, answering(function, upstream) as client:
-        with client.stream("POST", "/api/chat", json=BODY) as response:
-            seen = ""
-            for piece in response.iter_text():
-                seen += piece
-                if "text-delta" in seen:
-                    break
-            # The model has said no more than this, and has not ended: nothing on the way waited for more.
-            assert not upstream.requests[0].is_complete
-            assert text_of(seen) == json.loads(TEXT_EVENTS[0])["delta"]["text"]
-        with client.stream("POST", "/api/chat", json=BODY) as response:
-            pieces = list(response.iter_text())
-        assert sum("text-delta" in piece for piece in pieces) >= 3
-        assert "".join(pieces).endswith("data: [DONE]\n\n")
+def test_answer_arrives_while_it_is_made(with_key: httpx.Client, upstream: ScriptedUpstream) -> None:
+    upstream.will(Reply("text", hold_after=BEFORE_SECOND_DELTA), Reply("text", delay=0.2))
+    with with_key.stream("POST", "/api/chat", json=BODY) as response:
+        seen = ""
+        for piece in response.iter_text():
+            seen += piece
+            if "text-delta" in seen:
+                break
+        # The model has said no more than this, and has not ended: nothing on the way waited for more.
+        assert not upstream.requests[0].is_complete
+        assert text_of(seen) == json.loads(TEXT_EVENTS[0])["delta"]["text"]
+    with with_key.stream("POST", "/api/chat", json=BODY) as response:
+        pieces = list(response.iter_text())
+    assert sum("text-delta" in piece for piece in pieces) >= 3
+    assert "".join(pieces).endswith("data: [DONE]\n\n")
 
 
-def test_reader_that_leaves_ends_the_models_work(function: Path) -> None:
-    upstream = ReplayServer(Reply("text", hold_after=BEFORE_SECOND_DELTA))
-    with upstream, answering(function, upstream) as client:
-        with client.stream("POST", "/api/chat", json=BODY) as response:
-            next(piece for piece in response.iter_text() if "text-delta" in piece)
-        upstream.requests[0].wait()
-        assert upstream.requests[0].is_aborted
+def test_reader_that_leaves_ends_the_models_work(with_key: httpx.Client, upstream: ScriptedUpstream) -> None:
+    upstream.will(Reply("text", hold_after=BEFORE_SECOND_DELTA))
+    with with_key.stream("POST", "/api/chat", json=BODY) as response:
+        next(piece for piece in response.iter_text() if "text-delta" in piece)
+    upstream.requests[0].wait()
+    assert upstream.requests[0].is_aborted
 
 
 def test_deployment_without_keys_answers_nobody_and_says_what_to_set(function: Path) -> None:
@@ -104,11 +110,10 @@ def test_deployment_without_keys_answers_nobody_and_says_what_to_set(function: P
     assert "USECHAT_API_KEYS" in response.json()["detail"]
 
 
-def test_deployment_with_keys_wants_one(function: Path) -> None:
-    with running(function, USECHAT_API_KEYS=KEY, ANTHROPIC_API_KEY="unused") as client:
-        refused = client.get("/api/info")
-        wrong = client.get("/api/info", headers={"authorization": "Bearer another"})
-        let_in = client.get("/api/info", headers={"authorization": f"Bearer {KEY}"})
+def test_deployment_with_keys_wants_one(with_key: httpx.Client) -> None:
+    refused = httpx.get(f"{with_key.base_url}/api/info", headers={"host": HOST}, timeout=60)
+    wrong = with_key.get("/api/info", headers={"authorization": "Bearer another"})
+    let_in = with_key.get("/api/info")
     assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
     assert wrong.status_code == 401
     assert let_in.json()["model"]["provider"] == "anthropic"
