@@ -7,7 +7,6 @@ import os
 import re
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.forks import fork_server
 from usechat.testing.client_rules import find_data_stream_refusals, find_refusals
 from usechat.testing.replay import ReplayedRequest, ReplayServer, Reply
 
@@ -55,16 +55,12 @@ def url(request: pytest.FixtureRequest, upstream: ReplayServer, tmp_path_factory
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     listening.listen()
-    variables = {"ANTHROPIC_BASE_URL": upstream.url, "ANTHROPIC_API_KEY": "test"}
-    with listening:
-        # Its own folder, so that the program is all that it can import beside installed packages.
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.serve_framework", SERVERS[name], program, str(listening.fileno())],
-            env={**os.environ, **variables},
-            cwd=ROOT,
-            pass_fds=[listening.fileno()],
-        )
-        address = f"http://127.0.0.1:{listening.getsockname()[1]}/api/chat"
+    environment = {**os.environ, "ANTHROPIC_BASE_URL": upstream.url, "ANTHROPIC_API_KEY": "test"}
+    address = f"http://127.0.0.1:{listening.getsockname()[1]}/api/chat"
+    # Its own folder, so that the program is all that it can import beside installed packages.
+    arguments = [SERVERS[name], str(program)]
+    with listening, program.with_name("log").open("w") as log:
+        process = fork_server("tests.support.serve_framework", arguments, listening, environment, log)
     yield address
     process.terminate()
     try:

@@ -7,7 +7,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from tests.support.forks import fork_app
+from tests.support.forks import fork_server
 
 __all__ = ["Backend"]
 
@@ -33,7 +33,7 @@ class Backend:
         """Without a slash at its end."""
         environment = {**os.environ, "ANTHROPIC_BASE_URL": upstream, "ANTHROPIC_API_KEY": "test", **variables}
         with listening, log.open("w") as output:
-            self._process = fork_app(app, listening, environment, output)
+            self._process = fork_server("tests.support.serve", [app], listening, environment, output)
 
     def close(self) -> None:
         """Stop the server."""

@@ -24,7 +24,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
-__all__ = ["ForkedCommand", "close", "fork", "fork_app"]
+__all__ = ["ForkedCommand", "close", "fork", "fork_server"]
 
 _ROOT: Final = Path(__file__).parents[2]
 _IMPORTED: Final = (
@@ -132,11 +132,16 @@ class _Forker:
         os.close(printed)
         return ForkedCommand(self, pid, life, os.fdopen(output))
 
-    def fork_app(
-        self, app: str, listening: socket.socket, environment: Mapping[str, str], log: IO[str]
+    def fork_server(
+        self,
+        module: str,
+        arguments: Sequence[str],
+        listening: socket.socket,
+        environment: Mapping[str, str],
+        log: IO[str],
     ) -> ForkedCommand:
         life, held = os.pipe()
-        request = {"app": app, "folder": str(_ROOT), "environment": {**environment}}
+        request = {"module": module, "arguments": [*arguments], "folder": str(_ROOT), "environment": {**environment}}
         pid = self.ask(request, [log.fileno(), log.fileno(), held, listening.fileno()])
         os.close(held)
         return ForkedCommand(self, pid, life)
@@ -168,16 +173,19 @@ def fork(arguments: Sequence[str], folder: Path, environment: Mapping[str, str],
     return _forker().fork(arguments, folder, environment, log)
 
 
-def fork_app(app: str, listening: socket.socket, environment: Mapping[str, str], log: IO[str]) -> ForkedCommand:
-    """Serve an app in a session of its own, as `tests.support.serve` does.
+def fork_server(
+    module: str, arguments: Sequence[str], listening: socket.socket, environment: Mapping[str, str], log: IO[str]
+) -> ForkedCommand:
+    """Run the ``main`` of a module in a session of its own, with the socket's descriptor as its last argument.
 
     Args:
-        app: Where it is, ``tests.conformance.app:app``.
+        module: ``tests.support.serve``, or another that serves.
+        arguments: What else its ``main`` gets.
         listening: The socket whose connections it answers.
         environment: All of its environment.
         log: Where its output goes.
     """
-    return _forker().fork_app(app, listening, environment, log)
+    return _forker().fork_server(module, arguments, listening, environment, log)
 
 
 def _forker() -> _Forker:
@@ -256,7 +264,7 @@ def _prepare(request: dict[str, Any], descriptors: Sequence[int]) -> None:
 def _run(request: dict[str, Any], *listening: int) -> None:
     """Do what is asked for."""
     if listening:
-        importlib.import_module("tests.support.serve").main(request["app"], *listening)
+        importlib.import_module(request["module"]).main(*request["arguments"], *listening)
         return
     sys.argv[:] = request["arguments"]
     # As for a program: its folder, and not the one of the process that forks.

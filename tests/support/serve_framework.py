@@ -1,4 +1,4 @@
-"""Serves a program of docs/frameworks.md on a socket that is there already: ``… SERVER app.py DESCRIPTOR``."""
+"""Serves a program of docs/frameworks.md on a socket that is there already (`tests.support.forks`)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,3 @@ def main(server: str, program: str, descriptor: int) -> None:
         asyncio.run(servers.serve(app, hypercorn))
     else:
         web.run_app(app, sock=socket.socket(fileno=descriptor), handler_cancellation=True, print=None)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
