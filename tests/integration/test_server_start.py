@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from tests.integration.running_server import USECHAT, environment, run, serving, workers_of
+from tests.support.forks import fork
 from tests.support.postgres import PostgresServer
 from tests.support.programs import REFUSING_PORT
 from tests.support.redis_server import RedisServer
@@ -244,19 +245,21 @@ def test_server_answers_when_it_says_that_it_listens(
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_server_that_is_starting_can_be_stopped(
-    tmp_path: Path, starting: Callable[..., subprocess.Popen[str]], workers: str, number: signal.Signals
-) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        # It takes connections and says nothing: the server waits for it.
+def test_server_that_is_starting_can_be_stopped(tmp_path: Path, workers: str, number: signal.Signals) -> None:
+    command = [str(USECHAT), "serve", "--port", "0", "--model", "demo", "--workers", workers]
+    log = tmp_path / "log"
+    with socket.create_server(("127.0.0.1", 0)) as silent, log.open("w") as errors:
+        # It takes connections and says nothing: the server waits for it, before it starts workers.
         url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
-        process = starting(tmp_path, "--workers", workers, **{REDIS: url})
+        process = fork(command, tmp_path, environment(**{REDIS: url}), errors)
         connection, _ = silent.accept()
         with connection:
             process.send_signal(number)
-            output, errors = process.communicate(timeout=END_SECONDS)
-    assert output == ""
-    assert "Traceback" not in errors
+            process.wait(END_SECONDS)
+    assert process.stdout is not None
+    with process.stdout as output:
+        assert output.read() == ""
+    assert "Traceback" not in log.read_text()
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
 
