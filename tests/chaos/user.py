@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import re
 import time
@@ -37,6 +38,8 @@ class Session:
     how: str
     """``first`` reader, ``resume`` or ``second`` tab."""
     began: float = field(default_factory=time.monotonic)
+    answered: float = math.inf
+    """When it was answered with 200."""
     status: int = 0
     server: str = ""
     data: bytes = b""
@@ -138,8 +141,8 @@ class User:
         await asyncio.sleep(after)
         while not turn.is_answered:
             async with self.response("POST", f"/api/chat/{self.chat_id}/stop") as response:
-                if response is not None and response.status == 200:
-                    turn.stops += (await response.json())["stopped"]
+                told = await json_of(response)
+            turn.stops += 0 if told is None else told["stopped"]
             await asyncio.sleep(PAUSE)
 
     async def open_second_tab(self, turn: Turn, after: float) -> None:
@@ -151,9 +154,10 @@ class User:
         """The chat's messages with the turn's question at their end; notes it when there is an answer already."""
         while True:
             async with self.response("GET", f"/api/chats/{self.chat_id}") as response:
-                if response is not None and response.status in (200, 404):
-                    found: Json = await response.json() if response.status == 200 else {"messages": ()}
-                    break
+                is_new = response is not None and response.status == 404
+                found = {"messages": ()} if is_new else await json_of(response)
+            if found is not None:
+                break
             await asyncio.sleep(PAUSE)
         messages: Sequence[Json] = found["messages"]
         texts = [as_text(message) for message in messages]
@@ -196,6 +200,7 @@ class User:
         if response.status != 200:
             session.outcome = "nothing" if response.status == 204 else "refused"
             return
+        session.answered = time.monotonic()
         leaves_at = self.chance.randrange(200, 8000) if self.chance.random() < 0.35 else None
         session.data = before
         session.outcome = await self.take_data(session, response, leaves_at)
@@ -227,6 +232,16 @@ class User:
             yield response
         finally:
             response.close()
+
+
+async def json_of(response: aiohttp.ClientResponse | None) -> Json | None:
+    """Return what a response says; None where it is none, a refusal, or one that was cut."""
+    if response is None or response.status != 200:
+        return None
+    try:
+        return await response.json()
+    except TRANSPORT_ERRORS:
+        return None
 
 
 def as_text(message: Json) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +20,10 @@ CLEAR_REFUSALS = (409, 502, 503, 504)
 END_OF_TURN = re.compile(r"turn turn-(\S+) of chat \S+ ended: \w+")
 FAILED = re.compile(r"of chat (\S+) (?:ended: (?:failed|lost)|could not be saved)")
 """A chat with an answer that failed, whose process died, or that was not saved when it ended for its readers."""
-TRACEBACK = re.compile(r"(Traceback) \(most recent call last\)")
+TRACEBACK = re.compile(r"^(\d{4}-.*)\n  Traceback", re.MULTILINE)
+"""A record that is no outage, which takes one line."""
+CLOSING = "_terminate_graceful_close() done"
+"""SQLAlchemy's task that takes leave of a silent database, and whose end nobody hears when its caller is cancelled."""
 GIVEN_UP = re.compile(r"run run-(\S+) of chat \S+ was not saved")
 """An answer whose process ended before the database said whether it is saved."""
 IN_FLIGHT = 1000
@@ -73,8 +77,8 @@ class Verdict:
         self.counts[f"  {name}"] += 1
         for fault in self.session_faults(user, turn, session):
             self.faults.append(f"{user.wire.name}, {turn.question}, {session.how}: {fault}")
-        if not expected_text(turn.question).startswith(session.reading.text):
-            self.faults.append(f"{turn.question}: read {session.reading.text[-100:]!r}")
+        if not any(text.startswith(session.reading.text) for text in texts_for(user, turn, session)):
+            self.faults.append(f"{turn.question}, {session.how}: read {session.reading.text[-100:]!r}")
 
     def session_faults(self, user: User, turn: Turn, session: Session) -> Iterator[str]:
         """What must not be."""
@@ -96,7 +100,9 @@ class Verdict:
                 yield f"cut by {session.server}, which was not ended"
             case "over" if not session.reading.end:
                 yield f"ended without a word: {session.data[-200:]!r}"
-            case "over" if session.reading.end == "finish" and session.reading.text != expected_text(turn.question):
+            case "over" if session.reading.end == "finish" and session.reading.text not in texts_for(
+                user, turn, session
+            ):
                 yield f"called an answer whole that ends with {session.reading.text[-100:]!r}"
             case _:
                 yield from session.reading.refusals
@@ -155,7 +161,9 @@ class Verdict:
 
     def judge_seen(self, turn: Turn, saved: Sequence[str]) -> None:
         """What a reader had is saved, but for what was in flight when a process was killed."""
-        longest = max((session.reading.text for session in turn.sessions), key=len, default="")
+        whole = expected_text(turn.question)
+        seen = [text for session in turn.sessions if whole.startswith(text := session.reading.text)]
+        longest = max(seen, key=len, default="")
         missing = len(longest) - max(map(len, saved), default=0)
         if missing > 0:
             self.counts["characters in flight when a process was killed"] += missing
@@ -178,8 +186,10 @@ class Verdict:
         self.counts["model calls"] = calls["calls"]
         self.counts["  cancelled"] = calls["cancelled"]
         self.counts.update(left)
-        self.counts["tracebacks in the logs"] = len(self.in_logs(TRACEBACK))
         self.faults += [f"{name}: {number}" for name, number in left.items() if number]
+        tracebacks = [record for record in self.in_logs(TRACEBACK) if CLOSING not in record]
+        self.counts["tracebacks in the logs"] = len(tracebacks)
+        self.faults += tracebacks
         self.judge_turns(count("turns", "true"))
 
     def judge_turns(self, turns: int) -> None:
@@ -230,6 +240,14 @@ def answers_in_tree(tree: Sequence[Mapping[str, Any]], question: str) -> list[st
     """Return the texts of all answers to a question: one that was asked again has several, of which one is shown."""
     asked = {one["place"]["node"] for one in tree if as_text(one["message"]) == question}
     return [as_text(one["message"]) for one in tree if one["place"]["parent"] in asked]
+
+
+def texts_for(user: User, turn: Turn, session: Session) -> list[str]:
+    """Return the texts of which a reader may see a part: of the turn, or of one before it that was still answered."""
+    begun = min((each.answered for each in turn.sessions if each.how == "first"), default=math.inf)
+    comes_before = session.how != "first" and session.began < begun
+    turns = user.turns[: user.turns.index(turn) + 1] if comes_before else [turn]
+    return [expected_text(each.question) for each in reversed(turns)]
 
 
 def tells_failure(user: User, turn: Turn, session: Session) -> bool:
