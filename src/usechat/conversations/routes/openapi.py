@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Final, TypeAlias, cast
 
 from pydantic import BaseModel
@@ -35,6 +36,7 @@ STREAMED: Final[Responses] = {
 }
 
 
+@cache
 def body_schema(model: type[BaseModel]) -> dict[str, Any]:
     """Return the ``openapi_extra`` of a route whose JSON body is of this model."""
     schema = model.model_json_schema()
