@@ -126,8 +126,12 @@ async def test_text_without_an_end_in_sight_takes_linear_time(chunking: str):
         return time.process_time() - start
 
     await seconds(1000)
-    # The least of three: what else the machine does adds to the time of each.
-    assert min([await seconds(100_000) for _ in range(3)]) < 60 * max(await seconds(5000), 0.002)
+    # Once in three times is enough: what else the machine does adds to the time of each.
+    for _ in range(3):
+        is_linear = await seconds(100_000) < 60 * max(await seconds(5000), 0.002)
+        if is_linear:
+            break
+    assert is_linear
 
 
 @pytest.mark.anyio

@@ -87,8 +87,8 @@ def test_the_time_grows_with_the_length_only():
         assert len(parse_partial_json(text)["a"]) == length
         return time.process_time() - start
 
-    # The least of three: what else the machine does adds to the time of each.
-    assert min(seconds(4_000_000) for _ in range(3)) < 100 * max(seconds(100_000), 0.002)
+    # Once in three times is enough: what else the machine does adds to the time of each.
+    assert any(seconds(4_000_000) < 100 * max(seconds(100_000), 0.002) for _ in range(3))
 
 
 STRINGS: list[tuple[str, str]] = [

@@ -351,8 +351,8 @@ async def test_a_long_value_costs_linear_time_and_is_shown_whole(output: Literal
         return time.process_time() - start
 
     seconds(500)
-    # The least of three: what else the machine does adds to the time of each.
-    assert min(seconds(4000) for _ in range(3)) < 40 * max(seconds(500), 0.01)
+    # Once in three times is enough: what else the machine does adds to the time of each.
+    assert any(seconds(4000) < 40 * max(seconds(500), 0.01) for _ in range(3))
 
 
 async def test_elements_come_one_by_one(server: ReplayServer):

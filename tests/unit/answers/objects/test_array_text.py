@@ -78,5 +78,5 @@ def test_a_long_element_costs_no_more_per_piece_than_a_short_one():
         return time.process_time() - start
 
     seconds(1000)
-    # The least of three: what else the machine does adds to the time of each.
-    assert min(seconds(200_000) for _ in range(3)) < 60 * max(seconds(10_000), 0.002)
+    # Once in three times is enough: what else the machine does adds to the time of each.
+    assert any(seconds(200_000) < 60 * max(seconds(10_000), 0.002) for _ in range(3))
