@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+# It reads the package, and runs nothing of it.
+pytestmark = pytest.mark.no_cover
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "usechat"
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef)

@@ -9,6 +9,9 @@ import pytest
 from tests.fuzz.seeds import PIECE_SIZES, seeds
 from tests.fuzz.targets import TARGETS, run
 
+# All that they run is run by other tests: tracing each of the many cuts takes longer than they do.
+pytestmark = pytest.mark.no_cover
+
 CASES = Path(__file__).parents[1] / "fuzz" / "cases"
 
 

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+# It reads the package, and runs nothing of it.
+pytestmark = pytest.mark.no_cover
+
 PACKAGE = Path(__file__).resolve().parents[2] / "src" / "usechat"
 ANY = frozenset({"*"})
 
