@@ -6,6 +6,8 @@ SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 
 PORT ?= 8000
+# How many processes run the tests of `unit` and `clients`; with 0 pytest runs them itself.
+WORKERS ?= 2
 REV ?= main
 SECONDS ?= 60
 GROUPS := lint type unit integration conformance clients chaos e2e client-pages deploy-test
@@ -53,7 +55,7 @@ type: ## Types: pyright and mypy, strict; the page's TypeScript (ARGS=--anew loo
 
 unit: ## Each module by itself, with branch coverage (ARGS=--hypothesis-profile=thorough draws many more examples)
 	@$(PREPARE) $(NEEDS_unit)
-	@$(PYTEST) tests/unit --numprocesses=2 $(or $(ARGS),--cov --cov-report=term:skip-covered --cov-fail-under=88)
+	@$(PYTEST) tests/unit --numprocesses=$(WORKERS) $(or $(ARGS),--cov --cov-report=term:skip-covered --cov-fail-under=88)
 
 integration: ## The server and the models, with real programs behind them
 	@$(PREPARE) $(NEEDS_integration)
@@ -65,7 +67,7 @@ conformance: ## Frames and messages against the real AI SDK, majors 4 to 7
 
 clients: ## What the released npm clients make of our streams
 	@$(PREPARE) $(NEEDS_clients)
-	@$(PYTEST) tests/clients --numprocesses=2 $(BY_FILE) $(ARGS)
+	@$(PYTEST) tests/clients --numprocesses=$(WORKERS) $(BY_FILE) $(ARGS)
 
 LONG := --conversations=200 --turns=2 --failing-seconds=60 --longest-stall=60
 chaos: ## Everything fails or stalls; what becomes of each answer is counted, in ten minutes (ARGS=--seed=... has a run again)
