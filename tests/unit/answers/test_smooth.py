@@ -125,13 +125,12 @@ async def test_text_without_an_end_in_sight_takes_linear_time(chunking: str):
         await smoothed(words(*["字"] * count), chunking)
         return time.process_time() - start
 
+    async def is_linear() -> bool:
+        return await seconds(100_000) < 60 * max(await seconds(5000), 0.002)
+
     await seconds(1000)
     # Once in three times is enough: what else the machine does adds to the time of each.
-    for _ in range(3):
-        is_linear = await seconds(100_000) < 60 * max(await seconds(5000), 0.002)
-        if is_linear:
-            break
-    assert is_linear
+    assert await is_linear() or await is_linear() or await is_linear()
 
 
 @pytest.mark.anyio
