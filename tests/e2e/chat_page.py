@@ -37,6 +37,9 @@ _WATCH_PAINTS = """
 })();
 """
 """Notes, before each frame is painted on which something has changed, what of the arriving answer will stand on it."""
+_HAS_WORDS = """
+words => [...document.querySelectorAll('[data-testid="message-assistant"]')].at(-1)?.textContent.includes(words)
+"""
 
 
 class ChatPage:
@@ -84,6 +87,13 @@ class ChatPage:
         """Wait until there are so many answers and nothing more is arriving."""
         expect(self.answers).to_have_count(count, timeout=_ANSWER_MS)
         expect(self.stop).to_be_hidden(timeout=_ANSWER_MS)
+
+    def wait_for_words(self, words: str) -> None:
+        """Wait until the last answer has these words, however long it is.
+
+        Each time that `expect` looks in vain it describes the whole page, which takes a second for a long answer.
+        """
+        self.page.wait_for_function(_HAS_WORDS, arg=words, polling=100, timeout=_ANSWER_MS)
 
     def wait_for_approval(self) -> None:
         """Wait until the visitor is asked whether a tool may run."""

@@ -63,13 +63,13 @@ def test_hostile_answer_does_no_harm(visit: Visit, replayed: str, upstream: Upst
     page = visit(replayed)
     strangers = watch(page, replayed)
     page.ask("Do your worst.")
-    expect(page.answer).to_contain_text("That is all.", timeout=90_000)
+    page.wait_for_words("That is all.")
     assert page.page.evaluate("window.harmed") is None
     assert [link for link in links(page) if not re.match("https?://", link)] == []
     assert page.answer.locator("img, iframe, script, video, link, object, embed, base, form, style").count() == 0
     assert page.overhang() <= 0
     page.ask("When is high water?")
-    expect(page.answer).to_contain_text(WHOLE_TEXT, timeout=90_000)
+    page.wait_for_words(WHOLE_TEXT)
     assert strangers == []
 
 
