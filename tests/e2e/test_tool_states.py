@@ -17,9 +17,8 @@ from tests.support.programs import ROOT, usechat_serve
 @pytest.fixture(scope="module")
 def states(folder: Path) -> Iterator[str]:
     """A server with the agent of `tests.e2e.tool_states`."""
-    with usechat_serve(
-        "tests.e2e.tool_states:agent", folder=folder, PYTHONPATH=str(ROOT), USECHAT_INSECURE="1"
-    ) as server:
+    variables = {"PYTHONPATH": str(ROOT), "USECHAT_INSECURE": "1"}
+    with usechat_serve("tests.e2e.tool_states:agent", folder=folder, is_forked=True, **variables) as server:
         yield server.url
 
 

@@ -268,7 +268,8 @@ def _run(request: dict[str, Any], *listening: int) -> None:
         return
     sys.argv[:] = request["arguments"]
     # As for a program: its folder, and not the one of the process that forks.
-    sys.path[0] = str(Path(sys.argv[0]).parent)
+    others = os.environ.get("PYTHONPATH")
+    sys.path[:1] = [str(Path(sys.argv[0]).parent), *(others.split(os.pathsep) if others else ())]
     importlib.import_module("usechat.cli").main()
 
 
