@@ -156,7 +156,8 @@ def behind_nginx(shared_upstream: Upstream, folder: Path) -> Iterator[str]:
 def silences(browser: Browser, behind_next: str, behind_nginx: str) -> Iterator[Mapping[str, ChatPage]]:
     """Pages behind proxies, by proxy, that have asked a model which stays silent for 36 seconds."""
     addresses = {"next": behind_next, "nginx": behind_nginx}
-    pages = {proxy: ChatPage(browser, address) for proxy, address in addresses.items()}
+    # Dots that move would be drawn all that time, beside the other tests.
+    pages = {proxy: ChatPage(browser, address, reduced_motion="reduce") for proxy, address in addresses.items()}
     for page in pages.values():
         page.ask(ASK_FOR_SILENCE)
     yield pages
