@@ -47,9 +47,10 @@ class ClientPage:
         """The bodies of the page's requests."""
         self.page.on("pageerror", lambda error: self.failures.append(str(error)))
         self.page.on("request", self._note)
+        self.page.goto(f"{server}{path}")
+        # A page with routes has no cache, so its scripts come first.
         if oracle is not None:
             self.page.route("**/api/**", lambda route: _go_to(oracle, route))
-        self.page.goto(f"{server}{path}")
         self.body = self.page.locator("body")
         self.stop = self.button("Stop")
         self.error = self.page.get_by_role("alert")

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from tests.e2e.browser import Visitors
 from tests.support.programs import ROOT, usechat_serve
 
 MAJORS = (4, 5, 6, 7)
@@ -57,12 +58,12 @@ def build(major: int, target: Path) -> None:
 
 
 @pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
+def context(visitors: Visitors) -> Iterator[BrowserContext]:
     """A browser that nobody has used."""
     # The server's policy lets no page evaluate what Playwright waits for.
-    context = browser.new_context(bypass_csp=True)
+    context = visitors.come(bypass_csp=True)
     yield context
-    context.close()
+    visitors.go(context)
 
 
 def open_chat(context: BrowserContext, server: str, major: int, name: str, *, query: str = "") -> Page:
