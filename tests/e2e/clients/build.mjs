@@ -2,9 +2,9 @@
 // Each client's page is built with the packages of its own folder, whatever the others have.
 import { build } from 'esbuild';
 import { existsSync } from 'node:fs';
-import { readFile, readdir, mkdir, writeFile } from 'node:fs/promises';
+import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { basename, dirname, extname, join, relative } from 'node:path';
+import { basename, dirname, extname, join } from 'node:path';
 
 const HERE = import.meta.dirname;
 const OUT = process.argv[2];
@@ -68,12 +68,21 @@ const plugins = [
   }),
 ];
 
-async function buildPage(client, page) {
-  const folder = join(OUT, client, basename(page, extname(page)));
-  await mkdir(folder, { recursive: true });
-  await writeFile(join(folder, 'index.html'), HTML(client));
+/** Has the pages of a folder for entries, by the names of their files. */
+const entries = (folder) => ({
+  name: 'entries',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /./ }, ({ kind, path }) => (kind === 'entry-point' ? { path, namespace: 'entry' } : undefined));
+    onLoad({ filter: /./, namespace: 'entry' }, ({ path }) => ({ contents: ENTRIES[extname(path)](path), resolveDir: folder }));
+  },
+});
+
+/** Builds all pages of a client at once: what they share is read once. */
+async function buildPages(client) {
+  const files = (await readdir(join(HERE, client))).filter((file) => extname(file) in ENTRIES);
+  const pages = files.map((file) => [join(client, basename(file, extname(file))), file]);
   await build({
-    stdin: { contents: ENTRIES[extname(page)](page), resolveDir: join(HERE, client), loader: 'js' },
+    entryPoints: pages.map(([page, file]) => ({ in: file, out: join(page, 'app') })),
     bundle: true,
     format: 'esm',
     jsx: 'automatic',
@@ -85,18 +94,15 @@ async function buildPage(client, page) {
       __VUE_PROD_HYDRATION_MISMATCH_DETAILS__: 'false',
     },
     logLevel: 'error',
-    plugins,
-    outfile: join(folder, 'app.js'),
+    plugins: [entries(join(HERE, client)), ...plugins],
+    outdir: OUT,
   });
-  return relative(OUT, folder);
+  for (const [page] of pages) await writeFile(join(OUT, page, 'index.html'), HTML(client));
+  return pages.map(([page]) => page);
 }
 
 // A folder without packages of its own has what one test builds for itself.
 const folders = (await readdir(HERE, { withFileTypes: true })).filter(({ name }) => existsSync(join(HERE, name, 'package.json')));
-const pages = folders.map(async ({ name }) => {
-  const files = await readdir(join(HERE, name));
-  return files.filter((file) => extname(file) in ENTRIES).map((file) => buildPage(name, file));
-});
-const built = await Promise.all((await Promise.all(pages)).flat());
+const built = (await Promise.all(folders.map(({ name }) => buildPages(name)))).flat();
 const links = built.map((path) => `<li><a href="/${path}/">${path}</a></li>`).join('\n');
 await writeFile(join(OUT, 'index.html'), `<!doctype html>\n<title>Clients</title>\n<ul>\n${links}\n</ul>\n`);
