@@ -103,22 +103,22 @@ def test_file_that_is_pasted_or_dropped_goes_with_the_message(
 
 
 @pytest.mark.parametrize(
-    ("name", "size", "words"),
+    ("file", "words"),
     [
-        ("film.mp4", 1, "film.mp4 cannot be read by a model"),
-        ("empty.txt", 0, "empty.txt is empty."),
-        ("big.txt", 10_485_761, "big.txt is too large"),
+        (("film.mp4", 1), "film.mp4 cannot be read by a model"),
+        (("empty.txt", 0), "empty.txt is empty."),
+        (("big.txt", 10_485_761), "big.txt is too large"),
     ],
 )
 def test_file_that_cannot_be_sent_is_refused_in_words(
-    visit: Visit, replayed: str, tmp_path: Path, name: str, size: int, words: str
+    visit: Visit, replayed: str, tmp_path: Path, file: tuple[str, int], words: str
 ) -> None:
     # A file of the disk does not go through Playwright's pipes.
-    file = tmp_path / name
-    file.write_bytes(b"x" * size)
+    name, size = file
+    (tmp_path / name).write_bytes(b"x" * size)
     page = visit(replayed)
     expect(page.model_name).to_have_text("claude-sonnet-4-6")  # The page listens to the field by then.
-    page.page.get_by_test_id("file-picker").set_input_files(file)
+    page.page.get_by_test_id("file-picker").set_input_files(tmp_path / name)
     complaint = page.page.get_by_test_id("file-complaint")
     expect(complaint).to_contain_text(words)
     expect(attachments(page)).to_have_count(0)

@@ -17,8 +17,9 @@ from tests.support.programs import ROOT, usechat_serve
 @pytest.fixture(scope="module")
 def states(folder: Path) -> Iterator[str]:
     """A server with the agent of `tests.e2e.tool_states`."""
-    variables = {"PYTHONPATH": str(ROOT), "USECHAT_INSECURE": "1"}
-    with usechat_serve("tests.e2e.tool_states:agent", folder=folder, is_forked=True, **variables) as server:
+    with usechat_serve(
+        "tests.e2e.tool_states:agent", folder=folder, is_forked=True, PYTHONPATH=str(ROOT), USECHAT_INSECURE="1"
+    ) as server:
         yield server.url
 
 
