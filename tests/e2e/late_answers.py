@@ -72,10 +72,7 @@ class Held:
         going, self._held, self._most = self._held, [], 0
         for route, answer in going:
             with self._page.expect_response(partial(is_of, route.request)):
-                if answer is None:
-                    route.continue_()
-                else:
-                    route.fulfill(response=answer)
+                let_go(route, answer)
         let_page_draw(self._page)
 
     def _hold(self, route: Route) -> None:
@@ -85,7 +82,19 @@ class Held:
             route.continue_()
         else:
             self._count += 1
-            self._held.append((route, route.fetch() if self._is_answered else None))
+            answer = route.fetch() if self._is_answered else None
+            # `release` may have been called while the server answered.
+            if self._most > 0:
+                self._held.append((route, answer))
+            else:
+                let_go(route, answer)
+
+
+def let_go(route: Route, answer: APIResponse | None) -> None:
+    if answer is None:
+        route.continue_()
+    else:
+        route.fulfill(response=answer)
 
 
 def let_page_draw(page: Page) -> None:
