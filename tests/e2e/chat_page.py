@@ -37,6 +37,14 @@ _WATCH_PAINTS = """
 })();
 """
 """Notes, before each frame is painted on which something has changed, what of the arriving answer will stand on it."""
+_AT_REST = """
+() => Promise.allSettled(
+  document.getAnimations()
+    .filter((it) => it.effect.getComputedTiming().endTime !== Infinity)
+    .map((it) => it.finished)
+)
+"""
+"""Waits until all has moved that does not move for ever."""
 _HAS_WORDS = """
 words => [...document.querySelectorAll('[data-testid="message-assistant"]')].at(-1)?.textContent.includes(words)
 """
@@ -121,6 +129,8 @@ class ChatPage:
 
     def broken_rules(self) -> Sequence[str]:
         """Each of axe-core's rules that is broken here, with the elements that break it."""
+        # What is still appearing has too little contrast.
+        self.page.evaluate(_AT_REST)
         self.page.evaluate(_AXE.read_text())
         # Of what passes, axe-core would describe each element, too.
         report: dict[str, Any] = self.page.evaluate("axe.run({ resultTypes: ['violations'] })")
