@@ -29,6 +29,9 @@ def asked(visit: Visit, replayed: str, upstream: Upstream) -> tuple[ChatPage, st
     page, asked = visit(replayed), question()
     page.ask(asked)
     page.wait_until_answered()
+    expect(page.row(asked)).to_be_visible()
+    # By then the page has looked at what was saved.
+    expect(page.row(asked)).not_to_contain_text("is being answered")
     return page, asked
 
 
