@@ -13,7 +13,7 @@ from usechat.conversations.chat_turn import ChatTurn, Title
 from usechat.conversations.conversations import Conversations
 from usechat.conversations.lost.answers import Budget, LostAnswers, Rerun
 from usechat.conversations.options import ChatsOptions, check_chats_options
-from usechat.conversations.routes.parts import RouteParts, make_owner
+from usechat.conversations.routes.parts import CalledFirst, RouteParts, make_owner
 from usechat.conversations.storage import check_database_url, check_redis_url, prepare_database
 from usechat.errors import ConfigurationError
 from usechat.http.request import MAX_BODY_BYTES
@@ -41,6 +41,7 @@ NOT_OPEN: Final = (
     "these chats are not open: give their lifespan to the application, FastAPI(lifespan=chats.lifespan), "
     "or write `async with chats:` in a lifespan of your own"
 )
+TURN: Final = CalledFirst("chats.turn makes a dependency: write Depends(chats.turn(user=current_user))")
 
 
 class SettingNames(NamedTuple):
@@ -189,7 +190,7 @@ class Chats:
         return make_router(parts, answering, check_origins(origins), prefix)
 
     def turn(
-        self, *, user: Callable[..., Any], client_tools: Iterable[str | Tool] | None = None
+        self, *, user: Annotated[Callable[..., Any], TURN], client_tools: Iterable[str | Tool] | None = None
     ) -> Callable[..., Coroutine[Any, Any, ChatTurn]]:
         """Return a dependency that reads a ``useChat`` request and plans its turn, for a route of your own.
 

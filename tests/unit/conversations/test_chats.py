@@ -82,6 +82,10 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
         "context is for an agent",
     ),
     "a title": (lambda: Chats(DATABASE).router(answer, user=user, title="Tides"), "use title=make_title"),  # pyright: ignore[reportArgumentType]
+    "a turn without parentheses": (
+        lambda: FastAPI().post("/", dependencies=[Depends(Chats(DATABASE).turn)])(user),
+        "write Depends(chats.turn(user=current_user))",
+    ),
     "one client tool": (lambda: Chats(DATABASE).router(answer, user=user, client_tools="pick"), "write ['pick']"),
     "no client tool": (lambda: Chats(DATABASE).turn(user=user, client_tools=[ANYTHING]), "client_tools must be a list"),
     "one origin": (lambda: Chats(DATABASE).router(answer, user=user, origins="https://a"), "write ['https://a']"),

@@ -2,7 +2,7 @@
 
 # Annotations are evaluated here, not postponed: FastAPI could not find the dependencies that the function below makes.
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import msgspec
 from fastapi import Depends, HTTPException
@@ -18,7 +18,28 @@ from usechat.http.refusals import REFUSALS, Refusal, refusal_response
 from usechat.messages.limits import BodyLimits
 from usechat.protocol.options import ToolErrors
 
-__all__ = ["RefusingRoute", "RouteParts", "http_refusal", "make_owner"]
+__all__ = ["CalledFirst", "RefusingRoute", "RouteParts", "http_refusal", "make_owner"]
+
+
+class CalledFirst:
+    """The mark of an argument of a function that makes a dependency and is none itself.
+
+    FastAPI takes ``Depends(chats.turn)``, without the parentheses, and would read the argument from each request.
+
+    Args:
+        mend: What to write.
+    """
+
+    def __init__(self, mend: str) -> None:
+        self.mend = mend
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> NoReturn:
+        """Refuse to be read from a request.
+
+        Raises:
+            ConfigurationError: Always, when the route is made.
+        """
+        raise ConfigurationError(self.mend)
 
 
 class RouteParts(msgspec.Struct, frozen=True, kw_only=True):
