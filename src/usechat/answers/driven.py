@@ -13,35 +13,23 @@ from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from msgspec.structs import replace
-
 from usechat.answers.callbacks import Callbacks, FinishEvent, MessageMetadataCallback, Outcome
 from usechat.answers.loop.driver import CLOSE_SECONDS, close, read_turn
 from usechat.answers.loop.outputs import Output
 from usechat.answers.loop.policy import LoopPolicy
 from usechat.answers.loop.turn import Turn
 from usechat.answers.masked_errors import warn_of_masked_errors
-from usechat.answers.metadata import DefaultMetadata
+from usechat.answers.metadata import add_metadata
 from usechat.answers.observing import UNOBSERVED, new_observer
 from usechat.answers.on_loop import handed_over
 from usechat.answers.smooth import Transform
-from usechat.answers.writer.valid_parts import ValidBatches, why_no_json
+from usechat.answers.writer.valid_parts import ValidBatches
 from usechat.errors import ConfigurationError
 from usechat.failures import shown_text
 from usechat.guard import Contained, contained, is_being_cancelled, original_error
 from usechat.ids import generate_id
 from usechat.messages.ui import UIMessage
-from usechat.parts import (
-    Abort,
-    Error,
-    Finish,
-    MessageMetadata,
-    Part,
-    ReasoningDelta,
-    Start,
-    TextDelta,
-    ToolInputDelta,
-)
+from usechat.parts import Abort, Error, Part
 from usechat.protocol.dialects import Dialect
 from usechat.protocol.options import EncoderOptions, WireFormat
 from usechat.protocol.reducer import Reducer
@@ -53,8 +41,6 @@ logger = logging.getLogger(__name__)
 
 CALLBACK_SECONDS = 30.0
 """Seconds that the answer's end waits for each callback. A slower callback goes on by itself."""
-DELTAS: frozenset[type] = frozenset({TextDelta, ReasoningDelta, ToolInputDelta})
-"""Parts that no callback for metadata is asked about."""
 DRIVERS: set[asyncio.Task[None]] = set()
 """Running drivers and callbacks of an end. The event loop itself keeps no strong reference to a task."""
 
@@ -88,8 +74,6 @@ class DrivenAnswer(ABC):
         self.callbacks = callbacks
         self.transform = transform
         self.message_metadata = message_metadata
-        self.metadata_parts = message_metadata.parts if isinstance(message_metadata, DefaultMetadata) else (object,)
-        """The parts that may have metadata."""
         self.keeps_tool_errors = False
         """Whether the model's texts of tool errors are saved with the message."""
         self.keeps_messages = callbacks.on_finish is not None
@@ -244,7 +228,7 @@ class DrivenAnswer(ABC):
                 with Contained():
                     streams.insert(0, ValidBatches(self.transform(made), "a transform"))
             async for batch in streams[0]:
-                shown = batch if self.message_metadata is None else self.add_metadata(batch)
+                shown = batch if self.message_metadata is None else add_metadata(batch, self.message_metadata)
                 shaped = self.shaper.feed_all(shown)
                 self.reducer.apply_all(shaped)
                 # No await since the shaping: whatever is saved is also sent.
@@ -362,38 +346,6 @@ class DrivenAnswer(ABC):
             self.failure = self.failure or error
             # Leave out the chunks that cannot be applied.
             return self.reducer.state.known(), shaped
-
-    def add_metadata(self, batch: list[Part]) -> list[Part]:
-        """Return the batch with the metadata of the application's callback."""
-        # Nearly all parts are deltas, which the callback is not asked about.
-        if DELTAS.issuperset(map(type, batch)):
-            return batch
-        shown: list[Part] = []
-        for part in batch:
-            shown.append(part)
-            if type(part) in DELTAS or not isinstance(part, self.metadata_parts):
-                continue
-            metadata = self._metadata_of(part)
-            if metadata is None:
-                continue
-            if isinstance(part, Start | Finish):
-                shown[-1] = replace(part, message_metadata=metadata)
-            else:
-                shown.append(MessageMetadata(metadata))
-        return shown
-
-    def _metadata_of(self, part: Part) -> Any:
-        assert self.message_metadata is not None
-        try:
-            with Contained():
-                metadata = self.message_metadata(part)
-        except Exception:
-            logger.exception("message_metadata failed")
-            return None
-        if (why := why_no_json(metadata)) is not None:
-            logger.error("what message_metadata returned is left out: it %s", why)
-            return None
-        return metadata
 
 
 def current_task() -> asyncio.Task[Any]:

@@ -1,4 +1,4 @@
-"""The metadata of ``message_metadata=True``: model, times, usage and speed.
+"""The metadata of a message, and that of ``message_metadata=True``: model, times, usage and speed.
 
     stream_text(model, messages=…, message_metadata=True)
 
@@ -7,17 +7,75 @@ Fields as the AI SDK's documentation names them in its examples (``docs/04-ai-sd
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, cast
 
-from usechat.parts import Custom, Data, Error, Finish, FinishStep, MessageMetadata, Part, Start, StartStep, Usage
+from msgspec.structs import replace
+
+from usechat.answers.callbacks import MessageMetadataCallback
+from usechat.answers.writer.valid_parts import why_no_json
+from usechat.guard import Contained
+from usechat.parts import (
+    Custom,
+    Data,
+    Error,
+    Finish,
+    FinishStep,
+    MessageMetadata,
+    Part,
+    ReasoningDelta,
+    Start,
+    StartStep,
+    TextDelta,
+    ToolInputDelta,
+    Usage,
+)
 from usechat.protocol.usage import parse_count, parse_usage
 
-__all__ = ["DefaultMetadata"]
+__all__ = ["DefaultMetadata", "add_metadata"]
 
+logger = logging.getLogger(__name__)
+
+DELTAS: frozenset[type] = frozenset({TextDelta, ReasoningDelta, ToolInputDelta})
+"""Parts that no callback for metadata is asked about."""
 BEFORE_CONTENT = (Start, StartStep, Custom, MessageMetadata, Data, FinishStep, Error)
 """Parts that come before the model's first content."""
+
+
+def add_metadata(batch: list[Part], ask: MessageMetadataCallback) -> list[Part]:
+    """Return a batch with the metadata of the application's callback."""
+    # Nearly all parts are deltas, which the callback is not asked about.
+    if DELTAS.issuperset(map(type, batch)):
+        return batch
+    told = ask.parts if isinstance(ask, DefaultMetadata) else (object,)
+    shown: list[Part] = []
+    for part in batch:
+        shown.append(part)
+        if type(part) in DELTAS or not isinstance(part, told):
+            continue
+        metadata = _metadata_of(part, ask)
+        if metadata is None:
+            continue
+        if isinstance(part, Start | Finish):
+            shown[-1] = replace(part, message_metadata=metadata)
+        else:
+            shown.append(MessageMetadata(metadata))
+    return shown
+
+
+def _metadata_of(part: Part, ask: MessageMetadataCallback) -> Any:
+    try:
+        with Contained():
+            metadata = ask(part)
+    except Exception:
+        logger.exception("message_metadata failed")
+        return None
+    if (why := why_no_json(metadata)) is not None:
+        logger.error("what message_metadata returned is left out: it %s", why)
+        return None
+    return metadata
 
 
 class DefaultMetadata:

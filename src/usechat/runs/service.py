@@ -11,14 +11,15 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing, nullcontext, suppress
 from types import TracebackType
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import msgspec
 
-from usechat.errors import AnswerFailedError, RunError
+from usechat.errors import RunError
 from usechat.guard import Contained, describe_outage
 from usechat.runs import ending
 from usechat.runs.cursor import Cursor
+from usechat.runs.failure import raise_failure
 from usechat.runs.handle import Make, RunHandle, make_run
 from usechat.runs.log import EndState, Entry, OnRelease, RunInfo, RunLog, RunWriter, refuse_others_run
 from usechat.runs.lost import LostRuns, OnLost
@@ -32,9 +33,6 @@ logger = logging.getLogger(__name__)
 IsSaved: TypeAlias = Callable[[RunInfo], Awaitable[bool]]
 FindRun: TypeAlias = Callable[[str], Awaitable[RunInfo | None]]
 CheckOwner: TypeAlias = Callable[[str, str], Awaitable[None]]
-
-PAUSE: Final = 0.5
-"""Seconds between two questions to a log that is away."""
 
 
 class RunService:
@@ -223,26 +221,9 @@ class RunService:
                     async for entry in entries:
                         yield entry
                 if raises_failure:
-                    await self._check(run_id, handle)
+                    await raise_failure(self, run_id, handle)
         finally:
             self.readers.leave(handle)
-
-    async def _check(self, run_id: str, handle: RunHandle | None) -> None:
-        if handle is not None and handle.failure is not None:
-            raise handle.failure
-        info = await self._get_when_it_answers(run_id)
-        if info is not None and info.state in {"failed", "lost"}:
-            raise AnswerFailedError("An error occurred.")
-
-    async def _get_when_it_answers(self, run_id: str) -> RunInfo | None:
-        # As with what it reads, a reader waits while the log is away.
-        while True:
-            try:
-                return await self.log.get(run_id)
-            except RunError as error:
-                if error.code != "unavailable" or self.is_closing:
-                    raise
-            await asyncio.sleep(PAUSE)
 
     async def resume(self, chat_id: str, cursor: Cursor | None = None, *, owner: str | None = None) -> RunInfo | None:
         """Return the run that a resuming client must read; None when there is nothing to read.

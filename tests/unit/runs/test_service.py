@@ -13,7 +13,7 @@ import pytest
 from tests.support.waiting import PATIENCE, eventually
 from tests.unit.runs.services import SharedLog, Source, begin, over, read, service_on
 from usechat.errors import AnswerFailedError, RunError
-from usechat.runs import service as service_module
+from usechat.runs import failure
 from usechat.runs.log import EndState, Limits, RunInfo, RunWriter
 from usechat.runs.memory.log import MemoryLog
 from usechat.runs.memory.run import MemoryRun
@@ -104,7 +104,7 @@ async def test_chat_has_one_run(log: SharedLog):
 async def test_reader_of_a_format_without_errors_waits_for_a_log_that_is_away(
     log: SharedLog, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(service_module, "PAUSE", 0)
+    monkeypatch.setattr(failure, "PAUSE", 0)
     service, source = service_on(log), Source()
     handle = await begin(service, source)
     source.put(b"x", ValueError("broken"))
