@@ -26,10 +26,10 @@ _GROUPS = (
     "type",
     "integration",
     "e2e",
-    "clients",
     "unit",
-    "client-pages",
+    "clients",
     "conformance",
+    "client-pages",
     "deploy-test",
     "chaos",
 )
