@@ -37,6 +37,7 @@ _GROUPS = (
 _WRITE_TO_WEB = {"type", "e2e"}
 
 _TIME_LIMIT = 1200
+_END_SECONDS = 30
 _LOOK_SECONDS = 0.2
 _SECONDS_BETWEEN_LINES = 30.0
 _LONGEST_LINE = 118
@@ -76,14 +77,22 @@ class Group:
     def has_ended(self) -> bool:
         """Return whether it has ended, and end it if it hangs."""
         if self.process.poll() is None and time.monotonic() - self.started > _TIME_LIMIT:
+            self.interrupt()
             self.kill()
             with self.log.open("a") as output:
                 output.write(f"\nEnded: it ran for more than {_TIME_LIMIT} s.\n")
         return self.process.poll() is not None
 
-    def kill(self) -> None:
-        """End it with all that it has started."""
+    def interrupt(self) -> None:
+        """Have it end its tests, with the servers and databases that they have started in sessions of their own."""
         if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGINT)
+
+    def kill(self) -> None:
+        """End it, if it does not end by itself."""
+        try:
+            self.process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
 
@@ -140,6 +149,8 @@ def _run_all() -> dict[str, Group]:
             time.sleep(_LOOK_SECONDS)
     finally:
         for group in running:
+            group.interrupt()
+        for group in running:
             group.kill()
         _clear_line()
     return ended
@@ -189,6 +200,8 @@ def main() -> int:
     os.chdir(ROOT)
     for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
         os.environ.pop(name, None)
+    # Who cancels a job sends this; groups then end as with Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     prepare(sys.argv[1:])
     return _summarise(_run_all())
 
