@@ -6,17 +6,15 @@ import asyncio
 import signal
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, aclosing, contextmanager
+from contextlib import ExitStack, aclosing
 from pathlib import Path
-from typing import Any
 
 import pytest
-import redis
 
 from tests.integration.run_logs import LogMaker, begin, collect
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import RedisServer, noted_commands
 from tests.support.run_producer import RunProducer
 from tests.support.waiting import AT_ONCE, PATIENCE, eventually
 from usechat.errors import RunError
@@ -413,32 +411,6 @@ def keys(server: RedisServer, logs: LogMaker) -> set[str]:
     return {line for line in server.ask("KEYS", f"{logs.prefix}*").decode().split() if line.startswith("test-")}
 
 
-MAKING = {"XADD", "HSET", "ZADD", "SADD", "LPUSH", "RPUSH", "INCR"}
-
-
-@contextmanager
-def noted_commands(server: RedisServer, prefix: str) -> Generator[list[str]]:
-    """Note what clients ask of a key with the prefix; what scripts do is not among it."""
-    redis_module: Any = redis
-    client = redis_module.Redis.from_url(server.url)
-    noted: list[str] = []
-
-    def note() -> None:
-        for told in monitor.listen():
-            if told["client_type"] != "lua" and prefix in told["command"]:
-                noted.append(told["command"])
-            if told["command"] == f"ECHO {prefix} ends":
-                return
-
-    with client, client.monitor() as monitor, ThreadPoolExecutor(1) as executor:
-        noting = executor.submit(note)
-        try:
-            yield noted
-        finally:
-            client.echo(f"{prefix} ends")
-            noting.result(PATIENCE)
-
-
 async def test_every_key_has_its_time_and_nothing_stays(
     redis_server: RedisServer, own_producer: Callable[[LogMaker], RunProducer]
 ):
@@ -446,7 +418,8 @@ async def test_every_key_has_its_time_and_nothing_stays(
     with noted_commands(redis_server, logs.prefix) as noted:
         await live_and_die(redis_server, own_producer, logs)
     # One command makes a key and a second would give it its time: a process may die between them.
-    assert [command for command in noted if command.split()[0] in MAKING] == []
+    making = {"XADD", "HSET", "ZADD", "SADD", "LPUSH", "RPUSH", "INCR"}
+    assert [command for command in noted if command.split()[0] in making] == []
     assert any("EVALSHA" in command for command in noted)
 
 

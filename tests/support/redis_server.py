@@ -7,11 +7,18 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import redis
 
 from tests.support.programs import hold_port
+from tests.support.waiting import PATIENCE
 
-__all__ = ["RedisServer"]
+__all__ = ["RedisServer", "noted_commands"]
 
 _START_SECONDS = 60.0
 _ANSWER_SECONDS = 60.0
@@ -87,3 +94,26 @@ class RedisServer:
         if self._process is not None and self._process.poll() is None:
             self.kill()
         self._held.close()
+
+
+@contextmanager
+def noted_commands(server: RedisServer, prefix: str) -> Generator[list[str]]:
+    """Note what clients ask of a key with the prefix; what scripts do is not among it."""
+    redis_module: Any = redis
+    client = redis_module.Redis.from_url(server.url)
+    noted: list[str] = []
+
+    def note() -> None:
+        for told in monitor.listen():
+            if told["client_type"] != "lua" and prefix in told["command"]:
+                noted.append(told["command"])
+            if told["command"] == f"ECHO {prefix} ends":
+                return
+
+    with client, client.monitor() as monitor, ThreadPoolExecutor(1) as executor:
+        noting = executor.submit(note)
+        try:
+            yield noted
+        finally:
+            client.echo(f"{prefix} ends")
+            noting.result(PATIENCE)
