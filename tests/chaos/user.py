@@ -187,10 +187,9 @@ class User:
             body = self.wire.body(self.chat_id, messages)
             return self.response("POST", "/api/chat", json=body, headers=self.wire.headers, params=self.wire.query)
         path = self.wire.resume_path(self.chat_id)
-        # Who has read nothing has no place to go on from, as with useChat.
-        if how != "resume" or not before:
-            return self.response("GET", path)
         cursor = last_cursor(before)
+        if how != "resume" or not self.wire.has_cursors:
+            return self.response("GET", path)
         if self.chance.random() < 0.5:
             return self.response("GET", path, params={"cursor": cursor})
         return self.response("GET", path, headers={"last-event-id": cursor})
@@ -262,4 +261,5 @@ def resumable_data(turn: Turn) -> bytes:
 
 
 def last_cursor(data: bytes) -> str:
-    return [*PLACE.finditer(data)][-1][1].decode()
+    places = [*PLACE.finditer(data)]
+    return places[-1][1].decode() if places else "0"

@@ -15,9 +15,12 @@ from tests.integration.test_turn_ends import Deployment, Process
 from tests.support.databases import make_migrated_file
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import PATIENCE, eventually
+from usechat.conversations.turn_ends import run_of
+from usechat.runs.cursor import Cursor
 from usechat.runs.log import Limits
 from usechat.runs.redis.log import RedisLog
 from usechat.server.access.asking import DEFAULT_USER
+from usechat.testing.models import saying
 
 pytestmark = pytest.mark.anyio
 
@@ -126,6 +129,21 @@ async def test_whatever_redis_drops_before_a_process_dies_a_beginning_is_saved_a
     # Of what Redis has dropped only the processes that read it know.
     assert [text for text, _ in await other.saved()][1:] in (["Hello"], [""], [])
     await answering.leave()
+
+
+async def test_redis_that_comes_back_with_the_answer_before_shows_nobody_that_one(
+    deployment: Deployment, own_redis: RedisServer
+) -> None:
+    process, other = await deployment.process(), await deployment.process()
+    await process.ask(saying("Before"), "Ahoy")
+    before = await other.conversations.runs.resume("c", Cursor())
+    assert before is not None
+    answering = await begin_to_answer(process)
+    own_redis.ask("SET", f"{deployment.logs.prefix}chat:c", before.id)
+    found = await other.conversations.runs.resume("c", Cursor())
+    assert found is not None
+    assert found.id == run_of((await other.store.open_turns())[0].run_id)
+    await answering.end()
 
 
 async def die(process: Process) -> None:

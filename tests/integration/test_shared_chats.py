@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import signal
 import sqlite3
 import threading
@@ -78,6 +79,7 @@ class Answer:
     """An answer that somebody reads."""
 
     chat: str
+    trigger: str = "submit-message"
     text: str = ""
     has_begun: threading.Event = field(default_factory=threading.Event)
     reading: Future[None] = field(default_factory=Future[None])
@@ -85,7 +87,8 @@ class Answer:
     def read(self, client: httpx.Client) -> None:
         """Ask, and read to the end or until the server is gone."""
         try:
-            with client.stream("POST", "/api/chat", json=question(self.chat), timeout=WAIT) as response:
+            asked = {**question(self.chat), "trigger": self.trigger}
+            with client.stream("POST", "/api/chat", json=asked, timeout=WAIT) as response:
                 for piece in response.iter_text():
                     self.text += piece
                     if "High water" in self.text:
@@ -155,9 +158,9 @@ class Servers:
         """Return ids of new chats."""
         return [f"chat-{next(self.numbers)}" for _ in range(count)]
 
-    def ask(self, server: RunningServer, *chats: str) -> list[Answer]:
+    def ask(self, server: RunningServer, *chats: str, trigger: str = "submit-message") -> list[Answer]:
         """Return answers that have begun."""
-        answers = [Answer(chat) for chat in chats]
+        answers = [Answer(chat, trigger) for chat in chats]
         for answer in answers:
             # A connection each, as pages have, so that each of several workers gets some.
             client = self.stack.enter_context(httpx.Client(base_url=server.client.base_url, verify=False))
@@ -253,6 +256,32 @@ def test_second_server_neither_answers_nor_stops_nor_resumes_what_the_first_is_a
     servers.model.may_end.set()
     check_whole(second, answers)
     assert second.client.post(f"/api/chat/{chat}/stop").json() == {"stopped": False}
+
+
+def test_place_without_a_name_never_shows_the_answer_before_one_of_another_server(servers: Servers) -> None:
+    first, second = servers.find(), servers.find(lease=LEASE)
+    [chat] = servers.chats(1)
+
+    def read(server: RunningServer, cursor: str = "0") -> tuple[int, str]:
+        response = server.client.get(f"/api/chat/{chat}/stream", params={"cursor": cursor})
+        places.extend(re.findall(r"id: (.*)\n\n", response.text))
+        return response.status_code, re.sub(r"id: .*\n\n", "", response.text)
+
+    places: list[str] = []
+    servers.model.may_end.set()
+    [before] = servers.ask(first, chat)
+    assert before.is_whole()
+    assert read(first) == (200, before.text)
+    assert read(second) == (204, "")
+    servers.model.may_end.clear()
+    [after] = servers.ask(second, chat, trigger="regenerate-message")
+    assert read(first) == (204, "")
+    servers.model.may_end.set()
+    assert after.is_whole()
+    assert read(first) == (204, "")
+    assert read(second) == (200, after.text)
+    run_id = places[0].partition(":")[0]
+    assert read(first, f"{run_id}:0") == (200, before.text)
 
 
 def test_chat_is_not_deleted_while_the_model_would_go_on_elsewhere(servers: Servers) -> None:

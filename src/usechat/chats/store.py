@@ -118,6 +118,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """The number of the assistant's message that the answer continues; ``None`` for an answer of its own."""
     status: EndStatus | None = None
     """How the turn ended; ``None`` while it is open."""
+    ended_at: float | None = None
+    """When it ended: exactly the chat's ``updated_at`` until the chat's next turn begins; ``None`` while it is open."""
     process_id: str | None = None
     """The process that holds the run in its memory; ``None`` when the run is in a shared log, or the process has not
     joined (`ChatStore.join`)."""

@@ -85,6 +85,7 @@ class Conversations:
         runs.lost.on_lost = self.ends.end_lost
         runs.on_release = self.ends.end_for_readers
         runs.is_saved = self.ends.is_saved
+        runs.is_newest = self.ends.is_newest
         runs.find_unlisted = self.ends.find_run
         runs.check_owner = None if has_one_owner else self.check_owner
         runs.log.on_gone = self.ends.end_gone

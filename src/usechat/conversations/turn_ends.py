@@ -46,12 +46,9 @@ TELLING: Final[set[asyncio.Task[None]]] = set()
 ALONE_SECONDS: Final = 3600.0
 """Age in seconds at which a turn of an unknown process counts as orphaned: of an older version, or of a serverless
 platform."""
-
-
 FIND_SECONDS: Final = 2.0
 """Seconds to look for the run of an open turn: a log that has lost a run gets it back when the producer renews, each
 second."""
-
 RELEASE_SECONDS: Final = 0.5
 """Seconds to look for what a stream continues, when its readers have to go."""
 
@@ -199,6 +196,24 @@ class TurnEnds:
         except ChatError:
             return False
         return turn is not None and not turn.is_open
+
+    async def is_newest(self, info: RunInfo) -> bool:
+        """Return whether no later turn of its chat has begun than the ended one of a run, in any process.
+
+        Raises:
+            ChatError: ``unavailable``.
+        """
+        turn = await self.store.find_turn(msgspec.convert(info.meta, LostRun).turn_id)
+        if turn is None or turn.is_open:
+            return turn is not None
+        try:
+            chat = await self.store.get_chat(info.owner, info.chat_id)
+        except ChatError as error:
+            if error.code == "unavailable":
+                raise
+            return False
+        # Not by the order of times: the clocks of two machines differ.
+        return chat.active_run_id is None and chat.updated_at == turn.ended_at
 
     async def is_taken(self, info: RunInfo, handle: RunHandle | None) -> bool:
         """Return whether another process has a run that has ended here; ``handle`` is the one of this process."""

@@ -68,6 +68,8 @@ class RunService:
         """Ends a stream for readers whose process shuts down while the run goes on in another."""
         self.is_saved: IsSaved | None = None
         """Tells whether the message of a run without an end in the log can be loaded already."""
+        self.is_newest: IsSaved | None = None
+        """Tells whether an ended run is its chat's newest: this log may not know what another process made after it."""
         self.find_unlisted: FindRun | None = None
         """Finds a chat's run that a shared log no longer knows by its chat."""
         self.check_owner: CheckOwner | None = None
@@ -254,9 +256,15 @@ class RunService:
         if cursor.is_end:
             return None
         if cursor.run_id is None:
-            return await self.find(chat_id)
+            return await self._find_newest(chat_id)
         info = await self.log.get(cursor.run_id) or await self._find_unlisted(chat_id)
         return info if info is not None and (info.id, info.chat_id) == (cursor.run_id, chat_id) else None
+
+    async def _find_newest(self, chat_id: str) -> RunInfo | None:
+        info = await self.find(chat_id)
+        if info is None or info.state == "running" or self.is_newest is None or await self.is_newest(info):
+            return info
+        return await self._find_unlisted(chat_id)
 
     async def note_asked(self, chat_id: str) -> None:
         """Note that somebody loads a chat which is being answered, as a reloaded page does before it resumes.

@@ -58,7 +58,7 @@ def message_from_row(row: AnyRow) -> SavedMessage:
 
 def turn_from_row(row: AnyRow) -> Turn:
     """Return the turn in a row of `usechat.chats.sql.statements.TURN`."""
-    run_id, chat_id, owner, began_at, parent, continues, status, process_id = row
+    run_id, chat_id, owner, began_at, parent, continues, status, ended_at, process_id = row
     return Turn(
         run_id=decode_text(run_id),
         chat_id=decode_text(chat_id),
@@ -67,6 +67,7 @@ def turn_from_row(row: AnyRow) -> Turn:
         parent=parent,
         continues=continues,
         status=status,
+        ended_at=ended_at,
         process_id=process_id,
     )
 

@@ -59,7 +59,9 @@ CHAT: Final = _stored(
     chats, "id", "owner", "title", "created_at", "updated_at", "metadata", "active_run_id", "revision", "size", "leaf"
 )
 """The columns that `usechat.chats.sql.rows.chat_from_row` reads."""
-TURN: Final = _stored(turns, "run_id", "chat_id", "owner", "began_at", "parent", "continues", "status", "process_id")
+TURN: Final = _stored(
+    turns, "run_id", "chat_id", "owner", "began_at", "parent", "continues", "status", "ended_at", "process_id"
+)
 """The columns that `usechat.chats.sql.rows.turn_from_row` reads."""
 _MESSAGE: Final = _stored(
     messages,

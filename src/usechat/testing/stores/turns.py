@@ -48,6 +48,23 @@ class TurnChecks:
         )
         assert saved.chat.created_at <= saved.messages[0].created_at <= last.created_at <= saved.chat.updated_at
 
+    async def test_turn_has_ended_when_its_chat_was_last_changed(self, store: ChatStore, other: ChatStore) -> None:
+        await begin(store, "r1", user("u1"))
+        opened = await store.find_turn("r1")
+        assert opened is not None
+        assert opened.ended_at is None
+        await store.finish_turn("r1", status="whole", message=assistant("a1"))
+        for one in (store, other):
+            turn = await one.find_turn("r1")
+            assert turn is not None
+            assert turn.ended_at == (await one.get_chat("ada", "c")).updated_at
+        await begin(store, "r2", user("u1"), assistant("a1"), user("u2"))
+        await store.finish_turn("r2", status="failed")
+        first, second = await store.find_turn("r1"), await store.find_turn("r2")
+        assert first is not None
+        assert second is not None
+        assert first.ended_at != second.ended_at == (await store.get_chat("ada", "c")).updated_at
+
     async def test_title_that_is_given_stays(self, store: ChatStore) -> None:
         plan = plan_new(None, user("u1"))
         assert (await store.begin_turn("ada", "c", "r1", plan, title="Mine")).title == "Mine"
