@@ -131,8 +131,9 @@ async def test_whatever_redis_drops_before_a_process_dies_a_beginning_is_saved_a
     await answering.leave()
 
 
-async def test_redis_that_comes_back_with_the_answer_before_shows_nobody_that_one(
-    deployment: Deployment, own_redis: RedisServer
+@pytest.mark.parametrize("cursor", [None, Cursor()])
+async def test_answer_that_runs_is_found_in_a_redis_that_comes_back_with_the_one_before(
+    deployment: Deployment, own_redis: RedisServer, cursor: Cursor | None
 ) -> None:
     process, other = await deployment.process(), await deployment.process()
     await process.ask(saying("Before"), "Ahoy")
@@ -140,10 +141,13 @@ async def test_redis_that_comes_back_with_the_answer_before_shows_nobody_that_on
     assert before is not None
     answering = await begin_to_answer(process)
     own_redis.ask("SET", f"{deployment.logs.prefix}chat:c", before.id)
-    found = await other.conversations.runs.resume("c", Cursor())
+    found = await other.conversations.runs.resume("c", cursor, owner=DEFAULT_USER)
     assert found is not None
     assert found.id == run_of((await other.store.open_turns())[0].run_id)
-    await answering.end()
+    own_redis.ask("SET", f"{deployment.logs.prefix}chat:c", before.id)
+    assert await other.conversations.stop(DEFAULT_USER, "c")
+    await asyncio.wait_for(answering.task, PATIENCE)
+    assert [end.status for end in deployment.told] == ["whole", "aborted"]
 
 
 async def die(process: Process) -> None:

@@ -136,7 +136,7 @@ class BusyChats:
             return turn
         return msgspec.structs.replace(turn, leave_line=place.leave)
 
-    async def await_end(self, chat_id: str, turn_id: str) -> None:
+    async def await_end(self, owner: str, chat_id: str, turn_id: str) -> None:
         """Wait for the turn before, if it is ending or its process has died.
 
         Raises:
@@ -145,12 +145,12 @@ class BusyChats:
         runs = self.conversations.runs
         until = time.monotonic() + STOPPING_SECONDS
         await runs.hurry(run_of(turn_id))
-        taking_over = asyncio.create_task(runs.take_over(chat_id))
+        taking_over = asyncio.create_task(runs.take_over(chat_id, owner))
         try:
             # Another process may end it, which sends no event here.
             while not await self.is_over(turn_id) and (time.monotonic() < until or not taking_over.done()):
                 runs.check_open()
-                await runs.stop_left(chat_id)
+                await runs.stop_left(chat_id, owner)
                 await asyncio.sleep(STOPPING_SECONDS / 20)
         finally:
             # Ends that have begun are finished.
@@ -232,7 +232,7 @@ class Waiting:
         while True:
             if is_interrupting:
                 await conversations.stop(self.owner, self.chat_id)
-            await self.place.keep(conversations.busy.await_end(self.chat_id, turn_id))
+            await self.place.keep(conversations.busy.await_end(self.owner, self.chat_id, turn_id))
             pause, until = LOOK_SECONDS, time.monotonic() + HURRY_SECONDS
             while time.monotonic() < until:
                 if await conversations.busy.is_over(turn_id):

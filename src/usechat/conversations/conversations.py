@@ -86,7 +86,7 @@ class Conversations:
         runs.on_release = self.ends.end_for_readers
         runs.is_saved = self.ends.is_saved
         runs.is_newest = self.ends.is_newest
-        runs.find_unlisted = self.ends.find_run
+        runs.find_open = self.ends.find_run
         runs.check_owner = None if has_one_owner else self.check_owner
         runs.log.on_gone = self.ends.end_gone
 
@@ -111,7 +111,7 @@ class Conversations:
             repeated = await self.find_repeated(saved, request, saved.chat.active_run_id, is_client_tool)
             if repeated is not None:
                 return repeated
-            await self.busy.await_end(chat_id, saved.chat.active_run_id)
+            await self.busy.await_end(owner, chat_id, saved.chat.active_run_id)
             saved = await self.store.maybe_load_chat(owner, chat_id)
         plan = await self._plan(saved, request, None, is_client_tool)
         if isinstance(plan, Repeated):

@@ -169,25 +169,37 @@ class TurnEnds:
         continued = await self.continued(await self.store.find_turn(lost.turn_id))
         return end_frames(lost, frames, continued, Error(MASKED_ERROR))
 
-    async def find_run(self, chat_id: str) -> RunInfo | None:
-        """Return the run of a chat's open turn that the log does not find by its chat.
+    async def find_run(self, chat_id: str, owner: str | None = None) -> RunInfo | None:
+        """Return the run of a chat's open turn, which the log may not find by its chat.
+
+        Args:
+            chat_id: The chat.
+            owner: Its owner; None to look through the open turns of all.
 
         Raises:
             RunError: ``unavailable``.
+            ChatError: The chat is another owner's.
         """
         until = time.monotonic() + min(self.log.limits.lease, FIND_SECONDS)
         while True:
             try:
-                turns = await self.store.open_turns()
-            except ChatError:
+                turn_id = await self._find_open_turn(chat_id, owner)
+            except ChatError as error:
+                if error.code == "forbidden":
+                    raise
                 return None
-            turn = next((turn for turn in turns if turn.chat_id == chat_id), None)
-            if turn is None:
+            if turn_id is None:
                 return None
-            info = await self.log.get(run_of(turn.run_id))
+            info = await self.log.get(run_of(turn_id))
             if info is not None or time.monotonic() > until:
                 return info
             await asyncio.sleep(FIND_SECONDS / 20)
+
+    async def _find_open_turn(self, chat_id: str, owner: str | None) -> str | None:
+        if owner is not None:
+            return (await self.store.get_chat(owner, chat_id)).active_run_id
+        turns = await self.store.open_turns()
+        return next((turn.run_id for turn in turns if turn.chat_id == chat_id), None)
 
     async def is_saved(self, info: RunInfo) -> bool:
         """Return whether the turn of a run has ended, even if the run's log has no end yet."""
@@ -201,17 +213,18 @@ class TurnEnds:
         """Return whether no later turn of its chat has begun than the ended one of a run, in any process.
 
         Raises:
-            ChatError: ``unavailable``.
+            ChatError: ``unavailable``; the chat was deleted, and another owner has one of this id now.
         """
-        turn = await self.store.find_turn(msgspec.convert(info.meta, LostRun).turn_id)
-        if turn is None or turn.is_open:
-            return turn is not None
         try:
             chat = await self.store.get_chat(info.owner, info.chat_id)
         except ChatError as error:
-            if error.code == "unavailable":
-                raise
-            return False
+            # Of a deleted chat it is the last.
+            if error.code == "missing":
+                return True
+            raise
+        turn = await self.store.find_turn(msgspec.convert(info.meta, LostRun).turn_id)
+        if turn is None or turn.is_open:
+            return turn is not None
         # Not by the order of times: the clocks of two machines differ.
         return chat.active_run_id is None and chat.updated_at == turn.ended_at
 

@@ -35,15 +35,17 @@ class LostRuns:
     Args:
         log: The log of the runs.
         on_lost: Saves a lost run and returns its last frames.
+        find_open: Finds the run of a chat, of this owner if one is given, that the log does not find by the chat.
     """
 
-    def __init__(self, log: RunLog, on_lost: OnLost | None) -> None:
+    def __init__(
+        self, log: RunLog, on_lost: OnLost | None, find_open: Callable[[str, str | None], Awaitable[RunInfo | None]]
+    ) -> None:
         self.log = log
         self.on_lost = on_lost
+        self._find_open = find_open
         self.on_resume: OnResume | None = None
         """Goes on with a lost run here, if that can be; otherwise it is ended."""
-        self.find: Callable[[str], Awaitable[RunInfo | None]] = log.find
-        """Finds a chat's newest run."""
         self.is_closing = False
         """When true, no further run is taken."""
 
@@ -64,7 +66,7 @@ class LostRuns:
                 logger.warning("lost runs are not looked for until the run log is back: %s", describe_outage(error))
             await asyncio.sleep(self.log.limits.lease / 3)
 
-    async def take_over(self, chat_id: str) -> bool:
+    async def take_over(self, chat_id: str, owner: str | None = None) -> bool:
         """Free a chat from a dead producer. Return False when a living one holds it.
 
         Wait until the producer renews its lease, or has been silent for too long.
@@ -77,28 +79,28 @@ class LostRuns:
         while not self.is_closing:
             # Taken before the question, however long the answer takes: what was heard before is no sign of life.
             watched = time.monotonic() - since
-            silent = await self._seconds_silent(chat_id)
+            silent = await self._seconds_silent(chat_id, owner)
             if silent is None:
                 return True
             if silent <= watched or watched > 2 * patience + SETTLING_SECONDS:
                 # It was heard since this began to listen; or the log cannot tell.
                 return False
             if silent >= patience:
-                await self._end_lost_of(chat_id)
+                await self._end_lost_of(chat_id, owner)
             await asyncio.sleep(patience / 50)
         return False
 
-    async def _seconds_silent(self, chat_id: str) -> float | None:
-        info = await self._unended(chat_id)
+    async def _seconds_silent(self, chat_id: str, owner: str | None) -> float | None:
+        info = await self._unended(chat_id, owner)
         return None if info is None else await self.log.seconds_silent(info.id)
 
-    async def _end_lost_of(self, chat_id: str) -> None:
-        info = await self._unended(chat_id)
+    async def _end_lost_of(self, chat_id: str, owner: str | None) -> None:
+        info = await self._unended(chat_id, owner)
         if info is not None:
             await self._end_all(await self.log.take_lost(info.id))
 
-    async def _unended(self, chat_id: str) -> RunInfo | None:
-        info = await self.find(chat_id)
+    async def _unended(self, chat_id: str, owner: str | None) -> RunInfo | None:
+        info = await self.log.find(chat_id) or await self._find_open(chat_id, owner)
         return info if info is not None and info.state in ("running", "lost") else None
 
     async def _end_all(self, lost: Sequence[RunInfo]) -> int:

@@ -31,7 +31,7 @@ __all__ = ["DisconnectPolicy", "Make", "OnEnd", "OnLost", "RunHandle", "RunServi
 logger = logging.getLogger(__name__)
 
 IsSaved: TypeAlias = Callable[[RunInfo], Awaitable[bool]]
-FindRun: TypeAlias = Callable[[str], Awaitable[RunInfo | None]]
+FindRun: TypeAlias = Callable[[str, str | None], Awaitable[RunInfo | None]]
 CheckOwner: TypeAlias = Callable[[str, str], Awaitable[None]]
 
 
@@ -62,7 +62,7 @@ class RunService:
     ) -> None:
         self.log = log
         self.shutdown_timeout = shutdown_timeout
-        self.lost = LostRuns(log, on_lost)
+        self.lost = LostRuns(log, on_lost, self._find_open)
         self.saves = Saves()
         self.on_release: OnRelease | None = None
         """Ends a stream for readers whose process shuts down while the run goes on in another."""
@@ -70,11 +70,10 @@ class RunService:
         """Tells whether the message of a run without an end in the log can be loaded already."""
         self.is_newest: IsSaved | None = None
         """Tells whether an ended run is its chat's newest: this log may not know what another process made after it."""
-        self.find_unlisted: FindRun | None = None
-        """Finds a chat's run that a shared log no longer knows by its chat."""
+        self.find_open: FindRun | None = None
+        """Gets a chat and its owner, if known; finds its open run, which a shared log may not know by its chat."""
         self.check_owner: CheckOwner | None = None
         """Gets an owner and a chat without a run, and raises when the chat is another owner's."""
-        self.lost.find = self.find
         log.on_hurry = self.saves.hurry
         self.keep_alive = keep_alive
         self.handles: dict[str, RunHandle] = {}
@@ -160,7 +159,7 @@ class RunService:
         try:
             return await self.log.open(chat_id, **fields)
         except RunError as error:
-            if error.code != "exists" or not await self.take_over(chat_id):
+            if error.code != "exists" or not await self.take_over(chat_id, fields["owner"]):
                 raise
         return await self.log.open(chat_id, **fields)
 
@@ -241,7 +240,7 @@ class RunService:
             RunError: ``unavailable``; ``missing``: the run is another owner's.
             ChatError: The chat is another owner's.
         """
-        info = await self._find_resumed(chat_id, cursor)
+        info = await self._find_resumed(chat_id, cursor, owner)
         if info is not None:
             refuse_others_run(owner, info)
         elif owner is not None and self.check_owner is not None:
@@ -250,21 +249,21 @@ class RunService:
         await self.log.note_resume(chat_id)
         return info
 
-    async def _find_resumed(self, chat_id: str, cursor: Cursor | None) -> RunInfo | None:
+    async def _find_resumed(self, chat_id: str, cursor: Cursor | None, owner: str | None) -> RunInfo | None:
         if cursor is None:
-            return await self._find_running(chat_id)
+            return await self._find_running(chat_id, owner)
         if cursor.is_end:
             return None
         if cursor.run_id is None:
-            return await self._find_newest(chat_id)
-        info = await self.log.get(cursor.run_id) or await self._find_unlisted(chat_id)
+            return await self._find_newest(chat_id, owner)
+        info = await self.log.get(cursor.run_id) or await self._find_open(chat_id, owner)
         return info if info is not None and (info.id, info.chat_id) == (cursor.run_id, chat_id) else None
 
-    async def _find_newest(self, chat_id: str) -> RunInfo | None:
-        info = await self.find(chat_id)
-        if info is None or info.state == "running" or self.is_newest is None or await self.is_newest(info):
+    async def _find_newest(self, chat_id: str, owner: str | None) -> RunInfo | None:
+        info = await self.find(chat_id, owner)
+        if info is None or info.state == "running" or self.is_newest is None:
             return info
-        return await self._find_unlisted(chat_id)
+        return info if await self.is_newest(info) else None
 
     async def note_asked(self, chat_id: str) -> None:
         """Note that somebody loads a chat which is being answered, as a reloaded page does before it resumes.
@@ -276,7 +275,7 @@ class RunService:
             with suppress(RunError):
                 await self.log.note_asked(chat_id, 2 * self.readers.asking)
 
-    async def stop_left(self, chat_id: str) -> None:
+    async def stop_left(self, chat_id: str, owner: str | None = None) -> None:
         """Stop the chat's run, in any process, if its readers have left and nobody has asked for its stream.
 
         For a client that goes on with the chat: a plain ``useChat`` stops an answer by leaving it.
@@ -284,28 +283,37 @@ class RunService:
         if self.readers.disconnect != "auto":
             return
         with suppress(RunError):
-            info = await self.find(chat_id)
+            info = await self.find(chat_id, owner)
             if info is not None and info.state == "running":
                 await self.log.stop_left(info, "disconnected")
 
-    async def _find_running(self, chat_id: str) -> RunInfo | None:
-        info = await self.find(chat_id)
+    async def _find_running(self, chat_id: str, owner: str | None) -> RunInfo | None:
+        info = await self.find(chat_id, owner)
         if info is None or info.state not in ("running", self.lost.on_resume and "lost"):  # that one may go on
             return None
         return None if self.is_saved is not None and await self.is_saved(info) else info
 
-    async def find(self, chat_id: str) -> RunInfo | None:
+    async def find(self, chat_id: str, owner: str | None = None) -> RunInfo | None:
         """Return the newest run of a chat, while it is kept.
+
+        Args:
+            chat_id: The chat.
+            owner: Its owner, if the caller knows one: then that chat alone is looked up.
 
         Raises:
             RunError: ``unavailable``.
+            ChatError: The chat is another owner's.
         """
-        return await self.log.find(chat_id) or await self._find_unlisted(chat_id)
+        info = await self.log.find(chat_id)
+        if info is not None and info.state == "running":
+            return info
+        # A Redis that has lost a key, or its last second, knows no run of the chat, or an earlier one.
+        return await self._find_open(chat_id, owner) or info
 
-    async def _find_unlisted(self, chat_id: str) -> RunInfo | None:
-        if self.find_unlisted is None or not self.log.is_shared:
+    async def _find_open(self, chat_id: str, owner: str | None) -> RunInfo | None:
+        if self.find_open is None or not self.log.is_shared:
             return None
-        return await self.find_unlisted(chat_id)
+        return await self.find_open(chat_id, owner)
 
     async def stop(self, chat_id: str, reason: str | None = None, *, owner: str | None = None) -> bool:
         """End the chat's run now, in any process. Return whether there was one.
@@ -324,7 +332,7 @@ class RunService:
             handle.stop(reason)
         if own:
             return True
-        info = await self.find(chat_id)
+        info = await self.find(chat_id, owner)
         if info is not None:
             refuse_others_run(owner, info)
         # One that was taken from a dead process may go on.
@@ -348,13 +356,13 @@ class RunService:
             with suppress(RunError):
                 await self.log.hurry(run_id)
 
-    async def take_over(self, chat_id: str) -> bool:
+    async def take_over(self, chat_id: str, owner: str | None = None) -> bool:
         """Free a chat from a dead producer, which may take some seconds. Return False when a living one holds it.
 
         Raises:
             RunError: ``unavailable``.
         """
-        return await self.lost.take_over(chat_id)
+        return await self.lost.take_over(chat_id, owner)
 
     def close(self) -> None:
         """Refuse new runs. Cut readers of other processes' runs that can resume in another process."""
