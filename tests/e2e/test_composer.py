@@ -300,6 +300,31 @@ def test_field_grows_with_its_text_up_to_a_limit_and_shrinks_again(
     assert field.evaluate(height) < three_lines
 
 
+def test_edit_is_not_sent_while_another_answer_is_on_its_way(visit: Visit, replayed: str, upstream: Upstream) -> None:
+    upstream.will(Reply("text"), Reply("text", hold_after=4), Reply("text"))
+    page = visit(replayed)
+    page.ask("When is high water?")
+    page.wait_until_answered()
+    page.prompt.press("ArrowUp")
+    field = page.page.get_by_test_id("edit-field")
+    save = page.questions.first.get_by_role("button", name="Send")
+    page.ask("And low water?")
+    expect(page.answer).to_contain_text("is at")
+    field.fill("When is high water in Bergen?")
+    expect(save).to_be_disabled()
+    field.press("Enter")
+    expect(field).to_have_value("When is high water in Bergen?")
+
+    page.stop.click()
+    expect(save).to_be_enabled()
+    field.press("Enter")
+    expect(field).to_be_hidden()
+    expect(page.questions).to_have_count(1)
+    page.wait_until_answered()
+    expect(page.error).to_be_hidden()
+    assert len(upstream.requests) == 3
+
+
 def test_escape_stops_the_answer(visit: Visit, replayed: str, upstream: Upstream) -> None:
     upstream.will(Reply("text", hold_after=4))
     page = visit(replayed)

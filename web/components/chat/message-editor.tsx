@@ -9,12 +9,14 @@ import styles from './message-editor.module.css';
 
 type MessageEditorProps = {
   message: ChatMessage;
+  /** Whether another answer is on its way: until it has ended, the server takes no other version. */
+  isHeld: boolean;
   onSave: (message: ChatMessage, text: string) => void;
   onCancel: () => void;
 };
 
 /** Another version of a question, in its place. */
-export function MessageEditor({ message, onSave, onCancel }: MessageEditorProps) {
+export function MessageEditor({ message, isHeld, onSave, onCancel }: MessageEditorProps) {
   const [text, setText] = useState(() => writtenText(message));
   const field = useRef<HTMLTextAreaElement>(null);
   useAutoGrow(field, text);
@@ -25,7 +27,7 @@ export function MessageEditor({ message, onSave, onCancel }: MessageEditorProps)
     element?.setSelectionRange(element.value.length, element.value.length);
   }, []);
 
-  const canSend = text.trim() !== '' || message.parts.some((part) => part.type === 'file');
+  const canSend = !isHeld && (text.trim() !== '' || message.parts.some((part) => part.type === 'file'));
 
   function submit(event?: FormEvent) {
     event?.preventDefault();

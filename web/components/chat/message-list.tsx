@@ -59,6 +59,7 @@ export function MessageList({ conversation, isBusy, editedId, found, handlers, m
               endings={endings}
               places={places}
               editedId={editedId}
+              isEditHeld={isBusy && editedId !== undefined}
               found={found}
               actions={actions}
               handlers={handlers}
@@ -75,13 +76,16 @@ type MessageGroupProps = Pick<Conversation, 'endings' | 'places'> &
   Pick<MessageListProps, 'editedId' | 'found' | 'handlers'> & {
     messages: readonly ChatMessage[];
     near: number;
+    /** Whether what is edited must not be sent now. */
+    isEditHeld: boolean;
     /** Whether more follow; else how the last message stands. */
     state: 'earlier' | 'streaming' | 'failed' | 'settled';
     actions: ToolActions;
   };
 
 const MessageGroup = memo(
-  function MessageGroup({ messages, near, state, endings, places, editedId, found, actions, handlers }: MessageGroupProps) {
+  function MessageGroup(props: MessageGroupProps) {
+    const { messages, near, state, endings, places, editedId, isEditHeld, found, actions, handlers } = props;
     const last = state === 'earlier' ? undefined : messages.at(-1);
     const isSettled = state === 'settled';
     const isEmptyAnswer = isSettled && last?.role === 'assistant' && !hasContent(last);
@@ -96,6 +100,7 @@ const MessageGroup = memo(
           isStreaming={isLast && state === 'streaming'}
           isFar={index < near}
           isEdited={message.id === editedId}
+          isEditHeld={isEditHeld && message.id === editedId}
           isFound={message.id === found}
           ending={ending ?? (isEmptyAnswer && isLast ? STRINGS.emptyAnswer : undefined)}
           place={place}

@@ -24,6 +24,8 @@ type MessageItemProps = {
   message: ChatMessage;
   isStreaming: boolean;
   isEdited: boolean;
+  /** Whether what is edited must not be sent now. */
+  isEditHeld: boolean;
   isFound: boolean;
   isLast: boolean;
   /** Whether it is out of sight when it is first drawn: its words stand there, and all else comes when somebody comes near. */
@@ -39,7 +41,7 @@ type MessageItemProps = {
 
 /** Earlier messages keep their identity while the last one grows, so only that one renders again. */
 export const MessageItem = memo(function MessageItem(props: MessageItemProps) {
-  const { message, isStreaming, isFar, isEdited, isFound, isLast, ending, place, toolActions, handlers } = props;
+  const { message, isStreaming, isFar, isEdited, isEditHeld, isFound, isLast, ending, place, toolActions, handlers } = props;
   const article = useRef<HTMLElement>(null);
   const isNear = useNearness(article, isFar) || isStreaming;
   return (
@@ -56,7 +58,7 @@ export const MessageItem = memo(function MessageItem(props: MessageItemProps) {
     >
       <h2 className="visually-hidden">{STRINGS.speakers[message.role]}</h2>
       {isEdited ? (
-        <MessageEditor message={message} onSave={handlers.edit} onCancel={handlers.endEdit} />
+        <MessageEditor message={message} isHeld={isEditHeld} onSave={handlers.edit} onCancel={handlers.endEdit} />
       ) : (
         <div className={styles.body}>
           <MessageBody message={message} isStreaming={isStreaming} toolActions={toolActions} isNear={isNear} />

@@ -48,4 +48,6 @@ def stopping(refuse_new: Callable[[], None], end_running: Callable[[], None], se
         yield
     finally:
         for number, servers in before.items():
-            signal.signal(number, servers)
+            # One that was not set from Python is None, which cannot be set.
+            if callable(servers):
+                signal.signal(number, servers)

@@ -209,6 +209,23 @@ def test_answers_are_ended_some_time_after_the_stop_signal() -> None:
     assert heard == ["server", "no more", "answers"]
 
 
+def test_handler_that_was_not_set_from_python_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+
+    def getsignal(_number: int) -> None:
+        """Return what it returns for a handler that it does not know."""
+
+    monkeypatch.setattr(signal, "getsignal", getsignal)
+
+    async def main() -> None:
+        with stopping(lambda: None, lambda: None, 0):
+            pass
+
+    asyncio.run(main())
+    monkeypatch.undo()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 def test_signals_are_left_alone_outside_of_the_main_thread() -> None:
     before = signal.getsignal(signal.SIGTERM)
     seen: list[object] = []
