@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.integration.running_server import RunningServer, serving
@@ -169,7 +170,13 @@ def test_server_whose_chats_were_given_away_while_it_slept_shows_and_saves_nothi
         check_whole(awake, servers, again)
         servers.say_the_rest()
         before = {words: kinds(reading.seen) for words, reading in asked.items()}
+        requests = (("GET", "stream?cursor=0"), ("GET", "stream"), ("POST", "stop"))
+        waiting = [
+            servers.readers.submit(send, sleeping, method, f"/api/chat/text/{path}") for method, path in requests
+        ]
         sleeping.process.send_signal(signal.SIGCONT)
+        # What has waited for it to wake is told of the other's answer, not of the one that it has lost.
+        assert [request.result(PATIENCE) for request in waiting] == [(204, ""), (204, ""), (200, '{"stopped":false}')]
         for words, reading in asked.items():
             told = kinds(reading.whole())
             # Its reader has the end of what is open, and why.
@@ -181,6 +188,11 @@ def test_server_whose_chats_were_given_away_while_it_slept_shows_and_saves_nothi
         later = servers.ask(sleeping, "later").whole()
         assert kinds(later)[-1] == "finish"
         assert [status for status, _ in saved(awake, "later")] == ["whole", "whole"]
+
+
+def send(server: RunningServer, method: str, path: str) -> tuple[int, str]:
+    response = httpx.request(method, f"{server.client.base_url}".rstrip("/") + path, timeout=PATIENCE)
+    return response.status_code, response.text
 
 
 def is_answering(server: RunningServer, chat: str) -> bool:

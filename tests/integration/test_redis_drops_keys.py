@@ -132,22 +132,37 @@ async def test_whatever_redis_drops_before_a_process_dies_a_beginning_is_saved_a
 
 
 @pytest.mark.parametrize("cursor", [None, Cursor()])
+@pytest.mark.parametrize("state", ["finished", "running"])
 async def test_answer_that_runs_is_found_in_a_redis_that_comes_back_with_the_one_before(
-    deployment: Deployment, own_redis: RedisServer, cursor: Cursor | None
+    deployment: Deployment, own_redis: RedisServer, cursor: Cursor | None, state: str
 ) -> None:
     process, other = await deployment.process(), await deployment.process()
+
+    def go_back(run_id: str) -> None:
+        own_redis.ask("HSET", f"{deployment.logs.prefix}run:{run_id}", "state", state)
+        own_redis.ask("SET", f"{deployment.logs.prefix}chat:c", run_id)
+
     await process.ask(saying("Before"), "Ahoy")
     before = await other.conversations.runs.resume("c", Cursor())
     assert before is not None
     answering = await begin_to_answer(process)
-    own_redis.ask("SET", f"{deployment.logs.prefix}chat:c", before.id)
+    go_back(before.id)
     found = await other.conversations.runs.resume("c", cursor, owner=DEFAULT_USER)
     assert found is not None
     assert found.id == run_of((await other.store.open_turns())[0].run_id)
-    own_redis.ask("SET", f"{deployment.logs.prefix}chat:c", before.id)
+    go_back(before.id)
     assert await other.conversations.stop(DEFAULT_USER, "c")
     await asyncio.wait_for(answering.task, PATIENCE)
     assert [end.status for end in deployment.told] == ["whole", "aborted"]
+
+
+async def test_answer_whose_frames_are_gone_is_not_shown(deployment: Deployment, own_redis: RedisServer) -> None:
+    process, other = await deployment.process(), await deployment.process()
+    await process.ask(saying("Hello"))
+    found = await other.conversations.runs.resume("c", Cursor())
+    assert found is not None
+    await drop(own_redis, deployment.logs.prefix, "log", found.id)
+    assert await other.conversations.runs.resume("c", Cursor()) is None
 
 
 async def die(process: Process) -> None:

@@ -282,6 +282,8 @@ def test_place_without_a_name_never_shows_the_answer_before_one_of_another_serve
     assert read(second) == (200, after.text)
     run_id = places[0].partition(":")[0]
     assert read(first, f"{run_id}:0") == (200, before.text)
+    assert first.client.delete(f"/api/chats/{chat}").status_code == 204
+    assert [read(first), read(second)] == [(204, ""), (204, "")]
 
 
 def test_chat_is_not_deleted_while_the_model_would_go_on_elsewhere(servers: Servers) -> None:

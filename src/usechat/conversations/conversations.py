@@ -245,6 +245,8 @@ class Conversations:
         if not can_have_run(chat_id):
             await self.check_owner(owner, chat_id)
             return False
+        # Of a process that was taken for dead while it slept, another one may have the chat.
+        await self.held.sure()
         if await self.runs.stop(chat_id, STOPPED, owner=owner):
             return True
         turn = await self.open_turn(owner, chat_id)

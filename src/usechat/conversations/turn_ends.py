@@ -183,50 +183,62 @@ class TurnEnds:
         until = time.monotonic() + min(self.log.limits.lease, FIND_SECONDS)
         while True:
             try:
-                turn_id = await self._find_open_turn(chat_id, owner)
+                turn = await self._find_open_turn(chat_id, owner)
             except ChatError as error:
-                if error.code == "forbidden":
-                    raise
+                if error.code == "unavailable":
+                    raise RunError(str(error), code="unavailable") from error
+                if error.code == "missing":
+                    return None
+                raise
+            if turn is None or self.is_foreign(turn):
                 return None
-            if turn_id is None:
-                return None
-            info = await self.log.get(run_of(turn_id))
+            info = await self.log.get(run_of(turn.run_id))
             if info is not None or time.monotonic() > until:
                 return info
             await asyncio.sleep(FIND_SECONDS / 20)
 
-    async def _find_open_turn(self, chat_id: str, owner: str | None) -> str | None:
-        if owner is not None:
-            return (await self.store.get_chat(owner, chat_id)).active_run_id
-        turns = await self.store.open_turns()
-        return next((turn.run_id for turn in turns if turn.chat_id == chat_id), None)
+    async def _find_open_turn(self, chat_id: str, owner: str | None) -> Turn | None:
+        if owner is None:
+            return next((turn for turn in await self.store.open_turns() if turn.chat_id == chat_id), None)
+        turn_id = (await self.store.get_chat(owner, chat_id)).active_run_id
+        turn = None if turn_id is None else await self.store.find_turn(turn_id)
+        return turn if turn is not None and turn.is_open else None
 
     async def is_saved(self, info: RunInfo) -> bool:
         """Return whether the turn of a run has ended, even if the run's log has no end yet."""
         try:
-            turn = await self.store.find_turn(msgspec.convert(info.meta, LostRun).turn_id)
+            turn = await self._find_turn_of(info)
         except ChatError:
             return False
         return turn is not None and not turn.is_open
 
+    async def _find_turn_of(self, info: RunInfo) -> Turn | None:
+        turn_id = info.meta.get("turn_id")
+        # An application may keep runs of its own in the same log.
+        return None if turn_id is None else await self.store.find_turn(turn_id)
+
     async def is_newest(self, info: RunInfo) -> bool:
-        """Return whether no later turn of its chat has begun than the ended one of a run, in any process.
+        """Return whether no later turn of its chat has begun than that of a run, in any process.
+
+        Of a running one this is taken for granted while the store is away.
 
         Raises:
-            ChatError: ``unavailable``; the chat was deleted, and another owner has one of this id now.
+            RunError: ``unavailable``.
         """
         try:
+            turn = await self._find_turn_of(info)
+            if turn is None or turn.is_open:
+                return turn is not None or "turn_id" not in info.meta
             chat = await self.store.get_chat(info.owner, info.chat_id)
         except ChatError as error:
-            # Of a deleted chat it is the last.
-            if error.code == "missing":
+            if error.code != "unavailable":
+                # The chat was deleted.
+                return False
+            if info.state == "running":
                 return True
-            raise
-        turn = await self.store.find_turn(msgspec.convert(info.meta, LostRun).turn_id)
-        if turn is None or turn.is_open:
-            return turn is not None
-        # Not by the order of times: the clocks of two machines differ.
-        return chat.active_run_id is None and chat.updated_at == turn.ended_at
+            raise RunError(str(error), code="unavailable") from error
+        # Not by the order of times: the clocks of two machines differ. A store may not tell when a turn ended.
+        return chat.active_run_id is None and turn.ended_at in (None, chat.updated_at)
 
     async def is_taken(self, info: RunInfo, handle: RunHandle | None) -> bool:
         """Return whether another process has a run that has ended here; ``handle`` is the one of this process."""

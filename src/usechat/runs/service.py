@@ -261,9 +261,10 @@ class RunService:
 
     async def _find_newest(self, chat_id: str, owner: str | None) -> RunInfo | None:
         info = await self.find(chat_id, owner)
-        if info is None or info.state == "running" or self.is_newest is None:
-            return info
-        return info if await self.is_newest(info) else None
+        if info is not None and self.is_newest is not None and not await self.is_newest(info):
+            # The next turn may be about to begin its run.
+            info = None if self.find_open is None else await self.find_open(chat_id, owner)
+        return None if info is None else await self.log.get(info.id)
 
     async def note_asked(self, chat_id: str) -> None:
         """Note that somebody loads a chat which is being answered, as a reloaded page does before it resumes.
@@ -288,13 +289,17 @@ class RunService:
                 await self.log.stop_left(info, "disconnected")
 
     async def _find_running(self, chat_id: str, owner: str | None) -> RunInfo | None:
-        info = await self.find(chat_id, owner)
-        if info is None or info.state not in ("running", self.lost.on_resume and "lost"):  # that one may go on
-            return None
-        return None if self.is_saved is not None and await self.is_saved(info) else info
+        states = ("running", "lost") if self.lost.on_resume else ("running",)  # that one may go on
+        info = await self.log.find(chat_id)
+        if info is None or info.state not in states or await self._is_over(info):
+            info = await self._find_open(chat_id, owner)
+        return info if info is not None and info.state in states else None
+
+    async def _is_over(self, info: RunInfo) -> bool:
+        return self.is_saved is not None and await self.is_saved(info)
 
     async def find(self, chat_id: str, owner: str | None = None) -> RunInfo | None:
-        """Return the newest run of a chat, while it is kept.
+        """Return the newest run of a chat that the log knows, while it is kept.
 
         Args:
             chat_id: The chat.
@@ -304,13 +309,10 @@ class RunService:
             RunError: ``unavailable``.
             ChatError: The chat is another owner's.
         """
-        info = await self.log.find(chat_id)
-        if info is not None and info.state == "running":
-            return info
-        # A Redis that has lost a key, or its last second, knows no run of the chat, or an earlier one.
-        return await self._find_open(chat_id, owner) or info
+        return await self.log.find(chat_id) or await self._find_open(chat_id, owner)
 
     async def _find_open(self, chat_id: str, owner: str | None) -> RunInfo | None:
+        # A Redis that has lost a key, or its last second, knows no run of the chat, or an earlier one.
         if self.find_open is None or not self.log.is_shared:
             return None
         return await self.find_open(chat_id, owner)
@@ -326,17 +328,28 @@ class RunService:
         Raises:
             RunError: ``unavailable``; never for a run of this process. ``missing``: the run is another owner's.
         """
-        own = [handle for handle in self.handles.values() if handle.info.chat_id == chat_id]
+        handles = self.handles.values()
+        own = [handle for handle in handles if handle.info.chat_id == chat_id and not handle.writer.is_taken]
         for handle in own:
             refuse_others_run(owner, handle.info)
             handle.stop(reason)
         if own:
             return True
-        info = await self.find(chat_id, owner)
-        if info is not None:
-            refuse_others_run(owner, info)
-        # One that was taken from a dead process may go on.
-        return info is not None and info.state in ("running", "lost") and await self.log.stop(info.id, reason)
+        # At once, before the database is asked whether it is this one that runs.
+        info = await self.log.find(chat_id)
+        has_stopped = await self._stop_unended(info, reason, owner)
+        if info is None or not has_stopped or await self._is_over(info):
+            info = await self._find_open(chat_id, owner)
+            has_stopped = await self._stop_unended(info, reason, owner) or has_stopped
+        return has_stopped
+
+    async def _stop_unended(self, info: RunInfo | None, reason: str | None, owner: str | None) -> bool:
+        # One that was taken from a dead process may go on, but not here if it was taken from this one.
+        handle = None if info is None else self.handles.get(info.id)
+        if info is None or info.state not in ("running", "lost") or (handle is not None and handle.writer.is_taken):
+            return False
+        refuse_others_run(owner, info)
+        return await self.log.stop(info.id, reason)
 
     async def stop_run(self, run_id: str, reason: str | None = None) -> bool:
         """End this run now, in any process. Return whether it was still running.
