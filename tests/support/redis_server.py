@@ -100,7 +100,8 @@ class RedisServer:
 def noted_commands(server: RedisServer, prefix: str) -> Generator[list[str]]:
     """Note what clients ask of a key with the prefix; what scripts do is not among it."""
     redis_module: Any = redis
-    client = redis_module.Redis.from_url(server.url)
+    # By itself it gives up after seconds in which nobody asks anything.
+    client = redis_module.Redis.from_url(server.url, socket_timeout=PATIENCE)
     noted: list[str] = []
 
     def note() -> None:
