@@ -327,6 +327,7 @@ class RunService:
 
         Raises:
             RunError: ``unavailable``; never for a run of this process. ``missing``: the run is another owner's.
+            ChatError: The chat is another owner's.
         """
         handles = self.handles.values()
         own = [handle for handle in handles if handle.info.chat_id == chat_id and not handle.writer.is_taken]
@@ -344,11 +345,13 @@ class RunService:
         return has_stopped
 
     async def _stop_unended(self, info: RunInfo | None, reason: str | None, owner: str | None) -> bool:
-        # One that was taken from a dead process may go on, but not here if it was taken from this one.
-        handle = None if info is None else self.handles.get(info.id)
-        if info is None or info.state not in ("running", "lost") or (handle is not None and handle.writer.is_taken):
+        # One that was taken from a dead process may go on in another one.
+        if info is None or info.state not in ("running", "lost"):
             return False
         refuse_others_run(owner, info)
+        if info.id in self.handles and not self.log.is_shared:
+            # It was taken from this process, where alone it is known.
+            return False
         return await self.log.stop(info.id, reason)
 
     async def stop_run(self, run_id: str, reason: str | None = None) -> bool:
