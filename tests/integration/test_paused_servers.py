@@ -191,7 +191,7 @@ def test_server_whose_chats_were_given_away_while_it_slept_shows_and_saves_nothi
 
 
 def send(server: RunningServer, method: str, path: str) -> tuple[int, str]:
-    response = httpx.request(method, f"{server.client.base_url}".rstrip("/") + path, timeout=PATIENCE)
+    response = httpx.request(method, server.client.base_url.join(path), timeout=PATIENCE)
     return response.status_code, response.text
 
 
